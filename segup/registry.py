@@ -1,0 +1,122 @@
+"""Tables from names to parts: what a YAML or a checkpoint says in words becomes an object here and nowhere else."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from segup.errors import ConfigError, unknown
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+
+class Registry(Generic[T]):
+    """A table of the parts of one kind, filled by the modules of one package.
+
+    Args:
+        kind: What the parts are called in errors, such as ``"upsampler"``.
+        package: The package whose modules register parts; they are imported on the first look-up,
+            so that a new part is one new file.
+
+    A name of the form ``"package.module:attribute"`` is a part from outside the table. It is imported,
+    which runs its module's code: a checkpoint's names go through :func:`outside_module` first.
+
+    >>> operators = Registry("operator")
+    >>> @operators.register("double")
+    ... def double(x, times=2):
+    ...     return x * times
+    >>> operators.create("double", 3)
+    6
+    >>> operators.create("double", 3, tines=3)
+    Traceback (most recent call last):
+    ...
+    segup.errors.ConfigError: unknown option of operator 'double' 'tines': did you mean 'times'? known: times, x
+    """
+
+    def __init__(self, kind: str, package: str | None = None) -> None:
+        self.kind = kind
+        self._package = package
+        self._parts: dict[str, T] = {}
+        self._complete = package is None
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that enters a part under ``name``; a name taken by another part is a ConfigError."""
+
+        def enter(part: T) -> T:
+            taken = self._parts.get(name)
+            if taken is not None and (taken.__module__, taken.__qualname__) != (part.__module__, part.__qualname__):
+                raise ConfigError(f"{self.kind} '{name}' is already {taken.__module__}.{taken.__qualname__}")
+            self._parts[name] = part
+            return part
+
+        return enter
+
+    def names(self) -> list[str]:
+        """Return all names, sorted."""
+        self._fill()
+        return sorted(self._parts)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __contains__(self, name: object) -> bool:
+        self._fill()
+        return name in self._parts
+
+    def get(self, name: str) -> T:
+        """Return the part called ``name``; an unknown name is a ConfigError with the nearest match."""
+        if not isinstance(name, str):
+            raise ConfigError(f"{self.kind} must be a name, not {name!r}; known: {', '.join(self.names())}")
+        module = outside_module(name)
+        if module is not None:
+            return self._import(module, name)
+        self._fill()
+        if name not in self._parts:
+            raise ConfigError(unknown(self.kind, name, self._parts))
+        return self._parts[name]
+
+    def create(self, name: str, /, *args: Any, **options: Any) -> Any:
+        """Call the part with the options, after checking each option's name against its signature."""
+        part = self.get(name)
+        check_options(part, options, f"{self.kind} '{name}'")
+        return part(*args, **options)
+
+    def _fill(self) -> None:
+        if self._complete or self._package is None:
+            return
+        self._complete = True
+        for module in pkgutil.iter_modules(importlib.import_module(self._package).__path__):
+            importlib.import_module(f"{self._package}.{module.name}")
+
+    def _import(self, module: str, name: str) -> T:
+        attribute = name.partition(":")[2]
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as cause:
+            raise ConfigError(f"{self.kind} '{name}' cannot be imported: {cause}") from cause
+        if not callable(found):
+            raise ConfigError(f"{self.kind} '{name}' is {type(found).__name__}, not something to call")
+        return found  # type: ignore[return-value]
+
+
+def outside_module(name: str) -> str | None:
+    """Return the module that a name of the form ``"module:attribute"`` would import, or None for a plain name.
+
+    >>> outside_module("mypackage.blocks:Up")
+    'mypackage.blocks'
+    >>> outside_module("deconv")
+    """
+    module, colon, _ = name.partition(":")
+    return module if colon else None
+
+
+def check_options(part: Callable[..., Any], options: Mapping[str, Any], owner: str) -> None:
+    """Raise a ConfigError with the nearest match for an option that ``part`` does not take."""
+    parameters = inspect.signature(part).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    known = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    for option in options:
+        if option not in known:
+            raise ConfigError(unknown(f"option of {owner}", option, known))
