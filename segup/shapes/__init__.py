@@ -1,0 +1,19 @@
+"""The size calculus: exact integer arithmetic of every layer that changes a size, and proofs about chains of them.
+
+The standard library only. Sizes are ints, or (height, width) pairs; every layer accepts all sizes from its
+``min_size`` on, and a size of 10**12 costs what a size of 10 costs.
+
+>>> from segup.shapes import Conv, ConvTranspose
+>>> down, up = Conv(kernel_size=3, stride=2, padding=1), ConvTranspose(kernel_size=3, stride=2, padding=1)
+>>> down.out(418), up.out(209), up.output_padding_for(209, 418)
+(209, 417, 1)
+"""
+
+from segup.errors import ShapeError
+from segup.shapes.inversion import inverse
+from segup.shapes.layer import Layer
+from segup.shapes.resize import PixelShuffle, Resize
+from segup.shapes.transposed import ConvTranspose
+from segup.shapes.windows import Conv, Pool
+
+__all__ = ["Conv", "ConvTranspose", "Layer", "PixelShuffle", "Pool", "Resize", "ShapeError", "inverse"]

@@ -1,0 +1,96 @@
+"""What a person hands in, checked once: whole numbers, (height, width) pairs and sizes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import index
+from types import MappingProxyType
+from typing import TypeAlias, TypeVar
+
+from segup.errors import ShapeError
+
+Size: TypeAlias = int | tuple[int, int]
+T = TypeVar("T")
+
+AXIS_NAMES = ("height", "width")
+
+
+def whole(value: object, name: str, least: int = 0) -> int:
+    """Return ``value`` as an int of at least ``least``; anything else is a ShapeError that names the field.
+
+    >>> whole(3, "stride", 1)
+    3
+    >>> whole(0, "stride", 1)
+    Traceback (most recent call last):
+    ...
+    segup.errors.ShapeError: stride must be an int of at least 1, not 0.
+    """
+    if isinstance(value, bool):
+        raise ShapeError(f"{name} must be an int of at least {least}, not {value} (a bool).")
+    try:
+        number = index(value)  # type: ignore[arg-type]
+    except TypeError:
+        hint = f"; try {int(value)}" if isinstance(value, float) and value.is_integer() else ""
+        raise ShapeError(
+            f"{name} must be an int of at least {least}, not {value!r} (a {type(value).__name__}){hint}."
+        ) from None
+    if number < least:
+        raise ShapeError(f"{name} must be an int of at least {least}, not {value}.")
+    return number
+
+
+def is_pair(value: object) -> bool:
+    """Return whether ``value`` is a tuple or list, the form of a (height, width) pair."""
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def two(value: object, name: str) -> tuple[object, object]:
+    """Return the height's and the width's part of one value for both or of a pair.
+
+    >>> two(3, "padding"), two((1, 2), "padding")
+    ((3, 3), (1, 2))
+    >>> two((1, 2, 3), "padding")
+    Traceback (most recent call last):
+    ...
+    segup.errors.ShapeError: padding must be one value or a (height, width) pair, not (1, 2, 3).
+    """
+    if not is_pair(value):
+        return value, value
+    if len(value) != 2:  # type: ignore[arg-type]
+        raise ShapeError(f"{name} must be one value or a (height, width) pair, not {value!r}.")
+    height, width = value  # type: ignore[misc]
+    return height, width
+
+
+def one_or_pair(value: object, name: str, check: Callable[[object, str], T]) -> T | tuple[T, T]:
+    """Check both parts of ``value`` and return them as one value where they are equal, else as a pair.
+
+    >>> one_or_pair((3, 3), "kernel_size", whole), one_or_pair([3, 1], "kernel_size", whole)
+    (3, (3, 1))
+    """
+    parts = two(value, name)
+    height: T = check(parts[0], name)
+    width: T = check(parts[1], name)
+    return height if height == width and type(height) is type(width) else (height, width)
+
+
+def one_or_pair_of_ints(value: object, name: str, least: int = 0) -> Size:
+    """Check an int or a pair of ints of at least ``least`` and return it in its shortest form."""
+    return one_or_pair(value, name, lambda part, field: whole(part, field, least))
+
+
+def split(value: T | tuple[T, T]) -> tuple[T, T]:
+    """Return a value in its shortest form as (height, width)."""
+    return value if isinstance(value, tuple) else (value, value)
+
+
+DEFAULTS: Mapping[str, object] = MappingProxyType({"s": 1, "p": 0, "d": 1, "op": 0, "g": 1})
+
+
+def spell(kind: str, **values: object) -> str:
+    """Return a layer in the layer language, without what is torch's default.
+
+    >>> spell("conv", k=(3, 1), s=2, p=0)
+    'conv k3x1 s2'
+    """
+    changed = {name: value for name, value in values.items() if value != DEFAULTS.get(name)}
+    figures = ["x".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in changed.values()]
+    return " ".join([kind, *(name + figure for name, figure in zip(changed, figures, strict=True))])

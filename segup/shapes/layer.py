@@ -1,0 +1,130 @@
+"""What all layers of the calculus share: one axis at a time, sizes as ints or (height, width) pairs."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Generic, TypeVar, overload
+
+from segup.errors import ShapeError
+from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, two, whole
+from segup.shapes.law import FloorLaw
+
+T = TypeVar("T")
+
+
+class Axis:
+    """One axis of one layer.
+
+    ``law`` is its size rule; ``slack`` how many further sizes the layer can be asked for, one by one, above the
+    one that its law gives (stride − 1 for a transposed convolution, else 0), with ``matched_law`` the smallest.
+    """
+
+    @property
+    def law(self) -> FloorLaw:
+        """The size rule; a ShapeError where the layer has none that holds for all sizes."""
+        raise NotImplementedError
+
+    @property
+    def matched_law(self) -> FloorLaw:
+        """The smallest output size that the layer can be asked for."""
+        return self.law
+
+    @property
+    def slack(self) -> int:
+        """How many further sizes above ``matched_law`` the layer can be asked for."""
+        return 0
+
+    @property
+    def least(self) -> int:
+        """The smallest input size that the layer accepts."""
+        return self.law.least
+
+    def size_rule(self, size: int) -> str:
+        """Return the arithmetic for ``size`` in figures, such as ``(17 − 1)·2 − 2·1 + 4 = 34``."""
+        raise NotImplementedError
+
+    def advice(self, size: int) -> str:
+        """Return the way out for a ``size`` below the smallest one."""
+        return f"a size of at least {self.least}, {self.least - size} more"
+
+    def out(self, size: int) -> int:
+        """Return the output size of an accepted ``size``."""
+        return self.law(size)
+
+    def inputs(self, out: int) -> range:
+        """Return the accepted sizes that give ``out``."""
+        return range(max(self.least, self.law.first(out)), self.law.last(out) + 1)
+
+
+A = TypeVar("A", bound=Axis)
+
+
+class Layer(Generic[A]):
+    """A layer that changes sizes, seen as arithmetic alone: frozen, hashable, equal when the parameters are equal."""
+
+    @cached_property
+    def axes(self) -> tuple[A, A]:
+        """The rules for height and width."""
+        return self._build_axes()
+
+    def _build_axes(self) -> tuple[A, A]:
+        raise NotImplementedError
+
+    @overload
+    def out(self, size: int) -> int: ...
+    @overload
+    def out(self, size: tuple[int, int]) -> tuple[int, int]: ...
+    def out(self, size: Size) -> Size:
+        """Return the output size.
+
+        Args:
+            size: Input size of both axes, or a (height, width) pair, in pixels.
+
+        Raises:
+            ShapeError: The size is not an int of at least ``min_size``; or one int is given where the layer
+                treats height and width differently.
+        """
+        return self._per_axis(size, lambda axis, n, _: axis.out(n))
+
+    @property
+    def min_size(self) -> Size:
+        """The smallest input size that the layer accepts; a pair where the two axes differ."""
+        height, width = (axis.least for axis in self.axes)
+        return height if height == width else (height, width)
+
+    def inputs(self, out: Size) -> Any:
+        """Return the input sizes that give ``out`` as a range (empty where there are none), or a pair of ranges."""
+        if not is_pair(out):
+            self._same_axes(whole(out, "size", 1))
+        height, width = (whole(part, "size", 1) for part in two(out, "size"))
+        ranges = self.axes[0].inputs(height), self.axes[1].inputs(width)
+        return ranges if is_pair(out) else ranges[0]
+
+    def _per_axis(self, size: Size, rule: Callable[[A, int, str], T], least: int | None = None) -> Any:
+        """Apply ``rule`` to each axis with its size and its name in messages.
+
+        The size is checked first, against ``least`` or else the smallest size that the axis accepts.
+        """
+        if not is_pair(size):
+            number = whole(size, "size", 1)
+            return rule(self._same_axes(number), self._accepted(0, number, "size", least), "size")
+        sizes = [whole(part, name, 1) for part, name in zip(two(size, "size"), AXIS_NAMES, strict=True)]
+        return tuple(
+            rule(self.axes[i], self._accepted(i, sizes[i], AXIS_NAMES[i], least), AXIS_NAMES[i]) for i in (0, 1)
+        )
+
+    def _same_axes(self, size: int) -> A:
+        if self.axes[0] != self.axes[1]:
+            raise ShapeError(
+                f"one size, {size}, is given to {self!r}, which treats height and width differently.\n"
+                f"  try: a (height, width) pair, such as ({size}, {size})."
+            )
+        return self.axes[0]
+
+    def _accepted(self, i: int, size: int, name: str, least: int | None) -> int:
+        axis = self.axes[i]
+        if size < (axis.least if least is None else least):
+            raise ShapeError(
+                f"'{self}' does not accept {name} {size}: it would give {axis.size_rule(size)}, and an output is "
+                f"at least 1.\n  try: {axis.advice(size)}."
+            )
+        return size

@@ -1,0 +1,214 @@
+"""The transposed convolution: every input stamps a kernel on the output."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from segup.errors import ShapeError
+from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, one_or_pair_of_ints, spell, split, two, whole
+from segup.shapes.law import FloorLaw
+from segup.shapes.layer import Axis, Layer
+from segup.shapes.unread import Unread
+
+
+@dataclass(frozen=True)
+class StampAxis(Axis):
+    """One axis of a transposed convolution: every input stamps a kernel, ``stride`` apart; then both ends are cut."""
+
+    kernel_size: int
+    stride: int
+    padding: int
+    output_padding: int
+    dilation: int
+
+    @property
+    def extent(self) -> int:
+        """Positions from the first tap to the last: dilation·(kernel_size − 1) + 1."""
+        return self.dilation * (self.kernel_size - 1) + 1
+
+    @property
+    def matched_law(self) -> FloorLaw:
+        """The law without output_padding: (n − 1)·stride − 2·padding + extent."""
+        return FloorLaw(rise=self.stride, offset=self.extent - 2 * self.padding - self.stride, run=1)
+
+    @property
+    def law(self) -> FloorLaw:
+        """The law: (n − 1)·stride − 2·padding + extent + output_padding."""
+        smallest = self.matched_law
+        return FloorLaw(rise=smallest.rise, offset=smallest.offset + self.output_padding, run=1)
+
+    @property
+    def slack(self) -> int:
+        """The sizes above the smallest that output_padding can reach as torch's output_size allows: stride − 1."""
+        return self.stride - 1
+
+    @property
+    def pitch(self) -> Fraction:
+        """Input pixels from one output to the next."""
+        return Fraction(1, self.stride)
+
+    @property
+    def centre(self) -> Fraction:
+        """Centre of output 0 in input pixels, where input 0 has its centre at 0."""
+        return (self.padding - Fraction(self.extent - 1, 2)) / self.stride
+
+    def taps(self, out: int) -> list[int]:
+        """Return the input indices that output ``out`` reads, beyond the ends included."""
+        stamps = (out + self.padding - self.dilation * j for j in range(self.kernel_size))
+        return [stamp // self.stride for stamp in stamps if stamp % self.stride == 0]
+
+    def reachable(self, size: int) -> range:
+        """Return the output sizes that torch's output_size accepts."""
+        smallest = self.matched_law(size)
+        return range(max(1, smallest), smallest + self.stride)
+
+    def unwritten(self, size: int, out: int) -> Unread:
+        """Return the output positions that no stamp reaches."""
+        return Unread(out, size, self.kernel_size, self.stride, self.padding, self.dilation)
+
+    def size_rule(self, size: int, padding: bool = True) -> str:
+        """Return the arithmetic in figures, with or without output_padding."""
+        law, more = (self.law, self.output_padding) if padding else (self.matched_law, 0)
+        ending = f" + {more}" if more else ""
+        return f"({size} − 1)·{self.stride} − 2·{self.padding} + {self.extent}{ending} = {law(size)}"
+
+
+@dataclass(frozen=True)
+class ConvTranspose(Layer[StampAxis]):
+    """A transposed convolution, as ``torch.nn.ConvTranspose2d``.
+
+    o = (i − 1)·stride − 2·padding + e + output_padding with e = dilation·(k − 1) + 1.
+
+    Args:
+        kernel_size: Kernel size k, one int or a (height, width) pair, at least 1.
+        stride: Step from stamp to stamp, at least 1.
+        padding: Rows or columns cut from both ends of an axis, at least 0.
+        output_padding: Rows or columns added at the end, less than max(stride, dilation). They may hold bias alone:
+            see :meth:`unwritten`.
+        dilation: Step from tap to tap, at least 1.
+        groups: Groups of channels, at least 1; sizes do not depend on it, costs do.
+
+    Raises:
+        ShapeError: A parameter breaks its rule.
+
+    Source: Dumoulin and Visin (arXiv 1603.07285), relationships 8–15; torch's output_size for :meth:`reachable`.
+
+    >>> up = ConvTranspose(kernel_size=3, stride=2, padding=1)
+    >>> up.out(209), up.reachable(209), up.output_padding_for(209, 418)
+    (417, range(417, 419), 1)
+    >>> print(up)
+    deconv k3 s2 p1
+    """
+
+    kernel_size: Size
+    stride: Size = 1
+    padding: Size = 0
+    output_padding: Size = 0
+    dilation: Size = 1
+    groups: int = field(default=1, kw_only=True)
+
+    def __post_init__(self) -> None:
+        least = {"kernel_size": 1, "stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
+        for name, smallest in least.items():
+            object.__setattr__(self, name, one_or_pair_of_ints(getattr(self, name), name, smallest))
+        object.__setattr__(self, "groups", whole(self.groups, "groups", 1))
+        for axis in self.axes:
+            if axis.output_padding >= max(axis.stride, axis.dilation):
+                raise ShapeError(
+                    f"output_padding must be less than the larger of stride and dilation, max({axis.stride}, "
+                    f"{axis.dilation}) = {max(axis.stride, axis.dilation)}, not {axis.output_padding}.\n"
+                    f"  try: a larger kernel_size, or a smaller padding: each adds what output_padding would."
+                )
+
+    def _build_axes(self) -> tuple[StampAxis, StampAxis]:
+        values = (self.kernel_size, self.stride, self.padding, self.output_padding, self.dilation)
+        height, width = (StampAxis(*parts) for parts in zip(*map(split, values), strict=True))
+        return height, width
+
+    def reachable(self, size: Size) -> Any:
+        """Return the output sizes that torch's ``output_size`` accepts, o_min … o_min + stride − 1, as a range.
+
+        ``output_padding`` of the layer itself plays no part, as in torch. Sizes below 1 are left out, so the range
+        may be empty. A pair of ranges for a pair of sizes.
+
+        Raises:
+            ShapeError: The size is not an int of at least 1.
+        """
+        return self._per_axis(size, lambda axis, n, _: axis.reachable(n), least=1)
+
+    def output_padding_for(self, size: Size, out: Size) -> Any:
+        """Return the output_padding that brings ``size`` to ``out``; a pair for pairs.
+
+        Raises:
+            ShapeError: ``out`` is not among the reachable sizes.
+
+        >>> ConvTranspose(4, stride=2, padding=1).output_padding_for(17, 33)
+        Traceback (most recent call last):
+        ...
+        segup.errors.ShapeError: 'deconv k4 s2 p1' brings size 17 to 34 … 35, not to 33.
+          (17 − 1)·2 − 2·1 + 4 = 34, and output_padding adds at most stride − 1 = 1.
+          try: kernel_size=3, which reaches 33 … 34.
+        """
+        if is_pair(size) or is_pair(out):
+            sizes, outs = two(size, "size"), two(out, "out")
+            parts = zip(self.axes, sizes, outs, AXIS_NAMES, strict=True)
+            return tuple(self._output_padding(axis, n, o, name) for axis, n, o, name in parts)
+        return self._output_padding(self._same_axes(whole(size, "size", 1)), size, out, "size")
+
+    def unwritten(self, size: Size, out: Size | None = None) -> Any:
+        """Return the output positions that no input reaches: they hold bias alone.
+
+        Args:
+            size: Input size, or a (height, width) pair.
+            out: Output size, one of the reachable ones; None for the size that the layer itself gives.
+
+        >>> list(ConvTranspose(2, stride=2).unwritten(16, 33)), list(ConvTranspose(4, 2, 1).unwritten(16, 33))
+        ([32], [])
+        """
+        if out is None:
+            return self._per_axis(size, lambda axis, n, _: axis.unwritten(n, axis.out(n)))
+        self.output_padding_for(size, out)
+        if is_pair(size) or is_pair(out):
+            parts = zip(self.axes, two(size, "size"), two(out, "out"), strict=True)
+            return tuple(axis.unwritten(whole(n, "size", 1), whole(o, "out", 1)) for axis, n, o in parts)
+        return self.axes[0].unwritten(whole(size, "size", 1), whole(out, "out", 1))
+
+    def _output_padding(self, axis: StampAxis, size: object, out: object, name: str) -> int:
+        n, o = whole(size, name, 1), whole(out, "out", 1)
+        reachable = axis.reachable(n)
+        if o in reachable:
+            return o - axis.matched_law(n)
+        raise ShapeError(
+            f"'{self}' brings {name} {n} to {_span(reachable)}, not to {o}.\n"
+            f"  {axis.size_rule(n, padding=False)}, and output_padding adds at most stride − 1 = {axis.slack}.\n"
+            f"  try: {_other_kernel(axis, n, o)}."
+        )
+
+    def __str__(self) -> str:
+        return spell(
+            "deconv",
+            k=self.kernel_size,
+            s=self.stride,
+            p=self.padding,
+            d=self.dilation,
+            op=self.output_padding,
+            g=self.groups,
+        )
+
+
+def _span(sizes: range) -> str:
+    if not sizes:
+        return "no size of at least 1"
+    return str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} … {sizes[-1]}"
+
+
+def _other_kernel(axis: StampAxis, size: int, out: int) -> str:
+    """Return the nearest change of kernel_size, or else of padding, with which ``size`` reaches ``out``."""
+    smallest = axis.matched_law(size)
+    gap = out - smallest if out < smallest else out - smallest - axis.slack
+    kernel = axis.kernel_size + (gap // axis.dilation if gap < 0 else -(-gap // axis.dilation))
+    other = StampAxis(kernel, axis.stride, axis.padding, 0, axis.dilation)
+    if kernel >= 1 and out in other.reachable(size):
+        return f"kernel_size={kernel}, which reaches {_span(other.reachable(size))}"
+    sizes = [n for n in (axis.matched_law.first(out - axis.slack), axis.matched_law.last(out)) if n >= 1]
+    return f"an input of {sizes[0]}, which reaches {_span(axis.reachable(sizes[0]))}" if sizes else "another layer"
