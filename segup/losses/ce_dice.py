@@ -1,0 +1,65 @@
+"""Cross-entropy plus Dice: every pixel right, and every class found whatever its size."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from segup.errors import ConfigError
+from segup.losses.base import LOSSES, SegmentationLoss
+from segup.losses.checks import check_number
+from segup.losses.cross_entropy import CrossEntropy
+from segup.losses.dice import Dice
+
+
+@LOSSES.register("ce_dice")
+class CrossEntropyDice(SegmentationLoss):
+    """``ce_weight`` times cross-entropy plus ``dice_weight`` times Dice.
+
+    Args:
+        num_classes: Channels K of the logits; 1 is binary with one sigmoid channel.
+        ignore_index: The class id of pixels that count nowhere.
+        class_weights: One number per label class for the cross-entropy, or None. The Dice part has no weights: it
+            already counts every class the same, whatever its size.
+        ce_weight: Factor of the cross-entropy, at least 0.
+        dice_weight: Factor of the Dice loss, at least 0.
+        label_smoothing: Of the cross-entropy, at least 0 and below 1.
+        smooth: Of the Dice loss, at least 0.
+
+    Raises:
+        ConfigError: If a number is out of range, or both factors are 0.
+
+    >>> import torch
+    >>> loss = CrossEntropyDice(num_classes=1, ce_weight=0.0)
+    >>> round(loss(torch.zeros(1, 1, 2, 2), torch.tensor([[[0, 1], [1, 255]]])).item(), 4)
+    0.4286
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        ignore_index: int = 255,
+        class_weights: Sequence[float] | Tensor | None = None,
+        ce_weight: float = 1.0,
+        dice_weight: float = 1.0,
+        label_smoothing: float = 0.0,
+        smooth: float = 0.0,
+    ) -> None:
+        super().__init__(num_classes=num_classes, ignore_index=ignore_index, class_weights=class_weights)
+        check_number("ce_weight", ce_weight)
+        check_number("dice_weight", dice_weight)
+        if ce_weight == dice_weight == 0:
+            raise ConfigError("ce_weight=0 and dice_weight=0: one must be above 0, or there is no loss")
+        self.ce_weight, self.dice_weight = ce_weight, dice_weight
+        self.cross_entropy = CrossEntropy(
+            num_classes=num_classes,
+            ignore_index=ignore_index,
+            class_weights=class_weights,
+            label_smoothing=label_smoothing,
+        )
+        self.dice = Dice(num_classes=num_classes, ignore_index=ignore_index, smooth=smooth)
+
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Return the weighted sum; see :meth:`SegmentationLoss.compute`."""
+        cross_entropy = self.cross_entropy.compute(logits, target, valid)
+        return self.ce_weight * cross_entropy + self.dice_weight * self.dice.compute(logits, target, valid)

@@ -1,0 +1,54 @@
+"""Cross-entropy, by torch."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from segup.losses.base import LOSSES, SegmentationLoss, divide_by_total, two_classes
+from segup.losses.checks import check_number
+
+
+@LOSSES.register("cross_entropy")
+class CrossEntropy(SegmentationLoss):
+    """Mean cross-entropy of the pixels that count.
+
+    With weights it is the weighted mean, as torch's: the sum of w(class)·loss over the sum of w(class). One sigmoid
+    channel x is computed as two classes with logits (0, x), which is binary cross-entropy, and takes two weights.
+
+    Args:
+        num_classes: Channels K of the logits; 1 is binary with one sigmoid channel.
+        ignore_index: The class id of pixels that count nowhere.
+        class_weights: One number per label class, or None.
+        label_smoothing: Share of the target spread over all classes, at least 0 and below 1.
+
+    >>> import torch
+    >>> loss = CrossEntropy(num_classes=1)
+    >>> round(loss(torch.zeros(1, 1, 2, 2), torch.tensor([[[0, 1], [1, 255]]])).item(), 4)
+    0.6931
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        ignore_index: int = 255,
+        class_weights: Sequence[float] | Tensor | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(num_classes=num_classes, ignore_index=ignore_index, class_weights=class_weights)
+        check_number("label_smoothing", label_smoothing, below=1.0)
+        self.label_smoothing = label_smoothing
+
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Return the weighted mean; see :meth:`SegmentationLoss.compute`."""
+        # torch's own mean is NaN when all is ignored, and its reductions are not deterministic on CUDA.
+        losses = F.cross_entropy(
+            two_classes(logits),
+            target,
+            weight=None if self.class_weights is None else self.class_weights.to(logits.dtype),
+            ignore_index=self.ignore_index,
+            reduction="none",
+            label_smoothing=self.label_smoothing,
+        )
+        return divide_by_total(losses.sum(), self.pixel_weights(target, valid, logits.dtype))

@@ -1,0 +1,51 @@
+"""Focal loss: cross-entropy that counts well-classified pixels less."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from segup.losses.base import LOSSES, SegmentationLoss, two_classes, weighted_mean
+from segup.losses.checks import check_number
+
+
+@LOSSES.register("focal")
+class Focal(SegmentationLoss):
+    """Mean of (1 - p)^gamma · (-log p) over the pixels that count, p the probability of the true class.
+
+    Several classes share one softmax; one sigmoid channel gives what ``torchvision.ops.sigmoid_focal_loss`` gives
+    with alpha = -1. The paper's alpha is ``class_weights=[1 - alpha, alpha]``, here as a weighted mean, so that
+    ``gamma=0`` is cross-entropy, with weights too.
+
+    Args:
+        num_classes: Channels K of the logits; 1 is binary with one sigmoid channel.
+        ignore_index: The class id of pixels that count nowhere.
+        class_weights: One number per label class, or None.
+        gamma: Exponent, at least 0; the larger, the less the easy pixels count.
+
+    Source: Lin et al., arXiv 1708.02002, equation 5.
+
+    >>> loss = Focal(num_classes=2, gamma=2.0)
+    >>> round(loss(torch.zeros(1, 2, 1, 1), torch.tensor([[[1]]])).item(), 4)  # log 2 / 4
+    0.1733
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        ignore_index: int = 255,
+        class_weights: Sequence[float] | Tensor | None = None,
+        gamma: float = 2.0,
+    ) -> None:
+        super().__init__(num_classes=num_classes, ignore_index=ignore_index, class_weights=class_weights)
+        check_number("gamma", gamma)
+        self.gamma = gamma
+
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Return the weighted mean; see :meth:`SegmentationLoss.compute`."""
+        losses = F.cross_entropy(two_classes(logits), target, ignore_index=self.ignore_index, reduction="none")
+        # The clamp keeps the gradient of the power finite for gamma < 1 where p rounds to 1.
+        miss = (-torch.expm1(-losses)).clamp_min(torch.finfo(losses.dtype).tiny)
+        return weighted_mean(miss.pow(self.gamma) * losses, self.pixel_weights(target, valid, logits.dtype))
