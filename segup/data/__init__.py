@@ -1,0 +1,50 @@
+"""Images and masks as loaders: read, checked, cropped and augmented the same way for every model.
+
+Names are loaded when they are asked for, so that ``segup.data.sets`` can be listed without torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segup.data.config import create_data
+    from segup.data.embedded import embedded_folder
+    from segup.data.frequencies import ClassFrequencies
+    from segup.data.images import read_image
+    from segup.data.labels import Labels
+    from segup.data.masks import read_mask
+    from segup.data.module import SegmentationData
+    from segup.data.pairs import Pair
+    from segup.data.sets import create_dataset, list_datasets
+
+_HOMES = {
+    "ClassFrequencies": "frequencies",
+    "Labels": "labels",
+    "Pair": "pairs",
+    "SegmentationData": "module",
+    "create_data": "config",
+    "create_dataset": "sets",
+    "embedded_folder": "embedded",
+    "list_datasets": "sets",
+    "read_image": "images",
+    "read_mask": "masks",
+}
+__all__ = [
+    "ClassFrequencies",
+    "Labels",
+    "Pair",
+    "SegmentationData",
+    "create_data",
+    "create_dataset",
+    "embedded_folder",
+    "list_datasets",
+    "read_image",
+    "read_mask",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that a public name lives in."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"segup.data.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'segup.data' has no attribute '{name}'")

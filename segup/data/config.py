@@ -1,0 +1,63 @@
+"""From the data group of a configuration, as a plain dict, to the DataModule."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from segup.data.labels import Labels
+from segup.data.module import SegmentationData
+from segup.data.sets import create_dataset, datasets
+from segup.data.transforms import Augment
+from segup.errors import ConfigError, unknown
+
+_LABELS = ("classes", "colors", "ignore_index")
+_MISSING = "???"
+
+
+def create_data(config: Mapping[str, Any], seed: int = 0) -> SegmentationData:
+    """Create the DataModule that a data configuration describes.
+
+    Args:
+        config: ``name`` of the data set; ``classes``, ``colors`` and ``ignore_index``; the arguments of
+            :class:`SegmentationData`, with ``augment`` as a mapping; and the data set's own options, such as ``root``.
+        seed: Of the order and the augmentation.
+
+    Raises:
+        ConfigError: For an unknown or missing key, with the nearest match, and for a value out of its range.
+
+    Example:
+        >>> classes = ["background", "cytoplasm", "nucleus"]
+        >>> data = create_data({"name": "cells", "classes": classes, "crop_size": [33, 47], "batch_size": 2})
+        >>> data.labels.num_classes
+        3
+        >>> create_data({"name": "cells", "classes": classes, "batchsize": 2})
+        Traceback (most recent call last):
+        ...
+        segup.errors.ConfigError: unknown option of data set 'cells' 'batchsize': did you mean 'batch_size'? known: ...
+    """
+    options = dict(config)
+    for key in ("name", "classes"):
+        options.setdefault(key, _MISSING)
+    for key, value in options.items():
+        if value == _MISSING:
+            raise ConfigError(f"data.{key} is not set: give data.{key}=...")
+    name = options.pop("name")
+    own = _parameters(datasets.get(name)) - {"labels"}
+    module = _parameters(SegmentationData) - {"source", "seed"}
+    for key in options:
+        if key not in own and key not in module and key not in _LABELS:
+            raise ConfigError(unknown(f"option of data set '{name}'", key, {*own, *module, *_LABELS, "name"}))
+    labels = _labels(options)
+    source = create_dataset(name, labels, **{key: options[key] for key in options if key in own})
+    arguments = {key: options[key] for key in options if key in module and key not in own}
+    augment = Augment.from_config(arguments.pop("augment", None))
+    return SegmentationData(source, augment=augment, seed=seed, **arguments)
+
+
+def _labels(options: Mapping[str, Any]) -> Labels:
+    index = options.get("ignore_index")
+    return Labels(options["classes"], options.get("colors") or (), 255 if index is None else index)
+
+
+def _parameters(part: Any) -> set[str]:
+    return set(inspect.signature(part).parameters) - {"self"}

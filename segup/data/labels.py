@@ -1,0 +1,81 @@
+"""What the class ids of a data set mean: names, colours and the id that is left out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from segup.data.palette import palette
+from segup.errors import ConfigError
+
+Color = tuple[int, int, int]
+# What the values of a mask file mean: grey values or colours ("#rrggbb") to class ids.
+MaskValues = Mapping[int | str, int]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The classes of a data set; id i is ``names[i]``, drawn in ``colors[i]``.
+
+    Args:
+        names: One name per class, all different; at least two (a background is a class too).
+        colors: One (red, green, blue) in 0…255 per class, or none for a palette made to be told apart by the
+            colour-blind.
+        ignore_index: The id of pixels that count neither in the loss nor in the metrics; no class may have it.
+
+    Raises:
+        ConfigError: On fewer than two names, a repeated name, a wrong number of colours, a colour that is not three
+            integers in 0…255, or an ignore_index among the class ids.
+
+    Example:
+        >>> labels = Labels(("background", "cell"))
+        >>> labels.num_classes, labels.ignore_index, len(labels.colors)
+        (2, 255, 2)
+    """
+
+    names: tuple[str, ...]
+    colors: tuple[Color, ...] = ()
+    ignore_index: int = 255
+
+    def __post_init__(self) -> None:
+        names = _names(self.names)
+        colors = tuple(_color(color) for color in self.colors or ()) or palette(len(names))
+        if len(colors) != len(names):
+            raise ConfigError(
+                f"{len(colors)} colours for {len(names)} classes: give one per class, or none for a made palette"
+            )
+        if isinstance(self.ignore_index, bool) or not isinstance(self.ignore_index, int):
+            raise ConfigError(f"ignore_index must be an integer, not {self.ignore_index!r}")
+        if 0 <= self.ignore_index < len(names):
+            raise ConfigError(
+                f"ignore_index {self.ignore_index} is class '{names[self.ignore_index]}': "
+                f"it must lie outside 0…{len(names) - 1}, for example 255"
+            )
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "colors", colors)
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes; their ids are 0 … num_classes − 1."""
+        return len(self.names)
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise ConfigError(f"classes must be a list of names, not the word '{names}'")
+    checked = tuple(str(name) for name in names)
+    if len(checked) < 2:
+        raise ConfigError(
+            f"{len(checked)} class names: at least two are needed, since a background is a class too "
+            "(one sigmoid channel is a choice of the model, not of the data)"
+        )
+    repeated = sorted({name for name in checked if checked.count(name) > 1})
+    if repeated:
+        raise ConfigError(f"class names must differ: '{repeated[0]}' occurs {checked.count(repeated[0])} times")
+    return checked
+
+
+def _color(color: Iterable[int]) -> Color:
+    values = () if isinstance(color, str | int) else tuple(color)
+    if len(values) != 3 or any(isinstance(v, bool) or not isinstance(v, int) or not 0 <= v <= 255 for v in values):
+        raise ConfigError(f"a colour is three integers in 0…255, not {color!r}")
+    red, green, blue = values
+    return red, green, blue

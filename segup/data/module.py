@@ -1,0 +1,211 @@
+"""The DataModule: a data set's splits as loaders, in an order that the model cannot influence."""
+
+import logging
+import os
+from functools import cached_property
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import BatchSampler
+
+from segup.data.frequencies import ClassFrequencies, count_classes
+from segup.data.labels import Labels, MaskValues
+from segup.data.masks import check_values
+from segup.data.pairs import Pair, check_sizes
+from segup.data.samples import Loader, Sample, Samples, as_list, stack
+from segup.data.sampling import DrawSampler, dealt_batches
+from segup.data.sets import DataSource
+from segup.data.transforms import Augment, TrainingTransform
+from segup.errors import ConfigError, DataError
+
+_log = logging.getLogger(__name__)
+
+
+class SegmentationData(LightningDataModule):
+    """Training, validation and test loaders over a data set.
+
+    Training batches are ``{"image": (N, C, H, W) float32 in 0…1, "mask": (N, H, W) int64, "name": list of str}``,
+    all full, and depend on (seed, epoch, position) alone. Validation and test batches are lists of samples, each at
+    its image's own size; over several processes every image is in exactly one of them, and a process with fewer
+    images gets empty lists at the end.
+
+    Args:
+        source: Where the images and masks lie; its labels give the classes.
+        crop_size: (height, width) of training crops, any integers ≥ 1; None trains on whole images of one size.
+        batch_size: Training samples per batch and process.
+        val_batch_size: Validation samples per batch and process.
+        samples_per_epoch: Training samples per epoch over all processes; None for one per training image.
+        num_workers: Processes that read and augment; None for one per processor but one, at most 8.
+        augment: How training samples vary; None changes nothing.
+        in_channels: Channels of every image.
+        mask_values: What the values in the masks mean, in place of what the data set says.
+        cache: Keep decoded images in memory.
+        seed: Of the order and the augmentation.
+
+    Attributes:
+        start_batch: Where the first training epoch begins, for a run that is resumed; set it before the loader is used.
+
+    Raises:
+        ConfigError: For a number out of its range.
+        DataError: From ``setup`` and the loaders, when files are missing, unreadable or do not match.
+
+    Example:
+        >>> from segup.data import create_dataset
+        >>> cells = create_dataset("cells", Labels(("background", "cytoplasm", "nucleus")))
+        >>> data = SegmentationData(cells, crop_size=(33, 47), batch_size=2)
+        >>> batch = next(iter(data.train_dataloader()))
+        >>> tuple(batch["image"].shape), tuple(batch["mask"].shape)
+        ((2, 3, 33, 47), (2, 33, 47))
+        >>> [tuple(sample["image"].shape) for sample in next(iter(data.val_dataloader()))]
+        [(3, 210, 576)]
+    """
+
+    def __init__(
+        self,
+        source: DataSource,
+        *,
+        crop_size: tuple[int, int] | None = None,
+        batch_size: int = 8,
+        val_batch_size: int = 1,
+        samples_per_epoch: int | None = None,
+        num_workers: int | None = 0,
+        augment: Augment | None = None,
+        in_channels: int = 3,
+        mask_values: MaskValues | None = None,
+        cache: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.crop_size = _size(crop_size)
+        self.batch_size = _at_least(1, "batch_size", batch_size)
+        self.val_batch_size = _at_least(1, "val_batch_size", val_batch_size)
+        self.samples_per_epoch = samples_per_epoch and _at_least(1, "samples_per_epoch", samples_per_epoch)
+        self.num_workers = _spare_processors() if num_workers is None else _at_least(0, "num_workers", num_workers)
+        self.augment = augment or Augment()
+        self.in_channels = _at_least(1, "in_channels", in_channels)
+        self.mask_values = source.mask_values if mask_values is None else mask_values
+        check_values(self.mask_values or {}, source.labels)
+        self.cache = cache
+        self.seed = _at_least(0, "seed", seed)
+        self.start_batch = 0
+        self._splits: dict[str, Samples] = {}
+        self._sizes: dict[str, list[tuple[int, int]]] = {}
+
+    @property
+    def labels(self) -> Labels:
+        """Class names, colours and ignore_index."""
+        return self.source.labels
+
+    def prepare_data(self) -> None:
+        """Download what is missing, if the data set was asked to."""
+        self.source.prepare()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Find and check the files of the splits that ``stage`` needs: "fit", "validate", "test", or None for all."""
+        needed = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
+        for split in needed.get(stage or "", ("train", "val", "test")):
+            self.samples(split)
+
+    def samples(self, split: str) -> Samples:
+        """Return the samples of "train", "val" or "test", as they are on disk; a missing test split is "val"."""
+        if split == "test" and "test" not in self.source.splits():
+            _log.warning("the data set has no test split: its validation images are used")
+            split = "val"
+        if split not in self._splits:
+            pairs = self._checked_pairs(split)
+            self._splits[split] = Samples(pairs, self.labels, self.in_channels, self.mask_values, cache=self.cache)
+        return self._splits[split]
+
+    def sample(self, split: str, index: int) -> Sample:
+        """Return one sample at its own size, without augmentation."""
+        return self.samples(split)[index]
+
+    def class_frequencies(self) -> ClassFrequencies:
+        """Count the pixels of each class over the training masks; reads every mask once."""
+        return self._class_frequencies
+
+    @cached_property
+    def _class_frequencies(self) -> ClassFrequencies:
+        return count_classes(self.samples("train").pairs, self.labels, self.mask_values)
+
+    def train_dataloader(self) -> Loader:
+        """Return the loader of training crops for this process."""
+        plain = self.samples("train")
+        transform = TrainingTransform(self._training_size(), self.augment, self.labels.ignore_index)
+        samples = Samples(
+            plain.pairs, self.labels, self.in_channels, self.mask_values, transform, self.cache, plain._decoded
+        )
+        rank, world_size = _process()
+        sampler: Any = DrawSampler(len(samples), self.batch_size, self.seed, self.samples_per_epoch, rank, world_size)
+        sampler.skip(self.start_batch)
+        batches = BatchSampler(sampler, self.batch_size, drop_last=True)
+        return Loader(samples, batch_sampler=batches, collate_fn=stack, **self._loader_options())
+
+    def val_dataloader(self) -> Loader:
+        """Return the loader of validation images for this process."""
+        return self._whole_images("val")
+
+    def test_dataloader(self) -> Loader:
+        """Return the loader of test images for this process."""
+        return self._whole_images("test")
+
+    def _whole_images(self, split: str) -> Loader:
+        samples = self.samples(split)
+        batches: Any = dealt_batches(len(samples), self.val_batch_size, *_process())
+        return Loader(samples, batch_sampler=batches, collate_fn=as_list, **self._loader_options())
+
+    def _loader_options(self) -> dict[str, Any]:
+        return {
+            "num_workers": self.num_workers,
+            "persistent_workers": self.num_workers > 0,
+            "pin_memory": torch.cuda.is_available(),
+        }
+
+    def _checked_pairs(self, split: str) -> list[Pair]:
+        pairs = self.source.pairs(split)
+        if not pairs:
+            raise DataError(f"split '{split}' of {type(self.source).__name__} has no images")
+        self._sizes[split] = check_sizes(pairs)
+        return pairs
+
+    def _training_size(self) -> tuple[int, int]:
+        if self.crop_size is not None:
+            return self.crop_size
+        pairs, sizes = self.samples("train").pairs, self._sizes["train"]
+        for pair, size in zip(pairs, sizes, strict=True):
+            if size != sizes[0]:
+                raise DataError(
+                    f"crop_size=null trains on whole images, which must all have one size: {pairs[0].image} is "
+                    f"{sizes[0][0]}×{sizes[0][1]}, {pair.image} is {size[0]}×{size[1]}; "
+                    f"set data.crop_size=[height,width]"
+                )
+        return sizes[0]
+
+
+def _process() -> tuple[int, int]:
+    """Return this process's rank and the number of processes."""
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
+def _spare_processors() -> int:
+    return min(8, max(0, len(os.sched_getaffinity(0)) - 1))
+
+
+def _at_least(least: int, name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"data.{name} must be an integer ≥ {least}, not {value!r}")
+    return value
+
+
+def _size(value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    sides = tuple(value) if isinstance(value, list | tuple) else ()
+    if len(sides) != 2:
+        raise ConfigError(f"data.crop_size must be [height, width] or null, not {value!r}")
+    return _at_least(1, "crop_size", sides[0]), _at_least(1, "crop_size", sides[1])

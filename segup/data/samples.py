@@ -1,0 +1,144 @@
+"""Image files become samples, and samples become batches."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from segup.data.images import decode_image, to_tensor
+from segup.data.labels import Labels, MaskValues
+from segup.data.masks import decode_mask
+from segup.data.pairs import Pair
+from segup.data.sampling import Draw
+from segup.errors import DataError
+
+Transform = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+
+
+class Sample(TypedDict):
+    """An image (C, H, W), float32 in 0…1, its mask (H, W), int64, and its name."""
+
+    image: torch.Tensor
+    mask: torch.Tensor
+    name: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a worker process hands over in place of a sample that it could not read."""
+
+    message: str
+
+
+@dataclass
+class Samples(Dataset[Sample]):
+    """The samples of one split.
+
+    A number gives the image as it is; a :class:`Draw` gives the random view of it that the draw's seed chooses.
+
+    Args:
+        pairs: Images and masks; every mask is there.
+        labels: The classes.
+        in_channels: Channels of every image.
+        mask_values: What the values in the masks mean, where they are not class ids.
+        transform: Makes a view of (image, mask, seed).
+        cache: Whether decoded files stay in memory.
+    """
+
+    pairs: Sequence[Pair]
+    labels: Labels
+    in_channels: int
+    mask_values: MaskValues | None = None
+    transform: Transform | None = None
+    cache: bool = False
+    _decoded: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, key: int | Draw) -> Sample:
+        number = key.image if isinstance(key, Draw) else key
+        image, mask = self._decode(number)
+        if isinstance(key, Draw) and self.transform is not None:
+            image, mask = self.transform(image, mask, key.seed)
+        return Sample(
+            image=to_tensor(image), mask=torch.from_numpy(mask.astype(np.int64)), name=self.pairs[number].name
+        )
+
+    def _decode(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        if number in self._decoded:
+            return self._decoded[number]
+        pair = self.pairs[number]
+        if pair.mask is None:
+            raise DataError(f"{pair.image}: there is no mask to train or evaluate with")
+        image = decode_image(pair.image, self.in_channels)
+        mask = decode_mask(pair.mask, self.labels, self.mask_values)
+        if image.shape[:2] != mask.shape:
+            raise DataError(
+                f"{pair.mask}: the mask is {mask.shape}, its image is {image.shape[:2]}; they must be equal"
+            )
+        if self.cache:
+            self._decoded[number] = image, mask
+        return image, mask
+
+
+@dataclass(frozen=True)
+class _InWorker(Dataset[Sample | Failure]):
+    """Samples whose errors survive the way out of a worker process as the one message that they are."""
+
+    samples: Samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, key: int | Draw) -> Sample | Failure:
+        if get_worker_info() is None:
+            return self.samples[key]
+        try:
+            return self.samples[key]
+        except DataError as error:
+            return Failure(str(error))
+
+
+class Loader(DataLoader[Any]):
+    """A DataLoader over :class:`Samples` that asks its sampler for the order when the first batch is wanted.
+
+    Lightning makes a resumed run's iterator before it tells the sampler the epoch; worker processes would then
+    already be reading the wrong images.
+    """
+
+    def __init__(self, samples: Samples, **options: Any) -> None:
+        super().__init__(_InWorker(samples), **options)
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """Yield batches; a DataError in a worker is raised here with its own message."""
+        for batch in super().__iter__():
+            if isinstance(batch, Failure):
+                raise DataError(batch.message)
+            yield batch
+
+
+def stack(samples: list[Sample | Failure]) -> dict[str, Any] | Failure:
+    """Collate samples of one size: image (N, C, H, W) in channels-last memory, mask (N, H, W), name a list."""
+    read = as_list(samples)
+    if isinstance(read, Failure):
+        return read
+    images = torch.stack([sample["image"].permute(1, 2, 0) for sample in read])
+    return {
+        "image": images.permute(0, 3, 1, 2),
+        "mask": torch.stack([sample["mask"] for sample in read]),
+        "name": [sample["name"] for sample in read],
+    }
+
+
+def as_list(samples: list[Sample | Failure]) -> list[Sample] | Failure:
+    """Collate samples of different sizes: as they are, one after the other; a failure takes the batch's place."""
+    read: list[Sample] = []
+    for sample in samples:
+        if isinstance(sample, Failure):
+            return sample
+        read.append(sample)
+    return read

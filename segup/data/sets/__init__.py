@@ -1,0 +1,63 @@
+"""The data sets: one file each, which says where the images and masks of a split lie.
+
+A data set is a class that takes ``labels`` and its own options by keyword and has the members of :class:`DataSource`.
+``@datasets.register("name")`` in a module of this package enters it; one from elsewhere is named ``"mymodule:Class"``.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from segup.data.labels import Labels, MaskValues
+from segup.data.pairs import Pair
+from segup.registry import Registry
+
+SPLITS = ("train", "val", "test")
+
+
+class DataSource(Protocol):
+    """What the DataModule needs of a data set."""
+
+    labels: Labels
+    mask_values: MaskValues | None
+    """What the values in the mask files mean, where they are not class ids."""
+
+    def prepare(self) -> None:
+        """Download what is missing, if asked to; called in one process only."""
+
+    def splits(self) -> tuple[str, ...]:
+        """Return which of "train", "val" and "test" exist."""
+
+    def pairs(self, split: str) -> list[Pair]:
+        """Return the images and masks of a split in a fixed order."""
+
+
+datasets: Registry[Callable[..., Any]] = Registry("data set", "segup.data.sets")
+
+
+def create_dataset(name: str, /, labels: Labels, **options: Any) -> DataSource:
+    """Create a data set by its name.
+
+    Args:
+        name: A registered name, or ``"module:Class"``.
+        labels: Class names, colours and ignore_index.
+        options: The data set's own options, such as ``root``.
+
+    Raises:
+        ConfigError: For an unknown name or option, with the nearest match.
+
+    Example:
+        >>> labels = Labels(("background", "cytoplasm", "nucleus"))
+        >>> [pair.name for pair in create_dataset("cells", labels).pairs("val")]
+        ['frame_3', 'frame_6', 'frame_9']
+    """
+    source: DataSource = datasets.create(name, labels=labels, **options)
+    return source
+
+
+def list_datasets() -> list[str]:
+    """Return the names of all data sets.
+
+    >>> "cells" in list_datasets()
+    True
+    """
+    return datasets.names()

@@ -1,0 +1,35 @@
+"""The embedded scratch assay: ten frames, three classes; data/cells/README.md describes it."""
+
+from pathlib import Path
+
+from segup.data.embedded import embedded_folder
+from segup.data.labels import Labels, MaskValues
+from segup.data.pairs import Pair, match_by_stem
+from segup.data.sets import datasets
+
+
+@datasets.register("cells")
+class Cells:
+    """Seven training and three validation frames of one field; no test split.
+
+    Args:
+        labels: Three classes: background, cytoplasm, nucleus.
+        root: A folder laid out as data/cells; None for the embedded one.
+    """
+
+    mask_values: MaskValues | None = None
+
+    def __init__(self, labels: Labels, root: str | None = None) -> None:
+        self.labels = labels
+        self.root = embedded_folder("cells") if root is None else Path(root)
+
+    def prepare(self) -> None:
+        """Nothing to download."""
+
+    def splits(self) -> tuple[str, ...]:
+        """Return the splits that exist."""
+        return ("train", "val")
+
+    def pairs(self, split: str) -> list[Pair]:
+        """Return the frames of a split."""
+        return match_by_stem(self.root / "images" / split, self.root / "masks" / split)
