@@ -1,0 +1,120 @@
+"""The one contract that every topology keeps, and the ladder of sizes that it climbs."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from segup.errors import ConfigError, ShapeError
+from segup.registry import Registry
+from segup.upsamplers.contract import Size, Upsampler
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One upsampling step on one axis: from ``low`` the operator reaches ``reached``; ``wanted`` is what it is given.
+
+    ``correction`` is the number of rows added (positive) or cut (negative) after the operator.
+    """
+
+    operator: str
+    low: int
+    reached: int
+    wanted: int
+    correction: int
+
+
+class Decoder(nn.Module, ABC):
+    """Turn a pyramid into one map of exactly the size asked for.
+
+    Args:
+        channels: Of the pyramid's maps, from high to low resolution.
+        strides: Their reductions, each a multiple of the one before.
+
+    A subclass sets :attr:`out_channels` and is entered in :data:`topologies`.
+    """
+
+    out_channels: int
+
+    def __init__(self, channels: Sequence[int], strides: Sequence[int]) -> None:
+        super().__init__()
+        check_pyramid(channels, strides)
+        self.channels, self.strides = tuple(channels), tuple(strides)
+
+    @abstractmethod
+    def forward(self, features: Sequence[Tensor], size: Size) -> Tensor:
+        """Return ``(N, out_channels, *size)`` from maps ``(N, channels[i], h_i, w_i)``."""
+
+    @abstractmethod
+    def steps(self) -> list[tuple[int, int | None, Upsampler]]:
+        """Return the upsampling steps in order: level of the input, level of the result (None: image), operator."""
+
+    def ladder(self, sizes: Sequence[int], size: int) -> list[Rung]:
+        """Return the sizes of one axis step by step, for maps of ``sizes`` and an image of ``size``.
+
+        Raises:
+            ShapeError: An operator cannot bring its input to the size of the next map.
+        """
+        rungs = []
+        for low, high, up in self.steps():
+            wanted = size if high is None else sizes[high]
+            reached = up.reach(sizes[low], wanted)
+            rungs.append(Rung(up.describe(), sizes[low], reached, wanted, wanted - reached))
+        return rungs
+
+    def check_features(self, features: Sequence[Tensor]) -> None:
+        """Raise a ShapeError unless ``features`` are maps of this decoder's channels."""
+        got = tuple(f.shape[1] for f in features)
+        if got != self.channels:
+            raise ShapeError(f"this decoder takes maps of {self.channels} channels, from high to low resolution, not {got}")
+
+
+topologies: Registry[type[Decoder]] = Registry("topology", "segup.decoders")
+
+
+def register_topology(name: str) -> Callable[[type[Decoder]], type[Decoder]]:
+    """Return a decorator that enters a topology under ``name``."""
+    return topologies.register(name)
+
+
+def create_decoder(topology: str, channels: Sequence[int], strides: Sequence[int], **options: Any) -> Decoder:
+    """Build a decoder for any library's pyramid, from plain ints.
+
+    Args:
+        topology: One of :func:`list_decoders`.
+        channels: Of the maps, from high to low resolution.
+        strides: Their reductions.
+        **options: The topology's own, ``upsampler`` and ``widths`` among them.
+
+    Raises:
+        ConfigError: An unknown name or option, or a pyramid that cannot be decoded.
+
+    >>> import torch
+    >>> decoder = create_decoder(
+    ...     "unet", channels=[24, 40, 112, 320], strides=[4, 8, 16, 32], upsampler="deconv", widths=[128, 64, 32, 16]
+    ... )
+    >>> maps = [torch.zeros(2, c, -(-417 // s), -(-353 // s)) for c, s in zip(decoder.channels, decoder.strides)]
+    >>> decoder(maps, size=(417, 353)).shape
+    torch.Size([2, 16, 417, 353])
+    """
+    decoder: Decoder = topologies.create(topology, channels, strides, **options)
+    return decoder
+
+
+def list_decoders() -> list[str]:
+    """Return the names of all topologies."""
+    return topologies.names()
+
+
+def check_pyramid(channels: Sequence[int], strides: Sequence[int]) -> None:
+    """Raise a ConfigError unless channels and strides describe a pyramid from high to low resolution."""
+    if len(channels) != len(strides) or not channels:
+        raise ConfigError(f"channels={list(channels)} and strides={list(strides)} must be two lists of one length, ≥ 1")
+    for high, low in zip(strides, strides[1:], strict=False):
+        if low <= high or low % high:
+            raise ConfigError(
+                f"strides={list(strides)} must go from high to low resolution, each a multiple of the one before; "
+                f"{low} after {high} is not"
+            )

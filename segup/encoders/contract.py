@@ -1,0 +1,160 @@
+"""The one contract that every encoder keeps: image in, pyramid out, sizes declared."""
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segup.errors import ConfigError, unknown
+from segup.inspection import Pyramid, feature_sizes, probe_pyramid
+from segup.registry import Registry, check_options
+
+
+class Encoder(nn.Module):
+    """Turn an image into a pyramid of maps, from high to low resolution.
+
+    Args:
+        name: As errors and ladders show it.
+        body: A module from the normalised image ``(N, in_channels, H, W)`` to a list or dict of maps.
+        in_channels: Channels of the image.
+        mean, std: Per channel, in units of an image whose values lie in 0 … 1; a shorter tuple is repeated.
+        freeze: Keep the weights and BatchNorm's statistics as they are.
+
+    Shape: ``(N, in_channels, H, W)``, values in 0 … 1 → maps ``(N, channels[i], ~H / strides[i], ~W / strides[i])``.
+
+    Raises:
+        ConfigError: At construction, when ``body`` gives no pyramid: a single size accepted, sizes refused between
+            accepted ones, or maps that do not grow coarser.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        body: nn.Module,
+        *,
+        in_channels: int = 3,
+        mean: Sequence[float] = (0.5,),
+        std: Sequence[float] = (0.25,),
+        freeze: bool = False,
+    ) -> None:
+        super().__init__()
+        self.name, self.body, self.in_channels, self.freeze = name, body, in_channels, freeze
+        self.register_buffer("mean", _per_channel(mean, in_channels), persistent=False)
+        self.register_buffer("std", _per_channel(std, in_channels), persistent=False)
+        self.channels = self.pyramid.channels
+        self.strides = self.pyramid.strides
+        if freeze:
+            self.requires_grad_(False)
+        self.train()
+
+    @cached_property
+    def pyramid(self) -> Pyramid:
+        """What the body was seen to do with images of many sizes."""
+        pyramid = probe_pyramid(self.body, self.in_channels)
+        _check_pyramid(self.name, pyramid)
+        return pyramid
+
+    def accepted_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the size to which an image of ``size`` is extended: the same, or the encoder's minimum."""
+        least = self.pyramid.min_size
+        return max(size[0], least), max(size[1], least)
+
+    def map_sizes(self, size: int) -> tuple[int, ...]:
+        """Return the sizes of the maps, on one axis, of an image of an accepted ``size``."""
+        known = self.pyramid.sizes.get(size)
+        if known is not None:
+            return known
+        return tuple(height for height, _ in feature_sizes(self.body, size, self.in_channels))
+
+    def extend(self, image: Tensor) -> Tensor:
+        """Repeat the last row and column of ``image`` up to :meth:`accepted_size`."""
+        height, width = image.shape[-2:]
+        wanted = self.accepted_size((height, width))
+        if wanted == (height, width):
+            return image
+        return F.pad(image, (0, wanted[1] - width, 0, wanted[0] - height), mode="replicate")
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Return the maps of ``image``, which has to be of an accepted size."""
+        maps = self.body((image - self.mean) / self.std)
+        return list(maps.values()) if isinstance(maps, dict) else list(maps)
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """Set the mode; a frozen encoder stays in evaluation, so that BatchNorm's statistics stay too."""
+        super().train(mode and not self.freeze)
+        return self
+
+
+encoders: Registry[Callable[..., Encoder]] = Registry("encoder", "segup.encoders")
+
+
+def create_encoder(name: str, in_channels: int = 3, *, pretrained: bool = True, freeze: bool = False, **options: Any) -> Encoder:
+    """Build an encoder.
+
+    Args:
+        name: One of :func:`list_encoders` (``"efficientnet_lite0"``), ``"timm/<model>"``, ``"torchvision/<model>"``,
+            or a bare name that timm knows (``"resnet18"``).
+        in_channels: Channels of the image; pretrained input kernels are adapted to any number.
+        pretrained: Start from the weights that the library names. timm and torchvision fetch theirs from the network,
+            ``efficientnet_lite0`` carries its own.
+        freeze: Keep the weights and BatchNorm's statistics as they are.
+        **options: The library's own.
+
+    Raises:
+        ConfigError: An unknown name or option, weights that cannot be had, or a model that gives no pyramid.
+
+    >>> encoder = create_encoder("efficientnet_lite0", pretrained=False)
+    >>> encoder.channels, encoder.strides
+    ((16, 24, 40, 112, 320), (2, 4, 8, 16, 32))
+    """
+    family, slash, model = name.partition("/")
+    if not slash and name not in encoders and ":" not in name:
+        family, model = "timm", name
+        _check_timm(name)
+    build = encoders.get(family)
+    check_options(build, options, f"encoder '{name}'")
+    common = {"in_channels": in_channels, "pretrained": pretrained, "freeze": freeze}
+    return build(model, **common, **options) if model else build(**common, **options)
+
+
+def list_encoders() -> list[str]:
+    """Return the names of segup's own encoders and of the libraries it takes encoders from."""
+    return encoders.names()
+
+
+def _check_timm(name: str) -> None:
+    import timm
+
+    if not timm.is_model(name):
+        close = get_close_matches(name, timm.list_models(), n=3, cutoff=0.6)
+        raise ConfigError(unknown("encoder", name, [*encoders, *close]) + ", and all models that timm lists")
+
+
+def _per_channel(values: Sequence[float], in_channels: int) -> Tensor:
+    repeated = [values[channel % len(values)] for channel in range(in_channels)]
+    return torch.tensor(repeated, dtype=torch.float32).reshape(1, in_channels, 1, 1)
+
+
+def _check_pyramid(name: str, pyramid: Pyramid) -> None:
+    if not pyramid.sizes:
+        size, reason = next(iter(pyramid.refused.items()))
+        raise ConfigError(
+            f"encoder '{name}' accepts no image of up to {max(pyramid.refused)} pixels a side ({size}: {reason}).\n"
+            f"  A decoder needs maps at any size: choose an encoder that is not tied to one (a CNN, pvt_v2, ...)."
+        )
+    if pyramid.gaps:
+        gap = pyramid.gaps[0]
+        raise ConfigError(
+            f"encoder '{name}' accepts {pyramid.min_size} but refuses {gap} ({pyramid.refused[gap]}).\n"
+            f"  Sizes have to be accepted from some size on: choose another encoder."
+        )
+    strides = pyramid.strides
+    if any(low <= high or low % high for high, low in zip(strides, strides[1:], strict=False)):
+        raise ConfigError(
+            f"encoder '{name}' gives maps at strides {', '.join(map(str, strides))}: a pyramid needs strides that are "
+            f"multiples of the ones before. Choose another encoder, or fewer of its maps."
+        )

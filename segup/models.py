@@ -1,0 +1,200 @@
+"""Encoder, decoder and head as one model: created from names, saved as names, opened without running anything."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segup.decoders import Decoder, Rung, create_decoder
+from segup.encoders import Encoder, create_encoder
+from segup.errors import ConfigError, DataError
+from segup.registry import outside_module
+
+FORMAT = 1
+"""The version of what a checkpoint's ``"segup"`` entry holds."""
+
+
+class SegmentationModel(nn.Module):
+    """Image in, logits of exactly the image's size out.
+
+    Args:
+        encoder: Image to pyramid.
+        decoder: Pyramid to map.
+        num_classes: Channels of the logits; 1 is binary, one sigmoid channel.
+        spec: The arguments of :func:`create_model` that build it again.
+
+    Shape: ``(N, in_channels, H, W)``, values in 0 … 1 → ``(N, num_classes, H, W)``, for any H and W ≥ 1.
+    """
+
+    def __init__(self, encoder: Encoder, decoder: Decoder, num_classes: int, spec: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.head = nn.Conv2d(decoder.out_channels, num_classes, kernel_size=1)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.num_classes, self.spec = num_classes, dict(spec)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits."""
+        height, width = image.shape[-2:]
+        extended = self.encoder.extend(image)
+        features = self.encoder(extended)
+        logits: Tensor = self.head(self.decoder(features, extended.shape[-2:]))
+        return logits[..., :height, :width]
+
+    def ladder(self, size: int) -> list[Rung]:
+        """Return the decoder's sizes step by step, on one axis, for an image of ``size`` (after any extension)."""
+        accepted = self.encoder.accepted_size((size, size))[0]
+        return self.decoder.ladder(self.encoder.map_sizes(accepted), accepted)
+
+
+def create_model(
+    encoder: str = "efficientnet_lite0",
+    topology: str = "unet",
+    upsampler: str = "deconv",
+    *,
+    num_classes: int,
+    in_channels: int = 3,
+    pretrained: bool = True,
+    encoder_options: Mapping[str, Any] | None = None,
+    **decoder_options: Any,
+) -> SegmentationModel:
+    """Build a model from names.
+
+    Args:
+        encoder: See :func:`segup.encoders.create_encoder`.
+        topology: See :func:`segup.decoders.create_decoder`.
+        upsampler: See :func:`segup.upsamplers.create_upsampler`.
+        num_classes: Channels of the logits; 1 is binary, one sigmoid channel.
+        in_channels: Channels of the image.
+        pretrained: Start the encoder from its library's weights.
+        encoder_options, **decoder_options: The encoder's and the topology's own.
+
+    Raises:
+        ConfigError: An unknown name or option, or parts that do not go together.
+        ShapeError: Encoder and decoder do not fit at some size.
+
+    >>> model = create_model(encoder="resnet18", upsampler="pixel_shuffle", num_classes=19, pretrained=False)
+    >>> model(torch.zeros(2, 3, 65, 97)).shape
+    torch.Size([2, 19, 65, 97])
+    """
+    for field, value in (("num_classes", num_classes), ("in_channels", in_channels)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError(f"{field}={value!r} must be an int of 1 or more")
+    spec = {
+        "encoder": encoder,
+        "topology": topology,
+        "upsampler": upsampler,
+        "num_classes": num_classes,
+        "in_channels": in_channels,
+        "encoder_options": dict(encoder_options or {}),
+        **decoder_options,
+    }
+    body = create_encoder(encoder, in_channels, pretrained=pretrained, **(encoder_options or {}))
+    decoder = create_decoder(
+        topology,
+        body.channels,
+        body.strides,
+        upsampler=upsampler,
+        **{"roundings": body.pyramid.roundings(), **decoder_options},
+    )
+    for size, maps in body.pyramid.sizes.items():
+        decoder.ladder(maps, size)
+    return SegmentationModel(body, decoder, num_classes, spec)
+
+
+def predicted_labels(logits: Tensor) -> Tensor:
+    """Return class ids ``(N, H, W)`` from logits ``(N, num_classes, H, W)``; one channel is a sigmoid's.
+
+    >>> predicted_labels(torch.tensor([[[[-1.0, 2.0]]]])).tolist()
+    [[[0, 1]]]
+    """
+    return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model read from a file, and what was stored beside it (``labels``, ``config``, ...)."""
+
+    model: SegmentationModel
+    info: dict[str, Any]
+
+
+def checkpoint_entry(model: SegmentationModel, info: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what a checkpoint stores under ``"segup"``: names and options, nothing that runs."""
+    return {"format": FORMAT, "model": model.spec, **(info or {})}
+
+
+def save_model(model: SegmentationModel, path: str | Path, info: Mapping[str, Any] | None = None) -> None:
+    """Write a model so that :func:`load_model` opens it; ``info`` is stored beside it and has to be plain values."""
+    state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    torch.save({"segup": checkpoint_entry(model, info), "state_dict": state}, path)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint's content with ``weights_only=True``: nothing in it is run.
+
+    Raises:
+        DataError: The file is missing, or not a segup checkpoint.
+    """
+    if not Path(path).is_file():
+        raise DataError(f"no checkpoint at {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as cause:  # a file of any kind: the unpickler, the zip reader and torch each raise their own
+        raise DataError(f"{path} is not a segup checkpoint: {str(cause).strip().splitlines()[0][:120]}") from cause
+    entry = content.get("segup") if isinstance(content, dict) else None
+    if not isinstance(entry, dict) or not isinstance(entry.get("model"), dict) or "state_dict" not in content:
+        raise DataError(f"{path} is not a segup checkpoint: it has no 'segup' entry with the model's names")
+    if entry.get("format") != FORMAT:
+        raise DataError(f"{path} has checkpoint format {entry.get('format')}; this version of segup reads {FORMAT}")
+    return content
+
+
+def load_model(path: str | Path, trust: Iterable[str] = ()) -> SegmentationModel:
+    """Open a checkpoint's model, in evaluation mode, on the CPU; see :func:`load_checkpoint`."""
+    return load_checkpoint(path, trust).model
+
+
+def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> Checkpoint:
+    """Open a checkpoint that training or :func:`save_model` wrote.
+
+    Args:
+        path: The file.
+        trust: Modules outside segup that may be imported to build the model; each runs its own code.
+
+    Raises:
+        DataError: The file is missing, not a segup checkpoint, or its weights do not fit its model.
+        ConfigError: The model has a part from a module that is not trusted.
+    """
+    content = read_checkpoint(path)
+    entry = content["segup"]
+    spec = entry["model"]
+    for name in _names(spec):
+        module = outside_module(name)
+        if module is not None and module not in set(trust):
+            raise ConfigError(
+                f"{path} has a part from outside segup, '{name}'. Importing it runs that module's code.\n"
+                f"  If you trust it: --trust {module}"
+            )
+    model = create_model(**spec, pretrained=False)
+    weights = {name.removeprefix("model."): t for name, t in content["state_dict"].items() if name.startswith("model.")}
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as cause:
+        raise DataError(f"{path}: the weights do not fit the model it names: {cause}") from cause
+    info = {key: value for key, value in entry.items() if key not in ("format", "model")}
+    return Checkpoint(model.eval(), info)
+
+
+def _names(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [name for part in value.values() for name in _names(part)]
+    if isinstance(value, list | tuple):
+        return [name for part in value for name in _names(part)]
+    return []

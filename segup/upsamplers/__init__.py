@@ -1,0 +1,26 @@
+"""Upsampling operators: one file each, one contract.
+
+>>> import torch
+>>> from segup.upsamplers import create_upsampler
+>>> up = create_upsampler("pixel_shuffle", in_channels=256, out_channels=128, scale=2)
+>>> up(torch.zeros(1, 256, 17, 24), size=(33, 47)).shape
+torch.Size([1, 128, 33, 47])
+"""
+
+from segup.upsamplers.bilinear import Bilinear
+from segup.upsamplers.contract import Upsampler, create_upsampler, fit_to, list_upsamplers, register_upsampler
+from segup.upsamplers.deconv import Deconv
+from segup.upsamplers.deconv_matched import MatchedDeconv
+from segup.upsamplers.pixel_shuffle import PixelShuffle
+
+__all__ = [
+    "Bilinear",
+    "Deconv",
+    "MatchedDeconv",
+    "PixelShuffle",
+    "Upsampler",
+    "create_upsampler",
+    "fit_to",
+    "list_upsamplers",
+    "register_upsampler",
+]

@@ -1,0 +1,186 @@
+"""The one contract that every upsampler keeps: what it takes, what it returns, and the rule for sizes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segup.errors import ConfigError, ShapeError
+from segup.registry import Registry
+
+Fit = Literal["correct", "strict"]
+Size = tuple[int, int]
+
+
+class Arithmetic(Protocol):
+    """A ``segup.shapes`` object: what an operator reaches from a size, known without running it."""
+
+    def out(self, size: int, /) -> int:
+        """Return the output size for one axis."""
+        ...
+
+
+class Upsampler(nn.Module, ABC):
+    """Bring a map ``(N, in_channels, h, w)`` to ``(N, out_channels, H, W)``.
+
+    One rule for sizes: the operator multiplies by its scale; then, with ``fit="correct"``, the result is brought to
+    the size asked for by cutting, or by repeating the last row and column, at the bottom and right, at most
+    ``scale - 1`` of each. So all operators stay on one grid. ``fit="strict"`` refuses instead.
+
+    Args:
+        in_channels: Channels of the low-resolution map.
+        out_channels: Channels of the result.
+        scale: Factor between the two, an int of 2 or more.
+        skip_channels: Channels of the skip, for operators that are guided by it.
+        fit: ``"correct"`` or ``"strict"``.
+
+    Raises:
+        ConfigError: A value that is not an int of the range above, or an unknown ``fit``.
+        ShapeError: In ``forward``, an input of the wrong shape or a size out of reach.
+
+    A subclass defines :meth:`upsample` and :attr:`arithmetic`, and is entered with :func:`register_upsampler`.
+    """
+
+    name: ClassVar[str] = "unregistered"
+    requires: ClassVar[frozenset[str]] = frozenset()
+    takes_rounding: ClassVar[bool] = False
+    """Whether it has an option ``rounding``, for the rule of the encoder's stage that it inverts."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, scale: int = 2, *, skip_channels: int | None = None, fit: Fit = "correct"
+    ) -> None:
+        super().__init__()
+        for field, value, least in (
+            ("in_channels", in_channels, 1),
+            ("out_channels", out_channels, 1),
+            ("scale", scale, 2),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigError(f"'{self.name}': {field}={value!r} must be an int of {least} or more")
+        if fit not in ("correct", "strict"):
+            raise ConfigError(f"'{self.name}': fit={fit!r} is unknown; known: correct, strict")
+        if "skip" in self.requires and skip_channels is None:
+            raise ConfigError(f"'{self.name}' is guided by the skip: it needs skip_channels, and a topology with skips")
+        self.in_channels, self.out_channels, self.scale = in_channels, out_channels, scale
+        self.skip_channels, self.fit = skip_channels, fit
+        self.correction: Size = (0, 0)
+
+    @property
+    @abstractmethod
+    def arithmetic(self) -> Arithmetic:
+        """The ``segup.shapes`` object that tells what this operator reaches from ``h`` before any correction."""
+
+    @abstractmethod
+    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+        """Return ``x`` at the size that :attr:`arithmetic` gives."""
+
+    def forward(
+        self, x: Tensor, size: Size | None = None, *, skip: Tensor | None = None, indices: Tensor | None = None
+    ) -> Tensor:
+        """Return ``(N, out_channels, *size)``, or exactly ``scale·h × scale·w`` without ``size``.
+
+        After the call, :attr:`correction` holds the rows and columns added (positive) or cut (negative).
+        """
+        if x.dim() != 4 or x.shape[1] != self.in_channels or 0 in x.shape[-2:]:
+            raise ShapeError(
+                f"{self.describe()} takes (N, {self.in_channels}, h, w) with h, w ≥ 1, not {tuple(x.shape)}"
+            )
+        low = x.shape[-2:]
+        height, width = (low[0] * self.scale, low[1] * self.scale) if size is None else size
+        reached = self.reach(low[0], height, "height"), self.reach(low[1], width, "width")
+        self.correction = (height - reached[0], width - reached[1])
+        return fit_to(self.upsample(x, skip=skip, indices=indices), (height, width))
+
+    def reach(self, low: int, wanted: int, axis: str = "size") -> int:
+        """Return what the operator itself makes of ``low``; ``wanted`` minus that is the correction.
+
+        Raises:
+            ShapeError: ``wanted`` is out of reach.
+        """
+        reached, grid, most = self.arithmetic.out(low), low * self.scale, self.scale - 1
+        if self.fit == "strict" and wanted not in (reached, grid):
+            raise ShapeError(
+                f'{self.describe()} brings {axis} {low} to {reached}, not to {wanted} (fit="strict").\n'
+                f"  try: decoder=deconv_matched, which reaches the encoder's own sizes, or decoder.fit=correct, "
+                f"which cuts or repeats at most {most} at the bottom and right."
+            )
+        if not grid - most <= wanted <= grid + most:
+            raise ShapeError(
+                f"{self.describe()} brings {axis} {low} to {grid} and corrects at most {most}, so it reaches "
+                f"{grid - most} … {grid + most}, not {wanted}.\n"
+                f"  try: a scale near {wanted}/{low} = {wanted / low:.2f}, or the size of the next skip."
+            )
+        return reached
+
+    def extra_repr(self) -> str:
+        """Return the channels and the scale for ``print``."""
+        return f"{self.in_channels}, {self.out_channels}, scale={self.scale}, fit={self.fit!r}"
+
+    def describe(self) -> str:
+        """Return the name and the layer parameters as errors and ladders show them."""
+        return f"'{self.name}' (scale {self.scale})"
+
+
+def fit_to(y: Tensor, size: Size) -> Tensor:
+    """Cut ``y`` at the bottom and right, or repeat its last row and column, so that it has ``size``.
+
+    >>> import torch
+    >>> fit_to(torch.arange(4.0).reshape(1, 1, 2, 2), (3, 1)).flatten().tolist()
+    [0.0, 2.0, 2.0]
+    """
+    rows, columns = size[0] - y.shape[-2], size[1] - y.shape[-1]
+    if rows == 0 and columns == 0:
+        return y
+    y = y[..., : size[0], : size[1]]
+    if rows > 0 or columns > 0:
+        y = F.pad(y, (0, max(columns, 0), 0, max(rows, 0)), mode="replicate")
+    return y
+
+
+upsamplers: Registry[type[Upsampler]] = Registry("upsampler", "segup.upsamplers")
+U = TypeVar("U", bound=type[Upsampler])
+
+
+def register_upsampler(name: str) -> Callable[[U], U]:
+    """Return a decorator that enters an operator under ``name``: it is then one word everywhere.
+
+    >>> from segup.upsamplers import Bilinear, create_upsampler, register_upsampler
+    >>> @register_upsampler("bilinear_1x1")
+    ... class BilinearOneByOne(Bilinear):
+    ...     def __init__(self, *args, **options):
+    ...         super().__init__(*args, kernel_size=1, **options)
+    >>> sum(p.numel() for p in create_upsampler("bilinear_1x1", 8, 4).parameters())
+    36
+    """
+
+    def enter(operator: U) -> U:
+        operator.name = name
+        return upsamplers.register(name)(operator)
+
+    return enter
+
+
+def create_upsampler(name: str, in_channels: int, out_channels: int, scale: int = 2, **options: Any) -> Upsampler:
+    """Build the operator called ``name``; see :class:`Upsampler` for what every operator takes.
+
+    Raises:
+        ConfigError: An unknown name or option (with the nearest match), or a value out of range.
+
+    >>> import torch
+    >>> up = create_upsampler("deconv", in_channels=8, out_channels=4, scale=2)
+    >>> up(torch.zeros(1, 8, 17, 24)).shape, up(torch.zeros(1, 8, 17, 24), size=(33, 47)).shape
+    (torch.Size([1, 4, 34, 48]), torch.Size([1, 4, 33, 47]))
+    """
+    operator: Upsampler = upsamplers.create(name, in_channels, out_channels, scale, **options)
+    return operator
+
+
+def list_upsamplers() -> list[str]:
+    """Return the names of all operators.
+
+    >>> {"bilinear", "deconv", "deconv_matched", "pixel_shuffle"} <= set(list_upsamplers())
+    True
+    """
+    return upsamplers.names()

@@ -1,0 +1,72 @@
+"""Convolution, then pixel shuffle (sub-pixel convolution), with ICNR initialisation."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segup.shapes import PixelShuffle as PixelShuffleArithmetic
+from segup.upsamplers.bilinear import check_odd_kernel
+from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
+
+
+@register_upsampler("pixel_shuffle")
+class PixelShuffle(Upsampler):
+    """A convolution to ``out_channels·scale²`` at low resolution, whose channels become the pixels of each cell.
+
+    Sub-pixel convolution (Shi et al., arXiv 1609.05158), initialised by ICNR (Aitken et al., arXiv 1707.02937).
+
+    Args:
+        in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
+        kernel_size: Of the convolution, odd; 3 by default.
+
+    Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
+    Parameters: ``scale²·(kernel_size²·in_channels·out_channels + out_channels)``.
+
+    >>> up = PixelShuffle(8, 4)
+    >>> y = up(torch.ones(1, 8, 5, 5))          # ICNR: at the start, the same as nearest upsampling
+    >>> bool((y[..., 2:8:2, 2:8:2] == y[..., 3:9:2, 3:9:2]).all())
+    True
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        scale: int = 2,
+        *,
+        skip_channels: int | None = None,
+        fit: Fit = "correct",
+        kernel_size: int = 3,
+    ) -> None:
+        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
+        check_odd_kernel(self.name, kernel_size)
+        self.conv = nn.Conv2d(in_channels, out_channels * scale**2, kernel_size, padding=kernel_size // 2)
+        init_icnr(self.conv, scale)
+
+    @property
+    def arithmetic(self) -> PixelShuffleArithmetic:
+        """A multiplication by the scale."""
+        return PixelShuffleArithmetic(self.scale)
+
+    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Return the shuffled convolution of ``x``."""
+        return F.pixel_shuffle(self.conv(x), self.scale)
+
+
+@torch.no_grad()
+def init_icnr(conv: nn.Conv2d, scale: int) -> None:
+    """Start every group of ``scale²`` output channels from one kernel and one bias (arXiv 1707.02937).
+
+    The groups are runs of neighbouring channels, torch's order. The bias belongs to it: drawn per channel it would
+    leave a checkerboard of its own.
+
+    >>> conv = nn.Conv2d(3, 8, 3)
+    >>> init_icnr(conv, scale=2)
+    >>> bool((conv.weight[0] == conv.weight[3]).all()), bool((conv.weight[0] == conv.weight[4]).all())
+    (True, False)
+    """
+    kernel = torch.empty_like(conv.weight[:: scale**2])
+    nn.init.kaiming_normal_(kernel, nonlinearity="relu")
+    conv.weight.copy_(kernel.repeat_interleave(scale**2, dim=0))
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
