@@ -56,8 +56,7 @@ def two(value: object, name: str) -> tuple[object, object]:
         return value, value
     if len(value) != 2:  # type: ignore[arg-type]
         raise ShapeError(f"{name} must be one value or a (height, width) pair, not {value!r}.")
-    height, width = value  # type: ignore[misc]
-    return height, width
+    return value[0], value[1]  # type: ignore[index]
 
 
 def one_or_pair(value: object, name: str, check: Callable[[object, str], T]) -> T | tuple[T, T]:
