@@ -22,8 +22,8 @@ class Labels:
         ignore_index: The id of pixels that count neither in the loss nor in the metrics; no class may have it.
 
     Raises:
-        ConfigError: On fewer than two names, a repeated name, a wrong number of colours, a colour that is not three
-            integers in 0…255, or an ignore_index among the class ids.
+        ConfigError: On fewer than two names, a repeated name, a wrong number of colours, a repeated colour, a colour
+            that is not three integers in 0…255, or an ignore_index among the class ids.
 
     Example:
         >>> labels = Labels(("background", "cell"))
@@ -42,6 +42,9 @@ class Labels:
             raise ConfigError(
                 f"{len(colors)} colours for {len(names)} classes: give one per class, or none for a made palette"
             )
+        twice = next((color for color in colors if colors.count(color) > 1), None)
+        if twice is not None:
+            raise ConfigError(f"colours must differ: {list(twice)} is given to {colors.count(twice)} classes")
         if isinstance(self.ignore_index, bool) or not isinstance(self.ignore_index, int):
             raise ConfigError(f"ignore_index must be an integer, not {self.ignore_index!r}")
         if 0 <= self.ignore_index < len(names):

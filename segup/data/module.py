@@ -2,6 +2,7 @@
 
 import logging
 import os
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch.utils.data import BatchSampler
 from segup.data.frequencies import ClassFrequencies, count_classes
 from segup.data.labels import Labels, MaskValues
 from segup.data.masks import check_values
-from segup.data.pairs import Pair, check_sizes
+from segup.data.pairs import check_sizes
 from segup.data.samples import Loader, Sample, Samples, as_list, stack
 from segup.data.sampling import DrawSampler, dealt_batches
 from segup.data.sets import DataSource
@@ -44,7 +45,8 @@ class SegmentationData(LightningDataModule):
         seed: Of the order and the augmentation.
 
     Attributes:
-        start_batch: Where the first training epoch begins, for a run that is resumed; set it before the loader is used.
+        start_batch: Where the next training epoch begins, for a run that is resumed in the middle of one; set it before
+            that epoch's first batch is asked for. Later epochs begin at 0.
 
     Raises:
         ConfigError: For a number out of its range.
@@ -89,7 +91,8 @@ class SegmentationData(LightningDataModule):
         check_values(self.mask_values or {}, source.labels)
         self.cache = cache
         self.seed = _at_least(0, "seed", seed)
-        self.start_batch = 0
+        self._start_batch = 0
+        self._sampler: DrawSampler | None = None
         self._splits: dict[str, Samples] = {}
         self._sizes: dict[str, list[tuple[int, int]]] = {}
 
@@ -97,6 +100,17 @@ class SegmentationData(LightningDataModule):
     def labels(self) -> Labels:
         """Class names, colours and ignore_index."""
         return self.source.labels
+
+    @property
+    def start_batch(self) -> int:
+        """Batches that the next training epoch leaves out at its beginning."""
+        return self._start_batch if self._sampler is None else self._sampler.skipped
+
+    @start_batch.setter
+    def start_batch(self, batches: int) -> None:
+        self._start_batch = _at_least(0, "start_batch", batches)
+        if self._sampler is not None:
+            self._sampler.skip(batches)
 
     def prepare_data(self) -> None:
         """Download what is missing, if the data set was asked to."""
@@ -110,12 +124,8 @@ class SegmentationData(LightningDataModule):
 
     def samples(self, split: str) -> Samples:
         """Return the samples of "train", "val" or "test", as they are on disk; a missing test split is "val"."""
-        if split == "test" and "test" not in self.source.splits():
-            _log.warning("the data set has no test split: its validation images are used")
-            split = "val"
         if split not in self._splits:
-            pairs = self._checked_pairs(split)
-            self._splits[split] = Samples(pairs, self.labels, self.in_channels, self.mask_values, cache=self.cache)
+            self._splits[split] = self._find(split)
         return self._splits[split]
 
     def sample(self, split: str, index: int) -> Sample:
@@ -134,14 +144,11 @@ class SegmentationData(LightningDataModule):
         """Return the loader of training crops for this process."""
         plain = self.samples("train")
         transform = TrainingTransform(self._training_size(), self.augment, self.labels.ignore_index)
-        samples = Samples(
-            plain.pairs, self.labels, self.in_channels, self.mask_values, transform, self.cache, plain._decoded
-        )
-        rank, world_size = _process()
-        sampler: Any = DrawSampler(len(samples), self.batch_size, self.seed, self.samples_per_epoch, rank, world_size)
+        sampler: Any = DrawSampler(len(plain), self.batch_size, self.seed, self.samples_per_epoch, *_process())
         sampler.skip(self.start_batch)
+        self._sampler = sampler
         batches = BatchSampler(sampler, self.batch_size, drop_last=True)
-        return Loader(samples, batch_sampler=batches, collate_fn=stack, **self._loader_options())
+        return Loader(replace(plain, transform=transform), batch_sampler=batches, collate_fn=stack, **self._options())
 
     def val_dataloader(self) -> Loader:
         """Return the loader of validation images for this process."""
@@ -154,21 +161,24 @@ class SegmentationData(LightningDataModule):
     def _whole_images(self, split: str) -> Loader:
         samples = self.samples(split)
         batches: Any = dealt_batches(len(samples), self.val_batch_size, *_process())
-        return Loader(samples, batch_sampler=batches, collate_fn=as_list, **self._loader_options())
+        return Loader(samples, batch_sampler=batches, collate_fn=as_list, **self._options())
 
-    def _loader_options(self) -> dict[str, Any]:
+    def _options(self) -> dict[str, Any]:
         return {
             "num_workers": self.num_workers,
             "persistent_workers": self.num_workers > 0,
             "pin_memory": torch.cuda.is_available(),
         }
 
-    def _checked_pairs(self, split: str) -> list[Pair]:
+    def _find(self, split: str) -> Samples:
+        if split == "test" and "test" not in self.source.splits():
+            _log.warning("the data set has no test split: its validation images stand in")
+            return self.samples("val")
         pairs = self.source.pairs(split)
         if not pairs:
-            raise DataError(f"split '{split}' of {type(self.source).__name__} has no images")
+            raise DataError(f"{type(self.source).__name__} has no images in its split '{split}'")
         self._sizes[split] = check_sizes(pairs)
-        return pairs
+        return Samples(pairs, self.labels, self.in_channels, self.mask_values, cache=self.cache)
 
     def _training_size(self) -> tuple[int, int]:
         if self.crop_size is not None:

@@ -1,11 +1,12 @@
 """Images and their masks, matched by name and checked before training starts."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from segup.data.files import IMAGE_SUFFIXES, image_size
-from segup.errors import DataError
+from segup.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,18 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(files, key=lambda file: file.name)
 
 
-def match_by_stem(images: Path, masks: Path, suffix: str = "") -> list[Pair]:
+def match_by_stem(images: Path, masks: Path) -> list[Pair]:
     """Pair the images of one folder with the masks of another whose name without extension is the same.
 
     Args:
         images: The folder of images.
         masks: The folder of masks.
-        suffix: What a mask's stem has on top of its image's.
 
     Raises:
         DataError: When images lack masks or masks lack images (counts and examples), or two files share a stem.
     """
     image_of = _by_stem(image_files(images))
-    mask_of = {stem.removesuffix(suffix): path for stem, path in _by_stem(image_files(masks)).items()}
+    mask_of = _by_stem(image_files(masks))
     lacking = [path.name for stem, path in image_of.items() if stem not in mask_of]
     left_over = [path.name for stem, path in mask_of.items() if stem not in image_of]
     faults = [
@@ -53,6 +53,27 @@ def match_by_stem(images: Path, masks: Path, suffix: str = "") -> list[Pair]:
     if any(faults):
         raise DataError("; ".join(fault for fault in faults if fault))
     return [Pair(path, mask_of[stem], stem) for stem, path in image_of.items()]
+
+
+def held_out(names: Sequence[str], fraction: float) -> set[str]:
+    """Return the share of the names that validates: at least one, and not all.
+
+    The names are put in the order of their SHA-256, so that the choice depends on them alone and most stay where they
+    are when others are added.
+
+    >>> sorted(held_out(["a", "b", "c", "d", "e"], 0.4))
+    ['c', 'd']
+
+    Raises:
+        ConfigError: For a fraction that is not between 0 and 1.
+        DataError: For fewer than two names.
+    """
+    if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 < fraction < 1:
+        raise ConfigError(f"data.val_fraction must lie between 0 and 1, not {fraction!r}")
+    if len(names) < 2:
+        raise DataError(f"{len(names)} image cannot be split into training and validation images; two are needed")
+    count = min(max(1, round(fraction * len(names))), len(names) - 1)
+    return set(sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:count])
 
 
 def check_sizes(pairs: Sequence[Pair]) -> list[tuple[int, int]]:

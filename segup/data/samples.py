@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
@@ -46,6 +47,7 @@ class Samples(Dataset[Sample]):
         mask_values: What the values in the masks mean, where they are not class ids.
         transform: Makes a view of (image, mask, seed).
         cache: Whether decoded files stay in memory.
+        decoded: Those that do, by number.
     """
 
     pairs: Sequence[Pair]
@@ -54,7 +56,7 @@ class Samples(Dataset[Sample]):
     mask_values: MaskValues | None = None
     transform: Transform | None = None
     cache: bool = False
-    _decoded: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+    decoded: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -69,8 +71,8 @@ class Samples(Dataset[Sample]):
         )
 
     def _decode(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        if number in self._decoded:
-            return self._decoded[number]
+        if number in self.decoded:
+            return self.decoded[number]
         pair = self.pairs[number]
         if pair.mask is None:
             raise DataError(f"{pair.image}: there is no mask to train or evaluate with")
@@ -81,7 +83,7 @@ class Samples(Dataset[Sample]):
                 f"{pair.mask}: the mask is {mask.shape}, its image is {image.shape[:2]}; they must be equal"
             )
         if self.cache:
-            self._decoded[number] = image, mask
+            self.decoded[number] = image, mask
         return image, mask
 
 
@@ -111,7 +113,7 @@ class Loader(DataLoader[Any]):
     """
 
     def __init__(self, samples: Samples, **options: Any) -> None:
-        super().__init__(_InWorker(samples), **options)
+        super().__init__(_InWorker(samples), worker_init_fn=_one_thread, **options)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Yield batches; a DataError in a worker is raised here with its own message."""
@@ -119,6 +121,12 @@ class Loader(DataLoader[Any]):
             if isinstance(batch, Failure):
                 raise DataError(batch.message)
             yield batch
+
+
+def _one_thread(worker: int) -> None:
+    """Keep OpenCV from starting threads in each worker process."""
+    del worker
+    cv2.setNumThreads(0)
 
 
 def stack(samples: list[Sample | Failure]) -> dict[str, Any] | Failure:

@@ -65,7 +65,7 @@ class DrawSampler(Sampler[Draw]):
         self.world_size = world_size
         self.batches = max(1, (samples or images) // (batch_size * world_size))
         self.epoch = 0
-        self._skipped = 0
+        self.skipped = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next iteration that of ``epoch``; Lightning calls it before each epoch."""
@@ -73,10 +73,10 @@ class DrawSampler(Sampler[Draw]):
 
     def skip(self, batches: int) -> None:
         """Leave out the first ``batches`` batches of the next iteration, and of no other."""
-        self._skipped = batches
+        self.skipped = batches
 
     def __iter__(self) -> Iterator[Draw]:
-        first, self._skipped = self._skipped * self.batch_size, 0
+        first, self.skipped = self.skipped * self.batch_size, 0
         draws = epoch_draws(self.images, len(self) * self.world_size, self.seed, self.epoch)
         return iter(draws[self.rank :: self.world_size][first:])
 

@@ -15,11 +15,15 @@ SPLITS = ("train", "val", "test")
 
 
 class DataSource(Protocol):
-    """What the DataModule needs of a data set."""
+    """What the DataModule needs of a data set.
+
+    Attributes:
+        labels: The classes.
+        mask_values: What the values in the mask files mean; None where they are class ids and the ignore_index.
+    """
 
     labels: Labels
     mask_values: MaskValues | None
-    """What the values in the mask files mean, where they are not class ids."""
 
     def prepare(self) -> None:
         """Download what is missing, if asked to; called in one process only."""

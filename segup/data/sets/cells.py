@@ -17,10 +17,9 @@ class Cells:
         root: A folder laid out as data/cells; None for the embedded one.
     """
 
-    mask_values: MaskValues | None = None
-
     def __init__(self, labels: Labels, root: str | None = None) -> None:
         self.labels = labels
+        self.mask_values: MaskValues | None = None
         self.root = embedded_folder("cells") if root is None else Path(root)
 
     def prepare(self) -> None:

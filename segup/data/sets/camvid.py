@@ -1,0 +1,36 @@
+"""CamVid as the SegNet paper splits it: train, val and test beside trainannot, valannot and testannot."""
+
+from pathlib import Path
+
+from segup.data.labels import Labels, MaskValues
+from segup.data.pairs import Pair, match_by_stem
+from segup.data.sets import SPLITS, datasets
+
+
+@datasets.register("camvid")
+class CamVid:
+    """Street scenes of 360×480 pixels: 367 to train, 101 to validate, 233 to test, 11 classes, id 11 unlabelled.
+
+    Brostow et al., "Semantic object classes in video" (2009), in the version of Badrinarayanan et al.,
+    "SegNet" (2017).
+
+    Args:
+        labels: The classes; ids are those of the mask files.
+        root: The folder that holds the six folders.
+    """
+
+    def __init__(self, labels: Labels, root: str) -> None:
+        self.labels = labels
+        self.mask_values: MaskValues | None = None
+        self.root = Path(root)
+
+    def prepare(self) -> None:
+        """Nothing to download."""
+
+    def splits(self) -> tuple[str, ...]:
+        """Return the splits that exist."""
+        return tuple(split for split in SPLITS if (self.root / split).is_dir())
+
+    def pairs(self, split: str) -> list[Pair]:
+        """Return the images and masks of a split, sorted by name."""
+        return match_by_stem(self.root / split, self.root / f"{split}annot")
