@@ -1,0 +1,197 @@
+"""The metric of a whole evaluation: feed it label maps, ask it for the scores."""
+
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from segup.errors import ConfigError, ShapeError
+from segup.metrics import confusion as scores
+from segup.metrics.boundary import bf_score, boundary_counts
+from segup.metrics.marked import mark
+
+# BF scores are summed as integers in this unit: their sum is then the same in any order and on any device.
+BF_UNIT = 2.0**-40
+
+
+class Scores(TypedDict):
+    """What :meth:`SegmentationMetrics.compute` returns: plain floats between 0 and 1, NaN where nothing was counted."""
+
+    miou: float
+    iou: list[float]
+    pixel_accuracy: float
+    class_accuracy: float
+    class_accuracy_per_class: list[float]
+    dice: float
+    boundary_iou: float
+    boundary_iou_per_class: list[float]
+    bf_score: float
+
+
+class SegmentationMetrics(Metric):
+    """Scores of predicted label maps over a whole set, each image at its own size.
+
+    All states are integer sums, so the scores are the same to the last bit whatever the order and size of the batches
+    and the number of processes.
+
+    - ``miou``, ``iou``: from one confusion matrix over the set; the mean over the classes that occur in target or
+      prediction.
+    - ``pixel_accuracy``, ``class_accuracy`` (mean over the classes in the target), ``dice`` (mean over the classes in
+      target or prediction): from the same matrix.
+    - ``boundary_iou``: IoU of the bands along the boundaries, intersections and unions summed over the set per class;
+      the mean over the classes with a band.
+    - ``bf_score``: boundary F1, the mean over the classes in an image's target or prediction, then over images.
+
+    Pixels where the target is ``ignore_index`` count nowhere: they are in no band and their edge is no boundary, in
+    the target as in the prediction. When ``ignore_index`` is the id of a class, that class has no scores.
+
+    Args:
+        num_classes: Number of label classes K, at least 2; a model with one sigmoid channel has 2.
+        ignore_index: The class id in the target of pixels that count nowhere.
+        boundary_ratio: Width of Boundary IoU's band as a share of each image's diagonal, between 0 and 1.
+        bf_tolerance: Tolerance of the BF score as a share of each image's diagonal, between 0 and 1.
+        **options: torchmetrics' own, such as ``sync_on_compute``.
+
+    Raises:
+        ConfigError: If a number is out of range.
+
+    Source: Cheng et al., arXiv 2103.16562 (Boundary IoU); Csurka et al., BMVC 2013 (BF score).
+
+    >>> metrics = SegmentationMetrics(num_classes=2)
+    >>> target = torch.tensor([[0, 0, 1, 1], [0, 0, 1, 255]])
+    >>> metrics.update(torch.tensor([[0, 1, 1, 1], [0, 1, 1, 0]]), target)
+    >>> result = metrics.compute()
+    >>> result["iou"], round(result["miou"], 4)
+    ([0.5, 0.6], 0.55)
+    """
+
+    is_differentiable = False
+    full_state_update = False
+
+    confusion: Tensor
+    boundary_intersection: Tensor
+    boundary_union: Tensor
+    bf_sum: Tensor
+    bf_images: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        ignore_index: int = 255,
+        boundary_ratio: float = 0.02,
+        bf_tolerance: float = 0.0075,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 2:
+            raise ConfigError(
+                f"num_classes={num_classes!r}: must be an integer of at least 2, the classes of the labels; "
+                "for a model with one sigmoid channel give 2"
+            )
+        if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
+            raise ConfigError(f"ignore_index={ignore_index!r}: must be an integer, such as 255")
+        for name, ratio in (("boundary_ratio", boundary_ratio), ("bf_tolerance", bf_tolerance)):
+            if not 0 < ratio < 1:
+                raise ConfigError(f"{name}={ratio!r}: must be a share of the image's diagonal, above 0 and below 1")
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+        self.boundary_ratio = boundary_ratio
+        self.bf_tolerance = bf_tolerance
+        shapes: dict[str, tuple[int, ...]] = {
+            "confusion": (num_classes, num_classes),
+            "boundary_intersection": (num_classes,),
+            "boundary_union": (num_classes,),
+            "bf_sum": (),
+            "bf_images": (),
+        }
+        for state, shape in shapes.items():
+            self.add_state(state, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Count one image or a batch; the counting itself is done on the CPU.
+
+        Args:
+            prediction: Class ids ``(H, W)`` or ``(N, H, W)``, an integer dtype.
+            target: Class ids of the same shape, ``ignore_index`` where a pixel does not count.
+
+        Raises:
+            ShapeError: If the shapes differ or are neither ``(H, W)`` nor ``(N, H, W)``.
+            ConfigError: If one is not of an integer dtype or holds an id that is no class.
+        """
+        if prediction.shape != target.shape or target.ndim not in (2, 3):
+            raise ShapeError(
+                f"prediction has shape {tuple(prediction.shape)} and target {tuple(target.shape)}: both must be "
+                "(H, W) or both (N, H, W) class ids of the same size; take the argmax of logits first"
+            )
+        prediction, target = _class_ids("prediction", prediction), _class_ids("target", target)
+        if target.ndim == 2:
+            prediction, target = prediction.unsqueeze(0), target.unsqueeze(0)
+        valid = target != self.ignore_index
+        self._check_ids("prediction", prediction, "")
+        self._check_ids("target", target.where(valid, 0), f" and ignore_index={self.ignore_index}")
+        for image in zip(prediction, target, valid, strict=True):
+            self._count(*image)
+
+    def compute(self) -> Scores:
+        """Return the scores of everything counted since the last reset, over all processes."""
+        matrix = self.confusion.cpu()
+        iou, accuracy, dice = (
+            self._scored(score(matrix)) for score in (scores.iou, scores.class_accuracy, scores.dice)
+        )
+        boundary_iou = self._scored(self.boundary_intersection.cpu().double() / self.boundary_union.cpu())
+        return Scores(
+            miou=_mean(iou),
+            iou=iou.tolist(),
+            pixel_accuracy=scores.pixel_accuracy(matrix).item(),
+            class_accuracy=_mean(accuracy),
+            class_accuracy_per_class=accuracy.tolist(),
+            dice=_mean(dice),
+            boundary_iou=_mean(boundary_iou),
+            boundary_iou_per_class=boundary_iou.tolist(),
+            bf_score=(self.bf_sum.cpu().double() * BF_UNIT / self.bf_images.cpu()).item(),
+        )
+
+    def _count(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
+        k = self.num_classes
+        predicted, true = (mark(labels.numpy(), valid.numpy(), k) for labels in (prediction, target))
+        matrix = scores.confusion_matrix(predicted, true, k)
+        self._add("confusion", matrix)
+        intersection, union = boundary_counts(predicted, true, k, self.boundary_ratio)
+        self._add("boundary_intersection", torch.from_numpy(intersection))
+        self._add("boundary_union", torch.from_numpy(union))
+        occurs = (matrix.sum(0) + matrix.sum(1)).tolist()
+        present = [c for c in range(k) if occurs[c] and c != self.ignore_index]
+        if present:
+            score = bf_score(predicted, true, k, present, self.bf_tolerance)
+            self.bf_sum = self.bf_sum + round(score / BF_UNIT)
+            self.bf_images = self.bf_images + 1
+
+    def _add(self, state: str, counts: Tensor) -> None:
+        total = getattr(self, state)
+        setattr(self, state, total + counts.to(total.device))
+
+    def _scored(self, per_class: Tensor) -> Tensor:
+        """Leave out the class that is ignored, where ``ignore_index`` is one."""
+        if 0 <= self.ignore_index < self.num_classes:
+            per_class[self.ignore_index] = torch.nan
+        return per_class
+
+    def _check_ids(self, name: str, ids: Tensor, also: str) -> None:
+        stray = ids[(ids < 0) | (ids >= self.num_classes)]
+        if stray.numel():
+            found = ", ".join(str(value) for value in stray.unique().tolist()[:5])
+            raise ConfigError(
+                f"{name} holds class id {found}: num_classes={self.num_classes} allows 0 to {self.num_classes - 1}"
+                f"{also}: correct num_classes or the class ids"
+            )
+
+
+def _class_ids(name: str, ids: Tensor) -> Tensor:
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        raise ConfigError(f"{name} has dtype {ids.dtype}, must be integer class ids: {name}.long()")
+    return ids.detach().cpu().long()
+
+
+def _mean(per_class: Tensor) -> float:
+    return per_class.nanmean().item()
