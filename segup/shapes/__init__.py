@@ -10,10 +10,24 @@ The standard library only. Sizes are ints, or (height, width) pairs; every layer
 """
 
 from segup.errors import ShapeError
+from segup.shapes.chain import Chain
 from segup.shapes.inversion import inverse
 from segup.shapes.layer import Layer
+from segup.shapes.proof import Proof, prove_inversion
 from segup.shapes.resize import PixelShuffle, Resize
 from segup.shapes.transposed import ConvTranspose
 from segup.shapes.windows import Conv, Pool
 
-__all__ = ["Conv", "ConvTranspose", "Layer", "PixelShuffle", "Pool", "Resize", "ShapeError", "inverse"]
+__all__ = [
+    "Chain",
+    "Conv",
+    "ConvTranspose",
+    "Layer",
+    "PixelShuffle",
+    "Pool",
+    "Proof",
+    "Resize",
+    "ShapeError",
+    "inverse",
+    "prove_inversion",
+]

@@ -1,6 +1,7 @@
 """What all layers of the calculus share: one axis at a time, sizes as ints or (height, width) pairs."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, Generic, TypeVar, overload
 
@@ -12,15 +13,63 @@ T = TypeVar("T")
 
 
 class Axis:
-    """One axis of one layer.
+    """One axis of one layer."""
 
-    ``law`` is its size rule; ``slack`` how many further sizes the layer can be asked for, one by one, above the
-    one that its law gives (stride − 1 for a transposed convolution, else 0), with ``matched_law`` the smallest.
+    @property
+    def laws(self) -> tuple[FloorLaw, ...]:
+        """The size rules in their order; a ShapeError where there is none that holds for all sizes."""
+        raise NotImplementedError
+
+    @property
+    def least(self) -> int:
+        """The smallest input size that the layer accepts."""
+        raise NotImplementedError
+
+    def out(self, size: int) -> int:
+        """Return the output size of an accepted ``size``."""
+        raise NotImplementedError
+
+    def inputs_of_at_least(self, out: int) -> int:
+        """Return the smallest integer that gives at least ``out``, accepted or not."""
+        raise NotImplementedError
+
+    def inputs(self, out: int) -> range:
+        """Return the accepted sizes that give ``out``."""
+        return range(max(self.least, self.inputs_of_at_least(out)), self.inputs_of_at_least(out + 1))
+
+    @property
+    def pitch(self) -> Fraction:
+        """Input pixels from one output to the next."""
+        raise NotImplementedError
+
+    @property
+    def centre(self) -> Fraction:
+        """Centre of output 0 in input pixels, where input 0 has its centre at 0."""
+        raise NotImplementedError
+
+    def taps(self, out: int) -> list[int]:
+        """Return the input indices that output ``out`` reads, those beyond the ends included."""
+        raise NotImplementedError
+
+    def size_rule(self, size: int) -> str:
+        """Return the arithmetic for ``size`` in figures, such as ``(17 − 1)·2 − 2·1 + 4 = 34``."""
+        raise NotImplementedError
+
+    def advice(self, size: int) -> str:
+        """Return the way out for a ``size`` below the smallest one."""
+        return f"a size of at least {self.least}, {self.least - size} more"
+
+
+class LawAxis(Axis):
+    """An axis with one law that holds for all sizes.
+
+    A layer that can be asked for one of several output sizes has a ``matched_law`` for the smallest, and ``slack``
+    further ones above it.
     """
 
     @property
     def law(self) -> FloorLaw:
-        """The size rule; a ShapeError where the layer has none that holds for all sizes."""
+        """The size rule."""
         raise NotImplementedError
 
     @property
@@ -34,25 +83,22 @@ class Axis:
         return 0
 
     @property
+    def laws(self) -> tuple[FloorLaw, ...]:
+        """The law alone."""
+        return (self.law,)
+
+    @property
     def least(self) -> int:
-        """The smallest input size that the layer accepts."""
+        """The smallest input size: at least 1, with an output of at least 1."""
         return self.law.least
-
-    def size_rule(self, size: int) -> str:
-        """Return the arithmetic for ``size`` in figures, such as ``(17 − 1)·2 − 2·1 + 4 = 34``."""
-        raise NotImplementedError
-
-    def advice(self, size: int) -> str:
-        """Return the way out for a ``size`` below the smallest one."""
-        return f"a size of at least {self.least}, {self.least - size} more"
 
     def out(self, size: int) -> int:
         """Return the output size of an accepted ``size``."""
         return self.law(size)
 
-    def inputs(self, out: int) -> range:
-        """Return the accepted sizes that give ``out``."""
-        return range(max(self.least, self.law.first(out)), self.law.last(out) + 1)
+    def inputs_of_at_least(self, out: int) -> int:
+        """Return the smallest integer that gives at least ``out``, accepted or not."""
+        return self.law.first(out)
 
 
 A = TypeVar("A", bound=Axis)

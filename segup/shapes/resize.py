@@ -9,13 +9,13 @@ from math import floor, isfinite
 from segup.errors import ShapeError
 from segup.shapes.arguments import one_or_pair, spell, whole
 from segup.shapes.law import FloorLaw
-from segup.shapes.layer import Axis, Layer
+from segup.shapes.layer import LawAxis, Layer
 
 Factor = int | Fraction | float
 
 
 @dataclass(frozen=True)
-class ScaleAxis(Axis):
+class ScaleAxis(LawAxis):
     """One axis of a resize or a pixel shuffle: n ↦ ⌊n·factor⌋."""
 
     factor: Factor
@@ -41,13 +41,11 @@ class ScaleAxis(Axis):
     @property
     def least(self) -> int:
         """The smallest size with an output of at least 1."""
-        return self.law.least if not isinstance(self.factor, float) else max(1, self._first(1))
+        return max(1, self.inputs_of_at_least(1))
 
-    def inputs(self, out: int) -> range:
-        """Return the accepted sizes that give ``out``."""
-        if not isinstance(self.factor, float):
-            return super().inputs(out)
-        return range(max(1, self._first(out)), max(1, self._first(out + 1)))
+    def inputs_of_at_least(self, out: int) -> int:
+        """Return the smallest size that gives at least ``out``."""
+        return self._first(out) if isinstance(self.factor, float) else self.law.first(out)
 
     def _first(self, out: int) -> int:
         """Return the smallest size with a float factor that gives at least ``out``: the rounded product never falls."""

@@ -7,12 +7,12 @@ from typing import Any
 from segup.errors import ShapeError
 from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, one_or_pair_of_ints, spell, split, two, whole
 from segup.shapes.law import FloorLaw
-from segup.shapes.layer import Axis, Layer
+from segup.shapes.layer import LawAxis, Layer
 from segup.shapes.unread import Unread
 
 
 @dataclass(frozen=True)
-class StampAxis(Axis):
+class StampAxis(LawAxis):
     """One axis of a transposed convolution: every input stamps a kernel, ``stride`` apart; then both ends are cut."""
 
     kernel_size: int

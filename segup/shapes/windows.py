@@ -7,12 +7,12 @@ from typing import Any
 from segup.errors import ShapeError
 from segup.shapes.arguments import Size, one_or_pair, one_or_pair_of_ints, spell, split, whole
 from segup.shapes.law import FloorLaw
-from segup.shapes.layer import Axis, Layer
+from segup.shapes.layer import LawAxis, Layer
 from segup.shapes.unread import Unread
 
 
 @dataclass(frozen=True)
-class WindowAxis(Axis):
+class WindowAxis(LawAxis):
     """One axis of a convolution or pooling: windows of ``kernel_size`` taps, ``dilation`` apart, every ``stride``."""
 
     kernel_size: int

@@ -217,7 +217,9 @@ def test_pairs_follow_torch_on_both_axes(height, width):
     assert conv.out((height, width)) == tuple(expected)
     up = ConvTranspose((3, 4), (2, 3), (1, 0), (1, 2))
     weight = torch.zeros(1, 1, 3, 4)
-    expected = functional.conv_transpose2d(image, weight, stride=(2, 3), padding=(1, 0), output_padding=(1, 2)).shape[2:]
+    expected = functional.conv_transpose2d(image, weight, stride=(2, 3), padding=(1, 0), output_padding=(1, 2)).shape[
+        2:
+    ]
     assert up.out((height, width)) == tuple(expected)
 
 

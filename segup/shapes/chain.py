@@ -1,0 +1,151 @@
+"""Several layers one after the other, as one layer."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import reduce
+from typing import TypeAlias
+
+from segup.errors import ShapeError
+from segup.shapes.law import FloorLaw
+from segup.shapes.layer import Axis, LawAxis, Layer
+
+Stage: TypeAlias = "Layer | Sequence[Layer]"
+
+
+@dataclass(frozen=True)
+class ChainAxis(Axis):
+    """One axis of a chain: the axes of its layers, each with the layer's words for messages."""
+
+    links: tuple[tuple[str, LawAxis], ...]
+
+    @property
+    def laws(self) -> tuple[FloorLaw, ...]:
+        """The size rules, first to last."""
+        return tuple(axis.law for _, axis in self.links)
+
+    @property
+    def least(self) -> int:
+        """The smallest size that every layer accepts in its turn."""
+        needed = 1
+        for _, axis in reversed(self.links):
+            needed = max(axis.least, axis.inputs_of_at_least(needed))
+        return needed
+
+    def out(self, size: int) -> int:
+        """Return the output size of an accepted ``size``."""
+        return reduce(lambda n, link: link[1].out(n), self.links, size)
+
+    def sizes(self, size: int) -> list[int]:
+        """Return the accepted ``size`` and the size after each layer."""
+        path = [size]
+        for _, axis in self.links:
+            path.append(axis.out(path[-1]))
+        return path
+
+    def inputs(self, out: int) -> range:
+        """Return the accepted sizes that give ``out``."""
+        low, high = out, out
+        for _, axis in reversed(self.links):
+            low, high = axis.inputs_of_at_least(low), axis.inputs_of_at_least(high + 1) - 1
+        return range(max(self.least, low), high + 1)
+
+    def inputs_of_at_least(self, out: int) -> int:
+        """Return the smallest accepted or smaller size that gives at least ``out``."""
+        return reduce(lambda needed, link: link[1].inputs_of_at_least(needed), reversed(self.links), out)
+
+    @property
+    def pitch(self) -> Fraction:
+        """Input pixels from one output to the next."""
+        return reduce(lambda pitch, link: pitch * link[1].pitch, self.links, Fraction(1))
+
+    @property
+    def centre(self) -> Fraction:
+        """Centre of output 0 in input pixels."""
+        return reduce(lambda centre, link: link[1].centre + link[1].pitch * centre, reversed(self.links), Fraction(0))
+
+    def taps(self, out: int) -> list[int]:
+        """Return the input indices that output ``out`` reads, borders ignored."""
+        indices = {out}
+        for _, axis in reversed(self.links):
+            indices = {tap for index in indices for tap in axis.taps(index)}
+        return sorted(indices)
+
+    def size_rule(self, size: int) -> str:
+        """Return the arithmetic of the first layer that refuses what ``size`` has become, or of the last."""
+        for place, (words, axis) in enumerate(self.links, 1):
+            if size < axis.least or place == len(self.links):
+                return f"{axis.size_rule(size)} at layer {place}, '{words}'"
+            size = axis.out(size)
+        return str(size)
+
+
+@dataclass(frozen=True)
+class Chain(Layer[ChainAxis]):
+    """Layers one after the other, first to last, as one layer; chains within are taken apart.
+
+    Args:
+        layers: The layers. None at all is the identity.
+
+    Raises:
+        ShapeError: A part is not a layer of the calculus.
+
+    >>> from segup.shapes import Conv, Pool
+    >>> stem = Chain([Conv(7, 2, 3), Pool(3, 2, 1)])
+    >>> stem.out(417), stem.inputs(105), print(stem)
+    conv k7 s2 p3, pool k3 s2 p1
+    (105, range(417, 421), None)
+    >>> Chain([Pool(2), Conv(3)]).out(5)
+    Traceback (most recent call last):
+    ...
+    segup.errors.ShapeError: 'pool k2 s2, conv k3' does not accept size 5: it would give ⌊(2 + 2·0 − 3)/1⌋ + 1 = 0 at \
+layer 2, 'conv k3', and an output is at least 1.
+      try: a size of at least 6, 1 more.
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __init__(self, layers: Iterable[Layer]) -> None:
+        object.__setattr__(self, "layers", tuple(flat(layers, "layers")))
+
+    def _build_axes(self) -> tuple[ChainAxis, ChainAxis]:
+        words = [str(layer) for layer in self.layers]
+        height, width = (
+            ChainAxis(tuple((word, layer.axes[i]) for word, layer in zip(words, self.layers, strict=True)))
+            for i in (0, 1)
+        )
+        return height, width
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.layers))
+
+
+def flat(parts: object, name: str) -> list[Layer]:
+    """Return the layers of a layer, a chain, or nested lists of them, in order.
+
+    >>> from segup.shapes import Conv
+    >>> flat([Conv(3), [Conv(1)]], "down")
+    [Conv(kernel_size=3, stride=1, padding=0, dilation=1, groups=1), \
+Conv(kernel_size=1, stride=1, padding=0, dilation=1, groups=1)]
+    >>> flat([3], "down")
+    Traceback (most recent call last):
+    ...
+    segup.errors.ShapeError: down must hold layers such as Conv(3, stride=2, padding=1), not 3.
+    """
+    if isinstance(parts, Chain):
+        return list(parts.layers)
+    if isinstance(parts, Layer):
+        return [parts]
+    if isinstance(parts, Iterable) and not isinstance(parts, str):
+        return [layer for part in parts for layer in flat(part, name)]
+    example = "Conv(3, stride=2, padding=1)"
+    hint = f"\n  try: segup.shapes.parse({parts!r})" if isinstance(parts, str) else ""
+    raise ShapeError(f"{name} must hold layers such as {example}, not {parts!r}.{hint}")
+
+
+def stages(parts: object, name: str) -> list[Chain]:
+    """Return one chain for every part of a list: a layer, a chain, or a list of the layers of one stage."""
+    if isinstance(parts, Layer | str) or not isinstance(parts, Iterable):
+        flat(parts, name)
+        parts = [parts]
+    return [Chain(flat(part, name)) for part in parts]

@@ -1,0 +1,231 @@
+"""The proof that a way up gives back every size of the way down, or the exact sizes for which it does."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from segup.errors import ShapeError
+from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, two, whole
+from segup.shapes.chain import Chain, Stage, stages
+from segup.shapes.decide import meeting, meeting_at_every_stage, way_back, way_down
+from segup.shapes.sets import Runs, SizeSet, joined
+from segup.shapes.words import in_words
+
+
+@dataclass(frozen=True)
+class AxisProof:
+    """What is proved for one axis.
+
+    Args:
+        sizes: The exact set of sizes for which it holds.
+        period: Sizes over which the statement repeats; None where only finitely many sizes can hold.
+        min_size: The smallest size that the way down accepts.
+    """
+
+    sizes: SizeSet
+    period: int | None
+    min_size: int
+
+    @property
+    def counterexample(self) -> int | None:
+        """The smallest accepted size for which it does not hold."""
+        return self.sizes.first_missing(self.min_size)
+
+    @property
+    def always(self) -> bool:
+        """Whether it holds for every accepted size."""
+        return self.counterexample is None
+
+    @property
+    def never(self) -> bool:
+        """Whether it holds for no size at all."""
+        return not self.sizes.runs and not self.sizes.below
+
+    @property
+    def start(self) -> int:
+        """The size from which on the residues decide; below it the exceptions do."""
+        return self.sizes.start
+
+    @property
+    def residues(self) -> Runs:
+        """The residues modulo ``period`` of the sizes from ``start`` on that hold."""
+        period = self.period or 1
+        runs = self.sizes.between(self.start, self.start + period - 1) if self.period else ()
+        cuts = ((run.start // period * period, run) for run in runs)
+        parts = (part for base, run in cuts for part in _modulo(run, base, period))
+        return Runs(joined(parts))
+
+    @property
+    def exceptions(self) -> Runs:
+        """The sizes below ``start`` that hold."""
+        return Runs(self.sizes.below)
+
+    def nearest(self, size: int) -> tuple[int | None, int | None]:
+        """Return the largest size up to ``size`` and the smallest from it on that hold; None where there is none."""
+        return self.sizes.at_most(size), self.sizes.at_least(size)
+
+
+def _modulo(run: range, base: int, period: int) -> tuple[range, range]:
+    """Return the residues of a run that starts in base … base + period − 1 and is at most a period long."""
+    end = base + period
+    return range(run.start - base, min(run.stop, end) - base), range(max(0, run.stop - end))
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What :func:`prove_inversion` found; ``str`` says it in words.
+
+    Where the layers treat height and width differently, ``period``, ``start``, ``residues`` and ``exceptions`` are
+    (height, width) pairs, and sizes are pairs as well; else they are single values.
+    """
+
+    down: tuple[Chain, ...]
+    up: tuple[Chain, ...]
+    matched: bool
+    ends_only: bool
+    axes: tuple[AxisProof, AxisProof]
+
+    @property
+    def always(self) -> bool:
+        """Whether it holds for every size that the way down accepts."""
+        return all(axis.always for axis in self.axes)
+
+    @property
+    def never(self) -> bool:
+        """Whether it holds for no size at all."""
+        return any(axis.never for axis in self.axes)
+
+    @property
+    def period(self) -> Any:
+        """The sizes over which the statement repeats; None where only finitely many sizes can hold."""
+        return self._both(tuple(axis.period for axis in self.axes))
+
+    @property
+    def min_size(self) -> Any:
+        """The smallest size that the way down accepts."""
+        return self._both(tuple(axis.min_size for axis in self.axes))
+
+    @property
+    def start(self) -> Any:
+        """The size from which on the residues decide; below it the exceptions do."""
+        return self._both(tuple(axis.start for axis in self.axes))
+
+    @property
+    def residues(self) -> Any:
+        """The residues modulo ``period`` of the sizes from ``start`` on that hold, as a computed sequence."""
+        return self._both(tuple(axis.residues for axis in self.axes))
+
+    @property
+    def exceptions(self) -> Any:
+        """The sizes below ``start`` that hold, as a computed sequence."""
+        return self._both(tuple(axis.exceptions for axis in self.axes))
+
+    @property
+    def counterexample(self) -> Size | None:
+        """The smallest accepted size for which it does not hold, a pair where the axes differ; None when always."""
+        height, width = self.axes
+        if self.same_axes:
+            return height.counterexample
+        if height.counterexample is not None:
+            return height.counterexample, width.min_size
+        return None if width.counterexample is None else (height.min_size, width.counterexample)
+
+    def holds(self, size: Size) -> bool:
+        """Return whether ``size`` is given back; False for a size that the way down does not accept.
+
+        Raises:
+            ShapeError: The size is not an int of at least 1 or a pair of them; or one int is given where the layers
+                treat height and width differently.
+        """
+        return all(n in axis.sizes for n, axis in zip(self._sizes(size), self.axes, strict=True))
+
+    def nearest(self, size: Size) -> tuple[Any, Any]:
+        """Return the largest holding size up to ``size`` and the smallest from it on; None where there is none.
+
+        For a (height, width) pair both are pairs: the largest height and width below, the smallest above.
+
+        >>> from segup.shapes import Conv, ConvTranspose
+        >>> proof = prove_inversion([Conv(3, 2, 1)] * 2, [ConvTranspose(3, 2, 1)] * 2)
+        >>> proof.nearest(416), proof.nearest((416, 417))
+        ((413, 417), ((413, 417), (417, 417)))
+        """
+        found = [axis.nearest(n) for n, axis in zip(self._sizes(size), self.axes, strict=True)]
+        if not is_pair(size):
+            return found[0]
+        return (found[0][0], found[1][0]), (found[0][1], found[1][1])
+
+    @property
+    def same_axes(self) -> bool:
+        """Whether height and width obey the same rules."""
+        return all(chain.axes[0] == chain.axes[1] for chain in (*self.down, *self.up))
+
+    def _both(self, values: tuple[Any, ...]) -> Any:
+        return values[0] if self.same_axes else values
+
+    def _sizes(self, size: Size) -> tuple[int, int]:
+        if not is_pair(size) and not self.same_axes:
+            raise ShapeError(
+                f"one size, {size}, is given to a proof about layers that treat height and width differently.\n"
+                f"  try: a (height, width) pair, such as ({size}, {size})."
+            )
+        names = AXIS_NAMES if is_pair(size) else ("size", "size")
+        height, width = two(size, "size")
+        return whole(height, names[0], 1), whole(width, names[1], 1)
+
+    def __str__(self) -> str:
+        return in_words(self)
+
+
+def prove_inversion(
+    down: Sequence[Stage], up: Sequence[Stage], *, matched: bool = False, ends_only: bool = False
+) -> Proof:
+    """Decide for ALL sizes whether ``up`` gives back the sizes of ``down``, stage by stage.
+
+    A skip has to fit at every level: 7 → 4 → 2 → 6 → 7 ends right and is useless. So the first of ``up`` has to bring
+    the last size to the one before it, and so on to the input's.
+
+    Args:
+        down: The stages of the way down, each a layer, or a list of the layers of one stage.
+        up: The stages of the way up in the order of use, as many as ``down``.
+        matched: Each transposed convolution is given the size to reach, as torch's ``output_size``; its own
+            output_padding plays no part. Without it the layers are taken as they are.
+        ends_only: Compare the input's size with the last size alone; then the lists may differ in length. With
+            ``matched``, the sizes in between are free.
+
+    Returns:
+        A :class:`Proof`: always, never, or the exact set of sizes (residues modulo the period, from which size on,
+        and the finite exceptions) with the smallest counterexample.
+
+    Raises:
+        ShapeError: The lists have different lengths and ``ends_only`` is False; a part is no layer; or a resize has a
+            float factor, whose rounding no law describes.
+
+    Each layer is a floor of a line (arXiv 1603.07285), so that the statement repeats with a period: a finite check
+    decides all sizes. Where the slope of the whole chain is not 1, finitely many sizes are left, and they are found.
+
+    >>> from segup.shapes import Conv, ConvTranspose
+    >>> down, up = Conv(3, stride=2, padding=1), ConvTranspose(3, stride=2, padding=1)
+    >>> proof = prove_inversion([down, down], [up, up])
+    >>> proof.always, proof.period, proof.holds(417), proof.counterexample, proof.residues
+    (False, 4, True, 2, {1})
+    >>> prove_inversion([down, down], [up, up], matched=True).always
+    True
+    """
+    downs, ups = stages(down, "down"), stages(up, "up")
+    if len(downs) != len(ups) and not ends_only:
+        raise ShapeError(
+            f"down has {len(downs)} stages and up has {len(ups)}: stage by stage, each needs its way back.\n"
+            f"  try: ends_only=True, or a list of the layers of one stage, such as [[conv, pool], conv]."
+        )
+    height, width = (_prove_axis(downs, ups, matched, ends_only, i) for i in (0, 1))
+    return Proof(tuple(downs), tuple(ups), matched, ends_only, (height, width))
+
+
+def _prove_axis(downs: list[Chain], ups: list[Chain], matched: bool, ends_only: bool, i: int) -> AxisProof:
+    whole_down = Chain(downs).axes[i]
+    if ends_only:
+        sizes, period = meeting(way_down(whole_down), way_back(Chain(ups).axes[i], matched))
+    else:
+        ways = [way_down(chain.axes[i]) for chain in downs]
+        sizes, period = meeting_at_every_stage(ways, [way_back(chain.axes[i], matched) for chain in ups])
+    return AxisProof(sizes, period, whole_down.least)

@@ -1,0 +1,124 @@
+"""A proof in words: for which sizes, from which size on, and why it is enough to check what was checked."""
+
+from typing import TYPE_CHECKING
+
+from segup.shapes.chain import Chain
+from segup.shapes.decide import way_back
+from segup.shapes.law import FloorLaw, period_through
+from segup.shapes.sets import joined
+
+if TYPE_CHECKING:
+    from segup.shapes.proof import AxisProof, Proof
+
+
+def in_words(proof: "Proof") -> str:
+    """Return what ``proof`` says, axis by axis where they differ.
+
+    >>> from segup.shapes import Conv, ConvTranspose, prove_inversion
+    >>> proof = prove_inversion([Conv(3, 2, 1)] * 2, [ConvTranspose(3, 2, 1)] * 2)
+    >>> print("\\n".join(str(proof).splitlines()[:4]))
+    down: conv k3 s2 p1 | conv k3 s2 p1
+    up:   deconv k3 s2 p1 | deconv k3 s2 p1
+    Every stage gets back its size exactly for n mod 4 in {1}, from 1 on.
+      Fails first at 2: down 2 → 1 → 1, and up stage 2 brings 1 to 1, not to 2.
+    """
+    lines = [_listed("down: ", proof.down), _listed("up:   ", proof.up)]
+    if proof.matched:
+        lines[1] += " (each transposed convolution is given the size to reach)"
+    for i, name in ((0, ""),) if proof.same_axes else ((0, "Height. "), (1, "Width. ")):
+        lines += [name + _verdict(proof, i), *_failure(proof, i), f"  {_reason(proof, i)}"]
+    return "\n".join(lines)
+
+
+def _listed(title: str, chains: tuple[Chain, ...]) -> str:
+    return title + (" | ".join(str(chain) or "nothing" for chain in chains) or "nothing")
+
+
+def _verdict(proof: "Proof", i: int) -> str:
+    axis = proof.axes[i]
+    subject = "The way up ends at the input's size" if proof.ends_only else "Every stage gets back its size"
+    if axis.always:
+        return f"{subject} for every size from {axis.min_size} on: always."
+    if axis.never:
+        return f"{subject} at no size: never."
+    if axis.period is None or not axis.residues:
+        return f"{subject} for {axis.exceptions!r} alone."
+    return f"{subject} exactly for n mod {axis.period} in {axis.residues!r}, from {axis.start} on{_below(axis)}."
+
+
+def _below(axis: "AxisProof") -> str:
+    if axis.start <= axis.min_size:
+        return ""
+    return f"; below {axis.start}, for {axis.exceptions!r}" if axis.exceptions else f"; below {axis.start}, for none"
+
+
+def _failure(proof: "Proof", i: int) -> list[str]:
+    """Return the line that shows the smallest counterexample, if there is one."""
+    size = proof.axes[i].counterexample
+    if size is None:
+        return []
+    path = [size]
+    for chain in proof.down:
+        path.append(chain.axes[i].out(path[-1]))
+    down = " → ".join(map(str, path))
+    if proof.ends_only:
+        return [f"  Fails first at {size}: down {down}, and up {_reached(Chain(proof.up), path[-1], size, proof, i)}."]
+    for place, chain in enumerate(proof.up, 1):
+        low, top = path[-place], path[-place - 1]
+        if not _reaches(chain, low, top, proof.matched, i):
+            return [
+                f"  Fails first at {size}: down {down}, and up stage {place} {_reached(chain, low, top, proof, i)}."
+            ]
+    raise AssertionError(f"{size} is called a counterexample, and every stage gets back its size")
+
+
+def _reaches(chain: Chain, low: int, top: int, matched: bool, i: int) -> bool:
+    return any(top in run for run in way_back(chain.axes[i], matched).reach(low))
+
+
+def _reached(chain: Chain, low: int, top: int, proof: "Proof", i: int) -> str:
+    runs = joined(way_back(chain.axes[i], proof.matched).reach(low))
+    if not runs:
+        return f"refuses {low}"
+    sizes = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} … {run[-1]}" for run in runs)
+    return f"brings {low} to {sizes}, not to {top}"
+
+
+def _reason(proof: "Proof", i: int) -> str:
+    period = proof.axes[i].period
+    if period is None:
+        return _why_finite(proof, i)
+    growth, steps = period, [period]
+    for chain in proof.down:
+        growth = _grown(chain.axes[i].laws, growth)
+        steps.append(growth)
+    start = proof.axes[i].start
+    decided = (
+        f"the size {start} decides" if period == 1 else f"the {period} sizes {start} … {start + period - 1} decide"
+    )
+    return (
+        f"Why this is proved: every layer is the floor of a line. With n + {period} for n, the sizes on the way down "
+        f"grow by {', '.join(map(str, steps))}, {back}, and every comparison stays as it was: {decided} all that "
+        f"follow{early}."
+    )
+
+
+def _why_finite(proof: "Proof", i: int) -> str:
+    """Say how far the sizes drift apart with every period, at the first stage where they do."""
+    pairs = [(Chain(proof.down), Chain(proof.up))] if proof.ends_only else zip(proof.down, proof.up[::-1], strict=True)
+    for down, up in pairs:
+        run, rise = period_through(down.axes[i].laws)
+        back_run, back_rise = period_through(up.axes[i].laws)
+        if run * back_run != rise * back_rise:
+            step = run * back_run
+            return (
+                f"Why this is proved: every layer is the floor of a line. With n + {step} for n, '{down}' adds "
+                f"{rise * back_run}, and '{up}' makes of it {rise * back_rise} where {step} is needed: the two drift "
+                f"apart, each residue modulo {step} can hold in a bounded stretch only, and all of these were solved."
+            )
+    raise AssertionError("no stage drifts, and the statement was called finite")
+
+
+def _grown(laws: tuple[FloorLaw, ...], growth: int) -> int:
+    run, rise = period_through(laws)
+    return growth // run * rise
