@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def in_words(proof: "Proof") -> str:
-    """Return what ``proof`` says, axis by axis where they differ.
+    r"""Return what ``proof`` says, axis by axis where they differ.
 
     >>> from segup.shapes import Conv, ConvTranspose, prove_inversion
     >>> proof = prove_inversion([Conv(3, 2, 1)] * 2, [ConvTranspose(3, 2, 1)] * 2)
-    >>> print("\\n".join(str(proof).splitlines()[:4]))
+    >>> print("\n".join(str(proof).splitlines()[:4]))
     down: conv k3 s2 p1 | conv k3 s2 p1
     up:   deconv k3 s2 p1 | deconv k3 s2 p1
     Every stage gets back its size exactly for n mod 4 in {1}, from 1 on.
@@ -93,6 +93,8 @@ def _reason(proof: "Proof", i: int) -> str:
         growth = _grown(chain.axes[i].laws, growth)
         steps.append(growth)
     start = proof.axes[i].start
+    back = f"the last one on the way up by {period}" if proof.ends_only else "those on the way up by the same"
+    early = f", and those below {start} were looked at one by one" if start > proof.axes[i].min_size else ""
     decided = (
         f"the size {start} decides" if period == 1 else f"the {period} sizes {start} … {start + period - 1} decide"
     )
