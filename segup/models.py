@@ -173,13 +173,7 @@ def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> Checkpoint:
     content = read_checkpoint(path)
     entry = content["segup"]
     spec = entry["model"]
-    for name in _names(spec):
-        module = outside_module(name)
-        if module is not None and module not in set(trust):
-            raise ConfigError(
-                f"{path} has a part from outside segup, '{name}'. Importing it runs that module's code.\n"
-                f"  If you trust it: --trust {module}"
-            )
+    check_trust(spec, trust, path)
     model = create_model(**spec, pretrained=False)
     weights = {name.removeprefix("model."): t for name, t in content["state_dict"].items() if name.startswith("model.")}
     try:
@@ -188,6 +182,21 @@ def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> Checkpoint:
         raise DataError(f"{path}: the weights do not fit the model it names: {cause}") from cause
     info = {key: value for key, value in entry.items() if key not in ("format", "model")}
     return Checkpoint(model.eval(), info)
+
+
+def check_trust(names: Any, trust: Iterable[str], path: str | Path) -> None:
+    """Raise a ConfigError if anything in ``names``, read from ``path``, would import a module not in ``trust``.
+
+    >>> check_trust({"upsampler": "deconv"}, (), "a.ckpt")
+    >>> check_trust({"upsampler": "mypackage.blocks:Up"}, ("mypackage.blocks",), "a.ckpt")
+    """
+    for name in _names(names):
+        module = outside_module(name)
+        if module is not None and module not in set(trust):
+            raise ConfigError(
+                f"{path} has a part from outside segup, '{name}'. Importing it runs that module's code.\n"
+                f"  If you trust it: --trust {module}"
+            )
 
 
 def _names(value: Any) -> list[str]:

@@ -1,0 +1,50 @@
+"""The roof: the ``segup`` command. Nothing heavy is imported before a command starts to work."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+_COMMANDS = {
+    "train": "train a model; takes Hydra's overrides: segup train decoder=deconv seed=1",
+    "evaluate": "score a run or checkpoint on a data set",
+    "predict": "segment images with a run or checkpoint",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``segup COMMAND ...`` and exit: 0 when it worked, 1 on an error, 2 on a wrong command, 130 after Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_usage())
+        sys.exit(0 if words else 2)
+    if words[0] == "--version":
+        import segup
+
+        print(segup.__version__)
+        sys.exit(0)
+    command, rest = words[0], words[1:]
+    if command not in _COMMANDS:
+        from segup.errors import unknown
+
+        print(unknown("command", command, _COMMANDS), file=sys.stderr)
+        sys.exit(2)
+    sys.exit(_load(command)(rest))
+
+
+def _load(command: str) -> Callable[[list[str]], int]:
+    if command == "train":
+        from segup.cli.train import run
+
+        return run
+    if command == "evaluate":
+        from segup.cli.evaluate import run as evaluate
+
+        return evaluate
+    from segup.cli.predict import run as predict
+
+    return predict
+
+
+def _usage() -> str:
+    width = max(map(len, _COMMANDS))
+    lines = [f"  segup {name:<{width}}  {purpose}" for name, purpose in _COMMANDS.items()]
+    return "\n".join(["usage: segup COMMAND ...", "", *lines, "", "segup COMMAND --help says more."])

@@ -1,0 +1,172 @@
+"""``segup train`` and ``python train.py``: Hydra composes the configuration, ``segup.training`` does the work."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from segup.cli.report import INTERRUPTED, report
+from segup.errors import ConfigError, SegupError, unknown
+
+
+def configs_folder() -> Path:
+    """Return the folder of YAML files: inside an installed segup, else beside it in a checkout.
+
+    Raises:
+        ConfigError: Neither is there.
+    """
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "configs", package.parent / "configs"):
+        if (folder / "train.yaml").is_file():
+            return folder
+    raise ConfigError(f"segup's configs are neither in {package / 'configs'} nor in {package.parent / 'configs'}")
+
+
+def run(arguments: list[str]) -> int:
+    """Train as the overrides say and return the exit code."""
+    sys.argv = [sys.argv[0] if sys.argv[0].endswith("train.py") else "segup train", *arguments]
+    own_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them its way
+    try:
+        task = _Task()
+        hydra.main(config_path=str(configs_folder()), config_name="train", version_base="1.3")(task)()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except (SegupError, HydraException, OmegaConfBaseException) as error:
+        if own_traceback:
+            raise
+        return report(explained(error))
+    finally:
+        if not own_traceback:
+            del os.environ["HYDRA_FULL_ERROR"]
+    return task.code
+
+
+def explained(error: Exception) -> SegupError:
+    """Return Hydra's or OmegaConf's error as one message with the name, the nearest match and what is known."""
+    if isinstance(error, SegupError):
+        return error
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        return ConfigError(f"{group}={option}: {unknown(f'{group} option', option, error.options)}")
+    if isinstance(error, ConfigCompositionException):
+        key = _quoted(str(error), "Could not override '") or _quoted(str(error), "Could not find '")
+        if key is not None:
+            return ConfigError(_unknown_key(key))
+    return ConfigError(" ".join(str(error).split()))
+
+
+def _unknown_key(key: str) -> str:
+    """Name the first part of a dotted key that is not known, with what is known at its place."""
+    known, place = _known_keys(), ""
+    for part in key.split("."):
+        here = {name.removeprefix(place).partition(".")[0] for name in known if name.startswith(place)}
+        if part not in here:
+            return unknown("key", part, here).replace(f"'{part}'", f"'{place}{part}'", 1)
+        place += f"{part}."
+    return f"unknown key '{key}'"
+
+
+def _known_keys() -> list[str]:
+    """Return every dotted key of the default configuration."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(configs_folder()), version_base="1.3"):
+        values = OmegaConf.to_container(compose("train"))
+    return sorted(_keys(values, "") | {"experiment", "debug"})
+
+
+def _keys(values: Any, prefix: str) -> set[str]:
+    if not isinstance(values, Mapping):
+        return set()
+    return {f"{prefix}{key}" for key in values} | {
+        name for key, value in values.items() for name in _keys(value, f"{prefix}{key}.")
+    }
+
+
+def _quoted(text: str, before: str) -> str | None:
+    _, found, rest = text.partition(before)
+    return rest.partition("'")[0] if found else None
+
+
+class _Task:
+    """What Hydra calls for each run: prints an error at once, so that a sweep's other runs follow it."""
+
+    def __init__(self) -> None:
+        self.code = 0
+
+    def __call__(self, composed: DictConfig) -> None:
+        """Train; a single run's exit code is kept here, a sweep's error is handed to Hydra, which counts it."""
+        try:
+            _train(composed)
+        except SegupError as error:
+            self.code = report(error)
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+
+
+def _train(composed: DictConfig) -> None:
+    missing = sorted(OmegaConf.missing_keys(composed))
+    if missing:
+        raise ConfigError(f"{missing[0]} is not set: give {missing[0]}=...")
+    values: Any = OmegaConf.to_container(composed, resolve=True)
+
+    from segup.training.config import RunConfig
+    from segup.training.distributed import is_launched, launch
+    from segup.training.run_folder import make_run_folder, write_yaml
+
+    checkpoint = values.get("ckpt_path")
+    if checkpoint is not None:
+        from segup.training.resume import resumed_config
+
+        values = resumed_config(checkpoint, given_keys(values, list(HydraConfig.get().overrides.task)))
+    config = RunConfig.of(values)
+    if checkpoint is not None and config.run_dir is None:
+        folder = Path(checkpoint).parent
+    else:
+        folder = make_run_folder(config.run_dir, config.name, str(config.decoder.get("upsampler")), config.seed)
+    write_yaml(folder / "config.yaml", values)
+    if config.trainer.devices > 1 and not is_launched():
+        launch(folder, config.trainer.devices)
+        return
+
+    from segup.training.run import train
+
+    train(config, folder)
+
+
+def given_keys(values: Mapping[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """Return what the overrides set, as dotted keys and their composed values.
+
+    >>> given_keys({"seed": 1, "loss": {"name": "dice", "smooth": 0}}, ["seed=1", "loss=dice"])
+    {'seed': 1, 'loss.name': 'dice', 'loss.smooth': 0}
+    """
+    given: dict[str, Any] = {}
+    for override in overrides:
+        key = override.lstrip("+~").partition("=")[0].partition("@")[0]
+        node: Any = values
+        for part in key.split("."):
+            node = node.get(part) if isinstance(node, Mapping) else None
+        if isinstance(node, Mapping):
+            given.update(_dotted(node, f"{key}."))
+        elif key not in ("experiment", "debug"):
+            given[key] = node
+    return given
+
+
+def _dotted(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found.update(_dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {f"{prefix}{key}": value})
+    return found

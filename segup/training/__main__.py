@@ -1,0 +1,26 @@
+"""``python -m segup.training <run folder>``: one process of a run that has several."""
+
+import sys
+from pathlib import Path
+
+import yaml
+
+from segup.errors import SegupError
+from segup.training.config import RunConfig
+
+
+def main() -> int:
+    """Train the folder's ``config.yaml`` and return the exit code."""
+    folder = Path(sys.argv[1])
+    try:
+        from segup.training.run import train
+
+        train(RunConfig.of(yaml.safe_load((folder / "config.yaml").read_text())), folder)
+    except SegupError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

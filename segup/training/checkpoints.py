@@ -1,0 +1,139 @@
+"""Checkpoints that are whole or not there: last, best, and one at Ctrl-C."""
+
+import io
+import os
+import shutil
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import Checkpoint
+
+from segup.errors import DataError, SegupError
+from segup.metrics import Scores
+
+MONITOR = "miou"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write a checkpoint beside its place, then move it there: a reader never meets half of one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:  # noqa: ARG002
+        """Write ``checkpoint``; when the disk is full or the process dies, the file that was there stays whole.
+
+        Raises:
+            DataError: The file system refused.
+        """
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_whole(Path(path), buffer.getbuffer())
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Write a file so that at any moment either the old one or the new one is there.
+
+    Raises:
+        DataError: The file system refused; the old file is left as it was.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as cause:
+        beside.unlink(missing_ok=True)
+        kept = "the one before it is whole" if path.exists() else "there is none before it"
+        raise DataError(f"{path} cannot be written: {cause.strerror or cause}; {kept}") from cause
+
+
+class Interrupted(SegupError):
+    """Ctrl-C, after the step was finished and saved."""
+
+
+class RunCheckpoints(Checkpoint):
+    """Keep ``last.ckpt`` at every epoch's end and on Ctrl-C, and ``best.ckpt`` by validation mIoU.
+
+    Args:
+        folder: Where they go.
+
+    The first Ctrl-C lets the step finish, saves and stops; a second one stops at once, and what was saved stays.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.last, self.best = folder / "last.ckpt", folder / "best.ckpt"
+        self.best_scores: dict[str, Any] | None = None
+        self.best_epoch: int | None = None
+        self._improved = False
+        self._interrupted = False
+        self._handler: Any = None
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+        """Answer Ctrl-C after the step."""
+        if threading.current_thread() is threading.main_thread():
+            self._handler = signal.signal(signal.SIGINT, self._on_interrupt)
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Give Ctrl-C back."""
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._handler)
+            self._handler = None
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Note whether this is the best so far."""
+        scores: Scores = pl_module.scores
+        if self.best_scores is None or scores[MONITOR] > self.best_scores[MONITOR]:
+            self.best_scores, self.best_epoch = dict(scores), trainer.current_epoch
+            self._improved = True
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+        """Save last, and best if it is."""
+        improved, self._improved = self._improved, False
+        trainer.save_checkpoint(self.last)
+        if improved and trainer.is_global_zero:
+            copy_whole(self.last, self.best)
+        if self._any_interrupted(trainer):
+            raise Interrupted(f"stopped after step {trainer.global_step}")
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        """Save and stop when Ctrl-C came during the step; the epoch's last step stops at the epoch's end."""
+        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch and self._any_interrupted(trainer):
+            pl_module.check_loss()
+            trainer.save_checkpoint(self.last)
+            raise Interrupted(f"stopped after step {trainer.global_step}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run has to know."""
+        return {"best_scores": self.best_scores, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what the run knew."""
+        self.best_scores, self.best_epoch = state_dict["best_scores"], state_dict["best_epoch"]
+
+    def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self._interrupted:
+            raise KeyboardInterrupt
+        self._interrupted = True
+
+    def _any_interrupted(self, trainer: L.Trainer) -> bool:
+        """Agree over all processes, since Ctrl-C may reach them at different steps."""
+        return bool(trainer.strategy.reduce_boolean_decision(self._interrupted, all=False))
+
+
+def copy_whole(source: Path, target: Path) -> None:
+    """Copy a file so that at any moment either the old or the new ``target`` is there."""
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        shutil.copyfile(source, beside)
+        os.replace(beside, target)
+    except OSError as cause:
+        beside.unlink(missing_ok=True)
+        raise DataError(f"{target} cannot be written: {cause.strerror or cause}") from cause

@@ -1,0 +1,73 @@
+"""``metrics.csv``: one row per logged step, kept whole when a run is resumed."""
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+COLUMNS = (
+    "step",
+    "epoch",
+    "lr",
+    "train/loss",
+    "val/miou",
+    "val/pixel_accuracy",
+    "val/class_accuracy",
+    "val/dice",
+    "val/boundary_iou",
+    "val/bf_score",
+)
+
+
+class CsvHistory(Logger):
+    """Append what is logged to a CSV file; an empty cell was not logged at that step.
+
+    Args:
+        path: The file. Rows that it has from steps after ``first_step`` are dropped: the resumed run writes them anew.
+        first_step: The optimizer steps that are already done.
+    """
+
+    def __init__(self, path: Path, first_step: int = 0) -> None:
+        super().__init__()
+        self.path = path
+        kept = [row for row in read_history(path) if int(row["step"]) <= first_step] if path.exists() else []
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS)
+        writer.writeheader()
+        writer.writerows(kept)
+        path.write_text(text.getvalue())
+
+    @property
+    def name(self) -> str:
+        """Lightning's name for it."""
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        """Lightning's version for it."""
+        return ""
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Write nothing: the resolved configuration is in ``config.yaml``."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Append one row; ``step`` counts from 0 in Lightning and from 1 in the file."""
+        row = {name: value for name, value in metrics.items() if name in COLUMNS}
+        if row.keys() <= {"epoch"}:
+            return
+        row["step"] = (step or 0) + 1
+        if "epoch" in row:
+            row["epoch"] = int(row["epoch"])
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, COLUMNS).writerow(row)
+
+
+def read_history(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a ``metrics.csv``."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))

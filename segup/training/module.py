@@ -1,0 +1,127 @@
+"""One training step, one validation pass: the LightningModule."""
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from segup.errors import SegupError
+from segup.metrics import Scores, SegmentationMetrics
+from segup.models import SegmentationModel, checkpoint_entry, predicted_labels
+from segup.training.optimizers import create_optimizer, create_scheduler
+
+
+class TrainingDivergedError(SegupError):
+    """The loss is no longer a number."""
+
+
+class SegmentationModule(L.LightningModule):
+    """Trains a model: loss on crops, scores on whole images.
+
+    Args:
+        model: What is trained.
+        loss: From logits ``(N, K, H, W)`` and class ids ``(N, H, W)`` to a number.
+        metrics: Scores of predicted class ids over the validation set.
+        optimizer, scheduler: The configuration groups, see :mod:`segup.training.optimizers`.
+        seed: Of what the model draws (dropout): each step starts from its own seed, so that a resumed run draws what
+            an uninterrupted one would have drawn.
+        info: Plain values stored beside the model's names in each checkpoint.
+
+    Raises:
+        TrainingDivergedError: The loss became NaN or infinite; the message names the step, rate and files.
+    """
+
+    def __init__(
+        self,
+        model: SegmentationModel,
+        loss: nn.Module,
+        metrics: SegmentationMetrics,
+        *,
+        optimizer: Mapping[str, Any],
+        scheduler: Mapping[str, Any],
+        seed: int = 0,
+        info: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model, self.loss, self.metrics = model, loss, metrics
+        self.optimizer_config, self.scheduler_config = dict(optimizer), dict(scheduler)
+        self.seed, self.info = seed, dict(info or {})
+        self.scores: Scores | None = None
+        self._unchecked: tuple[Tensor, str] | None = None
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits ``(N, K, H, W)`` of images ``(N, C, H, W)``."""
+        logits: Tensor = self.model(image)
+        return logits
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer, and a schedule that moves with every step."""
+        optimizer = create_optimizer(self.optimizer_config, self.model)
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = create_scheduler(self.scheduler_config, optimizer, steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        """Start the step from its own seed."""
+        torch.manual_seed((self.seed << 32) + self.global_step * self.trainer.world_size + self.trainer.global_rank)
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:  # noqa: ARG002
+        """Return the loss of a batch of crops."""
+        self.check_loss()
+        loss: Tensor = self.loss(self(batch["image"]), batch["mask"])
+        rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
+        place = f"at step {self.global_step + 1}, learning rate {rate:.3g}, files {', '.join(batch['name'])}"
+        self._unchecked = (loss.detach(), place)
+        if loss.device.type == "cpu":
+            self.check_loss()
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["image"]))
+        self.log("lr", rate)
+        return loss
+
+    def check_loss(self) -> None:
+        """Raise unless the last step's loss is a number; a GPU's is looked at one step later, when it is there."""
+        if self._unchecked is None:
+            return
+        loss, place = self._unchecked
+        self._unchecked = None
+        if not torch.isfinite(loss):
+            raise TrainingDivergedError(
+                f"the loss became {loss.item()} {place}.\n"
+                f"  try: a smaller optimizer.lr, trainer.gradient_clip_val, or trainer.precision=32-true."
+            )
+
+    def validation_step(self, batch: list[dict[str, Any]], batch_idx: int) -> None:  # noqa: ARG002
+        """Count the predictions of whole images, those of one size together."""
+        for images, masks in stacked_by_size(batch):
+            self.metrics.update(predicted_labels(self(images)), masks)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the counts of the epoch before."""
+        self.check_loss()
+        self.metrics.reset()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores of the whole set, the same on every process."""
+        self.scores = self.metrics.compute()
+        named = {f"val/{name}": value for name, value in self.scores.items() if isinstance(value, float)}
+        self.log_dict(named, sync_dist=self.trainer.world_size > 1, batch_size=1)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the names that build the model again, and what belongs to it."""
+        checkpoint["segup"] = checkpoint_entry(self.model, self.info)
+
+
+def stacked_by_size(samples: list[dict[str, Any]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield images ``(N, C, H, W)`` and masks ``(N, H, W)`` of neighbouring samples that have one size.
+
+    >>> small, large = torch.zeros(3, 4, 5), torch.zeros(3, 6, 5)
+    >>> samples = [{"image": image, "mask": image[0].long()} for image in (small, small, large)]
+    >>> [tuple(images.shape) for images, masks in stacked_by_size(samples)]
+    [(2, 3, 4, 5), (1, 3, 6, 5)]
+    """
+    for _, same in groupby(samples, key=lambda sample: sample["image"].shape):
+        group = list(same)
+        yield torch.stack([s["image"] for s in group]), torch.stack([s["mask"] for s in group])

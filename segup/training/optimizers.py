@@ -1,0 +1,105 @@
+"""Optimizers and schedules: torch's own, by name, with the encoder's rate and the weights without decay set apart."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR, PolynomialLR
+
+from segup.errors import ConfigError
+from segup.models import SegmentationModel
+from segup.registry import Registry
+
+optimizers: Registry[Any] = Registry("optimizer")
+schedulers: Registry[Any] = Registry("scheduler")
+
+
+@optimizers.register("adamw")
+def adamw(groups: list[dict[str, Any]], *, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> Optimizer:
+    """Build AdamW (arXiv 1711.05101)."""
+    return AdamW(groups, lr=lr, betas=(betas[0], betas[1]))
+
+
+@optimizers.register("sgd")
+def sgd(groups: list[dict[str, Any]], *, lr: float, momentum: float = 0.9, nesterov: bool = True) -> Optimizer:
+    """Build stochastic gradient descent with momentum."""
+    return SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov)
+
+
+@schedulers.register("one_cycle")
+def one_cycle(
+    optimizer: Optimizer, steps: int, *, pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4
+) -> LRScheduler:
+    """Rise to the rate and fall far below it (arXiv 1708.07120); momentum stays as it is."""
+    return OneCycleLR(
+        optimizer,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
+        total_steps=steps,
+        pct_start=pct_start,
+        div_factor=div_factor,
+        final_div_factor=final_div_factor,
+        cycle_momentum=False,
+    )
+
+
+@schedulers.register("poly")
+def poly(optimizer: Optimizer, steps: int, *, power: float = 0.9) -> LRScheduler:
+    """Fall as ``(1 - step / steps) ** power``."""
+    return PolynomialLR(optimizer, total_iters=steps, power=power)
+
+
+@schedulers.register("cosine")
+def cosine(optimizer: Optimizer, steps: int, *, min_factor: float = 0.0) -> LRScheduler:
+    """Fall along half a cosine to ``min_factor`` times the rate."""
+    least = min_factor * max(group["lr"] for group in optimizer.param_groups)
+    return CosineAnnealingLR(optimizer, T_max=steps, eta_min=least)
+
+
+@schedulers.register("constant")
+def constant(optimizer: Optimizer, steps: int) -> LRScheduler:
+    """Stay."""
+    return ConstantLR(optimizer, factor=1.0, total_iters=steps)
+
+
+def create_optimizer(config: Mapping[str, Any], model: SegmentationModel) -> Optimizer:
+    """Build the optimizer that the group ``optimizer`` names.
+
+    Args:
+        config: ``name``, ``lr``, ``encoder_lr_factor`` (1), ``weight_decay`` (0) and the optimizer's own options.
+        model: Its encoder is trained at ``lr · encoder_lr_factor``; biases and norms are not decayed.
+
+    Raises:
+        ConfigError: An unknown name or option, or a rate that is not positive.
+    """
+    options = dict(config)
+    name, lr = options.pop("name", None), options.get("lr")
+    factor, decay = options.pop("encoder_lr_factor", 1.0), options.pop("weight_decay", 0.0)
+    for key, value, least in (("lr", lr, "above 0"), ("encoder_lr_factor", factor, "above 0"), ("weight_decay", decay, "0 or more")):
+        if not isinstance(value, int | float) or value < 0 or (value == 0 and least == "above 0"):
+            raise ConfigError(f"optimizer.{key}={value!r} must be a number {least}")
+    groups = [
+        {"params": parameters, "lr": rate, "weight_decay": weight_decay}
+        for module, rate in ((model.encoder, lr * factor), (nn.ModuleList([model.decoder, model.head]), lr))
+        for parameters, weight_decay in zip(_split_by_decay(module), (decay, 0.0), strict=True)
+        if parameters
+    ]
+    optimizer: Optimizer = optimizers.create(name, groups, **options)
+    return optimizer
+
+
+def create_scheduler(config: Mapping[str, Any], optimizer: Optimizer, steps: int) -> LRScheduler:
+    """Build the schedule that the group ``scheduler`` names, over ``steps`` optimizer steps.
+
+    Raises:
+        ConfigError: An unknown name or option.
+    """
+    options = dict(config)
+    scheduler: LRScheduler = schedulers.create(options.pop("name", None), optimizer, steps, **options)
+    return scheduler
+
+
+def _split_by_decay(module: nn.Module) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
+    trained = [p for p in module.parameters() if p.requires_grad]
+    return [p for p in trained if p.dim() > 1], [p for p in trained if p.dim() <= 1]

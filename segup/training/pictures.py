@@ -1,0 +1,113 @@
+"""Pictures of a run: its curves, and what it predicts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from segup.data import Labels, SegmentationData
+from segup.models import SegmentationModel, predicted_labels
+from segup.training.history import read_history
+
+_SHOWN = 4
+_WRONG = (213, 94, 0)
+_IGNORED = (160, 160, 160)
+
+
+def save_curves(history: Path, path: Path) -> None:
+    """Draw loss, learning rate and validation scores over the steps of a ``metrics.csv``."""
+    rows = read_history(history)
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    loss, scores, rate = figure.subplots(1, 3)
+    _line(loss, rows, "train/loss", "training loss", alpha=0.35)
+    _line(loss, rows, "train/loss", "its running mean", smooth=True)
+    for name, label in (("val/miou", "mIoU"), ("val/boundary_iou", "Boundary IoU"), ("val/bf_score", "BF score")):
+        _line(scores, rows, name, label, marker="o", markersize=3)
+    _line(rate, rows, "lr", "learning rate")
+    for axes, title in ((loss, "Loss"), (scores, "Validation"), (rate, "Learning rate")):
+        axes.set_title(title)
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
+    loss.legend()
+    scores.legend()
+    scores.set_ylim(0, 1)
+    figure.savefig(path, dpi=110)
+
+
+def save_predictions(model: SegmentationModel, data: SegmentationData, path: Path) -> None:
+    """Draw up to four validation images: image, truth, prediction and error side by side, with the classes' legend."""
+    samples = data.samples("val")
+    rows = []
+    model.eval()
+    for index in range(min(_SHOWN, len(samples))):
+        sample = samples[index]
+        image, mask = sample["image"], sample["mask"]
+        device = next(model.parameters()).device
+        with torch.no_grad():
+            predicted = predicted_labels(model(image[None].to(device)).float())[0].cpu()
+        rows.append((sample["name"], image.numpy(), mask.numpy(), predicted.numpy()))
+    draw_predictions(rows, data.labels).savefig(path, dpi=110)
+
+
+def draw_predictions(rows: Sequence[tuple[str, Any, Any, Any]], labels: Labels) -> Figure:
+    """Return a figure with a row for each ``(name, image (C, H, W) in 0 … 1, mask (H, W), prediction (H, W))``."""
+    height, width = rows[0][2].shape
+    scale = 3.4
+    figure = Figure(figsize=(4 * scale, len(rows) * (scale * height / width + 0.3) + 0.6), layout="constrained")
+    grid = figure.subplots(len(rows), 4, squeeze=False)
+    for axes, (name, image, mask, prediction) in zip(grid, rows, strict=True):
+        valid = mask != labels.ignore_index
+        wrong = (prediction != mask) & valid
+        shown = (
+            (name, to_rgb(image)),
+            ("truth", colored(mask, labels)),
+            ("prediction", colored(prediction, labels)),
+            (f"error: {wrong.sum() / max(1, valid.sum()):.1%}", _error(image, wrong, valid)),
+        )
+        for ax, (title, picture) in zip(axes, shown, strict=True):
+            ax.imshow(picture, interpolation="nearest")
+            ax.set_title(title, fontsize=9)
+            ax.set_axis_off()
+    handles = [
+        Patch(facecolor=np.array(color) / 255, edgecolor="black", linewidth=0.5, label=name)
+        for name, color in (*zip(labels.names, labels.colors, strict=True), ("wrong", _WRONG), ("ignored", _IGNORED))
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8), fontsize=9, frameon=False)
+    return figure
+
+
+def colored(ids: Any, labels: Labels) -> Any:
+    """Return ``(H, W, 3)`` uint8 colours of class ids ``(H, W)``; what is no class is grey."""
+    table = np.full((256 if ids.max(initial=0) < 256 else int(ids.max()) + 1, 3), _IGNORED, dtype=np.uint8)
+    table[: labels.num_classes] = labels.colors
+    return table[np.where(ids < 0, labels.num_classes, ids)]
+
+
+def to_rgb(image: Any) -> Any:
+    """Return ``(H, W, 3)`` in 0 … 1 of an image ``(C, H, W)``: its first three channels, or its first in grey."""
+    picked = image[:3] if image.shape[0] >= 3 else np.repeat(image[:1], 3, axis=0)
+    return np.clip(np.transpose(picked, (1, 2, 0)), 0, 1)
+
+
+def _error(image: Any, wrong: Any, valid: Any) -> Any:
+    grey = to_rgb(image).mean(axis=2, keepdims=True).repeat(3, axis=2) * 0.5 + 0.5
+    picture = (grey * 255).astype(np.uint8)
+    picture[wrong] = _WRONG
+    picture[~valid] = _IGNORED
+    return picture
+
+
+def _line(axes: Any, rows: list[dict[str, str]], name: str, label: str, smooth: bool = False, **style: Any) -> None:
+    points = [(int(row["step"]), float(row[name])) for row in rows if row[name]]
+    if not points:
+        return
+    steps, values = (np.array(column) for column in zip(*points, strict=True))
+    if smooth:
+        window = max(1, len(values) // 20)
+        values = np.convolve(values, np.ones(window) / window, mode="valid")
+        steps = steps[window - 1 :]
+    axes.plot(steps, values, label=label, **style)

@@ -1,0 +1,83 @@
+"""What the terminal shows: a bar while it trains, a line per epoch, a table at the end."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import RichProgressBar
+from rich.console import Console
+from rich.table import Table
+
+from segup.decoders import Rung
+
+
+class RunProgressBar(RichProgressBar):
+    """Lightning's rich bar without its version number."""
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """Return what stands beside the bar."""
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return metrics
+
+
+class EpochLines(L.Callback):
+    """Print one line per validated epoch, on the first process."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Print the line."""
+        if not trainer.is_global_zero:
+            return
+        logged = trainer.callback_metrics
+        parts = [f"epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}", f"loss {float(logged['train/loss']):.3f}"]
+        if pl_module.scores is not None and "val/miou" in logged:
+            parts += [f"mIoU {float(logged['val/miou']):.4f}", f"BF {float(logged['val/bf_score']):.4f}"]
+        self._console.print("  ".join(parts), highlight=False)
+
+
+def ladder_table(title: str, encoder: str, size: int, maps: Sequence[int], rungs: Sequence[Rung]) -> Table:
+    """Return the sizes of one axis, stage by stage: down through the encoder, up through the decoder."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name in ("step", "from", "reaches", "is given", "correction"):
+        table.add_column(name, justify="left" if name == "step" else "right")
+    for before, after in zip((size, *maps), maps, strict=False):
+        table.add_row(encoder, str(before), str(after), str(after), "")
+    for rung in rungs:
+        correction = "" if rung.correction == 0 else f"{rung.correction:+d}"
+        table.add_row(rung.operator, str(rung.low), str(rung.reached), str(rung.wanted), correction)
+    return table
+
+
+def score_table(title: str, columns: Mapping[str, Mapping[str, Any]], classes: Sequence[str]) -> Table:
+    """Return a table of scores, one column for each set of scores (``last``, ``best``, ...).
+
+    Args:
+        title: Above the table.
+        columns: From the column's name to what :class:`segup.metrics.SegmentationMetrics` computed.
+        classes: Names of the classes.
+    """
+    table = Table(title=title, title_justify="left", header_style="bold")
+    table.add_column("")
+    for name in columns:
+        table.add_column(name, justify="right")
+    rows = {
+        "mIoU": "miou",
+        "pixel accuracy": "pixel_accuracy",
+        "class accuracy": "class_accuracy",
+        "Dice": "dice",
+        "Boundary IoU": "boundary_iou",
+        "BF score": "bf_score",
+    }
+    for label, key in rows.items():
+        table.add_row(label, *(_cell(scores[key]) for scores in columns.values()))
+    table.add_section()
+    for index, name in enumerate(classes):
+        table.add_row(f"IoU {name}", *(_cell(scores["iou"][index]) for scores in columns.values()))
+    return table
+
+
+def _cell(value: float | None) -> str:
+    return "–" if value is None or value != value else f"{value:.4f}"

@@ -1,0 +1,82 @@
+"""Where a checkpoint stands, and what a resumed run may change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segup.errors import ConfigError
+from segup.models import check_trust, read_checkpoint
+
+_MAY_CHANGE = ("trainer.", "data.root", "data.num_workers", "data.cache", "compile", "ckpt_path", "run_dir", "trust")
+
+
+@dataclass(frozen=True)
+class Position:
+    """The next batch of a run: its epoch, its place in the epoch, and the optimizer steps already done."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+
+
+def read_position(path: str | Path) -> Position:
+    """Return where the checkpoint's run goes on.
+
+    Raises:
+        DataError: No segup checkpoint of a training run.
+    """
+    content = read_checkpoint(path)
+    if "loops" not in content:
+        raise ConfigError(f"{path} holds a model without its training state: it can be evaluated, not continued")
+    fit = content["loops"]["fit_loop"]
+    batches = fit["epoch_loop.batch_progress"]
+    finished = batches["is_last_batch"]
+    return Position(content["epoch"] + finished, 0 if finished else batches["current"]["processed"], content["global_step"])
+
+
+def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration of the checkpoint's run with what may change taken from ``given``.
+
+    Args:
+        path: The checkpoint.
+        given: What was typed on the command line, as dotted keys; all else comes from the run.
+
+    Raises:
+        ConfigError: Something given would make another run of it; the message shows the difference.
+        DataError: No segup checkpoint.
+    """
+    content = read_checkpoint(path)
+    stored = content["segup"].get("config")
+    if not isinstance(stored, dict):
+        raise ConfigError(f"{path} holds a model without its run's configuration: it can be evaluated, not continued")
+    config = _copy(stored)
+    check_trust(config, given.get("trust") or [], str(path))
+    for key, value in given.items():
+        before = _get(config, key)
+        if key.startswith(_MAY_CHANGE):
+            _set(config, key, value)
+        elif before != value:
+            raise ConfigError(
+                f"{key} was {before!r} in the run of {path} and is now {value!r}: that would be another run.\n"
+                f"  try: leave it out to continue, or leave out ckpt_path to begin anew."
+            )
+    return config
+
+
+def _copy(values: Any) -> Any:
+    return {key: _copy(value) for key, value in values.items()} if isinstance(values, Mapping) else values
+
+
+def _get(values: Mapping[str, Any], key: str) -> Any:
+    head, _, rest = key.partition(".")
+    inner = values.get(head)
+    return _get(inner, rest) if rest and isinstance(inner, Mapping) else inner
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    head, _, rest = key.partition(".")
+    if rest:
+        _set(values.setdefault(head, {}), rest, value)
+    else:
+        values[head] = value

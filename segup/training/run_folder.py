@@ -1,0 +1,118 @@
+"""The run folder: made once, never overwritten, and what is written into it."""
+
+import json
+import math
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from segup.errors import ConfigError
+from segup.training.checkpoints import write_whole
+
+_PACKAGES = ("segup", "torch", "torchvision", "lightning", "timm", "torchmetrics", "albumentations", "hydra-core", "numpy")
+
+
+def make_run_folder(wanted: str | None, name: str, upsampler: str, seed: int) -> Path:
+    """Make a new run folder and return its path.
+
+    Args:
+        wanted: The path, or None for ``outputs/<name>/<upsampler>/<seed>-<time>``.
+        name, upsampler, seed: Parts of the path when none is given.
+
+    Raises:
+        ConfigError: ``wanted`` exists and is not an empty folder, or cannot be made.
+    """
+    if wanted is not None:
+        folder = Path(wanted)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ConfigError(
+                f"run_dir {folder} exists already; nothing in it was touched.\n"
+                f"  try: another run_dir, or ckpt_path={folder / 'last.ckpt'} to continue it."
+            )
+        _make(folder, exist_ok=True)
+        return folder
+    stem = Path("outputs") / name / upsampler / f"{seed}-{datetime.now():%Y%m%d-%H%M%S}"
+    for attempt in range(1, 1000):
+        folder = stem if attempt == 1 else stem.with_name(f"{stem.name}-{attempt}")
+        try:
+            _make(folder, exist_ok=False)
+        except FileExistsError:
+            continue
+        return folder
+    raise ConfigError(f"no free run folder beside {stem}")
+
+
+def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
+    """Write plain values as YAML, whole or not at all."""
+    write_whole(path, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True).encode())
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write plain values as JSON, whole or not at all; NaN becomes null, which every reader of JSON knows."""
+    write_whole(path, (json.dumps(_finite(values), indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def environment() -> dict[str, Any]:
+    """Return the versions, the machine and the git commit of the working folder (None outside a repository)."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "git_commit": _git_commit(),
+        "command": " ".join(sys.argv),
+    }
+
+
+def _make(folder: Path, *, exist_ok: bool) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=exist_ok)
+    except FileExistsError:
+        raise
+    except OSError as cause:
+        raise ConfigError(f"run_dir {folder} cannot be made: {cause.strerror}") from cause
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return value
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _git_commit() -> str | None:
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
