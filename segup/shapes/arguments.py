@@ -25,16 +25,24 @@ def whole(value: object, name: str, least: int = 0) -> int:
     """
     if isinstance(value, bool):
         raise ShapeError(f"{name} must be an int of at least {least}, not {value} (a bool).")
+    if isinstance(value, int) or type(value).__name__ == "SymInt":
+        # A symbolic size, of torch.compile or torch.export, stays symbolic: index() would fix it to one value.
+        number: int = value  # type: ignore[assignment]
+    else:
+        number = _index(value, name, least)
+    if number < least:
+        raise ShapeError(f"{name} must be an int of at least {least}, not {value}.")
+    return number
+
+
+def _index(value: object, name: str, least: int) -> int:
     try:
-        number = index(value)  # type: ignore[arg-type]
+        return index(value)  # type: ignore[arg-type]
     except TypeError:
         hint = f"; try {int(value)}" if isinstance(value, float) and value.is_integer() else ""
         raise ShapeError(
             f"{name} must be an int of at least {least}, not {value!r} (a {type(value).__name__}){hint}."
         ) from None
-    if number < least:
-        raise ShapeError(f"{name} must be an int of at least {least}, not {value}.")
-    return number
 
 
 def is_pair(value: object) -> bool:

@@ -1,7 +1,7 @@
 """Several layers one after the other, as one layer."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import reduce
 from typing import TypeAlias
@@ -105,16 +105,13 @@ layer 2, 'conv k3', and an output is at least 1.
 
     layers: tuple[Layer, ...]
 
-    def __init__(self, layers: Iterable[Layer]) -> None:
-        object.__setattr__(self, "layers", tuple(flat(layers, "layers")))
+    axes: tuple[ChainAxis, ChainAxis] = field(init=False, repr=False, compare=False)
 
-    def _build_axes(self) -> tuple[ChainAxis, ChainAxis]:
-        words = [str(layer) for layer in self.layers]
-        height, width = (
-            ChainAxis(tuple((word, layer.axes[i]) for word, layer in zip(words, self.layers, strict=True)))
-            for i in (0, 1)
-        )
-        return height, width
+    def __init__(self, layers: Iterable[Layer]) -> None:
+        parts = tuple(flat(layers, "layers"))
+        height, width = (ChainAxis(tuple((str(layer), layer.axes[i]) for layer in parts)) for i in (0, 1))
+        object.__setattr__(self, "layers", parts)
+        object.__setattr__(self, "axes", (height, width))
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.layers))

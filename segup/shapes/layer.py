@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from fractions import Fraction
-from functools import cached_property
 from typing import Any, Generic, TypeVar, overload
 
 from segup.errors import ShapeError
@@ -107,13 +106,8 @@ A = TypeVar("A", bound=Axis)
 class Layer(Generic[A]):
     """A layer that changes sizes, seen as arithmetic alone: frozen, hashable, equal when the parameters are equal."""
 
-    @cached_property
-    def axes(self) -> tuple[A, A]:
-        """The rules for height and width."""
-        return self._build_axes()
-
-    def _build_axes(self) -> tuple[A, A]:
-        raise NotImplementedError
+    axes: tuple[A, A]
+    """The rules for height and width."""
 
     @overload
     def out(self, size: int) -> int: ...

@@ -2,7 +2,7 @@
 
 import sys
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor, isfinite
 
@@ -99,16 +99,15 @@ class Resize(Layer[ScaleAxis]):
 
     scale_factor: Factor | tuple[Factor, Factor]
     mode: str = "bilinear"
+    axes: tuple[ScaleAxis, ScaleAxis] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale_factor", one_or_pair(self.scale_factor, "scale_factor", _factor))
         if self.mode not in MODES:
             raise ShapeError(f"mode of a resize must be one of {', '.join(MODES)}, not {self.mode!r}.")
-
-    def _build_axes(self) -> tuple[ScaleAxis, ScaleAxis]:
         factor = self.scale_factor
         height, width = factor if isinstance(factor, tuple) else (factor, factor)
-        return ScaleAxis(height, self.mode), ScaleAxis(width, self.mode)
+        object.__setattr__(self, "axes", (ScaleAxis(height, self.mode), ScaleAxis(width, self.mode)))
 
     def __str__(self) -> str:
         words = spell("resize", x=self.scale_factor)
@@ -130,13 +129,11 @@ class PixelShuffle(Layer[ScaleAxis]):
     """
 
     upscale_factor: int
+    axes: tuple[ScaleAxis, ScaleAxis] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "upscale_factor", whole(self.upscale_factor, "upscale_factor", 1))
-
-    def _build_axes(self) -> tuple[ScaleAxis, ScaleAxis]:
-        axis = ScaleAxis(self.upscale_factor)
-        return axis, axis
+        object.__setattr__(self, "axes", (ScaleAxis(self.upscale_factor), ScaleAxis(self.upscale_factor)))
 
     def __str__(self) -> str:
         return spell("pixel_shuffle", x=self.upscale_factor)

@@ -106,12 +106,14 @@ class ConvTranspose(Layer[StampAxis]):
     output_padding: Size = 0
     dilation: Size = 1
     groups: int = field(default=1, kw_only=True)
+    axes: tuple[StampAxis, StampAxis] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         least = {"kernel_size": 1, "stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
         for name, smallest in least.items():
             object.__setattr__(self, name, one_or_pair_of_ints(getattr(self, name), name, smallest))
         object.__setattr__(self, "groups", whole(self.groups, "groups", 1))
+        object.__setattr__(self, "axes", self._build_axes())
         for axis in self.axes:
             if axis.output_padding >= max(axis.stride, axis.dilation):
                 raise ShapeError(
@@ -135,6 +137,24 @@ class ConvTranspose(Layer[StampAxis]):
             ShapeError: The size is not an int of at least 1.
         """
         return self._per_axis(size, lambda axis, n, _: axis.reachable(n), least=1)
+
+    def reaches(self, size: Size, out: Size) -> Any:
+        """Return whether ``out`` is among the sizes that ``size`` reaches; a pair of answers for pairs.
+
+        The same as ``out in reachable(size)``, and works on the symbolic sizes of torch.compile and torch.export too.
+
+        >>> ConvTranspose(3, stride=2, padding=1).reaches(17, 33), ConvTranspose(4, 2, 1).reaches((17, 16), (33, 33))
+        (True, (False, True))
+        """
+        sizes, outs = two(size, "size"), two(out, "out")
+        answers = [
+            0 <= whole(o, "out", 1) - axis.matched_law(whole(n, "size", 1)) <= axis.slack
+            for axis, n, o in zip(self.axes, sizes, outs, strict=True)
+        ]
+        if is_pair(size) or is_pair(out):
+            return tuple(answers)
+        self._same_axes(whole(size, "size", 1))
+        return answers[0]
 
     def output_padding_for(self, size: Size, out: Size) -> Any:
         """Return the output_padding that brings ``size`` to ``out``; a pair for pairs.

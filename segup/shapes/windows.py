@@ -130,6 +130,7 @@ class Conv(Windows):
     padding: Size | str = 0
     dilation: Size = 1
     groups: int = field(default=1, kw_only=True)
+    axes: tuple[WindowAxis, WindowAxis] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -138,6 +139,7 @@ class Conv(Windows):
         set_field(self, "padding", _padding(self.padding, self.stride))
         set_field(self, "dilation", one_or_pair_of_ints(self.dilation, "dilation", 1))
         set_field(self, "groups", whole(self.groups, "groups", 1))
+        set_field(self, "axes", self._build_axes())
 
     def _build_axes(self) -> tuple[WindowAxis, WindowAxis]:
         kernels, strides, dilations = split(self.kernel_size), split(self.stride), split(self.dilation)
@@ -187,6 +189,7 @@ class Pool(Windows):
     padding: Size = 0
     dilation: Size = 1
     ceil_mode: bool = False
+    axes: tuple[WindowAxis, WindowAxis] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -197,6 +200,7 @@ class Pool(Windows):
         set_field(self, "dilation", one_or_pair_of_ints(self.dilation, "dilation", 1))
         if not isinstance(self.ceil_mode, bool):
             raise ShapeError(f"ceil_mode must be True or False, not {self.ceil_mode!r}.")
+        set_field(self, "axes", self._build_axes())
         for kernel, padding in zip(split(self.kernel_size), split(self.padding), strict=True):
             if padding > kernel // 2:
                 raise ShapeError(

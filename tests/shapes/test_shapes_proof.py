@@ -156,4 +156,4 @@ def test_a_slope_other_than_one_leaves_finitely_many_sizes_and_all_are_found(dow
     assert not proof.residues
     largest = proof.exceptions[-1] if proof.exceptions else 0
     assume(largest < 2000)
-    check(proof, down, up, False, True, range(1, largest + 200))
+    check(proof, down, up, False, True, range(1, max(largest, proof.min_size) + 200))
