@@ -1,6 +1,8 @@
 """What lies in an image file: its size without decoding it, its raw bands, and one error for whatever is wrong."""
 
 import importlib
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +17,9 @@ ORIENTATION = 0x0112
 _SAMPLES_PER_PIXEL = 277
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
+# What decoders raise over bytes that are not what they should be.
+_BROKEN = (OSError, EOFError, SyntaxError, ValueError, LookupError, struct.error, zlib.error)
+
 R = TypeVar("R")
 
 
@@ -28,7 +33,7 @@ def reading(path: Path, read: Callable[[Path], R]) -> R:
         raise DataError(f"{path}: no such file") from None
     except Image.DecompressionBombError as cause:
         raise DataError(f"{path}: {cause}; raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file") from None
-    except (OSError, EOFError, SyntaxError, ValueError) as cause:
+    except _BROKEN as cause:
         reason = "unknown format" if isinstance(cause, UnidentifiedImageError) else str(cause).strip() or repr(cause)
         raise DataError(f"{path}: not a readable image, or cut short ({reason.splitlines()[0]})") from cause
 
@@ -78,7 +83,9 @@ def _oriented_size(path: Path) -> tuple[int, int]:
             page = file.pages[0]
             return page.imagelength, page.imagewidth
     with Image.open(path) as file:
-        turned = file.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+        # Pillow decodes a whole PNG to look for a note behind the pixels; what stands before them must do here.
+        noted = file.format != "PNG" or "exif" in file.info
+        turned = noted and file.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
         return file.size if turned else (file.height, file.width)
 
 

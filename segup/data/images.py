@@ -74,8 +74,8 @@ def _read_picture(path: Path) -> tuple[np.ndarray, bool]:
     if bands is not None:
         return bands, False
     with Image.open(path) as file:
+        wide = _is_wide_color(file)  # before getexif(), which decodes a PNG and forgets how
         orientation = file.getexif().get(ORIENTATION, 1)
-        wide = _is_wide_color(file)
         picture: Image.Image = file
         if file.mode not in ("1", "L", "LA", "I;16", "I;16L", "I;16B", "I", "F", "RGB", "RGBA", "RGBX"):
             picture = file.convert("RGBA" if "transparency" in file.info else "RGB")

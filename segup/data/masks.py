@@ -1,6 +1,6 @@
 """A mask file becomes class ids, and every value in it is accounted for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +71,27 @@ def check_values(values: MaskValues, labels: Labels) -> None:
                 f"mask_values: {key} becomes {value}, which is neither a class (0…{labels.num_classes - 1}) "
                 f"nor the ignore_index {labels.ignore_index}"
             )
+
+
+def check_foreground(paths: Iterable[Path], labels: Labels) -> None:
+    """Raise a DataError when masks of two classes hold 0 and 255 alone, and 255 is the ignore_index.
+
+    Such masks are black and white; without this check every white pixel would silently be left out. Reads masks until
+    one holds the second class, which is mostly the first.
+    """
+    if labels.num_classes != 2 or labels.ignore_index != 255:
+        return
+    white: Path | None = None
+    for path in paths:
+        ids = decode_mask(path, labels)
+        if np.any(ids == 1):
+            return
+        white = path if white is None and np.any(ids == 255) else white
+    if white is not None:
+        raise DataError(
+            f"{white}: no mask holds class 1 ('{labels.names[1]}'), but 255, which is the ignore_index; "
+            f"if 255 means '{labels.names[1]}', set data.ignore_index=-1 data.mask_values={{0:0,255:1}}"
+        )
 
 
 def _read_pixels(path: Path) -> np.ndarray:

@@ -13,9 +13,8 @@ import albumentations as A  # noqa: N812
 import cv2
 import numpy as np
 
+from segup.data.windows import Size, Window, start_of
 from segup.errors import ConfigError, unknown
-
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Augment:
     """How training samples vary; the defaults change nothing.
 
     Args:
-        scale: Range of the random zoom, (smallest, largest); 2.0 shows objects twice as large.
+        scale: Range of the random zoom, (smallest, largest); 2.0 shows objects twice as large. None for no zoom.
         horizontal_flip: Probability of a left-right flip.
         vertical_flip: Probability of an up-down flip.
         rotate_90: Probability of a rotation by 90°, 180° or 270°.
@@ -34,7 +33,7 @@ class Augment:
         ConfigError: For a probability or share outside 0…1 and for a range that is not 0 < smallest ≤ largest.
     """
 
-    scale: tuple[float, float] = (1.0, 1.0)
+    scale: tuple[float, float] | None = None
     horizontal_flip: float = 0.0
     vertical_flip: float = 0.0
     rotate_90: float = 0.0
@@ -42,12 +41,8 @@ class Augment:
     contrast: float = 0.0
 
     def __post_init__(self) -> None:
-        scale = tuple(self.scale) if isinstance(self.scale, tuple | list) else ()
-        if len(scale) != 2 or not all(_is_number(v) for v in scale) or not 0 < scale[0] <= scale[1]:
-            raise ConfigError(
-                f"augment.scale must be [smallest, largest] with 0 < smallest ≤ largest, not {self.scale!r}"
-            )
-        object.__setattr__(self, "scale", (float(scale[0]), float(scale[1])))
+        if self.scale is not None:
+            object.__setattr__(self, "scale", _range(self.scale))
         for name in ("horizontal_flip", "vertical_flip", "rotate_90", "brightness", "contrast"):
             value = getattr(self, name)
             if not _is_number(value) or not 0 <= value <= 1:
@@ -80,14 +75,10 @@ class TrainingTransform:
     """
 
     def __init__(self, size: Size, augment: Augment, ignore_index: int) -> None:
-        steps: list[A.BasicTransform] = [Window(size, augment.scale, augment.rotate_90, ignore_index)]
+        steps: list[A.BasicTransform] = [RandomWindow(size, augment, ignore_index)]
         with warnings.catch_warnings():
             # A wrong argument is but a warning to albumentations, and then it does something else.
             warnings.simplefilter("error")
-            if augment.horizontal_flip:
-                steps.append(A.HorizontalFlip(p=augment.horizontal_flip))
-            if augment.vertical_flip:
-                steps.append(A.VerticalFlip(p=augment.vertical_flip))
             if augment.brightness or augment.contrast:
                 limits = {"brightness_limit": augment.brightness, "contrast_limit": augment.contrast}
                 steps.append(A.RandomBrightnessContrast(**limits, p=1.0))
@@ -95,7 +86,7 @@ class TrainingTransform:
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the view of (H, W, C) and (H, W) that ``seed`` chooses."""
-        # Compose would give every step the same seed, and two flips of equal probability would always agree.
+        # Compose would give every step the same seed, and what they draw would go together.
         seeds = np.random.SeedSequence(seed).generate_state(len(self._compose.transforms))
         for step, own in zip(self._compose.transforms, seeds.tolist(), strict=True):
             step.set_random_seed(own)
@@ -103,66 +94,50 @@ class TrainingTransform:
         return result["image"], result["mask"]
 
 
-class Window(A.DualTransform):
-    """Cut a random window, pad it where the image ends, and bring it to the size asked for.
+class RandomWindow(A.DualTransform):
+    """Choose a window by zoom, place, rotation and reflection, and cut it from image and mask alike.
 
     Cutting first and resizing the window alone costs the same for an image of any size.
     """
 
-    def __init__(self, size: Size, scale: tuple[float, float], rotate_90: float, ignore_index: int) -> None:
+    def __init__(self, size: Size, augment: Augment, ignore_index: int) -> None:
         super().__init__(p=1.0)
         self.size = size
-        self.scale = scale
-        self.rotate_90 = rotate_90
+        self.augment = augment
         self.ignore_index = ignore_index
 
     def get_transform_init_args_names(self) -> tuple[str, ...]:
         """Return what albumentations writes into its summaries."""
-        return ("size", "scale", "rotate_90", "ignore_index")
+        return ("size", "augment", "ignore_index")
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Choose scale, rotation and place."""
+        """Draw the window; always the same number of draws in the same order."""
         del data
-        draw = self.py_random
-        scale = draw.uniform(*self.scale)
-        turns = draw.randint(1, 3) if draw.random() < self.rotate_90 else 0
-        size = self.size[::-1] if turns % 2 else self.size
-        spans = [max(1, round(side / scale)) for side in size]
-        starts = [_start(full, span, draw.random()) for full, span in zip(params["shape"][:2], spans, strict=True)]
-        return {"starts": tuple(starts), "spans": tuple(spans), "cut_size": size, "turns": turns}
+        chances = [self.py_random.random() for _ in range(7)]
+        smallest, largest = self.augment.scale or (1.0, 1.0)
+        scale = smallest + chances[0] * (largest - smallest)
+        turns = 1 + int(3 * chances[1]) if chances[2] < self.augment.rotate_90 else 0
+        high, wide = self.size[::-1] if turns % 2 else self.size
+        span = (max(1, round(high / scale)), max(1, round(wide / scale)))
+        height, width = params["shape"][:2]
+        start = (start_of(height, span[0], chances[3]), start_of(width, span[1], chances[4]))
+        flips = (chances[5] < self.augment.vertical_flip, chances[6] < self.augment.horizontal_flip)
+        return {"window": Window(start, span, (high, wide), turns, flips)}
 
-    def apply(self, img: np.ndarray, starts: Size, spans: Size, cut_size: Size, turns: int, **_: Any) -> np.ndarray:
+    def apply(self, img: np.ndarray, window: Window, **_: Any) -> np.ndarray:
         """Cut the image; padding is 0."""
-        return _cut(img, starts, spans, cut_size, turns, fill=0, interpolation=cv2.INTER_LINEAR)
+        return window.cut(img, fill=0, interpolation=cv2.INTER_LINEAR)
 
-    def apply_to_mask(
-        self, mask: np.ndarray, starts: Size, spans: Size, cut_size: Size, turns: int, **_: Any
-    ) -> np.ndarray:
+    def apply_to_mask(self, mask: np.ndarray, window: Window, **_: Any) -> np.ndarray:
         """Cut the mask; padding is the ignore_index."""
-        return _cut(mask, starts, spans, cut_size, turns, fill=self.ignore_index, interpolation=cv2.INTER_NEAREST_EXACT)
+        return window.cut(mask, fill=self.ignore_index, interpolation=cv2.INTER_NEAREST_EXACT)
 
 
-def _start(full: int, span: int, share: float) -> int:
-    """Return where a window begins: inside the image where it fits, else so that it covers the image whole."""
-    room = full - span
-    return min(int(share * (room + 1)), room) if room >= 0 else -min(int(share * (1 - room)), -room)
-
-
-def _cut(
-    pixels: np.ndarray, starts: Size, spans: Size, size: Size, turns: int, fill: int, interpolation: int
-) -> np.ndarray:
-    (top, left), (high, wide) = starts, spans
-    height, width = pixels.shape[:2]
-    bottom, right = top + high, left + wide
-    cut = pixels[max(top, 0) : bottom, max(left, 0) : right]
-    before, after = (max(-top, 0), max(-left, 0)), (max(bottom - height, 0), max(right - width, 0))
-    if any(before) or any(after):
-        margins = [(before[0], after[0]), (before[1], after[1]), (0, 0)]
-        cut = np.pad(cut, margins[: cut.ndim], constant_values=fill)
-    if spans != size:
-        resized = cv2.resize(cut, size[::-1], interpolation=interpolation)
-        cut = resized.reshape(*size, *pixels.shape[2:])
-    return np.ascontiguousarray(np.rot90(cut, turns))
+def _range(scale: Any) -> tuple[float, float]:
+    ends = tuple(scale) if isinstance(scale, tuple | list) else ()
+    if len(ends) != 2 or not all(_is_number(end) for end in ends) or not 0 < ends[0] <= ends[1]:
+        raise ConfigError(f"augment.scale must be [smallest, largest] with 0 < smallest ≤ largest, not {scale!r}")
+    return float(ends[0]), float(ends[1])
 
 
 def _is_number(value: object) -> bool:

@@ -1,0 +1,234 @@
+import struct
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from segup.data import read_image
+from segup.data.files import image_size
+from segup.errors import DataError
+
+H, W = 7, 10
+
+
+@pytest.fixture
+def rgb():
+    return np.random.default_rng(0).integers(0, 256, (H, W, 3), dtype=np.uint8)
+
+
+def write_tiff(path, pixels, planar=False):
+    """Write (H, W, C) as an uncompressed TIFF of C bands, which Pillow cannot do."""
+    height, width, bands = pixels.shape
+    bits = pixels.dtype.itemsize * 8
+    data = (pixels.transpose(2, 0, 1) if planar else pixels).astype(pixels.dtype.newbyteorder("<")).tobytes()
+    strips = bands if planar else 1
+    fields = [
+        (256, 4, [width]),
+        (257, 4, [height]),
+        (258, 3, [bits] * bands),
+        (259, 3, [1]),
+        (262, 3, [1]),
+        (273, 4, [8 + number * len(data) // strips for number in range(strips)]),
+        (277, 3, [bands]),
+        (278, 4, [height]),
+        (279, 4, [len(data) // strips] * strips),
+        (284, 3, [2 if planar else 1]),
+        (338, 3, [0] * (bands - 1)),
+        (339, 3, [1] * bands),
+    ]
+    start = 8 + len(data)
+    end = start + 2 + 12 * len(fields) + 4
+    entries, extra = b"", b""
+    for tag, kind, values in fields:
+        content = struct.pack(f"<{len(values)}{'H' if kind == 3 else 'I'}", *values)
+        entries += struct.pack("<HHI", tag, kind, len(values))
+        entries += content.ljust(4, b"\0") if len(content) <= 4 else struct.pack("<I", end + len(extra))
+        extra += content if len(content) > 4 else b""
+    head = struct.pack("<2sHI", b"II", 42, start)
+    path.write_bytes(head + data + struct.pack("<H", len(fields)) + entries + struct.pack("<I", 0) + extra)
+
+
+def as_hwc(image: torch.Tensor) -> np.ndarray:
+    assert image.dtype == torch.float32
+    return image.permute(1, 2, 0).numpy()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
+def test_rgb_is_divided_by_255(tmp_path, rgb, suffix):
+    path = tmp_path / f"image{suffix}"
+    Image.fromarray(rgb).save(path)
+    np.testing.assert_allclose(as_hwc(read_image(path)), rgb / 255.0, rtol=1e-6)
+    assert image_size(path) == (H, W)
+
+
+def test_jpeg_reads_as_pillow_does(tmp_path, rgb):
+    Image.fromarray(rgb).save(tmp_path / "image.jpg")
+    expected = np.asarray(Image.open(tmp_path / "image.jpg")) / 255.0
+    np.testing.assert_allclose(as_hwc(read_image(tmp_path / "image.jpg")), expected, rtol=1e-6)
+
+
+def test_grey_is_repeated_for_three_channels(tmp_path, rgb):
+    Image.fromarray(rgb[..., 0]).save(tmp_path / "grey.png")
+    image = as_hwc(read_image(tmp_path / "grey.png", in_channels=3))
+    np.testing.assert_allclose(image, np.repeat(rgb[..., :1], 3, axis=2) / 255.0, rtol=1e-6)
+    assert read_image(tmp_path / "grey.png", in_channels=1).shape == (1, H, W)
+
+
+def test_colour_becomes_pillows_luminance_for_one_channel(tmp_path, rgb):
+    Image.fromarray(rgb).save(tmp_path / "image.png")
+    grey = np.asarray(Image.fromarray(rgb).convert("L")) / 255.0
+    np.testing.assert_allclose(as_hwc(read_image(tmp_path / "image.png", 1))[..., 0], grey, atol=1.01 / 255)
+
+
+def test_palette_image_gives_its_colours_not_its_indices(tmp_path):
+    image = Image.fromarray(np.array([[0, 1]], dtype=np.uint8), mode="P")
+    image.putpalette([10, 20, 30, 200, 100, 0])
+    image.save(tmp_path / "palette.png")
+    expected = np.array([[[10, 20, 30], [200, 100, 0]]]) / 255.0
+    np.testing.assert_allclose(as_hwc(read_image(tmp_path / "palette.png")), expected, rtol=1e-6)
+
+
+def test_one_bit_image_is_black_and_white(tmp_path):
+    Image.fromarray(np.array([[False, True]])).save(tmp_path / "bits.png")
+    assert read_image(tmp_path / "bits.png", 1).tolist() == [[[0.0, 1.0]]]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bit_grey_is_divided_by_65535(tmp_path, suffix):
+    pixels = np.array([[0, 1, 256, 65535]], dtype=np.uint16)
+    Image.fromarray(pixels).save(tmp_path / f"deep{suffix}")
+    np.testing.assert_allclose(as_hwc(read_image(tmp_path / f"deep{suffix}", 1))[..., 0], pixels / 65535.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bit_colour_keeps_its_low_byte_and_its_order(tmp_path, suffix, channels):
+    pixels = np.random.default_rng(1).integers(0, 65536, (H, W, channels), dtype=np.uint16)
+    order = [2, 1, 0, 3][:channels]
+    assert cv2.imwrite(str(tmp_path / f"deep{suffix}"), pixels[..., order])
+    image = as_hwc(read_image(tmp_path / f"deep{suffix}", 3))
+    np.testing.assert_allclose(image, pixels[..., :3] / 65535.0, rtol=1e-6)
+
+
+def test_alpha_is_dropped_unless_it_is_asked_for(tmp_path, rgb):
+    alpha = np.full((H, W, 1), 7, dtype=np.uint8)
+    Image.fromarray(np.concatenate([rgb, alpha], axis=2)).save(tmp_path / "alpha.png")
+    np.testing.assert_allclose(as_hwc(read_image(tmp_path / "alpha.png", 3)), rgb / 255.0, rtol=1e-6)
+    assert read_image(tmp_path / "alpha.png", 4)[3].unique().item() == pytest.approx(7 / 255)
+    assert read_image(tmp_path / "alpha.png", 1).shape == (1, H, W)
+    Image.fromarray(np.concatenate([rgb[..., :1], alpha], axis=2), mode="LA").save(tmp_path / "grey_alpha.png")
+    grey = as_hwc(read_image(tmp_path / "grey_alpha.png", 3))
+    np.testing.assert_allclose(grey, np.repeat(rgb[..., :1], 3, axis=2) / 255.0, rtol=1e-6)
+
+
+@given(orientation=st.integers(1, 8), channels=st.sampled_from([1, 3]))
+def test_exif_orientation_is_followed_as_pillow_does(tmp_path_factory, orientation, channels):
+    path = tmp_path_factory.mktemp("exif") / "turned.png"
+    pixels = np.random.default_rng(orientation).integers(0, 256, (H, W, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels if channels == 3 else pixels[..., 0]).save(path, exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(path))).reshape(*image_size(path), channels)
+    np.testing.assert_allclose(as_hwc(read_image(path, channels)), expected / 255.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(H, W), (H, W, 1), (H, W, 5)])
+@pytest.mark.parametrize(("dtype", "scale"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
+def test_arrays_of_any_number_of_channels(tmp_path, shape, dtype, scale):
+    array = (np.random.default_rng(0).random(shape) * scale).astype(dtype)
+    np.save(tmp_path / "image.npy", array)
+    channels = shape[2] if len(shape) == 3 else 1
+    image = as_hwc(read_image(tmp_path / "image.npy", channels))
+    np.testing.assert_allclose(image, array.reshape(H, W, channels) / scale, rtol=1e-6)
+    assert image_size(tmp_path / "image.npy") == (H, W)
+
+
+def test_pages_of_a_tiff_are_channels(tmp_path):
+    pages = np.random.default_rng(0).integers(0, 65536, (4, H, W), dtype=np.uint16)
+    first, *others = [Image.fromarray(page) for page in pages]
+    first.save(tmp_path / "pages.tif", save_all=True, append_images=others)
+    image = as_hwc(read_image(tmp_path / "pages.tif", 4))
+    np.testing.assert_allclose(image, pages.transpose(1, 2, 0) / 65535.0, rtol=1e-6)
+    assert image_size(tmp_path / "pages.tif") == (H, W)
+
+
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("bands", [2, 5])
+def test_bands_of_a_tiff_are_channels(tmp_path, bands, dtype, planar):
+    pytest.importorskip("tifffile")
+    top = np.iinfo(dtype).max
+    pixels = np.random.default_rng(0).integers(0, top, (H, W, bands), dtype=dtype)
+    write_tiff(tmp_path / "bands.tif", pixels, planar)
+    np.testing.assert_allclose(as_hwc(read_image(tmp_path / "bands.tif", bands)), pixels / float(top), rtol=1e-6)
+    assert image_size(tmp_path / "bands.tif") == (H, W)
+
+
+def test_bands_without_tifffile_name_the_way_out(tmp_path, monkeypatch):
+    write_tiff(tmp_path / "bands.tif", np.zeros((H, W, 5), dtype=np.uint8))
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    with pytest.raises(DataError, match=r"bands\.tif: Pillow cannot read the bands of this TIFF: pip install tifffile"):
+        read_image(tmp_path / "bands.tif", 5)
+
+
+@pytest.mark.parametrize(
+    ("found", "asked", "hint"), [(3, 2, 3), (1, 2, 1), (1, 5, 1), (3, 5, 3), (5, 3, 5), (5, 1, 5), (2, 3, 2)]
+)
+def test_channels_that_cannot_be_made_are_refused(tmp_path, found, asked, hint):
+    np.save(tmp_path / "image.npy", np.zeros((H, W, found), dtype=np.uint8))
+    with pytest.raises(DataError) as caught:
+        read_image(tmp_path / "image.npy", asked)
+    assert str(caught.value) == (
+        f"{tmp_path / 'image.npy'}: {found} channels cannot become in_channels={asked}: equal numbers are taken as "
+        f"they are, 1 becomes 3, 3 becomes 1; set data.in_channels={hint}"
+    )
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp", ".webp"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
+def test_a_truncated_file_is_one_line_naming_it(tmp_path, suffix, share):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = tmp_path / f"cut{suffix}"
+    Image.fromarray(pixels).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(DataError) as caught:
+        read_image(path)
+    assert str(caught.value).startswith(f"{path}: not a readable image, or cut short (")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".npy"])
+@pytest.mark.parametrize("content", [b"", b"not an image at all", b"\x93NUMPY", b"II*\0\xff\xff\xff\xff"])
+def test_a_file_that_is_no_image_is_one_line_naming_it(tmp_path, suffix, content):
+    path = tmp_path / f"fake{suffix}"
+    path.write_bytes(content)
+    for read in (read_image, image_size):
+        with pytest.raises(DataError) as caught:
+            read(path)
+        assert str(caught.value).startswith(f"{path}: ")
+        assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"none\.png: no such file"):
+        read_image(tmp_path / "none.png")
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.1, 1), (0, 1.5), (0, float("nan"))])
+def test_floating_point_values_outside_0_to_1_are_refused(tmp_path, low, high):
+    np.save(tmp_path / "image.npy", np.array([[low, high]], dtype=np.float32))
+    with pytest.raises(DataError, match=r"image\.npy: floating-point values from .* where 0…1 is allowed"):
+        read_image(tmp_path / "image.npy", 1)
+
+
+def test_an_image_too_large_for_pillow_is_named(tmp_path, monkeypatch, rgb):
+    Image.fromarray(rgb).save(tmp_path / "image.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(DataError, match=r"image\.png: .*raise PIL\.Image\.MAX_IMAGE_PIXELS if you trust the file"):
+        read_image(tmp_path / "image.png")
