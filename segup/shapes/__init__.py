@@ -11,10 +11,16 @@ The standard library only. Sizes are ints, or (height, width) pairs; every layer
 
 from segup.errors import ShapeError
 from segup.shapes.chain import Chain
+from segup.shapes.channels import Cost, cost, costs, out_channels_of, out_shape
 from segup.shapes.inversion import inverse
+from segup.shapes.language import parse
 from segup.shapes.layer import Layer
 from segup.shapes.proof import Proof, prove_inversion
+from segup.shapes.receptive import ReceptiveField, receptive_field
+from segup.shapes.report import Report, chain_report
 from segup.shapes.resize import PixelShuffle, Resize
+from segup.shapes.rungs import Ladder, Rung, ladder
+from segup.shapes.search import find_convs, find_transposed, inputs_for, smallest_padding
 from segup.shapes.transposed import ConvTranspose
 from segup.shapes.windows import Conv, Pool
 
@@ -22,12 +28,29 @@ __all__ = [
     "Chain",
     "Conv",
     "ConvTranspose",
+    "Cost",
+    "Ladder",
     "Layer",
     "PixelShuffle",
     "Pool",
     "Proof",
+    "ReceptiveField",
+    "Report",
     "Resize",
+    "Rung",
     "ShapeError",
+    "chain_report",
+    "cost",
+    "costs",
+    "find_convs",
+    "find_transposed",
+    "inputs_for",
     "inverse",
+    "ladder",
+    "out_channels_of",
+    "out_shape",
+    "parse",
     "prove_inversion",
+    "receptive_field",
+    "smallest_padding",
 ]

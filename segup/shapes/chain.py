@@ -75,7 +75,8 @@ class ChainAxis(Axis):
         """Return the arithmetic of the first layer that refuses what ``size`` has become, or of the last."""
         for place, (words, axis) in enumerate(self.links, 1):
             if size < axis.least or place == len(self.links):
-                return f"{axis.size_rule(size)} at layer {place}, '{words}'"
+                where = f" at layer {place}, '{words}'" if len(self.links) > 1 else ""
+                return f"{axis.size_rule(size)}{where}"
             size = axis.out(size)
         return str(size)
 

@@ -134,7 +134,7 @@ class Layer(Generic[A]):
     def inputs(self, out: Size) -> Any:
         """Return the input sizes that give ``out`` as a range (empty where there are none), or a pair of ranges."""
         if not is_pair(out):
-            self._same_axes(whole(out, "size", 1))
+            self.same_axes(whole(out, "size", 1))
         height, width = (whole(part, "size", 1) for part in two(out, "size"))
         ranges = self.axes[0].inputs(height), self.axes[1].inputs(width)
         return ranges if is_pair(out) else ranges[0]
@@ -146,13 +146,14 @@ class Layer(Generic[A]):
         """
         if not is_pair(size):
             number = whole(size, "size", 1)
-            return rule(self._same_axes(number), self._accepted(0, number, "size", least), "size")
+            return rule(self.same_axes(number), self.accepted(0, number, "size", least), "size")
         sizes = [whole(part, name, 1) for part, name in zip(two(size, "size"), AXIS_NAMES, strict=True)]
         return tuple(
-            rule(self.axes[i], self._accepted(i, sizes[i], AXIS_NAMES[i], least), AXIS_NAMES[i]) for i in (0, 1)
+            rule(self.axes[i], self.accepted(i, sizes[i], AXIS_NAMES[i], least), AXIS_NAMES[i]) for i in (0, 1)
         )
 
-    def _same_axes(self, size: int) -> A:
+    def same_axes(self, size: int) -> A:
+        """Return the rule for both axes; a ShapeError where they differ, since ``size`` is one int."""
         if self.axes[0] != self.axes[1]:
             raise ShapeError(
                 f"one size, {size}, is given to {self!r}, which treats height and width differently.\n"
@@ -160,7 +161,8 @@ class Layer(Generic[A]):
             )
         return self.axes[0]
 
-    def _accepted(self, i: int, size: int, name: str, least: int | None) -> int:
+    def accepted(self, i: int, size: int, name: str, least: int | None = None) -> int:
+        """Return ``size`` if axis ``i`` accepts it; else raise a ShapeError that calls it ``name``."""
         axis = self.axes[i]
         if size < (axis.least if least is None else least):
             raise ShapeError(

@@ -25,7 +25,7 @@ class ScaleAxis(LawAxis):
     def law(self) -> FloorLaw:
         """The law of an exact factor; a ShapeError for a float."""
         if isinstance(self.factor, float):
-            near = Fraction(self.factor).limit_denominator(64)
+            near = Fraction(self.factor).limit_denominator(1000)
             raise ShapeError(
                 f"nothing can be proved about a resize by the float {self.factor}: torch rounds size·factor before it "
                 f"takes the floor, so no law holds for all sizes (⌊0.29·100⌋ = 28).\n"
@@ -108,6 +108,11 @@ class Resize(Layer[ScaleAxis]):
         factor = self.scale_factor
         height, width = factor if isinstance(factor, tuple) else (factor, factor)
         object.__setattr__(self, "axes", (ScaleAxis(height, self.mode), ScaleAxis(width, self.mode)))
+
+    @property
+    def exact(self) -> bool:
+        """Whether both factors are exact, so that something can be proved."""
+        return not any(isinstance(axis.factor, float) for axis in self.axes)
 
     def __str__(self) -> str:
         words = spell("resize", x=self.scale_factor)

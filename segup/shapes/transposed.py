@@ -116,10 +116,11 @@ class ConvTranspose(Layer[StampAxis]):
         object.__setattr__(self, "axes", self._build_axes())
         for axis in self.axes:
             if axis.output_padding >= max(axis.stride, axis.dilation):
+                most = max(axis.stride, axis.dilation)
                 raise ShapeError(
                     f"output_padding must be less than the larger of stride and dilation, max({axis.stride}, "
-                    f"{axis.dilation}) = {max(axis.stride, axis.dilation)}, not {axis.output_padding}.\n"
-                    f"  try: a larger kernel_size, or a smaller padding: each adds what output_padding would."
+                    f"{axis.dilation}) = {most}, not {axis.output_padding}.\n"
+                    f"  try: output_padding={most - 1}; a larger kernel_size or a smaller padding adds the rest."
                 )
 
     def _build_axes(self) -> tuple[StampAxis, StampAxis]:
@@ -153,7 +154,7 @@ class ConvTranspose(Layer[StampAxis]):
         ]
         if is_pair(size) or is_pair(out):
             return tuple(answers)
-        self._same_axes(whole(size, "size", 1))
+        self.same_axes(whole(size, "size", 1))
         return answers[0]
 
     def output_padding_for(self, size: Size, out: Size) -> Any:
@@ -173,7 +174,7 @@ class ConvTranspose(Layer[StampAxis]):
             sizes, outs = two(size, "size"), two(out, "out")
             parts = zip(self.axes, sizes, outs, AXIS_NAMES, strict=True)
             return tuple(self._output_padding(axis, n, o, name) for axis, n, o, name in parts)
-        return self._output_padding(self._same_axes(whole(size, "size", 1)), size, out, "size")
+        return self._output_padding(self.same_axes(whole(size, "size", 1)), size, out, "size")
 
     def unwritten(self, size: Size, out: Size | None = None) -> Any:
         """Return the output positions that no input reaches: they hold bias alone.
@@ -228,7 +229,7 @@ def _other_kernel(axis: StampAxis, size: int, out: int) -> str:
     gap = out - smallest if out < smallest else out - smallest - axis.slack
     kernel = axis.kernel_size + (gap // axis.dilation if gap < 0 else -(-gap // axis.dilation))
     other = StampAxis(kernel, axis.stride, axis.padding, 0, axis.dilation)
-    if kernel >= 1 and out in other.reachable(size):
+    if kernel >= 1 and abs(gap) <= axis.extent and out in other.reachable(size):
         return f"kernel_size={kernel}, which reaches {_span(other.reachable(size))}"
     sizes = [n for n in (axis.matched_law.first(out - axis.slack), axis.matched_law.last(out)) if n >= 1]
     return f"an input of {sizes[0]}, which reaches {_span(axis.reachable(sizes[0]))}" if sizes else "another layer"

@@ -1,0 +1,226 @@
+"""The ladder: every size on the way down and back up, with what is unread, cut or repeated at each rung."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from segup.errors import ShapeError
+from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, split, two, whole
+from segup.shapes.chain import Chain, ChainAxis, Stage, stages
+from segup.shapes.layer import LawAxis
+from segup.shapes.tables import as_text, listed
+from segup.shapes.transposed import StampAxis
+from segup.shapes.unread import Unread
+from segup.shapes.windows import WindowAxis
+
+Positions: TypeAlias = Unread | tuple[Unread, Unread]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One layer of the ladder. Every number is a (height, width) pair where the ladder was asked for one.
+
+    Args:
+        way: "down" or "up".
+        stage: The stage, 1 for the highest resolution; on the way up, the stage that is undone.
+        layer: The layer's words.
+        size: Size before the layer.
+        out: Size that the layer itself gives.
+        target: Size that the next layer takes: that of the skip, where the rung ends a stage on the way up; else out.
+        residue: Padded positions at the end that no window reaches; None for a layer without windows.
+        unread: Input positions that no window reads; None for a layer without windows.
+        output_padding: What the layer needs to reach its size; None for other layers than transposed convolutions.
+        unwritten: Output positions that hold bias alone; None for other layers than transposed convolutions.
+        scale: Factor of the stage on the way up, which a correction has to stay below; None on the way down.
+    """
+
+    way: Literal["down", "up"]
+    stage: int
+    layer: str
+    size: Size
+    out: Size
+    target: Size
+    residue: Size | None = None
+    unread: Positions | None = None
+    output_padding: Size | None = None
+    unwritten: Positions | None = None
+    scale: Size | None = None
+
+    @property
+    def correction(self) -> Size:
+        """Rows and columns that are added (positive) or cut (negative) after the layer: target − out."""
+        (height, width), (to_height, to_width) = split(self.out), split(self.target)
+        return (to_height - height, to_width - width) if isinstance(self.out, tuple) else to_height - height
+
+    def notes(self) -> list[str]:
+        """Return what happens besides the layer, in words."""
+        values: Any = (self.out, self.target, self.unread, self.output_padding, self.unwritten, self.scale)
+        if not isinstance(self.out, tuple):
+            return _notes(*values)
+        notes = []
+        for i, axis in enumerate(AXIS_NAMES):
+            notes += [f"{axis}: {note}" for note in _notes(*(None if value is None else value[i] for value in values))]
+        return notes
+
+
+def _notes(
+    out: int, target: int, unread: Unread | None, padding: int | None, unwritten: Unread | None, scale: int | None
+) -> list[str]:
+    notes = []
+    if unread:
+        notes.append(f"{len(unread)} unread ({listed(unread)})")
+    if padding:
+        notes.append(f"output_padding {padding}")
+    if unwritten:
+        notes.append(f"{len(unwritten)} bias alone ({listed(unwritten)})")
+    if out != target:
+        verb = "cuts" if out > target else "repeats"
+        notes.append(f"{verb} {abs(out - target)} to fit {target}")
+        if scale is not None and abs(out - target) >= scale:
+            notes.append(f"too far: a correction is at most scale − 1 = {scale - 1}")
+    return notes
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The sizes stage by stage; ``str`` is a readable table.
+
+    Args:
+        size: The input's size.
+        rungs: The layers, down and then up.
+    """
+
+    size: Size
+    rungs: tuple[Rung, ...]
+
+    @property
+    def out(self) -> Size:
+        """The size at the end, after the last correction."""
+        return self.rungs[-1].target if self.rungs else self.size
+
+    @property
+    def corrections(self) -> tuple[Rung, ...]:
+        """The rungs after which something is cut or repeated."""
+        return tuple(rung for rung in self.rungs if rung.out != rung.target)
+
+    def __str__(self) -> str:
+        rows = [["", "layer", "in", "out", "residue", ""]]
+        for rung in self.rungs:
+            residue = "" if rung.residue is None else _shown(rung.residue)
+            notes = "; ".join(rung.notes())
+            rows.append([f"{rung.way} {rung.stage}", rung.layer, _shown(rung.size), _shown(rung.out), residue, notes])
+        return as_text(rows, right=(2, 3, 4))
+
+
+def _shown(value: Any) -> str:
+    return "×".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def ladder(down: Sequence[Stage], up: Sequence[Stage] = (), size: Size = 1, *, matched: bool = False) -> Ladder:
+    """Return the sizes stage by stage, with what is cut, repeated or unread at each.
+
+    With as many stages up as down, each stage up has to fit the size that the stage it undoes was given: a larger
+    result is cut and a smaller one extended by repeating the end, as ``fit="correct"`` does. With other numbers of
+    stages, only the last has to fit, namely the input's size.
+
+    Args:
+        down: The stages of the way down, each a layer or a list of the layers of one stage.
+        up: The stages of the way up in the order of use; may be left out.
+        size: The input's size, or a (height, width) pair.
+        matched: Transposed convolutions are given the size to reach, so nothing is corrected.
+
+    Raises:
+        ShapeError: A layer refuses its size; or, with ``matched``, a stage cannot reach its size.
+
+    >>> from segup.shapes import parse
+    >>> print(ladder(down=parse("conv k3 s2 p1, conv k2 s2"), up=parse("deconv k4 s2 p1, deconv k4 s2 p1"), size=417))
+            layer             in  out  residue
+    down 1  conv k3 s2 p1    417  209        0
+    down 2  conv k2 s2       209  104        1  1 unread (208)
+    up 2    deconv k4 s2 p1  104  208           repeats 1 to fit 209
+    up 1    deconv k4 s2 p1  209  418           cuts 1 to fit 417
+    """
+    downs, ups = stages(down, "down"), stages(up, "up") if up else []
+    sizes = [whole(part, name, 1) for part, name in zip(two(size, "size"), AXIS_NAMES, strict=True)]
+    if not is_pair(size):
+        Chain([*downs, *ups]).same_axes(sizes[0])
+        return Ladder(sizes[0], tuple(_rungs(downs, ups, sizes[0], matched, 0)))
+    columns = [_rungs(downs, ups, n, matched, i) for i, n in enumerate(sizes)]
+    return Ladder((sizes[0], sizes[1]), tuple(_joined(one, other) for one, other in zip(*columns, strict=True)))
+
+
+def _joined(height: Rung, width: Rung) -> Rung:
+    names = ("size", "out", "target", "residue", "unread", "output_padding", "unwritten", "scale")
+    pairs = {name: (getattr(height, name), getattr(width, name)) for name in names}
+    values: dict[str, Any] = {name: None if pair == (None, None) else pair for name, pair in pairs.items()}
+    return Rung(height.way, height.stage, height.layer, **values)
+
+
+def _rungs(downs: list[Chain], ups: list[Chain], size: int, matched: bool, i: int) -> list[Rung]:
+    rungs: list[Rung] = []
+    tops = [size]
+    for stage, chain in enumerate(downs, 1):
+        path = chain.axes[i].sizes(_accepted(chain, i, tops[-1], f"down stage {stage}"))
+        steps = zip(chain.axes[i].links, path, path[1:], strict=False)
+        rungs += [_down_rung(stage, words, axis, here, out) for (words, axis), here, out in steps]
+        tops.append(path[-1])
+    here = tops[-1]
+    for place, chain in enumerate(ups):
+        paired = len(ups) == len(downs)
+        target = tops[-2 - place] if paired else size if place == len(ups) - 1 else None
+        found, here = _up_rungs(len(ups) - place, chain, i, here, target, matched)
+        rungs += found
+    return rungs
+
+
+def _accepted(chain: Chain, i: int, size: int, where: str) -> int:
+    try:
+        return chain.accepted(i, size, AXIS_NAMES[i] if chain.axes[0] != chain.axes[1] else "size")
+    except ShapeError as cause:
+        raise ShapeError(f"{where}: {cause}") from None
+
+
+def _down_rung(stage: int, words: str, axis: LawAxis, size: int, out: int) -> Rung:
+    if not isinstance(axis, WindowAxis):
+        return Rung("down", stage, words, size, out, out)
+    return Rung("down", stage, words, size, out, out, residue=axis.residue(size), unread=axis.unread(size))
+
+
+def _up_rungs(stage: int, chain: Chain, i: int, size: int, target: int | None, matched: bool) -> tuple[list[Rung], int]:
+    """Return the rungs of one stage of the way up, the last of which fits the target, and the size it ends with."""
+    axis = chain.axes[i]
+    scale = int(1 / axis.pitch) if axis.pitch <= 1 else 1
+    if matched and target is not None:
+        path = _path_to(chain, axis, size, target, stage)
+    else:
+        path = axis.sizes(_accepted(chain, i, size, f"up stage {stage}"))
+    fits = [*path[1:-1], path[-1] if target is None else target]
+    rungs = []
+    for (words, link), here, out, fit in zip(axis.links, path, path[1:], fits, strict=False):
+        padding = out - link.matched_law(here) if isinstance(link, StampAxis) else None
+        unwritten = link.unwritten(here, out) if isinstance(link, StampAxis) else None
+        rungs.append(Rung("up", stage, words, here, out, fit, output_padding=padding, unwritten=unwritten, scale=scale))
+    return rungs, fits[-1]
+
+
+def _path_to(chain: Chain, axis: ChainAxis, size: int, target: int, stage: int) -> list[int]:
+    """Return the sizes with which the stage reaches its target, or raise."""
+    paths = [[size]]
+    for _, link in axis.links:
+        paths = [[*path, out] for path in paths for out in _outs(link, path[-1])]
+    for path in paths:
+        if path[-1] == target:
+            return path
+    ends = sorted(path[-1] for path in paths)
+    reached = f"{ends[0]} … {ends[-1]}" if len(ends) > 1 else str(ends[0]) if ends else "no size"
+    raise ShapeError(
+        f"up stage {stage}: '{chain}' brings {size} to {reached}, not to {target}.\n"
+        f"  try: the inverse of the stage that it undoes, segup.shapes.inverse."
+    )
+
+
+def _outs(link: LawAxis, size: int) -> range:
+    """Return the sizes that a layer can be asked for."""
+    if isinstance(link, StampAxis):
+        return link.reachable(size)
+    return range(link.out(size), link.out(size) + 1) if size >= link.least else range(0)
