@@ -3,26 +3,32 @@
 The standard library only. Sizes are ints, or (height, width) pairs; every layer accepts all sizes from its
 ``min_size`` on, and a size of 10**12 costs what a size of 10 costs.
 
->>> from segup.shapes import Conv, ConvTranspose
+>>> from segup.shapes import Conv, ConvTranspose, prove_inversion
 >>> down, up = Conv(kernel_size=3, stride=2, padding=1), ConvTranspose(kernel_size=3, stride=2, padding=1)
 >>> down.out(418), up.out(209), up.output_padding_for(209, 418)
 (209, 417, 1)
+>>> prove_inversion([down, down], [up, up]).residues, prove_inversion([down, down], [up, up], matched=True).always
+({1}, True)
 """
 
-from segup.errors import ShapeError
-from segup.shapes.chain import Chain
-from segup.shapes.channels import Cost, cost, costs, out_channels_of, out_shape
-from segup.shapes.inversion import inverse
-from segup.shapes.language import parse
-from segup.shapes.layer import Layer
-from segup.shapes.proof import Proof, prove_inversion
-from segup.shapes.receptive import ReceptiveField, receptive_field
-from segup.shapes.report import Report, chain_report
-from segup.shapes.resize import PixelShuffle, Resize
-from segup.shapes.rungs import Ladder, Rung, ladder
-from segup.shapes.search import find_convs, find_transposed, inputs_for, smallest_padding
-from segup.shapes.transposed import ConvTranspose
-from segup.shapes.windows import Conv, Pool
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segup.errors import ShapeError
+    from segup.shapes.chain import Chain
+    from segup.shapes.channels import Cost, cost, costs, out_channels_of, out_shape
+    from segup.shapes.inversion import inverse
+    from segup.shapes.language import parse
+    from segup.shapes.layer import Layer
+    from segup.shapes.proof import Proof, prove_inversion
+    from segup.shapes.receptive import ReceptiveField, receptive_field
+    from segup.shapes.report import Report, chain_report
+    from segup.shapes.resize import PixelShuffle, Resize
+    from segup.shapes.rungs import Ladder, Rung, ladder
+    from segup.shapes.search import find_convs, find_transposed, inputs_for, smallest_padding
+    from segup.shapes.transposed import ConvTranspose
+    from segup.shapes.windows import Conv, Pool
 
 __all__ = [
     "Chain",
@@ -54,3 +60,32 @@ __all__ = [
     "receptive_field",
     "smallest_padding",
 ]
+
+_HOMES = {
+    "chain": ("Chain",),
+    "channels": ("Cost", "cost", "costs", "out_channels_of", "out_shape"),
+    "inversion": ("inverse",),
+    "language": ("parse",),
+    "layer": ("Layer", "ShapeError"),
+    "proof": ("Proof", "prove_inversion"),
+    "receptive": ("ReceptiveField", "receptive_field"),
+    "report": ("Report", "chain_report"),
+    "resize": ("PixelShuffle", "Resize"),
+    "rungs": ("Ladder", "Rung", "ladder"),
+    "search": ("find_convs", "find_transposed", "inputs_for", "smallest_padding"),
+    "transposed": ("ConvTranspose",),
+    "windows": ("Conv", "Pool"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the module that defines ``name`` when it is first asked for, so that importing this one costs nothing."""
+    for module, names in _HOMES.items():
+        if name in names:
+            globals()[name] = getattr(import_module(f"segup.shapes.{module}"), name)
+            return globals()[name]
+    raise AttributeError(f"module 'segup.shapes' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -59,7 +59,8 @@ class Rung:
             return _notes(*values)
         notes = []
         for i, axis in enumerate(AXIS_NAMES):
-            notes += [f"{axis}: {note}" for note in _notes(*(None if value is None else value[i] for value in values))]
+            parts: list[Any] = [None if value is None else value[i] for value in values]
+            notes += [f"{axis}: {note}" for note in _notes(*parts)]
         return notes
 
 
