@@ -33,8 +33,6 @@ class SegmentationModel(nn.Module):
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
         self.head = nn.Conv2d(decoder.out_channels, num_classes, kernel_size=1)
-        nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
         self.num_classes, self.spec = num_classes, dict(spec)
 
     def forward(self, image: Tensor) -> Tensor:

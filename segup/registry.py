@@ -97,7 +97,7 @@ class Registry(Generic[T]):
             raise ConfigError(f"{self.kind} '{name}' cannot be imported: {cause}") from cause
         if not callable(found):
             raise ConfigError(f"{self.kind} '{name}' is {type(found).__name__}, not something to call")
-        return found  # type: ignore[return-value]
+        return found
 
 
 def outside_module(name: str) -> str | None:

@@ -28,4 +28,4 @@ def report(error: SegupError) -> int:
     if not getattr(error, "reported", False):
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         error.reported = True  # type: ignore[attr-defined]
-    return INTERRUPTED if type(error).__name__ == "Interrupted" else FAILED
+    return INTERRUPTED if type(error).__name__ == "RunInterruptedError" else FAILED

@@ -168,5 +168,7 @@ def given_keys(values: Mapping[str, Any], overrides: list[str]) -> dict[str, Any
 def _dotted(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in values.items():
-        found.update(_dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {f"{prefix}{key}": value})
+        found.update(
+            _dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {f"{prefix}{key}": value}
+        )
     return found

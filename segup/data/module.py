@@ -45,6 +45,7 @@ class SegmentationData(LightningDataModule):
         seed: Of the order and the augmentation.
 
     Attributes:
+        start_epoch: The epoch that training begins with, for a run that is resumed; set it before the loader is used.
         start_batch: Where the next training epoch begins, for a run that is resumed in the middle of one; set it before
             that epoch's first batch is asked for. Later epochs begin at 0.
 
@@ -91,6 +92,7 @@ class SegmentationData(LightningDataModule):
         check_values(self.mask_values or {}, source.labels)
         self.cache = cache
         self.seed = _at_least(0, "seed", seed)
+        self.start_epoch = 0
         self._start_batch = 0
         self._sampler: DrawSampler | None = None
         self._splits: dict[str, Samples] = {}
@@ -145,6 +147,8 @@ class SegmentationData(LightningDataModule):
         plain = self.samples("train")
         transform = TrainingTransform(self._training_size(), self.augment, self.labels.ignore_index)
         sampler: Any = DrawSampler(len(plain), self.batch_size, self.seed, self.samples_per_epoch, *_process())
+        # Lightning makes the first iterator before it tells the epoch, and workers read ahead.
+        sampler.set_epoch(self.start_epoch)
         sampler.skip(self.start_batch)
         self._sampler = sampler
         batches = BatchSampler(sampler, self.batch_size, drop_last=True)

@@ -68,7 +68,9 @@ class UNetBlock(nn.Module):
             **(upsampler_options or {}),
         )
         if "indices" in self.up.requires:
-            raise ConfigError(f"'{upsampler}' needs the encoder's pooling indices, which this topology does not pass on")
+            raise ConfigError(
+                f"'{upsampler}' needs the encoder's pooling indices, which this topology does not pass on"
+            )
         first = ConvNormAct(out_channels + skip_channels, out_channels)
         self.convs = nn.Sequential(first, *(ConvNormAct(out_channels, out_channels) for _ in range(convs - 1)))
 

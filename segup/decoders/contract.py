@@ -1,5 +1,6 @@
 """The one contract that every topology keeps, and the ladder of sizes that it climbs."""
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -61,14 +62,16 @@ class Decoder(nn.Module, ABC):
         for low, high, up in self.steps():
             wanted = size if high is None else sizes[high]
             reached = up.reach(sizes[low], wanted)
-            rungs.append(Rung(up.describe(), sizes[low], reached, wanted, wanted - reached))
+            rungs.append(Rung(up.label(), sizes[low], reached, wanted, wanted - reached))
         return rungs
 
     def check_features(self, features: Sequence[Tensor]) -> None:
         """Raise a ShapeError unless ``features`` are maps of this decoder's channels."""
         got = tuple(f.shape[1] for f in features)
         if got != self.channels:
-            raise ShapeError(f"this decoder takes maps of {self.channels} channels, from high to low resolution, not {got}")
+            raise ShapeError(
+                f"this decoder takes maps of {self.channels} channels, from high to low resolution, not {got}"
+            )
 
 
 topologies: Registry[type[Decoder]] = Registry("topology", "segup.decoders")
@@ -112,7 +115,7 @@ def check_pyramid(channels: Sequence[int], strides: Sequence[int]) -> None:
     """Raise a ConfigError unless channels and strides describe a pyramid from high to low resolution."""
     if len(channels) != len(strides) or not channels:
         raise ConfigError(f"channels={list(channels)} and strides={list(strides)} must be two lists of one length, ≥ 1")
-    for high, low in zip(strides, strides[1:], strict=False):
+    for high, low in itertools.pairwise(strides):
         if low <= high or low % high:
             raise ConfigError(
                 f"strides={list(strides)} must go from high to low resolution, each a multiple of the one before; "

@@ -1,5 +1,6 @@
 """The one contract that every encoder keeps: image in, pyramid out, sizes declared."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import cached_property
@@ -30,6 +31,9 @@ class Encoder(nn.Module):
         ConfigError: At construction, when ``body`` gives no pyramid: a single size accepted, sizes refused between
             accepted ones, or maps that do not grow coarser.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -92,7 +96,9 @@ class Encoder(nn.Module):
 encoders: Registry[Callable[..., Encoder]] = Registry("encoder", "segup.encoders")
 
 
-def create_encoder(name: str, in_channels: int = 3, *, pretrained: bool = True, freeze: bool = False, **options: Any) -> Encoder:
+def create_encoder(
+    name: str, in_channels: int = 3, *, pretrained: bool = True, freeze: bool = False, **options: Any
+) -> Encoder:
     """Build an encoder.
 
     Args:
@@ -153,7 +159,7 @@ def _check_pyramid(name: str, pyramid: Pyramid) -> None:
             f"  Sizes have to be accepted from some size on: choose another encoder."
         )
     strides = pyramid.strides
-    if any(low <= high or low % high for high, low in zip(strides, strides[1:], strict=False)):
+    if any(low <= high or low % high for high, low in itertools.pairwise(strides)):
         raise ConfigError(
             f"encoder '{name}' gives maps at strides {', '.join(map(str, strides))}: a pyramid needs strides that are "
             f"multiples of the ones before. Choose another encoder, or fewer of its maps."

@@ -57,4 +57,3 @@ def _pretrained(model: str, arguments: dict[str, Any]) -> Any:
             f"the weights of timm/{model} cannot be fetched: {str(cause).splitlines()[0]}\n"
             f"  try: encoder.pretrained=false, or encoder=efficientnet_lite0, whose weights are installed."
         ) from cause
-

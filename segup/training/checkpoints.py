@@ -13,17 +13,15 @@ import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
 
 from segup.errors import DataError, SegupError
-from segup.metrics import Scores
-
-MONITOR = "miou"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Write a checkpoint beside its place, then move it there: a reader never meets half of one."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:  # noqa: ARG002
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write ``checkpoint``; when the disk is full or the process dies, the file that was there stays whole.
 
         Raises:
@@ -54,7 +52,7 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
         raise DataError(f"{path} cannot be written: {cause.strerror or cause}; {kept}") from cause
 
 
-class Interrupted(SegupError):
+class RunInterruptedError(SegupError):
     """Ctrl-C, after the step was finished and saved."""
 
 
@@ -70,18 +68,18 @@ class RunCheckpoints(Checkpoint):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.last, self.best = folder / "last.ckpt", folder / "best.ckpt"
+        self.last_scores: dict[str, Any] | None = None
         self.best_scores: dict[str, Any] | None = None
-        self.best_epoch: int | None = None
         self._improved = False
         self._interrupted = False
         self._handler: Any = None
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Answer Ctrl-C after the step."""
         if threading.current_thread() is threading.main_thread():
             self._handler = signal.signal(signal.SIGINT, self._on_interrupt)
 
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:  # noqa: ARG002
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Give Ctrl-C back."""
         if self._handler is not None:
             signal.signal(signal.SIGINT, self._handler)
@@ -89,39 +87,47 @@ class RunCheckpoints(Checkpoint):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Note whether this is the best so far."""
-        scores: Scores = pl_module.scores
-        if self.best_scores is None or scores[MONITOR] > self.best_scores[MONITOR]:
-            self.best_scores, self.best_epoch = dict(scores), trainer.current_epoch
+        fitting = trainer.state.fn == TrainerFn.FITTING
+        epoch = trainer.current_epoch + fitting  # counted from 1; after training Lightning has moved on
+        self.last_scores = {"epoch": epoch, "step": trainer.global_step, **pl_module.scores}
+        if self.best_scores is None or self.last_scores["miou"] > self.best_scores["miou"]:
+            self.best_scores = self.last_scores
             self._improved = True
+        if not fitting:
+            self._keep_best(trainer)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save last, and best if it is."""
-        improved, self._improved = self._improved, False
         trainer.save_checkpoint(self.last)
-        if improved and trainer.is_global_zero:
-            copy_whole(self.last, self.best)
+        self._keep_best(trainer)
         if self._any_interrupted(trainer):
-            raise Interrupted(f"stopped after step {trainer.global_step}")
+            raise RunInterruptedError(f"stopped after step {trainer.global_step}")
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Save and stop when Ctrl-C came during the step; the epoch's last step stops at the epoch's end."""
         if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch and self._any_interrupted(trainer):
             pl_module.check_loss()
             trainer.save_checkpoint(self.last)
-            raise Interrupted(f"stopped after step {trainer.global_step}")
+            raise RunInterruptedError(f"stopped after step {trainer.global_step}")
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know."""
-        return {"best_scores": self.best_scores, "best_epoch": self.best_epoch}
+        return {"last_scores": self.last_scores, "best_scores": self.best_scores}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what the run knew."""
-        self.best_scores, self.best_epoch = state_dict["best_scores"], state_dict["best_epoch"]
+        self.last_scores, self.best_scores = state_dict["last_scores"], state_dict["best_scores"]
 
-    def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
         if self._interrupted:
             raise KeyboardInterrupt
         self._interrupted = True
+
+    def _keep_best(self, trainer: L.Trainer) -> None:
+        """Copy last to best if the last validation was the best."""
+        if self._improved and trainer.is_global_zero:
+            copy_whole(self.last, self.best)
+        self._improved = False
 
     def _any_interrupted(self, trainer: L.Trainer) -> bool:
         """Agree over all processes, since Ctrl-C may reach them at different steps."""

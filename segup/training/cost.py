@@ -69,6 +69,11 @@ class StepTimes(L.Callback):
         counted = self._marks[self.warm_up :]
         return median(_seconds(start, end) for start, end in counted) if counted else None
 
+    def per_second(self, images: int) -> float | None:
+        """Return images per second when each step trains on ``images``."""
+        seconds = self.median()
+        return None if seconds is None else images / seconds
+
 
 def peak_memory(device: torch.device) -> int:
     """Return the most bytes held so far: torch's on a GPU, the process's resident set on a CPU."""

@@ -50,6 +50,7 @@ class SegmentationModule(L.LightningModule):
         self.optimizer_config, self.scheduler_config = dict(optimizer), dict(scheduler)
         self.seed, self.info = seed, dict(info or {})
         self.scores: Scores | None = None
+        self.scored_step = -1
         self._unchecked: tuple[Tensor, str] | None = None
 
     def forward(self, image: Tensor) -> Tensor:
@@ -64,11 +65,11 @@ class SegmentationModule(L.LightningModule):
         scheduler = create_scheduler(self.scheduler_config, optimizer, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Start the step from its own seed."""
         torch.manual_seed((self.seed << 32) + self.global_step * self.trainer.world_size + self.trainer.global_rank)
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:  # noqa: ARG002
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Return the loss of a batch of crops."""
         self.check_loss()
         loss: Tensor = self.loss(self(batch["image"]), batch["mask"])
@@ -93,7 +94,7 @@ class SegmentationModule(L.LightningModule):
                 f"  try: a smaller optimizer.lr, trainer.gradient_clip_val, or trainer.precision=32-true."
             )
 
-    def validation_step(self, batch: list[dict[str, Any]], batch_idx: int) -> None:  # noqa: ARG002
+    def validation_step(self, batch: list[dict[str, Any]], batch_idx: int) -> None:
         """Count the predictions of whole images, those of one size together."""
         for images, masks in stacked_by_size(batch):
             self.metrics.update(predicted_labels(self(images)), masks)
@@ -105,7 +106,7 @@ class SegmentationModule(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole set, the same on every process."""
-        self.scores = self.metrics.compute()
+        self.scores, self.scored_step = self.metrics.compute(), self.global_step
         named = {f"val/{name}": value for name, value in self.scores.items() if isinstance(value, float)}
         self.log_dict(named, sync_dist=self.trainer.world_size > 1, batch_size=1)
 

@@ -76,7 +76,11 @@ def create_optimizer(config: Mapping[str, Any], model: SegmentationModel) -> Opt
     options = dict(config)
     name, lr = options.pop("name", None), options.get("lr")
     factor, decay = options.pop("encoder_lr_factor", 1.0), options.pop("weight_decay", 0.0)
-    for key, value, least in (("lr", lr, "above 0"), ("encoder_lr_factor", factor, "above 0"), ("weight_decay", decay, "0 or more")):
+    for key, value, least in (
+        ("lr", lr, "above 0"),
+        ("encoder_lr_factor", factor, "above 0"),
+        ("weight_decay", decay, "0 or more"),
+    ):
         if not isinstance(value, int | float) or value < 0 or (value == 0 and least == "above 0"):
             raise ConfigError(f"optimizer.{key}={value!r} must be a number {least}")
     groups = [

@@ -73,7 +73,7 @@ def draw_predictions(rows: Sequence[tuple[str, Any, Any, Any]], labels: Labels) 
             ax.set_title(title, fontsize=9)
             ax.set_axis_off()
     handles = [
-        Patch(facecolor=np.array(color) / 255, edgecolor="black", linewidth=0.5, label=name)
+        Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="black", linewidth=0.5, label=name)
         for name, color in (*zip(labels.names, labels.colors, strict=True), ("wrong", _WRONG), ("ignored", _IGNORED))
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8), fontsize=9, frameon=False)

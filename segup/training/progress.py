@@ -1,5 +1,6 @@
 """What the terminal shows: a bar while it trains, a line per epoch, a table at the end."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,22 +33,38 @@ class EpochLines(L.Callback):
         if not trainer.is_global_zero:
             return
         logged = trainer.callback_metrics
-        parts = [f"epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}", f"loss {float(logged['train/loss']):.3f}"]
-        if pl_module.scores is not None and "val/miou" in logged:
-            parts += [f"mIoU {float(logged['val/miou']):.4f}", f"BF {float(logged['val/bf_score']):.4f}"]
+        epoch = f"epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}"
+        parts = [epoch, f"loss {float(logged['train/loss']):.3f}"]
+        if pl_module.scored_step == trainer.global_step:
+            parts += [f"mIoU {pl_module.scores['miou']:.4f}", f"BF {pl_module.scores['bf_score']:.4f}"]
         self._console.print("  ".join(parts), highlight=False)
 
 
-def ladder_table(title: str, encoder: str, size: int, maps: Sequence[int], rungs: Sequence[Rung]) -> Table:
-    """Return the sizes of one axis, stage by stage: down through the encoder, up through the decoder."""
+def ladder_table(
+    title: str, encoder: str, size: tuple[int, int], maps: Sequence[Sequence[int]], rungs: Sequence[Sequence[Rung]]
+) -> Table:
+    """Return sizes stage by stage: down through the encoder, up through the decoder.
+
+    Args:
+        title: Above the table.
+        encoder: Its name.
+        size: (height, width) of the image.
+        maps: For each axis, the sizes of the encoder's maps.
+        rungs: For each axis, the decoder's steps.
+    """
     table = Table(title=title, title_justify="left", header_style="bold")
-    for name in ("step", "from", "reaches", "is given", "correction"):
-        table.add_column(name, justify="left" if name == "step" else "right")
-    for before, after in zip((size, *maps), maps, strict=False):
-        table.add_row(encoder, str(before), str(after), str(after), "")
-    for rung in rungs:
-        correction = "" if rung.correction == 0 else f"{rung.correction:+d}"
-        table.add_row(rung.operator, str(rung.low), str(rung.reached), str(rung.wanted), correction)
+    table.add_column("step", no_wrap=True)
+    for name in ("from", "to", "corrected by"):
+        table.add_column(name, justify="right", no_wrap=True)
+    pairs = [f"{height}×{width}" for height, width in zip(*maps, strict=True)]
+    for before, after in itertools.pairwise([f"{size[0]}×{size[1]}", *pairs]):
+        table.add_row(encoder, before, after, "")
+    table.add_section()
+    for height, width in zip(*rungs, strict=True):
+        corrected = [f"{r.correction:+d} {axis}" for r, axis in ((height, "rows"), (width, "columns")) if r.correction]
+        table.add_row(
+            height.operator, f"{height.low}×{width.low}", f"{height.wanted}×{width.wanted}", ", ".join(corrected)
+        )
     return table
 
 

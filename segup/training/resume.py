@@ -32,7 +32,9 @@ def read_position(path: str | Path) -> Position:
     fit = content["loops"]["fit_loop"]
     batches = fit["epoch_loop.batch_progress"]
     finished = batches["is_last_batch"]
-    return Position(content["epoch"] + finished, 0 if finished else batches["current"]["processed"], content["global_step"])
+    return Position(
+        content["epoch"] + finished, 0 if finished else batches["current"]["processed"], content["global_step"]
+    )
 
 
 def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,17 @@ import yaml
 from segup.errors import ConfigError
 from segup.training.checkpoints import write_whole
 
-_PACKAGES = ("segup", "torch", "torchvision", "lightning", "timm", "torchmetrics", "albumentations", "hydra-core", "numpy")
+_PACKAGES = (
+    "segup",
+    "torch",
+    "torchvision",
+    "lightning",
+    "timm",
+    "torchmetrics",
+    "albumentations",
+    "hydra-core",
+    "numpy",
+)
 
 
 def make_run_folder(wanted: str | None, name: str, upsampler: str, seed: int) -> Path:

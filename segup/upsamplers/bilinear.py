@@ -46,7 +46,7 @@ class Bilinear(Upsampler):
         """A resize by the scale."""
         return Resize(self.scale)
 
-    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:  # noqa: ARG002
+    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
         """Return the convolution of the resized ``x``."""
         y: Tensor = self.conv(F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False))
         return y

@@ -49,7 +49,13 @@ class Upsampler(nn.Module, ABC):
     """Whether it has an option ``rounding``, for the rule of the encoder's stage that it inverts."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, scale: int = 2, *, skip_channels: int | None = None, fit: Fit = "correct"
+        self,
+        in_channels: int,
+        out_channels: int,
+        scale: int = 2,
+        *,
+        skip_channels: int | None = None,
+        fit: Fit = "correct",
     ) -> None:
         super().__init__()
         for field, value, least in (
@@ -119,8 +125,12 @@ class Upsampler(nn.Module, ABC):
         return f"{self.in_channels}, {self.out_channels}, scale={self.scale}, fit={self.fit!r}"
 
     def describe(self) -> str:
-        """Return the name and the layer parameters as errors and ladders show them."""
+        """Return the name and the layer parameters as errors show them."""
         return f"'{self.name}' (scale {self.scale})"
+
+    def label(self) -> str:
+        """Return the name and the layer parameters in few letters, as ladders show them."""
+        return f"{self.name} ×{self.scale}"
 
 
 def fit_to(y: Tensor, size: Size) -> Tensor:
@@ -157,7 +167,8 @@ def register_upsampler(name: str) -> Callable[[U], U]:
 
     def enter(operator: U) -> U:
         operator.name = name
-        return upsamplers.register(name)(operator)
+        upsamplers.register(name)(operator)
+        return operator
 
     return enter
 

@@ -54,7 +54,7 @@ class Deconv(Upsampler):
         """The transposed convolution's size rule."""
         return ConvTranspose(self.conv.kernel_size[0], self.scale, self.conv.padding[0])  # type: ignore[arg-type]
 
-    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:  # noqa: ARG002
+    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
         """Return the transposed convolution of ``x``."""
         y: Tensor = self.conv(x)
         return y
@@ -62,6 +62,10 @@ class Deconv(Upsampler):
     def describe(self) -> str:
         """Return the name with kernel, stride and padding."""
         return f"'{self.name}' (kernel {self.conv.kernel_size[0]}, stride {self.scale}, padding {self.conv.padding[0]})"
+
+    def label(self) -> str:
+        """Return the name with kernel, stride and padding in few letters."""
+        return f"{self.name} k{self.conv.kernel_size[0]} s{self.scale} p{self.conv.padding[0]}"
 
 
 @torch.no_grad()

@@ -65,7 +65,7 @@ class MatchedDeconv(Upsampler):
         """The size rule without output padding: its ``reachable`` are the sizes that can be asked for."""
         return ConvTranspose(self.conv.kernel_size[0], self.scale, self.conv.padding[0])  # type: ignore[arg-type]
 
-    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:  # noqa: ARG002
+    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
         """Return the largest reachable map."""
         y: Tensor = self.conv(x)
         return y
@@ -73,6 +73,10 @@ class MatchedDeconv(Upsampler):
     def describe(self) -> str:
         """Return the name with kernel, stride and padding."""
         return f"'{self.name}' (kernel {self.conv.kernel_size[0]}, stride {self.scale}, padding {self.conv.padding[0]})"
+
+    def label(self) -> str:
+        """Return the name with kernel, stride and padding in few letters."""
+        return f"{self.name} k{self.conv.kernel_size[0]} s{self.scale} p{self.conv.padding[0]}"
 
     def reach(self, low: int, wanted: int, axis: str = "size") -> int:
         """Return ``wanted``, which has to be one of the ``scale`` reachable sizes."""

@@ -1,0 +1,109 @@
+"""The parts of a run, built from its configuration."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+
+from segup.data import SegmentationData
+from segup.errors import ConfigError
+from segup.losses import create_loss, median_frequency_weights
+from segup.models import SegmentationModel, create_model
+from segup.training.checkpoints import AtomicCheckpointIO
+from segup.training.config import RunConfig, TrainerConfig
+from segup.training.history import CsvHistory
+from segup.training.progress import RunProgressBar
+
+
+def build_model(config: RunConfig, num_classes: int, in_channels: int) -> SegmentationModel:
+    """Build the model that the groups ``encoder`` and ``decoder`` describe."""
+    decoder = dict(config.decoder)
+    for key in ("topology", "upsampler"):
+        if key not in decoder:
+            raise ConfigError(f"decoder.{key} is not set: give decoder.{key}=...")
+    return create_model(
+        config.encoder.full_name,
+        decoder.pop("topology"),
+        decoder.pop("upsampler"),
+        num_classes=num_classes,
+        in_channels=in_channels,
+        pretrained=config.encoder.pretrained and config.ckpt_path is None,
+        encoder_options=config.encoder.options,
+        **decoder,
+    )
+
+
+def build_loss(config: RunConfig, num_classes: int, data: SegmentationData) -> torch.nn.Module:
+    """Build the loss that the group ``loss`` describes, its class weights counted over the training masks if asked."""
+    options: dict[str, Any] = dict(config.loss)
+    weights = options.pop("class_weights", None)
+    if isinstance(weights, str):
+        if weights != "median_frequency":
+            raise ConfigError(f"loss.class_weights={weights!r} must be null, median_frequency or a list of numbers")
+        counted = data.class_frequencies()
+        weights = median_frequency_weights(counted.pixels, counted.image_pixels)
+    return create_loss(
+        options.pop("name", "ce_dice"),
+        num_classes=num_classes,
+        ignore_index=data.labels.ignore_index,
+        class_weights=weights,
+        **options,
+    )
+
+
+def build_trainer(
+    config: TrainerConfig, folder: Path, callbacks: list[L.Callback], first_step: int, console: Console
+) -> L.Trainer:
+    """Build Lightning's trainer with segup's checkpoints, logs and progress."""
+    loggers: list[Any] = [TensorBoardLogger(folder, name="", version="", sub_dir="tensorboard")]
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        loggers.insert(0, CsvHistory(folder / "metrics.csv", first_step))
+    if console.is_terminal:
+        callbacks = [*callbacks, RunProgressBar(leave=False)]
+    return L.Trainer(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        strategy=config.strategy,
+        precision=_precision(config),
+        max_epochs=config.max_epochs,
+        max_steps=-1 if config.max_steps is None else config.max_steps,
+        gradient_clip_val=config.gradient_clip_val,
+        check_val_every_n_epoch=config.val_every_n_epochs,
+        deterministic="warn" if config.deterministic else None,
+        sync_batchnorm=config.sync_batchnorm,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        use_distributed_sampler=False,
+        enable_progress_bar=console.is_terminal,
+        enable_model_summary=False,
+        callbacks=callbacks,
+        logger=loggers,
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=folder,
+    )
+
+
+def check_num_classes(wanted: int | None, data: SegmentationData) -> int:
+    """Return the channels of the logits: one for each class, or 1 for two classes from one sigmoid channel.
+
+    Raises:
+        ConfigError: Any other number.
+    """
+    classes = data.labels.num_classes
+    if wanted is None or wanted == classes:
+        return classes
+    if wanted == 1 and classes == 2:
+        return 1
+    rule = f"{classes}, one for each class of the data" + (", or 1 for one sigmoid channel" if classes == 2 else "")
+    raise ConfigError(f"num_classes={wanted} must be {rule} ({', '.join(data.labels.names)}), or null")
+
+
+def _precision(config: TrainerConfig) -> Any:
+    if config.precision != "auto":
+        return config.precision
+    on_gpu = config.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
+    return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
