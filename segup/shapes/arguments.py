@@ -98,6 +98,14 @@ def spell(kind: str, **values: object) -> str:
     >>> spell("conv", k=(3, 1), s=2, p=0)
     'conv k3x1 s2'
     """
-    changed = {name: value for name, value in values.items() if value != DEFAULTS.get(name)}
-    figures = ["x".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in changed.values()]
-    return " ".join([kind, *(name + figure for name, figure in zip(changed, figures, strict=True))])
+    said = [f"{name}{figure(value)}" for name, value in values.items() if value != DEFAULTS.get(name)]
+    return " ".join([kind, *said])
+
+
+def figure(value: object) -> str:
+    """Return one value or a pair in the layer language.
+
+    >>> figure(3), figure((3, 1))
+    ('3', '3x1')
+    """
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import Size, one_or_pair, one_or_pair_of_ints, spell, split, whole
+from segup.shapes.arguments import Size, figure, one_or_pair, one_or_pair_of_ints, spell, split, whole
 from segup.shapes.law import FloorLaw
 from segup.shapes.layer import LawAxis, Layer
 from segup.shapes.unread import Unread
@@ -215,7 +215,7 @@ class Pool(Windows):
         return height, width
 
     def __str__(self) -> str:
-        words = spell("pool", k=self.kernel_size, s=self.stride, p=self.padding, d=self.dilation)
+        words = spell(f"pool k{figure(self.kernel_size)} s{figure(self.stride)}", p=self.padding, d=self.dilation)
         return f"{words} ceil" if self.ceil_mode else words
 
 
