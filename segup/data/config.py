@@ -1,7 +1,7 @@
 """From the data group of a configuration, as a plain dict, to the DataModule."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from segup.data.labels import Labels
@@ -35,18 +35,15 @@ def create_data(config: Mapping[str, Any], seed: int = 0) -> SegmentationData:
         ...
         segup.errors.ConfigError: unknown option of data set 'cells' 'batchsize': did you mean 'batch_size'? known: ...
     """
-    options = dict(config)
-    for key in ("name", "classes"):
-        options.setdefault(key, _MISSING)
-    for key, value in options.items():
-        if value == _MISSING:
-            raise ConfigError(f"data.{key} is not set: give data.{key}=...")
+    options = {key: value for key, value in config.items() if value != _MISSING}
+    _require(("name", "classes"), options)
     name = options.pop("name")
-    own = _parameters(datasets.get(name)) - {"labels"}
-    module = _parameters(SegmentationData) - {"source", "seed"}
+    own = _parameters(datasets.get(name), {"labels"})
+    module = _parameters(SegmentationData, {"source", "seed"})
     for key in options:
         if key not in own and key not in module and key not in _LABELS:
             raise ConfigError(unknown(f"option of data set '{name}'", key, {*own, *module, *_LABELS, "name"}))
+    _require([key for key, parameter in own.items() if parameter.default is parameter.empty], options)
     labels = _labels(options)
     source = create_dataset(name, labels, **{key: options[key] for key in options if key in own})
     arguments = {key: options[key] for key in options if key in module and key not in own}
@@ -59,5 +56,12 @@ def _labels(options: Mapping[str, Any]) -> Labels:
     return Labels(options["classes"], options.get("colors") or (), 255 if index is None else index)
 
 
-def _parameters(part: Any) -> set[str]:
-    return set(inspect.signature(part).parameters) - {"self"}
+def _require(keys: Iterable[str], options: Mapping[str, Any]) -> None:
+    for key in keys:
+        if key not in options:
+            raise ConfigError(f"data.{key} is not set: give data.{key}=...")
+
+
+def _parameters(part: Any, without: set[str]) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(part).parameters
+    return {name: parameter for name, parameter in parameters.items() if name not in without}

@@ -84,7 +84,9 @@ class SegmentationData(LightningDataModule):
         self.crop_size = _size(crop_size)
         self.batch_size = _at_least(1, "batch_size", batch_size)
         self.val_batch_size = _at_least(1, "val_batch_size", val_batch_size)
-        self.samples_per_epoch = samples_per_epoch and _at_least(1, "samples_per_epoch", samples_per_epoch)
+        self.samples_per_epoch = (
+            None if samples_per_epoch is None else _at_least(1, "samples_per_epoch", samples_per_epoch)
+        )
         self.num_workers = _spare_processors() if num_workers is None else _at_least(0, "num_workers", num_workers)
         self.augment = augment or Augment()
         self.in_channels = _at_least(1, "in_channels", in_channels)

@@ -117,8 +117,12 @@ class Loader(DataLoader[Any]):
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Yield batches; a DataError in a worker is raised here with its own message."""
-        for batch in super().__iter__():
+        iterator = super().__iter__()
+        for batch in iterator:
             if isinstance(batch, Failure):
+                # The error's traceback would keep the workers until the garbage collector finds them, seconds later.
+                del iterator
+                self._iterator = None
                 raise DataError(batch.message)
             yield batch
 

@@ -9,7 +9,7 @@ from typing import Any
 # The package asks a server for its newest version when it is imported, unless this is set before.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-import albumentations as A  # noqa: N812
+import albumentations as A
 import cv2
 import numpy as np
 
