@@ -217,7 +217,9 @@ def prove_inversion(
             f"down has {len(downs)} stages and up has {len(ups)}: stage by stage, each needs its way back.\n"
             f"  try: ends_only=True, or a list of the layers of one stage, such as [[conv, pool], conv]."
         )
-    height, width = (_prove_axis(downs, ups, matched, ends_only, i) for i in (0, 1))
+    height = _prove_axis(downs, ups, matched, ends_only, 0)
+    same = all(chain.axes[0] == chain.axes[1] for chain in (*downs, *ups))
+    width = height if same else _prove_axis(downs, ups, matched, ends_only, 1)
     return Proof(tuple(downs), tuple(ups), matched, ends_only, (height, width))
 
 

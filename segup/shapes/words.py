@@ -43,6 +43,8 @@ def _verdict(proof: "Proof", i: int) -> str:
         return f"{subject} at no size: never."
     if axis.period is None or not axis.residues:
         return f"{subject} for {axis.exceptions!r} alone."
+    if len(axis.residues) == axis.period:
+        return f"{subject} for every size from {axis.start} on{_below(axis)}."
     return f"{subject} exactly for n mod {axis.period} in {axis.residues!r}, from {axis.start} on{_below(axis)}."
 
 
