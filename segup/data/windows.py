@@ -36,11 +36,14 @@ class Window:
         array([[0, 3, 4],
                [0, 5, 6]])
         """
-        cut = _padded(pixels, self.start, self.span, fill)
+        cut = _padded(pixels, self.start, self.span)
         if self.span != self.size:
             cut = _in_parts(lambda part: cv2.resize(part, self.size[::-1], interpolation=interpolation), cut)
-        cut = _turned(cut, self.turns)
-        return np.ascontiguousarray(_flipped(cut, self.flips))
+        rows, columns = map(_outside, self.start, self.span, self.size, pixels.shape[:2])
+        if rows.any() or columns.any():
+            cut[rows] = fill
+            cut[:, columns] = fill
+        return np.ascontiguousarray(_flipped(_turned(cut, self.turns), self.flips))
 
 
 def start_of(full: int, span: int, share: float) -> int:
@@ -56,13 +59,20 @@ def start_of(full: int, span: int, share: float) -> int:
     return place if room >= 0 else -place
 
 
-def _padded(pixels: np.ndarray, start: Size, span: Size, fill: int) -> np.ndarray:
+def _padded(pixels: np.ndarray, start: Size, span: Size) -> np.ndarray:
+    """Return the rectangle with the image's edge repeated beyond it, so that resizing blends nothing else in."""
     stop = (start[0] + span[0], start[1] + span[1])
     cut = pixels[max(start[0], 0) : stop[0], max(start[1], 0) : stop[1]]
     margins = [(max(-a, 0), max(b - full, 0)) for a, b, full in zip(start, stop, pixels.shape[:2], strict=True)]
     if margins == [(0, 0), (0, 0)]:
         return cut
-    return np.pad(cut, [*margins, (0, 0)][: cut.ndim], constant_values=fill)
+    return np.pad(cut, [*margins, (0, 0)][: cut.ndim], mode="edge")
+
+
+def _outside(start: int, span: int, size: int, full: int) -> np.ndarray:
+    """Return which of the ``size`` places on an axis have their centre beyond the image."""
+    centres = start + (2 * np.arange(size) + 1) * span // (2 * size)
+    return (centres < 0) | (centres >= full)
 
 
 def _turned(pixels: np.ndarray, turns: int) -> np.ndarray:

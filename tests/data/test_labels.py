@@ -36,11 +36,11 @@ def test_labels_that_cannot_be_meant_are_refused(arguments, message):
         Labels(**arguments)
 
 
-@given(st.integers(1, 300))
+@given(st.integers(1, 64))
 def test_palette_has_as_many_different_colours_as_asked_and_grows_at_its_end(count):
     colors = palette(count)
     assert len(set(colors)) == len(colors) == count
-    assert palette(count - 1) == colors[:-1] or count > 256  # a finer grid of candidates from there on
+    assert palette(count - 1) == colors[:-1]
     assert all(0 <= value <= 255 for color in colors for value in color)
 
 
