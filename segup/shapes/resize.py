@@ -1,7 +1,5 @@
 """Layers that resize by a factor: interpolation and pixel shuffle."""
 
-import sys
-from bisect import bisect_left
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor, isfinite
@@ -12,6 +10,7 @@ from segup.shapes.law import FloorLaw
 from segup.shapes.layer import LawAxis, Layer
 
 Factor = int | Fraction | float
+SMALLEST = 2.0**-32
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class ScaleAxis(LawAxis):
     def law(self) -> FloorLaw:
         """The law of an exact factor; a ShapeError for a float."""
         if isinstance(self.factor, float):
-            near = Fraction(self.factor).limit_denominator(1000)
+            near = Fraction(self.factor).limit_denominator(1000) or Fraction(self.factor)
             raise ShapeError(
                 f"nothing can be proved about a resize by the float {self.factor}: torch rounds size·factor before it "
                 f"takes the floor, so no law holds for all sizes (⌊0.29·100⌋ = 28).\n"
@@ -49,7 +48,11 @@ class ScaleAxis(LawAxis):
 
     def _first(self, out: int) -> int:
         """Return the smallest size with a float factor that gives at least ``out``: the rounded product never falls."""
-        return bisect_left(range(min(sys.maxsize, int(2 * (out + 1) / self.factor) + 2)), out, key=self.out)
+        low, high = 0, int(2 * (out + 1) / self.factor) + 2
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.out(middle) >= out else (middle + 1, high)
+        return low
 
     @property
     def pitch(self) -> Fraction:
@@ -85,7 +88,8 @@ class Resize(Layer[ScaleAxis]):
 
     Args:
         scale_factor: Factor, or a (height, width) pair of them, above 0. An int or a Fraction is exact and takes
-            part in proofs; a float follows torch, which rounds the product first, and proofs refuse it.
+            part in proofs; a float, from 2**-32 to 2**32, follows torch, which rounds the product first, and proofs
+            refuse it.
         mode: "nearest", "nearest-exact", "bilinear" or "bicubic", with align_corners=False. Sizes do not depend on
             it; the receptive field does.
 
@@ -148,6 +152,8 @@ def _factor(value: object, name: str) -> Factor:
     known = isinstance(value, int | float | Fraction) and not isinstance(value, bool)
     if not known or not isfinite(value) or value <= 0:  # type: ignore[arg-type, operator]
         raise ShapeError(f"{name} must be an int, a Fraction or a float above 0 and finite, not {value!r}.")
+    if isinstance(value, float) and not SMALLEST <= value <= 1 / SMALLEST:
+        raise ShapeError(f"{name} as a float must lie from 2**-32 to 2**32, not {value!r}.\n  try: a Fraction.")
     if isinstance(value, Fraction) and value.denominator == 1:
         return value.numerator
     return value  # type: ignore[return-value]

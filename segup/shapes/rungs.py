@@ -117,7 +117,7 @@ def _shown(value: Any) -> str:
     return "×".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def ladder(down: Sequence[Stage], up: Sequence[Stage] = (), size: Size = 1, *, matched: bool = False) -> Ladder:
+def ladder(down: Sequence[Stage], up: Sequence[Stage] = (), *, size: Size, matched: bool = False) -> Ladder:
     """Return the sizes stage by stage, with what is cut, repeated or unread at each.
 
     With as many stages up as down, each stage up has to fit the size that the stage it undoes was given: a larger
@@ -195,13 +195,15 @@ def _up_rungs(stage: int, chain: Chain, i: int, size: int, target: int | None, m
         path = _path_to(chain, axis, size, target, stage)
     else:
         path = axis.sizes(_accepted(chain, i, size, f"up stage {stage}"))
-    fits = [*path[1:-1], path[-1] if target is None else target]
-    rungs = []
+    last = path[-1] if target is None else target
+    if not axis.links:
+        return [Rung("up", stage, "nothing", size, size, last, scale=scale)], last
+    rungs, fits = [], [*path[1:-1], last]
     for (words, link), here, out, fit in zip(axis.links, path, path[1:], fits, strict=False):
         padding = out - link.matched_law(here) if isinstance(link, StampAxis) else None
         unwritten = link.unwritten(here, out) if isinstance(link, StampAxis) else None
         rungs.append(Rung("up", stage, words, here, out, fit, output_padding=padding, unwritten=unwritten, scale=scale))
-    return rungs, fits[-1]
+    return rungs, last
 
 
 def _path_to(chain: Chain, axis: ChainAxis, size: int, target: int, stage: int) -> list[int]:

@@ -124,6 +124,18 @@ def test_a_factor_is_a_finite_number_above_zero(factor):
         Resize(factor)
 
 
+@pytest.mark.parametrize("factor", [5e-324, 1e-10, 1e10, 1.7e308])
+def test_a_float_factor_is_of_a_sensible_magnitude(factor):
+    with pytest.raises(
+        ShapeError, match=r"^scale_factor as a float must lie from 2\*\*-32 to 2\*\*32, not .*\n  try: a"
+    ):
+        Resize(factor)
+    assert Resize(Fraction(factor)).out(10**330) >= 1
+    assert Resize(2.0**-32).min_size == 2**32
+    assert Resize(2.0**32).inputs(2**33) == range(2, 3)
+    assert Resize(2.0**-32).inputs(10**12).start == 10**12 * 2**32
+
+
 def test_modes_and_ceil_mode():
     with pytest.raises(ShapeError, match=r"^mode of a resize must be one of nearest, .*, not 'linear'\.$"):
         Resize(2, "linear")

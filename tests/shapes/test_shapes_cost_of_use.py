@@ -71,7 +71,7 @@ def test_a_large_size_costs_what_a_small_one_does():
             layer.residue(size)
         proof.holds(size)
         proof.nearest(size)
-        str(ladder(layers[:2], [inverse(layers[1]), inverse(layers[0])], size, matched=True))
+        str(ladder(layers[:2], [inverse(layers[1]), inverse(layers[0])], size=size, matched=True))
 
     small, large = fastest(lambda: use(1001)), fastest(lambda: use(10**12 + 1))
     assert large < 5 * small + 0.001

@@ -38,7 +38,7 @@ def test_a_ladder_reads_as_a_table():
 
 
 def test_a_ladder_of_a_pair_names_the_axis():
-    steps = ladder([DOWN], [ConvTranspose(4, 2, 1)], (353, 472))
+    steps = ladder([DOWN], [ConvTranspose(4, 2, 1)], size=(353, 472))
     assert str(steps).splitlines()[1:] == [
         "down 1  conv k3 s2 p1    353×472  177×236      0×1",
         "up 1    deconv k4 s2 p1  177×236  354×472           height: cuts 1 to fit 353",
@@ -47,36 +47,44 @@ def test_a_ladder_of_a_pair_names_the_axis():
 
 
 def test_a_matched_ladder_corrects_nothing():
-    steps = ladder([DOWN] * 5, [ConvTranspose(3, 2, 1)] * 5, 418, matched=True)
+    steps = ladder([DOWN] * 5, [ConvTranspose(3, 2, 1)] * 5, size=418, matched=True)
     assert steps.corrections == ()
     assert [rung.output_padding for rung in steps.rungs[5:]] == [0, 0, 0, 0, 1]
     with pytest.raises(
         ShapeError, match=r"^up stage 2: 'deconv k2 s2' brings 25 to 50 … 51, not to 49\.\n  try: the inv"
     ):
-        ladder([DOWN] * 2, [ConvTranspose(2, 2)] * 2, 97, matched=True)
+        ladder([DOWN] * 2, [ConvTranspose(2, 2)] * 2, size=97, matched=True)
 
 
 def test_a_correction_too_far_is_said():
-    steps = ladder([DOWN] * 2, [PixelShuffle(2), PixelShuffle(4)], 97)
+    steps = ladder([DOWN] * 2, [PixelShuffle(2), PixelShuffle(4)], size=97)
     assert steps.rungs[-1].notes() == ["cuts 99 to fit 97", "too far: a correction is at most scale − 1 = 3"]
 
 
 def test_rows_of_bias_alone_are_said():
-    steps = ladder([Pool(2)], [ConvTranspose(2, 2)], 33, matched=True)
+    steps = ladder([Pool(2)], [ConvTranspose(2, 2)], size=33, matched=True)
     assert steps.rungs[-1].notes() == ["output_padding 1", "1 bias alone (32)"]
 
 
 def test_other_numbers_of_stages_are_compared_at_the_end():
-    steps = ladder([DOWN] * 3, [Resize(8)], 97)
+    steps = ladder([DOWN] * 3, [Resize(8)], size=97)
     assert [(rung.out, rung.target) for rung in steps.rungs] == [(49, 49), (25, 25), (13, 13), (104, 97)]
     assert ladder([DOWN] * 3, size=97).out == 13
+
+
+def test_a_stage_without_a_layer_is_shown_with_its_correction():
+    steps = ladder([Pool(2), Conv(3)], [[], ConvTranspose(2, 2)], size=20)
+    assert [(rung.layer, rung.out, rung.target) for rung in steps.rungs[2:]] == [
+        ("nothing", 8, 10),
+        ("deconv k2 s2", 20, 20),
+    ]
 
 
 def test_the_stage_at_fault_is_named():
     with pytest.raises(ShapeError, match=r"^down stage 2: 'conv k3' does not accept size 2: "):
         ladder([Conv(3)] * 2, size=4)
     with pytest.raises(ShapeError, match=r"^up stage 1: 'conv k9' does not accept size 7: "):
-        ladder([Conv(3)], [Conv(9)], 9)
+        ladder([Conv(3)], [Conv(9)], size=9)
     with pytest.raises(ShapeError, match="treats height and width differently"):
         ladder([Conv((3, 1))], size=9)
     with pytest.raises(ShapeError, match=r"^height must be an int of at least 1, not 0\.$"):
@@ -96,7 +104,7 @@ def test_a_ladder_without_corrections_is_what_a_proof_says_holds(down, more, mat
     proof = prove_inversion(down, up, matched=matched)
     size = proof.min_size + more
     try:
-        steps = ladder(down, up, size, matched=matched)
+        steps = ladder(down, up, size=size, matched=matched)
     except ShapeError:
         assert not proof.holds(size)  # the inverse of a ceil_mode pooling may refuse a size that nothing comes from
         return
