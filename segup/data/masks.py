@@ -102,6 +102,9 @@ def _read_pixels(path: Path) -> np.ndarray:
             raise DataError(f"{path}: {array.dtype} of shape {array.shape}: a mask array holds integers of (H, W)")
         return array[..., 0]
     with Image.open(path) as file:
+        pages = getattr(file, "n_frames", 1)
+        if pages > 1:
+            raise DataError(f"{path}: {pages} pages, where a mask is one; save the class ids as a single image")
         if file.mode in ("P", "PA"):
             return np.asarray(file.getchannel(0))
         rawmode = str(file.tile[0][3]) if file.tile else ""

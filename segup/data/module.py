@@ -211,7 +211,8 @@ def _process() -> tuple[int, int]:
 
 
 def _spare_processors() -> int:
-    return min(8, max(0, len(os.sched_getaffinity(0)) - 1))
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, usable - 1)
 
 
 def _at_least(least: int, name: str, value: int) -> int:

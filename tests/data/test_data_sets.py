@@ -189,6 +189,18 @@ def test_sets_that_could_be_downloaded_say_so(tmp_path, name):
         create_data(config(name, root=str(tmp_path))).setup("fit")
 
 
+@pytest.mark.parametrize(("name", "official"), [("voc2012", "VOCSegmentation"), ("oxford_pet", "OxfordIIITPet")])
+def test_sets_are_downloaded_by_torchvision_when_asked_to(tmp_path, monkeypatch, name, official):
+    calls = []
+    monkeypatch.setattr(f"torchvision.datasets.{official}", lambda *args, **options: calls.append((*args, options)))
+    create_data(config(name, root=str(tmp_path))).prepare_data()
+    assert calls == []
+    create_data(config(name, root=str(tmp_path), download=True)).prepare_data()
+    ((root, options),) = calls
+    assert root == tmp_path
+    assert options["download"] is True
+
+
 def test_cityscapes_that_is_missing_says_where_to_get_it(tmp_path):
     with pytest.raises(DataError, match=r"no leftImg8bit/train and gtFine/train .*; get them from cityscapes-dataset"):
         create_data(config("cityscapes", root=str(tmp_path))).setup("fit")

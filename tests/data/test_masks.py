@@ -166,6 +166,13 @@ def test_a_mask_of_measured_values_is_refused(tmp_path):
     assert "a mask array holds integers of (H, W)" in error(tmp_path / "mask.npy", TWO)
 
 
+def test_a_mask_of_several_pages_is_refused(tmp_path):
+    page = Image.new("L", (3, 2))
+    page.save(tmp_path / "mask.tif", save_all=True, append_images=[page])
+    path = tmp_path / "mask.tif"
+    assert error(path, TWO) == f"{path}: 2 pages, where a mask is one; save the class ids as a single image"
+
+
 def test_a_truncated_mask_is_named(tmp_path):
     path = save(tmp_path / "mask.png", np.random.default_rng(0).integers(0, 2, (64, 64), dtype=np.uint8))
     path.write_bytes(path.read_bytes()[:200])

@@ -1,3 +1,4 @@
+import pickle
 import warnings
 
 import cv2
@@ -121,6 +122,15 @@ def test_any_number_of_channels_is_treated_alike(channels, dtype):
         assert many.dtype == dtype
         for channel in range(channels):
             np.testing.assert_allclose(many[..., channel], alone[..., 0], atol=0 if dtype == np.uint8 else 1e-5)
+
+
+def test_a_transform_that_went_to_another_process_does_the_same():
+    image, mask = coordinates(9, 9)
+    transform = TrainingTransform((5, 6), Augment((0.5, 2), 0.5, 0.5, 0.5, 0.2, 0.2), IGNORE)
+    sent = pickle.loads(pickle.dumps(transform))
+    for seed in range(5):
+        for here, there in zip(transform(image, mask, seed), sent(image, mask, seed), strict=True):
+            np.testing.assert_array_equal(here, there)
 
 
 def test_building_and_using_the_steps_warns_of_nothing():
