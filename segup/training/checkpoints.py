@@ -71,7 +71,7 @@ class RunCheckpoints(Checkpoint):
         self.last_scores: dict[str, Any] | None = None
         self.best_scores: dict[str, Any] | None = None
         self._improved = False
-        self._interrupted = False
+        self._interrupted = self._stopping = False
         self._handler: Any = None
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -101,14 +101,21 @@ class RunCheckpoints(Checkpoint):
         trainer.save_checkpoint(self.last)
         self._keep_best(trainer)
         if self._any_interrupted(trainer):
-            raise RunInterruptedError(f"stopped after step {trainer.global_step}")
+            raise RunInterruptedError(f"stopped after step {trainer.global_step}; {self._how_to_continue()}")
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Save and stop when Ctrl-C came during the step; the epoch's last step stops at the epoch's end."""
         if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch and self._any_interrupted(trainer):
             pl_module.check_loss()
             trainer.save_checkpoint(self.last)
-            raise RunInterruptedError(f"stopped after step {trainer.global_step}")
+            self._stopping = True
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop here when Ctrl-C was answered: by now the saved step has been logged as well."""
+        if self._stopping:
+            raise RunInterruptedError(f"stopped after step {trainer.global_step}; {self._how_to_continue()}")
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run has to know."""
@@ -122,6 +129,9 @@ class RunCheckpoints(Checkpoint):
         if self._interrupted:
             raise KeyboardInterrupt
         self._interrupted = True
+
+    def _how_to_continue(self) -> str:
+        return f"to continue: ckpt_path={self.last}"
 
     def _keep_best(self, trainer: L.Trainer) -> None:
         """Copy last to best if the last validation was the best."""

@@ -54,18 +54,28 @@ def ladder_table(
     """
     table = Table(title=title, title_justify="left", header_style="bold")
     table.add_column("step", no_wrap=True)
-    for name in ("from", "to", "corrected by"):
+    for name in ("from", "to", "corrected"):
         table.add_column(name, justify="right", no_wrap=True)
     pairs = [f"{height}×{width}" for height, width in zip(*maps, strict=True)]
     for before, after in itertools.pairwise([f"{size[0]}×{size[1]}", *pairs]):
         table.add_row(encoder, before, after, "")
     table.add_section()
     for height, width in zip(*rungs, strict=True):
-        corrected = [f"{r.correction:+d} {axis}" for r, axis in ((height, "rows"), (width, "columns")) if r.correction]
+        corrections = [_correction(height.correction, "row"), _correction(width.correction, "column")]
         table.add_row(
-            height.operator, f"{height.low}×{width.low}", f"{height.wanted}×{width.wanted}", ", ".join(corrected)
+            height.operator,
+            f"{height.low}×{width.low}",
+            f"{height.wanted}×{width.wanted}",
+            ", ".join(filter(None, corrections)),
         )
     return table
+
+
+def _correction(count: int, of: str) -> str:
+    if count == 0:
+        return ""
+    plural = "" if abs(count) == 1 else "s"
+    return f"{'cut' if count < 0 else 'repeat'} {abs(count)} {of}{plural}"
 
 
 def score_table(title: str, columns: Mapping[str, Mapping[str, Any]], classes: Sequence[str]) -> Table:

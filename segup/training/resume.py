@@ -52,10 +52,16 @@ def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]
     stored = content["segup"].get("config")
     if not isinstance(stored, dict):
         raise ConfigError(f"{path} holds a model without its run's configuration: it can be evaluated, not continued")
-    config = _copy(stored)
+    config = {**_copy(stored), "run_dir": None}  # its own folder, wherever that lies now
     check_trust(config, given.get("trust") or [], str(path))
     for key, value in given.items():
         before = _get(config, key)
+        if key == "trainer.max_epochs" and before != value and config["scheduler"].get("name") != "constant":
+            raise ConfigError(
+                f"trainer.max_epochs was {before} in the run of {path}, and its schedule "
+                f"'{config['scheduler'].get('name')}' is laid out over them: it cannot become {value}.\n"
+                f"  try: leave out ckpt_path to begin anew with trainer.max_epochs={value}."
+            )
         if key.startswith(_MAY_CHANGE):
             _set(config, key, value)
         elif before != value:

@@ -105,8 +105,8 @@ def _position(config: RunConfig) -> Position:
     position = read_position(config.ckpt_path)
     if position.epoch >= config.trainer.max_epochs:
         raise ConfigError(
-            f"the run of {config.ckpt_path} has finished its {position.epoch} epochs.\n"
-            f"  try: trainer.max_epochs={position.epoch + 1} or more to train on."
+            f"the run of {config.ckpt_path} has finished its {position.epoch} epochs: there is nothing to continue.\n"
+            f"  try: segup evaluate, or a run of its own with a larger trainer.max_epochs."
         )
     return position
 

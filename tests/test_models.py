@@ -1,0 +1,136 @@
+import os
+import pickle
+import sys
+
+import pytest
+import torch
+
+from segup import create_model, load_model
+from segup.errors import ConfigError, DataError
+from segup.models import load_checkpoint, predicted_labels, save_model
+
+TINY = {"encoder": "resnet18", "num_classes": 3, "pretrained": False, "widths": [4, 4, 4, 4, 4]}
+
+
+@pytest.mark.parametrize("upsampler", ["deconv", "deconv_matched", "bilinear", "pixel_shuffle"])
+@pytest.mark.parametrize("encoder", ["resnet18", "timm/vgg11_bn", "convnext_atto"])
+def test_the_logits_have_the_image_size(encoder, upsampler):
+    model = create_model(encoder, "unet", upsampler, num_classes=2, in_channels=4, pretrained=False).eval()
+    for size in ((1, 1), (31, 64), (65, 33)):
+        with torch.no_grad():
+            assert model(torch.rand(1, 4, *size)).shape == (1, 2, *size)
+
+
+@pytest.mark.parametrize("upsampler", ["deconv", "deconv_matched", "bilinear", "pixel_shuffle"])
+def test_channels_last_changes_no_value(upsampler):
+    torch.manual_seed(0)
+    model = create_model(**{**TINY, "upsampler": upsampler}).eval()
+    image = torch.rand(2, 3, 33, 47)
+    with torch.no_grad():
+        expected = model(image)
+        model.to(memory_format=torch.channels_last)
+        got = model(image.to(memory_format=torch.channels_last))
+    assert torch.allclose(got, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_classes": 0}, "num_classes=0 must be an int of 1 or more"),
+        ({"in_channels": 1.5}, "in_channels=1.5 must be an int of 1 or more"),
+        ({"topology": "unett"}, "unknown topology 'unett'"),
+        ({"upsampler": "decov"}, "unknown upsampler 'decov'"),
+        ({"width": [4]}, "unknown option of topology 'unet' 'width': did you mean 'widths'"),
+        ({"fit": "strict"}, 'fit="strict"'),
+    ],
+)
+def test_what_cannot_be_built_is_refused_at_construction(arguments, message):
+    with pytest.raises((ConfigError, ValueError), match=message):
+        create_model(**{**TINY, **arguments})
+
+
+def test_a_saved_model_opens_as_it_was(tmp_path):
+    torch.manual_seed(0)
+    model = create_model(**TINY, upsampler="pixel_shuffle", upsampler_options={"kernel_size": 1}).eval()
+    save_model(model, tmp_path / "m.ckpt", {"labels": {"names": ["a", "b", "c"]}})
+    opened = load_checkpoint(tmp_path / "m.ckpt")
+    image = torch.rand(1, 3, 33, 31)
+    assert torch.equal(opened.model(image), model(image))
+    assert not opened.model.training
+    assert opened.info == {"labels": {"names": ["a", "b", "c"]}}
+    assert opened.model.spec == model.spec
+
+
+class Shell:
+    """A pickle that would run a command when opened without care."""
+
+    def __reduce__(self):
+        return os.system, ("touch ran",)
+
+
+@pytest.mark.parametrize("save", [lambda p: p.write_bytes(pickle.dumps(Shell())), lambda p: torch.save({"segup": Shell()}, p)])
+def test_a_pickle_that_runs_something_is_refused_and_not_run(tmp_path, monkeypatch, save):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "bad.ckpt")
+    with pytest.raises(DataError, match="bad.ckpt is not a segup checkpoint: "):
+        load_model(tmp_path / "bad.ckpt")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", [{"state_dict": {}}, [1, 2], {"segup": 3, "state_dict": {}}, {"segup": {"model": {}}}])
+def test_a_file_of_another_kind_gets_one_line(tmp_path, content):
+    torch.save(content, tmp_path / "other.ckpt")
+    with pytest.raises(DataError, match="^.*other.ckpt is not a segup checkpoint: it has no 'segup' entry.*$"):
+        load_model(tmp_path / "other.ckpt")
+
+
+def test_bytes_that_are_no_checkpoint_and_a_missing_file(tmp_path):
+    (tmp_path / "noise.ckpt").write_bytes(b"not a checkpoint")
+    with pytest.raises(DataError, match="noise.ckpt is not a segup checkpoint"):
+        load_model(tmp_path / "noise.ckpt")
+    with pytest.raises(DataError, match="no checkpoint at .*nowhere.ckpt"):
+        load_model(tmp_path / "nowhere.ckpt")
+
+
+def test_another_format_is_named(tmp_path):
+    torch.save({"segup": {"format": 99, "model": {}}, "state_dict": {}}, tmp_path / "m.ckpt")
+    with pytest.raises(DataError, match="has checkpoint format 99; this version of segup reads 1"):
+        load_model(tmp_path / "m.ckpt")
+
+
+def test_weights_that_do_not_fit_are_named(tmp_path):
+    model = create_model(**TINY)
+    save_model(model, tmp_path / "m.ckpt")
+    content = torch.load(tmp_path / "m.ckpt", weights_only=True)
+    content["state_dict"].pop("model.head.bias")
+    torch.save(content, tmp_path / "m.ckpt")
+    with pytest.raises(DataError, match="the weights do not fit the model it names.*head.bias"):
+        load_model(tmp_path / "m.ckpt")
+
+
+def test_a_part_from_outside_opens_only_when_its_module_is_trusted(tmp_path, monkeypatch):
+    (tmp_path / "outside_up.py").write_text(
+        "from pathlib import Path\n"
+        "from segup.upsamplers import Bilinear\n"
+        f"Path({str(tmp_path / 'imported')!r}).touch()\n"
+        "class Mine(Bilinear):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    model = create_model(**{**TINY, "upsampler": "outside_up:Mine"})
+    save_model(model, tmp_path / "m.ckpt")
+    sys.modules.pop("outside_up")
+    (tmp_path / "imported").unlink()
+    with pytest.raises(ConfigError, match="'outside_up:Mine'. Importing it runs.*\n.*--trust outside_up"):
+        load_model(tmp_path / "m.ckpt")
+    with pytest.raises(ConfigError, match="--trust outside_up"):
+        load_model(tmp_path / "m.ckpt", trust=["outside", "torch"])
+    assert not (tmp_path / "imported").exists()
+    load_model(tmp_path / "m.ckpt", trust=["outside_up"])
+    assert (tmp_path / "imported").exists()
+    sys.modules.pop("outside_up", None)
+
+
+def test_labels_are_the_largest_logit_or_the_sigmoid_above_a_half():
+    logits = torch.randn(2, 3, 4, 5)
+    assert torch.equal(predicted_labels(logits), logits.softmax(1).argmax(1))
+    assert torch.equal(predicted_labels(logits[:, :1]), (logits[:, 0].sigmoid() > 0.5).long())

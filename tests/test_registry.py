@@ -1,0 +1,67 @@
+import sys
+
+import pytest
+
+from segup.errors import ConfigError
+from segup.registry import Registry, check_options, outside_module
+
+
+@pytest.fixture
+def table():
+    table = Registry("operator")
+
+    @table.register("scale")
+    def scale(x, *, times=2):
+        return x * times
+
+    return table
+
+
+def test_create_calls_the_part_with_its_options(table):
+    assert table.create("scale", 3, times=4) == 12
+
+
+def test_names_and_membership(table):
+    assert table.names() == ["scale"]
+    assert "scale" in table
+    assert "scales" not in table
+
+
+def test_unknown_name_is_answered_with_the_nearest(table):
+    with pytest.raises(ConfigError, match=r"^unknown operator 'scal': did you mean 'scale'\? known: scale$"):
+        table.get("scal")
+
+
+def test_unknown_option_is_answered_with_the_nearest(table):
+    with pytest.raises(ConfigError, match="unknown option of operator 'scale' 'time': did you mean 'times'"):
+        table.create("scale", 3, time=4)
+
+
+def test_a_name_must_be_a_string(table):
+    with pytest.raises(ConfigError, match="operator must be a name, not 3; known: scale"):
+        table.get(3)
+
+
+def test_a_name_is_entered_once(table):
+    with pytest.raises(ConfigError, match="operator 'scale' is already"):
+        table.register("scale")(lambda x: x)
+
+
+def test_a_part_from_outside_is_imported_by_module_and_attribute(table, tmp_path, monkeypatch):
+    (tmp_path / "outside_parts.py").write_text("def double(x):\n    return 2 * x\nnumber = 3\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert table.create("outside_parts:double", 4) == 8
+    with pytest.raises(ConfigError, match="'outside_parts:number' is int, not something to call"):
+        table.get("outside_parts:number")
+    with pytest.raises(ConfigError, match="'outside_parts:missing' cannot be imported"):
+        table.get("outside_parts:missing")
+    sys.modules.pop("outside_parts", None)
+
+
+def test_looking_at_a_name_imports_nothing():
+    assert outside_module("no_such_module.at_all:Thing") == "no_such_module.at_all"
+    assert outside_module("deconv") is None
+
+
+def test_a_part_that_takes_anything_checks_its_own_options():
+    check_options(lambda **options: options, {"anything": 1}, "operator 'free'")
