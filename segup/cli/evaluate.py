@@ -1,0 +1,79 @@
+"""``segup evaluate``: the scores of a run or a checkpoint on a data set."""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segup.cli.model_options import add_inference, add_model
+from segup.cli.report import run_reported
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_EPILOG = """\
+examples:
+  segup evaluate outputs/train/deconv/0-20260101-120000
+  segup evaluate RUN data=camvid data.root=camvid --split test
+  segup evaluate RUN data=folder data.root=my_images --window 512
+
+Every image is scored at its own size, in float32. The data are those of the training, unless data=... names others of
+the same classes; data.<key>=<value> changes one of their settings.
+"""
+
+
+def run(arguments: list[str]) -> int:
+    """Evaluate as the arguments say and return the exit code."""
+    options = _parser().parse_intermixed_args(arguments)
+    return run_reported(lambda: _evaluate(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segup evaluate",
+        description="Score a run or checkpoint on a data set; print the table and write it.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_model(parser)
+    parser.add_argument("data", nargs="*", metavar="data...=...", help="data=<data set>, data.<key>=<value>")
+    parser.add_argument("--split", choices=("val", "test", "train"), default="val", help="(default: val)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="where the scores are written as JSON (default: evaluation-<data name>-<split>.json beside the "
+        "checkpoint, numbered where that exists); no file is written over",
+    )
+    add_inference(parser)
+    return parser
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from segup.cli.data_overrides import composed_data, parse_overrides
+
+    overrides = parse_overrides(options.data)
+
+    from rich.console import Console
+
+    from segup.evaluation.evaluate import check_out, evaluate_run, write_report
+    from segup.evaluation.runs import open_run, stored_data
+    from segup.evaluation.segment import Inference
+    from segup.training.progress import score_table
+
+    how = Inference(options.window, options.overlap, options.tta, options.batch_size)
+    check_out(options.out)
+    opened = open_run(options.run, options.checkpoint, options.trust, options.device)
+    data = composed_data(overrides, lambda: stored_data(opened, options.trust), opened.labels.names)
+    console = Console()
+    report = evaluate_run(opened, data, options.split, how, lambda samples, count: _shown(console, samples, count))
+    file = write_report(report, options.out)
+    images = f"{report['images']} image{'' if report['images'] == 1 else 's'}"
+    console.print(score_table(f"Scores of {opened.path.stem}", {options.split: report["scores"]}, report["classes"]))
+    console.print(f"{data['name']}, {options.split}: {images}; written: {file}", highlight=False, soft_wrap=True)
+
+
+def _shown(console: "Console", samples: Iterable[Any], count: int) -> Iterator[Any]:
+    from rich.progress import track
+
+    yield from track(samples, "evaluating", count, console=console, transient=True, disable=not console.is_terminal)

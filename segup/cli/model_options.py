@@ -1,0 +1,62 @@
+"""What ``segup evaluate`` and ``segup predict`` both ask for: the model, and how it is run over an image."""
+
+import argparse
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the run, and what opening it takes."""
+    parser.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint")
+    parser.add_argument(
+        "--checkpoint",
+        choices=("last", "best"),
+        help="which one of a run folder: last (the default; a run reports its scores) or best, which was chosen on the "
+        "validation images",
+    )
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one"
+    )
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module outside segup that the checkpoint names and that may be imported, which runs its code; "
+        "may be repeated",
+    )
+
+
+def add_inference(parser: argparse.ArgumentParser) -> None:
+    """Add how the model is run over an image."""
+    parser.add_argument(
+        "--window",
+        type=window,
+        metavar="N|H,W",
+        help="run large images in overlapping windows of this height and width, averaged with Gaussian weights; an "
+        "image that is smaller runs whole",
+    )
+    parser.add_argument(
+        "--overlap",
+        type=float,
+        default=0.5,
+        metavar="SHARE",
+        help="smallest share that neighbouring windows have in common, from 0 to below 1 (default: 0.5)",
+    )
+    parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="windows that run at once (default: 1)")
+    parser.add_argument(
+        "--tta", action="store_true", help="average over the four reflections of each image: four times the work"
+    )
+
+
+def window(text: str) -> tuple[int, int]:
+    """Return (height, width) of ``"512"`` or ``"384,512"``.
+
+    Raises:
+        argparse.ArgumentTypeError: For anything else.
+
+    >>> window("512"), window("384,512")
+    ((512, 512), (384, 512))
+    """
+    sides = text.split(",")
+    if len(sides) > 2 or not all(side.strip().isdecimal() and int(side) > 0 for side in sides):
+        raise argparse.ArgumentTypeError(f"'{text}' is neither N nor H,W, integers of 1 or more")
+    return int(sides[0]), int(sides[-1])

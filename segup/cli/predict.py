@@ -1,0 +1,91 @@
+"""``segup predict``: class ids and coloured overlays of images."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from segup.cli.model_options import add_inference, add_model
+from segup.cli.report import run_reported
+
+_EPILOG = """\
+examples:
+  segup predict outputs/train/deconv/0-20260101-120000 photo.jpg --out predicted
+  segup predict RUN photos --out predicted --tta
+  segup predict RUN slide.tif --out predicted --window 1024 --max-pixels 400000000
+
+photo.jpg becomes photo.png, grey values that are the class ids (16-bit for more than 256 classes), and
+photo_overlay.png, the image in its classes' colours. Both have exactly the image's height and width, turned as the
+camera noted. A folder's subfolders come back as subfolders. An image that cannot be used is reported at the end, after
+the others are done; the exit code is then 1.
+"""
+
+
+def run(arguments: list[str]) -> int:
+    """Predict as the arguments say and return the exit code."""
+    options = _parser().parse_intermixed_args(arguments)
+    return run_reported(lambda: _predict(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segup predict",
+        description="Segment images with a run or checkpoint: class ids and overlays of exactly each image's size.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_model(parser)
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE|FOLDER", help="images, or folders of images")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder that is written to")
+    parser.add_argument("--overwrite", action="store_true", help="replace files in DIR; without it they are refused")
+    add_inference(parser)
+    parser.add_argument(
+        "--max-pixels",
+        type=int,
+        default=178_956_970,
+        metavar="N",
+        help="refuse images of more pixels, since a small file may claim any size (default: 178956970)",
+    )
+    return parser
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from segup.evaluation.plan import plan
+
+    tasks = plan(options.images, options.out, options.overwrite)
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from segup.errors import DataError
+    from segup.evaluation.predict import predict_files
+    from segup.evaluation.runs import open_run
+    from segup.evaluation.segment import Inference
+
+    how = Inference(options.window, options.overlap, options.tta, options.batch_size)
+    opened = open_run(options.run, options.checkpoint, options.trust, options.device)
+    console = Console()
+    shown = track(tasks, "predicting", console=console, transient=True, disable=not console.is_terminal)
+    with _any_size():
+        failures = predict_files(opened.model, opened.labels, shown, how, options.max_pixels)
+    done = len(tasks) - len(failures)
+    if done:
+        classes = ", ".join(f"{index} {name}" for index, name in enumerate(opened.labels.names))
+        console.print(f"classes: {classes}", highlight=False, soft_wrap=True)
+        images = f"{done} image{'' if done == 1 else 's'}"
+        console.print(f"{images} segmented: {options.out}", highlight=False, soft_wrap=True)
+    if failures:
+        lines = [f"{len(failures)} of {len(tasks)} images could not be used:", *failures]
+        raise DataError("\n  ".join(lines) if len(tasks) > 1 else failures[0])
+
+
+@contextmanager
+def _any_size() -> Iterator[None]:
+    """Lift Pillow's limit on an image's pixels: ``--max-pixels`` stands in for it."""
+    from PIL import Image
+
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit

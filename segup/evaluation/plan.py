@@ -1,0 +1,104 @@
+"""What a prediction reads and writes, settled before anything is written."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segup.data.files import IMAGE_SUFFIXES
+from segup.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Task:
+    """An image and the two files that are made of it: class ids and overlay."""
+
+    image: Path
+    ids: Path
+    overlay: Path
+
+
+def plan(inputs: Sequence[str | Path], out: str | Path, overwrite: bool = False) -> list[Task]:
+    """Return what is to be done for images and folders of images.
+
+    An image ``a.jpg`` becomes ``a.png`` and ``a_overlay.png`` in ``out``. Of a folder all images are taken, those of
+    its subfolders too, which come back as subfolders of ``out``; hidden files and ``out`` itself are left out.
+
+    Args:
+        inputs: Images and folders.
+        out: The folder that is written to; it need not exist.
+        overwrite: Whether files there may be replaced.
+
+    Raises:
+        DataError: An input is missing, or a folder has no images.
+        ConfigError: Two images would become one file, a file exists and ``overwrite`` is false, or an image would be
+            written over.
+
+    >>> plan(["missing.png"], "out")
+    Traceback (most recent call last):
+    ...
+    segup.errors.DataError: missing.png: no such file or folder
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file: give a folder")
+    found: dict[Path, Path] = {}
+    for given in inputs:
+        for image, place in _images(Path(given), out):
+            task = found.setdefault(place, image)
+            if task != image and task.resolve() != image.resolve():
+                raise ConfigError(_collision(task, image, out / place))
+    tasks = [Task(image, *_files(out / place)) for place, image in found.items()]
+    _check_targets(tasks, overwrite)
+    return tasks
+
+
+def _images(given: Path, out: Path) -> Iterable[tuple[Path, Path]]:
+    """Return images, each with its place in ``out``, without a suffix."""
+    if given.is_file():
+        return [(given, Path(given.stem))]
+    if not given.is_dir():
+        raise DataError(f"{given}: no such file or folder")
+    written = out.resolve()
+    inside = written != given.resolve()
+    images = [
+        file
+        for file in sorted(given.rglob("*"))
+        if file.suffix.lower() in IMAGE_SUFFIXES
+        and file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(given).parts)
+        and not (inside and file.resolve().is_relative_to(written) and written.is_relative_to(given.resolve()))
+    ]
+    if not images:
+        raise DataError(f"{given}: no image files ({', '.join(IMAGE_SUFFIXES)})")
+    return [(file, file.relative_to(given).with_name(file.stem)) for file in images]
+
+
+def _files(place: Path) -> tuple[Path, Path]:
+    return place.with_name(f"{place.name}.png"), place.with_name(f"{place.name}_overlay.png")
+
+
+def _check_targets(tasks: Sequence[Task], overwrite: bool) -> None:
+    makers: dict[Path, Path] = {}
+    for task in tasks:
+        for target in (task.ids, task.overlay):
+            if target in makers:
+                raise ConfigError(_collision(makers[target], task.image, target))
+            makers[target] = task.image
+    read = {task.image.resolve(): task.image for task in tasks}
+    for target in makers:
+        if target.resolve() in read:
+            raise ConfigError(f"{target} is an image that is read: it is not written over. Give another --out.")
+    there = [target for target in makers if target.exists()]
+    if there and not overwrite:
+        examples = ", ".join(str(target) for target in there[:3]) + (", …" if len(there) > 3 else "")
+        raise ConfigError(
+            f"{len(there)} of {len(makers)} files exist already: {examples}; nothing was written.\n"
+            f"  try: another --out, or --overwrite."
+        )
+
+
+def _collision(first: Path, second: Path, target: Path) -> str:
+    return (
+        f"{first} and {second} would both become {target}; nothing was written.\n"
+        f"  try: one --out for each, or a folder that holds both."
+    )

@@ -1,0 +1,103 @@
+"""Images in, class-id files and coloured overlays out, each at exactly its image's size."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from segup.data.files import image_size
+from segup.data.images import read_image
+from segup.data.labels import Labels
+from segup.errors import DataError, SegupError
+from segup.evaluation.overlay import overlay
+from segup.evaluation.plan import Task
+from segup.evaluation.segment import WHOLE, Inference, segment
+from segup.models import SegmentationModel
+
+MAX_PIXELS = 178_956_970
+"""Pillow's own limit: above it, a small file may be one that was made to fill the memory."""
+
+
+def predict_files(
+    model: SegmentationModel,
+    labels: Labels,
+    tasks: Iterable[Task],
+    how: Inference = WHOLE,
+    max_pixels: int = MAX_PIXELS,
+) -> list[str]:
+    """Segment images and write each one's class ids and overlay, at exactly its size.
+
+    The class ids are a grey PNG whose values are the ids: 8-bit, or 16-bit for more than 256 classes. Where a camera
+    noted an orientation (EXIF), it is followed, so that the files have the turned image's size. An image that cannot
+    be used is left out and the others are done.
+
+    Args:
+        model: On any device.
+        labels: The classes' colours.
+        tasks: From :func:`segup.evaluation.plan.plan`.
+        how: Whole or in windows, with reflections or without.
+        max_pixels: Images of more are left out, unread.
+
+    Returns:
+        What kept images from being segmented, a line for each.
+
+    Raises:
+        DataError: A file cannot be written.
+    """
+    failures = []
+    for task in tasks:
+        try:
+            image = _read(task.image, model.encoder.in_channels, max_pixels)
+            ids = _segmented(model, image, how, task.image)
+        except SegupError as error:
+            failures.append(str(error))
+            continue
+        _write(Image.fromarray(ids), task.ids)
+        _write(Image.fromarray(overlay(image.numpy(), ids, labels)), task.overlay)
+    return failures
+
+
+def _read(path: Path, in_channels: int, max_pixels: int) -> torch.Tensor:
+    height, width = image_size(path)
+    if height * width > max_pixels:
+        raise DataError(
+            f"{path}: {height}×{width} is {height * width} pixels, more than --max-pixels {max_pixels}; "
+            f"if you trust the file: --max-pixels {height * width}"
+        )
+    try:
+        return read_image(path, in_channels)
+    except MemoryError as cause:
+        raise DataError(f"{path}: {height}×{width} pixels do not fit into memory") from cause
+
+
+def _segmented(model: SegmentationModel, image: torch.Tensor, how: Inference, path: Path) -> np.ndarray:
+    try:
+        ids: np.ndarray = segment(model, image, how).numpy()
+    except RuntimeError as cause:
+        if not _out_of_memory(cause):
+            raise
+        height, width = image.shape[-2:]
+        way = "a smaller --window or --batch-size" if how.window else "--window 1024"
+        raise DataError(f"{path}: {height}×{width} needs more memory than there is; try {way}") from cause
+    return ids if ids.dtype == np.uint8 else ids.astype(np.uint16)
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    # On the CPU torch raises a plain RuntimeError.
+    return isinstance(error, torch.OutOfMemoryError) or "you tried to allocate" in str(error)
+
+
+def _write(picture: Image.Image, path: Path) -> None:
+    """Write a PNG so that it is whole or not there."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(beside, format="PNG")
+        os.replace(beside, path)
+    except OSError as cause:
+        if beside.exists():
+            beside.unlink()
+        raise DataError(f"{path} cannot be written: {cause.strerror or cause}") from cause

@@ -1,0 +1,131 @@
+"""From a run folder or a checkpoint to a model that is ready to predict."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segup.data.labels import Labels
+from segup.errors import ConfigError, DataError, SegupError
+from segup.models import SegmentationModel, check_trust, load_checkpoint
+
+CHECKPOINTS = ("last", "best")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """A trained model and what is known of its training.
+
+    Args:
+        path: The checkpoint's file.
+        model: In evaluation mode, on its device.
+        labels: The classes it was trained for.
+        config: The configuration of its run; empty where the checkpoint has none.
+    """
+
+    path: Path
+    model: SegmentationModel
+    labels: Labels
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+def find_checkpoint(path: str | Path, which: str | None = None) -> Path:
+    """Return the file of a checkpoint.
+
+    Args:
+        path: A checkpoint, or a run folder, which stands for the checkpoint in it.
+        which: "last" or "best" of a run folder. None is "last", whose scores a run reports: "best" was chosen on the
+            validation images that it would be scored on.
+
+    Raises:
+        DataError: Nothing is there.
+        ConfigError: ``which`` is given for a file, or is neither.
+    """
+    path = Path(path)
+    if which is not None and which not in CHECKPOINTS:
+        raise ConfigError(f"checkpoint={which!r} must be {' or '.join(CHECKPOINTS)}")
+    if path.is_file():
+        if which is not None:
+            raise ConfigError(f"{path} is a checkpoint itself: '{which}' chooses one in a run folder. Leave it out.")
+        return path
+    if not path.is_dir():
+        raise DataError(f"no run folder or checkpoint at {path}")
+    file = path / f"{which or 'last'}.ckpt"
+    if not file.is_file():
+        others = ", ".join(sorted(other.name for other in path.glob("*.ckpt")))
+        raise DataError(
+            f"{path} has no {file.name}; "
+            + (f"it has {others}" if others else "it is no run folder, or its run ended before the first epoch did")
+        )
+    return file
+
+
+def open_run(
+    path: str | Path, which: str | None = None, trust: Iterable[str] = (), device: str | torch.device = "auto"
+) -> OpenedRun:
+    """Open a run folder's or a file's model; nothing in the file is run.
+
+    Args:
+        path, which: See :func:`find_checkpoint`.
+        trust: Modules outside segup that may be imported to build the model; each runs its own code.
+        device: "auto" (a GPU where there is one), "cpu", "cuda", or torch's own.
+
+    Raises:
+        DataError: The file is missing, is not a segup checkpoint, or contradicts itself.
+        ConfigError: The model has a part from a module that is not trusted, or the device is not there.
+    """
+    file = find_checkpoint(path, which)
+    chosen = choose_device(device)
+    opened = load_checkpoint(file, trust)
+    config = opened.info.get("config")
+    config = config if isinstance(config, dict) else {}
+    layout = torch.channels_last if config.get("channels_last", True) else torch.contiguous_format
+    model = opened.model.to(chosen).to(memory_format=layout)
+    return OpenedRun(file, model, _labels(opened.info.get("labels"), model.num_classes, file), config)
+
+
+def choose_device(name: str | torch.device = "auto") -> torch.device:
+    """Return the device called ``name``; "auto" is a GPU where there is one.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device={name}: torch {torch.__version__} sees no GPU here; try device=cpu")
+    return device
+
+
+def stored_data(run: OpenedRun, trust: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the data configuration that a run was trained with.
+
+    Raises:
+        ConfigError: The checkpoint has none, or its data set comes from a module that is not trusted.
+    """
+    stored = run.config.get("data")
+    if not isinstance(stored, dict) or not stored:
+        raise ConfigError(f"{run.path} holds a model without its run's data: give data=... and data.root=...")
+    check_trust(stored.get("name"), trust, run.path)
+    return dict(stored)
+
+
+def _labels(stored: Any, num_classes: int, path: Path) -> Labels:
+    """Return the classes of a checkpoint; where it has none, they are called by their ids."""
+    classes = max(2, num_classes)
+    if stored is None:
+        return Labels(tuple(f"class {index}" for index in range(classes)))
+    try:
+        labels = Labels(stored["names"], stored.get("colors") or (), stored.get("ignore_index", 255))
+    except (SegupError, TypeError, KeyError, AttributeError) as cause:
+        raise DataError(f"{path}: its labels cannot be read: {cause}") from cause
+    if labels.num_classes != classes:
+        raise DataError(
+            f"{path}: its labels name {labels.num_classes} classes ({', '.join(labels.names)}), "
+            f"its model has num_classes={num_classes}"
+        )
+    return labels

@@ -1,0 +1,117 @@
+"""From an image to its class ids: whole or in windows, plain or averaged over reflections."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from segup.errors import ConfigError
+from segup.evaluation.tta import flip_averaged
+from segup.evaluation.windows import Predict, check_window, probability_bands
+from segup.models import SegmentationModel, predicted_labels
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How a model is run over an image.
+
+    Args:
+        window: (height, width) of sliding windows; None runs the image whole.
+        overlap: Smallest share that neighbouring windows have in common, from 0 to below 1.
+        tta: Average over the image's four reflections; with windows, over those of each window.
+        batch_size: Windows that run at once.
+
+    Raises:
+        ConfigError: A number out of its range.
+
+    >>> Inference(overlap=1.0)
+    Traceback (most recent call last):
+    ...
+    segup.errors.ConfigError: overlap=1.0 must be 0 or more and below 1: the share that neighbours have in common
+    """
+
+    window: tuple[int, int] | None = None
+    overlap: float = 0.5
+    tta: bool = False
+    batch_size: int = 1
+
+    def __post_init__(self) -> None:
+        for side in self.window or (1,):
+            check_window(side, self.overlap)
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size={self.batch_size} must be 1 or more")
+
+
+WHOLE = Inference()
+
+
+def segment(model: SegmentationModel, image: Tensor, how: Inference = WHOLE) -> Tensor:
+    """Return the class ids of an image at exactly its size, on the CPU.
+
+    Where several predictions meet in a pixel (windows, reflections), their probabilities are averaged: softmax's, or
+    the sigmoid's for one channel. They are averaged on the image's device, so that a large image may stay on the CPU
+    while its windows run on a GPU; the model's mode is put back afterwards.
+
+    Args:
+        model: On any device.
+        image: ``(C, H, W)``, float32 in 0 … 1, on any device.
+        how: Whole or in windows, with reflections or without.
+
+    Returns:
+        ``(H, W)``, uint8 for up to 256 classes, else int32.
+
+    Raises:
+        ConfigError: The image has another number of channels than the model takes.
+
+    >>> from segup.models import create_model
+    >>> model = create_model("resnet18", num_classes=4, pretrained=False, widths=[8, 8, 8, 8, 8])
+    >>> segment(model, torch.rand(3, 45, 67), Inference(window=(32, 32))).shape
+    torch.Size([45, 67])
+    """
+    wanted = model.encoder.in_channels
+    if image.ndim != 3 or image.shape[0] != wanted:
+        raise ConfigError(f"the image has shape {tuple(image.shape)}; this model takes (C, H, W) with C = {wanted}")
+    kind = torch.uint8 if max(2, model.num_classes) <= 256 else torch.int32
+    with torch.inference_mode(), _evaluating(model):
+        if how.window is None and not how.tta:
+            return predicted_labels(_logits(model, image[None]))[0].to("cpu", kind)
+        predict = probabilities(model)
+        predict = flip_averaged(predict) if how.tta else predict
+        if how.window is None:
+            return _ids(predict(image[None])[0]).to("cpu", kind)
+        bands = probability_bands(predict, image, how.window, how.overlap, how.batch_size)
+        return torch.cat([_ids(band).to("cpu", kind) for band in bands])
+
+
+def probabilities(model: SegmentationModel) -> Predict:
+    """Return a function from images on any device to the model's probabilities, on the model's device."""
+
+    def predict(images: Tensor) -> Tensor:
+        logits = _logits(model, images)
+        return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
+
+    return predict
+
+
+@contextmanager
+def _evaluating(model: SegmentationModel) -> Iterator[None]:
+    training = model.training
+    if training:
+        model.eval()
+    try:
+        yield
+    finally:
+        if training:
+            model.train()
+
+
+def _logits(model: SegmentationModel, images: Tensor) -> Tensor:
+    device = next(model.parameters()).device
+    logits: Tensor = model(images.to(device))
+    return logits.float()
+
+
+def _ids(band: Tensor) -> Tensor:
+    return band[0] > 0.5 if band.shape[0] == 1 else band.argmax(dim=0)
