@@ -118,9 +118,9 @@ def _labels(stored: Any, num_classes: int, path: Path) -> Labels:
     """Return the classes of a checkpoint; where it has none, they are called by their ids."""
     classes = max(2, num_classes)
     if stored is None:
-        return Labels(tuple(f"class {index}" for index in range(classes)))
+        return Labels(tuple(f"class {index}" for index in range(classes)), ignore_index=-1)
     try:
-        labels = Labels(stored["names"], stored.get("colors") or (), stored.get("ignore_index", 255))
+        labels = Labels(stored["names"], stored.get("colors") or (), stored.get("ignore_index", -1))
     except (SegupError, TypeError, KeyError, AttributeError) as cause:
         raise DataError(f"{path}: its labels cannot be read: {cause}") from cause
     if labels.num_classes != classes:

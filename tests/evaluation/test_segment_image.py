@@ -1,0 +1,107 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segup.errors import ConfigError
+from segup.evaluation.segment import Inference, segment
+from segup.evaluation.tta import flip_averaged
+from segup.models import SegmentationModel, create_model, predicted_labels
+
+FLIPS = ((-1,), (-2,), (-2, -1))
+
+
+def model_of(num_classes: int, **options) -> SegmentationModel:
+    torch.manual_seed(0)
+    return create_model(
+        "test_efficientnet", num_classes=num_classes, pretrained=False, widths=[8, 8, 8, 8, 8], **options
+    ).eval()
+
+
+@pytest.fixture(scope="module")
+def model() -> SegmentationModel:
+    return model_of(5)
+
+
+def random_image(*shape: int) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(2))
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 70))
+def test_a_whole_image_gives_the_models_own_labels(model, height, width):
+    image = random_image(3, height, width)
+    with torch.no_grad():
+        expected = predicted_labels(model(image[None]))[0]
+    found = segment(model, image)
+    assert found.dtype == torch.uint8
+    assert torch.equal(found.long(), expected)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 50), st.booleans())
+def test_windows_and_reflections_keep_the_size(model, height, width, window, tta):
+    how = Inference(window=(window, 40), overlap=0.1, tta=tta, batch_size=3)
+    assert segment(model, random_image(3, height, width), how).shape == (height, width)
+
+
+def test_the_average_over_reflections_turns_with_the_image_to_the_last_bit(model):
+    predict = flip_averaged(lambda images: model(images).detach().softmax(1))
+    image = random_image(1, 3, 45, 67)
+    plain = model(image).softmax(1)
+    found = predict(image)
+    for axes in FLIPS:
+        assert torch.equal(predict(image.flip(axes)), found.flip(axes))
+        assert not torch.allclose(model(image.flip(axes)).softmax(1), plain.flip(axes), atol=1e-3)
+
+
+def test_the_average_is_of_probabilities(model):
+    image = random_image(3, 45, 67)
+    with torch.no_grad():
+        each = [model(image[None]).softmax(1)]
+        each += [model(image[None].flip(axes)).softmax(1).flip(axes) for axes in FLIPS]
+    expected = torch.stack(each).mean(0)[0].argmax(0)
+    assert torch.equal(segment(model, image, Inference(tta=True)).long(), expected)
+
+
+def test_one_sigmoid_channel_is_a_class_where_it_exceeds_one_half():
+    model, image = model_of(1), random_image(3, 33, 47)
+    with torch.no_grad():
+        model.head.bias -= model(image[None]).median()  # about half of the pixels each
+        expected = predicted_labels(model(image[None]))[0]
+    assert 0 < expected.float().mean() < 1
+    assert torch.equal(segment(model, image).long(), expected)
+    assert torch.equal(segment(model, image, Inference(window=(64, 64))).long(), expected)
+
+
+def test_more_than_256_classes_have_ids_beyond_uint8():
+    model = model_of(300)
+    with torch.no_grad():
+        model.head.bias[299] += 1e4
+    for how in (Inference(), Inference(window=(32, 32))):
+        assert segment(model, random_image(3, 40, 41), how).unique().tolist() == [299]
+
+
+def test_the_models_mode_and_statistics_stay(model):
+    model.train()
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    found = segment(model, random_image(3, 33, 35))
+    assert model.training
+    assert model.encoder.training
+    assert all(torch.equal(before[name], value) for name, value in model.named_buffers())
+    model.eval()
+    assert torch.equal(found, segment(model, random_image(3, 33, 35)))
+
+
+def test_another_number_of_channels_is_refused(model):
+    with pytest.raises(ConfigError, match=r"the image has shape \(1, 8, 8\); this model takes \(C, H, W\) with C = 3"):
+        segment(model, torch.rand(1, 8, 8))
+
+
+def test_numbers_out_of_range_are_refused():
+    with pytest.raises(ConfigError, match="window=-1 must be an int of 1 or more"):
+        Inference(window=(4, -1))
+    with pytest.raises(ConfigError, match=r"overlap=-0\.5 must be 0 or more"):
+        Inference(overlap=-0.5)
+    with pytest.raises(ConfigError, match="batch_size=0 must be 1 or more"):
+        Inference(batch_size=0)
