@@ -1,5 +1,6 @@
 """Encoder, decoder and head as one model: created from names, saved as names, opened without running anything."""
 
+import pickle
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,13 +144,20 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as cause:  # a file of any kind: the unpickler, the zip reader and torch each raise their own
-        raise DataError(f"{path} is not a segup checkpoint: {str(cause).strip().splitlines()[0][:120]}") from cause
+        raise DataError(f"{path} is not a segup checkpoint: {_reason(cause)}") from cause
     entry = content.get("segup") if isinstance(content, dict) else None
     if not isinstance(entry, dict) or not isinstance(entry.get("model"), dict) or "state_dict" not in content:
         raise DataError(f"{path} is not a segup checkpoint: it has no 'segup' entry with the model's names")
     if entry.get("format") != FORMAT:
         raise DataError(f"{path} has checkpoint format {entry.get('format')}; this version of segup reads {FORMAT}")
     return content
+
+
+def _reason(cause: Exception) -> str:
+    """Return why a file could not be read, in a line: torch's own advice would be to run what the file says."""
+    if isinstance(cause, pickle.UnpicklingError):
+        return "it holds more than tensors and plain values, and nothing in it was run"
+    return str(cause).strip().partition("\n")[0][:120] or type(cause).__name__
 
 
 def load_model(path: str | Path, trust: Iterable[str] = ()) -> SegmentationModel:
@@ -172,12 +180,15 @@ def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> Checkpoint:
     entry = content["segup"]
     spec = entry["model"]
     check_trust(spec, trust, path)
-    model = create_model(**spec, pretrained=False)
+    try:
+        model = create_model(**{**spec, "pretrained": False})
+    except TypeError as cause:
+        raise DataError(f"{path} is not a segup checkpoint: its model's names are incomplete ({cause})") from cause
     weights = {name.removeprefix("model."): t for name, t in content["state_dict"].items() if name.startswith("model.")}
     try:
         model.load_state_dict(weights)
     except RuntimeError as cause:
-        raise DataError(f"{path}: the weights do not fit the model it names: {cause}") from cause
+        raise DataError(f"{path}: the weights do not fit the model it names: {' '.join(str(cause).split())}") from cause
     info = {key: value for key, value in entry.items() if key not in ("format", "model")}
     return Checkpoint(model.eval(), info)
 

@@ -35,7 +35,9 @@ def test_importing_loads_nothing_that_is_not_needed(statement, absent):
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["train.py", "--help"], ["train.py", "--cfg", "job"], ["-m", "segup.cli", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["train.py", "--help"], ["train.py", "--cfg", "job"], ["-m", "segup.cli", "--help"]]
+)
 def test_questions_are_answered_without_torch(arguments):
     """What makes them fast is asserted, not the clock: torch alone takes seconds to import."""
     done = run("-X", "importtime", *arguments)

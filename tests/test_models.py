@@ -68,7 +68,9 @@ class Shell:
         return os.system, ("touch ran",)
 
 
-@pytest.mark.parametrize("save", [lambda p: p.write_bytes(pickle.dumps(Shell())), lambda p: torch.save({"segup": Shell()}, p)])
+@pytest.mark.parametrize(
+    "save", [lambda p: p.write_bytes(pickle.dumps(Shell())), lambda p: torch.save({"segup": Shell()}, p)]
+)
 def test_a_pickle_that_runs_something_is_refused_and_not_run(tmp_path, monkeypatch, save):
     monkeypatch.chdir(tmp_path)
     save(tmp_path / "bad.ckpt")
@@ -77,7 +79,9 @@ def test_a_pickle_that_runs_something_is_refused_and_not_run(tmp_path, monkeypat
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("content", [{"state_dict": {}}, [1, 2], {"segup": 3, "state_dict": {}}, {"segup": {"model": {}}}])
+@pytest.mark.parametrize(
+    "content", [{"state_dict": {}}, [1, 2], {"segup": 3, "state_dict": {}}, {"segup": {"model": {}}}]
+)
 def test_a_file_of_another_kind_gets_one_line(tmp_path, content):
     torch.save(content, tmp_path / "other.ckpt")
     with pytest.raises(DataError, match="^.*other.ckpt is not a segup checkpoint: it has no 'segup' entry.*$"):

@@ -1,5 +1,6 @@
 """The roof: the ``segup`` command. Nothing heavy is imported before a command starts to work."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(segup.__version__)
         sys.exit(0)
     command, rest = words[0], words[1:]
+    sys.path.append(os.getcwd())  # for parts of your own, named as module:attribute; python train.py has it too
     if command not in _COMMANDS:
         from segup.errors import unknown
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ def configs_folder() -> Path:
 
 def run(arguments: list[str]) -> int:
     """Train as the overrides say and return the exit code."""
-    sys.argv = [sys.argv[0] if sys.argv[0].endswith("train.py") else "segup train", *arguments]
+    called = sys.argv
+    sys.argv = ["train.py" if called[0].endswith("train.py") else "segup train", *arguments]  # Hydra reads it there
     own_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them its way
     try:
@@ -44,15 +45,21 @@ def run(arguments: list[str]) -> int:
     except (SegupError, HydraException, OmegaConfBaseException) as error:
         if own_traceback:
             raise
-        return report(explained(error))
+        return report(explained(error, arguments))
     finally:
+        sys.argv = called
         if not own_traceback:
             del os.environ["HYDRA_FULL_ERROR"]
     return task.code
 
 
-def explained(error: Exception) -> SegupError:
-    """Return Hydra's or OmegaConf's error as one message with the name, the nearest match and what is known."""
+def explained(error: Exception, arguments: Sequence[str] = ()) -> SegupError:
+    """Return Hydra's or OmegaConf's error as one message with the name, the nearest match and what is known.
+
+    Args:
+        error: What was raised.
+        arguments: The overrides; the groups that they choose have keys of their own.
+    """
     if isinstance(error, SegupError):
         return error
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
@@ -61,13 +68,13 @@ def explained(error: Exception) -> SegupError:
     if isinstance(error, ConfigCompositionException):
         key = _quoted(str(error), "Could not override '") or _quoted(str(error), "Could not find '")
         if key is not None:
-            return ConfigError(_unknown_key(key))
+            return ConfigError(_unknown_key(key, arguments))
     return ConfigError(" ".join(str(error).split()))
 
 
-def _unknown_key(key: str) -> str:
+def _unknown_key(key: str, arguments: Sequence[str]) -> str:
     """Name the first part of a dotted key that is not known, with what is known at its place."""
-    known, place = _known_keys(), ""
+    known, place = _known_keys(arguments), ""
     for part in key.split("."):
         here = {name.removeprefix(place).partition(".")[0] for name in known if name.startswith(place)}
         if part not in here:
@@ -76,15 +83,20 @@ def _unknown_key(key: str) -> str:
     return f"unknown key '{key}'"
 
 
-def _known_keys() -> list[str]:
-    """Return every dotted key of the default configuration."""
+def _known_keys(arguments: Sequence[str]) -> list[str]:
+    """Return every dotted key of the configuration with the groups that are chosen in ``arguments``."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(configs_folder()), version_base="1.3"):
-        values = OmegaConf.to_container(compose("train"))
+        values = OmegaConf.to_container(compose("train", overrides=_choices(arguments)))
     return sorted(_keys(values, "") | {"experiment", "debug"})
+
+
+def _choices(arguments: Sequence[str]) -> list[str]:
+    words = [word for word in arguments if word.count("=") == 1 and "," not in word]
+    return [word for word in words if (configs_folder() / word.replace("=", "/")).with_suffix(".yaml").is_file()]
 
 
 def _keys(values: Any, prefix: str) -> set[str]:
@@ -138,6 +150,11 @@ def _train(composed: DictConfig) -> None:
         folder = make_run_folder(config.run_dir, config.name, str(config.decoder.get("upsampler")), config.seed)
     write_yaml(folder / "config.yaml", values)
     if config.trainer.devices > 1 and not is_launched():
+        from segup.data import create_data
+
+        data = create_data(config.data, config.seed)  # once here: a download, and any fault of the files
+        data.prepare_data()
+        data.setup("fit")
         launch(folder, config.trainer.devices)
         return
 

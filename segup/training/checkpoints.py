@@ -100,7 +100,8 @@ class RunCheckpoints(Checkpoint):
         """Save last, and best if it is."""
         trainer.save_checkpoint(self.last)
         self._keep_best(trainer)
-        if self._any_interrupted(trainer):
+        finished = trainer.current_epoch + 1 == trainer.max_epochs
+        if self._any_interrupted(trainer) and not finished:
             raise RunInterruptedError(f"stopped after step {trainer.global_step}; {self._how_to_continue()}")
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:

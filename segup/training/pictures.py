@@ -14,8 +14,8 @@ from segup.models import SegmentationModel, predicted_labels
 from segup.training.history import read_history
 
 _SHOWN = 4
-_WRONG = (213, 94, 0)
-_IGNORED = (160, 160, 160)
+WRONG = (213, 94, 0)
+IGNORED = (160, 160, 160)
 
 
 def save_curves(history: Path, path: Path) -> None:
@@ -74,7 +74,7 @@ def draw_predictions(rows: Sequence[tuple[str, Any, Any, Any]], labels: Labels) 
             ax.set_axis_off()
     handles = [
         Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="black", linewidth=0.5, label=name)
-        for name, color in (*zip(labels.names, labels.colors, strict=True), ("wrong", _WRONG), ("ignored", _IGNORED))
+        for name, color in (*zip(labels.names, labels.colors, strict=True), ("wrong", WRONG), ("ignored", IGNORED))
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8), fontsize=9, frameon=False)
     return figure
@@ -82,7 +82,7 @@ def draw_predictions(rows: Sequence[tuple[str, Any, Any, Any]], labels: Labels) 
 
 def colored(ids: Any, labels: Labels) -> Any:
     """Return ``(H, W, 3)`` uint8 colours of class ids ``(H, W)``; what is no class is grey."""
-    table = np.full((256 if ids.max(initial=0) < 256 else int(ids.max()) + 1, 3), _IGNORED, dtype=np.uint8)
+    table = np.full((256 if ids.max(initial=0) < 256 else int(ids.max()) + 1, 3), IGNORED, dtype=np.uint8)
     table[: labels.num_classes] = labels.colors
     return table[np.where(ids < 0, labels.num_classes, ids)]
 
@@ -96,8 +96,8 @@ def to_rgb(image: Any) -> Any:
 def _error(image: Any, wrong: Any, valid: Any) -> Any:
     grey = to_rgb(image).mean(axis=2, keepdims=True).repeat(3, axis=2) * 0.5 + 0.5
     picture = (grey * 255).astype(np.uint8)
-    picture[wrong] = _WRONG
-    picture[~valid] = _IGNORED
+    picture[wrong] = WRONG
+    picture[~valid] = IGNORED
     return picture
 
 

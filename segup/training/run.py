@@ -42,7 +42,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     _quiet_known_warnings()
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
-    position = _position(config)
+    position = _position(config, folder)
 
     data = create_data(config.data, config.seed)
     data.prepare_data()
@@ -99,11 +99,12 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     return result
 
 
-def _position(config: RunConfig) -> Position:
+def _position(config: RunConfig, folder: Path) -> Position:
     if config.ckpt_path is None:
         return Position()
     position = read_position(config.ckpt_path)
-    if position.epoch >= config.trainer.max_epochs:
+    # A run that was killed between its last checkpoint and its result has nothing to train, and a result to write.
+    if position.epoch >= config.trainer.max_epochs and (folder / "result.json").exists():
         raise ConfigError(
             f"the run of {config.ckpt_path} has finished its {position.epoch} epochs: there is nothing to continue.\n"
             f"  try: segup evaluate, or a run of its own with a larger trainer.max_epochs."

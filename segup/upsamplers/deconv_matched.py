@@ -80,8 +80,8 @@ class MatchedDeconv(Upsampler):
 
     def reach(self, low: int, wanted: int, axis: str = "size") -> int:
         """Return ``wanted``, which has to be one of the ``scale`` reachable sizes."""
-        reachable = self.arithmetic.reachable(low)
-        if wanted not in reachable:
+        if not self.arithmetic.reaches(low, wanted):
+            reachable = self.arithmetic.reachable(low)
             other = "down" if self.rounding == "up" else "up"
             raise ShapeError(
                 f"{self.describe()} brings {axis} {low} to {reachable[0]} … {reachable[-1]}, not to {wanted}.\n"

@@ -7,7 +7,7 @@ from segup.decoders import UNetBlock, UNetDecoder, create_decoder, list_decoders
 from segup.errors import ConfigError, ShapeError
 from segup.upsamplers import list_upsamplers
 
-OPERATORS = [name for name in list_upsamplers()]
+OPERATORS = list_upsamplers()
 
 
 def pyramid(size, strides, channels, rounding="up", batch=1):
@@ -27,7 +27,9 @@ def pyramid(size, strides, channels, rounding="up", batch=1):
 def test_any_size_comes_back_exactly(upsampler, rounding, strides):
     channels = (3, 4, 5)
     roundings = [rounding] * 2
-    decoder = create_decoder("unet", channels, strides, upsampler=upsampler, widths=[4] * (2 + (strides[0] > 1)), roundings=roundings)
+    decoder = create_decoder(
+        "unet", channels, strides, upsampler=upsampler, widths=[4] * (2 + (strides[0] > 1)), roundings=roundings
+    )
     decoder.eval()
     for size in range(strides[-1], 2 * strides[-1] + 3):
         features = pyramid((size, size + 1), strides, channels, rounding)

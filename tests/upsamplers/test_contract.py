@@ -72,7 +72,9 @@ def test_strict_refuses_what_the_operator_does_not_reach_itself(name):
 def test_wrong_inputs_are_refused_with_their_shape(name):
     up = create_upsampler(name, 3, 2)
     for shape in ((1, 4, 5, 5), (3, 5, 5), (1, 3, 0, 5)):
-        with pytest.raises(ShapeError, match=r"takes \(N, 3, h, w\) with h, w ≥ 1, not \(" + ", ".join(map(str, shape))):
+        with pytest.raises(
+            ShapeError, match=r"takes \(N, 3, h, w\) with h, w ≥ 1, not \(" + ", ".join(map(str, shape))
+        ):
             up(torch.zeros(shape))
 
 
@@ -85,7 +87,7 @@ def test_wrong_inputs_are_refused_with_their_shape(name):
         ({"scale": 1}, "scale=1 must be an int of 2 or more"),
         ({"scale": 2.0}, "scale=2.0 must be an int of 2 or more"),
         ({"fit": "resize"}, "fit='resize' is unknown; known: correct, strict"),
-        ({"no_such": 1}, f"unknown option of upsampler .* 'no_such'"),
+        ({"no_such": 1}, "unknown option of upsampler .* 'no_such'"),
     ],
 )
 def test_wrong_arguments_are_refused_by_name(name, options, message):

@@ -71,7 +71,9 @@ def test_matched_deconv_reaches_every_size_that_rounds_to_its_input(rounding, sc
 
 
 def test_matched_deconv_says_what_it_reaches():
-    with pytest.raises(ShapeError, match=r"k?.*\(kernel 3, stride 2, padding 1\) brings height 17 to 33 … 34, not to 35"):
+    with pytest.raises(
+        ShapeError, match=r"k?.*\(kernel 3, stride 2, padding 1\) brings height 17 to 33 … 34, not to 35"
+    ):
         MatchedDeconv(1, 1)(torch.zeros(1, 1, 17, 17), (35, 34))
     with pytest.raises(ConfigError, match="rounding='both' is unknown; known: up, down"):
         MatchedDeconv(1, 1, rounding="both")

@@ -1,0 +1,49 @@
+"""Print the README's table from finished runs: ``python scripts/table_of_runs.py RUN RUN ...``.
+
+One row for each upsampler: mean and standard deviation over its seeds of the last checkpoint's scores.
+"""
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import Any
+
+HEADER = ("decoder", "mIoU", "per seed", "Boundary IoU", "BF score", "parameters", "MACs", "step", "whole run")
+
+
+def main() -> None:
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for run in sys.argv[1:]:
+        result = json.loads((Path(run) / "result.json").read_text())
+        groups[result["config"]["decoder"]["upsampler"]].append(result)
+    print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}")
+    for name, results in groups.items():
+        results.sort(key=lambda result: result["seed"])
+        print(f"| {' | '.join(row(name, results))} |")
+
+
+def row(name: str, results: list[dict[str, Any]]) -> list[str]:
+    """Return the cells of one decoder's row."""
+    first = results[0]
+    return [
+        f"`{name}`",
+        spread([r["last"]["miou"] for r in results]),
+        ", ".join(f"{r['last']['miou']:.3f}" for r in results),
+        spread([r["last"]["boundary_iou"] for r in results]),
+        spread([r["last"]["bf_score"] for r in results]),
+        f"{first['parameters']['total'] / 1e6:.2f} M",
+        f"{first['macs']['total'] / 1e9:.2f} G",
+        f"{median(r['step_seconds'] for r in results):.2f} s",
+        f"{median(r['wall_seconds'] for r in results):.0f} s",
+    ]
+
+
+def spread(values: list[float]) -> str:
+    """Return mean ± standard deviation, the mean alone for one value."""
+    return f"{mean(values):.3f} ± {stdev(values):.3f}" if len(values) > 1 else f"{values[0]:.3f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+import sys
+
+import pytest
+import yaml
+
+from segup.cli.train import run
+
+
+@pytest.fixture(autouse=True)
+def in_tmp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["decoder=decov"],
+            "ConfigError: decoder=decov: unknown decoder option 'decov': did you mean 'deconv'? known: b",
+        ),
+        (["decodr=deconv"], "ConfigError: unknown key 'decodr': did you mean 'decoder'? known: "),
+        (["optimzer.lr=1"], "ConfigError: unknown key 'optimzer': did you mean 'optimizer'? known: "),
+        (["optimizer.rl=1"], "ConfigError: unknown key 'optimizer.rl': did you mean 'lr'? known: betas, "),
+        (
+            ["data=folder", "data.val_fracton=0.1"],
+            "unknown key 'data.val_fracton': did you mean 'val_fraction'? known: ",
+        ),
+        (["+sed=1"], "ConfigError: unknown key 'sed': did you mean 'seed'? known: "),
+        (["seed=one"], "ConfigError: seed='one' must be int"),
+        (["encoder=timm"], "ConfigError: encoder.name is not set: give encoder.name=..."),
+        (["data=folder"], "ConfigError: data.classes is not set: give data.classes=..."),
+        (["experiment=camvidd"], "experiment=camvidd: unknown experiment option 'camvidd': did you mean 'camvid'"),
+        (["decoder.widths=[1,2"], "ConfigError: "),
+        (["ckpt_path=nowhere.ckpt"], "DataError: no checkpoint at nowhere.ckpt"),
+        (["data=camvid", "data.root=nowhere"], "nowhere"),
+        (
+            ["decoder.widths=[8,8]", "encoder.pretrained=false"],
+            "decoder.widths=[8, 8] must have one width for each step: 5",
+        ),
+        (["loss.name=dise"], "unknown loss 'dise': did you mean 'dice'"),
+        (["decoder.upsampler_options.kernel=3"], "unknown key 'decoder.upsampler_options.kernel'"),
+        (
+            ["+decoder.upsampler_options.kernel=3"],
+            "unknown option of upsampler 'deconv' 'kernel': did you mean 'kernel_size'",
+        ),
+    ],
+)
+def test_a_wrong_command_is_answered_in_one_message(capfd, words, message):
+    assert run(words) == 1
+    err = capfd.readouterr().err
+    assert message in err
+    assert "Traceback" not in err
+    assert "hydra" not in err.lower()
+
+
+def test_an_existing_run_folder_is_refused_before_anything_is_written(tmp_path, capfd):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep")
+    assert run(["run_dir=mine"]) == 1
+    assert "run_dir mine exists already; nothing in it was touched" in capfd.readouterr().err
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_a_failed_command_leaves_no_folder_of_hydras(tmp_path):
+    assert run(["decoder=decov"]) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_is_given_back():
+    before = list(sys.argv)
+    run(["decoder=decov"])
+    assert sys.argv == before
+
+
+TINY = [
+    "encoder.pretrained=false",
+    "decoder.widths=[4,4,4,4,4]",
+    "data.crop_size=[33,35]",
+    "data.batch_size=2",
+    "data.samples_per_epoch=2",
+    "trainer.max_epochs=1",
+    "trainer.accelerator=cpu",
+]
+
+
+def test_a_sweep_runs_every_decoder_and_goes_on_after_a_failure(tmp_path, capfd):
+    code = run(["-m", "decoder=deconv,bilinear", "optimizer.lr=1e-3,-1", *TINY])
+    assert code == 1
+    done = sorted(path.parent.parent.name for path in tmp_path.glob("outputs/train/*/*/result.json"))
+    assert done == ["bilinear", "deconv"]
+    assert capfd.readouterr().err.count("optimizer.lr=-1 must be a number above 0") == 2
+
+
+def test_what_was_run_is_in_the_folder_and_can_be_run_again(tmp_path):
+    assert run(["run_dir=a", "seed=3", *TINY]) == 0
+    config = yaml.safe_load((tmp_path / "a" / "config.yaml").read_text())
+    assert (config["seed"], config["decoder"]["widths"], config["data"]["crop_size"]) == (3, [4] * 5, [33, 35])
+    assert run(["ckpt_path=a/last.ckpt"]) == 1  # finished

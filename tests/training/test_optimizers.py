@@ -1,0 +1,78 @@
+import pytest
+import torch
+
+from segup import create_model
+from segup.errors import ConfigError
+from segup.training.optimizers import create_optimizer, create_scheduler
+
+ADAMW = {"name": "adamw", "lr": 1e-3, "weight_decay": 0.1, "encoder_lr_factor": 0.5}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return create_model("resnet18", num_classes=2, pretrained=False, widths=[4, 4, 4, 4, 4])
+
+
+def test_every_parameter_is_trained_once_at_its_rate(model):
+    groups = create_optimizer(ADAMW, model).param_groups
+    seen = [p for group in groups for p in group["params"]]
+    assert {id(p) for p in seen} == {id(p) for p in model.parameters()}
+    assert len(seen) == len(list(model.parameters()))
+    encoder = {id(p) for p in model.encoder.parameters()}
+    for group in groups:
+        for p in group["params"]:
+            assert group["lr"] == (5e-4 if id(p) in encoder else 1e-3)
+            assert group["weight_decay"] == (0.1 if p.dim() > 1 else 0.0)
+
+
+def test_a_frozen_encoder_is_left_out():
+    model = create_model("resnet18", num_classes=2, pretrained=False, widths=[4] * 5, encoder_options={"freeze": True})
+    seen = {id(p) for group in create_optimizer(ADAMW, model).param_groups for p in group["params"]}
+    assert seen == {id(p) for p in [*model.decoder.parameters(), *model.head.parameters()]}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({**ADAMW, "name": "adam"}, "unknown optimizer 'adam': did you mean 'adamw'"),
+        ({**ADAMW, "momentum": 0.9}, "unknown option of optimizer 'adamw' 'momentum'"),
+        ({**ADAMW, "lr": 0}, "optimizer.lr=0 must be a number above 0"),
+        ({**ADAMW, "lr": "fast"}, "optimizer.lr='fast' must be a number above 0"),
+        ({**ADAMW, "weight_decay": -1}, "optimizer.weight_decay=-1 must be a number 0 or more"),
+    ],
+)
+def test_wrong_options_are_named(model, config, message):
+    with pytest.raises(ConfigError, match=message):
+        create_optimizer(config, model)
+
+
+def rates(name, steps=20, **options):
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    scheduler = create_scheduler({"name": name, **options}, optimizer, steps)
+    found = []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step() if len(found) < steps else None
+    return found
+
+
+def test_the_schedules_have_their_shapes():
+    assert rates("constant") == [1.0] * 20
+    assert rates("poly", power=0.9) == pytest.approx([(1 - step / 20) ** 0.9 for step in range(20)])
+    cosine = rates("cosine", min_factor=0.1)
+    assert (cosine[0], cosine == sorted(cosine, reverse=True)) == (1.0, True)
+    assert cosine[10] == pytest.approx(0.55)
+    cycle = rates("one_cycle", pct_start=0.5)
+    assert max(cycle) == pytest.approx(1.0)
+    assert cycle.index(max(cycle)) == 9
+    assert cycle[-1] < cycle[0] < 0.05
+
+
+def test_an_unknown_schedule_or_option_is_named():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    with pytest.raises(ConfigError, match="unknown scheduler 'one-cycle': did you mean 'one_cycle'"):
+        create_scheduler({"name": "one-cycle"}, optimizer, 10)
+    with pytest.raises(ConfigError, match="unknown option of scheduler 'poly' 'pow': did you mean 'power'"):
+        create_scheduler({"name": "poly", "pow": 2}, optimizer, 10)
