@@ -1,0 +1,44 @@
+"""The README's Python runs, and its commands name what exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("code", PYTHON, ids=[block.splitlines()[-1][:40] for block in PYTHON])
+def test_the_python_blocks_run(code):
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+
+
+def test_the_two_commands_stand_alone_on_their_lines():
+    lines = README.splitlines()
+    assert "pip install -e . && python train.py decoder=deconv" in lines
+    assert 'pip install -e ".[dev]" && pytest' in lines
+
+
+def test_the_configuration_tree_is_the_one_on_disk():
+    tree = README.partition("## Configuration tree")[2].partition("```\n\n")[0]
+    for folder in sorted(path for path in (ROOT / "configs").iterdir() if path.is_dir()):
+        line = next(line for line in tree.splitlines() if line.strip().startswith(f"{folder.name}/"))
+        named = set(re.findall(r"[a-z][a-z_0-9]+", line.partition("/")[2].partition(":")[0]))
+        assert named == {path.stem for path in folder.glob("*.yaml")}, folder.name
+
+
+@pytest.mark.parametrize("command", re.findall(r"^python train\.py (.*)$", README, re.MULTILINE))
+def test_every_group_and_key_of_a_command_exists(command):
+    """The words are checked here, the commands themselves are run by hand: they take minutes."""
+    for word in re.findall(r"([a-z_.]+)=([^\s']+)", command):
+        key, value = word
+        if (ROOT / "configs" / key).is_dir():
+            for option in value.split(","):
+                assert (ROOT / "configs" / key / f"{option}.yaml").is_file(), word
+        elif "." in key:
+            group, _, name = key.partition(".")
+            known = {k for path in (ROOT / "configs" / group).glob("*.yaml") for k in yaml.safe_load(path.read_text()) or {}}
+            assert name.partition(".")[0] in known, word
