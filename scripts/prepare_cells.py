@@ -50,7 +50,8 @@ def to_bytes(channel: np.ndarray) -> np.ndarray:
 def frames(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return images (time, height, width, 3) and class ids (time, height, width)."""
     light = to_bytes(stack[LIGHT])
-    stain = to_bytes(stack[STAIN])
+    # The cytoplasm's faint stain, 1.07 times the background's, is 5 of 255 steps on a linear scale and 13 on this one.
+    stain = to_bytes(np.log(stack[STAIN].astype(np.float64)))
     images = np.stack([light, light, stain], axis=-1)
     masks = np.where(stack[NUCLEI] > 0, 2, np.where(stack[CYTOPLASM] > 0, 1, 0)).astype(np.uint8)
     return images, masks

@@ -14,7 +14,7 @@ from segup.models import SegmentationModel, predicted_labels
 from segup.training.history import read_history
 
 _SHOWN = 4
-WRONG = (213, 94, 0)
+WRONG = (214, 0, 110)
 IGNORED = (160, 160, 160)
 
 

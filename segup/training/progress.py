@@ -61,14 +61,19 @@ def ladder_table(
         table.add_row(encoder, before, after, "")
     table.add_section()
     for height, width in zip(*rungs, strict=True):
-        corrections = [_correction(height.correction, "row"), _correction(width.correction, "column")]
         table.add_row(
             height.operator,
             f"{height.low}×{width.low}",
             f"{height.wanted}×{width.wanted}",
-            ", ".join(filter(None, corrections)),
+            _joined(height.correction, width.correction),
         )
     return table
+
+
+def _joined(rows: int, columns: int) -> str:
+    row, column = _correction(rows, "row"), _correction(columns, "column")
+    verb = row.partition(" ")[0]
+    return ", ".join(filter(None, (row, column.removeprefix(f"{verb} ") if row else column)))
 
 
 def _correction(count: int, of: str) -> str:
