@@ -40,5 +40,7 @@ def test_every_group_and_key_of_a_command_exists(command):
                 assert (ROOT / "configs" / key / f"{option}.yaml").is_file(), word
         elif "." in key:
             group, _, name = key.partition(".")
-            known = {k for path in (ROOT / "configs" / group).glob("*.yaml") for k in yaml.safe_load(path.read_text()) or {}}
+            known = {
+                k for path in (ROOT / "configs" / group).glob("*.yaml") for k in yaml.safe_load(path.read_text()) or {}
+            }
             assert name.partition(".")[0] in known, word
