@@ -27,6 +27,7 @@ def test_two_processes_train_into_one_folder_and_score_what_one_process_scores(t
     ]
     done = subprocess.run(
         [sys.executable, "-m", "segup.cli", "train", *words], cwd=tmp_path, capture_output=True, text=True, check=False,
+        timeout=300,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
