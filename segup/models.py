@@ -1,6 +1,7 @@
 """Encoder, decoder and head as one model: created from names, saved as names, opened without running anything."""
 
 import pickle
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from segup.decoders import Decoder, Rung, create_decoder
 from segup.encoders import Encoder, create_encoder
-from segup.errors import ConfigError, DataError
+from segup.errors import ConfigError, DataError, ShapeError
 from segup.registry import outside_module
 
 FORMAT = 1
@@ -101,7 +102,14 @@ def create_model(
         **{"roundings": body.pyramid.roundings(), **decoder_options},
     )
     for size, maps in body.pyramid.sizes.items():
-        decoder.ladder(maps, size)
+        try:
+            decoder.ladder(maps, size)
+        except ShapeError as cause:
+            raise ShapeError(
+                f"encoder '{encoder}' and topology '{topology}' do not fit at image size {size}, where the maps have "
+                f"{', '.join(map(str, maps))}: {cause}\n"
+                f"  Convolutions without padding lose rows that no operator may invent: choose another encoder."
+            ) from cause
     return SegmentationModel(body, decoder, num_classes, spec)
 
 
@@ -142,7 +150,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not Path(path).is_file():
         raise DataError(f"no checkpoint at {path}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols, on the way to the error below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as cause:  # a file of any kind: the unpickler, the zip reader and torch each raise their own
         raise DataError(f"{path} is not a segup checkpoint: {_reason(cause)}") from cause
     entry = content.get("segup") if isinstance(content, dict) else None
@@ -157,7 +167,7 @@ def _reason(cause: Exception) -> str:
     """Return why a file could not be read, in a line: torch's own advice would be to run what the file says."""
     if isinstance(cause, pickle.UnpicklingError):
         return "it holds more than tensors and plain values, and nothing in it was run"
-    return str(cause).strip().partition("\n")[0][:120] or type(cause).__name__
+    return f"it cannot be read ({type(cause).__name__})"
 
 
 def load_model(path: str | Path, trust: Iterable[str] = ()) -> SegmentationModel:

@@ -135,8 +135,7 @@ def _train(composed: DictConfig) -> None:
     values: Any = OmegaConf.to_container(composed, resolve=True)
 
     from segup.training.config import RunConfig
-    from segup.training.distributed import is_launched, launch
-    from segup.training.run_folder import make_run_folder, write_yaml
+    from segup.training.run_folder import discard_unstarted, make_run_folder, write_yaml
 
     checkpoint = values.get("ckpt_path")
     if checkpoint is not None:
@@ -149,6 +148,17 @@ def _train(composed: DictConfig) -> None:
     else:
         folder = make_run_folder(config.run_dir, config.name, str(config.decoder.get("upsampler")), config.seed)
     write_yaml(folder / "config.yaml", values)
+    try:
+        _train_in(folder, config)
+    except SegupError:
+        if checkpoint is None:
+            discard_unstarted(folder)
+        raise
+
+
+def _train_in(folder: Path, config: Any) -> None:
+    from segup.training.distributed import is_launched, launch
+
     if config.trainer.devices > 1 and not is_launched():
         from segup.data import create_data
 

@@ -60,6 +60,10 @@ def decode_mask(path: Path, labels: Labels, values: MaskValues | None = None) ->
 
 def check_values(values: MaskValues, labels: Labels) -> None:
     """Raise a ConfigError for a table of mask values that cannot be meant."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(
+            f"data.mask_values={values!r} must be a mapping; quote it: 'data.mask_values={{0: 0, 255: 1}}'"
+        )
     allowed = {*range(labels.num_classes), labels.ignore_index}
     for key, value in values.items():
         if isinstance(key, str):
@@ -90,7 +94,7 @@ def check_foreground(paths: Iterable[Path], labels: Labels) -> None:
     if white is not None:
         raise DataError(
             f"{white}: no mask holds class 1 ('{labels.names[1]}'), but 255, which is the ignore_index; "
-            f"if 255 means '{labels.names[1]}', set data.ignore_index=-1 data.mask_values={{0:0,255:1}}"
+            f"if 255 means '{labels.names[1]}', set data.ignore_index=-1 'data.mask_values={{0:0,255:1}}'"
         )
 
 
@@ -160,8 +164,8 @@ def _unknown_numbers(numbers: np.ndarray, labels: Labels, values: MaskValues | N
         return f"{message}, which mask_values does not list ({_first(sorted(k for k in values if isinstance(k, int)))})"
     message += f", where 0…{labels.num_classes - 1} and the ignore_index {labels.ignore_index} are allowed"
     if labels.num_classes == 2 and found == [255]:
-        return f"{message}; if 255 means '{labels.names[1]}', set data.mask_values={{0:0,255:1}}"
-    return f"{message}; data.mask_values={{value:id,...}} says what other values mean"
+        return f"{message}; if 255 means '{labels.names[1]}', set 'data.mask_values={{0:0,255:1}}'"
+    return f"{message}; 'data.mask_values={{value:id,...}}' says what other values mean"
 
 
 def _unknown_colors(packed: np.ndarray) -> str:
@@ -169,7 +173,10 @@ def _unknown_colors(packed: np.ndarray) -> str:
     message = f"the mask holds colours that are in no class: {_first([f'#{color:06x}' for color in found])}"
     if all(color % 0x010101 == 0 for color in found):
         return f"{message}; if its grey values are class ids, save it with one channel instead of three"
-    return f"{message}; give the classes' colours in data.colors, or list more in data.mask_values={{'#rrggbb':id,...}}"
+    return (
+        f"{message}; give the classes' colours in data.colors, "
+        f"or list more in data.mask_values ('#rrggbb': id) of your YAML"
+    )
 
 
 def _first(found: list) -> str:

@@ -9,7 +9,7 @@ from segup.decoders.blocks import UNetBlock
 from segup.decoders.contract import Decoder, register_topology
 from segup.errors import ConfigError
 from segup.upsamplers import Upsampler, create_upsampler
-from segup.upsamplers.contract import Fit, Size, upsamplers
+from segup.upsamplers.contract import Fit, Size, operator_class
 
 
 @register_topology("unet")
@@ -116,7 +116,7 @@ def stage_options(
         ConfigError: The operator has to be matched to a stage that follows no single rule.
     """
     chosen = dict(options or {})
-    if not upsamplers.get(upsampler).takes_rounding or "rounding" in chosen:
+    if not operator_class(upsampler).takes_rounding or "rounding" in chosen:
         return chosen
     if rounding is None:
         raise ConfigError(

@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
@@ -64,6 +65,18 @@ def build_trainer(
         loggers.insert(0, CsvHistory(folder / "metrics.csv", first_step))
     if console.is_terminal:
         callbacks = [*callbacks, RunProgressBar(leave=False)]
+    try:
+        return _trainer(config, folder, callbacks, loggers, console)
+    except (MisconfigurationException, ModuleNotFoundError, ValueError) as cause:
+        raise ConfigError(
+            f"trainer.accelerator={config.accelerator}, devices={config.devices}, strategy={config.strategy}, "
+            f"precision={config.precision} cannot be used here: {' '.join(str(cause).split())}"
+        ) from cause
+
+
+def _trainer(
+    config: TrainerConfig, folder: Path, callbacks: list[L.Callback], loggers: list[Any], console: Console
+) -> L.Trainer:
     return L.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,

@@ -116,6 +116,8 @@ def _value(hint: Any, value: Any, path: str) -> Any:
             raise ConfigError(f"{path}={value!r} must be a {'group of keys' if get_origin(hint) is dict else 'list'}")
         return value
     allowed = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    if str in allowed and type(value) in (int, float):
+        return str(value)  # a name or a precision may look like a number
     if float in allowed and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not any(type(value) is kind for kind in allowed):

@@ -15,7 +15,7 @@ from segup.training.history import read_history
 
 _SHOWN = 4
 WRONG = (214, 0, 110)
-IGNORED = (160, 160, 160)
+IGNORED = (255, 255, 255)
 
 
 def save_curves(history: Path, path: Path) -> None:
@@ -72,9 +72,10 @@ def draw_predictions(rows: Sequence[tuple[str, Any, Any, Any]], labels: Labels) 
             ax.imshow(picture, interpolation="nearest")
             ax.set_title(title, fontsize=9)
             ax.set_axis_off()
+    ignored = [("ignored", IGNORED)] if any((mask == labels.ignore_index).any() for _, _, mask, _ in rows) else []
     handles = [
         Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="black", linewidth=0.5, label=name)
-        for name, color in (*zip(labels.names, labels.colors, strict=True), ("wrong", WRONG), ("ignored", IGNORED))
+        for name, color in (*zip(labels.names, labels.colors, strict=True), ("wrong", WRONG), *ignored)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8), fontsize=9, frameon=False)
     return figure
@@ -94,7 +95,7 @@ def to_rgb(image: Any) -> Any:
 
 
 def _error(image: Any, wrong: Any, valid: Any) -> Any:
-    grey = to_rgb(image).mean(axis=2, keepdims=True).repeat(3, axis=2) * 0.5 + 0.5
+    grey = to_rgb(image).mean(axis=2, keepdims=True).repeat(3, axis=2) * 0.4 + 0.3  # never white: that is ignored
     picture = (grey * 255).astype(np.uint8)
     picture[wrong] = WRONG
     picture[~valid] = IGNORED

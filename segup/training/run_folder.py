@@ -1,8 +1,10 @@
 """The run folder: made once, never overwritten, and what is written into it."""
 
+import contextlib
 import json
 import math
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -44,7 +46,7 @@ def make_run_folder(wanted: str | None, name: str, upsampler: str, seed: int) ->
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ConfigError(
                 f"run_dir {folder} exists already; nothing in it was touched.\n"
-                f"  try: another run_dir, or ckpt_path={folder / 'last.ckpt'} to continue it."
+                f"  try: another run_dir" + _continuing(folder)
             )
         _make(folder, exist_ok=True)
         return folder
@@ -59,6 +61,21 @@ def make_run_folder(wanted: str | None, name: str, upsampler: str, seed: int) ->
     raise ConfigError(f"no free run folder beside {stem}")
 
 
+def discard_unstarted(folder: Path) -> bool:
+    """Remove the folder of a run that failed before its first step, so that the same command can be given again.
+
+    Returns:
+        Whether it was removed: a folder with a checkpoint or a logged step stays.
+    """
+    history = folder / "metrics.csv"
+    if (folder / "last.ckpt").exists() or (history.exists() and len(history.read_text().splitlines()) > 1):
+        return False
+    shutil.rmtree(folder)
+    with contextlib.suppress(OSError):  # not empty: other runs lie there
+        folder.parent.rmdir()
+    return True
+
+
 def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
     """Write plain values as YAML, whole or not at all."""
     write_whole(path, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True).encode())
@@ -70,7 +87,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def environment() -> dict[str, Any]:
-    """Return the versions, the machine and the git commit of the working folder (None outside a repository)."""
+    """Return the versions, the machine and the git commit of segup's checkout (None for an installed wheel)."""
     import torch
 
     return {
@@ -83,6 +100,11 @@ def environment() -> dict[str, Any]:
         "git_commit": _git_commit(),
         "command": " ".join(sys.argv),
     }
+
+
+def _continuing(folder: Path) -> str:
+    checkpoint = folder / "last.ckpt"
+    return f", or ckpt_path={checkpoint} to continue it." if checkpoint.exists() else "."
 
 
 def _make(folder: Path, *, exist_ok: bool) -> None:
@@ -121,8 +143,12 @@ def _processor() -> str:
 
 
 def _git_commit() -> str | None:
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, timeout=10)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None if done.returncode == 0 else None

@@ -184,8 +184,21 @@ def create_upsampler(name: str, in_channels: int, out_channels: int, scale: int 
     >>> up(torch.zeros(1, 8, 17, 24)).shape, up(torch.zeros(1, 8, 17, 24), size=(33, 47)).shape
     (torch.Size([1, 4, 34, 48]), torch.Size([1, 4, 33, 47]))
     """
+    operator_class(name)
     operator: Upsampler = upsamplers.create(name, in_channels, out_channels, scale, **options)
     return operator
+
+
+def operator_class(name: str) -> type[Upsampler]:
+    """Return the class called ``name``.
+
+    Raises:
+        ConfigError: An unknown name, or a part from outside that is no :class:`Upsampler`.
+    """
+    part = upsamplers.get(name)
+    if not (isinstance(part, type) and issubclass(part, Upsampler)):
+        raise ConfigError(f"upsampler '{name}' is no subclass of segup.upsamplers.Upsampler")
+    return part
 
 
 def list_upsamplers() -> list[str]:

@@ -130,7 +130,7 @@ def test_a_value_that_is_no_class_is_named_with_the_file_and_the_range(tmp_path)
     path = save(tmp_path / "mask.png", np.array([[0, 3, 9, 255]], dtype=np.uint8))
     assert error(path, THREE) == (
         f"{path}: the mask holds 3, 9, where 0…2 and the ignore_index 255 are allowed; "
-        "data.mask_values={value:id,...} says what other values mean"
+        "'data.mask_values={value:id,...}' says what other values mean"
     )
     many = save(tmp_path / "many.png", np.arange(20, dtype=np.uint8)[None])
     assert "the mask holds 3, 4, 5, 6, 7 and 12 more, where" in error(many, THREE)
@@ -141,7 +141,7 @@ def test_black_and_white_masks_get_the_fitting_hint(tmp_path):
     labels = Labels(("background", "cell"), ignore_index=-1)
     assert error(path, labels) == (
         f"{path}: the mask holds 255, where 0…1 and the ignore_index -1 are allowed; "
-        "if 255 means 'cell', set data.mask_values={0:0,255:1}"
+        "if 255 means 'cell', set 'data.mask_values={0:0,255:1}'"
     )
     assert read_mask(path, labels, {0: 0, 255: 1}).tolist() == [[0, 1]]
 
@@ -150,7 +150,7 @@ def test_unknown_colours_are_named(tmp_path):
     path = save(tmp_path / "mask.png", np.array([[[255, 128, 0], [10, 20, 30]]], dtype=np.uint8))
     assert error(path, THREE) == (
         f"{path}: the mask holds colours that are in no class: #ff8000; give the classes' colours in data.colors, "
-        "or list more in data.mask_values={'#rrggbb':id,...}"
+        "or list more in data.mask_values ('#rrggbb': id) of your YAML"
     )
     grey = save(tmp_path / "grey.png", np.full((2, 2, 3), 1, dtype=np.uint8))
     assert error(grey, THREE) == (

@@ -8,7 +8,7 @@ import torch
 from segup.errors import ConfigError, DataError
 from segup.training.checkpoints import AtomicCheckpointIO, write_whole
 from segup.training.history import COLUMNS, CsvHistory, read_history
-from segup.training.run_folder import environment, make_run_folder, write_json
+from segup.training.run_folder import discard_unstarted, environment, make_run_folder, write_json
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def test_json_has_null_where_a_number_is_missing(tmp_path):
 def test_the_environment_names_versions_and_machine():
     found = environment()
     assert found["packages"]["torch"] == torch.__version__
-    assert found["git_commit"] is None  # a temporary folder is no repository
+    assert found["git_commit"] is None or len(found["git_commit"]) == 40  # segup's own, wherever it is called from
 
 
 def test_history_keeps_rows_up_to_the_resumed_step(tmp_path):
@@ -84,3 +84,16 @@ def test_history_keeps_rows_up_to_the_resumed_step(tmp_path):
     assert [(row["step"], row["train/loss"] != "", row["val/miou"]) for row in rows] == [
         ("1", True, ""), ("2", True, ""), ("3", False, "0.5")
     ]  # fmt: skip
+
+
+def test_a_run_that_never_started_leaves_nothing_and_one_that_did_stays(tmp_path):
+    folder = make_run_folder(None, "train", "deconv", 0)
+    (folder / "config.yaml").write_text("seed: 0")
+    history = CsvHistory(folder / "metrics.csv")
+    assert discard_unstarted(folder)
+    assert not (tmp_path / "outputs" / "train" / "deconv").exists()
+    folder = make_run_folder("run", "train", "deconv", 0)
+    history = CsvHistory(folder / "metrics.csv")
+    history.log_metrics({"train/loss": 1.0, "epoch": 0}, 0)
+    assert not discard_unstarted(folder)
+    assert (folder / "metrics.csv").exists()
