@@ -1,5 +1,6 @@
 """Checkpoints that are whole or not there: last, best, and one at Ctrl-C."""
 
+import contextlib
 import io
 import os
 import shutil
@@ -47,7 +48,8 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
             os.fsync(file.fileno())
         os.replace(beside, path)
     except OSError as cause:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where the folder is none, there is nothing to remove
+            beside.unlink()
         kept = "the one before it is whole" if path.exists() else "there is none before it"
         raise DataError(f"{path} cannot be written: {cause.strerror or cause}; {kept}") from cause
 
@@ -152,5 +154,6 @@ def copy_whole(source: Path, target: Path) -> None:
         shutil.copyfile(source, beside)
         os.replace(beside, target)
     except OSError as cause:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where the folder is none, there is nothing to remove
+            beside.unlink()
         raise DataError(f"{target} cannot be written: {cause.strerror or cause}") from cause

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import signal
 
 import pytest
@@ -141,10 +142,12 @@ def test_dropout_draws_the_same_after_a_resume(small_run, monkeypatch, tmp_path)
 
 def test_training_that_diverges_says_where(small_run):
     with pytest.raises(TrainingDivergedError) as caught:
-        small_run(optimizer={"lr": 1e30}, scheduler={"name": "constant"}, trainer={"gradient_clip_val": None})
+        small_run(optimizer={"lr": 1e30}, trainer={"gradient_clip_val": None})
     message = str(caught.value)
     assert message.startswith("the loss became ")
-    assert "learning rate 1e+30, files frame_" in message
+    assert re.search(r"at step \d+, learning rate \d[.\d]*e\+\d\d, files frame_\d, frame_\d\.\n  try: ", message), (
+        message
+    )
 
 
 def test_the_last_epoch_is_validated_whatever_the_interval(small_run):
