@@ -1,60 +1,18 @@
 """Bilinear resize, then convolution."""
 
-import torch.nn.functional as F
-from torch import Tensor, nn
-
-from segup.errors import ConfigError
-from segup.shapes import Resize
-from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
+from segup.upsamplers.contract import register_upsampler
+from segup.upsamplers.resize_conv import ResizeConv
 
 
 @register_upsampler("bilinear")
-class Bilinear(Upsampler):
+class Bilinear(ResizeConv):
     """Bilinear resize by ``scale`` (align_corners=False), then a convolution.
 
-    Args:
-        in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
-        kernel_size: Of the convolution, odd; 3 by default.
-
-    Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
-    It resizes by the factor, never to the size: 16 → 32 → cut to 31 keeps the grid that 16 → 31 would stretch.
-    Parameters: ``kernel_size²·in_channels·out_channels + out_channels``.
+    Arguments, shape, parameters: see :class:`segup.upsamplers.resize_conv.ResizeConv`.
 
     >>> import torch
     >>> Bilinear(8, 4)(torch.zeros(1, 8, 16, 16), size=(31, 32)).shape
     torch.Size([1, 4, 31, 32])
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        scale: int = 2,
-        *,
-        skip_channels: int | None = None,
-        fit: Fit = "correct",
-        kernel_size: int = 3,
-    ) -> None:
-        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
-        check_odd_kernel(self.name, kernel_size)
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
-        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
-        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
-
-    @property
-    def arithmetic(self) -> Resize:
-        """A resize by the scale."""
-        return Resize(self.scale)
-
-    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
-        """Return the convolution of the resized ``x``."""
-        y: Tensor = self.conv(F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False))
-        return y
-
-
-def check_odd_kernel(name: str, kernel_size: int) -> None:
-    """Raise a ConfigError unless ``kernel_size`` is an odd int: an even one would shift the map by half a pixel."""
-    if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
-        raise ConfigError(
-            f"'{name}': kernel_size={kernel_size!r} must be an odd int: an even kernel shifts the map by half a pixel"
-        )
+    mode = "bilinear"

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segup.shapes import PixelShuffle as PixelShuffleArithmetic
-from segup.upsamplers.bilinear import check_odd_kernel
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
+from segup.upsamplers.resize_conv import check_odd_kernel
 
 
 @register_upsampler("pixel_shuffle")

@@ -1,0 +1,75 @@
+"""Resize by the factor, then convolve: what nearest, bilinear and bicubic upsampling share."""
+
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segup.errors import ConfigError
+from segup.shapes import Resize
+from segup.upsamplers.contract import Fit, Upsampler
+
+
+class ResizeConv(Upsampler):
+    """Resize by ``scale`` in one of torch's modes (align_corners=False), then a convolution that keeps the size.
+
+    It resizes by the factor, never to the size: 16 → 32 → cut to 31 keeps the grid that 16 → 31 would stretch.
+    A subclass names its :attr:`mode`.
+
+    Args:
+        in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
+        kernel_size: Of the convolution, odd; 3 by default.
+
+    Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
+    Parameters: ``kernel_size²·in_channels·out_channels + out_channels``.
+    """
+
+    mode: ClassVar[str]
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        scale: int = 2,
+        *,
+        skip_channels: int | None = None,
+        fit: Fit = "correct",
+        kernel_size: int = 3,
+    ) -> None:
+        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
+        check_odd_kernel(self.name, kernel_size)
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    @property
+    def arithmetic(self) -> Resize:
+        """A resize by the scale."""
+        return Resize(self.scale)
+
+    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+        """Return the convolution of the resized ``x``."""
+        y: Tensor = self.conv(resize(x, self.scale, self.mode))
+        return y
+
+
+def resize(x: Tensor, scale: int, mode: str) -> Tensor:
+    """Return ``x`` resized by the int ``scale``; the grid is that of ``align_corners=False``.
+
+    The size is passed to torch in whole numbers, ``scale`` times the input's, which is the factor exactly; a float
+    factor would be multiplied out in floats, and not at all where sizes are symbols (torch.export).
+
+    >>> import torch
+    >>> resize(torch.tensor([[[[0.0, 1.0]]]]), 2, "bilinear").tolist()
+    [[[[0.0, 0.25, 0.75, 1.0], [0.0, 0.25, 0.75, 1.0]]]]
+    """
+    size = (scale * x.shape[-2], scale * x.shape[-1])
+    return F.interpolate(x, size=size, mode=mode, align_corners=None if mode == "nearest" else False)
+
+
+def check_odd_kernel(name: str, kernel_size: int) -> None:
+    """Raise a ConfigError unless ``kernel_size`` is an odd int: an even one would shift the map by half a pixel."""
+    if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
+        raise ConfigError(
+            f"'{name}': kernel_size={kernel_size!r} must be an odd int: an even kernel shifts the map by half a pixel"
+        )
