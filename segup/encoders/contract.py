@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +34,9 @@ class Encoder(nn.Module):
 
     mean: Tensor
     std: Tensor
+
+    provides: ClassVar[frozenset[str]] = frozenset()
+    """What it hands out beside its maps: ``"indices"`` where :meth:`with_indices` has an answer."""
 
     def __init__(
         self,
@@ -86,6 +89,17 @@ class Encoder(nn.Module):
         """Return the maps of ``image``, which has to be of an accepted size."""
         maps = self.body((image - self.mean) / self.std)
         return list(maps.values()) if isinstance(maps, dict) else list(maps)
+
+    def with_indices(self, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the maps of ``image``, and for each step from a map to the next the indices of its pooling.
+
+        ``indices[i]`` has the channels of map ``i`` and the size of map ``i + 1``; its values are flat positions in
+        map ``i``, as ``max_pool2d`` returns them.
+
+        Raises:
+            ConfigError: This encoder does not provide them.
+        """
+        raise ConfigError(f"encoder '{self.name}' hands out no pooling indices; try: encoder=segnet")
 
     def train(self, mode: bool = True) -> "Encoder":
         """Set the mode; a frozen encoder stays in evaluation, so that BatchNorm's statistics stay too."""
