@@ -97,7 +97,13 @@ class Upsampler(nn.Module, ABC):
         height, width = (low[0] * self.scale, low[1] * self.scale) if size is None else size
         reached = self.reach(low[0], height, "height"), self.reach(low[1], width, "width")
         self.correction = (height - reached[0], width - reached[1])
-        return fit_to(self.upsample(x, skip=skip, indices=indices), (height, width))
+        return self.upsample_to(x, (height, width), skip=skip, indices=indices)
+
+    def upsample_to(
+        self, x: Tensor, size: Size, *, skip: Tensor | None = None, indices: Tensor | None = None
+    ) -> Tensor:
+        """Return ``x`` at ``size``: :meth:`upsample`, then the correction at the bottom and right."""
+        return fit_to(self.upsample(x, skip=skip, indices=indices), size)
 
     def reach(self, low: int, wanted: int, axis: str = "size") -> int:
         """Return what the operator itself makes of ``low``; ``wanted`` minus that is the correction.
