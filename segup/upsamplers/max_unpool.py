@@ -1,0 +1,148 @@
+"""Max unpooling with the encoder's indices, then convolution."""
+
+import torch
+from torch import Tensor, nn
+
+from segup.errors import ShapeError
+from segup.shapes import ConvTranspose
+from segup.upsamplers.contract import Fit, Size, Upsampler, register_upsampler
+from segup.upsamplers.projection import project
+from segup.upsamplers.resize_conv import check_odd_kernel
+
+
+@register_upsampler("max_unpool")
+class MaxUnpool(Upsampler):
+    """Put every value where the encoder's max pooling found its maximum, zeros elsewhere; then a convolution.
+
+    SegNet's upsampling (arXiv 1511.00561). The encoder's pooling has to have kernel and stride ``scale`` and no
+    padding; ``indices`` are what ``max_pool2d(..., return_indices=True)`` gave there: flat positions in the map that
+    was pooled. So ``size`` has to be that map's, and nothing is ever corrected: every size that pools to ``h``,
+    rounded down or up (``ceil_mode``), is reached exactly. Without ``size`` the map is taken to be
+    ``scale·h × scale·w``.
+
+    Args:
+        in_channels, out_channels, scale, fit: See :class:`segup.upsamplers.Upsampler`.
+        skip_channels: Channels of the map that was pooled, and so of the indices; ``in_channels`` by default. Where
+            they differ, a 1×1 convolution brings the input to them.
+        kernel_size: Of the convolution after the unpooling, odd; 3 by default.
+
+    Shape: ``(N, in_channels, h, w)`` and indices ``(N, skip_channels, h, w)`` → ``(N, out_channels, H, W)`` with
+    ``H`` from ``scale·h - scale + 1`` to ``scale·h + scale - 1``.
+    Parameters: ``kernel_size²·skip_channels·out_channels + out_channels``, and
+    ``in_channels·skip_channels + skip_channels`` where these two differ.
+
+    Raises:
+        ShapeError: No indices, indices of another shape or type, or (on the CPU outside torch.compile, where looking
+            costs nothing) indices that lie outside their windows, as those of a map of another width do.
+
+    It cannot start as an interpolation: three of four positions hold zeros (at scale 2), and which ones depends on
+    the image. It equals ``max_unpool2d`` followed by the convolution, written as a scatter, which unlike that has a
+    deterministic form on CUDA.
+
+    >>> pooled, indices = nn.functional.max_pool2d(torch.rand(1, 8, 33, 46), 2, return_indices=True)
+    >>> MaxUnpool(8, 4)(pooled, size=(33, 46), indices=indices).shape
+    torch.Size([1, 4, 33, 46])
+    """
+
+    requires = frozenset({"indices"})
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        scale: int = 2,
+        *,
+        skip_channels: int | None = None,
+        fit: Fit = "correct",
+        kernel_size: int = 3,
+    ) -> None:
+        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
+        check_odd_kernel(self.name, kernel_size)
+        self.index_channels = in_channels if skip_channels is None else skip_channels
+        self.project = project(in_channels, self.index_channels)
+        self.conv = nn.Conv2d(self.index_channels, out_channels, kernel_size, padding=kernel_size // 2)
+        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    @property
+    def arithmetic(self) -> ConvTranspose:
+        """The inverse of the pooling: its ``reachable`` are the sizes that round down to the input's."""
+        return ConvTranspose(self.scale, self.scale)
+
+    def reach(self, low: int, wanted: int, axis: str = "size") -> int:
+        """Return ``wanted``, which has to be a size that pools to ``low``."""
+        grid, most = self.scale * low, self.scale - 1
+        if not grid - most <= wanted <= grid + most:
+            raise ShapeError(
+                f"{self.describe()} brings {axis} {low} to {grid - most} … {grid + most}, not to {wanted}: no map of "
+                f"{wanted} pools to {low} with kernel and stride {self.scale}.\n"
+                f"  try: size=the size of the map that was pooled."
+            )
+        return wanted
+
+    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+        """Return the convolution of ``x`` unpooled into a map of ``scale·h × scale·w``."""
+        return self.upsample_to(x, (self.scale * x.shape[-2], self.scale * x.shape[-1]), indices=indices)
+
+    def upsample_to(
+        self, x: Tensor, size: Size, *, skip: Tensor | None = None, indices: Tensor | None = None
+    ) -> Tensor:
+        """Return the convolution of ``x`` unpooled into a map of ``size``, which the indices refer to."""
+        indices = self._checked(x, size, indices)
+        y: Tensor = self.conv(unpool(self.project(x), indices, size))
+        return y
+
+    def _checked(self, x: Tensor, size: Size, indices: Tensor | None) -> Tensor:
+        wanted = (x.shape[0], self.index_channels, *x.shape[-2:])
+        if indices is None:
+            raise ShapeError(
+                f"{self.describe()} takes the pooling indices {tuple(wanted)} with its input {tuple(x.shape)}, and got "
+                f"none.\n  try: indices=the second result of max_pool2d(..., return_indices=True)"
+            )
+        if indices.dim() != 4 or tuple(indices.shape) != wanted or indices.dtype != torch.int64:
+            raise ShapeError(
+                f"{self.describe()} takes int64 indices {tuple(wanted)} with its input {tuple(x.shape)}, not "
+                f"{str(indices.dtype).removeprefix('torch.')} {tuple(indices.shape)}"
+            )
+        # Tensors that stand for others (tracing, fake tensors) hold no values, and reading them on a GPU would wait.
+        if type(indices) is Tensor and indices.device.type == "cpu" and not torch.compiler.is_compiling():
+            check_windows(indices[:1, :1], size, self.scale, self.describe())
+        return indices
+
+
+def unpool(x: Tensor, indices: Tensor, size: Size) -> Tensor:
+    """Return a map of ``size`` with the values of ``x`` at the flat positions ``indices``, zeros elsewhere.
+
+    ``max_unpool2d``, in the memory format of ``x``. Where two values meet, one of them stays.
+
+    >>> unpool(torch.tensor([[[[7.0]]]]), torch.tensor([[[[2]]]]), (2, 2)).tolist()
+    [[[[0.0, 0.0], [7.0, 0.0]]]]
+    """
+    height, width = size
+    if not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last):
+        rows, where = x.permute(0, 2, 3, 1).flatten(1, 2), indices.permute(0, 2, 3, 1).flatten(1, 2)
+        y = x.new_zeros(x.shape[0], height * width, x.shape[1]).scatter(1, where, rows)
+        return y.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+    y = x.new_zeros(x.shape[0], x.shape[1], height * width).scatter(2, indices.flatten(2), x.flatten(2))
+    return y.unflatten(2, (height, width))
+
+
+def check_windows(indices: Tensor, size: Size, scale: int, owner: str) -> None:
+    """Raise a ShapeError unless each index lies in its own window of a map of ``size``.
+
+    One channel of one image is enough to tell a map of another width.
+    """
+    rows = torch.div(indices, size[1], rounding_mode="floor")
+    columns = indices - rows * size[1]
+    at_row = torch.arange(indices.shape[-2]).unsqueeze(1)
+    at_column = torch.arange(indices.shape[-1])
+    astray = (rows // scale != at_row) | (columns // scale != at_column) | (rows >= size[0])
+    if astray.any():
+        row, column = astray.nonzero()[0, -2:].tolist()
+        index = indices[0, 0, row, column].item()
+        raise ShapeError(
+            f"{owner}: the index at ({row}, {column}) is {index}, which in a map of {tuple(size)} is row "
+            f"{index // size[1]}, column {index % size[1]}: outside its window of {scale}×{scale} from row "
+            f"{row * scale}, column {column * scale}.\n"
+            f"  try: size=the size of the map that was pooled, with kernel and stride {scale} and no padding."
+        )
