@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from segup.decoders import Decoder, Rung, create_decoder
+from segup.decoders.contract import topology_class
+from segup.decoders.steps import listed_guides, unguided_upsamplers
 from segup.encoders import Encoder, create_encoder
 from segup.errors import ConfigError, DataError, ShapeError
 from segup.registry import outside_module
@@ -34,15 +36,22 @@ class SegmentationModel(nn.Module):
     def __init__(self, encoder: Encoder, decoder: Decoder, num_classes: int, spec: Mapping[str, Any]) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
-        self.head = nn.Conv2d(decoder.out_channels, num_classes, kernel_size=1)
+        self._takes_indices = "indices" in decoder.requires
+        scored = decoder.gives_scores
+        self.head = nn.Identity() if scored else nn.Conv2d(decoder.out_channels, num_classes, kernel_size=1)
         self.num_classes, self.spec = num_classes, dict(spec)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits."""
         height, width = image.shape[-2:]
         extended = self.encoder.extend(image)
-        features = self.encoder(extended)
-        logits: Tensor = self.head(self.decoder(features, extended.shape[-2:]))
+        size = extended.shape[-2], extended.shape[-1]
+        if self._takes_indices:
+            features, indices = self.encoder.with_indices(extended)
+            decoded = self.decoder(features, size, indices)
+        else:
+            decoded = self.decoder(self.encoder(extended), size)
+        logits: Tensor = self.head(decoded)
         return logits[..., :height, :width]
 
     def ladder(self, size: int) -> list[Rung]:
@@ -71,10 +80,12 @@ def create_model(
         num_classes: Channels of the logits; 1 is binary, one sigmoid channel.
         in_channels: Channels of the image.
         pretrained: Start the encoder from its library's weights.
-        encoder_options, **decoder_options: The encoder's and the topology's own.
+        encoder_options, **decoder_options: The encoder's and the topology's own; ``widths``, ``final``, ``fit``,
+            ``convs`` and ``upsampler_options`` mean the same in every topology.
 
     Raises:
-        ConfigError: An unknown name or option, or parts that do not go together.
+        ConfigError: An unknown name or option, or parts that do not go together: an operator that is guided by a skip
+            in a topology without skips, one that undoes poolings on an encoder without their indices.
         ShapeError: Encoder and decoder do not fit at some size.
 
     >>> model = create_model(encoder="resnet18", upsampler="pixel_shuffle", num_classes=19, pretrained=False)
@@ -94,13 +105,18 @@ def create_model(
         **decoder_options,
     }
     body = create_encoder(encoder, in_channels, pretrained=pretrained, **(encoder_options or {}))
+    derived: dict[str, Any] = {"roundings": (body.pyramid.stem_rounding(), *body.pyramid.roundings())}
+    if topology_class(topology).gives_scores:
+        derived["num_classes"] = num_classes
     decoder = create_decoder(
-        topology,
-        body.channels,
-        body.strides,
-        upsampler=upsampler,
-        **{"roundings": body.pyramid.roundings(), **decoder_options},
+        topology, body.channels, body.strides, upsampler=upsampler, **{**derived, **decoder_options}
     )
+    missing = decoder.requires - body.provides
+    if missing:
+        raise ConfigError(
+            f"upsampler '{upsampler}' requires {listed_guides(missing)}, and encoder '{encoder}' hands out none.\n"
+            f"  try: encoder=segnet, or an operator that requires nothing: {', '.join(unguided_upsamplers())}."
+        )
     for size, maps in body.pyramid.sizes.items():
         try:
             decoder.ladder(maps, size)

@@ -6,18 +6,39 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segup.errors import ConfigError, ShapeError
+from segup.decoders.arguments import checked_count
+from segup.errors import ShapeError
 from segup.upsamplers import create_upsampler
 from segup.upsamplers.contract import Fit, Size
 
 
 class ConvNormAct(nn.Sequential):
-    """A 3×3 convolution, BatchNorm and ReLU: ``(N, in_channels, H, W)`` → ``(N, out_channels, H, W)``."""
+    """A convolution, BatchNorm and ReLU that keep the size: ``(N, in_channels, H, W)`` → ``(N, out_channels, H, W)``.
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+    Args:
+        in_channels, out_channels: Channels before and after.
+        kernel_size: Odd; 3 by default.
+        dilation: Of the convolution; 1 by default.
+
+    >>> ConvNormAct(8, 4, kernel_size=3, dilation=6)(torch.zeros(2, 8, 5, 7)).shape
+    torch.Size([2, 4, 5, 7])
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, dilation: int = 1) -> None:
+        padding = dilation * (kernel_size // 2)
+        conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=False)
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
         super().__init__(conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
+
+
+def conv_stack(in_channels: int, out_channels: int, convs: int) -> nn.Sequential:
+    """Return ``convs`` 3×3 convolutions, each with BatchNorm and ReLU; with none, a map of its own channels as it is.
+
+    >>> len(conv_stack(8, 4, convs=2)), conv_stack(8, 4, convs=2)(torch.zeros(1, 8, 5, 5)).shape[1]
+    (2, 4)
+    """
+    ins = [in_channels, *[out_channels] * (convs - 1)]
+    return nn.Sequential(*(ConvNormAct(ins[index], out_channels) for index in range(convs)))
 
 
 class UNetBlock(nn.Module):
@@ -30,7 +51,7 @@ class UNetBlock(nn.Module):
         upsampler: Name of the operator, one of :func:`segup.upsamplers.list_upsamplers`.
         scale: Factor between the map and its skip.
         fit: ``"correct"`` or ``"strict"``, see :class:`segup.upsamplers.Upsampler`.
-        convs: 3×3 convolutions after the two are joined.
+        convs: 3×3 convolutions after the two are joined, 1 or more.
         upsampler_options: The operator's own options.
 
     Shape: ``(N, in_channels, h, w)`` and a skip ``(N, skip_channels, H, W)`` → ``(N, out_channels, H, W)``.
@@ -67,25 +88,26 @@ class UNetBlock(nn.Module):
             fit=fit,
             **(upsampler_options or {}),
         )
-        if "indices" in self.up.requires:
-            raise ConfigError(
-                f"'{upsampler}' needs the encoder's pooling indices, which this topology does not pass on"
-            )
-        first = ConvNormAct(out_channels + skip_channels, out_channels)
-        self.convs = nn.Sequential(first, *(ConvNormAct(out_channels, out_channels) for _ in range(convs - 1)))
+        self.convs = conv_stack(out_channels + skip_channels, out_channels, checked_count("convs", convs, 2, least=1))
 
-    def forward(self, x: Tensor, skip: Tensor | None = None, size: Size | None = None) -> Tensor:
-        """Return the joined map at the skip's size; without a skip, at ``size`` or ``scale`` times ``x``."""
+    def forward(
+        self, x: Tensor, skip: Tensor | None = None, size: Size | None = None, *, indices: Tensor | None = None
+    ) -> Tensor:
+        """Return the joined map at the skip's size; without a skip, at ``size`` or ``scale`` times ``x``.
+
+        ``indices`` are those of the pooling that made ``x``'s resolution, for operators that require them.
+        """
         if skip is None:
             if self.skip_channels:
                 raise ShapeError(f"this block takes a skip (N, {self.skip_channels}, H, W), and got none")
-            y: Tensor = self.convs(self.up(x, size))
+            y: Tensor = self.convs(self.up(x, size, indices=indices))
             return y
         if skip.dim() != 4 or skip.shape[1] != self.skip_channels or skip.shape[0] != x.shape[0]:
             raise ShapeError(
                 f"this block takes a skip ({x.shape[0]}, {self.skip_channels}, H, W) with its input "
                 f"{tuple(x.shape)}, not {tuple(skip.shape)}"
             )
-        up = self.up(x, (skip.shape[-2], skip.shape[-1]), skip=skip if "skip" in self.up.requires else None)
+        guide = skip if "skip" in self.up.requires else None
+        up = self.up(x, (skip.shape[-2], skip.shape[-1]), skip=guide, indices=indices)
         joined: Tensor = self.convs(torch.cat((up, skip), dim=1))
         return joined

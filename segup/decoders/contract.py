@@ -4,13 +4,16 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
 from segup.errors import ConfigError, ShapeError
 from segup.registry import Registry
 from segup.upsamplers.contract import Size, Upsampler
+
+Step = tuple[int, int | None, Upsampler]
+"""An upsampling step: level of the input, level of the result (None: the image), operator."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,19 @@ class Decoder(nn.Module, ABC):
         channels: Of the pyramid's maps, from high to low resolution.
         strides: Their reductions, each a multiple of the one before.
 
-    A subclass sets :attr:`out_channels` and is entered in :data:`topologies`.
+    A subclass sets :attr:`out_channels` and is entered with :func:`register_topology`. Its class attributes say what
+    its steps have to guide an operator, and whether its result needs a classifier:
+
+    Attributes:
+        guides: What a step has beside the map that it brings up: ``"skip"``, the encoder's map at the size to reach,
+            and ``"indices"``, the pooling indices of an encoder that hands them out.
+        gives_scores: Whether the result already has one channel for each class; then it takes ``num_classes``.
+        out_channels: Channels of the result.
     """
 
+    name: ClassVar[str] = "unregistered"
+    guides: ClassVar[frozenset[str]] = frozenset({"skip", "indices"})
+    gives_scores: ClassVar[bool] = False
     out_channels: int
 
     def __init__(self, channels: Sequence[int], strides: Sequence[int]) -> None:
@@ -45,12 +58,24 @@ class Decoder(nn.Module, ABC):
         self.channels, self.strides = tuple(channels), tuple(strides)
 
     @abstractmethod
-    def forward(self, features: Sequence[Tensor], size: Size) -> Tensor:
-        """Return ``(N, out_channels, *size)`` from maps ``(N, channels[i], h_i, w_i)``."""
+    def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
+        """Return ``(N, out_channels, *size)`` from maps ``(N, channels[i], h_i, w_i)``.
+
+        Args:
+            features: The maps, from high to low resolution.
+            size: (height, width) of the image.
+            indices: Of the pooling between each map and the next, for operators that require them.
+        """
 
     @abstractmethod
-    def steps(self) -> list[tuple[int, int | None, Upsampler]]:
-        """Return the upsampling steps in order: level of the input, level of the result (None: image), operator."""
+    def steps(self) -> list[Step]:
+        """Return the upsampling steps in the order in which they run."""
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """What ``forward`` needs beside the maps: ``{"indices"}`` for operators that undo a pooling."""
+        needed: frozenset[str] = frozenset().union(*(up.requires for _, _, up in self.steps()))
+        return needed - {"skip"}
 
     def ladder(self, sizes: Sequence[int], size: int) -> list[Rung]:
         """Return the sizes of one axis step by step, for maps of ``sizes`` and an image of ``size``.
@@ -66,20 +91,30 @@ class Decoder(nn.Module, ABC):
         return rungs
 
     def check_features(self, features: Sequence[Tensor]) -> None:
-        """Raise a ShapeError unless ``features`` are maps of this decoder's channels."""
-        got = tuple(f.shape[1] for f in features)
+        """Raise a ShapeError unless ``features`` are maps of this decoder's channels and of one batch size."""
+        shapes = [tuple(f.shape) for f in features]
+        if any(len(shape) != 4 or shape[0] != shapes[0][0] for shape in shapes):
+            raise ShapeError(f"this decoder takes maps (N, C, h, w) of one batch size, not {shapes}")
+        got = tuple(shape[1] for shape in shapes)
         if got != self.channels:
             raise ShapeError(
                 f"this decoder takes maps of {self.channels} channels, from high to low resolution, not {got}"
             )
 
 
+D = TypeVar("D", bound=type[Decoder])
 topologies: Registry[type[Decoder]] = Registry("topology", "segup.decoders")
 
 
-def register_topology(name: str) -> Callable[[type[Decoder]], type[Decoder]]:
+def register_topology(name: str) -> Callable[[D], D]:
     """Return a decorator that enters a topology under ``name``."""
-    return topologies.register(name)
+
+    def enter(topology: D) -> D:
+        topology.name = name
+        topologies.register(name)(topology)
+        return topology
+
+    return enter
 
 
 def create_decoder(topology: str, channels: Sequence[int], strides: Sequence[int], **options: Any) -> Decoder:
@@ -106,8 +141,24 @@ def create_decoder(topology: str, channels: Sequence[int], strides: Sequence[int
     return decoder
 
 
+def topology_class(name: str) -> type[Decoder]:
+    """Return the class called ``name``.
+
+    Raises:
+        ConfigError: An unknown name, or a part from outside that is no :class:`Decoder`.
+    """
+    part = topologies.get(name)
+    if not (isinstance(part, type) and issubclass(part, Decoder)):
+        raise ConfigError(f"topology '{name}' is no subclass of segup.decoders.Decoder")
+    return part
+
+
 def list_decoders() -> list[str]:
-    """Return the names of all topologies."""
+    """Return the names of all topologies.
+
+    >>> list_decoders()
+    ['deeplabv3plus', 'duc', 'fcn', 'fpn', 'linknet', 'plain', 'segformer', 'unet']
+    """
     return topologies.names()
 
 
@@ -115,6 +166,10 @@ def check_pyramid(channels: Sequence[int], strides: Sequence[int]) -> None:
     """Raise a ConfigError unless channels and strides describe a pyramid from high to low resolution."""
     if len(channels) != len(strides) or not channels:
         raise ConfigError(f"channels={list(channels)} and strides={list(strides)} must be two lists of one length, ≥ 1")
+    for name, values in (("channels", channels), ("strides", strides)):
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"{name}={list(values)} must be ints of 1 or more; {value!r} is not")
     for high, low in itertools.pairwise(strides):
         if low <= high or low % high:
             raise ConfigError(

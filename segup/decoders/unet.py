@@ -1,19 +1,19 @@
-"""The U-Net topology: every skip joined at its own size."""
+"""U-Net: one skip at every resolution."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
+from segup.decoders.arguments import checked_count, checked_widths, default_width
 from segup.decoders.blocks import UNetBlock
-from segup.decoders.contract import Decoder, register_topology
-from segup.errors import ConfigError
-from segup.upsamplers import Upsampler, create_upsampler
-from segup.upsamplers.contract import Fit, Size, operator_class
+from segup.decoders.contract import Step, register_topology
+from segup.decoders.steps import FinalStepDecoder, StepPlan, step_indices
+from segup.upsamplers.contract import Fit, Size
 
 
 @register_topology("unet")
-class UNetDecoder(Decoder):
+class UNetDecoder(FinalStepDecoder):
     """Climb the pyramid map by map, joining each skip (U-Net, arXiv 1505.04597).
 
     Args:
@@ -24,14 +24,24 @@ class UNetDecoder(Decoder):
             stride 1). By default from the reduction reached: 128 at 16, 64 at 8, 48 at 4, 32 at 2, 16 at 1.
         final: Name of the operator of the step to the image, which has no skip.
         fit: ``"correct"`` or ``"strict"``, see :class:`segup.upsamplers.Upsampler`.
-        convs: 3×3 convolutions after each skip is joined.
+        convs: 3×3 convolutions after each skip is joined; 2 by default.
         upsampler_options: The operator's own options, for the steps with a skip.
-        roundings: How the encoder's stage above each map rounds, ``"up"`` or ``"down"``, from high to low resolution
-            (``segup.inspection``); handed to operators that are matched to it. All round up by default.
+        final_options: Those of the operator of the step to the image.
+        roundings: How the encoder's stages round, ``"up"`` or ``"down"``, from high to low resolution
+            (``segup.inspection``); handed to operators that are matched to them. One for each map, from the one above
+            it (the image, for the first), or one between each map and the next. All round up by default.
 
     Raises:
         ConfigError: Widths that do not match the steps, an unknown name or option, or an operator that requires what
             its step does not have.
+
+    The maps may come from anywhere. From timm, 67 rows of resnet18's stages:
+
+    >>> import timm, torch
+    >>> body = timm.create_model("resnet18", features_only=True, out_indices=(1, 2, 3), pretrained=False)
+    >>> decoder = UNetDecoder(body.feature_info.channels(), body.feature_info.reduction(), upsampler="deconv")
+    >>> decoder(body(torch.zeros(2, 3, 67, 45)), size=(67, 45)).shape
+    torch.Size([2, 16, 67, 45])
     """
 
     def __init__(
@@ -43,20 +53,18 @@ class UNetDecoder(Decoder):
         widths: Sequence[int] | None = None,
         final: str = "bilinear",
         fit: Fit = "correct",
-        convs: int = 2,
+        convs: int | None = None,
         upsampler_options: Mapping[str, Any] | None = None,
+        final_options: Mapping[str, Any] | None = None,
         roundings: Sequence[str | None] | None = None,
     ) -> None:
         super().__init__(channels, strides)
+        plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)
         reached = [*reversed(strides[:-1]), *([1] if strides[0] > 1 else [])]
-        widths = [default_width(stride) for stride in reached] if widths is None else list(widths)
-        if len(widths) != len(reached):
-            raise ConfigError(
-                f"decoder.widths={widths} must have one width for each step: {len(reached)}, to strides "
-                f"{', '.join(map(str, reached))}"
-            )
+        rule = f"must have one width for each step: {len(reached)}, to strides {', '.join(map(str, reached))}"
+        widths = checked_widths(widths, [default_width(stride) for stride in reached], rule)
+        convs = checked_count("convs", convs, default=2, least=1)
         levels = range(len(channels) - 2, -1, -1)
-        rules = ["up"] * (len(strides) - 1) if roundings is None else list(roundings)
         ins = [channels[-1], *widths]
         self.blocks = nn.ModuleList(
             UNetBlock(
@@ -67,61 +75,23 @@ class UNetDecoder(Decoder):
                 strides[level + 1] // strides[level],
                 fit=fit,
                 convs=convs,
-                upsampler_options=stage_options(upsampler, upsampler_options, strides, level, rules[level]),
+                upsampler_options=plan.stage_options(level),
             )
             for step, level in enumerate(levels)
         )
-        self.final: Upsampler | None = None
-        if strides[0] > 1:
-            self.final = create_upsampler(final, ins[-2], widths[-1], strides[0], fit=fit)
-            self.final_act = nn.Sequential(nn.BatchNorm2d(widths[-1]), nn.ReLU(inplace=True))
         self.out_channels = widths[-1] if widths else channels[-1]
+        self.add_final(plan.final(final, 0, ins[-2] if strides[0] > 1 else ins[-1], self.out_channels, final_options))
 
-    def forward(self, features: Sequence[Tensor], size: Size) -> Tensor:
+    def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
         self.check_features(features)
         y = features[-1]
-        for block, skip in zip(self.blocks, reversed(features[:-1]), strict=True):
-            y = block(y, skip)
-        if self.final is None:
-            return y
-        finished: Tensor = self.final_act(self.final(y, size))
-        return finished
+        for block, level in zip(self.blocks, range(len(features) - 2, -1, -1), strict=True):
+            y = block(y, features[level], indices=step_indices(block.up, level, features, indices))  # type: ignore[arg-type]
+        return self.finish(y, size)
 
-    def steps(self) -> list[tuple[int, int | None, Upsampler]]:
+    def steps(self) -> list[Step]:
         """Return the step to each skip, then the one to the image."""
-        count = len(self.channels)
-        steps: list[tuple[int, int | None, Upsampler]] = [
-            (count - 1 - i, count - 2 - i, block.up)  # type: ignore[misc]
-            for i, block in enumerate(self.blocks)
-        ]
-        return steps if self.final is None else [*steps, (0, None, self.final)]
-
-
-def default_width(stride: int) -> int:
-    """Return the channels that a U-Net step to ``stride`` has by default.
-
-    >>> [default_width(stride) for stride in (16, 8, 4, 2, 1)]
-    [128, 64, 48, 32, 16]
-    """
-    return {16: 128, 8: 64, 4: 48, 2: 32, 1: 16}.get(stride, 128)
-
-
-def stage_options(
-    upsampler: str, options: Mapping[str, Any] | None, strides: Sequence[int], level: int, rounding: str | None
-) -> dict[str, Any]:
-    """Return the operator's options for the step up to ``level``, with the rounding that it inverts where it takes one.
-
-    Raises:
-        ConfigError: The operator has to be matched to a stage that follows no single rule.
-    """
-    chosen = dict(options or {})
-    if not operator_class(upsampler).takes_rounding or "rounding" in chosen:
-        return chosen
-    if rounding is None:
-        raise ConfigError(
-            f"'{upsampler}' has to know how the encoder rounds from stride {strides[level]} to {strides[level + 1]}, "
-            f"and no single rule covers it.\n"
-            f"  try: decoder.upsampler_options.rounding=up (or down), or decoder=deconv, which corrects instead."
-        )
-    return {**chosen, "rounding": rounding}
+        last = len(self.channels) - 1
+        climbed: list[Step] = [(last - i, last - 1 - i, block.up) for i, block in enumerate(self.blocks)]  # type: ignore[misc]
+        return climbed + self.final_steps(0)

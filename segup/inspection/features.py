@@ -53,6 +53,10 @@ class Pyramid:
             above = size
         return tuple(strides)
 
+    def stem_rounding(self) -> Rounding | None:
+        """Return how the first map's size follows from the image's: None where no one rule covers all sizes seen."""
+        return _rounding([(size, maps[0]) for size, maps in self.sizes.items()], self.strides[0])
+
     def roundings(self) -> tuple[Rounding | None, ...]:
         """Return how each map's size follows from the one before it: None where no one rule covers all sizes seen."""
         return tuple(

@@ -9,7 +9,7 @@ from segup.shapes import ConvTranspose
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
 from segup.upsamplers.deconv import init_conv_transpose
 
-Rounding = Literal["up", "down"]
+Rounding = Literal["up", "down", "mixed"]
 
 
 @register_upsampler("deconv_matched")
@@ -25,6 +25,8 @@ class MatchedDeconv(Upsampler):
         rounding: How the encoder's stage rounds ``size / scale``. ``"up"``: kernel ``2·scale - 1``, padding
             ``scale - 1`` (k3 p1 for scale 2) reaches ``scale·h - scale + 1 … scale·h``. ``"down"``: the kernel and
             padding of :class:`segup.upsamplers.Deconv` (k4 p1 for scale 2) reach ``scale·h … scale·h + scale - 1``.
+            ``"mixed"``, for several stages at once that do not round alike: those of ``"down"``, and below ``scale·h``
+            up to ``scale - 1`` rows are cut, which counts as a correction.
 
     Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
     With k3 p1, output ``scale·h`` lies on input ``h``: half a pixel off the grid of ``align_corners=False``.
@@ -48,8 +50,8 @@ class MatchedDeconv(Upsampler):
         rounding: Rounding = "up",
     ) -> None:
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
-        if rounding not in ("up", "down"):
-            raise ConfigError(f"'deconv_matched': rounding={rounding!r} is unknown; known: up, down")
+        if rounding not in ("up", "down", "mixed"):
+            raise ConfigError(f"'deconv_matched': rounding={rounding!r} is unknown; known: up, down, mixed")
         self.rounding = rounding
         kernel_size = 2 * scale - 1 if rounding == "up" else 2 * scale - scale % 2
         padding = scale - 1 if rounding == "up" else (kernel_size - scale) // 2
@@ -80,6 +82,8 @@ class MatchedDeconv(Upsampler):
 
     def reach(self, low: int, wanted: int, axis: str = "size") -> int:
         """Return ``wanted``, which has to be one of the ``scale`` reachable sizes."""
+        if self.rounding == "mixed" and wanted < self.arithmetic.out(low):
+            return super().reach(low, wanted, axis)
         if not self.arithmetic.reaches(low, wanted):
             reachable = self.arithmetic.reachable(low)
             other = "down" if self.rounding == "up" else "up"

@@ -1,0 +1,74 @@
+"""What the topologies' arguments have in common, checked with the numbers put in."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from segup.errors import ConfigError
+
+IMAGE_WIDTH = 16
+"""Channels at the image's own resolution: a 3×3 convolution there costs more than all others together."""
+
+
+def default_width(stride: int) -> int:
+    """Return the channels that a U-Net step to ``stride`` has by default.
+
+    >>> [default_width(stride) for stride in (16, 8, 4, 2, 1)]
+    [128, 64, 48, 32, 16]
+    """
+    return {16: 128, 8: 64, 4: 48, 2: 32, 1: IMAGE_WIDTH}.get(stride, 128)
+
+
+def checked_widths(widths: Any, default: Sequence[int], rule: str) -> list[int]:
+    """Return ``widths``, or ``default`` where they are None.
+
+    Args:
+        widths: What was given.
+        default: As many ints as are needed.
+        rule: What they are of, for the error.
+
+    Raises:
+        ConfigError: A value that is not an int of 1 or more, or another number of them.
+
+    >>> checked_widths([8, 4], [2, 2], "must have 2")
+    [8, 4]
+    >>> checked_widths(["a"], [2, 2], "must have 2")
+    Traceback (most recent call last):
+    ...
+    segup.errors.ConfigError: decoder.widths=['a'] must be a list of ints of 1 or more; 'a' is not
+    """
+    if widths is None:
+        return list(default)
+    if isinstance(widths, str) or not isinstance(widths, Sequence):
+        raise ConfigError(f"decoder.widths={widths!r} must be a list of ints of 1 or more")
+    for width in widths:
+        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+            raise ConfigError(f"decoder.widths={list(widths)} must be a list of ints of 1 or more; {width!r} is not")
+    if len(widths) != len(default):
+        raise ConfigError(f"decoder.widths={list(widths)} {rule}")
+    return list(widths)
+
+
+def checked_count(name: str, value: Any, default: int, least: int, most: int | None = None) -> int:
+    """Return ``value``, or ``default`` where it is None.
+
+    Raises:
+        ConfigError: A value that is not an int from ``least`` to ``most``.
+
+    >>> checked_count("depths", 3, default=4, least=2, most=5), checked_count("convs", None, default=2, least=0)
+    (3, 2)
+    """
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+        reach = f"of {least} or more" if most is None else f"from {least} to {most}"
+        raise ConfigError(f"decoder.{name}={value!r} must be an int {reach}")
+    return value
+
+
+def first_level(depths: Any, maps: int, default: int) -> int:
+    """Return the highest-resolution level that is used, of a pyramid of ``maps``, when ``depths`` of them are.
+
+    >>> first_level(None, maps=5, default=4), first_level(None, maps=3, default=4), first_level(5, maps=5, default=4)
+    (1, 0, 0)
+    """
+    return maps - checked_count("depths", depths, min(default, maps), least=1, most=maps)

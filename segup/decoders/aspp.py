@@ -1,0 +1,40 @@
+"""Atrous spatial pyramid pooling."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from segup.decoders.blocks import ConvNormAct
+
+
+class ASPP(nn.Module):
+    """Look at one map with several dilations and as a whole, and mix (DeepLabv3, arXiv 1706.05587).
+
+    Args:
+        in_channels: Channels of the map.
+        out_channels: Channels of each branch and of the result.
+        rates: Dilations of the 3×3 branches.
+
+    Shape: ``(N, in_channels, H, W)`` → ``(N, out_channels, H, W)``, for any H and W.
+    The branch of the whole map is its mean, repeated at every position. It has a bias and no BatchNorm, which in
+    training refuses a single value per channel: one image at a time would not train.
+
+    >>> ASPP(32, 16, rates=(3, 6, 9))(torch.zeros(2, 32, 5, 7)).shape
+    torch.Size([2, 16, 5, 7])
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, rates: Sequence[int]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            [ConvNormAct(in_channels, out_channels, kernel_size=1)]
+            + [ConvNormAct(in_channels, out_channels, dilation=rate) for rate in rates]
+        )
+        self.whole = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), nn.ReLU(inplace=True))
+        self.mix = ConvNormAct((len(rates) + 2) * out_channels, out_channels, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the mixed branches."""
+        whole = self.whole(x.mean(dim=(-2, -1), keepdim=True)).expand(-1, -1, x.shape[-2], x.shape[-1])
+        y: Tensor = self.mix(torch.cat([*(branch(x) for branch in self.branches), whole], dim=1))
+        return y

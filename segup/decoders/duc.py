@@ -1,0 +1,86 @@
+"""Dense upsampling convolution: from the last map to the image in one step."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from segup.decoders.arguments import IMAGE_WIDTH, checked_count, checked_widths
+from segup.decoders.blocks import conv_stack
+from segup.decoders.contract import Decoder, Step, register_topology
+from segup.decoders.steps import StepPlan
+from segup.errors import ConfigError
+from segup.upsamplers.contract import Fit, Size
+
+
+@register_topology("duc")
+class DUCDecoder(Decoder):
+    """One operator from the last map's channels to ``num_classes`` scores, by its whole stride (arXiv 1702.08502).
+
+    With ``pixel_shuffle``, the default, it is the paper's: one convolution to ``num_classes·s²`` and a shuffle. Any
+    other operator that requires nothing takes the same one step; with ``deconv`` it is FCN-32s. The paper's encoder has
+    stride 8: give it the maps up to there (for a timm encoder, ``out_indices``), since at stride 32 the one convolution
+    has ``num_classes·1024`` channels. An encoder whose stages round some up and some down can be undone in one step by
+    no transposed convolution; ``deconv_matched`` then corrects (``rounding="mixed"``).
+
+    Args:
+        channels, strides, fit, upsampler_options, roundings: See :class:`segup.decoders.UNetDecoder`. Of the maps only
+            the last is used.
+        num_classes: Channels of the scores, which are the result; :func:`segup.create_model` gives the model's. 16 by
+            default, for a classifier of your own.
+        upsampler: Name of the operator of the one step.
+        convs: 3×3 convolutions before it; none by default.
+        widths: None: there is no map between.
+        final: ``"bilinear"``, as everywhere: there is no further step that it could change.
+        final_options: None.
+
+    Raises:
+        ConfigError: As :class:`segup.decoders.UNetDecoder`; widths, or an operator for a further step.
+
+    >>> import torch
+    >>> decoder = DUCDecoder([8, 16], [4, 8], num_classes=19)
+    >>> decoder([torch.zeros(1, 8, 17, 12), torch.zeros(1, 16, 9, 6)], size=(67, 45)).shape
+    torch.Size([1, 19, 67, 45])
+    """
+
+    guides = frozenset()
+    gives_scores = True
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        *,
+        num_classes: int | None = None,
+        upsampler: str = "pixel_shuffle",
+        widths: Sequence[int] | None = None,
+        final: str = "bilinear",
+        fit: Fit = "correct",
+        convs: int | None = None,
+        upsampler_options: Mapping[str, Any] | None = None,
+        final_options: Mapping[str, Any] | None = None,
+        roundings: Sequence[str | None] | None = None,
+    ) -> None:
+        super().__init__(channels, strides)
+        plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)
+        if final != "bilinear" or final_options:
+            raise ConfigError(
+                f"topology 'duc' has one step, made by its upsampler: final={final!r} would change nothing.\n"
+                f"  try: decoder.upsampler={final}"
+            )
+        if strides[-1] == 1:
+            raise ConfigError("topology 'duc' brings the last map to the image: at stride 1 there is nothing to do")
+        self.out_channels = checked_count("num_classes", num_classes, IMAGE_WIDTH, least=1)
+        checked_widths(widths, [], "must be empty or null: topology 'duc' has no map between the last and the image")
+        self.convs = conv_stack(channels[-1], channels[-1], checked_count("convs", convs, default=0, least=0))
+        self.up = plan.to_image(len(channels) - 1, channels[-1], self.out_channels)
+
+    def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
+        """Return the scores ``(N, num_classes, *size)``."""
+        self.check_features(features)
+        scores: Tensor = self.up(self.convs(features[-1]), size)
+        return scores
+
+    def steps(self) -> list[Step]:
+        """Return the one step."""
+        return [(len(self.channels) - 1, None, self.up)]

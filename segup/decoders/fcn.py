@@ -1,0 +1,84 @@
+"""Fully convolutional network: scores of several depths, added."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from segup.decoders.arguments import IMAGE_WIDTH, checked_count, checked_widths, first_level
+from segup.decoders.blocks import conv_stack
+from segup.decoders.contract import Step, register_topology
+from segup.decoders.steps import FinalStepDecoder, StepPlan, operators, take_step
+from segup.upsamplers.contract import Fit, Size
+
+
+@register_topology("fcn")
+class FCNDecoder(FinalStepDecoder):
+    """Score each map by a 1×1 convolution; bring the scores up map by map and add (FCN, arXiv 1411.4038).
+
+    With three depths from strides 8, 16 and 32 it is FCN-8s; then ``final`` multiplies by 8. The operator works on
+    scores: as many channels as there are classes.
+
+    Args:
+        channels, strides, upsampler, final, fit, upsampler_options, final_options, roundings: See
+            :class:`segup.decoders.UNetDecoder`.
+        num_classes: Channels of the scores, which are the result; :func:`segup.create_model` gives the model's. 16 by
+            default, for a classifier of your own.
+        widths: None: every map of this topology has ``num_classes`` channels.
+        convs: 3×3 convolutions on each map before it is scored; none by default.
+        depths: How many of the deepest maps are scored; 3 by default, or as many as there are.
+
+    Raises:
+        ConfigError: As :class:`segup.decoders.UNetDecoder`; widths.
+
+    >>> import torch
+    >>> maps = [torch.zeros(1, 8, 9, 6), torch.zeros(1, 16, 5, 3), torch.zeros(1, 32, 3, 2)]
+    >>> FCNDecoder([8, 16, 32], [8, 16, 32], upsampler="deconv", num_classes=19)(maps, size=(67, 45)).shape
+    torch.Size([1, 19, 67, 45])
+    """
+
+    gives_scores = True
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        *,
+        num_classes: int | None = None,
+        upsampler: str = "deconv",
+        widths: Sequence[int] | None = None,
+        final: str = "bilinear",
+        fit: Fit = "correct",
+        convs: int | None = None,
+        depths: int | None = None,
+        upsampler_options: Mapping[str, Any] | None = None,
+        final_options: Mapping[str, Any] | None = None,
+        roundings: Sequence[str | None] | None = None,
+    ) -> None:
+        super().__init__(channels, strides)
+        plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)
+        self.out_channels = classes = checked_count("num_classes", num_classes, IMAGE_WIDTH, least=1)
+        checked_widths(widths, [], f"must be empty or null: every map of topology 'fcn' has {classes} scores")
+        convs = checked_count("convs", convs, default=0, least=0)
+        self.first = first_level(depths, len(channels), default=3)
+        levels = range(self.first, len(channels))
+        self.scores = nn.ModuleList(
+            nn.Sequential(*conv_stack(channels[level], channels[level], convs), nn.Conv2d(channels[level], classes, 1))
+            for level in levels
+        )
+        self.ups = nn.ModuleList(plan.between(level, classes, classes) for level in levels[:-1])
+        self.add_final(plan.final(final, self.first, classes, classes, final_options))
+
+    def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
+        """Return the scores ``(N, num_classes, *size)``."""
+        self.check_features(features)
+        used = features[self.first :]
+        ups, y = operators(self.ups), self.scores[-1](used[-1])
+        for i in range(len(ups) - 1, -1, -1):
+            y = self.scores[i](used[i]) + take_step(ups[i], y, self.first + i, features, indices)
+        return self.finish(y, size)
+
+    def steps(self) -> list[Step]:
+        """Return the step to each scored map, then the one to the image."""
+        climbed: list[Step] = [(self.first + i + 1, self.first + i, up) for i, up in enumerate(operators(self.ups))]
+        return [*reversed(climbed), *self.final_steps(self.first)]
