@@ -9,17 +9,21 @@ torch.Size([1, 128, 33, 47])
 
 from segup.upsamplers.bicubic import Bicubic
 from segup.upsamplers.bilinear import Bilinear
+from segup.upsamplers.bilinear_additive import BilinearAdditive
 from segup.upsamplers.contract import Upsampler, create_upsampler, fit_to, list_upsamplers, register_upsampler
 from segup.upsamplers.deconv import Deconv
 from segup.upsamplers.deconv_matched import MatchedDeconv
+from segup.upsamplers.max_unpool import MaxUnpool
 from segup.upsamplers.nearest import Nearest
 from segup.upsamplers.pixel_shuffle import PixelShuffle
 
 __all__ = [
     "Bicubic",
     "Bilinear",
+    "BilinearAdditive",
     "Deconv",
     "MatchedDeconv",
+    "MaxUnpool",
     "Nearest",
     "PixelShuffle",
     "Upsampler",

@@ -1,6 +1,8 @@
-"""The 1×1 convolution where channels differ."""
+"""The 1×1 convolution where channels differ, and the check of a number of channels."""
 
 from torch import nn
+
+from segup.errors import ConfigError
 
 
 def project(in_channels: int, out_channels: int) -> nn.Conv2d | nn.Identity:
@@ -17,3 +19,9 @@ def project(in_channels: int, out_channels: int) -> nn.Conv2d | nn.Identity:
     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     return conv
+
+
+def check_count(name: str, count: int, option: str) -> None:
+    """Raise a ConfigError unless ``count`` is an int of 1 or more."""
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ConfigError(f"'{name}': {option}={count!r} must be an int of 1 or more")

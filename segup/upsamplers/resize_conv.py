@@ -67,9 +67,9 @@ def resize(x: Tensor, scale: int, mode: str) -> Tensor:
     return F.interpolate(x, size=size, mode=mode, align_corners=None if mode == "nearest" else False)
 
 
-def check_odd_kernel(name: str, kernel_size: int) -> None:
+def check_odd_kernel(name: str, kernel_size: int, option: str = "kernel_size") -> None:
     """Raise a ConfigError unless ``kernel_size`` is an odd int: an even one would shift the map by half a pixel."""
     if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
         raise ConfigError(
-            f"'{name}': kernel_size={kernel_size!r} must be an odd int: an even kernel shifts the map by half a pixel"
+            f"'{name}': {option}={kernel_size!r} must be an odd int: an even kernel shifts the map by half a pixel"
         )

@@ -1,0 +1,66 @@
+"""Bilinear additive upsampling: no parameters of its own."""
+
+from torch import Tensor
+
+from segup.shapes import Resize
+from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
+from segup.upsamplers.projection import project
+from segup.upsamplers.resize_conv import resize
+
+
+@register_upsampler("bilinear_additive")
+class BilinearAdditive(Upsampler):
+    """Bilinear resize by ``scale`` (align_corners=False), then sums of every ``n`` consecutive channels.
+
+    Wojna et al., arXiv 1707.05847, with ``n = in_channels / out_channels`` where that is a whole number. Otherwise
+    ``n`` is the largest divisor of ``in_channels`` that leaves at least ``out_channels`` sums, or 1, and a 1×1
+    convolution brings these to ``out_channels``: 320 → 128 is 160 sums of two and a convolution 160 → 128. Sums and
+    convolution commute with the resize (its weights sum to 1) and are taken before it, at low resolution.
+
+    Args:
+        in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
+
+    Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
+    Parameters: none where ``out_channels`` divides ``in_channels``, else those of the 1×1 convolution.
+
+    It is the bilinear interpolation of fixed sums from the start, so that there is nothing to initialise as one.
+
+    >>> import torch
+    >>> up = BilinearAdditive(8, 4)
+    >>> up(torch.ones(1, 8, 16, 16), size=(31, 32)).unique().tolist(), len(list(up.parameters()))
+    ([2.0], 0)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        scale: int = 2,
+        *,
+        skip_channels: int | None = None,
+        fit: Fit = "correct",
+    ) -> None:
+        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
+        self.summands = summands(in_channels, out_channels)
+        self.project = project(in_channels // self.summands, out_channels)
+
+    @property
+    def arithmetic(self) -> Resize:
+        """A resize by the scale."""
+        return Resize(self.scale)
+
+    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+        """Return the resized sums of ``x``."""
+        if self.summands > 1:
+            x = x.unflatten(1, (self.in_channels // self.summands, self.summands)).sum(dim=2)
+        return resize(self.project(x), self.scale, "bilinear")
+
+
+def summands(in_channels: int, out_channels: int) -> int:
+    """Return the largest divisor of ``in_channels`` that leaves at least ``out_channels`` sums; 1 where none does.
+
+    >>> summands(256, 64), summands(320, 128), summands(64, 48), summands(32, 64)
+    (4, 2, 1, 1)
+    """
+    fitting = (n for n in range(in_channels // out_channels, 1, -1) if in_channels % n == 0)
+    return next(fitting, 1)
