@@ -1,17 +1,18 @@
 """The one contract that every upsampler keeps: what it takes, what it returns, and the rule for sizes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
 from segup.errors import ConfigError, ShapeError
 from segup.registry import Registry
+from segup.upsamplers.fitting import Size, fit_to, refuse_below_zero
 
 Fit = Literal["correct", "strict"]
-Size = tuple[int, int]
+AXES = ("height", "width")
 
 
 class Arithmetic(Protocol):
@@ -62,6 +63,7 @@ class Upsampler(nn.Module, ABC):
             ("in_channels", in_channels, 1),
             ("out_channels", out_channels, 1),
             ("scale", scale, 2),
+            ("skip_channels", 1 if skip_channels is None else skip_channels, 1),
         ):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"'{self.name}': {field}={value!r} must be an int of {least} or more")
@@ -82,28 +84,56 @@ class Upsampler(nn.Module, ABC):
     def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
         """Return ``x`` at the size that :attr:`arithmetic` gives."""
 
+    def upsample_to(
+        self, x: Tensor, size: Size, *, skip: Tensor | None = None, indices: Tensor | None = None
+    ) -> Tensor:
+        """Return ``x`` at ``size``, which is within reach: :meth:`upsample`, then cut or repeated.
+
+        An operator that has to know the size beforehand overrides this one too.
+        """
+        return fit_to(self.upsample(x, skip=skip, indices=indices), size, most=self.scale - 1)
+
     def forward(
         self, x: Tensor, size: Size | None = None, *, skip: Tensor | None = None, indices: Tensor | None = None
     ) -> Tensor:
         """Return ``(N, out_channels, *size)``, or exactly ``scale·h × scale·w`` without ``size``.
 
-        After the call, :attr:`correction` holds the rows and columns added (positive) or cut (negative).
+        A skip, where one is required, is ``(N, skip_channels, *size)``. After the call, :attr:`correction` holds the
+        rows and columns added (positive) or cut (negative); an exported module does not record it.
         """
         if x.dim() != 4 or x.shape[1] != self.in_channels or 0 in x.shape[-2:]:
             raise ShapeError(
-                f"{self.describe()} takes (N, {self.in_channels}, h, w) with h, w ≥ 1, not {tuple(x.shape)}"
+                f"{self.describe()} takes (N, {self.in_channels}, h, w) with h, w ≥ 1, not {_ints(x.shape)}"
             )
         low = x.shape[-2:]
-        height, width = (low[0] * self.scale, low[1] * self.scale) if size is None else size
-        reached = self.reach(low[0], height, "height"), self.reach(low[1], width, "width")
-        self.correction = (height - reached[0], width - reached[1])
-        return self.upsample_to(x, (height, width), skip=skip, indices=indices)
+        wanted = (low[0] * self.scale, low[1] * self.scale) if size is None else _pair(size)
+        self.check_guides(x, wanted, skip, indices)
+        if torch.compiler.is_exporting():
+            for axis in (0, 1):
+                least, most = self.span(low[axis])
+                message = f"{self.describe()}: the {AXES[axis]} asked for is out of its reach"
+                refuse_below_zero(wanted[axis] - least, message)
+                refuse_below_zero(most - wanted[axis], message)
+        else:
+            reached = self.reach(low[0], wanted[0], AXES[0]), self.reach(low[1], wanted[1], AXES[1])
+            self.correction = (wanted[0] - reached[0], wanted[1] - reached[1])
+        return self.upsample_to(x, wanted, skip=skip, indices=indices)
 
-    def upsample_to(
-        self, x: Tensor, size: Size, *, skip: Tensor | None = None, indices: Tensor | None = None
-    ) -> Tensor:
-        """Return ``x`` at ``size``: :meth:`upsample`, then the correction at the bottom and right."""
-        return fit_to(self.upsample(x, skip=skip, indices=indices), size)
+    def own(self, low: int) -> Size:
+        """Return the smallest and the largest size that the operator itself makes of ``low``, without a correction.
+
+        A row beyond ``scale·low`` is its own to give or to keep.
+        """
+        reached = self.arithmetic.out(low)
+        return min(low * self.scale, reached), reached
+
+    def span(self, low: int) -> Size:
+        """Return the smallest and the largest size that may be asked for from ``low``, corrections included."""
+        smallest, largest = self.own(low)
+        if self.fit == "strict":
+            return smallest, largest
+        grid, most = low * self.scale, self.scale - 1
+        return min(smallest, grid - most), max(largest, min(largest, grid) + most)
 
     def reach(self, low: int, wanted: int, axis: str = "size") -> int:
         """Return what the operator itself makes of ``low``; ``wanted`` minus that is the correction.
@@ -111,20 +141,47 @@ class Upsampler(nn.Module, ABC):
         Raises:
             ShapeError: ``wanted`` is out of reach.
         """
-        reached, grid, most = self.arithmetic.out(low), low * self.scale, self.scale - 1
-        if self.fit == "strict" and wanted not in (reached, grid):
-            raise ShapeError(
+        least, most = self.span(low)
+        if not least <= wanted <= most:
+            raise ShapeError(self.out_of_reach(int(low), int(wanted), axis))
+        smallest, largest = self.own(low)
+        return min(max(wanted, smallest), largest)
+
+    def out_of_reach(self, low: int, wanted: int, axis: str) -> str:
+        """Return the message for a size that cannot be asked for: the value, the rule, the way out."""
+        reached, grid, most = self.own(low)[1], low * self.scale, self.scale - 1
+        if self.fit == "strict" and abs(wanted - grid) <= most:
+            rounding = "up" if wanted < grid else "down"
+            change = f"cuts {grid - wanted}" if wanted < grid else f"repeats {wanted - reached}"
+            return (
                 f'{self.describe()} brings {axis} {low} to {reached}, not to {wanted} (fit="strict").\n'
-                f"  try: decoder=deconv_matched, which reaches the encoder's own sizes, or decoder.fit=correct, "
-                f"which cuts or repeats at most {most} at the bottom and right."
+                f"  {self.size_rule(low)}.\n"
+                f"  try: decoder=deconv_matched (rounding={rounding} reaches {wanted}), or decoder.fit=correct "
+                f"({change} at the end)."
             )
-        if not grid - most <= wanted <= grid + most:
+        least, largest = self.span(low)
+        return (
+            f"{self.describe()} brings {axis} {low} to {grid} and corrects at most {most}, so it reaches "
+            f"{least} … {largest}, not {wanted}.\n"
+            f"  {self.size_rule(low)}.\n"
+            f"  try: a scale near {wanted}/{low} = {wanted / low:.2f}, or the size of the next skip."
+        )
+
+    def check_guides(self, x: Tensor, size: Size, skip: Tensor | None, indices: Tensor | None) -> None:
+        """Raise a ShapeError unless a skip that is required is there, ``(N, skip_channels, *size)``."""
+        if "skip" not in self.requires:
+            return
+        wanted = (x.shape[0], self.skip_channels, *size)
+        if skip is None or skip.dim() != 4 or any(n != m for n, m in zip(skip.shape, wanted, strict=True)):
+            got = "and got none" if skip is None else f"not {_ints(skip.shape)}"
             raise ShapeError(
-                f"{self.describe()} brings {axis} {low} to {grid} and corrects at most {most}, so it reaches "
-                f"{grid - most} … {grid + most}, not {wanted}.\n"
-                f"  try: a scale near {wanted}/{low} = {wanted / low:.2f}, or the size of the next skip."
+                f"{self.describe()} takes a skip {_ints(wanted)}, of its input's batch and of the size asked for, "
+                f"{got}.\n  try: up(x, size=skip.shape[-2:], skip=skip)"
             )
-        return reached
+
+    def size_rule(self, low: int) -> str:
+        """Return the operator's arithmetic for ``low`` in figures, as errors show it."""
+        return f"{low}·{self.scale} = {low * self.scale}"
 
     def extra_repr(self) -> str:
         """Return the channels and the scale for ``print``."""
@@ -139,20 +196,16 @@ class Upsampler(nn.Module, ABC):
         return f"{self.name} ×{self.scale}"
 
 
-def fit_to(y: Tensor, size: Size) -> Tensor:
-    """Cut ``y`` at the bottom and right, or repeat its last row and column, so that it has ``size``.
+def _pair(size: Size) -> Size:
+    """Return ``size`` as height and width; a ShapeError for anything but a pair of whole numbers."""
+    if isinstance(size, Sequence) and len(size) == 2 and all(isinstance(n, int | torch.SymInt) for n in size):
+        return size[0], size[1]
+    raise ShapeError(f"size must be (height, width) in whole pixels, not {size!r}")
 
-    >>> import torch
-    >>> fit_to(torch.arange(4.0).reshape(1, 1, 2, 2), (3, 1)).flatten().tolist()
-    [0.0, 2.0, 2.0]
-    """
-    rows, columns = size[0] - y.shape[-2], size[1] - y.shape[-1]
-    if rows == 0 and columns == 0:
-        return y
-    y = y[..., : size[0], : size[1]]
-    if rows > 0 or columns > 0:
-        y = F.pad(y, (0, max(columns, 0), 0, max(rows, 0)), mode="replicate")
-    return y
+
+def _ints(shape: Iterable[Any]) -> tuple[int, ...]:
+    """Return a shape in figures: under torch.compile it may hold symbols."""
+    return tuple(int(n) for n in shape)
 
 
 upsamplers: Registry[type[Upsampler]] = Registry("upsampler", "segup.upsamplers")

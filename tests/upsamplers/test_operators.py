@@ -29,13 +29,17 @@ def test_deconv_is_one_transposed_convolution_on_the_grid(scale):
     assert up.conv.output_padding == (0, 0)
 
 
-def test_deconv_with_an_odd_kernel_overshoots_and_is_cut():
-    up = Deconv(2, 2, kernel_size=3)
-    assert up.arithmetic.out(5) == 11
-    assert up(torch.randn(1, 2, 5, 5)).shape[-2:] == (10, 10)
-    assert up.correction == (-1, -1)
-    assert up(torch.randn(1, 2, 5, 5), (11, 11)).shape[-2:] == (11, 11)
-    assert up.correction == (0, 0)
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_a_row_beyond_the_grid_is_the_operators_own_to_give_or_to_keep(kernel_size):
+    """An odd difference of kernel and scale overshoots by one row: cutting it from 2h is not a correction."""
+    torch.manual_seed(0)
+    up = Deconv(2, 2, kernel_size=kernel_size)
+    x = torch.randn(1, 2, 5, 5)
+    whole = up.upsample(x)
+    assert up.arithmetic.out(5) == whole.shape[-1] == 11
+    for size, correction in ((9, -1), (10, 0), (11, 0)):
+        assert torch.equal(up(x, (size, 10)), whole[..., :size, :10])
+        assert up.correction == (correction, 0)
 
 
 @pytest.mark.parametrize("kernel_size", [1, 2.0, True])

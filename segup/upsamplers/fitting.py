@@ -1,0 +1,54 @@
+"""Bringing a map to a size by cutting or repeating its last row and column, in eager mode and in traced programs."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Size = tuple[int, int]
+
+
+def fit_to(y: Tensor, size: Size, most: int | None = None) -> Tensor:
+    """Cut ``y`` at the bottom and right, or repeat its last row and column, so that it has ``size``.
+
+    Args:
+        y: ``(N, C, H, W)``.
+        size: Height and width of the result.
+        most: A bound on the rows and columns to repeat. With it, torch.compile and torch.export get one program for
+            all sizes, which does not branch on them. Eager mode branches, and copies only what it has to.
+
+    >>> fit_to(torch.arange(4.0).reshape(1, 1, 2, 2), (3, 1)).flatten().tolist()
+    [0.0, 2.0, 2.0]
+    """
+    rows, columns = size[0] - y.shape[-2], size[1] - y.shape[-1]
+    if most is not None and torch.compiler.is_compiling():
+        # Extended by a constant and then cut by what is too much, so that neither step depends on a sign.
+        y = y if _known(rows == 0) else F.pad(_repeat_last(y, most, -2), (0, 0, 0, rows - most))
+        return y if _known(columns == 0) else F.pad(_repeat_last(y, most, -1), (0, columns - most))
+    y = y[..., : size[0], : size[1]] if rows < 0 or columns < 0 else y
+    y = _repeat_last(y, rows, -2) if rows > 0 else y
+    return _repeat_last(y, columns, -1) if columns > 0 else y
+
+
+def refuse_below_zero(number: int, message: str) -> None:
+    """Let the program that torch.export traces refuse to run, with ``message``, where ``number`` is below 0.
+
+    A branch on a symbolic size would become a guard, which torch.export has to prove for all sizes and cannot; an
+    assertion about a tensor is checked when the program runs.
+    """
+    if not _known(number >= 0):
+        held = torch.scalar_tensor(number, dtype=torch.int64, device="cpu") >= 0
+        torch.ops.aten._assert_async.msg(held, message)
+
+
+def _repeat_last(y: Tensor, times: int, dim: int) -> Tensor:
+    """Repeat the last row or column: as F.pad's "replicate", whose gradient is not deterministic on CUDA."""
+    shape = [-1, -1, -1, -1]
+    shape[dim] = times
+    return torch.cat((y, y.narrow(dim, y.shape[dim] - 1, 1).expand(shape)), dim)
+
+
+def _known(truth: bool) -> bool:
+    """Return whether a statement about sizes holds for all inputs, without a guard that would make it so."""
+    from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+    return statically_known_true(truth)
