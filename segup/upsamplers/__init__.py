@@ -10,6 +10,7 @@ torch.Size([1, 128, 33, 47])
 from segup.upsamplers.bicubic import Bicubic
 from segup.upsamplers.bilinear import Bilinear
 from segup.upsamplers.bilinear_additive import BilinearAdditive
+from segup.upsamplers.carafe import Carafe, carafe_reassemble
 from segup.upsamplers.contract import Upsampler, create_upsampler, fit_to, list_upsamplers, register_upsampler
 from segup.upsamplers.deconv import Deconv
 from segup.upsamplers.deconv_matched import MatchedDeconv
@@ -21,12 +22,14 @@ __all__ = [
     "Bicubic",
     "Bilinear",
     "BilinearAdditive",
+    "Carafe",
     "Deconv",
     "MatchedDeconv",
     "MaxUnpool",
     "Nearest",
     "PixelShuffle",
     "Upsampler",
+    "carafe_reassemble",
     "create_upsampler",
     "fit_to",
     "list_upsamplers",
