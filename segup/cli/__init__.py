@@ -8,6 +8,7 @@ _COMMANDS = {
     "train": "train a model; takes Hydra's overrides: segup train decoder=deconv seed=1",
     "evaluate": "score a run or checkpoint on a data set",
     "predict": "segment images with a run or checkpoint",
+    "shapes": 'sizes of a chain of layers, and what is proved about them: segup shapes "conv k3 s2 p1" 417',
 }
 
 
@@ -41,6 +42,10 @@ def _load(command: str) -> Callable[[list[str]], int]:
         from segup.cli.evaluate import run as evaluate
 
         return evaluate
+    if command == "shapes":
+        from segup.cli.shapes import run as shapes
+
+        return shapes
     from segup.cli.predict import run as predict
 
     return predict

@@ -27,7 +27,8 @@ def inverse(layer: Conv | Pool) -> ConvTranspose:
     if not isinstance(layer, Conv | Pool):
         raise ShapeError(
             f"inverse takes a Conv or a Pool, not {layer!r}.\n"
-            f"  try: for an upsampler, the strided convolution of the same kernel_size, stride and padding."
+            f"  try: prove_inversion with a way back of your own; a ConvTranspose is itself the inverse of the Conv "
+            f"with its kernel_size, stride, padding and dilation."
         )
     parts = [_inverse_axis(axis, str(layer)) for axis in layer.axes]
     kernel_size, stride, padding, dilation = (_pair(values) for values in zip(*parts, strict=True))

@@ -156,7 +156,7 @@ class Layer(Generic[A]):
         """Return the rule for both axes; a ShapeError where they differ, since ``size`` is one int."""
         if self.axes[0] != self.axes[1]:
             raise ShapeError(
-                f"one size, {size}, is given to {self!r}, which treats height and width differently.\n"
+                f"one size, {size}, is given to '{self}', which treats height and width differently.\n"
                 f"  try: a (height, width) pair, such as ({size}, {size})."
             )
         return self.axes[0]

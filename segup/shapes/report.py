@@ -1,222 +1,239 @@
-"""What is to be said about a chain of layers at one size, and for all sizes: the rows of ``segup shapes``."""
+"""What is to be said about a chain of layers at one size, and for all sizes: the content of ``segup shapes``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import Size, is_pair
-from segup.shapes.chain import Chain, flat
+from segup.shapes.arguments import AXIS_NAMES, Size, split
+from segup.shapes.chain import Chain
+from segup.shapes.course import Course, course
+from segup.shapes.formula import formula
 from segup.shapes.inversion import inverse
+from segup.shapes.law import period_through
 from segup.shapes.layer import Layer
+from segup.shapes.plain import as_plain
 from segup.shapes.proof import Proof, prove_inversion
-from segup.shapes.receptive import receptive_field
+from segup.shapes.receptive import ReceptiveField, receptive_field
 from segup.shapes.resize import Resize
-from segup.shapes.tables import as_text, listed
-from segup.shapes.windows import Conv, Pool, Windows
+from segup.shapes.rungs import Ladder, ladder
+from segup.shapes.transposed import ConvTranspose
+from segup.shapes.windows import Conv, Pool
 
-SHOWN = 64
-
-
-@dataclass(frozen=True)
-class Row:
-    """One layer at one size; pairs where the size is one.
-
-    Args:
-        layer: The layer's words.
-        size: Size before it.
-        out: Size after it.
-        residue: Padded positions at the end that no window reaches; None for a layer without windows.
-        unread: Input positions that no window reads, a computed sequence; None for a layer without windows.
-        stride: Input pixels of the chain from one output of this layer to the next; None where there is no fixed one.
-        field: Receptive field of one output of this layer, in input pixels of the chain; None where there is none.
-    """
-
-    layer: str
-    size: Any
-    out: Any
-    residue: Any
-    unread: Any
-    stride: Any
-    field: Any
+GIVEN = "each given the size to reach"
 
 
 @dataclass(frozen=True)
 class Report:
-    """A chain at one size and for all sizes; ``str`` is the table with the verdicts below it.
+    """A chain for all sizes, and at one size where one is given; ``str`` says all of it.
 
     Args:
-        size: The input's size.
-        rows: One for each layer.
-        min_size: The smallest size that the chain accepts.
-        proofs: What was proved, under its question.
-        remarks: What could not be, and why.
+        layers: The chain.
+        stages: Its stages, down and up.
+        size: The input's size, or None.
+        ladder: The sizes stage by stage, or None without a size.
+        proofs: What was proved, each under what it is about.
+        remarks: What could not be said, and why.
     """
 
-    size: Size
-    rows: tuple[Row, ...]
-    min_size: Any
+    layers: Chain
+    stages: Course
+    size: Size | None
+    ladder: Ladder | None
     proofs: tuple[tuple[str, Proof], ...]
     remarks: tuple[str, ...]
 
     @property
     def out(self) -> Any:
-        """The size after the last layer."""
-        return self.rows[-1].out
+        """The size after the last layer as the chain is written, with nothing cut or repeated.
+
+        None without a size, and where only a chain that is given its sizes accepts it.
+        """
+        least = split(self.layers.min_size)
+        if self.size is None or any(n < smallest for n, smallest in zip(split(self.size), least, strict=True)):
+            return None
+        return self.layers.out(self.size)
+
+    @property
+    def exact(self) -> bool:
+        """Whether a rule holds for all sizes: False with a float factor."""
+        return _exact(self.layers.layers)
+
+    @property
+    def formula(self) -> Any:
+        """The size after the last layer as a formula in n, a pair where the axes differ; None where there is none."""
+        return self._per_axis(lambda i: formula(self.layers.axes[i].laws)) if self.exact else None
+
+    @property
+    def period(self) -> Any:
+        """(S, U) with out(n + S) = out(n) + U for every n, a pair of them where the axes differ; None for no rule."""
+        return self._per_axis(lambda i: period_through(self.layers.axes[i].laws)) if self.exact else None
+
+    @cached_property
+    def fields(self) -> tuple[ReceptiveField | tuple[ReceptiveField, ReceptiveField] | None, ...]:
+        """For each layer, how the outputs of the chain up to it lie over the input; None after a float factor."""
+        parts = self.layers.layers
+        starts = (parts[: place + 1] for place in range(len(parts)))
+        return tuple(receptive_field(start) if _exact(start) else None for start in starts)
+
+    def nearest(self, proof: Proof) -> tuple[Any, Any] | None:
+        """Return the nearest sizes below and above that hold; None without a size, or where the size itself holds."""
+        if self.size is None or proof.holds(self.size):
+            return None
+        return proof.nearest(self.size)
+
+    def notes(self) -> list[str]:
+        """Return what holds for all sizes and for the chain as a whole, in one line each."""
+        lines = [f"Accepts every size from {shown(self.layers.min_size)} on."]
+        if self.ladder is not None and self.ladder.corrections and self.out is not None:
+            lines.insert(0, f"As written, with nothing cut or repeated, {shown(self.size)} becomes {shown(self.out)}.")
+        only = self.layers.layers[0] if len(self.layers.layers) == 1 else None
+        if isinstance(only, ConvTranspose) and self.size is not None:
+            reached = _spans(only.reachable(self.size))
+            lines.append(f"Given the size to reach, as output_size, {shown(self.size)} comes to {reached}.")
+        for name, rule, period in self._axes(self.formula, self.period):
+            lines.append(f"{name}out(n) = {rule}, so out(n + {period[0]}) = out(n) + {period[1]}.")
+        for name, field in self._axes(self.fields[-1]):
+            said = _lies(field)
+            lines.append(f"{name}{said[0].lower()}{said[1:]}" if name else said)
+        return lines
+
+    def _axes(self, *values: Any) -> list[Any]:
+        """Return the values once with no name, or for height and width with theirs; none where they are None."""
+        if None in values:
+            return []
+        if self.layers.axes[0] == self.layers.axes[1]:
+            return [("", *values)]
+        split = [value if isinstance(value, tuple) else (value, value) for value in values]
+        return [(f"{name.capitalize()}: ", *(value[i] for value in split)) for i, name in enumerate(AXIS_NAMES)]
+
+    def _per_axis(self, rule: Any) -> Any:
+        return rule(0) if self.layers.axes[0] == self.layers.axes[1] else (rule(0), rule(1))
 
     def __str__(self) -> str:
-        header = ["layer", "in", "out", "residue", "stride", "field", "unread"]
-        table = [header]
-        for row in self.rows:
-            figures = map(_shown, (row.size, row.out, row.residue, row.stride, row.field))
-            table.append([row.layer, *figures, _unread(row.unread)])
-        lines = [as_text(table, right=range(1, 6)), "", f"Accepts every size from {_shown(self.min_size)} on."]
-        for question, proof in self.proofs:
-            lines += ["", f"{question}", *(f"  {line}" for line in str(proof).splitlines())]
-        return "\n".join([*lines, *(f"\n{remark}" for remark in self.remarks)])
+        blocks = [] if self.ladder is None else [str(self.ladder)]
+        blocks.append("\n".join(self.notes()))
+        for about, proof in self.proofs:
+            blocks.append("\n  ".join([f"{about.capitalize()}:", *str(proof).splitlines()]))
+        return "\n\n".join([*blocks, *self.remarks])
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as plain lists, dicts, numbers and strings, for ``--json``.
-
-        Long sequences are cut: ``unread`` has ``count`` and the ``first`` 64 positions, a proof's residues and
-        exceptions are lists of [first, last] runs.
-        """
-        return {
-            "size": self.size,
-            "out": self.out,
-            "min_size": self.min_size,
-            "rows": [_row_dict(row) for row in self.rows],
-            "proofs": [{"question": question, **_proof_dict(proof)} for question, proof in self.proofs],
-            "remarks": list(self.remarks),
-        }
+        """Return everything as plain values, with the keys of :func:`segup.shapes.plain.as_plain`."""
+        return as_plain(self)
 
 
-def chain_report(layers: Layer | Sequence[Layer], size: Size) -> Report:
+def chain_report(
+    layers: Layer | Sequence[Layer], size: Size | None = None, *, matched: bool = False, out: Size | None = None
+) -> Report:
     r"""Return what ``segup shapes`` prints about a chain: every layer at ``size``, and the verdicts for all sizes.
 
-    A chain that goes down and up again is asked whether it gives back its input's size, and, where it has as many
-    layers up as down, whether every layer up gives back the size of the layer that it undoes. A chain that goes down
-    alone is asked the same with its inverse layers, given the sizes to reach and not.
+    A chain that goes down and up again (:func:`segup.shapes.course.course` says where) is asked whether every stage up
+    gives back the size of the stage down that it undoes: as it is written, with every transposed convolution given the
+    size to reach, and at the ends alone. A chain that goes down alone is asked the same with its inverse layers.
 
     Args:
         layers: The layers, first to last, as :func:`segup.shapes.parse` returns them.
-        size: The input's size, or a (height, width) pair.
+        size: The input's size, or a (height, width) pair; None for what holds for all sizes alone.
+        matched: Give each transposed convolution the size to reach, as torch's ``output_size``.
+        out: The size to end with in place of the input's, or a (height, width) pair.
 
     Raises:
-        ShapeError: There is no layer, or one of them refuses its size.
+        ShapeError: There is no layer, one of them refuses its size, or a size cannot be reached.
 
     >>> from segup.shapes import parse
     >>> report = chain_report(parse("conv k3 s2 p1, deconv k3 s2 p1"), 416)
     >>> print(str(report).split("\n\n")[0])
-    layer             in  out  residue  stride  field  unread
-    conv k3 s2 p1    416  208        1       2      3  0
-    deconv k3 s2 p1  208  415                1      5
-    >>> [(proof.always, proof.residues) for _, proof in report.proofs]
-    [(False, {1})]
+            layer             in  out  residue
+    down 1  conv k3 s2 p1    416  208        1
+    up 1    deconv k3 s2 p1  208  415           repeats 1 to fit 416
+    >>> [(about, proof.always) for about, proof in report.proofs]
+    [('as written', False), ('each given the size to reach', True)]
+    >>> report.nearest(report.proofs[0][1])
+    (415, 417)
     """
-    parts = flat(layers, "layers")
-    if not parts:
+    chain = Chain(layers if not isinstance(layers, Layer) else [layers])
+    if not chain.layers:
         raise ShapeError("there are no layers to report on.\n  try: segup.shapes.parse('conv k3 s2 p1').")
-    chain = Chain(parts)
-    chain.out(size)
-    rows, here = [], size
-    for place, layer in enumerate(parts):
-        rows.append(_row(layer, here, parts[: place + 1]))
-        here = rows[-1].out
-    proofs, remarks = _verdicts(parts)
-    return Report(size, tuple(rows), chain.min_size, tuple(proofs), tuple(remarks))
+    stages = course(chain)
+    steps = None
+    if size is not None:
+        if not matched:
+            chain.out(size)
+        up = stages.up if stages.down or not matched else (sum(stages.up, ()),)  # alone, the sizes between are free
+        steps = ladder(stages.down, up, size=size, matched=matched, out=out)
+    proofs, remarks = _verdicts(chain, stages)
+    return Report(chain, stages, size, steps, tuple(proofs), tuple(remarks))
 
 
-def _row(layer: Layer, size: Size, until_here: Sequence[Layer]) -> Row:
-    residue = layer.residue(size) if isinstance(layer, Windows) else None
-    unread = layer.unread(size) if isinstance(layer, Windows) else None
-    stride, field = _seen(until_here)
-    return Row(str(layer), size, layer.out(size), residue, unread, stride, field)
+def _exact(layers: Sequence[Layer]) -> bool:
+    return not any(isinstance(layer, Resize) and not layer.exact for layer in layers)
 
 
-def _seen(layers: Sequence[Layer]) -> tuple[Any, Any]:
-    """Return stride and size of the receptive field; None twice for a float resize, which has no fixed ones."""
-    if any(isinstance(layer, Resize) and not layer.exact for layer in layers):
-        return None, None
-    fields = receptive_field(layers)
-    if isinstance(fields, tuple):
-        return tuple(one.stride for one in fields), tuple(one.size for one in fields)
-    return fields.stride, fields.size
-
-
-def _verdicts(parts: list[Layer]) -> tuple[list[tuple[str, Proof]], list[str]]:
-    count = next((place for place, layer in enumerate(parts) if not isinstance(layer, Conv | Pool)), len(parts))
-    down, up = parts[:count], parts[count:]
+def _verdicts(chain: Chain, stages: Course) -> tuple[list[tuple[str, Proof]], list[str]]:
     try:
-        if not up:
-            return _with_inverses(down), []
-        proofs = [("Does the chain give back its input's size?", prove_inversion(down, up, ends_only=True))]
-        if len(down) == len(up) > 1:
-            proofs.append(("Does every layer up give back the size of its stage?", prove_inversion(down, up)))
+        if not all(axis.laws for axis in chain.axes) or not stages.down:
+            return [], []
+        return (_of_the_way_back(stages) if stages.up else _of_the_inverse(stages)), []
     except ShapeError as cause:
         return [], [f"No verdict for all sizes: {cause}"]
-    return proofs, []
 
 
-def _with_inverses(down: list[Layer]) -> list[tuple[str, Proof]]:
-    up = [inverse(layer) for layer in reversed(down)]
-    return [
-        ("Do the inverse layers give back every size?", prove_inversion(down, up)),
-        ("Do they when each is given the size to reach, as output_size?", prove_inversion(down, up, matched=True)),
-    ]
+def _of_the_way_back(stages: Course) -> list[tuple[str, Proof]]:
+    down, up = stages.down, stages.up
+    written = prove_inversion(down, up)
+    if written.always:
+        return [("as written", written)]
+    proofs = [("as written", written)]
+    ends = prove_inversion(down, up, ends_only=True)
+    if ends.axes != written.axes:
+        proofs.append(("as written, the ends alone", ends))
+    if any(axis.slack for stage in up for layer in stage for axis in layer.axes):
+        proofs.append((GIVEN, prove_inversion(down, up, matched=True)))
+    if not proofs[-1][1].always and all(_has_inverse(layer) for stage in down for layer in stage):
+        proofs.append(_matched_inverse(stages))
+    return proofs
 
 
-def _shown(value: Any) -> str:
+def _of_the_inverse(stages: Course) -> list[tuple[str, Proof]]:
+    proofs = [("the inverse layers", prove_inversion(stages.down, _inverses(stages)))]
+    return proofs if proofs[0][1].always else [*proofs, _matched_inverse(stages)]
+
+
+def _matched_inverse(stages: Course) -> tuple[str, Proof]:
+    up = _inverses(stages)
+    words = ", ".join(str(layer) for stage in up for layer in stage)
+    return f"the inverse layers, {GIVEN}: {words}", prove_inversion(stages.down, up, matched=True)
+
+
+def _inverses(stages: Course) -> list[list[ConvTranspose]]:
+    return [[inverse(layer) for layer in reversed(stage)] for stage in reversed(stages.down)]
+
+
+def _has_inverse(layer: Layer) -> bool:
+    return isinstance(layer, Conv | Pool) and all(axis.before == axis.after for axis in layer.axes)
+
+
+def _lies(field: ReceptiveField) -> str:
+    """Say what one output sees, and how the outputs lie over the input."""
+    moved = field.centre - (field.stride - 1) / 2
+    grid = "as on the grid of align_corners=False"
+    if moved:
+        many = "pixel" if abs(moved) <= 1 else "pixels"
+        grid = f"{abs(moved)} {many} {'after' if moved > 0 else 'before'} the grid of align_corners=False"
+    return (
+        f"Receptive field {field.size}, total stride {field.stride}; the first output has its centre at input pixel "
+        f"{str(field.centre).replace('-', '−')}, {grid}."
+    )
+
+
+def _spans(reachable: range | tuple[range, range]) -> str:
+    ranges = reachable if isinstance(reachable, tuple) else (reachable,)
+    return " × ".join(f"{sizes[0]} … {sizes[-1]}" if len(sizes) > 1 else str(*sizes) for sizes in ranges)
+
+
+def shown(value: Any) -> str:
+    """Return a size, a pair of them, or nothing for None."""
     if value is None:
         return ""
     return "×".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _unread(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, tuple):
-        return " × ".join(_unread(one) for one in value)
-    return f"{len(value)}: {listed(value)}" if value else "0"
-
-
-def _row_dict(row: Row) -> dict[str, Any]:
-    return {
-        "layer": row.layer,
-        "in": row.size,
-        "out": row.out,
-        "residue": row.residue,
-        "unread": _plain(row.unread),
-        "stride": _plain(row.stride),
-        "receptive_field": row.field,
-    }
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, int):
-        return value
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, Sequence):
-        return {"count": len(value), "first": list(value[:SHOWN])}
-    return float(value)
-
-
-def _proof_dict(proof: Proof) -> dict[str, Any]:
-    return {
-        "always": proof.always,
-        "never": proof.never,
-        "period": proof.period,
-        "min_size": proof.min_size,
-        "start": proof.start,
-        "residues": _runs(proof.residues),
-        "exceptions": _runs(proof.exceptions),
-        "counterexample": proof.counterexample,
-        "words": str(proof),
-    }
-
-
-def _runs(value: Any) -> Any:
-    if is_pair(value) and isinstance(value, tuple):
-        return [_runs(one) for one in value]
-    return [[run[0], run[-1]] for run in value.ranges]

@@ -1,7 +1,7 @@
 """The ladder: every size on the way down and back up, with what is unread, cut or repeated at each rung."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from segup.errors import ShapeError
@@ -117,21 +117,30 @@ def _shown(value: Any) -> str:
     return "×".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def ladder(down: Sequence[Stage], up: Sequence[Stage] = (), *, size: Size, matched: bool = False) -> Ladder:
+def ladder(
+    down: Sequence[Stage] = (),
+    up: Sequence[Stage] = (),
+    *,
+    size: Size,
+    matched: bool = False,
+    out: Size | None = None,
+) -> Ladder:
     """Return the sizes stage by stage, with what is cut, repeated or unread at each.
 
     With as many stages up as down, each stage up has to fit the size that the stage it undoes was given: a larger
     result is cut and a smaller one extended by repeating the end, as ``fit="correct"`` does. With other numbers of
-    stages, only the last has to fit, namely the input's size.
+    stages, only the last has to fit, namely the input's size. Without a way down there is nothing to fit.
 
     Args:
         down: The stages of the way down, each a layer or a list of the layers of one stage.
         up: The stages of the way up in the order of use; may be left out.
         size: The input's size, or a (height, width) pair.
         matched: Transposed convolutions are given the size to reach, so nothing is corrected.
+        out: The size to end with in place of the input's, or a (height, width) pair.
 
     Raises:
-        ShapeError: A layer refuses its size; or, with ``matched``, a stage cannot reach its size.
+        ShapeError: A layer refuses its size; with ``matched``, a stage cannot reach its size; or there is an ``out``
+            and no way up.
 
     >>> from segup.shapes import parse
     >>> print(ladder(down=parse("conv k3 s2 p1, conv k2 s2"), up=parse("deconv k4 s2 p1, deconv k4 s2 p1"), size=417))
@@ -141,12 +150,16 @@ def ladder(down: Sequence[Stage], up: Sequence[Stage] = (), *, size: Size, match
     up 2    deconv k4 s2 p1  104  208           repeats 1 to fit 209
     up 1    deconv k4 s2 p1  209  418           cuts 1 to fit 417
     """
-    downs, ups = stages(down, "down"), stages(up, "up") if up else []
-    sizes = [whole(part, name, 1) for part, name in zip(two(size, "size"), AXIS_NAMES, strict=True)]
-    if not is_pair(size):
+    downs, ups = stages(down, "down") if down else [], stages(up, "up") if up else []
+    names = AXIS_NAMES if is_pair(size) else ("size", "size")
+    sizes = [whole(part, name, 1) for part, name in zip(two(size, "size"), names, strict=True)]
+    ends = [None if part is None else whole(part, "out", 1) for part in two(out, "out")]
+    if out is not None and not ups:
+        raise ShapeError(f"out={out} is a size for the way up to reach, and there is no way up.")
+    if not is_pair(size) and not is_pair(out):
         Chain([*downs, *ups]).same_axes(sizes[0])
-        return Ladder(sizes[0], tuple(_rungs(downs, ups, sizes[0], matched, 0)))
-    columns = [_rungs(downs, ups, n, matched, i) for i, n in enumerate(sizes)]
+        return Ladder(sizes[0], tuple(_rungs(downs, ups, sizes[0], ends[0], matched, 0)))
+    columns = [_rungs(downs, ups, n, end, matched, i) for i, (n, end) in enumerate(zip(sizes, ends, strict=True))]
     return Ladder((sizes[0], sizes[1]), tuple(_joined(one, other) for one, other in zip(*columns, strict=True)))
 
 
@@ -157,7 +170,7 @@ def _joined(height: Rung, width: Rung) -> Rung:
     return Rung(height.way, height.stage, height.layer, **values)
 
 
-def _rungs(downs: list[Chain], ups: list[Chain], size: int, matched: bool, i: int) -> list[Rung]:
+def _rungs(downs: list[Chain], ups: list[Chain], size: int, end: int | None, matched: bool, i: int) -> list[Rung]:
     rungs: list[Rung] = []
     tops = [size]
     for stage, chain in enumerate(downs, 1):
@@ -166,12 +179,20 @@ def _rungs(downs: list[Chain], ups: list[Chain], size: int, matched: bool, i: in
         rungs += [_down_rung(stage, words, axis, here, out) for (words, axis), here, out in steps]
         tops.append(path[-1])
     here = tops[-1]
-    for place, chain in enumerate(ups):
-        paired = len(ups) == len(downs)
-        target = tops[-2 - place] if paired else size if place == len(ups) - 1 else None
-        found, here = _up_rungs(len(ups) - place, chain, i, here, target, matched)
+    for chain, target, stage in zip(ups, _targets(tops, len(ups), end), range(len(ups), 0, -1), strict=True):
+        found, here = _up_rungs(stage, chain, i, here, target, matched)
         rungs += found
     return rungs
+
+
+def _targets(tops: list[int], count: int, end: int | None) -> list[int | None]:
+    """Return the size that each of ``count`` stages up has to fit, or None where it is free."""
+    if count == len(tops) - 1:
+        targets: list[int | None] = [*tops[-2::-1]]
+    else:
+        targets = [None] * count
+        targets[-1:] = [tops[0] if len(tops) > 1 else None] * min(count, 1)
+    return targets if end is None else [*targets[:-1], end]
 
 
 def _accepted(chain: Chain, i: int, size: int, where: str) -> int:
@@ -200,30 +221,51 @@ def _up_rungs(stage: int, chain: Chain, i: int, size: int, target: int | None, m
         return [Rung("up", stage, "nothing", size, size, last, scale=scale)], last
     rungs, fits = [], [*path[1:-1], last]
     for (words, link), here, out, fit in zip(axis.links, path, path[1:], fits, strict=False):
-        padding = out - link.matched_law(here) if isinstance(link, StampAxis) else None
-        unwritten = link.unwritten(here, out) if isinstance(link, StampAxis) else None
-        rungs.append(Rung("up", stage, words, here, out, fit, output_padding=padding, unwritten=unwritten, scale=scale))
+        rung = Rung("up", stage, words, here, out, fit, scale=scale)
+        if isinstance(link, StampAxis):
+            padding = out - link.matched_law(here)
+            rung = replace(rung, output_padding=padding, unwritten=link.unwritten(here, out))
+        elif isinstance(link, WindowAxis):
+            rung = replace(rung, residue=link.residue(here), unread=link.unread(here))
+        rungs.append(rung)
     return rungs, last
 
 
 def _path_to(chain: Chain, axis: ChainAxis, size: int, target: int, stage: int) -> list[int]:
-    """Return the sizes with which the stage reaches its target, or raise."""
-    paths = [[size]]
-    for _, link in axis.links:
-        paths = [[*path, out] for path in paths for out in _outs(link, path[-1])]
-    for path in paths:
-        if path[-1] == target:
-            return path
-    ends = sorted(path[-1] for path in paths)
-    reached = f"{ends[0]} … {ends[-1]}" if len(ends) > 1 else str(ends[0]) if ends else "no size"
+    """Return the sizes with which the stage reaches its target, the smallest ones, or raise.
+
+    What may come before a layer, so that it can be asked for one of a range of sizes, is a range again.
+    """
+    links = [link for _, link in axis.links]
+    wanted = [range(target, target + 1)]
+    for link in reversed(links):
+        wanted.insert(0, _askable(link, wanted[0]))
+    if size in wanted[0]:
+        path = [size]
+        for link, goal in zip(links, wanted[1:], strict=True):
+            path.append(max(_outs(link, path[-1]).start, goal.start))
+        return path
+    low, high = size, size
+    for link in links:
+        low, high = max(1, _outs(link, low).start), _outs(link, high).stop - 1
+    reached = "no size" if high < low else str(low) if low == high else f"{low} … {high}"
     raise ShapeError(
         f"up stage {stage}: '{chain}' brings {size} to {reached}, not to {target}.\n"
         f"  try: the inverse of the stage that it undoes, segup.shapes.inverse."
     )
 
 
+def _askable(link: LawAxis, outs: range) -> range:
+    """Return the sizes from which the layer can be asked for one of ``outs``."""
+    if isinstance(link, StampAxis):
+        law = link.matched_law
+        return range(max(1, law.first(outs.start - link.slack)), law.last(outs.stop - 1) + 1) if outs else outs
+    return range(max(link.least, link.inputs_of_at_least(outs.start)), link.inputs_of_at_least(outs.stop))
+
+
 def _outs(link: LawAxis, size: int) -> range:
     """Return the sizes that a layer can be asked for."""
     if isinstance(link, StampAxis):
-        return link.reachable(size)
-    return range(link.out(size), link.out(size) + 1) if size >= link.least else range(0)
+        smallest = link.matched_law(size)
+        return range(smallest, smallest + link.slack + 1)
+    return range(link.out(size), link.out(size) + 1)

@@ -20,14 +20,25 @@ def in_words(proof: "Proof") -> str:
     down: conv k3 s2 p1 | conv k3 s2 p1
     up:   deconv k3 s2 p1 | deconv k3 s2 p1
     Every stage gets back its size exactly for n mod 4 in {1}, from 1 on.
-      Fails first at 2: down 2 → 1 → 1, and up stage 2 brings 1 to 1, not to 2.
+      Fails first at 2: down 2 → 1 → 1, and up stage 1 brings 1 to 1, not to 2.
     """
     lines = [_listed("down: ", proof.down), _listed("up:   ", proof.up)]
     if proof.matched:
         lines[1] += " (each transposed convolution is given the size to reach)"
-    for i, name in ((0, ""),) if proof.same_axes else ((0, "Height. "), (1, "Width. ")):
-        lines += [name + _verdict(proof, i), *_failure(proof, i), f"  {_reason(proof, i)}"]
+    for verdict, reason in zip(verdicts(proof), reasons(proof), strict=True):
+        lines += [*verdict, f"  {reason}"]
     return "\n".join(lines)
+
+
+def verdicts(proof: "Proof") -> list[list[str]]:
+    """Return what is proved, and where it fails first, without the reason: once, or for height and then width."""
+    axes = ((0, ""),) if proof.same_axes else ((0, "Height. "), (1, "Width. "))
+    return [[name + _verdict(proof, i), *_failure(proof, i)] for i, name in axes]
+
+
+def reasons(proof: "Proof") -> list[str]:
+    """Return why what was checked decides for all sizes: once, or for height and then width."""
+    return [_reason(proof, i) for i in ((0,) if proof.same_axes else (0, 1))]
 
 
 def _listed(title: str, chains: tuple[Chain, ...]) -> str:
@@ -69,7 +80,8 @@ def _failure(proof: "Proof", i: int) -> list[str]:
         low, top = path[-place], path[-place - 1]
         if not _reaches(chain, low, top, proof.matched, i):
             return [
-                f"  Fails first at {size}: down {down}, and up stage {place} {_reached(chain, low, top, proof, i)}."
+                f"  Fails first at {size}: down {down}, and up stage {len(proof.up) + 1 - place} "
+                f"{_reached(chain, low, top, proof, i)}."
             ]
     raise AssertionError(f"{size} is called a counterexample, and every stage gets back its size")
 

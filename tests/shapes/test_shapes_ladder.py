@@ -1,7 +1,5 @@
 """Ladders and reports: what is printed, and that the figures in it are those of the layers."""
 
-import json
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,10 +11,8 @@ from segup.shapes import (
     Pool,
     Resize,
     ShapeError,
-    chain_report,
     inverse,
     ladder,
-    parse,
     prove_inversion,
 )
 
@@ -112,55 +108,51 @@ def test_a_ladder_without_corrections_is_what_a_proof_says_holds(down, more, mat
     assert steps.out == size
 
 
-def test_a_report_has_the_rows_and_the_verdicts():
-    report = chain_report(parse("conv k7 s2 p3, pool k3 s2 p1, deconv k2 s2, deconv k2 s2"), 417)
-    assert [(row.layer, row.size, row.out, row.residue, row.stride, row.field) for row in report.rows] == [
-        ("conv k7 s2 p3", 417, 209, 0, 2, 7),
-        ("pool k3 s2 p1", 209, 105, 0, 4, 11),
-        ("deconv k2 s2", 105, 210, None, 2, 11),
-        ("deconv k2 s2", 210, 420, None, 1, 11),
-    ]
-    assert report.out == 420
-    assert [list(proof.residues) for _, proof in report.proofs] == [[0], [0]]
-    lines = str(report).splitlines()
-    assert lines[0] == "layer           in  out  residue  stride  field  unread"
-    assert "Accepts every size from 1 on." in lines
-    assert "  The way up ends at the input's size exactly for n mod 4 in {0}, from 1 on." in lines
+def test_other_sizes_to_end_with_can_be_asked_for():
+    assert ladder([], [ConvTranspose(3, 2, 1)] * 2, size=105).out == 417
+    steps = ladder([], [ConvTranspose(3, 2, 1)] * 2, size=105, out=420)
+    assert [(rung.out, rung.output_padding) for rung in steps.rungs] == [(209, 0), (417, 0)]
+    assert (steps.out, steps.rungs[-1].correction) == (420, 3)
+    one = ladder(up=[[ConvTranspose(3, 2, 1)] * 2], size=105, matched=True, out=420)
+    assert [(rung.out, rung.output_padding) for rung in one.rungs] == [(210, 1), (420, 1)]
+    assert ladder([DOWN], [ConvTranspose(4, 2, 1)], size=33, out=(34, 33)).out == (34, 33)
+    with pytest.raises(ShapeError, match=r"^out=9 is a size for the way up to reach, and there is no way up\.$"):
+        ladder([DOWN], size=17, out=9)
+    with pytest.raises(ShapeError, match=r"^size must be an int of at least 1, not 0\.$"):
+        ladder([DOWN], size=0)
 
 
-def test_a_report_of_one_layer():
-    report = chain_report(parse("conv k3 s2 p1"), 416)
-    assert [proof.always for _, proof in report.proofs] == [False, True]
-    assert (report.rows[0].out, report.rows[0].residue, len(report.rows[0].unread)) == (208, 1, 0)
+up_layer = st.one_of(
+    st.builds(ConvTranspose, st.integers(1, 4), st.integers(1, 3), st.integers(0, 2)),
+    st.builds(ConvTranspose, st.integers(1, 4), st.integers(1, 3), st.integers(0, 2)),
+    st.builds(Conv, st.integers(1, 4), st.integers(1, 2), st.integers(0, 2)),
+    st.just(Resize(2)),
+)
 
 
-def test_a_report_is_plain_data_for_programs():
-    plain = chain_report(parse("conv k1 s10x1, resize x3/2"), (10**12, 33)).as_dict()
-    assert json.loads(json.dumps(plain))["rows"][0]["unread"][0]["count"] == 9 * 10**11
-    assert plain["proofs"][0]["counterexample"] == (2, 1)
-    one = chain_report(parse("conv k3 s2 p1"), 416).as_dict()
-    assert one["proofs"][0]["residues"] == [[1, 1]]
-    assert one["rows"] == [
-        {
-            "layer": "conv k3 s2 p1",
-            "in": 416,
-            "out": 208,
-            "residue": 1,
-            "unread": {"count": 0, "first": []},
-            "stride": 2.0,
-            "receptive_field": 3,
-        }
-    ]
+@settings(max_examples=60, deadline=None)
+@given(st.lists(up_layer, min_size=1, max_size=3), st.integers(1, 6))
+def test_a_matched_stage_reaches_exactly_what_a_walk_over_every_choice_reaches(stage, size):
+    paths = [[size]]
+    for layer in stage:
+        paths = [[*path, out] for path in paths for out in choices(layer, path[-1])]
+    for target in range(1, 40):
+        try:
+            steps = ladder(up=[stage], size=size, matched=True, out=target)
+        except ShapeError:
+            assert target not in {path[-1] for path in paths}
+        else:
+            assert [size, *(rung.out for rung in steps.rungs)] in paths
+            assert steps.rungs[-1].out == target
 
 
-def test_a_report_says_what_it_cannot_prove():
-    report = chain_report(parse("conv k3 s2 p1, resize x0.29"), 417)
-    assert report.proofs == ()
-    assert report.remarks[0].startswith(
-        "No verdict for all sizes: nothing can be proved about a resize by the float 0.29"
-    )
-    assert "try: Fraction(29, 100)" in str(report)
-    uneven = chain_report([Conv(2, padding="same")], 5)
-    assert "has no inverse among torch's layers" in uneven.remarks[0]
-    with pytest.raises(ShapeError, match="there are no layers to report on"):
-        chain_report([], 5)
+def choices(layer, size):
+    if isinstance(layer, ConvTranspose):
+        return layer.reachable(size)
+    return [layer.out(size)] if size >= layer.min_size else []
+
+
+def test_windows_on_the_way_up_have_a_residue_too():
+    steps = ladder([DOWN], [[ConvTranspose(4, 2, 1), Conv(2, 2), Resize(2)]], size=34)
+    assert [rung.residue for rung in steps.rungs[1:]] == [None, 0, None]
+    assert list(ladder(up=[ConvTranspose(2, 2), Conv(2, 3)], size=3).rungs[1].unread) == [2, 5]
