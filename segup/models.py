@@ -115,7 +115,7 @@ def create_model(
     if missing:
         raise ConfigError(
             f"upsampler '{upsampler}' requires {listed_guides(missing)}, and encoder '{encoder}' hands out none.\n"
-            f"  try: encoder=segnet, or an operator that requires nothing: {', '.join(unguided_upsamplers())}."
+            f"  try: encoder=segnet, or an operator that requires nothing: {unguided_upsamplers()}."
         )
     for size, maps in body.pyramid.sizes.items():
         try:

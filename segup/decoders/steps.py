@@ -53,9 +53,9 @@ class StepPlan:
         missing = operator_class(upsampler).requires - decoder.guides
         if missing:
             raise ConfigError(
-                f"upsampler '{upsampler}' requires {listed_guides(missing)}, which topology '{decoder.name}' does not have "
-                f"at its steps.\n"
-                f"  try: decoder.topology=unet, or an operator that requires nothing: {', '.join(unguided_upsamplers())}."
+                f"upsampler '{upsampler}' requires {listed_guides(missing)}, "
+                f"which topology '{decoder.name}' does not have at its steps.\n"
+                f"  try: decoder.topology=unet, or an operator that requires nothing: {unguided_upsamplers()}."
             )
         count = len(decoder.strides)
         rules = ("up",) * count if roundings is None else tuple(roundings)
@@ -87,7 +87,7 @@ class StepPlan:
         if required:
             raise ConfigError(
                 f"final='{name}' requires {listed_guides(required)}, and the step to the image has no skip.\n"
-                f"  try: decoder.final=bilinear, or another operator that requires nothing: {', '.join(unguided_upsamplers())}."
+                f"  try: decoder.final=bilinear, or another operator that requires nothing: {unguided_upsamplers()}."
             )
         if self.decoder.strides[level] == 1:
             return None
@@ -232,10 +232,11 @@ def listed_guides(required: frozenset[str]) -> str:
     return " and ".join(GUIDES.get(guide, f"'{guide}'") for guide in sorted(required))
 
 
-def unguided_upsamplers() -> list[str]:
-    """Return the names of the operators that require nothing beside the map that they bring up.
+def unguided_upsamplers() -> str:
+    """Return the names of the operators that require nothing beside the map that they bring up, as errors list them.
 
-    >>> "deconv" in unguided_upsamplers(), "max_unpool" in unguided_upsamplers()
+    >>> names = unguided_upsamplers().split(", ")
+    >>> "deconv" in names, "max_unpool" in names
     (True, False)
     """
-    return [name for name in list_upsamplers() if not operator_class(name).requires]
+    return ", ".join(name for name in list_upsamplers() if not operator_class(name).requires)

@@ -22,7 +22,8 @@ from segup.training.progress import RunProgressBar
 
 def build_model(config: RunConfig, num_classes: int, in_channels: int) -> SegmentationModel:
     """Build the model that the groups ``encoder`` and ``decoder`` describe."""
-    decoder = dict(config.decoder)
+    # null is the topology's own default, and an option that a topology does not have is not set either
+    decoder = {key: value for key, value in config.decoder.items() if value is not None}
     for key in ("topology", "upsampler"):
         if key not in decoder:
             raise ConfigError(f"decoder.{key} is not set: give decoder.{key}=...")
