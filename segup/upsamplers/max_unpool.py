@@ -1,5 +1,7 @@
 """Max unpooling with the encoder's indices, then convolution."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -69,16 +71,35 @@ class MaxUnpool(Upsampler):
         """The inverse of the pooling: its ``reachable`` are the sizes that round down to the input's."""
         return ConvTranspose(self.scale, self.scale)
 
-    def reach(self, low: int, wanted: int, axis: str = "size") -> int:
-        """Return ``wanted``, which has to be a size that pools to ``low``."""
-        grid, most = self.scale * low, self.scale - 1
-        if not grid - most <= wanted <= grid + most:
+    def own(self, low: int) -> Size:
+        """Return the smallest and the largest size that pools to ``low``; each between is reached by itself."""
+        return self.scale * low - self.scale + 1, self.scale * low + self.scale - 1
+
+    def out_of_reach(self, low: int, wanted: int, axis: str) -> str:
+        """Return the message for a size that no map can have had that was pooled to ``low``."""
+        least, largest = self.own(low)
+        return (
+            f"{self.describe()} brings {axis} {low} to {least} … {largest}, not to {wanted}: no map of {wanted} pools "
+            f"to {low} with kernel and stride {self.scale}.\n  try: size=the size of the map that was pooled"
+        )
+
+    def check_guides(self, x: Tensor, size: Size, skip: Tensor | None, indices: Tensor | None) -> None:
+        """Raise a ShapeError unless the indices are there, ``(N, skip_channels, h, w)``, and lie in their windows."""
+        wanted = (x.shape[0], self.index_channels, *x.shape[-2:])
+        if indices is None:
             raise ShapeError(
-                f"{self.describe()} brings {axis} {low} to {grid - most} … {grid + most}, not to {wanted}: no map of "
-                f"{wanted} pools to {low} with kernel and stride {self.scale}.\n"
-                f"  try: size=the size of the map that was pooled."
+                f"{self.describe()} takes the pooling indices {_ints(wanted)} with this input, and got none.\n"
+                f"  try: indices=the second result of max_pool2d(..., return_indices=True)"
             )
-        return wanted
+        same = indices.dim() == 4 and all(n == m for n, m in zip(indices.shape, wanted, strict=True))
+        if not same or indices.dtype != torch.int64:
+            raise ShapeError(
+                f"{self.describe()} takes int64 indices {_ints(wanted)} with this input, not "
+                f"{str(indices.dtype).removeprefix('torch.')} {_ints(indices.shape)}"
+            )
+        # Tensors that stand for others (tracing, fake tensors) hold no values, and reading them on a GPU would wait.
+        if type(indices) is Tensor and indices.device.type == "cpu" and not torch.compiler.is_compiling():
+            check_windows(indices[:1, :1], size, self.scale, self.describe())
 
     def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
         """Return the convolution of ``x`` unpooled into a map of ``scale·h × scale·w``."""
@@ -88,26 +109,9 @@ class MaxUnpool(Upsampler):
         self, x: Tensor, size: Size, *, skip: Tensor | None = None, indices: Tensor | None = None
     ) -> Tensor:
         """Return the convolution of ``x`` unpooled into a map of ``size``, which the indices refer to."""
-        indices = self._checked(x, size, indices)
+        assert indices is not None, "the contract refuses a call without indices"
         y: Tensor = self.conv(unpool(self.project(x), indices, size))
         return y
-
-    def _checked(self, x: Tensor, size: Size, indices: Tensor | None) -> Tensor:
-        wanted = (x.shape[0], self.index_channels, *x.shape[-2:])
-        if indices is None:
-            raise ShapeError(
-                f"{self.describe()} takes the pooling indices {tuple(wanted)} with its input {tuple(x.shape)}, and got "
-                f"none.\n  try: indices=the second result of max_pool2d(..., return_indices=True)"
-            )
-        if indices.dim() != 4 or tuple(indices.shape) != wanted or indices.dtype != torch.int64:
-            raise ShapeError(
-                f"{self.describe()} takes int64 indices {tuple(wanted)} with its input {tuple(x.shape)}, not "
-                f"{str(indices.dtype).removeprefix('torch.')} {tuple(indices.shape)}"
-            )
-        # Tensors that stand for others (tracing, fake tensors) hold no values, and reading them on a GPU would wait.
-        if type(indices) is Tensor and indices.device.type == "cpu" and not torch.compiler.is_compiling():
-            check_windows(indices[:1, :1], size, self.scale, self.describe())
-        return indices
 
 
 def unpool(x: Tensor, indices: Tensor, size: Size) -> Tensor:
@@ -146,3 +150,8 @@ def check_windows(indices: Tensor, size: Size, scale: int, owner: str) -> None:
             f"{row * scale}, column {column * scale}.\n"
             f"  try: size=the size of the map that was pooled, with kernel and stride {scale} and no padding."
         )
+
+
+def _ints(shape: Iterable[int]) -> tuple[int, ...]:
+    """Return a shape in figures: under torch.compile it may hold symbols."""
+    return tuple(int(n) for n in shape)
