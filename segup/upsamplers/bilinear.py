@@ -1,6 +1,9 @@
 """Bilinear resize, then convolution."""
 
+from torch import Tensor
+
 from segup.upsamplers.contract import register_upsampler
+from segup.upsamplers.interpolation import middle_tap
 from segup.upsamplers.resize_conv import ResizeConv
 
 
@@ -16,3 +19,7 @@ class Bilinear(ResizeConv):
     """
 
     mode = "bilinear"
+
+    def interpolating_taps(self, kernel_size: int) -> Tensor:
+        """Return 1 in the middle: the resize interpolates already."""
+        return middle_tap(kernel_size)

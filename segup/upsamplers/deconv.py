@@ -1,6 +1,7 @@
 """Strided transposed convolution."""
 
 import math
+from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
@@ -8,23 +9,99 @@ from torch import Tensor, nn
 from segup.errors import ConfigError
 from segup.shapes import ConvTranspose
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
+from segup.upsamplers.interpolation import channel_map, check_init, init_weight, separable, transposed_taps, triangle
+
+
+class TransposedConv(Upsampler):
+    """What operators that are one ``nn.ConvTranspose2d`` share: arithmetic, names, starts. See :meth:`build`."""
+
+    conv: nn.ConvTranspose2d
+
+    def build(self, kernel_size: int, padding: int, output_padding: int, init: str) -> None:
+        """Make ``conv``, once channels and scale are known.
+
+        Args:
+            kernel_size, padding, output_padding: Of the transposed convolution; its stride is ``scale``.
+            init: ``"he"``: variance kept, see :func:`init_conv_transpose`. ``"bilinear"``: every kernel a triangle as
+                wide as itself (Long et al., arXiv 1411.4038), so that a constant stays constant. ``"interpolate"``:
+                bilinear interpolation on the grid of ``align_corners=False``, see
+                :mod:`segup.upsamplers.interpolation`; with the default kernel the same as ``"bilinear"``.
+
+        Raises:
+            ConfigError: An unknown ``init``, or one that this kernel and padding cannot have.
+        """
+        check_init(self.name, init, ("he", "bilinear", "interpolate"))
+        self.kernel_size, self.padding = kernel_size, padding
+        self._arithmetic = ConvTranspose(kernel_size, self.scale, padding)
+        weight = None if init == "he" else self._interpolating_weight(init)
+        self.conv = nn.ConvTranspose2d(
+            self.in_channels, self.out_channels, kernel_size, self.scale, padding, output_padding=output_padding
+        )
+        if weight is None:
+            init_conv_transpose(self.conv)
+        else:
+            init_weight(self.conv, weight)
+
+    def _interpolating_weight(self, init: str) -> Tensor:
+        mix = channel_map(self.in_channels, self.out_channels)
+        if init == "bilinear":
+            return separable(mix.T, triangle(self.scale, self.kernel_size))
+        if 2 * self.padding not in (self.kernel_size - self.scale, self.kernel_size - self.scale - 1):
+            raise ConfigError(
+                f"{self.describe()} cannot start with init='interpolate': its outputs lie {abs(self.shift)} "
+                f"pixels off the grid of align_corners=False.\n"
+                f"  try: init=bilinear, which interpolates on its own grid, or decoder=deconv."
+            )
+        return separable(mix.T, transposed_taps(self.name, self.scale, self.kernel_size))
+
+    @property
+    def arithmetic(self) -> ConvTranspose:
+        """The size rule, output padding left out."""
+        return self._arithmetic
+
+    @property
+    def shift(self) -> Fraction:
+        """Output pixels by which the kernel's centre lies below and right of the grid of ``align_corners=False``."""
+        return Fraction(self.kernel_size - self.scale, 2) - self.padding
+
+    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+        """Return the transposed convolution of ``x``."""
+        y: Tensor = self.conv(x)
+        return y
+
+    def describe(self) -> str:
+        """Return the name with kernel, stride and padding."""
+        return f"'{self.name}' (kernel {self.kernel_size}, stride {self.scale}, padding {self.padding})"
+
+    def label(self) -> str:
+        """Return the name with kernel, stride and padding in few letters, and the shift where there is one."""
+        shift = f" shift {self.shift}px" if self.shift else ""
+        return f"{self.name} k{self.kernel_size} s{self.scale} p{self.padding}{shift}"
+
+    def size_rule(self, low: int) -> str:
+        """Return ``(low − 1)·stride − 2·padding + kernel`` in figures."""
+        return self.arithmetic.axes[0].size_rule(low)
 
 
 @register_upsampler("deconv")
-class Deconv(Upsampler):
+class Deconv(TransposedConv):
     """Strided transposed convolution: every input value stamps its kernel, overlapping stamps add.
 
     Args:
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
         kernel_size: At least ``scale``; by default ``2·scale`` for an even scale and ``2·scale - 1`` for an odd one,
             with padding ``(kernel_size - scale) / 2``, so that the result is ``scale·h`` and overlaps are even.
-            A kernel that ``scale`` does not divide draws a checkerboard (Odena et al., Distill 2016).
+            A kernel that ``scale`` does not divide draws a checkerboard (Odena et al., Distill 2016). An odd difference
+            to ``scale`` rounds the padding down: the operator reaches one row more, which it keeps or gives, and its
+            kernels' centres lie half a pixel too far down and right.
+        init: ``"he"``, ``"bilinear"`` or ``"interpolate"`` (kernels of ``2·scale``, ``2·scale - 1`` for an odd scale,
+            and larger), see :meth:`segup.upsamplers.deconv.TransposedConv.build`.
 
     Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
     Parameters: ``kernel_size²·in_channels·out_channels + out_channels``.
 
-    >>> Deconv(8, 4).describe()
-    "'deconv' (kernel 4, stride 2, padding 1)"
+    >>> Deconv(8, 4).describe(), Deconv(8, 4, kernel_size=3).label()
+    ("'deconv' (kernel 4, stride 2, padding 1)", 'deconv k3 s2 p0 shift 1/2px')
     """
 
     def __init__(
@@ -36,36 +113,17 @@ class Deconv(Upsampler):
         skip_channels: int | None = None,
         fit: Fit = "correct",
         kernel_size: int | None = None,
+        init: str = "he",
     ) -> None:
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
         kernel_size = 2 * scale - scale % 2 if kernel_size is None else kernel_size
         if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < scale:
             raise ConfigError(
-                f"'deconv': kernel_size={kernel_size!r} must be an int of at least the scale, {scale}: "
+                f"'{self.name}': kernel_size={kernel_size!r} must be an int of at least the scale, {scale}: "
                 f"a smaller kernel leaves gaps that hold bias alone"
             )
-        # Rounded down, so that an odd difference overshoots scale·h by one row, which is cut: none is invented.
-        padding = (kernel_size - scale) // 2
-        self.conv = nn.ConvTranspose2d(in_channels, out_channels, kernel_size, stride=scale, padding=padding)
-        init_conv_transpose(self.conv)
-
-    @property
-    def arithmetic(self) -> ConvTranspose:
-        """The transposed convolution's size rule."""
-        return ConvTranspose(self.conv.kernel_size[0], self.scale, self.conv.padding[0])  # type: ignore[arg-type]
-
-    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
-        """Return the transposed convolution of ``x``."""
-        y: Tensor = self.conv(x)
-        return y
-
-    def describe(self) -> str:
-        """Return the name with kernel, stride and padding."""
-        return f"'{self.name}' (kernel {self.conv.kernel_size[0]}, stride {self.scale}, padding {self.conv.padding[0]})"
-
-    def label(self) -> str:
-        """Return the name with kernel, stride and padding in few letters."""
-        return f"{self.name} k{self.conv.kernel_size[0]} s{self.scale} p{self.conv.padding[0]}"
+        # Rounded down, so that an odd difference overshoots scale·h by one row: none is invented.
+        self.build(kernel_size, (kernel_size - scale) // 2, 0, init)
 
 
 @torch.no_grad()

@@ -2,22 +2,22 @@
 
 from typing import Literal
 
-from torch import Tensor, nn
-
-from segup.errors import ConfigError, ShapeError
-from segup.shapes import ConvTranspose
-from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
-from segup.upsamplers.deconv import init_conv_transpose
+from segup.errors import ConfigError
+from segup.upsamplers.contract import Fit, register_upsampler
+from segup.upsamplers.deconv import TransposedConv
+from segup.upsamplers.fitting import Size
 
 Rounding = Literal["up", "down", "mixed"]
 
 
 @register_upsampler("deconv_matched")
-class MatchedDeconv(Upsampler):
+class MatchedDeconv(TransposedConv):
     """ConvTranspose2d given the output size: it inverts the encoder stage's size rule and corrects nothing.
 
     From ``h`` a transposed convolution reaches ``scale`` sizes, one for each output padding. Kernel and padding choose
-    which: they have to be those that the encoder's stage can come from.
+    which: they have to be those that the encoder's stage makes ``h`` of. The result equals
+    ``ConvTranspose2d(...)(x, output_size=size)``; it is computed with the largest output padding and then cut, which
+    unlike ``output_size`` survives torch.compile and torch.export with dynamic sizes.
 
     Args:
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`; sizes outside
@@ -25,16 +25,27 @@ class MatchedDeconv(Upsampler):
         rounding: How the encoder's stage rounds ``size / scale``. ``"up"``: kernel ``2·scale - 1``, padding
             ``scale - 1`` (k3 p1 for scale 2) reaches ``scale·h - scale + 1 … scale·h``. ``"down"``: the kernel and
             padding of :class:`segup.upsamplers.Deconv` (k4 p1 for scale 2) reach ``scale·h … scale·h + scale - 1``.
-            ``"mixed"``, for several stages at once that do not round alike: those of ``"down"``, and below ``scale·h``
+            An int ``c``, for a stage that makes ``⌊(n + c) / scale⌋`` of ``n`` (0 is ``"down"``, ``scale - 1`` is
+            ``"up"``, a stage without padding has one below 0): reaches ``scale·h - c … scale·h - c + scale - 1``.
+            ``"mixed"``, for several stages at once that do not round alike: that of ``"down"``, and below ``scale·h``
             up to ``scale - 1`` rows are cut, which counts as a correction.
+        init: ``"he"``, ``"bilinear"`` or, where nothing shifts, ``"interpolate"``; see
+            :meth:`segup.upsamplers.deconv.TransposedConv.build`.
 
     Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
-    With k3 p1, output ``scale·h`` lies on input ``h``: half a pixel off the grid of ``align_corners=False``.
+    Parameters: ``kernel_size²·in_channels·out_channels + out_channels``.
+
+    Rounding up shifts: output ``scale·h`` lies on input ``h``, ``(scale - 1) / 2`` output pixels (half a pixel at scale
+    2) up and left of where the grid of ``align_corners=False`` has it. That is the encoder's own grid (k3 s2 p1 reads
+    around input ``2·o``), and no weights undo it, so ``init="interpolate"`` is refused there; ``init="bilinear"``
+    starts as interpolation between the pixels where they lie.
 
     >>> import torch
     >>> up = MatchedDeconv(8, 4, rounding="up")
     >>> up(torch.zeros(1, 8, 17, 24), size=(33, 48)).shape, up.correction
     (torch.Size([1, 4, 33, 48]), (0, 0))
+    >>> up.label(), MatchedDeconv(8, 4, rounding="down").label()
+    ('deconv_matched k3 s2 p1 shift -1/2px', 'deconv_matched k4 s2 p1')
     """
 
     takes_rounding = True
@@ -47,49 +58,42 @@ class MatchedDeconv(Upsampler):
         *,
         skip_channels: int | None = None,
         fit: Fit = "correct",
-        rounding: Rounding = "up",
+        rounding: Rounding | int = "up",
+        init: str = "he",
     ) -> None:
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
-        if rounding not in ("up", "down", "mixed"):
-            raise ConfigError(f"'deconv_matched': rounding={rounding!r} is unknown; known: up, down, mixed")
-        self.rounding = rounding
-        kernel_size = 2 * scale - 1 if rounding == "up" else 2 * scale - scale % 2
-        padding = scale - 1 if rounding == "up" else (kernel_size - scale) // 2
-        # The largest output padding computes every reachable size at once; cutting it to the size asked for equals
-        # ConvTranspose2d(x, output_size=size), and unlike that survives torch.compile and torch.export.
-        self.conv = nn.ConvTranspose2d(
-            in_channels, out_channels, kernel_size, stride=scale, padding=padding, output_padding=scale - 1
-        )
-        init_conv_transpose(self.conv)
-
-    @property
-    def arithmetic(self) -> ConvTranspose:
-        """The size rule without output padding: its ``reachable`` are the sizes that can be asked for."""
-        return ConvTranspose(self.conv.kernel_size[0], self.scale, self.conv.padding[0])  # type: ignore[arg-type]
-
-    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
-        """Return the largest reachable map."""
-        y: Tensor = self.conv(x)
-        return y
-
-    def describe(self) -> str:
-        """Return the name with kernel, stride and padding."""
-        return f"'{self.name}' (kernel {self.conv.kernel_size[0]}, stride {self.scale}, padding {self.conv.padding[0]})"
-
-    def label(self) -> str:
-        """Return the name with kernel, stride and padding in few letters."""
-        return f"{self.name} k{self.conv.kernel_size[0]} s{self.scale} p{self.conv.padding[0]}"
-
-    def reach(self, low: int, wanted: int, axis: str = "size") -> int:
-        """Return ``wanted``, which has to be one of the ``scale`` reachable sizes."""
-        if self.rounding == "mixed" and wanted < self.arithmetic.out(low):
-            return super().reach(low, wanted, axis)
-        if not self.arithmetic.reaches(low, wanted):
-            reachable = self.arithmetic.reachable(low)
-            other = "down" if self.rounding == "up" else "up"
-            raise ShapeError(
-                f"{self.describe()} brings {axis} {low} to {reachable[0]} … {reachable[-1]}, not to {wanted}.\n"
-                f"  try: rounding='{other}' if the encoder's stage rounds {other}, "
-                f"or decoder=deconv, which corrects by cutting or repeating."
+        known = {"up": scale - 1, "down": 0, "mixed": 0}
+        offset = known.get(rounding) if isinstance(rounding, str) else rounding
+        if isinstance(offset, bool) or not isinstance(offset, int):
+            raise ConfigError(
+                f"'{self.name}': rounding={rounding!r} is unknown; known: {', '.join(known)}, or an int c for a stage "
+                f"that makes ⌊(n + c)/{scale}⌋ of n"
             )
-        return wanted
+        self.rounding = rounding
+        # k - 2p = scale - c makes scale·h - c the smallest size; of all such k the largest up to 2·scale.
+        kernel_size = max(2 * scale - (scale + offset) % 2, scale - offset)
+        self.build(kernel_size, (kernel_size - scale + offset) // 2, scale - 1, init)
+
+    def own(self, low: int) -> Size:
+        """Return the smallest and the largest of the ``scale`` reachable sizes."""
+        smallest = self.arithmetic.axes[0].matched_law(low)
+        return smallest, smallest + self.scale - 1
+
+    def span(self, low: int) -> Size:
+        """Return the same: there is no correction, but for mixed rounding."""
+        return super().span(low) if self.rounding == "mixed" else self.own(low)
+
+    def out_of_reach(self, low: int, wanted: int, axis: str) -> str:
+        """Return the message for a size that no output padding reaches."""
+        smallest, largest = self.span(low)
+        below = self.scale * low - wanted
+        if abs(below) < self.scale:
+            other = "up" if below > 0 else "down"
+            hint = f"rounding={other}, if that is how the encoder's stage rounds, or decoder=deconv, which corrects"
+        else:
+            hint = f"a scale near {wanted}/{low} = {wanted / low:.2f}, or the size of the next skip"
+        return (
+            f"{self.describe()} brings {axis} {low} to {smallest} … {largest}, not to {wanted}.\n"
+            f"  {self.size_rule(low)}, and output padding adds at most {self.scale - 1}.\n"
+            f"  try: {hint}."
+        )

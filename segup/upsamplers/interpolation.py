@@ -61,6 +61,14 @@ def separable(mix: Tensor, taps: Tensor) -> Tensor:
     return mix[:, :, None, None] * torch.outer(taps, taps)
 
 
+@torch.no_grad()
+def init_weight(conv: nn.Conv2d | nn.ConvTranspose2d, weight: Tensor) -> None:
+    """Start ``conv`` from ``weight``, its bias from zero."""
+    conv.weight.copy_(weight)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+
+
 def triangle(scale: int, kernel_size: int) -> Tensor:
     """Return the taps of a triangle as wide as the kernel, so that every phase of a transposed convolution sums to 1.
 

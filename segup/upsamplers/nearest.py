@@ -1,6 +1,9 @@
 """Nearest resize, then convolution."""
 
+from torch import Tensor
+
 from segup.upsamplers.contract import register_upsampler
+from segup.upsamplers.interpolation import smoothing_taps
 from segup.upsamplers.resize_conv import ResizeConv
 
 
@@ -8,6 +11,7 @@ from segup.upsamplers.resize_conv import ResizeConv
 class Nearest(ResizeConv):
     """Repeat every pixel ``scale × scale`` times, then a convolution (Odena et al., Distill 2016).
 
+    ``init="interpolate"`` takes a kernel of at least ``scale`` (``scale + 1`` if even): 3 serves scales 2 and 3.
     Arguments, shape, parameters: see :class:`segup.upsamplers.resize_conv.ResizeConv`.
 
     >>> import torch
@@ -16,3 +20,7 @@ class Nearest(ResizeConv):
     """
 
     mode = "nearest"
+
+    def interpolating_taps(self, kernel_size: int) -> Tensor:
+        """Return the box that makes a triangle of the resize's own: it takes a kernel as large as ``scale``."""
+        return smoothing_taps(self.name, self.scale, kernel_size)

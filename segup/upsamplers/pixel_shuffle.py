@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from segup.shapes import PixelShuffle as PixelShuffleArithmetic
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
+from segup.upsamplers.interpolation import channel_map, check_init, init_weight, phase_taps
 from segup.upsamplers.resize_conv import check_odd_kernel
 
 
@@ -18,6 +19,10 @@ class PixelShuffle(Upsampler):
     Args:
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
         kernel_size: Of the convolution, odd; 3 by default.
+        init: ``"icnr"``: every cell of ``scale²`` pixels starts from one kernel, so as nearest upsampling of a
+            convolution. ``"interpolate"`` (kernels of 3 and larger): bilinear interpolation, see
+            :mod:`segup.upsamplers.interpolation`. ``"he"``: every channel drawn on its own, which starts as a
+            checkerboard.
 
     Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
     Parameters: ``scale²·(kernel_size²·in_channels·out_channels + out_channels)``.
@@ -37,11 +42,24 @@ class PixelShuffle(Upsampler):
         skip_channels: int | None = None,
         fit: Fit = "correct",
         kernel_size: int = 3,
+        init: str = "icnr",
     ) -> None:
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
         check_odd_kernel(self.name, kernel_size)
+        check_init(self.name, init, ("icnr", "he", "interpolate"))
+        weight = self._interpolating_weight(kernel_size) if init == "interpolate" else None
         self.conv = nn.Conv2d(in_channels, out_channels * scale**2, kernel_size, padding=kernel_size // 2)
-        init_icnr(self.conv, scale)
+        if weight is None:
+            init_icnr(self.conv, scale if init == "icnr" else 1)
+        else:
+            init_weight(self.conv, weight)
+
+    def _interpolating_weight(self, kernel_size: int) -> Tensor:
+        """Return the kernels with which each phase, one channel of a group, interpolates: rows, then columns."""
+        mix = channel_map(self.in_channels, self.out_channels)
+        taps = phase_taps(self.name, self.scale, kernel_size)
+        kernels = torch.einsum("ar,bc->abrc", taps, taps).flatten(0, 1)
+        return torch.einsum("oi,prc->opirc", mix, kernels).flatten(0, 1)
 
     @property
     def arithmetic(self) -> PixelShuffleArithmetic:

@@ -8,17 +8,20 @@ from torch import Tensor, nn
 from segup.errors import ConfigError
 from segup.shapes import Resize
 from segup.upsamplers.contract import Fit, Upsampler
+from segup.upsamplers.interpolation import channel_map, check_init, init_weight, separable
 
 
 class ResizeConv(Upsampler):
     """Resize by ``scale`` in one of torch's modes (align_corners=False), then a convolution that keeps the size.
 
     It resizes by the factor, never to the size: 16 → 32 → cut to 31 keeps the grid that 16 → 31 would stretch.
-    A subclass names its :attr:`mode`.
+    A subclass names its :attr:`mode`, and the taps with which it starts as bilinear interpolation, if it can.
 
     Args:
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
         kernel_size: Of the convolution, odd; 3 by default.
+        init: ``"he"``: the convolution keeps the variance of a rectified input (He et al., arXiv 1502.01852).
+            ``"interpolate"``: bilinear interpolation, see :mod:`segup.upsamplers.interpolation`.
 
     Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
     Parameters: ``kernel_size²·in_channels·out_channels + out_channels``.
@@ -35,12 +38,31 @@ class ResizeConv(Upsampler):
         skip_channels: int | None = None,
         fit: Fit = "correct",
         kernel_size: int = 3,
+        init: str = "he",
     ) -> None:
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
         check_odd_kernel(self.name, kernel_size)
+        check_init(self.name, init, ("he", "interpolate"))
+        weight = None
+        if init == "interpolate":
+            weight = separable(channel_map(in_channels, out_channels), self.interpolating_taps(kernel_size))
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
-        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
-        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+        if weight is None:
+            nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
+            nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+        else:
+            init_weight(self.conv, weight)
+
+    def interpolating_taps(self, kernel_size: int) -> Tensor:
+        """Return the convolution's taps along each axis that make the resize bilinear interpolation.
+
+        Raises:
+            ConfigError: There are none.
+        """
+        raise ConfigError(
+            f"'{self.name}' cannot start with init='interpolate': no convolution makes its resize bilinear.\n"
+            f"  try: init=he, or decoder=bilinear."
+        )
 
     @property
     def arithmetic(self) -> Resize:
