@@ -1,0 +1,38 @@
+"""Exact rewrites between upsampling layers, weights and bias included, and of whole models.
+
+A strided transposed convolution, a convolution followed by pixel shuffle, and a nearest resize followed by a
+convolution are one thing: a kernel stamped once for every input value, ``stride`` pixels apart. Each is read into that
+form (:class:`Stamp`) and built again as another.
+
+>>> import torch
+>>> from torch import nn
+>>> from segup.upsamplers.equivalents import rewrite, to_deconv
+>>> resize_conv = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(8, 4, 3, padding=1))
+>>> one = to_deconv(*resize_conv)
+>>> x = torch.randn(1, 8, 5, 7)
+>>> one, torch.allclose(one(x), resize_conv(x), atol=1e-5)
+(ConvTranspose2d(8, 4, kernel_size=(4, 4), stride=(2, 2), padding=(1, 1)), True)
+"""
+
+from segup.upsamplers.equivalents.convert import to_deconv, to_subpixel, to_zero_insertion
+from segup.upsamplers.equivalents.forms import BilinearDeconv2d, SubPixelConv2d, ZeroInsertionConv2d, insert_zeros
+from segup.upsamplers.equivalents.operators import RewrittenUpsampler
+from segup.upsamplers.equivalents.rewrite import Change, Left, RewriteReport, Rewritten, rewrite
+from segup.upsamplers.equivalents.stamp import Stamp
+
+__all__ = [
+    "BilinearDeconv2d",
+    "Change",
+    "Left",
+    "RewriteReport",
+    "Rewritten",
+    "RewrittenUpsampler",
+    "Stamp",
+    "SubPixelConv2d",
+    "ZeroInsertionConv2d",
+    "insert_zeros",
+    "rewrite",
+    "to_deconv",
+    "to_subpixel",
+    "to_zero_insertion",
+]

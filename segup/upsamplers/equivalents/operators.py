@@ -1,0 +1,77 @@
+"""segup's own operators as runs of layers, and an operator whose layers were rewritten."""
+
+import copy
+
+from torch import Tensor, nn
+
+from segup.errors import ConfigError
+from segup.upsamplers.contract import Arithmetic, Upsampler
+from segup.upsamplers.deconv import Deconv
+from segup.upsamplers.deconv_matched import MatchedDeconv
+from segup.upsamplers.equivalents.read import check_plain
+from segup.upsamplers.pixel_shuffle import PixelShuffle
+from segup.upsamplers.resize_conv import ResizeConv
+
+
+def operator_layers(up: Upsampler) -> list[nn.Module]:
+    """Return the layers that an operator runs one after the other, before its size is corrected.
+
+    Raises:
+        ConfigError: The operator is no such run: its weights depend on its input, or it is not segup's own.
+
+    >>> operator_layers(PixelShuffle(8, 4))
+    [Conv2d(8, 16, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1)), PixelShuffle(upscale_factor=2)]
+    """
+    check_plain(up)
+    compute = type(up).upsample if type(up).forward is Upsampler.forward else None
+    if isinstance(up, Deconv | MatchedDeconv) and compute in (Deconv.upsample, MatchedDeconv.upsample):
+        return [up.conv]
+    if isinstance(up, PixelShuffle) and compute is PixelShuffle.upsample:
+        return [up.conv, nn.PixelShuffle(up.scale)]
+    if isinstance(up, ResizeConv) and compute is ResizeConv.upsample:
+        return [nn.Upsample(scale_factor=up.scale, mode=up.mode), up.conv]
+    raise ConfigError(f"{up.describe()} is not known as a run of layers with fixed weights")
+
+
+class RewrittenUpsampler(Upsampler):
+    """An operator whose layers were replaced by equal ones; its sizes, its ladder and its errors stay what they were.
+
+    Args:
+        original: The operator. A copy without weights is kept: it knows which sizes are reached.
+        body: What computes :meth:`upsample` now.
+    """
+
+    name = "rewritten"
+
+    def __init__(self, original: Upsampler, body: nn.Module) -> None:
+        super().__init__(
+            original.in_channels,
+            original.out_channels,
+            original.scale,
+            skip_channels=original.skip_channels,
+            fit=original.fit,
+        )
+        self.body = body
+        self._rules = (copy.deepcopy(original).to("meta"),)  # in a tuple, so that its weights are not this module's
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """The original's size rule."""
+        return self._rules[0].arithmetic
+
+    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+        """Return what the original returns."""
+        y: Tensor = self.body(x)
+        return y
+
+    def reach(self, low: int, wanted: int, axis: str = "size") -> int:
+        """Return what the original reaches."""
+        return self._rules[0].reach(low, wanted, axis)
+
+    def describe(self) -> str:
+        """Return the original's name and layer parameters."""
+        return self._rules[0].describe()
+
+    def label(self) -> str:
+        """Return the original's name and layer parameters in few letters."""
+        return self._rules[0].label()
