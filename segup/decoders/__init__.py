@@ -10,6 +10,7 @@ from segup.decoders.fpn import FPNDecoder
 from segup.decoders.linknet import LinkNetDecoder
 from segup.decoders.plain import PlainDecoder
 from segup.decoders.segformer import SegFormerDecoder
+from segup.decoders.swap import SwapReport, swap_upsamplers
 from segup.decoders.unet import UNetDecoder
 
 __all__ = [
@@ -24,10 +25,12 @@ __all__ = [
     "PlainDecoder",
     "Rung",
     "SegFormerDecoder",
+    "SwapReport",
     "UNetBlock",
     "UNetDecoder",
     "create_decoder",
     "list_decoders",
     "register_topology",
+    "swap_upsamplers",
     "topologies",
 ]

@@ -1,0 +1,176 @@
+"""Which modules of a foreign model upsample, and what an operator in their place has to do."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from segup.decoders.observe import Observed
+from segup.upsamplers.contract import Size, Upsampler
+
+
+class Swapped(nn.Module):
+    """An operator in the place of a foreign module, with that module's sizes.
+
+    Args:
+        up: The operator.
+        offset: Rows and columns that the foreign module gives beyond ``scale`` times its input.
+
+    Shape: ``(N, C_in, h, w)`` → ``(N, C_out, scale·h + offset[0], scale·w + offset[1])``, or ``output_size``, as
+    ``nn.ConvTranspose2d`` takes it.
+    """
+
+    def __init__(self, up: Upsampler, offset: Size = (0, 0)) -> None:
+        super().__init__()
+        self.up, self.offset = up, offset
+
+    def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        """Return the map at the foreign module's size."""
+        if output_size is not None:
+            size = int(output_size[-2]), int(output_size[-1])
+        else:
+            scale, (rows, columns) = self.up.scale, self.offset
+            size = x.shape[-2] * scale + rows, x.shape[-1] * scale + columns
+        y: Tensor = self.up(x, size)
+        return y
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the operator in a module's place has to do."""
+
+    in_channels: int
+    out_channels: int
+    scale: int
+    offset: Size = (0, 0)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A module that upsamples, and the slot that holds it.
+
+    Args:
+        parent: The module that holds it.
+        name: Under which name; empty for the model itself.
+        path: From the model.
+        module: What upsamples.
+        conv: Name of the convolution right before a pixel shuffle, and the convolution.
+    """
+
+    parent: nn.Module
+    name: str
+    path: str
+    module: nn.Module
+    conv: tuple[str, nn.Conv2d] | None = None
+
+    @property
+    def key(self) -> int:
+        """The same for every slot that holds the same module with weights."""
+        return id(self.conv[1] if self.conv else self.module)
+
+
+def find_places(parent: nn.Module, path: str, visited: set[int]) -> Iterator[Place]:
+    """Yield every module that upsamples, once for each slot that holds it."""
+    if id(parent) in visited:
+        return
+    visited.add(id(parent))
+    kinds = (nn.Upsample, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.PixelShuffle, Upsampler)
+    if not path and isinstance(parent, (*kinds, Swapped)):
+        yield Place(parent, "", "(the model)", parent)
+        return
+    before: tuple[str, nn.Module] | None = None
+    for name, child in parent._modules.items():
+        if child is None:
+            continue
+        where = f"{path}.{name}" if path else name
+        if isinstance(child, (*kinds, Swapped)):
+            pair = isinstance(parent, nn.Sequential) and isinstance(child, nn.PixelShuffle)
+            conv = (before[0], before[1]) if pair and before and isinstance(before[1], nn.Conv2d) else None
+            yield Place(parent, name, where, child, conv)
+        else:
+            yield from find_places(child, where, visited)
+        before = (name, child)
+
+
+def form_of(place: Place, seen: Observed) -> Form | str:
+    """Return what the operator in this place has to do, or why there can be none."""
+    module = place.module
+    if not place.name:
+        return "it is the model itself: wrap it in nn.Sequential, which can hold another"
+    if isinstance(module, Swapped):
+        return Form(module.up.in_channels, module.up.out_channels, module.up.scale, module.offset)
+    if isinstance(module, Upsampler):
+        return f"segup's own operator: build the decoder with another upsampler than '{module.name}'"
+    if isinstance(module, nn.Upsample):
+        return _form_of_resize(module, seen)
+    if isinstance(module, nn.ConvTranspose2d):
+        return _form_of_transposed(module)
+    if isinstance(module, nn.PixelShuffle):
+        return _form_of_shuffle(place, module)
+    return "its maps do not have two axes"
+
+
+def _form_of_resize(module: nn.Upsample, seen: Observed) -> Form | str:
+    if module.scale_factor is None:
+        return f"its size is fixed, {module.size}: no factor follows for other inputs"
+    scale = _one(module.scale_factor)
+    if scale is None or scale != int(scale) or scale < 2:
+        return f"its factor is {module.scale_factor}: an operator has one int of 2 or more for both axes"
+    shapes = seen.inputs.get(id(module), ())
+    if not shapes:
+        because = f"the model did not run on the example ({seen.failure})" if seen.failure else "the example misses it"
+        return f"its channels are unknown: {because}; try: example=..."
+    if any(len(shape) != 4 for shape in shapes):
+        return "its maps do not have two axes"
+    channels = sorted({shape[1] for shape in shapes})
+    if len(channels) > 1:
+        return f"it serves maps of {' and '.join(map(str, channels))} channels: an operator has one number of them"
+    return Form(channels[0], channels[0], int(scale))
+
+
+def _form_of_transposed(module: nn.ConvTranspose2d) -> Form | str:
+    if module.stride[0] != module.stride[1]:
+        return f"its stride is {module.stride}: an operator has one scale for both axes"
+    scale = module.stride[0]
+    if scale == 1:
+        return "its stride is 1: it does not upsample"
+    rows, columns = (_beyond(module, axis) for axis in (0, 1))
+    if max(abs(rows), abs(columns)) >= scale:
+        return f"it gives {scale}·h {rows:+d} by {scale}·w {columns:+d}; an operator corrects at most {scale - 1}"
+    return Form(module.in_channels, module.out_channels, scale, (rows, columns))
+
+
+def _beyond(module: nn.ConvTranspose2d, axis: int) -> int:
+    """Return by how many rows or columns the output is larger than the stride times the input."""
+    window = module.dilation[axis] * (module.kernel_size[axis] - 1) + 1
+    padding: Any = module.padding[axis]
+    return window + module.output_padding[axis] - 2 * int(padding) - module.stride[axis]
+
+
+def _form_of_shuffle(place: Place, module: nn.PixelShuffle) -> Form | str:
+    if place.conv is None:
+        return "no convolution stands right before it in a Sequential: the two are replaced together"
+    conv, factor = place.conv[1], module.upscale_factor
+    keeps = isinstance(conv.padding, str) or all(
+        2 * p == d * (k - 1) for p, d, k in zip(conv.padding, conv.dilation, conv.kernel_size, strict=True)
+    )
+    if conv.stride != (1, 1) or conv.padding == "valid" or not keeps:
+        return "the convolution before it changes the size"
+    return Form(conv.in_channels, conv.out_channels // factor**2, factor)
+
+
+def _one(pair: Any) -> float | None:
+    """Return the number that both axes have, or None where they differ."""
+    values = set(pair) if isinstance(pair, Sequence) else {pair}
+    return values.pop() if len(values) == 1 else None
+
+
+def words_of(place: Place) -> str:
+    """Return the module as reports show it: a foreign one as it prints itself, an operator by its label."""
+    words = repr(place.module) if not isinstance(place.module, Swapped | Upsampler) else _label(place.module)
+    return f"{place.conv[1]!r} + {words}" if place.conv else words
+
+
+def _label(module: Swapped | Upsampler) -> str:
+    return (module.up if isinstance(module, Swapped) else module).label()
