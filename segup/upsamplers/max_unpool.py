@@ -84,7 +84,7 @@ class MaxUnpool(Upsampler):
         )
 
     def check_guides(self, x: Tensor, size: Size, skip: Tensor | None, indices: Tensor | None) -> None:
-        """Raise a ShapeError unless the indices are there, ``(N, skip_channels, h, w)``, and lie in their windows."""
+        """Raise a ShapeError unless the indices are there, ``(N, skip_channels, h, w)``."""
         wanted = (x.shape[0], self.index_channels, *x.shape[-2:])
         if indices is None:
             raise ShapeError(
@@ -97,9 +97,6 @@ class MaxUnpool(Upsampler):
                 f"{self.describe()} takes int64 indices {_ints(wanted)} with this input, not "
                 f"{str(indices.dtype).removeprefix('torch.')} {_ints(indices.shape)}"
             )
-        # Tensors that stand for others (tracing, fake tensors) hold no values, and reading them on a GPU would wait.
-        if type(indices) is Tensor and indices.device.type == "cpu" and not torch.compiler.is_compiling():
-            check_windows(indices[:1, :1], size, self.scale, self.describe())
 
     def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
         """Return the convolution of ``x`` unpooled into a map of ``scale·h × scale·w``."""
@@ -110,6 +107,9 @@ class MaxUnpool(Upsampler):
     ) -> Tensor:
         """Return the convolution of ``x`` unpooled into a map of ``size``, which the indices refer to."""
         assert indices is not None, "the contract refuses a call without indices"
+        # Tensors that stand for others (tracing, fake tensors) hold no values, and reading them on a GPU would wait.
+        if type(indices) is Tensor and indices.device.type == "cpu" and not torch.compiler.is_compiling():
+            check_windows(indices[:1, :1], size, self.scale, self.describe())
         y: Tensor = self.conv(unpool(self.project(x), indices, size))
         return y
 
