@@ -14,9 +14,11 @@ from segup.upsamplers.carafe import Carafe, carafe_reassemble
 from segup.upsamplers.contract import Upsampler, create_upsampler, fit_to, list_upsamplers, register_upsampler
 from segup.upsamplers.deconv import Deconv
 from segup.upsamplers.deconv_matched import MatchedDeconv
+from segup.upsamplers.fade import Fade
 from segup.upsamplers.max_unpool import MaxUnpool
 from segup.upsamplers.nearest import Nearest
 from segup.upsamplers.pixel_shuffle import PixelShuffle
+from segup.upsamplers.sapa import Sapa
 
 __all__ = [
     "Bicubic",
@@ -24,10 +26,12 @@ __all__ = [
     "BilinearAdditive",
     "Carafe",
     "Deconv",
+    "Fade",
     "MatchedDeconv",
     "MaxUnpool",
     "Nearest",
     "PixelShuffle",
+    "Sapa",
     "Upsampler",
     "carafe_reassemble",
     "create_upsampler",

@@ -23,7 +23,8 @@ class BilinearAdditive(Upsampler):
     Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
     Parameters: none where ``out_channels`` divides ``in_channels``, else those of the 1×1 convolution.
 
-    It is the bilinear interpolation of fixed sums from the start, so that there is nothing to initialise as one.
+    It takes no ``init="interpolate"``: it interpolates from the start, but fixed sums in place of the channel map with
+    which the others start.
 
     >>> import torch
     >>> up = BilinearAdditive(8, 4)

@@ -37,9 +37,12 @@ class MaxUnpool(Upsampler):
         ShapeError: No indices, indices of another shape or type, or (on the CPU outside torch.compile, where looking
             costs nothing) indices that lie outside their windows, as those of a map of another width do.
 
-    It cannot start as an interpolation: three of four positions hold zeros (at scale 2), and which ones depends on
-    the image. It equals ``max_unpool2d`` followed by the convolution, written as a scatter, which unlike that has a
-    deterministic form on CUDA.
+    It takes no ``init="interpolate"``: all but one of each ``scale²`` positions hold zeros, and which one depends on
+    the image. For the same reason an impulse comes out up to ``scale - 1`` pixels from the middle of its cell, and a
+    constant shows the places of the maxima.
+
+    It equals ``max_unpool2d`` followed by the convolution, written as a scatter, which unlike that has a deterministic
+    form on CUDA.
 
     >>> pooled, indices = nn.functional.max_pool2d(torch.rand(1, 8, 33, 46), 2, return_indices=True)
     >>> MaxUnpool(8, 4)(pooled, size=(33, 46), indices=indices).shape

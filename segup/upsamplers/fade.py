@@ -1,0 +1,106 @@
+"""FADE: kernels from skip and input together, and a gate between the two."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segup.shapes import Resize
+from segup.upsamplers.carafe import carafe_reassemble
+from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
+from segup.upsamplers.guide import on_grid
+from segup.upsamplers.projection import check_count, project
+from segup.upsamplers.resize_conv import check_odd_kernel, resize
+
+
+@register_upsampler("fade")
+class Fade(Upsampler):
+    """Reassemble ``x`` with kernels that skip and ``x`` predict together, and let a gate mix in the skip itself.
+
+    FADE (Lu et al., arXiv 2207.10392)::
+
+        kernels = softmax(encode(compress_skip(skip)) + nearest(encode(compress_x(x))))
+        gate    = nearest(sigmoid(gate(x)))
+        y       = gate · skip + (1 - gate) · reassemble(x, kernels)
+
+    The gate needs skip and ``x`` of one width. Where ``skip_channels`` differs from ``in_channels``, a 1×1 convolution
+    brings the skip that is mixed in to ``in_channels``; the kernels are predicted from the skip as it is. Where
+    ``out_channels`` differs from ``in_channels``, a 1×1 convolution follows.
+
+    All of it happens on the grid of ``scale·h × scale·w``: a skip that is up to ``scale - 1`` rows or columns larger
+    is cut to it, a smaller one repeats its last row and column, at the bottom and right; the result is corrected to
+    the size asked for in the same way. Outside the map both convolutions and the reassembly read zeros.
+
+    Args:
+        in_channels, out_channels, scale, fit: See :class:`segup.upsamplers.Upsampler`.
+        skip_channels: Channels of the skip; required.
+        kernel_size: Of the reassembly, odd; 5 by default.
+        compressed_channels: Width in which the kernels are predicted; 64 by default.
+        encoder_kernel: Of the convolution that predicts them, shared by skip and ``x``, odd; 3 by default.
+
+    Shape: ``(N, in_channels, h, w)`` and a skip ``(N, skip_channels, H, W)`` → ``(N, out_channels, scale·h, scale·w)``
+    or the size asked for.
+    Parameters, with m = ``compressed_channels``, k = ``kernel_size``, e = ``encoder_kernel``:
+    ``m·(skip_channels + in_channels + 1) + k²·(m·e² + 1) + in_channels + 1``, 47,514 for 256 channels; and those of
+    the 1×1 convolutions.
+
+    Raises:
+        ConfigError: No ``skip_channels``, or an option out of range.
+        ShapeError: No skip, or one of other channels, batch or size than the result's.
+
+    It takes no ``init="interpolate"``: the kernels are a softmax, which gives no weight of zero, of what skip and input
+    hold; no weight of it knows where in its cell a pixel lies, which is what an interpolation depends on.
+
+    >>> import torch
+    >>> up = Fade(16, 8, skip_channels=4)
+    >>> skip = torch.rand(1, 4, 33, 47)
+    >>> up(torch.rand(1, 16, 17, 24), size=skip.shape[-2:], skip=skip).shape
+    torch.Size([1, 8, 33, 47])
+    """
+
+    requires = frozenset({"skip"})
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        scale: int = 2,
+        *,
+        skip_channels: int | None = None,
+        fit: Fit = "correct",
+        kernel_size: int = 5,
+        compressed_channels: int = 64,
+        encoder_kernel: int = 3,
+    ) -> None:
+        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
+        check_odd_kernel(self.name, kernel_size)
+        check_odd_kernel(self.name, encoder_kernel, "encoder_kernel")
+        check_count(self.name, compressed_channels, "compressed_channels")
+        guide_channels: int = self.skip_channels  # type: ignore[assignment]  # the contract refuses None
+        self.kernel_size = kernel_size
+        self.compress_skip = nn.Conv2d(guide_channels, compressed_channels, 1)
+        self.compress_x = nn.Conv2d(in_channels, compressed_channels, 1, bias=False)
+        self.encode = nn.Conv2d(compressed_channels, kernel_size**2, encoder_kernel, padding=encoder_kernel // 2)
+        self.gate = nn.Conv2d(in_channels, 1, 1)
+        for conv in (self.compress_skip, self.compress_x, self.encode, self.gate):
+            nn.init.xavier_uniform_(conv.weight)
+            if conv.bias is not None:
+                nn.init.zeros_(conv.bias)
+        self.project_skip = project(guide_channels, in_channels)
+        self.project = project(in_channels, out_channels)
+
+    @property
+    def arithmetic(self) -> Resize:
+        """A resize by the scale."""
+        return Resize(self.scale)
+
+    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+        """Return the gated mixture of ``skip`` and the reassembled ``x``."""
+        skip = on_grid(x, skip, self.scale)
+        gate = resize(self.gate(x).sigmoid(), self.scale, "nearest")
+        reassembled = carafe_reassemble(x, self.kernels(x, skip), self.kernel_size, scale=self.scale)
+        y: Tensor = self.project(gate * self.project_skip(skip) + (1 - gate) * reassembled)
+        return y
+
+    def kernels(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Return the kernels ``(N, kernel_size², scale·h, scale·w)`` for a skip on the grid; they sum to 1."""
+        logits = self.encode(self.compress_skip(skip)) + resize(self.encode(self.compress_x(x)), self.scale, "nearest")
+        return F.softmax(logits, dim=1)

@@ -1,0 +1,127 @@
+"""SAPA: each pixel of the skip chooses, by similarity, among the pixels of the input around it."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segup.shapes import Resize
+from segup.upsamplers.carafe import carafe_reassemble, neighbourhoods
+from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
+from segup.upsamplers.guide import on_grid
+from segup.upsamplers.projection import check_count, project
+from segup.upsamplers.resize_conv import check_odd_kernel
+
+
+@register_upsampler("sapa")
+class Sapa(Upsampler):
+    """Reassemble ``x`` with kernels that are similarities between the skip's pixel and the pixels of ``x`` around it.
+
+    SAPA-B (Lu et al., arXiv 2209.12866)::
+
+        kernels = softmax over the kernel_size² neighbours j of ⟨query(norm(skip)), key(norm(x))[j]⟩
+        y       = sum over j of kernels[j] · x[j]
+
+    The norms are LayerNorm over the channels of each pixel; query and key are 1×1 convolutions with a bias; the sum is
+    over ``x`` as it is. Where ``out_channels`` differs from ``in_channels``, a 1×1 convolution follows.
+
+    All of it happens on the grid of ``scale·h × scale·w``: a skip that is up to ``scale - 1`` rows or columns larger
+    is cut to it, a smaller one repeats its last row and column, at the bottom and right; the result is corrected to
+    the size asked for in the same way. Outside the map keys and values are zeros, which the softmax counts, as the
+    authors' code has it: the outermost ``kernel_size // 2`` pixels of ``x`` come out weaker.
+
+    Args:
+        in_channels, out_channels, scale, fit: See :class:`segup.upsamplers.Upsampler`.
+        skip_channels: Channels of the skip; required.
+        kernel_size: Of the neighbourhood, odd; 5 by default.
+        compressed_channels: Width in which similarities are taken; 32 by default.
+
+    Shape: ``(N, in_channels, h, w)`` and a skip ``(N, skip_channels, H, W)`` → ``(N, out_channels, scale·h, scale·w)``
+    or the size asked for.
+    Parameters, with m = ``compressed_channels``: ``(m + 2)·(skip_channels + in_channels) + 2·m``, 17,472 for
+    256 channels; and those of the 1×1 convolution.
+
+    Raises:
+        ConfigError: No ``skip_channels``, or an option out of range.
+        ShapeError: No skip, or one of other channels, batch or size than the result's.
+
+    It takes no ``init="interpolate"``: similarities depend on what skip and input hold, not on where in its cell a
+    pixel lies, and a softmax gives no weight of zero. At the start (small weights) it is near a 5×5 mean.
+
+    >>> import torch
+    >>> up = Sapa(16, 8, skip_channels=4)
+    >>> skip = torch.rand(1, 4, 33, 47)
+    >>> up(torch.rand(1, 16, 17, 24), size=skip.shape[-2:], skip=skip).shape
+    torch.Size([1, 8, 33, 47])
+    """
+
+    requires = frozenset({"skip"})
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        scale: int = 2,
+        *,
+        skip_channels: int | None = None,
+        fit: Fit = "correct",
+        kernel_size: int = 5,
+        compressed_channels: int = 32,
+    ) -> None:
+        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
+        check_odd_kernel(self.name, kernel_size)
+        check_count(self.name, compressed_channels, "compressed_channels")
+        guide_channels: int = self.skip_channels  # type: ignore[assignment]  # the contract refuses None
+        self.kernel_size = kernel_size
+        self.norm_skip, self.norm_x = ChannelNorm(guide_channels), ChannelNorm(in_channels)
+        self.query = nn.Conv2d(guide_channels, compressed_channels, 1)
+        self.key = nn.Conv2d(in_channels, compressed_channels, 1)
+        for conv in (self.query, self.key):
+            nn.init.trunc_normal_(conv.weight, std=0.02)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        self.project = project(in_channels, out_channels)
+
+    @property
+    def arithmetic(self) -> Resize:
+        """A resize by the scale."""
+        return Resize(self.scale)
+
+    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+        """Return ``x`` reassembled by its similarity to ``skip``."""
+        kernels = self.kernels(x, on_grid(x, skip, self.scale))
+        y: Tensor = self.project(carafe_reassemble(x, kernels, self.kernel_size, scale=self.scale))
+        return y
+
+    def kernels(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Return the kernels ``(N, kernel_size², scale·h, scale·w)`` for a skip on the grid; they sum to 1."""
+        query, key = self.query(self.norm_skip(skip)), self.key(self.norm_x(x))
+        return F.softmax(similarities(query, key, self.kernel_size, self.scale), dim=1)
+
+
+class ChannelNorm(nn.LayerNorm):
+    """LayerNorm over the channels of each pixel of ``(N, C, H, W)``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised map."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def similarities(query: Tensor, key: Tensor, kernel_size: int, scale: int) -> Tensor:
+    """Return the dot products of each query with the ``kernel_size²`` keys around its source pixel.
+
+    Args:
+        query: ``(N, C, scale·h, scale·w)``.
+        key: ``(N, C, h, w)``; zeros outside.
+        kernel_size: Of the neighbourhood, odd.
+        scale: Query ``(i, j)`` has its neighbourhood around key ``(i // scale, j // scale)``.
+
+    Returns:
+        ``(N, kernel_size², scale·h, scale·w)``, row by row of the neighbourhood.
+
+    As one matrix product for each pixel of ``key``, of its neighbours with its ``scale²`` queries: the keys are
+    unfolded at low resolution and never brought up.
+    """
+    count, channels, height, width = key.shape
+    cells = query.permute(0, 2, 3, 1).reshape(count, height, scale, width, scale, channels)
+    cells = cells.permute(0, 1, 3, 4, 2, 5).reshape(-1, scale**2, channels)
+    products = neighbourhoods(key, kernel_size, groups=1).bmm(cells.transpose(1, 2))
+    products = products.reshape(count, height, width, kernel_size**2, scale, scale)
+    return products.permute(0, 3, 1, 5, 2, 4).reshape(count, kernel_size**2, scale * height, scale * width)
