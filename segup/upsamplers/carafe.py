@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from segup.errors import ConfigError, ShapeError
 from segup.shapes import Resize
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
-from segup.upsamplers.projection import check_count, project
+from segup.upsamplers.projection import check_count, check_groups, project
 from segup.upsamplers.resize_conv import check_odd_kernel
 
 
@@ -40,9 +40,10 @@ class Carafe(Upsampler):
     Raises:
         ConfigError: An option out of range, or groups that do not divide ``in_channels``.
 
-    It cannot start as an interpolation: a softmax gives no weight of zero, and beyond the border it reads zeros, where
-    bilinear repeats the edge. At the start all kernels are near a ``kernel_size²`` mean, the same for all pixels of a
-    cell: a constant shows no checkerboard, an impulse stays centred.
+    It cannot start as an interpolation: that weighs most of the neighbourhood by zero, which a softmax gives only
+    where it has no gradient left to learn from. At the start each kernel is near a mean over the neighbourhood, the
+    same for all pixels of a cell: a constant shows no checkerboard, and an impulse stays centred. Beyond the border
+    are zeros, so that the outermost ``kernel_size // 2`` pixels of ``x`` come out weaker.
 
     >>> up = Carafe(16, 8)
     >>> up(torch.zeros(1, 16, 17, 24), size=(33, 47)).shape
@@ -164,17 +165,6 @@ def neighbourhoods(features: Tensor, kernel_size: int, groups: int) -> Tensor:
 
 def _is_channels_last(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-
-
-def check_groups(name: str, groups: int, in_channels: int) -> None:
-    """Raise a ConfigError unless ``groups`` is an int of 1 or more that divides ``in_channels``."""
-    check_count(name, groups, "groups")
-    if in_channels % groups:
-        nearest = max(n for n in range(1, min(groups, in_channels) + 1) if in_channels % n == 0)
-        raise ConfigError(
-            f"'{name}': groups={groups} must divide in_channels={in_channels}: "
-            f"{in_channels} mod {groups} = {in_channels % groups}\n  try: groups={nearest}"
-        )
 
 
 def _check_shapes(features: Tensor, kernels: Tensor, kernel_size: int, groups: int, scale: int) -> None:
