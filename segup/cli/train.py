@@ -8,7 +8,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -62,6 +62,8 @@ def explained(error: Exception, arguments: Sequence[str] = ()) -> SegupError:
     """
     if isinstance(error, SegupError):
         return error
+    if isinstance(error, OverrideParseException):
+        return ConfigError(_unreadable(error.override))
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         return ConfigError(f"{group}={option}: {unknown(f'{group} option', option, error.options)}")
@@ -70,6 +72,20 @@ def explained(error: Exception, arguments: Sequence[str] = ()) -> SegupError:
         if key is not None:
             return ConfigError(_unknown_key(key, arguments))
     return ConfigError(" ".join(str(error).split()))
+
+
+def _unreadable(override: str) -> str:
+    """Say how an override is written that Hydra's grammar cannot read."""
+    key, equals, value = override.partition("=")
+    if not equals:
+        return f"'{override}' is no override; one has the form key=value, such as decoder=deconv or seed=1"
+    if any(value.count(left) != value.count(right) for left, right in ("[]", "{}", "()")):
+        return f"'{override}' cannot be read: its brackets do not match"
+    bare = value.strip("'\"").replace("'", "\\'")
+    return (
+        f"'{override}' cannot be read: a value with spaces, commas, brackets or letters beyond a-z is quoted twice, "
+        f"once for the shell and once for Hydra.\n  try: \"{key}='{bare}'\""
+    )
 
 
 def _unknown_key(key: str, arguments: Sequence[str]) -> str:

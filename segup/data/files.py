@@ -1,6 +1,7 @@
 """What lies in an image file: its size without decoding it, its raw bands, and one error for whatever is wrong."""
 
 import importlib
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -19,6 +20,10 @@ _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # What decoders raise over bytes that are not what they should be.
 _BROKEN = (OSError, EOFError, SyntaxError, ValueError, LookupError, struct.error, zlib.error)
+
+# How the formats that are stored in one piece begin and end.
+_ENDINGS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG\r\n\x1a\n": b"IEND"}
+_TAIL = 4096
 
 R = TypeVar("R")
 
@@ -45,6 +50,17 @@ def image_size(path: Path) -> tuple[int, int]:
         DataError: When the file is missing or not an image.
     """
     return reading(path, _oriented_size)
+
+
+def check_whole(path: Path) -> None:
+    """Find a JPEG or PNG that was cut short from its last bytes, without decoding it.
+
+    A file whose end mark is not among them (some programs append data of their own) is decoded to find out.
+
+    Raises:
+        DataError: When the file is missing or cut short.
+    """
+    reading(path, _check_ending)
 
 
 def read_array(path: Path, mmap: bool = False) -> np.ndarray:
@@ -87,6 +103,19 @@ def _oriented_size(path: Path) -> tuple[int, int]:
         noted = file.format != "PNG" or "exif" in file.info
         turned = noted and file.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
         return file.size if turned else (file.height, file.width)
+
+
+def _check_ending(path: Path) -> None:
+    with path.open("rb") as file:
+        head = file.read(max(map(len, _ENDINGS)))
+        mark = next((mark for magic, mark in _ENDINGS.items() if head.startswith(magic)), None)
+        if mark is None:
+            return
+        file.seek(-min(_TAIL, path.stat().st_size), os.SEEK_END)
+        if mark in file.read():
+            return
+    with Image.open(path) as picture:
+        picture.load()
 
 
 def _layout(path: Path) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segup.data.files import IMAGE_SUFFIXES, image_size
+from segup.data.files import IMAGE_SUFFIXES, check_whole, image_size
 from segup.errors import ConfigError, DataError
 
 
@@ -80,11 +80,13 @@ def check_sizes(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
     """Return each image's (height, width), read from the headers.
 
     Raises:
-        DataError: When a file is missing or unreadable, or a mask's size differs from its image's.
+        DataError: When a file is missing, unreadable or cut short, or a mask's size differs from its image's.
     """
     sizes = []
     for pair in pairs:
         size = image_size(pair.image)
+        for file in filter(None, (pair.image, pair.mask)):
+            check_whole(file)
         if pair.mask is not None and (other := image_size(pair.mask)) != size:
             raise DataError(
                 f"{pair.mask}: the mask is {other[0]}×{other[1]} (height × width), "

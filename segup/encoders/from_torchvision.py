@@ -1,5 +1,6 @@
 """Any torchvision classification CNN, through torchvision's feature extraction."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
@@ -52,10 +53,12 @@ def last_node_of_each_size(network: nn.Module, in_channels: int) -> list[str]:
     everything = create_feature_extractor(deepcopy(network), names[1:], suppress_diff_warning=True)
     with torch.no_grad():
         outputs = everything(torch.zeros(1, in_channels, _PROBE, _PROBE))
+    maps = {name: value for name, value in outputs.items() if isinstance(value, torch.Tensor) and value.dim() == 4}
+    _check_layout([value.shape for value in maps.values()])
     levels: list[dict[int, list[str]]] = []
     first = _PROBE
-    for name, value in outputs.items():
-        if not isinstance(value, torch.Tensor) or value.dim() != 4 or value.shape[-1] == 1:
+    for name, value in maps.items():
+        if value.shape[-1] == 1:
             continue
         if value.shape[-1] <= (first + 1) // 2:
             levels.append({})
@@ -63,6 +66,17 @@ def last_node_of_each_size(network: nn.Module, in_channels: int) -> list[str]:
         if levels:
             levels[-1].setdefault(value.shape[-1], []).append(name)
     return [max(level.values(), key=len)[-1] for level in levels]
+
+
+def _check_layout(shapes: Sequence[torch.Size]) -> None:
+    """Raise a ConfigError if most maps of a square image are ``(N, H, W, C)``, as torchvision's Swin keeps them."""
+    channels_first = sum(shape[2] == shape[3] != shape[1] for shape in shapes)
+    channels_last = sum(shape[1] == shape[2] != shape[3] for shape in shapes)
+    if channels_last > channels_first:
+        raise ConfigError(
+            "its maps are (N, H, W, C), where a decoder takes (N, C, H, W).\n"
+            "  try: a CNN such as torchvision/convnext_tiny, or a hierarchical transformer of timm (timm/pvt_v2_b0)."
+        )
 
 
 def _pretrained(model: str) -> nn.Module:

@@ -166,11 +166,12 @@ def test_ignored_pixels_are_in_no_frequency(mixed):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("fault", ["truncated", "value"])
+@pytest.mark.parametrize("fault", ["damaged", "value"])
 def test_a_bad_file_met_while_training_is_one_clean_message(mixed, workers, fault):
     bad = mixed / "masks/train/img_3.png"
-    if fault == "truncated":
-        bad.write_bytes(bad.read_bytes()[:60])
+    if fault == "damaged":
+        content = bad.read_bytes()
+        bad.write_bytes(content[:60] + content[-12:])  # its end is there: only decoding finds it
     else:
         Image.fromarray(np.full((11, 13), 9, dtype=np.uint8)).save(bad)
     data = folder_data(mixed, crop_size=[3, 3], batch_size=5, num_workers=workers)
@@ -188,6 +189,14 @@ def test_a_bad_file_met_while_validating_is_one_clean_message(mixed):
     bad.write_bytes(bad.read_bytes()[:70])
     with pytest.raises(DataError, match=rf"^{bad}: not a readable image, or cut short \(.*\)$"):
         list(folder_data(mixed, num_workers=1).val_dataloader())
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_a_file_that_was_cut_short_is_found_at_setup(mixed, kind):
+    bad = mixed / kind / "train/img_3.png"
+    bad.write_bytes(bad.read_bytes()[:-30])
+    with pytest.raises(DataError, match=rf"^{bad}: not a readable image, or cut short \(.*\)$"):
+        folder_data(mixed).setup("fit")
 
 
 def test_faults_that_headers_show_are_found_at_setup(mixed):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from segup.data.pairs import check_sizes, held_out, match_by_stem
+from segup.data.pairs import Pair, check_sizes, held_out, match_by_stem
 from segup.errors import ConfigError, DataError
 
 
@@ -72,6 +72,21 @@ def test_a_photograph_that_is_noted_as_turned_fits_its_upright_mask(tmp_path):
     Image.fromarray(np.zeros((3, 4, 3), dtype=np.uint8)).save(images / "a.jpg", exif=exif)
     Image.new("L", (3, 4)).save(masks / "a.png")
     assert check_sizes(match_by_stem(images, masks)) == [(4, 3)]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_a_file_that_was_cut_short_is_found_before_it_is_drawn(tmp_path, suffix, share):
+    pixels = np.random.default_rng(0).integers(0, 255, (90, 70, 3), dtype=np.uint8)
+    file = tmp_path / f"a.{suffix}"
+    Image.fromarray(pixels).save(file)
+    content = file.read_bytes()
+    check_sizes([Pair(file, None, "a")])
+    file.write_bytes(content + b"appended by another program" * 400)
+    check_sizes([Pair(file, None, "a")])
+    file.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(DataError, match=rf"a\.{suffix}: not a readable image, or cut short"):
+        check_sizes([Pair(file, None, "a")])
 
 
 @given(st.sets(st.text(min_size=1, max_size=6), min_size=2, max_size=40), st.floats(0.001, 0.999))

@@ -94,6 +94,7 @@ def test_a_frozen_encoder_stays_as_it_is():
         ("resnet17", "unknown encoder 'resnet17': did you mean 'resnet18'"),
         ("timm/resnet17", "unknown timm model 'resnet17': did you mean 'resnet18'"),
         ("torchvision/resnet17", "unknown torchvision model 'resnet17': did you mean 'resnet18'"),
+        ("torchvision/swin_t", r"its maps are \(N, H, W, C\), where a decoder takes \(N, C, H, W\)"),
         ("torchvision/vit_b_16", "torchvision/vit_b_16 cannot be traced into a pyramid"),
         ("nowhere.encoders:Mine", "encoder 'nowhere.encoders:Mine' cannot be imported"),
     ],
