@@ -28,6 +28,8 @@ class Augment:
         rotate_90: Probability of a rotation by 90°, 180° or 270°.
         brightness: Largest random change of brightness, as a share of the full range.
         contrast: Largest random change of contrast, as a share.
+        channel_gain: Largest random change of each channel's gain by itself, as a share.
+        noise: Largest standard deviation of Gaussian noise, as a share of the full range; each sample draws its own.
 
     Raises:
         ConfigError: For a probability or share outside 0…1 and for a range that is not 0 < smallest ≤ largest.
@@ -39,11 +41,13 @@ class Augment:
     rotate_90: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
+    channel_gain: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         if self.scale is not None:
             object.__setattr__(self, "scale", _range(self.scale))
-        for name in ("horizontal_flip", "vertical_flip", "rotate_90", "brightness", "contrast"):
+        for name in (field.name for field in fields(self) if field.name != "scale"):
             value = getattr(self, name)
             if not _is_number(value) or not 0 <= value <= 1:
                 raise ConfigError(f"augment.{name} must be a number in 0…1, not {value!r}")
@@ -82,6 +86,11 @@ class TrainingTransform:
             if augment.brightness or augment.contrast:
                 limits = {"brightness_limit": augment.brightness, "contrast_limit": augment.contrast}
                 steps.append(A.RandomBrightnessContrast(**limits, p=1.0))
+            if augment.channel_gain:
+                gains = (1 - augment.channel_gain, 1 + augment.channel_gain)
+                steps.append(A.MultiplicativeNoise(multiplier=gains, per_channel=True, elementwise=False, p=1.0))
+            if augment.noise:
+                steps.append(A.GaussNoise(std_range=(0, augment.noise), mean_range=(0, 0), per_channel=True, p=1.0))
             self._compose = A.Compose(steps, strict=True)
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -34,7 +34,7 @@ def coordinates(height, width):
     st.integers(0, 2**32 - 1),
 )
 def test_any_crop_of_any_image(height, width, crop_h, crop_w, scale, flip, turn, light, seed):
-    augment = Augment(scale, flip, flip, turn, brightness=light * 0.2, contrast=light * 0.2)
+    augment = Augment(scale, flip, flip, turn, light * 0.2, light * 0.2, channel_gain=light, noise=light)
     transform = TrainingTransform((crop_h, crop_w), augment, IGNORE)
     image = np.random.default_rng(seed).integers(1, 256, (height, width, 3), dtype=np.uint8)
     mask = np.random.default_rng(seed).integers(0, 3, (height, width), dtype=np.int32)
@@ -122,6 +122,29 @@ def test_any_number_of_channels_is_treated_alike(channels, dtype):
         assert many.dtype == dtype
         for channel in range(channels):
             np.testing.assert_allclose(many[..., channel], alone[..., 0], atol=0 if dtype == np.uint8 else 1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_each_channel_has_a_gain_of_its_own_within_the_range(dtype):
+    full = 255 if dtype == np.uint8 else 1
+    image = np.full((6, 7, 3), full // 2 if dtype == np.uint8 else 0.5, dtype=dtype)
+    mask = np.zeros((6, 7), dtype=np.int32)
+    transform = TrainingTransform((6, 7), Augment(channel_gain=0.2), IGNORE)
+    gains = np.array([(transform(image, mask, seed)[0] / image).mean(axis=(0, 1)) for seed in range(60)])
+    assert gains.min() >= 0.79
+    assert gains.max() <= 1.21
+    assert np.ptp(gains, axis=0).min() > 0.3
+    assert abs(np.corrcoef(gains, rowvar=False)[np.triu_indices(3, 1)]).max() < 0.4
+
+
+def test_noise_has_a_spread_up_to_the_largest_and_no_mean():
+    image, mask = np.full((80, 90, 3), 0.5, dtype=np.float32), np.zeros((80, 90), dtype=np.int32)
+    transform = TrainingTransform((80, 90), Augment(noise=0.1), IGNORE)
+    views = [transform(image, mask, seed)[0] for seed in range(40)]
+    spreads = np.array([view.std() for view in views])
+    assert 0.08 < spreads.max() < 0.105
+    assert spreads.min() < 0.02
+    assert max(abs(view.mean() - 0.5) for view in views) < 0.003
 
 
 def test_a_transform_that_went_to_another_process_does_the_same():
