@@ -14,6 +14,9 @@ from segup.upsamplers.carafe import Carafe, carafe_reassemble
 from segup.upsamplers.contract import Upsampler, create_upsampler, fit_to, list_upsamplers, register_upsampler
 from segup.upsamplers.deconv import Deconv
 from segup.upsamplers.deconv_matched import MatchedDeconv
+from segup.upsamplers.diagnostics import checkerboard, impulse_response, impulse_shift, overlap_counts
+from segup.upsamplers.dysample import DySample
+from segup.upsamplers.equivalents import rewrite
 from segup.upsamplers.fade import Fade
 from segup.upsamplers.max_unpool import MaxUnpool
 from segup.upsamplers.nearest import Nearest
@@ -26,6 +29,7 @@ __all__ = [
     "BilinearAdditive",
     "Carafe",
     "Deconv",
+    "DySample",
     "Fade",
     "MatchedDeconv",
     "MaxUnpool",
@@ -34,8 +38,13 @@ __all__ = [
     "Sapa",
     "Upsampler",
     "carafe_reassemble",
+    "checkerboard",
     "create_upsampler",
     "fit_to",
+    "impulse_response",
+    "impulse_shift",
     "list_upsamplers",
+    "overlap_counts",
     "register_upsampler",
+    "rewrite",
 ]

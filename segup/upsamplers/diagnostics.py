@@ -1,0 +1,164 @@
+"""What an operator does to a constant and to a single pixel, measured by running it.
+
+>>> from torch import nn
+>>> up = nn.ConvTranspose2d(1, 1, kernel_size=3, stride=2, bias=False)
+>>> _ = nn.init.ones_(up.weight)
+>>> overlap_counts(kernel_size=3, stride=2).tolist(), round(checkerboard(up), 4)
+([[4, 2], [2, 1]], 0.19)
+"""
+
+import torch
+from torch import Tensor, nn
+
+from segup.errors import ShapeError
+from segup.upsamplers.probe import Probe
+
+Pair = tuple[int, int]
+
+
+def checkerboard(up: nn.Module, *, in_channels: int | None = None, dtype: torch.dtype = torch.float64) -> float:
+    """Return how much of a constant's image is a pattern of the upsampling: 0 is none, 1 is nothing else.
+
+    A constant map of ones goes in; so does a constant skip, where one is required, and the pooling indices that a
+    constant map has. The output is averaged for each of the scale × scale phases, over cells that no border
+    influences, and each output channel's share of energy outside the mean of the phases is taken: one minus the share
+    of their discrete Fourier transform at frequency 0. The figure is the mean over output channels.
+
+    Args:
+        up: An operator, or any module that maps ``(N, C, h, w)`` to a whole multiple of h and w, plus a constant.
+            It runs as a copy, in evaluation mode: nothing in it changes.
+        in_channels: C; by default what ``up`` or the first of its layers says, else 1.
+        dtype: What it runs in. A channel whose mean is rounding noise counts as 0.
+
+    Raises:
+        ShapeError: The output does not grow by a whole factor, or no two of its cells agree: what it does to a
+            constant depends on the place.
+
+    Source: the pattern, Odena et al., Distill 2016. For an all-ones kernel 3 at stride 2 the phases are 1, 2, 2, 4:
+    1 − 81/100.
+
+    >>> checkerboard(nn.Upsample(scale_factor=2, mode="bilinear"))
+    0.0
+    """
+    probe = Probe(up, in_channels, dtype)
+    phases = probe.phases()
+    energy = phases.square().flatten(1).mean(dim=1)
+    share = phases.flatten(1).var(dim=1, correction=0) / energy.clamp(min=torch.finfo(dtype).tiny)
+    return float(share.mean())
+
+
+def impulse_response(
+    up: nn.Module, *, in_channels: int | None = None, channel: int | None = None, dtype: torch.dtype = torch.float64
+) -> Tensor:
+    """Return what a single pixel of value 1 adds to the output: ``(out_channels, H, W)``.
+
+    The response to a map of zeros is taken away, and with it the bias. For an operator whose weights depend on its
+    input this is the response to that very map.
+
+    Args:
+        up, in_channels, dtype: As for :func:`checkerboard`.
+        channel: The input channel that holds the pixel; all of them by default.
+
+    Shape: the input is an odd size n × n, large enough that no border is met, with the pixel in its middle:
+    ``H`` and ``W`` are ``scale·n``, or what ``up`` makes of n.
+
+    Raises:
+        ConfigError: No such channel.
+        ShapeError: As for :func:`checkerboard`.
+
+    >>> response = impulse_response(nn.Upsample(scale_factor=2))
+    >>> response.shape, response.nonzero()[:, 1:].tolist()
+    (torch.Size([1, 14, 14]), [[6, 6], [6, 7], [7, 6], [7, 7]])
+    """
+    probe = Probe(up, in_channels, dtype)
+    return probe.response(channel)
+
+
+def impulse_shift(
+    up: nn.Module, *, in_channels: int | None = None, dtype: torch.dtype = torch.float64
+) -> tuple[float, float]:
+    """Return by how many output pixels (down, right) the centroid of an impulse moves; 0 keeps to the grid.
+
+    On the grid of ``align_corners=False``, input pixel ``i`` has its centre on output ``scale·i + (scale − 1)/2``.
+    The response of all channels, summed, is weighed with its sign: the figure is exact for operators that
+    interpolate, and says little about random kernels.
+
+    Args:
+        up, in_channels, dtype: As for :func:`checkerboard`.
+
+    Raises:
+        ShapeError: As for :func:`checkerboard`, or the response sums to zero: it has no centroid.
+
+    >>> impulse_shift(nn.Upsample(scale_factor=2, mode="bilinear"))
+    (0.0, 0.0)
+    """
+    probe = Probe(up, in_channels, dtype)
+    total = probe.response(None).sum(dim=0)
+    weight = total.sum()
+    if weight.abs() <= 1e-9 * total.abs().sum():
+        raise ShapeError("the impulse's response sums to zero: it has no centroid")
+    moved = []
+    for axis in (0, 1):
+        line = total.sum(dim=1 - axis)
+        centroid = float((line * torch.arange(len(line), dtype=line.dtype, device=line.device)).sum() / weight)
+        moved.append(centroid - probe.scale[axis] * probe.reach - (probe.scale[axis] - 1) / 2)
+    return moved[0], moved[1]
+
+
+def overlap_counts(
+    kernel_size: int | Pair,
+    stride: int | Pair,
+    *,
+    dilation: int | Pair = 1,
+    size: int | Pair | None = None,
+    padding: int | Pair = 0,
+) -> Tensor:
+    """Return how many stamps of a transposed convolution meet in each output pixel.
+
+    They are uneven exactly when the stride does not divide the kernel (dilation 1).
+
+    Args:
+        kernel_size, stride, dilation: Of the transposed convolution, one int or a (height, width) pair, at least 1.
+        size: Of the input. Without it, the interior is returned: one cell, which repeats.
+        padding: Rows and columns cut from both ends of the map, with ``size``.
+
+    Shape: ``(stride, stride)``: entry (r, c) is that of the pixels at r modulo stride and c modulo stride, before any
+    cut. With ``size``, the whole map.
+
+    Raises:
+        ShapeError: A value that is not a whole number in its range, or a padding that cuts the whole map.
+
+    >>> overlap_counts(3, 2).tolist(), overlap_counts(4, 2).tolist()
+    ([[4, 2], [2, 1]], [[4, 4], [4, 4]])
+    >>> overlap_counts(3, 2, size=(1, 3)).tolist()
+    [[1, 1, 2, 1, 2, 1, 1], [1, 1, 2, 1, 2, 1, 1], [1, 1, 2, 1, 2, 1, 1]]
+    """
+    kernels, strides = _whole(kernel_size, "kernel_size"), _whole(stride, "stride")
+    dilations, cuts = _whole(dilation, "dilation"), _whole(padding, "padding", least=0)
+    sizes = None if size is None else _whole(size, "size")
+    lines = []
+    for axis in (0, 1):
+        taps = [dilations[axis] * tap for tap in range(kernels[axis])]
+        step = strides[axis]
+        if sizes is None:
+            lines.append([sum(tap % step == phase for tap in taps) for phase in range(step)])
+            continue
+        counts = [0] * ((sizes[axis] - 1) * step + taps[-1] + 1)
+        for place in range(sizes[axis]):
+            for tap in taps:
+                counts[step * place + tap] += 1
+        kept = counts[cuts[axis] : len(counts) - cuts[axis]]
+        if not kept:
+            raise ShapeError(
+                f"padding={cuts[axis]} cuts all of the {len(counts)} pixels that size {sizes[axis]} becomes.\n"
+                f"  try: a padding of at most {(len(counts) - 1) // 2}."
+            )
+        lines.append(kept)
+    return torch.outer(torch.tensor(lines[0]), torch.tensor(lines[1]))
+
+
+def _whole(value: int | Pair, name: str, least: int = 1) -> Pair:
+    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    if len(pair) != 2 or any(isinstance(n, bool) or not isinstance(n, int) or n < least for n in pair):
+        raise ShapeError(f"{name}={value!r} must be an int of {least} or more, or a (height, width) pair of them")
+    return pair[0], pair[1]

@@ -1,0 +1,228 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from segup.errors import ConfigError, ShapeError
+from segup.upsamplers import (
+    checkerboard,
+    create_upsampler,
+    impulse_response,
+    impulse_shift,
+    list_upsamplers,
+    overlap_counts,
+)
+from segup.upsamplers.contract import operator_class
+from segup.upsamplers.probe import border_reach
+
+
+def ones(kernel, stride, **options):
+    up = nn.ConvTranspose2d(1, 1, kernel, stride, bias=False, **options)
+    return nn.init.ones_(up.weight) is not None and up
+
+
+def share(phases):
+    """The definition, by the transform itself: energy outside frequency 0, as a share of all."""
+    energy = torch.fft.fft2(phases).abs().square()
+    return 1 - energy[0, 0] / energy.sum()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "interior"),
+    [(3, 2, {1, 2, 4}), (5, 2, {4, 6, 9}), (6, 4, {1, 2, 4}), (4, 2, {4}), (2, 2, {1}), (7, 1, {49}), (2, 3, {0, 1})],
+)
+def test_published_overlaps(kernel, stride, interior):
+    assert set(overlap_counts(kernel, stride).flatten().tolist()) == interior
+
+
+@settings(max_examples=60, deadline=None)
+@given(*(st.integers(1, 7), st.integers(1, 4), st.integers(1, 3), st.integers(1, 5)) * 2, st.integers(0, 2))
+def test_overlaps_are_what_an_all_ones_kernel_makes_of_ones(kh, sh, dh, h, kw, sw, dw, w, padding):
+    x = torch.ones(1, 1, h, w)
+    weight = torch.ones(1, 1, kh, kw)
+    expected = F.conv_transpose2d(x, weight, stride=(sh, sw), dilation=(dh, dw))[0, 0]
+    options = {"dilation": (dh, dw), "size": (h, w)}
+    assert torch.equal(overlap_counts((kh, kw), (sh, sw), **options), expected.long())
+    if min(expected.shape) > 2 * padding:
+        cut = expected[padding : len(expected) - padding, padding : expected.shape[1] - padding]
+        assert torch.equal(overlap_counts((kh, kw), (sh, sw), padding=padding, **options), cut.long())
+
+
+def test_overlaps_are_even_exactly_when_the_stride_divides_the_kernel():
+    for kernel in range(1, 13):
+        for stride in range(1, 7):
+            assert (overlap_counts(kernel, stride).unique().numel() == 1) == (kernel % stride == 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kernel_size": 0, "stride": 2}, "kernel_size=0 must be an int of 1 or more, or a "),
+        ({"kernel_size": 3, "stride": 2.0}, r"stride=2.0 must be an int of 1 or more"),
+        ({"kernel_size": (3, 3, 3), "stride": 2}, r"kernel_size=\(3, 3, 3\) must be an int of 1 or more"),
+        ({"kernel_size": 3, "stride": 2, "size": 1, "padding": 2}, "padding=2 cuts all of the 3 pixels that size 1"),
+    ],
+)
+def test_overlaps_of_what_is_no_layer_are_refused(arguments, message):
+    with pytest.raises(ShapeError, match=message):
+        overlap_counts(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "figure"),
+    [
+        (3, 2, 1 - 81 / 100),
+        (5, 2, 0.0754),
+        (2, 2, 0),
+        (4, 2, 0),
+        (6, 2, 0),
+        (7, 3, None),
+        (5, 4, None),
+        ((3, 4), 2, None),
+    ],
+)
+def test_all_ones_kernels_show_the_pattern_of_their_overlaps(kernel, stride, figure):
+    found = checkerboard(ones(kernel, stride))
+    assert found == pytest.approx(float(share(overlap_counts(kernel, stride).double())), abs=1e-12)
+    if figure is not None:
+        assert found == pytest.approx(figure, abs=5e-5)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize("scale", [2, 3])
+def test_interpolation_has_none(mode, scale):
+    assert checkerboard(nn.Upsample(scale_factor=scale, mode=mode)) < 1e-20
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    kernel=st.integers(1, 9),
+    stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    padding=st.integers(0, 12),
+    dilation=st.integers(1, 4),
+    bias=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_the_interior_is_that_of_an_endless_constant(kernel, stride, padding, dilation, bias, seed):
+    """Every phase sums its own taps: what a map without borders would give, whatever kernel, padding and dilation."""
+    torch.manual_seed(seed)
+    extra = tuple(max(s, dilation) - 1 for s in stride)
+    up = nn.ConvTranspose2d(2, 3, kernel, stride, padding, extra, bias=bias, dilation=dilation).double()
+    phases = torch.zeros(3, *stride, dtype=torch.float64)
+    for row in range(kernel):
+        for column in range(kernel):
+            place = (dilation * row - padding) % stride[0], (dilation * column - padding) % stride[1]
+            phases[:, place[0], place[1]] += up.weight[:, :, row, column].detach().sum(dim=0)
+    if bias:
+        phases += up.bias.detach()[:, None, None]
+    expected = torch.stack([share(p) for p in phases]).nan_to_num(0).mean()
+    assert checkerboard(up) == pytest.approx(float(expected), abs=1e-9)
+
+
+def test_a_random_kernel_shows_the_published_average():
+    torch.manual_seed(0)
+    figures = [checkerboard(create_upsampler("deconv", 64, 64)) for _ in range(3)]
+    assert sum(figures) / 3 == pytest.approx(0.8, abs=0.05)
+
+
+def test_a_channel_that_is_rounding_noise_counts_as_none():
+    up = nn.ConvTranspose2d(2, 2, 4, 2, 1, bias=False)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        up.weight[1] = -up.weight[0]
+        up.weight[1, 1] += ones(4, 2).weight[0, 0]
+    assert checkerboard(up) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", list_upsamplers())
+@pytest.mark.parametrize("scale", [2, 3])
+def test_every_operator_can_be_measured_and_stays_as_it_was(name, scale):
+    torch.manual_seed(0)
+    guided = operator_class(name).requires & {"skip"}
+    up = create_upsampler(name, 4, 4, scale, **({"skip_channels": 5} if guided else {}))
+    up.correction, state = (7, 7), {key: value.clone() for key, value in up.state_dict().items()}
+    draws = torch.get_rng_state()
+    assert 0 <= checkerboard(up) <= 1
+    response = impulse_response(up)
+    assert response.shape[0] == 4
+    assert response.abs().sum() > 0
+    assert up.training
+    assert up.correction == (7, 7)
+    assert all(torch.equal(value, state[key]) for key, value in up.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), draws)
+
+
+def test_half_precision_and_inference_mode_are_measured_as_any_other():
+    torch.manual_seed(0)
+    up = create_upsampler("deconv", 3, 3, kernel_size=3)
+    figure = checkerboard(up)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert checkerboard(up) == figure
+    up = up.bfloat16()
+    rounded = checkerboard(up)
+    assert rounded == checkerboard(up.float()) == pytest.approx(figure, abs=0.01)
+    assert rounded != figure
+
+
+def test_an_impulse_answers_with_the_kernel():
+    torch.manual_seed(0)
+    up = nn.ConvTranspose2d(2, 3, 5, 2, 1).double()
+    response = impulse_response(up, channel=1)
+    middle = border_reach(up)
+    first = 2 * middle - 1
+    assert torch.allclose(response[:, first : first + 5, first : first + 5], up.weight[1].detach())
+    assert response.abs().sum() == pytest.approx(float(up.weight[1].detach().abs().sum()))
+    both = impulse_response(up)
+    assert torch.allclose(both, response + impulse_response(up, channel=0))
+
+
+@pytest.mark.parametrize(
+    ("up", "shift"),
+    [
+        (ones(4, 2, padding=1), (0, 0)),
+        (ones(3, 2, padding=1), (-0.5, -0.5)),
+        (ones(3, 2), (0.5, 0.5)),
+        (ones((5, 4), (2, 3), padding=(1, 0)), (0.5, 0.5)),
+        (nn.Upsample(scale_factor=3), (0, 0)),
+        (nn.Upsample(scale_factor=4, mode="bilinear"), (0, 0)),
+        (nn.Upsample(scale_factor=2, mode="bicubic"), (0, 0)),
+    ],
+)
+def test_an_impulse_shifts_by_what_the_kernel_and_padding_say(up, shift):
+    assert impulse_shift(up) == pytest.approx(shift, abs=1e-9)
+
+
+def test_what_cannot_be_measured_is_refused():
+    with pytest.raises(ShapeError, match=r"Conv2d makes .* that is no growth by a whole factor"):
+        checkerboard(nn.Conv2d(1, 1, 3, stride=2))
+    with pytest.raises(ConfigError, match="channel=3 must be one of the 3 input channels, from 0"):
+        impulse_response(create_upsampler("deconv", 3, 2), channel=3)
+    with pytest.raises(ShapeError, match="sums to zero: it has no centroid"):
+        impulse_shift(nn.init.zeros_((up := nn.ConvTranspose2d(1, 1, 2, 2)).weight) is not None and up)
+
+    class Ramp(nn.Module):
+        def forward(self, x):
+            return F.interpolate(x, scale_factor=2) * torch.arange(2 * x.shape[-1])
+
+    with pytest.raises(ShapeError, match="Ramp has no interior: what it makes of a constant differs from place to"):
+        checkerboard(Ramp())
+
+
+class Hidden(nn.Module):
+    """A wide kernel that no layer names: the interior has to be found by looking."""
+
+    def __init__(self, kernel):
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(1, 1, kernel, kernel, generator=torch.Generator().manual_seed(0)))
+
+    def forward(self, x):
+        return F.conv_transpose2d(x, self.weight, stride=2)
+
+
+def test_a_kernel_that_no_layer_names_is_found_out():
+    named = nn.ConvTranspose2d(1, 1, 41, 2, bias=False)
+    hidden = Hidden(41)
+    named.weight.data = hidden.weight.data
+    assert checkerboard(hidden) == pytest.approx(checkerboard(named), abs=1e-12)
