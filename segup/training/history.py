@@ -20,6 +20,7 @@ COLUMNS = (
     "val/dice",
     "val/boundary_iou",
     "val/bf_score",
+    "val/checkerboard",
 )
 
 

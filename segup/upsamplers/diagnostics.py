@@ -31,8 +31,9 @@ def checkerboard(up: nn.Module, *, in_channels: int | None = None, dtype: torch.
         dtype: What it runs in. A channel whose mean is rounding noise counts as 0.
 
     Raises:
-        ShapeError: The output does not grow by a whole factor, or no two of its cells agree: what it does to a
-            constant depends on the place.
+        ShapeError: The output does not grow by a whole factor, or its cells differ however far from the border they
+            lie: what it does to a constant depends on the place.
+        ConfigError: It requires another guide than a skip or indices.
 
     Source: the pattern, Odena et al., Distill 2016. For an all-ones kernel 3 at stride 2 the phases are 1, 2, 2, 4:
     1 − 81/100.

@@ -95,7 +95,13 @@ def constant_guides(up: Upsampler, x: Tensor) -> dict[str, Tensor]:
 
     A skip of ones; pooling indices of the first pixel of every window, which is where max pooling finds the maximum
     of a constant.
+
+    Raises:
+        ConfigError: It requires something else.
     """
+    strange = up.requires - {"skip", "indices"}
+    if strange:
+        raise ConfigError(f"{up.describe()} requires {', '.join(sorted(strange))}: no constant stands for that")
     (height, width), scale = x.shape[-2:], up.scale
     channels = up.in_channels if up.skip_channels is None else up.skip_channels
     guides: dict[str, Tensor] = {}
