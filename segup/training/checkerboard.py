@@ -1,0 +1,48 @@
+"""The checkerboard figure of a model's upsampling operators, followed through training."""
+
+from typing import Any
+
+import lightning as L
+
+from segup.errors import SegupError
+from segup.models import SegmentationModel
+from segup.upsamplers import Upsampler, checkerboard
+from segup.upsamplers.contract import operator_class
+
+
+def checkerboard_figures(model: SegmentationModel) -> dict[str, Any]:
+    """Return ``{"mean": ..., "operators": {path: figure}}``, figures of :func:`segup.upsamplers.checkerboard`.
+
+    The mean is over the operators that the model's ``upsampler`` names; the step to the image, which has an operator of
+    its own, is listed beside them. An operator that cannot be measured (what it makes of a constant depends on the
+    place, or it needs another guide than a skip or indices) has the figure None, and so has a mean over nothing.
+
+    >>> from segup import create_model
+    >>> model = create_model(encoder="resnet18", upsampler="nearest", num_classes=2, pretrained=False)
+    >>> figures = checkerboard_figures(model)
+    >>> round(figures["mean"], 12), list(figures["operators"])[-1]
+    (0.0, 'decoder.final')
+    """
+    found = {f"decoder.{path}": up for path, up in model.decoder.named_modules() if isinstance(up, Upsampler)}
+    figures = {path: _figure(up) for path, up in found.items()}
+    kind = operator_class(model.spec["upsampler"])
+    named = [figures[path] for path, up in found.items() if isinstance(up, kind)] or list(figures.values())
+    measured = [figure for figure in named if figure is not None]
+    return {"mean": sum(measured) / len(measured) if measured else None, "operators": figures}
+
+
+def _figure(up: Upsampler) -> float | None:
+    try:
+        return checkerboard(up)
+    except SegupError:  # the measurement's own refusal: it is no reason to stop a training
+        return None
+
+
+class CheckerboardFigure(L.Callback):
+    """Log the mean figure with the scores of each validated epoch, as ``val/checkerboard``."""
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Measure the operators as they are now; it is the same on every process."""
+        mean = checkerboard_figures(pl_module.model)["mean"]
+        if mean is not None:
+            pl_module.log("val/checkerboard", mean, batch_size=1)
