@@ -1,0 +1,146 @@
+"""Whether a decoder brings every image size back, and where its operators need a correction: proved or checked."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from segup.decoders.contract import Decoder
+from segup.errors import ShapeError
+from segup.shapes.sets import Runs, joined
+from segup.shapes.tables import listed
+from segup.upsamplers.contract import Upsampler
+
+MapSizes = Callable[[int], Sequence[int]]
+"""The sizes of an encoder's maps, on one axis, for an image of an accepted size."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known about a decoder's sizes on one axis; ``str`` says it in one line.
+
+    Args:
+        least: The smallest image size that the encoder accepts; a smaller image is extended to it first.
+        period: Sizes over which everything repeats, so that ``sizes`` decide all; None where nothing is proved.
+        sizes: The image sizes that were looked at.
+        exact: Those of them at which no step corrects anything.
+        cut: Most rows that a step cuts.
+        repeated: Most rows that a step repeats.
+        failure: The first size at which a step cannot reach its map, with the reason; None where there is none.
+    """
+
+    least: int
+    period: int | None
+    sizes: tuple[int, ...]
+    exact: tuple[int, ...]
+    cut: int
+    repeated: int
+    failure: tuple[int, str] | None = None
+
+    @property
+    def proved(self) -> bool:
+        """Whether it holds for every size from ``least`` on, and not only for those that were looked at."""
+        return self.period is not None
+
+    def __str__(self) -> str:
+        if self.failure is not None:
+            size, reason = self.failure
+            return f"Does not fit at image size {size}: {' '.join(reason.split())}"
+        if self.period is None:
+            scope = (
+                f"Checked for {len(self.sizes)} sizes from {self.sizes[0]} to {self.sizes[-1]}, and proved for none "
+                f"beyond"
+            )
+        else:
+            scope = "Proved for every height and width"
+        return f"{scope}: the output has the image's size; {self._corrections()}."
+
+    def _corrections(self) -> str:
+        if len(self.exact) == len(self.sizes):
+            return "no step corrects anything"
+        parts = [
+            f"{verb} at most {_rows(most)}" for verb, most in (("cuts", self.cut), ("repeats", self.repeated)) if most
+        ]
+        return f"a step {' or '.join(parts)}, {self._where_none()}"
+
+    def _where_none(self) -> str:
+        if not self.exact:
+            return "and at every size some step does"
+        if self.period is None:
+            return f"and none does at {listed(self.exact)}"
+        period, residues = _shortest({n % self.period for n in self.exact}, self.period)
+        if residues == {0}:
+            return f"and none does at the multiples of {period}"
+        return f"and none does where the size mod {period} is in {Runs(joined(range(n, n + 1) for n in residues))!r}"
+
+
+def prove_decoder(decoder: Decoder, map_sizes: MapSizes, period: int, growth: Sequence[int], least: int = 1) -> Verdict:
+    """Decide for every image size from ``least`` on what each step of ``decoder`` is given and has to correct.
+
+    The maps grow by fixed amounts when a period is added to the image's size. An operator of scale s reaches s·h up to
+    a constant; so where each step's result has to grow by s times what its input grows by, all corrections repeat, and
+    one period decides. Where that is not so, or where an operator from outside reckons its reach in a way of its own,
+    two periods are checked and nothing is proved.
+
+    Args:
+        decoder: The decoder.
+        map_sizes: The sizes of the encoder's maps, which are known for every size.
+        period: What is added to the image's size.
+        growth: What each map then grows by.
+        least: The smallest image size that the encoder accepts.
+
+    >>> from segup.decoders import create_decoder
+    >>> def halves(n):
+    ...     return (n + 1) // 2, (n + 3) // 4
+    >>> print(prove_decoder(create_decoder("unet", [8, 16], [2, 4], upsampler="deconv"), halves, 4, (2, 1)))
+    Proved for every height and width: the output has the image's size; a step cuts at most 1 row or column, and none \
+does at the multiples of 4.
+    """
+    growing = all(
+        growth[low] * up.scale == (period if high is None else growth[high]) and _by_contract(up)
+        for low, high, up in decoder.steps()
+    )
+    if not growing:
+        return check_decoder(decoder, map_sizes, range(least, least + 2 * period))
+    return _looked_at(decoder, map_sizes, range(least, least + period), period)
+
+
+def check_decoder(decoder: Decoder, map_sizes: MapSizes, sizes: Iterable[int]) -> Verdict:
+    """Look at what each step of ``decoder`` is given and has to correct at these image sizes, and prove nothing.
+
+    >>> from segup.decoders import create_decoder
+    >>> decoder = create_decoder("unet", [8, 16], [1, 2], upsampler="bilinear")
+    >>> print(check_decoder(decoder, lambda n: (n, n // 2), range(2, 12)))
+    Checked for 10 sizes from 2 to 11, and proved for none beyond: the output has the image's size; a step repeats at \
+most 1 row or column, and none does at 2, 4, 6, …, 10.
+    """
+    return _looked_at(decoder, map_sizes, sorted(sizes), None)
+
+
+def _by_contract(up: Upsampler) -> bool:
+    """Return whether what the operator reaches is the contract's arithmetic, and not a rule from outside."""
+    return all(getattr(type(up), name).__module__.startswith("segup.") for name in ("own", "span", "reach"))
+
+
+def _looked_at(decoder: Decoder, map_sizes: MapSizes, sizes: Sequence[int], period: int | None) -> Verdict:
+    exact, cut, repeated = [], 0, 0
+    for size in sizes:
+        try:
+            corrections = [rung.correction for rung in decoder.ladder(map_sizes(size), size)]
+        except ShapeError as cause:
+            return Verdict(sizes[0], None, tuple(sizes), (), cut, repeated, (size, str(cause)))
+        cut, repeated = max(cut, -min(corrections, default=0)), max(repeated, max(corrections, default=0))
+        if not any(corrections):
+            exact.append(size)
+    return Verdict(sizes[0], period, tuple(sizes), tuple(exact), cut, repeated)
+
+
+def _shortest(residues: set[int], period: int) -> tuple[int, set[int]]:
+    """Return the smallest period with which the residues say the same."""
+    for divisor in (divisor for divisor in range(1, period + 1) if period % divisor == 0):
+        fewer = {n % divisor for n in residues}
+        if len(fewer) * (period // divisor) == len(residues):
+            return divisor, fewer
+    return period, residues
+
+
+def _rows(count: int) -> str:
+    return "1 row or column" if count == 1 else f"{count} rows or columns"
