@@ -1,6 +1,6 @@
 """The one contract that every upsampler keeps: what it takes, what it returns, and the rule for sizes."""
 
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -13,6 +13,7 @@ from segup.upsamplers.fitting import Size, fit_to, refuse_below_zero
 
 Fit = Literal["correct", "strict"]
 AXES = ("height", "width")
+ANY_SIZE = 1024
 
 
 class Arithmetic(Protocol):
@@ -23,7 +24,16 @@ class Arithmetic(Protocol):
         ...
 
 
-class Upsampler(nn.Module, ABC):
+class _OperatorType(ABCMeta):
+    """Works out :attr:`Upsampler.excess` once an operator is complete, so that no forward has to."""
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        operator = super().__call__(*args, **options)
+        operator.excess = operator.arithmetic.out(ANY_SIZE) - ANY_SIZE * operator.scale
+        return operator
+
+
+class Upsampler(nn.Module, metaclass=_OperatorType):
     """Bring a map ``(N, in_channels, h, w)`` to ``(N, out_channels, H, W)``.
 
     One rule for sizes: the operator multiplies by its scale; then, with ``fit="correct"``, the result is brought to
@@ -48,6 +58,8 @@ class Upsampler(nn.Module, ABC):
     requires: ClassVar[frozenset[str]] = frozenset()
     takes_rounding: ClassVar[bool] = False
     """Whether it has an option ``rounding``, for the rule of the encoder's stage that it inverts."""
+    excess: int
+    """Rows that :attr:`arithmetic` gives beyond ``scale·h``: the same number for every ``h``."""
 
     def __init__(
         self,
@@ -124,8 +136,8 @@ class Upsampler(nn.Module, ABC):
 
         A row beyond ``scale·low`` is its own to give or to keep.
         """
-        reached = self.arithmetic.out(low)
-        return min(low * self.scale, reached), reached
+        grid = low * self.scale
+        return grid + min(self.excess, 0), grid + self.excess
 
     def span(self, low: int) -> Size:
         """Return the smallest and the largest size that may be asked for from ``low``, corrections included."""
@@ -145,7 +157,7 @@ class Upsampler(nn.Module, ABC):
         if not least <= wanted <= most:
             raise ShapeError(self.out_of_reach(int(low), int(wanted), axis))
         smallest, largest = self.own(low)
-        return min(max(wanted, smallest), largest)
+        return min(max(wanted, smallest), largest)  # not a branch: torch.compile would make one program for each side
 
     def out_of_reach(self, low: int, wanted: int, axis: str) -> str:
         """Return the message for a size that cannot be asked for: the value, the rule, the way out."""

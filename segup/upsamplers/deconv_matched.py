@@ -76,7 +76,7 @@ class MatchedDeconv(TransposedConv):
 
     def own(self, low: int) -> Size:
         """Return the smallest and the largest of the ``scale`` reachable sizes."""
-        smallest = self.arithmetic.axes[0].matched_law(low)
+        smallest = low * self.scale + self.excess
         return smallest, smallest + self.scale - 1
 
     def span(self, low: int) -> Size:
