@@ -82,6 +82,11 @@ class LawAxis(Axis):
         return 0
 
     @property
+    def ordered(self) -> bool:
+        """Whether every output reads something, and neither its lowest nor its highest tap falls to the next one."""
+        return True
+
+    @property
     def laws(self) -> tuple[FloorLaw, ...]:
         """The law alone."""
         return (self.law,)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import gcd
 
 from segup.shapes.chain import Chain, ChainAxis
 from segup.shapes.law import period_through
-from segup.shapes.layer import Layer
+from segup.shapes.layer import LawAxis, Layer
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,30 @@ def receptive_field(layers: Layer | Sequence[Layer]) -> ReceptiveField | tuple[R
 
 
 def _field(axis: ChainAxis) -> ReceptiveField:
-    _, rise = period_through(axis.laws)
-    spans = [taps[-1] - taps[0] + 1 for taps in map(axis.taps, range(rise)) if taps]
+    links = [link for _, link in axis.links]
+    spans = _spans_by_ends(links) if all(link.ordered for link in links) else _spans_by_taps(axis)
     return ReceptiveField(max(spans, default=0), axis.pitch, axis.centre)
+
+
+def _spans_by_taps(axis: ChainAxis) -> list[int]:
+    """Return the span of every output of one period, from all that it reads."""
+    _, rise = period_through(axis.laws)
+    return [taps[-1] - taps[0] + 1 for taps in map(axis.taps, range(rise)) if taps]
+
+
+def _spans_by_ends(links: Sequence[LawAxis]) -> set[int]:
+    """Return the spans of all outputs, followed back to the input by their ends alone.
+
+    On the way back the outputs differ by their span, and by which ends they have: step·q + first for every q.
+    """
+    ends = {(1, 1, 0)}
+    for link in reversed(links):
+        found = set()
+        for span, step, first in ends:
+            cycle = link.law.rise // gcd(step, link.law.rise)
+            following = step * cycle * link.law.run // link.law.rise
+            for low in range(first, first + step * cycle, step):
+                lowest, highest = min(link.taps(low)), max(link.taps(low + span - 1))
+                found.add((highest - lowest + 1, following, lowest % following))
+        ends = found
+    return {span for span, _, _ in ends}

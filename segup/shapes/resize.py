@@ -55,6 +55,11 @@ class ScaleAxis(LawAxis):
         return low
 
     @property
+    def ordered(self) -> bool:
+        """Whether an output's lowest and highest tap never fall: not where bicubic meets an input's centre."""
+        return self.mode != "bicubic"
+
+    @property
     def pitch(self) -> Fraction:
         """Input pixels from one output to the next."""
         return 1 / Fraction(self.factor)

@@ -43,6 +43,11 @@ class StampAxis(LawAxis):
         return self.stride - 1
 
     @property
+    def ordered(self) -> bool:
+        """Whether stamps touch and are whole, so that an output's lowest and highest tap never fall."""
+        return self.dilation == 1 and self.kernel_size >= self.stride
+
+    @property
     def pitch(self) -> Fraction:
         """Input pixels from one output to the next."""
         return Fraction(1, self.stride)

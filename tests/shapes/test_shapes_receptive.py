@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from statistics import mean
+from time import perf_counter
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from segup.shapes import Chain, Conv, ConvTranspose, PixelShuffle, Pool, Resize, ShapeError, parse, receptive_field
+from segup.shapes.receptive import _spans_by_ends, _spans_by_taps
 
 some = settings(max_examples=60, deadline=None)
 downs = st.builds(Conv, st.integers(1, 5), st.integers(1, 3), st.integers(0, 2), st.integers(1, 2))
@@ -61,6 +63,22 @@ def test_the_field_is_the_span_of_torchs_gradients(layers):
         outputs *= Fraction(factor).numerator if not isinstance(layer, Conv) else 1
     assume(Chain(layers).out(size) > 4 * outputs)
     assert measured_span(layers, size, outputs) == field.size
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(downs, ups), min_size=1, max_size=5))
+def test_fields_followed_by_their_ends_are_those_of_all_taps(layers):
+    axis = Chain(layers).axes[0]
+    assume(all(link.ordered for _, link in axis.links))
+    assert max(_spans_by_ends([link for _, link in axis.links])) == max(_spans_by_taps(axis))
+
+
+def test_deep_chains_are_quick():
+    begin = perf_counter()
+    assert receptive_field(parse(", ".join(["conv k7 s4 p3"] * 12))).size == 1 + 6 * (4**12 - 1) // 3
+    assert receptive_field(parse(", ".join(["deconv k7 s4 p3"] * 12))).size == 2
+    assert receptive_field(parse(", ".join(["resize x2, conv k3 p1"] * 12))).size == 5
+    assert perf_counter() - begin < 2
 
 
 @some
