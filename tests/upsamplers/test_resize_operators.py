@@ -1,0 +1,111 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segup.errors import ConfigError
+from segup.upsamplers import Bicubic, Bilinear, BilinearAdditive, Nearest
+from segup.upsamplers.bilinear_additive import summands
+from segup.upsamplers.resize_conv import resize
+
+RESIZES = [Nearest, Bilinear, Bicubic]
+SCALES = (2, 3, 4, 8)
+
+
+def interpolated(x, scale, mode):
+    return F.interpolate(x, scale_factor=float(scale), mode=mode, align_corners=None if mode == "nearest" else False)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(SCALES), st.integers(1, 12), st.integers(1, 12), st.sampled_from(RESIZES))
+def test_the_size_in_whole_numbers_is_the_factor_exactly(scale, height, width, operator):
+    x = torch.randn(1, 2, height, width, dtype=torch.float64)
+    assert torch.allclose(resize(x, scale, operator.mode), interpolated(x, scale, operator.mode), atol=1e-13)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("operator", RESIZES)
+def test_it_is_torchs_resize_then_the_convolution(operator, scale):
+    torch.manual_seed(0)
+    up = operator(3, 2, scale).double()
+    x = torch.randn(2, 3, 5, 4, dtype=torch.float64)
+    assert torch.allclose(up(x), up.conv(interpolated(x, scale, operator.mode)), atol=1e-13)
+
+
+@pytest.mark.parametrize("operator", RESIZES)
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+def test_parameters_are_those_of_the_formula(operator, kernel_size):
+    up = operator(8, 6, kernel_size=kernel_size)
+    assert sum(p.numel() for p in up.parameters()) == kernel_size**2 * 8 * 6 + 6
+
+
+@pytest.mark.parametrize("operator", RESIZES)
+@pytest.mark.parametrize("kernel_size", [0, 2, 3.0, True])
+def test_kernels_that_would_shift_are_refused(operator, kernel_size):
+    with pytest.raises(ConfigError, match=f"'{operator.name}': kernel_size={kernel_size} must be an odd int"):
+        operator(2, 2, kernel_size=kernel_size)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("operator", RESIZES)
+def test_an_impulse_stays_centred(operator, scale):
+    up = operator(1, 1, scale).double()
+    torch.nn.init.dirac_(up.conv.weight)
+    assert_centred(up, scale)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_an_additive_impulse_stays_centred(scale):
+    assert_centred(BilinearAdditive(1, 1, scale).double(), scale)
+
+
+def assert_centred(up, scale):
+    x = torch.zeros(1, 1, 9, 9, dtype=torch.float64)
+    x[..., 3, 5] = 1
+    y = up(x)[0, 0]
+    places = (torch.arange(9 * scale, dtype=torch.float64) + 0.5) / scale - 0.5
+    centre = torch.stack(((y.sum(1) * places).sum(), (y.sum(0) * places).sum())) / y.sum()
+    assert torch.allclose(centre, torch.tensor([3.0, 5.0]).double(), atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("operator", [*RESIZES, BilinearAdditive])
+def test_a_constant_shows_no_checkerboard(operator, scale):
+    torch.manual_seed(0)
+    y = operator(6, 4, scale).double()(torch.ones(1, 6, 5, 5, dtype=torch.float64))[..., 2:-2, 2:-2]
+    assert torch.allclose(y, y[..., :1, :1].expand_as(y), atol=1e-12)
+
+
+@pytest.mark.parametrize(("into", "out"), [(8, 8), (8, 4), (8, 2), (8, 1), (6, 2)])
+@pytest.mark.parametrize("scale", [2, 3])
+def test_additive_sums_neighbouring_channels_of_the_resized_map(into, out, scale):
+    """Wojna et al., arXiv 1707.05847: no parameters where the channels divide."""
+    torch.manual_seed(0)
+    x = torch.randn(2, into, 5, 4, dtype=torch.float64)
+    up = BilinearAdditive(into, out, scale).double()
+    n = into // out
+    resized = interpolated(x, scale, "bilinear")
+    theirs = torch.stack([resized[:, c * n : (c + 1) * n].sum(1) for c in range(out)], dim=1)
+    assert torch.allclose(up(x), theirs, atol=1e-12)
+    assert not list(up.parameters())
+
+
+@pytest.mark.parametrize(("into", "out", "n"), [(20, 8, 2), (8, 6, 1), (4, 8, 1), (15, 4, 3), (7, 2, 1), (12, 5, 2)])
+def test_additive_brings_other_channels_to_size_by_a_convolution(into, out, n):
+    torch.manual_seed(0)
+    up = BilinearAdditive(into, out).double()
+    x = torch.randn(2, into, 5, 4, dtype=torch.float64)
+    assert up.summands == summands(into, out) == n
+    sums = interpolated(x, 2, "bilinear").unflatten(1, (into // n, n)).sum(2)
+    assert torch.allclose(up(x), up.project(sums), atol=1e-12)
+    assert sum(p.numel() for p in up.parameters()) == into // n * out + out
+
+
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_as_many_summands_as_leave_enough_sums(into, out):
+    n = summands(into, out)
+    enough = [m for m in range(1, into + 1) if into % m == 0 and into // m >= out]
+    assert n == max(enough, default=1)
+    if into % out == 0:
+        assert n == into // out
