@@ -1,5 +1,6 @@
 """The one contract that every upsampler keeps: what it takes, what it returns, and the rule for sizes."""
 
+import inspect
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
@@ -31,6 +32,12 @@ class _OperatorType(ABCMeta):
         operator = super().__call__(*args, **options)
         operator.excess = operator.arithmetic.out(ANY_SIZE) - ANY_SIZE * operator.scale
         return operator
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The constructor's, by which options are checked; that of ``__call__`` above takes any."""
+        whole = inspect.signature(cls.__init__)  # type: ignore[misc]
+        return whole.replace(parameters=list(whole.parameters.values())[1:])
 
 
 class Upsampler(nn.Module, metaclass=_OperatorType):
@@ -176,7 +183,7 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
             f"{self.describe()} brings {axis} {low} to {grid} and corrects at most {most}, so it reaches "
             f"{least} … {largest}, not {wanted}.\n"
             f"  {self.size_rule(low)}.\n"
-            f"  try: a scale near {wanted}/{low} = {wanted / low:.2f}, or the size of the next skip."
+            f"  try: a scale near {wanted}/{low}, or the size of the next skip."
         )
 
     def check_guides(self, x: Tensor, size: Size, skip: Tensor | None, indices: Tensor | None) -> None:
