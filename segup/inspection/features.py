@@ -1,14 +1,17 @@
 """The sizes of an encoder's maps: read from the maps themselves, never computed as ``H // 2**k``."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-Rounding = Literal["up", "down"]
+from segup.errors import ShapeError
+from segup.inspection.lines import Line
+from segup.inspection.rules import Rounding, fitted, rounding_of
+from segup.inspection.sketch import sketch
+from segup.inspection.trace import Run, Tracer
+from segup.inspection.traced import TracedSize, values
+from segup.shapes import Conv
+from segup.shapes.arguments import AXIS_NAMES, two, whole
 
 _LARGEST_MINIMUM = 64
 # Both parities at every stride up to 32, and far enough from the minimum to meet a band of refused sizes.
@@ -23,11 +26,13 @@ class Pyramid:
         channels: Of each map, from high to low resolution.
         sizes: For each input size that it accepts, the sizes of its maps on one axis.
         refused: For each input size that it refuses, the message.
+        lines: Each map's size as a function of the image's, where every layer is known to the calculus; else None.
     """
 
     channels: tuple[int, ...]
     sizes: dict[int, tuple[int, ...]]
     refused: dict[int, str]
+    lines: tuple[Line, ...] | None = field(default=None, repr=False)
 
     @property
     def min_size(self) -> int:
@@ -54,49 +59,80 @@ class Pyramid:
         return tuple(strides)
 
     def stem_rounding(self) -> Rounding | None:
-        """Return how the first map's size follows from the image's: None where no one rule covers all sizes seen."""
-        return _rounding([(size, maps[0]) for size, maps in self.sizes.items()], self.strides[0])
+        """Return how the first map's size follows from the image's: None where it is rounded neither way."""
+        return rounding_of(self.rules()[0])
+
+    def rules(self) -> tuple[Conv | None, ...]:
+        """Return how each map's size follows from the one before it, the first from the image's.
+
+        None where no one rule covers all sizes: see :func:`segup.inspection.stage_rules`.
+        """
+        paths = [(size, *maps) for size, maps in self.sizes.items()]
+        strides = (1, *self.strides)
+        lines = None if self.lines is None else (Line.identity(), *self.lines)
+        return tuple(
+            fitted(
+                [(path[level], path[level + 1]) for path in paths],
+                max(1, strides[level + 1] // strides[level]),
+                None if lines is None else (lines[level], lines[level + 1]),
+            )
+            for level in range(len(self.strides))
+        )
 
     def roundings(self) -> tuple[Rounding | None, ...]:
-        """Return how each map's size follows from the one before it: None where no one rule covers all sizes seen."""
-        return tuple(
-            _rounding([(maps[level], maps[level + 1]) for maps in self.sizes.values()], low // high)
-            for level, (high, low) in enumerate(zip(self.strides, self.strides[1:], strict=False))
-        )
+        """Return how each map's size follows from the map before it: None where it is rounded neither way."""
+        return tuple(rounding_of(rule) for rule in self.rules()[1:])
 
 
 def feature_sizes(encoder: nn.Module, size: int | tuple[int, int], in_channels: int = 3) -> list[tuple[int, int]]:
-    """Return ``(height, width)`` of every map that ``encoder`` makes of an image of ``size``.
+    """Return ``(height, width)`` of every map that ``encoder`` makes of an image of ``size``, in evaluation mode.
 
-    It is run once in evaluation mode without gradients: weights, buffers and training flags stay as they were.
+    Nothing is computed: a copy of the encoder without weights is run on shapes alone, and the encoder, its weights,
+    buffers and training flags stay as they are.
+
+    Args:
+        encoder: Any module from an image to a map, or a list or dict of maps: timm's, torchvision's, your own.
+        size: Of the image, one int or (height, width), in pixels.
+        in_channels: Channels of the image.
+
+    Raises:
+        ShapeError: The encoder refuses the size; or it is not made of ints of at least 1.
 
     >>> feature_sizes(nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1)), (67, 64))
     [(34, 32)]
     """
-    height, width = (size, size) if isinstance(size, int) else size
-    return [(m.shape[-2], m.shape[-1]) for m in _maps(encoder, height, width, in_channels)]
+    height, width = (whole(n, name, 1) for n, name in zip(two(size, "size"), AXIS_NAMES, strict=True))
+    run = Tracer(sketch(encoder).eval(), in_channels).run((height, width))
+    if run.refusal is not None:
+        where = f" at layer '{run.refusal.layer}'" if run.refusal.layer else ""
+        raise ShapeError(f"the encoder refuses {height}×{width}{where}: {run.refusal.message}")
+    shapes = [values(shape) for shape in run.outputs.values()]
+    return [(shape[-2], shape[-1]) for shape in shapes]
 
 
 def probe_pyramid(encoder: nn.Module, in_channels: int = 3) -> Pyramid:
-    """Try ``encoder`` on square images of a few sizes and return what it did.
+    """Try ``encoder`` on square images of a few sizes, on shapes alone, and return what it did.
 
     The smallest accepted size is found by bisection up to 64; sizes just above it and around 64 are tried too.
-    Nothing is proved about other sizes: see ``check_sizes`` for that.
+    Nothing is proved about which sizes are accepted: see :func:`segup.inspection.check_sizes` for that.
+
+    Args:
+        encoder: Any module from an image to a map, or a list or dict of maps, from high to low resolution.
+        in_channels: Channels of the image.
     """
-    seen: dict[int, list[Tensor]] = {}
+    tracer = Tracer(sketch(encoder).eval(), in_channels)
+    seen: dict[int, Run] = {}
     refused: dict[int, str] = {}
 
     def accepts(size: int) -> bool:
         if size not in seen and size not in refused:
-            try:
-                maps = _maps(encoder, size, size, in_channels)
-            except Exception as cause:  # an encoder refuses a size with whatever its layers raise
-                refused[size] = f"{type(cause).__name__}: {cause}".splitlines()[0]
+            run = tracer.run((size, size))
+            if run.refusal is not None:
+                refused[size] = run.refusal.message
+            elif any(0 in values(shape) for shape in run.outputs.values()):
+                refused[size] = "a map without pixels"
             else:
-                if any(0 in m.shape for m in maps):
-                    refused[size] = "a map without pixels"
-                else:
-                    seen[size] = maps
+                seen[size] = run
         return size in seen
 
     low, high = 0, 1 if accepts(1) else _LARGEST_MINIMUM
@@ -105,34 +141,21 @@ def probe_pyramid(encoder: nn.Module, in_channels: int = 3) -> Pyramid:
         low, high = (low, middle) if accepts(middle) else (middle, high)
     for size in (*range(high + 1, high + 4), *_SAMPLE):
         accepts(size)
-    channels = tuple(m.shape[1] for m in next(iter(seen.values()))) if seen else ()
-    return Pyramid(channels, {size: tuple(m.shape[-2] for m in seen[size]) for size in sorted(seen)}, refused)
+    maps = {size: [values(shape) for shape in seen[size].outputs.values()] for size in sorted(seen)}
+    channels = tuple(shape[1] for shape in next(iter(maps.values()))) if maps else ()
+    sizes = {size: tuple(shape[-2] for shape in shapes) for size, shapes in maps.items()}
+    return Pyramid(channels, sizes, refused, _lines_of(seen[max(seen)]) if seen else None)
 
 
-def _rounding(pairs: Sequence[tuple[int, int]], ratio: int) -> Rounding | None:
-    if all(low == -(-high // ratio) for high, low in pairs):
-        return "up"
-    if all(low == high // ratio for high, low in pairs):
-        return "down"
-    return None
-
-
-def _maps(module: nn.Module, height: int, width: int, in_channels: int) -> list[Tensor]:
-    like = next(module.parameters(), torch.empty(0))
-    image = torch.zeros(1, in_channels, height, width, device=like.device, dtype=like.dtype)
-    with torch.no_grad(), _in_evaluation(module):
-        out = module(image)
-    if isinstance(out, Tensor):
-        return [out]
-    return list(out.values()) if isinstance(out, dict) else list(out)
-
-
-@contextmanager
-def _in_evaluation(module: nn.Module) -> Iterator[None]:
-    flags = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in flags.items():
-            part.training = training
+def _lines_of(run: Run) -> tuple[Line, ...] | None:
+    """Return each map's height as a function of the image's, where a run followed all of them."""
+    if run.record.unfollowed or any(decision.axis == 0 for decision in run.record.decisions if not decision.required):
+        return None
+    lines = []
+    for shape in run.outputs.values():
+        dim = shape[-2]
+        single = dim.extent.single() if type(dim) is TracedSize and dim.extent is not None else None
+        if single is None or single[0] != 0:
+            return None
+        lines.append(single[1])
+    return tuple(lines)

@@ -1,0 +1,178 @@
+"""For which input sizes a model's output has the input's size: proved for all of them, or checked for those run."""
+
+from collections.abc import Iterable, Sequence
+from math import lcm
+from typing import Any
+
+from torch import nn
+
+from segup.errors import ConfigError, ShapeError, unknown
+from segup.inspection.cover import Outcome, outcome_of, prove
+from segup.inspection.report import AxisReport, Failure, SizeReport
+from segup.inspection.sketch import sketch
+from segup.inspection.trace import Run, Tracer
+from segup.inspection.traced import TracedSize
+from segup.shapes.arguments import AXIS_NAMES, whole
+
+_OTHERS = (64, 96, 128, 224, 256, 160, 192, 320, 384, 448, 512, 518, 640, 768, 1024)
+_MOST = 512  # sizes that are run of each axis by default
+_MOST_MISSING = 2048
+
+
+def check_sizes(
+    model: nn.Module,
+    in_channels: int | None = None,
+    sizes: Iterable[int] | None = None,
+    *,
+    other: int | None = None,
+    output: str | None = None,
+    training: bool = False,
+) -> SizeReport:
+    """Find for which input sizes the output of ``model`` has the input's size.
+
+    A copy of the model without weights is run on shapes alone: no pixel is computed, no memory is taken, and the
+    model, its weights, buffers, training flags and the random generators stay as they were. One axis is varied at a
+    time. Every size is followed through the model as a function of the input's size.
+
+    The verdict is **proved**, for all sizes, when every call that changes a size is one that the calculus knows and
+    nothing in the model's Python code branched on a size (torch's own code, and the corrections of segup's own
+    upsamplers, count as known: every way through them is run). Otherwise it is **checked**, for the sizes run, with
+    the reasons.
+
+    Args:
+        model: Any module that maps ``(N, in_channels, H, W)`` to ``(N, K, H, W)``, or to a dict or list with such a
+            map in it.
+        in_channels: Channels of the input; by default those of the model's first convolution.
+        sizes: The sizes to run of each axis, in pixels; by default all up to a few periods of the model, at least 32
+            for a proof and 128 without one.
+        other: The size of the axis that is not varied; by default the first accepted one of 64, 96, 128, 224, ...
+        output: Key or place of the map, where the output is a dict or a list; by default "out", or else the first map.
+        training: Run the copy in training mode with a batch of one, where BatchNorm refuses maps of one pixel. By
+            default it runs in evaluation mode, whatever mode the model is in.
+
+    Raises:
+        ConfigError: The model cannot be copied, reads values of tensors to choose its sizes, or gives no map.
+        ShapeError: A size or channel count is not an int of at least 1.
+
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ConvTranspose2d(8, 2, 4, stride=2, padding=1))
+    >>> report = check_sizes(model)
+    >>> report.verdict, report.always, report.period, report.first_failure.size, report.holds(10**6)
+    ('proved', False, 2, 1, True)
+    >>> check_sizes(nn.Conv2d(3, 8, 3, padding=1)).always
+    True
+    """
+    channels = _channels_of(model) if in_channels is None else whole(in_channels, "in_channels", 1)
+    asked = None if sizes is None else _sorted_sizes(sizes)
+    tracer = Tracer(sketch(model).train(training), channels)
+    middle = _middle(tracer, asked, None if other is None else whole(other, "other", 1))
+    if middle is None:
+        return _nowhere(tracer, model, channels, asked or list(range(1, 129)))
+    name = _output_of(middle, output)
+    axes = [_study(tracer, axis, middle, name, asked) for axis in (0, 1)]
+    return SizeReport(_title(model), channels, middle.size[0], (axes[0], axes[1]))
+
+
+def _study(tracer: Tracer, axis: int, middle: Run, output: str, asked: Sequence[int] | None) -> AxisReport:
+    """Vary one axis, prove what can be proved, and report."""
+    base = middle.size[0]
+    exact = tracer.run(middle.size, light=False)
+    runs = {base: exact}
+
+    def run(size: int) -> None:
+        if size not in runs:
+            runs[size] = tracer.run((size, base) if axis == 0 else (base, size))
+
+    period = _period(exact, axis)
+    for size in asked if asked is not None else range(1, min(_MOST, max(2 * period, 32)) + 1):
+        run(size)
+    proof = prove(runs, axis, output)
+    while asked is None and proof.missing and len(runs) < _MOST_MISSING:
+        for size in proof.missing:
+            run(size)
+        proof = prove(runs, axis, output)
+    if asked is None and proof.found is None:
+        for size in range(1, min(_MOST, max(4 * period, 128)) + 1):
+            run(size)
+    if asked is None and proof.found is not None and proof.found.sizes.first_missing(1) is not None:
+        run(proof.found.sizes.first_missing(1) or 1)  # for the message
+    shown = sorted(runs) if asked is None else list(asked)
+    failures = [_failure(runs[size], axis, output, size) for size in shown]
+    found = [failure for failure in failures if failure is not None]
+    accepted = [size for size in shown if runs[size].refusal is None]
+    return AxisReport(AXIS_NAMES[axis], tuple(shown), tuple(found), tuple(accepted), proof.found, proof.reasons)
+
+
+def _failure(run: Run, axis: int, output: str, size: int) -> Failure | None:
+    outcome: Outcome = outcome_of(run, axis, output)
+    if outcome.refusal is not None:
+        return Failure(AXIS_NAMES[axis], size, None, outcome.refusal.layer, outcome.refusal.message)
+    if outcome.out == size:
+        return None
+    dim = run.outputs[output][axis - 2]
+    layer = dim.layer if type(dim) is TracedSize else ""
+    return Failure(AXIS_NAMES[axis], size, outcome.out, layer, f"the output has {outcome.out}, the input {size}")
+
+
+def _middle(tracer: Tracer, asked: Sequence[int] | None, other: int | None) -> Run | None:
+    """Return a run on a square that the model accepts, preferably one whose output has its size."""
+    squares = [other] if other is not None else [*_OTHERS, *(asked or range(1, 257))]
+    accepted: Run | None = None
+    for place, size in enumerate(squares):
+        run = tracer.run((size, size))
+        if run.refusal is None:
+            if any(_ends_alike(shape, size) for shape in run.outputs.values()):
+                return run
+            accepted = accepted or run
+        if accepted is not None and place >= len(_OTHERS) - 1:
+            break
+    return accepted
+
+
+def _ends_alike(shape: Sequence[Any], size: int) -> bool:
+    return len(shape) == 4 and shape[-2] == size and shape[-1] == size
+
+
+def _nowhere(tracer: Tracer, model: nn.Module, channels: int, sizes: Sequence[int]) -> SizeReport:
+    """Return the report about a model that accepted no square at all."""
+    failures = []
+    for size in sizes:
+        refusal = tracer.run((size, size)).refusal
+        if refusal is not None:
+            failures.append(Failure("size", size, None, refusal.layer, refusal.message))
+    reason = ("no square image was accepted, so no axis could be varied by itself",)
+    axes = [AxisReport(name, tuple(sizes), tuple(failures), (), None, reason) for name in AXIS_NAMES]
+    return SizeReport(_title(model), channels, None, (axes[0], axes[1]))
+
+
+def _period(run: Run, axis: int) -> int:
+    """Return the sizes over which the maps that were seen repeat."""
+    period = 1
+    for line in run.record.lines[axis]:
+        period = min(_MOST, lcm(period, line.period))
+    return period
+
+
+def _output_of(run: Run, output: str | None) -> str:
+    maps = {name: shape for name, shape in run.outputs.items() if len(shape) == 4}
+    if output is not None and output not in maps:
+        raise ConfigError(unknown("output", output, maps))
+    if not maps:
+        shapes = ", ".join(str(tuple(shape)) for shape in run.outputs.values()) or "no tensor"
+        raise ConfigError(f"the model gives no map (N, K, H, W): {shapes}")
+    return output or ("out" if "out" in maps else next(iter(maps)))
+
+
+def _channels_of(model: nn.Module) -> int:
+    first = next((part for part in model.modules() if isinstance(part, nn.Conv2d)), None)
+    return 3 if first is None else first.in_channels
+
+
+def _sorted_sizes(sizes: Iterable[int]) -> list[int]:
+    chosen = sorted({whole(size, "sizes", 1) for size in sizes})
+    if not chosen:
+        raise ShapeError("sizes must hold at least one size.\n  try: sizes=range(1, 129).")
+    return chosen
+
+
+def _title(model: nn.Module) -> str:
+    return type(model).__name__

@@ -1,0 +1,143 @@
+"""The proof from runs: every size takes one of the ways through the model that were run, and the ways repeat."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import lcm
+
+from segup.inspection.lines import LONGEST, Line
+from segup.inspection.record import Decision
+from segup.inspection.trace import Refusal, Run
+from segup.inspection.traced import TracedSize, plain
+from segup.shapes.proof import AxisProof
+from segup.shapes.sets import SizeSet
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What comes of one size on one axis: the output's size, or a refusal."""
+
+    out: int | None
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True)
+class Way:
+    """The way that a run took through the model, as far as one axis decides it.
+
+    Args:
+        decisions: The comparisons in their order.
+        out: The output's size as a function of the input's; None where the run ended in a refusal.
+        refusal: Why it ended.
+    """
+
+    decisions: tuple[Decision, ...]
+    out: Line | None
+    refusal: Refusal | None
+
+    def at(self, size: int) -> Outcome | None:
+        """Return what comes of another ``size``, or None where it takes another way, which is not known."""
+        for decision in self.decisions:
+            if decision.at(size) != decision.outcome:
+                if decision.required and decision.outcome:
+                    return Outcome(None, Refusal(decision.layer, decision.message))
+                return None
+        return Outcome(None, self.refusal) if self.out is None else Outcome(self.out(size))
+
+    @property
+    def lines(self) -> list[Line]:
+        """What has to settle before the way repeats: each comparison, and the output against the input."""
+        ends = [] if self.out is None else [self.out.minus(Line.identity())]
+        return [*(decision.line for decision in self.decisions), *ends]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a set of runs proves about one axis.
+
+    Args:
+        found: The sizes for which the output has the input's size, with their period; None where nothing is proved.
+        missing: Sizes that take a way that was not run.
+        reasons: Why nothing is proved.
+    """
+
+    found: AxisProof | None
+    missing: tuple[int, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+def way_of(run: Run, axis: int, output: str) -> Way | None:
+    """Return the way of a run, or None where the output's size was not followed on ``axis``."""
+    decisions = tuple(decision for decision in run.record.decisions if decision.axis == axis)
+    if run.refusal is not None:
+        return Way(decisions, None, run.refusal)
+    dim = run.outputs[output][axis - 2]
+    if type(dim) is not TracedSize:
+        return Way(decisions, Line.constant(plain(dim)), None)
+    single = dim.extent.single() if dim.extent is not None else None
+    if single is None or single[0] != axis:
+        return None
+    return Way(decisions, single[1], None)
+
+
+def outcome_of(run: Run, axis: int, output: str) -> Outcome:
+    """Return what came of a run."""
+    if run.refusal is not None:
+        return Outcome(None, run.refusal)
+    return Outcome(plain(run.outputs[output][axis - 2]))
+
+
+def prove(runs: Mapping[int, Run], axis: int, output: str) -> Proof:
+    """Decide from runs, by their size on ``axis``, for which sizes the output has the input's size.
+
+    Every way is a list of comparisons of lines with 0, which repeat with a period from some size on. So where all
+    sizes of one period beyond that are known to take a way that was run, all sizes are decided.
+    """
+    reasons = dict.fromkeys(reason for run in runs.values() for reason in run.record.unfollowed)
+    if reasons:
+        return Proof(None, reasons=tuple(reasons))
+    ways = {size: way_of(run, axis, output) for size, run in runs.items()}
+    known = list(dict.fromkeys(way for way in ways.values() if way is not None))
+    if len([way for way in ways.values() if way is not None]) < len(ways):
+        return Proof(None, reasons=("the size of the output does not follow from the input's by the calculus",))
+    start = max((line.settled_from() for way in known for line in way.lines), default=1)
+    period = lcm(*(line.period for way in known for line in way.lines))
+    start = max(1, start)
+    if start + period > LONGEST:
+        return Proof(None, reasons=(f"the statement repeats only after {period} sizes",))
+    outcomes: dict[int, Outcome] = {}
+    missing = []
+    for size in range(1, start + period):
+        outcome = outcome_of(runs[size], axis, output) if size in runs else _known(known, size)
+        if outcome is None:
+            missing.append(size)
+        else:
+            outcomes[size] = outcome
+    wrong = _disagreeing(runs, known, axis, output)
+    if wrong:
+        return Proof(None, reasons=(f"at {wrong[0]} a run differs from what was computed from the others",))
+    if missing:
+        return Proof(None, tuple(missing), (f"size {missing[0]} takes a way through the code that was not run",))
+    holding = [range(size, size + 1) for size, outcome in outcomes.items() if outcome.out == size]
+    accepted = [size for size, outcome in outcomes.items() if outcome.out is not None]
+    below, pattern = [run for run in holding if run.start < start], [run for run in holding if run.start >= start]
+    sizes = SizeSet.of(start, period, pattern, below)
+    return Proof(AxisProof(sizes, period, min(accepted, default=1)))
+
+
+def _known(ways: Iterable[Way], size: int) -> Outcome | None:
+    for way in ways:
+        outcome = way.at(size)
+        if outcome is not None:
+            return outcome
+    return None
+
+
+def _disagreeing(runs: Mapping[int, Run], ways: list[Way], axis: int, output: str) -> list[int]:
+    """Return the sizes at which a run differs from what the way of another run says."""
+    wrong = []
+    for size, run in runs.items():
+        actual = outcome_of(run, axis, output).out
+        expected = [outcome.out for outcome in (way.at(size) for way in ways[:8]) if outcome is not None]
+        if any(out != actual for out in expected):
+            wrong.append(size)
+    return wrong

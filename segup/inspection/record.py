@@ -1,0 +1,154 @@
+"""What a run is seen to do with sizes: the comparisons it makes, and where sizes are lost."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from types import MappingProxyType
+
+from segup.inspection.lines import Line
+
+RELATIONS: Mapping[str, frozenset[int]] = MappingProxyType(
+    {
+        "==": frozenset({0}),
+        "!=": frozenset({-1, 1}),
+        "<": frozenset({-1}),
+        "<=": frozenset({-1, 0}),
+        ">": frozenset({1}),
+        ">=": frozenset({0, 1}),
+    }
+)
+"""The signs of one − other for which a comparison holds."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One comparison of a size, by which a run went one way and not the other.
+
+    Args:
+        axis: The axis of the input on which it depends.
+        line: What was compared with 0, as a function of the input's size.
+        relation: The comparison.
+        outcome: What it gave in this run.
+        required: Whether the other outcome is a refusal.
+        layer: The layer in which it was met.
+        message: What is wrong where it does not hold; empty unless required.
+    """
+
+    axis: int
+    line: Line
+    relation: str
+    outcome: bool
+    required: bool
+    layer: str
+    message: str = field(compare=False, default="")
+
+    def at(self, size: int) -> bool:
+        """Return the outcome at another size of the input."""
+        value = self.line(size)
+        return (value > 0) - (value < 0) in RELATIONS[self.relation]
+
+    @property
+    def settled_from(self) -> int:
+        """The size from which on the outcome repeats with the line's period."""
+        return self.line.settled_from()
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the outcome is the same at every size from 1 on."""
+        return len(_outcomes(self.line, self.relation)) == 1
+
+
+@lru_cache(4096)
+def _outcomes(line: Line, relation: str) -> frozenset[bool]:
+    """Return the outcomes that a comparison with 0 has for sizes from 1 on."""
+    decision = Decision(0, line, relation, True, False, "")
+    return frozenset(decision.at(size) for size in range(1, line.settled_from() + line.period + 1))
+
+
+@dataclass(eq=False)
+class Record:
+    """What one run was seen to do with the sizes.
+
+    Args:
+        decisions: The comparisons in their order, those that always come out alike left out.
+        unfollowed: Why nothing can be proved from this run, in words; empty where everything was followed.
+        lines: Every function of the input's size that some map had, for either axis.
+        layer: Tells the qualified name of the layer that is at work; empty for the model's own code.
+    """
+
+    decisions: list[Decision] = field(default_factory=list)
+    unfollowed: dict[str, None] = field(default_factory=dict)
+    lines: tuple[set[Line], set[Line]] = field(default_factory=lambda: (set(), set()))
+    layer: Callable[[], str] = field(default=lambda: "")
+
+    @property
+    def where(self) -> str:
+        """The layer that is at work, in words."""
+        return in_words(self.layer())
+
+    def lose(self, reason: str) -> None:
+        """Note why nothing can be proved from this run."""
+        self.unfollowed.setdefault(reason)
+
+    def decide(self, axis: int, line: Line, relation: str, message: str = "", required: bool = False) -> Decision:
+        """Note a comparison of ``line`` with 0; the caller sets its outcome through :meth:`note`."""
+        return Decision(axis, line, relation, True, required, self.layer(), message)
+
+    def note(self, decision: Decision, outcome: bool) -> bool:
+        """Enter a decision with its outcome, unless that is the same at every size."""
+        taken = replace(decision, outcome=outcome)
+        if not taken.fixed:
+            self.decisions.append(taken)
+        return outcome
+
+
+@dataclass(frozen=True)
+class Extent:
+    """A product of lines, each of one axis of the input: a size, or several sizes flattened into one.
+
+    Args:
+        coefficient: An int.
+        factors: Pairs of an axis and a line without a common divisor, sorted.
+    """
+
+    coefficient: int
+    factors: tuple[tuple[int, Line], ...]
+
+    @classmethod
+    @lru_cache(4096)
+    def of(cls, axis: int, line: Line) -> "Extent":
+        """Return one line as an extent."""
+        if line.growth == 0 and line.period == 1:
+            return cls(line.values[0], ())
+        content = line.content
+        if content in (0, 1):
+            return cls(1, ((axis, line),))
+        return cls(content, ((axis, Line(line.growth // content, tuple(v // content for v in line.values))),))
+
+    def times(self, other: "Extent") -> "Extent":
+        """Return the product."""
+        factors = sorted((*self.factors, *other.factors), key=lambda one: (one[0], one[1].growth, one[1].values))
+        return Extent(self.coefficient * other.coefficient, tuple(factors))
+
+    def divided(self, other: "Extent") -> "Extent | None":
+        """Return the quotient where every factor of ``other`` is one of these, else None."""
+        left = list(self.factors)
+        for factor in other.factors:
+            if factor not in left:
+                return None
+            left.remove(factor)
+        if other.coefficient == 0 or self.coefficient % other.coefficient:
+            return None
+        return Extent(self.coefficient // other.coefficient, tuple(left))
+
+    def single(self) -> tuple[int, Line] | None:
+        """Return the axis and the line of an extent of one factor, else None."""
+        if len(self.factors) != 1:
+            return None
+        axis, line = self.factors[0]
+        return axis, line.times(self.coefficient)
+
+
+def in_words(layer: str) -> str:
+    """Return a layer's qualified name, empty for the model's own code, as messages show it."""
+    return f"layer '{layer}'" if layer else "the model's own forward"

@@ -1,0 +1,113 @@
+"""The calculus object of a torch layer."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from torch import nn
+
+from segup.errors import ConfigError
+from segup.inspection.window_rules import exact, pair
+from segup.shapes import Chain, Conv, ConvTranspose, PixelShuffle, Pool, Resize
+from segup.shapes.layer import Layer
+
+_KEEPING = (
+    *(nn.Identity, nn.BatchNorm2d, nn.SyncBatchNorm, nn.InstanceNorm2d, nn.GroupNorm, nn.LocalResponseNorm),
+    *(nn.Dropout, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Softmax2d, nn.ChannelShuffle),
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
+    *(nn.Sigmoid, nn.Tanh, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Softplus, nn.Softsign, nn.LogSigmoid),
+    *(nn.Threshold, nn.Softshrink, nn.Hardshrink, nn.Tanhshrink, nn.Softmax, nn.LogSoftmax, nn.Softmin),
+)
+
+
+def size_map(module: nn.Module) -> Layer[Any]:
+    """Return what a layer does to sizes, as an object of ``segup.shapes``.
+
+    Args:
+        module: ``nn.Conv2d``, ``ConvTranspose2d``, ``MaxPool2d``, ``AvgPool2d``, ``Upsample`` with a factor,
+            ``UpsamplingNearest2d``, ``UpsamplingBilinear2d``, ``PixelShuffle``, a layer that keeps sizes
+            (activations, norms, dropout), or an ``nn.Sequential`` of them, which becomes a chain.
+
+    Raises:
+        ConfigError: Another layer, or one whose output does not follow from its input's size by a law.
+
+    >>> size_map(nn.Conv2d(3, 8, (3, 5), stride=2, padding=(1, 2)))
+    Conv(kernel_size=(3, 5), stride=2, padding=(1, 2), dilation=1, groups=1)
+    >>> stem = nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True))
+    >>> print(size_map(stem), size_map(stem).out(417))
+    conv k7 s2 p3, pool k3 s2 ceil 104
+    """
+    if isinstance(module, nn.Sequential):
+        return Chain([size_map(part) for part in module])
+    if isinstance(module, _KEEPING):
+        return Chain([])
+    for kind, rule in _RULES.items():
+        if isinstance(module, kind):
+            return rule(module)
+    kinds = ", ".join(kind.__name__ for kind in _RULES)
+    reason = _WHY_NOT.get(type(module).__name__, "the calculus has no object for it")
+    raise ConfigError(
+        f"no size rule of {module}: {reason}.\n"
+        f"  try: {kinds}, layers that keep sizes, or a Sequential of them; check_sizes takes any model."
+    )
+
+
+def _conv(module: Any) -> Conv:
+    padding = module.padding
+    if module.padding_mode in ("reflect", "circular") and (padding == "same" or any(pair(padding))):
+        raise ConfigError(
+            f'no size rule of {module}: padding_mode="{module.padding_mode}" also refuses maps that are smaller than '
+            f"its padding.\n  try: segup.inspection.check_sizes, which takes any model."
+        )
+    padding = padding if isinstance(padding, str) else pair(padding)
+    kernel, stride, dilation = pair(module.kernel_size), pair(module.stride), pair(module.dilation)
+    return Conv(kernel, stride, padding, dilation, groups=module.groups)
+
+
+def _conv_transpose(module: Any) -> ConvTranspose:
+    values = (module.kernel_size, module.stride, module.padding, module.output_padding, module.dilation)
+    return ConvTranspose(*map(pair, values), groups=module.groups)
+
+
+def _max_pool(module: Any) -> Pool:
+    kernel, stride = pair(module.kernel_size), pair(module.stride)
+    return Pool(kernel, stride, pair(module.padding), pair(module.dilation), module.ceil_mode)
+
+
+def _avg_pool(module: Any) -> Pool:
+    return Pool(pair(module.kernel_size), pair(module.stride), pair(module.padding), ceil_mode=module.ceil_mode)
+
+
+def _resize(module: Any) -> Resize:
+    if module.scale_factor is None:
+        raise ConfigError(
+            f"no size rule of {module}: it gives {module.size} whatever comes in.\n"
+            f"  try: Upsample(scale_factor=...); segup.inspection.check_sizes takes any model."
+        )
+    height, width = map(exact, pair(module.scale_factor))
+    return Resize((height, width), module.mode)
+
+
+def _pixel_shuffle(module: Any) -> PixelShuffle:
+    return PixelShuffle(module.upscale_factor)
+
+
+_RULES: Mapping[type[nn.Module], Callable[[Any], Layer[Any]]] = MappingProxyType(
+    {
+        nn.Conv2d: _conv,
+        nn.ConvTranspose2d: _conv_transpose,
+        nn.MaxPool2d: _max_pool,
+        nn.AvgPool2d: _avg_pool,
+        nn.Upsample: _resize,
+        nn.PixelShuffle: _pixel_shuffle,
+    }
+)
+
+_WHY_NOT: Mapping[str, str] = MappingProxyType(
+    {
+        "PixelUnshuffle": "it takes multiples of its factor alone, which no floor of a line says",
+        "AdaptiveAvgPool2d": "it gives one size whatever comes in",
+        "AdaptiveMaxPool2d": "it gives one size whatever comes in",
+        "MaxUnpool2d": "its size is that of the pooling that it undoes",
+    }
+)

@@ -1,0 +1,63 @@
+"""A copy of a model without its weights: its structure alone, to run code on that only shapes are asked of."""
+
+import copy
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from segup.errors import ConfigError
+
+
+def sketch(model: nn.Module) -> nn.Module:
+    """Return a copy of ``model`` whose tensors have shapes and types but no values and take no memory.
+
+    The model itself is only read. The copy keeps every tensor's ``requires_grad`` and every training flag.
+
+    Raises:
+        ConfigError: The model has lazy layers whose sizes are not known yet, or cannot be copied.
+
+    >>> model = nn.Conv2d(3, 8, 3)
+    >>> sketch(model).weight.device, model.weight.device
+    (device(type='meta'), device(type='cpu'))
+    """
+    memo: dict[int, Any] = {}
+    for tensor in tensors_of(model):
+        if is_lazy(tensor):
+            raise ConfigError(
+                f"{type(model).__name__} has lazy layers whose shapes are not known before the first call.\n"
+                f"  try: run it once on a small batch."
+            )
+        if id(tensor) not in memo:
+            memo[id(tensor)] = _without_values(tensor)
+    try:
+        return copy.deepcopy(model, memo)
+    except Exception as cause:  # a model's own state may raise anything when it is copied
+        raise ConfigError(
+            f"{type(model).__name__} cannot be copied, so its sizes cannot be looked at without touching it: {cause}"
+        ) from cause
+
+
+def _without_values(tensor: Tensor) -> Tensor:
+    empty = torch.empty_like(tensor.detach(), device="meta")
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(empty, requires_grad=tensor.requires_grad)
+    return empty.requires_grad_(tensor.requires_grad)
+
+
+def tensors_of(model: nn.Module) -> Iterator[Tensor]:
+    """Yield every tensor of the model: parameters, buffers, and those kept as plain attributes."""
+    for module in model.modules():
+        yield from _tensors_in(vars(module).values())
+
+
+def _tensors_in(values: Iterable[Any]) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, dict):
+            yield from _tensors_in(value.values())
+        elif type(value) in (list, tuple, set):
+            yield from _tensors_in(value)

@@ -1,0 +1,176 @@
+"""One run of a model on shapes alone, with every size followed from the input to the output."""
+
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segup.inspection.follow import Follow, ValuesNeededError
+from segup.inspection.lines import Line
+from segup.inspection.record import Extent, Record
+from segup.inspection.shape_rules import Shape
+from segup.inspection.sketch import tensors_of
+from segup.inspection.traced import TracedSize
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a model did not accept a size.
+
+    Args:
+        layer: Qualified name of the innermost layer that was at work; empty for the model's own code.
+        message: What was raised, with its type.
+    """
+
+    layer: str
+    message: str
+
+
+@dataclass(eq=False)
+class Run:
+    """What came of one run.
+
+    Args:
+        size: The input's (height, width).
+        outputs: The shapes of the output's maps by their key or place ("out" for a single tensor), with their functions
+            of the input's size where these were followed.
+        refusal: Why there are none.
+        record: What was seen on the way.
+    """
+
+    size: tuple[int, int]
+    outputs: dict[str, Shape]
+    refusal: Refusal | None
+    record: Record = field(repr=False)
+
+
+class Tracer:
+    """Runs a model on shapes alone.
+
+    Args:
+        model: A copy made by :func:`segup.inspection.sketch.sketch`: it is run, and layers may change their state.
+        in_channels: Channels of the input.
+        batch: Images in the input.
+        dtype: Type of the input; by default that of the first parameter.
+    """
+
+    def __init__(self, model: nn.Module, in_channels: int, batch: int = 1, dtype: torch.dtype | None = None) -> None:
+        self._model, self._channels, self._batch = model, in_channels, batch
+        first = next((p for p in model.parameters() if p.is_floating_point()), None)
+        self._dtype = dtype or (torch.float32 if first is None else first.dtype)
+        self._stack: list[str] = []
+        for tensor in tensors_of(model):
+            tensor._segup_shape = tuple(tensor.shape)  # type: ignore[attr-defined]
+        self._watch()
+
+    def run(self, size: tuple[int, int], *, light: bool = True, follow: bool = True) -> Run:
+        """Run the model on an input of ``size``, once more without following sizes where its code does not bear it.
+
+        Args:
+            size: (height, width).
+            light: Take the shapes of common layers from their rules instead of torch's kernels for shapes.
+            follow: Hand the model's code sizes that remember where they come from, instead of plain ints.
+
+        Raises:
+            ValuesNeededError: The model's code reads values of tensors.
+        """
+        run = self._run(size, light, follow)
+        unexplained = run.refusal is not None and not _explained(run)
+        if not follow or not unexplained:
+            return run
+        plainly = self._run(size, light=False, follow=False)
+        if plainly.refusal is None:
+            plainly.record.lose(f"its code fails on sizes that are followed ({_message(run.refusal)})")
+            plainly.record.lines[0].update(run.record.lines[0])
+            plainly.record.lines[1].update(run.record.lines[1])
+            return plainly
+        run.record.lose(f"it refuses {size[0]}×{size[1]} for a reason that is not arithmetic")
+        return run
+
+    def _run(self, size: tuple[int, int], light: bool, follow: bool) -> Run:
+        record = Record(layer=self._innermost)
+        self._stack.clear()
+        image = torch.empty(self._batch, self._channels, *size, dtype=self._dtype, device="meta")
+        traced = (TracedSize(record, n, Extent.of(i, Line.identity())) for i, n in enumerate(size))
+        mode = Follow(record, light, follow)
+        mode.enter(image, (self._batch, self._channels, *traced))
+        try:
+            with torch.no_grad(), preserved_randomness(), mode:
+                output = self._model(image)
+        except ValuesNeededError:
+            raise
+        except Exception as cause:  # a model refuses a size with whatever its layers raise
+            return Run(size, {}, Refusal(self._innermost(), _line_of(cause)), record)
+        return Run(size, {name: mode.shape_of(one) for name, one in _maps_of(output).items()}, None, record)
+
+    def _innermost(self) -> str:
+        return self._stack[-1] if self._stack else ""
+
+    def _watch(self) -> None:
+        for name, module in self._model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue
+            module.register_forward_pre_hook(self._entering(name))
+            module.register_forward_hook(self._leaving(name))
+
+    def _entering(self, name: str) -> Callable[..., None]:
+        def enter(*_: Any) -> None:
+            self._stack.append(name)
+
+        return enter
+
+    def _leaving(self, name: str) -> Callable[..., None]:
+        def leave(*_: Any) -> None:
+            while self._stack and self._stack.pop() != name:
+                pass
+
+        return leave
+
+
+def _explained(run: Run) -> bool:
+    """Return whether a refusal follows from a condition that was noted."""
+    last = run.record.decisions[-1] if run.record.decisions else None
+    return bool(run.record.unfollowed) or (last is not None and last.required and not last.outcome)
+
+
+def _message(refusal: Refusal | None) -> str:
+    return "" if refusal is None else refusal.message
+
+
+def _line_of(error: Exception) -> str:
+    """Return an error in one line with its type."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _maps_of(output: Any, prefix: str = "") -> dict[str, Tensor]:
+    """Return the tensors of a model's output by their keys or places."""
+    if isinstance(output, Tensor):
+        return {prefix or "out": output}
+    if isinstance(output, Mapping):
+        parts = [(str(key), value) for key, value in output.items()]
+    elif isinstance(output, list | tuple):
+        parts = [(str(place), value) for place, value in enumerate(output)]
+    else:
+        return {}
+    dotted = f"{prefix}." if prefix else ""
+    return {name: one for key, value in parts for name, one in _maps_of(value, dotted + key).items()}
+
+
+@contextmanager
+def preserved_randomness() -> Iterator[None]:
+    """Leave the random generators of torch (CPU), Python and numpy as they were."""
+    torchs, pythons = torch.get_rng_state(), random.getstate()
+    numpy: Any = sys.modules.get("numpy")
+    numpys = numpy.random.get_state() if numpy is not None else None
+    try:
+        yield
+    finally:
+        torch.set_rng_state(torchs)
+        random.setstate(pythons)
+        if numpys is not None:
+            numpy.random.set_state(numpys)

@@ -1,0 +1,323 @@
+"""Sizes that remember how they follow from the input's size, and the record of what was asked of them."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, SupportsIndex, Union
+
+from segup.inspection.lines import Line, PeriodTooLongError
+from segup.inspection.record import Decision, Extent, Record
+
+Dim = Union[int, "TracedSize"]
+
+KNOWN = ("segup.", "torch.")
+"""Where code may branch on a size and still be proved: it does what it says it does, and every way of it is run."""
+
+
+class TracedSize:
+    """An int that is the size of a map, and what it is as a function of the input's size.
+
+    It passes for an int. Arithmetic that the calculus follows gives another one; a comparison is noted; whatever
+    turns it into a plain number is noted as a place where it was lost.
+    """
+
+    __slots__ = ("extent", "layer", "record", "value")
+
+    def __init__(self, record: Record, value: int, extent: Extent | None, layer: str = "") -> None:
+        self.record, self.value, self.extent, self.layer = record, value, extent, layer
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # so that isinstance(size, int) goes the way it goes for a real size
+        return int
+
+    # Arithmetic.
+
+    def _check_record(self, other: Any) -> None:
+        """A model may keep a size of an earlier run: nothing is known of the two together."""
+        if type(other) is TracedSize and other.record is not self.record:
+            for record in (self.record, other.record):
+                record.lose(f"a size of an earlier call is kept ({caller()})")
+
+    def _made(self, value: int, extent: Extent | None) -> Dim:
+        if extent is not None and not extent.factors:
+            return extent.coefficient
+        return TracedSize(self.record, value, extent, self.layer)
+
+    def _combined(self, other: Any, value: Callable[[int, int], int], how: Callable[[Line, Line], Line]) -> Any:
+        if not isinstance(other, int):
+            return NotImplemented
+        result = value(self.value, plain(other))
+        self._check_record(other)
+        one, two = self.extent, extent_of(other)
+        mine, theirs = one and one.single(), two and (two.single() or (two.factors == () and (-1, two.coefficient)))
+        if mine and theirs and theirs[0] in (-1, mine[0]):
+            second = Line.constant(theirs[1]) if isinstance(theirs[1], int) else theirs[1]
+            try:
+                return self._made(result, Extent.of(mine[0], how(mine[1], second)))
+            except PeriodTooLongError as cause:
+                self.record.lose(f"a size {cause} ({caller()})")
+        return self._made(result, None)
+
+    def __add__(self, other: Any) -> Any:
+        return self._combined(other, lambda a, b: a + b, Line.plus)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return self._combined(other, lambda a, b: a - b, Line.minus)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._combined(other, lambda a, b: b - a, lambda a, b: b.minus(a))
+
+    def __neg__(self) -> Dim:
+        negated: Dim = 0 - self
+        return negated
+
+    def __pos__(self) -> Dim:
+        return self
+
+    def __mul__(self, other: Any) -> Any:
+        if not isinstance(other, int):
+            return NotImplemented if not isinstance(other, float) else float(self) * other
+        two = extent_of(other)
+        return self._made(self.value * plain(other), self.extent and two and self.extent.times(two))
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Any) -> Any:
+        if type(other) is int and other > 0:
+            return self._combined(other, lambda a, b: a // b, lambda a, _: a.over(other))
+        if type(other) is TracedSize:
+            exact = self.extent and other.extent and self.extent.divided(other.extent)
+            return self._made(self.value // other.value, exact or None)
+        return self._lost() // other
+
+    def __mod__(self, other: Any) -> Any:
+        if type(other) is int and other > 0:
+            return self._combined(other, lambda a, b: a % b, lambda a, _: a.modulo(other))
+        return self._lost() % plain(other)
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rshift__(self, other: Any) -> Any:
+        return self // (1 << other) if type(other) is int else self._lost() >> plain(other)
+
+    def __lshift__(self, other: Any) -> Any:
+        return self * (1 << other) if type(other) is int else self._lost() << plain(other)
+
+    def __and__(self, other: Any) -> Any:
+        if type(other) is int and other >= 0 and other & (other + 1) == 0:
+            return self % (other + 1)
+        return self._lost() & plain(other)
+
+    __rand__ = __and__
+
+    # Where it becomes a plain number.
+
+    def _lost(self, how: str = "computes with a size in a way that is not followed") -> int:
+        self.record.lose(f"Python {how} ({caller()})")
+        return self.value
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._lost("divides a size into a float") / plain(other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return other / self._lost("divides a size into a float")
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return other // self._lost()
+
+    def __rmod__(self, other: Any) -> Any:
+        return other % self._lost()
+
+    def __pow__(self, other: Any) -> Any:
+        if type(other) is int and other >= 1:
+            return self * self ** (other - 1) if other > 1 else self
+        return self._lost() ** plain(other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return other ** self._lost()
+
+    def __index__(self) -> int:
+        return self._lost("reads a size as a plain number")
+
+    __int__ = __index__
+
+    def __float__(self) -> float:
+        return float(self._lost("turns a size into a float"))
+
+    def __round__(self, digits: Any = None) -> Any:
+        return self if digits is None else self._lost()
+
+    def __ceil__(self) -> "TracedSize":
+        return self
+
+    __floor__ = __trunc__ = __ceil__
+
+    def __abs__(self) -> Any:
+        return self if self >= 0 else -self
+
+    def _as_text(self) -> int:
+        return self.value if caller().startswith("segup.") else self._lost("turns a size into text")
+
+    def __str__(self) -> str:
+        return str(self._as_text())
+
+    __repr__ = __str__
+
+    def __format__(self, spec: str) -> str:
+        return format(self._as_text(), spec)
+
+    def __hash__(self) -> int:
+        raise TypeError("a size that is followed cannot be a key: what is looked up would outlive the run")
+
+    def __deepcopy__(self, memo: Any) -> "TracedSize":
+        return self
+
+    def __copy__(self) -> "TracedSize":
+        return self
+
+    # Comparisons.
+
+    def _compared(self, other: Any, relation: str) -> bool:
+        if isinstance(other, float) and other.is_integer():
+            other = int(other)
+        if not isinstance(other, int):
+            return _plainly(self._lost("compares a size with something else than an int"), other, relation)
+        self._check_record(other)
+        return compare(self, other, relation, self.record)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, int | float):
+            return False
+        return self._compared(other, "==")
+
+    def __ne__(self, other: object) -> bool:
+        if not isinstance(other, int | float):
+            return True
+        return self._compared(other, "!=")
+
+    def __lt__(self, other: Any) -> bool:
+        return self._compared(other, "<")
+
+    def __le__(self, other: Any) -> bool:
+        return self._compared(other, "<=")
+
+    def __gt__(self, other: Any) -> bool:
+        return self._compared(other, ">")
+
+    def __ge__(self, other: Any) -> bool:
+        return self._compared(other, ">=")
+
+    def __bool__(self) -> bool:
+        return self._compared(0, "!=")
+
+
+class TracedShape(tuple[Dim, ...]):
+    """A tensor's shape with traced sizes in it; passes for a ``torch.Size``."""
+
+    __slots__ = ()
+
+    def numel(self) -> Dim:
+        """Return the product."""
+        total: Dim = 1
+        for dim in self:
+            total = total * dim
+        return total
+
+    def __getitem__(self, item: SupportsIndex | slice) -> Any:
+        found: Any = tuple.__getitem__(self, item)
+        return TracedShape(found) if isinstance(item, slice) else found
+
+    def __add__(self, other: Any) -> "TracedShape":
+        return TracedShape((*self, *other))
+
+    def __radd__(self, other: Any) -> "TracedShape":
+        return TracedShape((*other, *self))
+
+
+def plain(value: Any) -> Any:
+    """Return a traced size as its int, and anything else as it is."""
+    return value.value if type(value) is TracedSize else value
+
+
+def extent_of(dim: Any) -> Extent | None:
+    """Return what is known of a size, traced or plain."""
+    return dim.extent if type(dim) is TracedSize else Extent(int(dim), ())
+
+
+def compare(one: Dim, other: Dim, relation: str, record: Record) -> bool:
+    """Compare two sizes as Python code does, and note it: a branch, unless it comes out alike at every size."""
+    outcome = _plainly(plain(one), plain(other), relation)
+    found = difference(one, other)
+    where = caller()
+    if found is None:
+        if not same(one, other):
+            record.lose(f"Python branches on a size ({where})")
+        return outcome
+    axis, line = found
+    decision = record.decide(axis, line, relation)
+    if where.startswith(KNOWN) or Decision(axis, line, relation, outcome, False, "").fixed:
+        return record.note(decision, outcome)
+    record.lose(f"Python branches on a size ({where})")
+    return record.note(decision, outcome)
+
+
+def same(one: Dim, other: Dim) -> bool:
+    """Return whether two sizes are known to be equal whatever the input's size is."""
+    first, second = extent_of(one), extent_of(other)
+    return first is not None and first == second
+
+
+def difference(one: Dim, other: Dim) -> tuple[int, Line] | None:
+    """Return the axis and the line of one − other, or None where that is no line of one axis."""
+    first, second = extent_of(one), extent_of(other)
+    if first is None or second is None:
+        return None
+    parts = [extent.single() for extent in (first, second) if extent.factors]
+    if not parts or any(part is None for part in parts) or len({part[0] for part in parts if part}) > 1:
+        return None
+    axis = next(part[0] for part in parts if part)
+    lines = [_line(first), _line(second)]
+    try:
+        return axis, lines[0].minus(lines[1])
+    except PeriodTooLongError:
+        return None
+
+
+def _line(extent: Extent) -> Line:
+    single = extent.single()
+    return single[1] if single else Line.constant(extent.coefficient)
+
+
+def _plainly(one: Any, other: Any, relation: str) -> bool:
+    found: bool = {
+        "==": lambda: one == other,
+        "!=": lambda: one != other,
+        "<": lambda: one < other,
+        "<=": lambda: one <= other,
+        ">": lambda: one > other,
+        ">=": lambda: one >= other,
+    }[relation]()
+    return found
+
+
+def caller() -> str:
+    """Return module and line of the code that uses a size: the nearest frame outside this package."""
+    for frame in _frames():
+        module = frame.f_globals.get("__name__", "?")
+        if not module.startswith("segup.inspection"):
+            return f"{module}, line {frame.f_lineno}"
+    return "?"
+
+
+def _frames() -> Iterator[Any]:
+    frame = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back  # type: ignore[assignment]
+
+
+def values(dims: Sequence[Dim]) -> tuple[int, ...]:
+    """Return the plain ints of a shape."""
+    return tuple(plain(dim) for dim in dims)
