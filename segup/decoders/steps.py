@@ -10,6 +10,7 @@ from segup.decoders.contract import Decoder, Step
 from segup.errors import ConfigError, ShapeError
 from segup.upsamplers import create_upsampler, list_upsamplers
 from segup.upsamplers.contract import Fit, Size, Upsampler, operator_class
+from segup.upsamplers.fitting import without_gaps
 
 GUIDES = {"skip": "the skip", "indices": "the encoder's pooling indices"}
 """How errors call what an operator may require."""
@@ -216,7 +217,7 @@ class FinalStepDecoder(Decoder):
                 raise ShapeError(f"the map of stride 1 has size {tuple(x.shape[-2:])}, not the image's, {tuple(size)}")
             return x
         y: Tensor = self.final(x, size)
-        return y if self.gives_scores else self.final_act(y)
+        return y if self.gives_scores else self.final_act(without_gaps(y))
 
     def final_steps(self, level: int) -> list[Step]:
         """Return the step from map ``level`` to the image, if there is one."""

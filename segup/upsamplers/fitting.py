@@ -29,6 +29,22 @@ def fit_to(y: Tensor, size: Size, most: int | None = None) -> Tensor:
     return _repeat_last(y, columns, -1) if columns > 0 else y
 
 
+def without_gaps(y: Tensor) -> Tensor:
+    """Return ``y``, copied if it is a view with gaps, as a map is from which rows or columns were cut.
+
+    On such a view torch's BatchNorm is several times slower than on the copy.
+
+    >>> y = torch.zeros(1, 2, 4, 6)
+    >>> without_gaps(y) is y, without_gaps(y[..., :3, :5]).is_contiguous()
+    (True, True)
+    """
+    if torch.compiler.is_compiling() or any(
+        y.is_contiguous(memory_format=layout) for layout in (torch.contiguous_format, torch.channels_last)
+    ):
+        return y
+    return y.clone()
+
+
 def refuse_below_zero(number: int, message: str) -> None:
     """Let the program that torch.export traces refuse to run, with ``message``, where ``number`` is below 0.
 
