@@ -20,6 +20,8 @@ class Probe:
     """A copy of a module that can be asked what it does, and how far its borders reach."""
 
     def __init__(self, up: nn.Module, in_channels: int | None, dtype: torch.dtype) -> None:
+        if not isinstance(up, nn.Module):
+            raise ConfigError(f"an operator or another torch.nn.Module can be measured, not {up!r}")
         with torch.inference_mode(False), torch.no_grad():
             self.up = copy.deepcopy(up).eval()
             self.device = next((t.device for t in _tensors(up)), torch.device("cpu"))

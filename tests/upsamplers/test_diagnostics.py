@@ -202,6 +202,9 @@ def test_what_cannot_be_measured_is_refused():
     with pytest.raises(ShapeError, match="sums to zero: it has no centroid"):
         impulse_shift(nn.init.zeros_((up := nn.ConvTranspose2d(1, 1, 2, 2)).weight) is not None and up)
 
+    with pytest.raises(ConfigError, match=r"an operator or another torch.nn.Module can be measured, not 'deconv'"):
+        checkerboard("deconv")
+
     class Ramp(nn.Module):
         def forward(self, x):
             return F.interpolate(x, scale_factor=2) * torch.arange(2 * x.shape[-1])

@@ -163,7 +163,8 @@ def test_the_report_says_what_changed_and_why_not():
         "input's size, so no fixed kernel equals it",
         "  shuffle: PixelShuffle(upscale_factor=2) left: no Conv2d stands directly before it in a Sequential",
     ]
-    assert str(rewrite(nn.ReLU()).report) == "to subpixel: 0 rewritten, 0 left"
+    nothing = "to subpixel: no upsampling layer found; functions that a forward calls are not seen"
+    assert str(rewrite(nn.ReLU()).report) == nothing
 
 
 def test_a_module_can_be_rewritten_by_itself_and_from_form_to_form():
@@ -175,6 +176,17 @@ def test_a_module_can_be_rewritten_by_itself_and_from_form_to_form():
         assert [change.path for change in report.changed] == [""]
         assert torch.allclose(module(x), up(x), rtol=0, atol=1e-11)
     assert str(module) == str(up)
+
+
+def test_operators_go_from_form_to_form_and_back():
+    up = randomised(create_upsampler("deconv", 3, 2, kernel_size=5))
+    subpixel = rewrite(up, to="subpixel").model
+    back, report = rewrite(subpixel, to="deconv")
+    assert len(report.changed) == 1
+    assert str(back.body) == str(up.conv)
+    assert torch.equal(back.body.weight, up.conv.weight)
+    assert back.label() == up.label()
+    assert rewrite(subpixel, to="subpixel").report.left[0].line == "it is in the form 'subpixel' already"
 
 
 def test_what_is_shared_stays_shared_or_is_left():
@@ -244,6 +256,32 @@ def test_the_copy_can_be_copied_stored_and_trained():
     twin(x).sum().backward()
     assert all(p.grad is not None for p in twin.parameters())
     assert all(p.grad is None for p in up.parameters())
+
+
+@pytest.mark.parametrize(("name", "to"), [("deconv_matched", "subpixel"), ("bilinear", "deconv")])
+def test_a_rewritten_operator_compiles_and_exports_with_any_size(name, to):
+    torch.manual_seed(0)
+    up = create_upsampler(name, 3, 2).eval()
+    twin = rewrite(up, to=to).model
+
+    class ToSkip(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up = twin
+
+        def forward(self, x, skip):
+            return self.up(x, skip.shape[-2:])
+
+    torch.compiler.reset()
+    compiled = torch.compile(twin, backend="eager", dynamic=True, fullgraph=True)
+    low, high = (dict.fromkeys((2, 3), torch.export.Dim.AUTO) for _ in range(2))
+    example = (torch.zeros(1, 3, 6, 7), torch.zeros(1, 1, 11, 13))
+    exported = torch.export.export(ToSkip(), example, dynamic_shapes={"x": low, "skip": high}).module()
+    for (h, w), size in (((6, 7), (11, 13)), ((5, 4), (9, 8)), ((8, 3), (16, 5))):
+        x = torch.randn(1, 3, h, w)
+        expected = up(x, size)
+        assert torch.allclose(compiled(x, size), expected, atol=1e-5)
+        assert torch.allclose(exported(x, torch.zeros(1, 1, *size)), expected, atol=1e-5)
 
 
 def test_an_unknown_target_is_answered_with_the_nearest():

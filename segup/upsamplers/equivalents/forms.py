@@ -13,6 +13,9 @@ from segup.upsamplers.equivalents.stamp import Pair, Stamp
 class StampedConv2d(nn.Module):
     """A convolution at stride 1 that computes a strided transposed convolution; see the two subclasses.
 
+    On each axis the output is ``stride·h + growth`` long and begins ``offset`` into the first stamp: the padding, where
+    it was built from a ConvTranspose2d.
+
     Args:
         conv: The convolution, without padding of its own.
         stamp: What is computed; its weight is not kept.
@@ -63,10 +66,10 @@ class StampedConv2d(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the transposed convolution's parameters for ``print``."""
-        return (
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
-            f"dilation={self.dilation}, groups={self.groups}"
-        )
+        shown = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        more = {"dilation": self.dilation, "groups": self.groups}
+        rest = "".join(f", {name}={value}" for name, value in more.items() if value not in (1, (1, 1)))
+        return f"{shown}, offset={self.offset}, growth={self.growth}{rest}"
 
 
 class SubPixelConv2d(StampedConv2d):

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from segup.errors import ConfigError
 from segup.upsamplers.contract import Arithmetic, Upsampler
-from segup.upsamplers.deconv import Deconv
-from segup.upsamplers.deconv_matched import MatchedDeconv
+from segup.upsamplers.deconv import TransposedConv
 from segup.upsamplers.equivalents.read import check_plain
+from segup.upsamplers.fitting import Size
 from segup.upsamplers.pixel_shuffle import PixelShuffle
 from segup.upsamplers.resize_conv import ResizeConv
 
@@ -23,8 +23,11 @@ def operator_layers(up: Upsampler) -> list[nn.Module]:
     [Conv2d(8, 16, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1)), PixelShuffle(upscale_factor=2)]
     """
     check_plain(up)
-    compute = type(up).upsample if type(up).forward is Upsampler.forward else None
-    if isinstance(up, Deconv | MatchedDeconv) and compute in (Deconv.upsample, MatchedDeconv.upsample):
+    if isinstance(up, RewrittenUpsampler):
+        return list(up.body) if isinstance(up.body, nn.Sequential) else [up.body]
+    ours = type(up).forward is Upsampler.forward and type(up).upsample_to is Upsampler.upsample_to
+    compute = type(up).upsample if ours else None
+    if isinstance(up, TransposedConv) and compute is TransposedConv.upsample:
         return [up.conv]
     if isinstance(up, PixelShuffle) and compute is PixelShuffle.upsample:
         return [up.conv, nn.PixelShuffle(up.scale)]
@@ -52,7 +55,9 @@ class RewrittenUpsampler(Upsampler):
             fit=original.fit,
         )
         self.body = body
-        self._rules = (copy.deepcopy(original).to("meta"),)  # in a tuple, so that its weights are not this module's
+        source: Upsampler = original._rules[0] if isinstance(original, RewrittenUpsampler) else original
+        # In a tuple, so that its weights are not this module's.
+        self._rules: tuple[Upsampler] = (copy.deepcopy(source).to("meta"),)
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -64,9 +69,21 @@ class RewrittenUpsampler(Upsampler):
         y: Tensor = self.body(x)
         return y
 
-    def reach(self, low: int, wanted: int, axis: str = "size") -> int:
-        """Return what the original reaches."""
-        return self._rules[0].reach(low, wanted, axis)
+    def own(self, low: int) -> Size:
+        """Return what the original reaches by itself."""
+        return self._rules[0].own(low)
+
+    def span(self, low: int) -> Size:
+        """Return what may be asked of the original."""
+        return self._rules[0].span(low)
+
+    def out_of_reach(self, low: int, wanted: int, axis: str) -> str:
+        """Return the original's message."""
+        return self._rules[0].out_of_reach(low, wanted, axis)
+
+    def size_rule(self, low: int) -> str:
+        """Return the original's arithmetic."""
+        return self._rules[0].size_rule(low)
 
     def describe(self) -> str:
         """Return the original's name and layer parameters."""

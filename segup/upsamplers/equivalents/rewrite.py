@@ -69,6 +69,8 @@ class RewriteReport:
     left: tuple[Left, ...]
 
     def __str__(self) -> str:
+        if not self.changed and not self.left:
+            return f"to {self.to}: no upsampling layer found; functions that a forward calls are not seen"
         lines = [f"to {self.to}: {len(self.changed)} rewritten, {len(self.left)} left"]
         lines += [f"  {change.path or '(the model)'}: {change.before} → {change.after}" for change in self.changed]
         lines += [
