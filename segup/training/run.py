@@ -16,6 +16,7 @@ from segup.errors import ConfigError
 from segup.metrics import SegmentationMetrics
 from segup.models import SegmentationModel
 from segup.training.build import build_loss, build_model, build_trainer, check_num_classes
+from segup.training.checkerboard import CheckerboardFigure, checkerboard_figures
 from segup.training.checkpoints import RunCheckpoints
 from segup.training.config import RunConfig
 from segup.training.cost import StepTimes, count_macs, count_parameters, peak_memory
@@ -66,7 +67,8 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         model.compile()
 
     checkpoints, times = RunCheckpoints(folder), StepTimes()
-    trainer = build_trainer(config.trainer, folder, [checkpoints, times, EpochLines(console)], position.step, console)
+    callbacks = [checkpoints, times, CheckerboardFigure(), EpochLines(console)]
+    trainer = build_trainer(config.trainer, folder, callbacks, position.step, console)
     if trainer.is_global_zero:
         console.print(_ladder(model, crop))
     trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
@@ -81,6 +83,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         "classes": list(data.labels.names),
         "last": checkpoints.last_scores,
         "best": checkpoints.best_scores,
+        "checkerboard": checkerboard_figures(model),
         "parameters": count_parameters(model),
         "macs": {"size": list(crop), **macs},
         "step_seconds": times.median(),
