@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import Size, is_pair, split, whole
-from segup.shapes.chain import flat
+from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, split, two, whole
+from segup.shapes.chain import Chain, flat
 from segup.shapes.layer import Layer
 from segup.shapes.resize import PixelShuffle
 from segup.shapes.transposed import ConvTranspose
@@ -34,7 +35,8 @@ def out_channels_of(layer: Layer, in_channels: int, out_channels: int | None = N
 
     Raises:
         ShapeError: A convolution without ``out_channels`` or with channels that its groups do not divide; another
-            layer with other ``out_channels`` than it makes; a pixel shuffle whose r² does not divide ``in_channels``.
+            layer with other ``out_channels`` than it makes; a pixel shuffle whose r² does not divide ``in_channels``;
+            a chain with convolutions, each of which has channels of its own (see :func:`costs`).
 
     >>> out_channels_of(PixelShuffle(2), 64)
     16
@@ -44,6 +46,14 @@ def out_channels_of(layer: Layer, in_channels: int, out_channels: int | None = N
     if isinstance(layer, Conv | ConvTranspose):
         return _learned_channels(layer, channels, wanted)
     made = channels
+    if isinstance(layer, Chain):
+        if any(isinstance(part, Conv | ConvTranspose) for part in layer.layers):
+            raise ShapeError(
+                f"each convolution of '{layer}' has channels of its own.\n"
+                f"  try: costs(layers, size, channels), with the channels after each of them."
+            )
+        for part in layer.layers:
+            made = out_channels_of(part, made)
     if isinstance(layer, PixelShuffle):
         square = layer.upscale_factor**2
         if channels % square:
@@ -91,7 +101,7 @@ def cost(layer: Layer, size: Size, in_channels: int, out_channels: int | None = 
     FLOPs are two per multiply-accumulate).
 
     Args:
-        layer: A layer or a chain whose convolutions keep the channels.
+        layer: A layer; for several, see :func:`costs`.
         size: Input size of both axes or a (height, width) pair.
         in_channels: Channels before the layer.
         out_channels: Channels after it; None for a layer that leaves no choice.
@@ -106,14 +116,20 @@ def cost(layer: Layer, size: Size, in_channels: int, out_channels: int | None = 
     Cost(parameters=516, macs=131072)
     """
     made = out_channels_of(layer, in_channels, out_channels)
-    pair = size if isinstance(size, tuple) else (size, size)
+    pair = _pair(size)
     out = layer.out(pair)
     if not isinstance(layer, Conv | ConvTranspose):
         return Cost(0, 0)
     height, width = split(layer.kernel_size)
     weights = height * width * (in_channels // layer.groups) * made
-    rows, columns = pair if isinstance(layer, ConvTranspose) else out
-    return Cost(weights + made * bool(bias), weights * rows * columns)
+    positions = prod(pair if isinstance(layer, ConvTranspose) else out)
+    return Cost(weights + made * bool(bias), weights * positions)
+
+
+def _pair(size: Size) -> tuple[int, int]:
+    names = AXIS_NAMES if is_pair(size) else ("size", "size")
+    height, width = (whole(part, name, 1) for part, name in zip(two(size, "size"), names, strict=True))
+    return height, width
 
 
 def costs(layers: Sequence[Layer], size: Size, channels: Sequence[int], *, bias: bool = True) -> list[Cost]:
@@ -134,12 +150,12 @@ def costs(layers: Sequence[Layer], size: Size, channels: Sequence[int], *, bias:
     """
     parts = flat(layers, "layers")
     learned = sum(isinstance(layer, Conv | ConvTranspose) for layer in parts)
-    if len(channels) != learned + 1:
+    if not is_pair(channels) or len(channels) != learned + 1:
         raise ShapeError(
             f"channels must hold the input's channels and those after each of the {learned} convolutions, "
-            f"{learned + 1} numbers, not {len(channels)}."
+            f"{learned + 1} numbers, not {channels!r}."
         )
-    here, pair = channels[0], size if isinstance(size, tuple) else (size, size)
+    here, pair = channels[0], _pair(size)
     following = iter(channels[1:])
     result = []
     for layer in parts:

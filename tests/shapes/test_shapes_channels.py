@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segup.shapes import (
+    Chain,
     Conv,
     ConvTranspose,
     Cost,
@@ -109,5 +110,22 @@ def test_groups_divide_channels_and_channels_are_needed():
         cost(Conv(3), 9, 4)
     with pytest.raises(ShapeError, match="in_channels must be an int of at least 1, not 0"):
         cost(Conv(3), 9, 0, 4)
-    with pytest.raises(ShapeError, match="each of the 1 convolutions, 2 numbers, not 1"):
+    with pytest.raises(ShapeError, match="each of the 1 convolutions, 2 numbers, not \\[3\\]"):
         costs([Conv(3), Pool(2)], 9, [3])
+    with pytest.raises(ShapeError, match="2 numbers, not 3"):
+        costs([Conv(3)], 9, 3)
+    with pytest.raises(ShapeError, match=r"^size must be an int of at least 1, not 9\.0"):
+        cost(Conv(3), 9.0, 3, 3)
+
+
+def test_a_chain_with_convolutions_is_counted_layer_by_layer():
+    with pytest.raises(
+        ShapeError, match=r"^each convolution of 'conv k3, pool k2 s2' has channels of its own\.\n  try: c"
+    ):
+        cost(Chain([Conv(3), Pool(2)]), 9, 3)
+    assert out_shape(Chain([Pool(2), PixelShuffle(2), PixelShuffle(2)]), (32, 9, 11)) == (2, 16, 20)
+
+
+def test_sizes_may_be_lists_and_differ():
+    assert cost(Conv(3), [9, 8], 3, 4) == cost(Conv(3), (9, 8), 3, 4) == Cost(112, 108 * 42)
+    assert costs([Conv(3), ConvTranspose((1, 2))], [9, 8], [3, 4, 1])[1] == Cost(9, 8 * 42)
