@@ -91,7 +91,7 @@ class MatchedDeconv(TransposedConv):
             other = "up" if below > 0 else "down"
             hint = f"rounding={other}, if that is how the encoder's stage rounds, or decoder=deconv, which corrects"
         else:
-            hint = f"a scale near {wanted}/{low} = {wanted / low:.2f}, or the size of the next skip"
+            hint = f"a scale near {wanted}/{low}, or the size of the next skip"
         return (
             f"{self.describe()} brings {axis} {low} to {smallest} … {largest}, not to {wanted}.\n"
             f"  {self.size_rule(low)}, and output padding adds at most {self.scale - 1}.\n"

@@ -20,7 +20,9 @@ def guides_for(up, x, size=None, skip=None):
     height, width = (low[0] * up.scale, low[1] * up.scale) if size is None else size
     given = {}
     if "skip" in up.requires:
-        given["skip"] = torch.randn(x.shape[0], up.skip_channels, height, width, dtype=x.dtype) if skip is None else skip
+        given["skip"] = (
+            torch.randn(x.shape[0], up.skip_channels, height, width, dtype=x.dtype) if skip is None else skip
+        )
     if "indices" in up.requires:
         # As max_pool2d hands them out: for each window one position in it, flat in a map of height × width.
         shape = (x.shape[0], up.skip_channels or up.in_channels, *low)
