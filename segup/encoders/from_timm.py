@@ -17,6 +17,7 @@ def from_timm(
     *,
     pretrained: bool = True,
     freeze: bool = False,
+    freeze_norm: bool = False,
     out_indices: Sequence[int] | None = None,
     options: dict[str, Any] | None = None,
 ) -> Encoder:
@@ -24,7 +25,7 @@ def from_timm(
 
     Args:
         model: A name that timm lists, such as ``"resnet18"``.
-        in_channels, pretrained, freeze: See :func:`segup.encoders.create_encoder`.
+        in_channels, pretrained, freeze, freeze_norm: See :func:`segup.encoders.create_encoder`.
         out_indices: Which maps to take; all by default.
         options: Further arguments of ``timm.create_model``.
 
@@ -46,7 +47,9 @@ def from_timm(
         body = _pretrained(model, arguments)
     config = timm.get_pretrained_cfg(model)
     mean, std = (config.mean, config.std) if config is not None else ((0.5,), (0.25,))
-    return Encoder(f"timm/{model}", body, in_channels=in_channels, mean=mean, std=std, freeze=freeze)
+    return Encoder(
+        f"timm/{model}", body, in_channels=in_channels, mean=mean, std=std, freeze=freeze, freeze_norm=freeze_norm
+    )
 
 
 def _pretrained(model: str, arguments: dict[str, Any]) -> Any:

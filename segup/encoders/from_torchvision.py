@@ -16,12 +16,14 @@ _PROBE = 256  # pixels a side: every stride up to 32 gives a size of its own
 
 
 @encoders.register("torchvision")
-def from_torchvision(model: str, in_channels: int = 3, *, pretrained: bool = True, freeze: bool = False) -> Encoder:
+def from_torchvision(
+    model: str, in_channels: int = 3, *, pretrained: bool = True, freeze: bool = False, freeze_norm: bool = False
+) -> Encoder:
     """Build a torchvision classification model and take the last map of each resolution.
 
     Args:
         model: A name that ``torchvision.models.list_models(torchvision.models)`` lists, such as ``"resnet18"``.
-        in_channels, pretrained, freeze: See :func:`segup.encoders.create_encoder`.
+        in_channels, pretrained, freeze, freeze_norm: See :func:`segup.encoders.create_encoder`.
 
     Raises:
         ConfigError: torchvision does not know the model, its graph cannot be traced, or its weights cannot be fetched.
@@ -40,7 +42,15 @@ def from_torchvision(model: str, in_channels: int = 3, *, pretrained: bool = Tru
     except Exception as cause:  # tracing runs the model's own code, which may raise anything
         raise ConfigError(f"torchvision/{model} cannot be traced into a pyramid: {cause}") from cause
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    return Encoder(f"torchvision/{model}", body, in_channels=in_channels, mean=mean, std=std, freeze=freeze)
+    return Encoder(
+        f"torchvision/{model}",
+        body,
+        in_channels=in_channels,
+        mean=mean,
+        std=std,
+        freeze=freeze,
+        freeze_norm=freeze_norm,
+    )
 
 
 def last_node_of_each_size(network: nn.Module, in_channels: int) -> list[str]:

@@ -86,6 +86,21 @@ def test_a_frozen_encoder_stays_as_it_is():
     assert all(torch.equal(before[name], t) for name, t in encoder.state_dict().items())
 
 
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "timm/resnet18", "torchvision/mobilenet_v3_small"])
+def test_frozen_statistics_stay_while_the_weights_learn(name):
+    encoder = create_encoder(name, pretrained=False, freeze_norm=True).train()
+    before = {key: buffer.clone() for key, buffer in encoder.named_buffers()}
+    sum(m.sum() for m in encoder(torch.rand(2, 3, 64, 64))).backward()
+    assert all(torch.equal(before[key], buffer) for key, buffer in encoder.named_buffers())
+    assert encoder.training
+    assert all(p.grad is not None for p in encoder.parameters())
+    moving = create_encoder(name, pretrained=False).train()
+    moving(torch.rand(2, 3, 64, 64))
+    kept = [torch.equal(before[key], b) for key, b in moving.named_buffers() if key.endswith("running_mean")]
+    assert kept
+    assert not any(kept)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
