@@ -45,4 +45,4 @@ class CheckerboardFigure(L.Callback):
         """Measure the operators as they are now; it is the same on every process."""
         mean = checkerboard_figures(pl_module.model)["mean"]
         if mean is not None:
-            pl_module.log("val/checkerboard", mean, batch_size=1)
+            pl_module.log("val/checkerboard", mean, sync_dist=trainer.world_size > 1, batch_size=1)
