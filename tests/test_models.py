@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from segup import create_model, load_model
+from segup.decoders import list_decoders
 from segup.errors import ConfigError, DataError
 from segup.models import load_checkpoint, predicted_labels, save_model
 
@@ -42,6 +43,9 @@ def test_channels_last_changes_no_value(upsampler):
         ({"upsampler": "decov"}, "unknown upsampler 'decov'"),
         ({"width": [4]}, "unknown option of topology 'unet' 'width': did you mean 'widths'"),
         ({"fit": "strict"}, 'fit="strict"'),
+        ({"upsampler": "max_unpool"}, r"requires the encoder's pooling indices, and encoder 'resnet18' hands out none"),
+        ({"upsampler": "sapa", "topology": "plain"}, "requires the skip, which topology 'plain' does not have"),
+        ({"final": "fade"}, "final='fade' requires the skip, and the step to the image has no skip"),
     ],
 )
 def test_what_cannot_be_built_is_refused_at_construction(arguments, message):
@@ -49,9 +53,50 @@ def test_what_cannot_be_built_is_refused_at_construction(arguments, message):
         create_model(**{**TINY, **arguments})
 
 
-def test_a_saved_model_opens_as_it_was(tmp_path):
+@pytest.mark.parametrize("topology", list_decoders())
+def test_every_topology_makes_a_model(topology):
+    model = create_model(topology=topology, upsampler="deconv", encoder="resnet18", num_classes=19, pretrained=False)
+    assert model.eval()(torch.rand(1, 3, 65, 33)).shape == (1, 19, 65, 33)
+    scores = topology in ("fcn", "duc")
+    assert isinstance(model.head, torch.nn.Identity if scores else torch.nn.Conv2d)
+    assert "num_classes" not in model.spec or model.spec["num_classes"] == 19
+
+
+@pytest.mark.parametrize("topology", [name for name in list_decoders() if name != "duc"])
+def test_the_pooling_indices_of_the_encoder_reach_the_operator(topology):
+    options = {"encoder_options": {"widths": [4, 6, 8, 10], "convs": 1}, "pretrained": False}
+    model = create_model("segnet", topology, "max_unpool", num_classes=3, **options).eval()
+    image = torch.rand(2, 3, 45, 33)
+    maps, indices = model.encoder.with_indices(image)
+    with torch.no_grad():
+        assert model(image).shape == (2, 3, 45, 33)
+        assert torch.equal(model(image), model.head(model.decoder(maps, (45, 33), indices)))
+
+
+def test_the_names_of_weights_stay():
+    """Checkpoints of earlier versions hold them."""
+    names = create_model(**TINY, upsampler="deconv").state_dict().keys()
+    assert {
+        "decoder.blocks.0.up.conv.weight",
+        "decoder.blocks.0.convs.0.0.weight",
+        "decoder.blocks.3.convs.1.1.bias",
+    } < names
+    assert {"decoder.final.conv.weight", "decoder.final_act.0.running_mean", "head.weight"} < names
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"upsampler": "pixel_shuffle", "upsampler_options": {"kernel_size": 1}},
+        {"topology": "fcn", "upsampler": "carafe", "widths": None},
+        {"topology": "duc", "upsampler": "pixel_shuffle", "widths": None, "encoder_options": {"out_indices": [0, 2]}},
+        {"topology": "deeplabv3plus", "upsampler": "dysample", "widths": [8, 4, 8, 4], "rates": [1, 2]},
+    ],
+    ids=lambda parts: parts.get("topology", "unet"),
+)
+def test_a_saved_model_opens_as_it_was(tmp_path, parts):
     torch.manual_seed(0)
-    model = create_model(**TINY, upsampler="pixel_shuffle", upsampler_options={"kernel_size": 1}).eval()
+    model = create_model(**{**TINY, **parts}).eval()
     save_model(model, tmp_path / "m.ckpt", {"labels": {"names": ["a", "b", "c"]}})
     opened = load_checkpoint(tmp_path / "m.ckpt")
     image = torch.rand(1, 3, 33, 31)

@@ -48,8 +48,13 @@ def test_exactly_what_requires_rules_out_is_refused_at_construction(topology, up
         assert build(topology, upsampler, small_widths).steps()
 
 
-@pytest.mark.parametrize(("topology", "upsampler"), PAIRS)
-@pytest.mark.parametrize("rounding", ["up", "down"])
+@pytest.mark.parametrize(
+    ("topology", "upsampler", "rounding"),
+    [
+        *((t, u, "down" if u == "max_unpool" else "up") for t, u in PAIRS),
+        *((t, "deconv_matched", "down") for t in TOPOLOGIES),
+    ],
+)
 def test_a_run_takes_the_steps_of_the_ladder_and_no_others(
     topology, upsampler, rounding, pyramid, pooling_indices, small_widths
 ):
@@ -76,7 +81,7 @@ def test_a_run_takes_the_steps_of_the_ladder_and_no_others(
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(size=st.integers(1, 10**6), rounding=st.sampled_from(["up", "down"]), data=st.data())
 def test_each_step_multiplies_by_neighbouring_strides_and_corrects_less(topology, size, rounding, data, small_widths):
     first = data.draw(st.sampled_from([1, 2, 4]))
@@ -139,9 +144,8 @@ def test_the_arguments_that_a_yaml_sets_mean_the_same_everywhere(topology):
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
-@pytest.mark.parametrize("convs", [1, 3])
-def test_convs_add_convolutions(topology, convs, pyramid, small_widths):
-    fewer, more = (build(topology, "bilinear", small_widths, convs=n) for n in (convs, convs + 1))
+def test_convs_add_convolutions(topology, pyramid, small_widths):
+    fewer, more = (build(topology, "bilinear", small_widths, convs=convs) for convs in (1, 2))
     count = [
         sum(isinstance(m, torch.nn.Conv2d) and m.kernel_size == (3, 3) for m in d.modules()) for d in (fewer, more)
     ]
@@ -153,7 +157,7 @@ def test_convs_add_convolutions(topology, convs, pyramid, small_widths):
 @pytest.mark.parametrize("topology", [t for t in TOPOLOGIES if t != "duc"])
 @pytest.mark.parametrize("final", [u for u in OPERATORS if not operator_class(u).requires])
 def test_the_step_to_the_image_takes_any_operator_that_requires_nothing(topology, final, pyramid, small_widths):
-    for rounding in ("up", "down"):
+    for rounding in ("up", "down") if final == "deconv_matched" else ("up",):
         strides = (4, 8, 16, 32)
         decoder = build(
             topology, "bilinear", small_widths, strides=strides, final=final, roundings=[rounding] * len(strides)
@@ -201,7 +205,7 @@ def test_the_final_operator_has_options_of_its_own(small_widths):
     ],
 )
 def test_what_does_not_fit_is_refused_at_construction(topology, options, message):
-    with pytest.raises(ConfigError, match=message):
+    with torch.device("meta"), pytest.raises(ConfigError, match=message):
         create_decoder(topology, CHANNELS, STRIDES, **options)
 
 
