@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from segup.errors import ConfigError, ShapeError
 from segup.shapes import Resize
+from segup.upsamplers.cells import in_cells
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
 from segup.upsamplers.projection import check_count, check_groups, project
 from segup.upsamplers.resize_conv import check_odd_kernel
@@ -138,8 +139,8 @@ def carafe_reassemble(features: Tensor, kernels: Tensor, kernel_size: int, group
     check_count("carafe_reassemble", groups, "groups")
     _check_shapes(features, kernels, kernel_size, groups, scale)
     count, channels, height, width = features.shape
-    cells = kernels.to(features.dtype).reshape(count, groups, kernel_size**2, height, scale, width, scale)
-    cells = cells.permute(0, 3, 5, 1, 4, 6, 2).reshape(count * height * width * groups, scale**2, kernel_size**2)
+    cells = in_cells(kernels.to(features.dtype), scale).unflatten(1, (groups, kernel_size**2))
+    cells = cells.permute(0, 3, 4, 1, 5, 6, 2).reshape(count * height * width * groups, scale**2, kernel_size**2)
     # One small matrix product for each source pixel and group: (scale², kernel_size²) by (kernel_size², C / groups).
     y = torch.bmm(cells, neighbourhoods(features, kernel_size, groups))
     y = y.reshape(count, height, width, groups, scale, scale, channels // groups)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from segup.shapes import Resize
 from segup.upsamplers.carafe import carafe_reassemble, neighbourhoods
+from segup.upsamplers.cells import in_cells
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
 from segup.upsamplers.guide import on_grid
 from segup.upsamplers.projection import check_count, project
@@ -120,8 +121,7 @@ def similarities(query: Tensor, key: Tensor, kernel_size: int, scale: int) -> Te
     unfolded at low resolution and never brought up.
     """
     count, channels, height, width = key.shape
-    cells = query.permute(0, 2, 3, 1).reshape(count, height, scale, width, scale, channels)
-    cells = cells.permute(0, 1, 3, 4, 2, 5).reshape(-1, scale**2, channels)
+    cells = in_cells(query, scale).permute(0, 2, 3, 4, 5, 1).reshape(count * height * width, scale**2, channels)
     products = neighbourhoods(key, kernel_size, groups=1).bmm(cells.transpose(1, 2))
     products = products.reshape(count, height, width, kernel_size**2, scale, scale)
-    return products.permute(0, 3, 1, 5, 2, 4).reshape(count, kernel_size**2, scale * height, scale * width)
+    return products.permute(0, 3, 1, 4, 2, 5).reshape(count, kernel_size**2, scale * height, scale * width)
