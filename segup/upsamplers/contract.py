@@ -216,10 +216,14 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
 
 
 def _pair(size: Size) -> Size:
-    """Return ``size`` as height and width; a ShapeError for anything but a pair of whole numbers."""
-    if isinstance(size, Sequence) and len(size) == 2 and all(isinstance(n, int | torch.SymInt) for n in size):
+    """Return ``size`` as height and width; a ShapeError for anything but a pair of ints of 1 or more."""
+    if isinstance(size, Sequence) and len(size) == 2 and all(_is_pixels(n) for n in size):
         return size[0], size[1]
-    raise ShapeError(f"size must be (height, width) in whole pixels, not {size!r}")
+    raise ShapeError(f"size must be (height, width), ints of 1 or more, not {size!r}")
+
+
+def _is_pixels(number: object) -> bool:
+    return isinstance(number, int | torch.SymInt) and not isinstance(number, bool) and bool(number >= 1)
 
 
 def _ints(shape: Iterable[Any]) -> tuple[int, ...]:

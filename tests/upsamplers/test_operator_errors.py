@@ -1,0 +1,170 @@
+"""Every wrong use of an operator is answered with the actual value, the rule and the way out."""
+
+import re
+
+import pytest
+import torch
+
+from segup.errors import ConfigError, ShapeError
+from segup.upsamplers import Deconv, MatchedDeconv, create_upsampler, list_upsamplers
+from segup.upsamplers.contract import operator_class
+
+OPERATORS = list_upsamplers()
+GUIDED = [name for name in OPERATORS if "skip" in operator_class(name).requires]
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("shape", [(1, 5, 6, 6), (4, 6, 6), (1, 4, 0, 6), (1, 4, 6, 0), (1, 1, 4, 6, 6), ()])
+def test_an_input_of_the_wrong_shape_is_refused_with_its_shape(name, shape, build):
+    with pytest.raises(ShapeError) as refused:
+        build(name, 4, 4)(torch.zeros(shape))
+    assert re.search(r"takes \(N, 4, h, w\) with h, w ≥ 1, not ", str(refused.value))
+    assert str(refused.value).endswith(str(shape))
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("size", [7, (7,), (7, 7, 7), (7.0, 8.0), "87", (0, 8), (8, -1), (True, 8)])
+def test_a_size_that_is_no_pair_of_pixels_is_refused(name, size, build, guides):
+    up = build(name, 4, 4)
+    x = torch.zeros(1, 4, 4, 4)
+    message = re.escape(f"size must be (height, width), ints of 1 or more, not {size!r}")
+    with pytest.raises(ShapeError, match=message):
+        up(x, size, **guides(up, x))
+
+
+@pytest.mark.parametrize("size", [[7, 8], (7, 8), torch.Size([7, 8]), torch.zeros(7, 8).shape])
+def test_any_pair_of_ints_is_a_size(size, build):
+    assert build("bilinear")(torch.zeros(1, 4, 4, 4), size).shape == (1, 4, 7, 8)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_a_size_out_of_reach_names_axis_value_range_and_a_way_out(name, build, guides):
+    up = build(name, 4, 4, 3)
+    x = torch.zeros(1, 4, 10, 10)
+    for size, axis, wanted in (((33, 30), "height", 33), ((30, 27), "width", 27), ((300, 30), "height", 300)):
+        with pytest.raises(ShapeError) as refused:
+            up(x, size, **guides(up, x, size))
+        least, most = up.span(10)
+        assert re.match(
+            rf"'{name}' \(.*\) brings {axis} 10 to .*{least} … {most}, not (to )?{wanted}", str(refused.value)
+        )
+        assert "\n  try: " in str(refused.value)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"in_channels": 0}, "in_channels=0 must be an int of 1 or more"),
+        ({"in_channels": -3}, "in_channels=-3 must be an int of 1 or more"),
+        ({"out_channels": True}, "out_channels=True must be an int of 1 or more"),
+        ({"out_channels": 2.0}, r"out_channels=2\.0 must be an int of 1 or more"),
+        ({"out_channels": None}, "out_channels=None must be an int of 1 or more"),
+        ({"scale": 1}, "scale=1 must be an int of 2 or more"),
+        ({"scale": 2.0}, r"scale=2\.0 must be an int of 2 or more"),
+        ({"scale": "2"}, "scale='2' must be an int of 2 or more"),
+        ({"skip_channels": 0}, "skip_channels=0 must be an int of 1 or more"),
+        ({"skip_channels": 1.5}, r"skip_channels=1\.5 must be an int of 1 or more"),
+        ({"fit": "resize"}, "fit='resize' is unknown; known: correct, strict"),
+        ({"fit": None}, "fit=None is unknown; known: correct, strict"),
+        ({"no_such": 1}, "unknown option of upsampler '.*' 'no_such'"),
+    ],
+)
+def test_wrong_arguments_are_refused_by_name(name, options, message, build):
+    with pytest.raises(ConfigError, match=message):
+        build(name, **options)
+
+
+@pytest.mark.parametrize("name", GUIDED)
+def test_a_guided_operator_needs_the_skips_channels_at_construction(name):
+    with pytest.raises(ConfigError, match=f"'{name}' is guided by the skip: it needs skip_channels"):
+        create_upsampler(name, 4, 4)
+
+
+@pytest.mark.parametrize("name", GUIDED)
+@pytest.mark.parametrize(
+    ("shape", "got"),
+    [
+        (None, "and got none"),
+        ((3, 3, 9, 10), r"not \(3, 3, 9, 10\)"),  # another batch
+        ((2, 4, 9, 10), r"not \(2, 4, 9, 10\)"),  # other channels
+        ((2, 3, 10, 10), r"not \(2, 3, 10, 10\)"),  # another size than the one asked for
+        ((2, 3, 9, 9), r"not \(2, 3, 9, 9\)"),
+        ((3, 9, 10), r"not \(3, 9, 10\)"),
+    ],
+)
+def test_a_skip_that_does_not_fit_is_refused_with_both_shapes(name, shape, got, build):
+    up = build(name, 4, 4)
+    skip = None if shape is None else torch.zeros(shape)
+    message = (
+        rf"takes a skip \(2, 3, 9, 10\), of its input's batch and of the size asked for, {got}\.\n"
+        rf"  try: up\(x, size=skip\.shape\[-2:\], skip=skip\)"
+    )
+    with pytest.raises(ShapeError, match=message):
+        up(torch.zeros(2, 4, 5, 5), (9, 10), skip=skip)
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATORS if not operator_class(name).requires])
+def test_operators_without_a_guide_take_one_and_leave_it_alone(name, build):
+    """One signature: a decoder may hand the same things to every operator."""
+    up = build(name, 4, 4)
+    x = torch.randn(1, 4, 4, 4)
+    assert torch.equal(up(x, (7, 8), skip=torch.zeros(1, 2, 7, 8), indices=torch.zeros(1)), up(x, (7, 8)))
+
+
+def test_strict_tells_the_arithmetic_and_both_ways_out():
+    with pytest.raises(ShapeError) as refused:
+        Deconv(4, 4, fit="strict")(torch.zeros(1, 4, 17, 17), (33, 34))
+    assert str(refused.value) == (
+        "'deconv' (kernel 4, stride 2, padding 1) brings height 17 to 34, not to 33 (fit=\"strict\").\n"
+        "  (17 − 1)·2 − 2·1 + 4 = 34.\n"
+        "  try: decoder=deconv_matched (rounding=up reaches 33), or decoder.fit=correct (cuts 1 at the end)."
+    )
+
+
+def test_the_matched_one_tells_its_range_and_the_rounding_that_would_reach():
+    with pytest.raises(ShapeError) as refused:
+        MatchedDeconv(4, 4)(torch.zeros(1, 4, 17, 17), (33, 35))
+    assert str(refused.value) == (
+        "'deconv_matched' (kernel 3, stride 2, padding 1) brings width 17 to 33 … 34, not to 35.\n"
+        "  (17 − 1)·2 − 2·1 + 3 = 33, and output padding adds at most 1.\n"
+        "  try: rounding=down, if that is how the encoder's stage rounds, or decoder=deconv, which corrects."
+    )
+    with pytest.raises(ShapeError, match="try: a scale near 44/17, or the size of the next skip"):
+        MatchedDeconv(4, 4)(torch.zeros(1, 4, 17, 17), (33, 44))
+
+
+@pytest.mark.parametrize("rounding", ["both", None, 1.0, True])
+def test_an_unknown_rounding_is_answered_with_those_that_are_known(rounding):
+    message = re.escape(f"rounding={rounding!r} is unknown; known: up, down, mixed, or an int c")
+    with pytest.raises(ConfigError, match=message):
+        MatchedDeconv(1, 1, rounding=rounding)
+
+
+def test_an_unknown_operator_is_answered_with_the_nearest():
+    with pytest.raises(ConfigError, match="unknown upsampler 'decov': did you mean 'deconv'"):
+        create_upsampler("decov", 2, 2)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_under_compile_the_errors_are_the_same(name, build, guides):
+    torch._dynamo.reset()
+    up = build(name, 4, 4)
+    compiled = torch.compile(up, backend="eager", dynamic=True)
+    x = torch.zeros(2, 4, 5, 5)
+    fine = guides(up, x, (10, 10))
+    wrong = [
+        (torch.zeros(2, 5, 5, 5), None, fine),
+        (torch.zeros(4, 5, 5), None, fine),
+        (torch.zeros(2, 4, 0, 5), None, fine),
+        (x, (13, 10), guides(up, x, (13, 10))),
+    ]
+    if fine:
+        other = guides(up, torch.zeros(3, 4, 5, 5), (10, 10))  # of another batch size
+        wrong += [(x, (10, 10), other), (x, (10, 10), {})]
+    for image, size, given in wrong:
+        with pytest.raises(ShapeError) as eager:
+            up(image, size, **given)
+        with pytest.raises(ShapeError) as traced:
+            compiled(image, size, **given)
+        assert str(traced.value) == str(eager.value)
