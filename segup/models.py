@@ -4,6 +4,7 @@ import pickle
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from segup.decoders import Decoder, Rung, create_decoder
 from segup.decoders.contract import topology_class
 from segup.decoders.steps import listed_guides, unguided_upsamplers
+from segup.decoders.verdict import Verdict, check_decoder, prove_decoder
 from segup.encoders import Encoder, create_encoder
 from segup.errors import ConfigError, DataError, ShapeError
 from segup.registry import outside_module
@@ -58,6 +60,17 @@ class SegmentationModel(nn.Module):
         """Return the decoder's sizes step by step, on one axis, for an image of ``size`` (after any extension)."""
         accepted = self.encoder.accepted_size((size, size))[0]
         return self.decoder.ladder(self.encoder.map_sizes(accepted), accepted)
+
+    def verdict(self) -> Verdict:
+        """Return for which image sizes the logits have the image's size, and what the steps correct: in one line."""
+        pyramid = self.encoder.pyramid
+        if pyramid.lines is None or not pyramid.proved:
+            return check_decoder(self.decoder, pyramid.sizes.__getitem__, pyramid.sizes)
+        lines, period = pyramid.lines, lcm(*(line.period for line in pyramid.lines))
+        growth = [line.growth * (period // line.period) for line in lines]
+        return prove_decoder(
+            self.decoder, lambda size: [line(size) for line in lines], period, growth, pyramid.min_size
+        )
 
 
 def create_model(

@@ -24,6 +24,7 @@ class Verdict:
         exact: Those of them at which no step corrects anything.
         cut: Most rows that a step cuts.
         repeated: Most rows that a step repeats.
+        steps: The operators that correct at some size, as ladders show them.
         failure: The first size at which a step cannot reach its map, with the reason; None where there is none.
     """
 
@@ -33,6 +34,7 @@ class Verdict:
     exact: tuple[int, ...]
     cut: int
     repeated: int
+    steps: tuple[str, ...] = ()
     failure: tuple[int, str] | None = None
 
     @property
@@ -59,7 +61,7 @@ class Verdict:
         parts = [
             f"{verb} at most {_rows(most)}" for verb, most in (("cuts", self.cut), ("repeats", self.repeated)) if most
         ]
-        return f"a step {' or '.join(parts)}, {self._where_none()}"
+        return f"a step ({', '.join(self.steps)}) {' or '.join(parts)}, {self._where_none()}"
 
     def _where_none(self) -> str:
         if not self.exact:
@@ -91,8 +93,8 @@ def prove_decoder(decoder: Decoder, map_sizes: MapSizes, period: int, growth: Se
     >>> def halves(n):
     ...     return (n + 1) // 2, (n + 3) // 4
     >>> print(prove_decoder(create_decoder("unet", [8, 16], [2, 4], upsampler="deconv"), halves, 4, (2, 1)))
-    Proved for every height and width: the output has the image's size; a step cuts at most 1 row or column, and none \
-does at the multiples of 4.
+    Proved for every height and width: the output has the image's size; a step (deconv k4 s2 p1, \
+bilinear ×2) cuts at most 1 row or column, and none does at the multiples of 4.
     """
     growing = all(
         growth[low] * up.scale == (period if high is None else growth[high]) and _by_contract(up)
@@ -109,8 +111,8 @@ def check_decoder(decoder: Decoder, map_sizes: MapSizes, sizes: Iterable[int]) -
     >>> from segup.decoders import create_decoder
     >>> decoder = create_decoder("unet", [8, 16], [1, 2], upsampler="bilinear")
     >>> print(check_decoder(decoder, lambda n: (n, n // 2), range(2, 12)))
-    Checked for 10 sizes from 2 to 11, and proved for none beyond: the output has the image's size; a step repeats at \
-most 1 row or column, and none does at 2, 4, 6, …, 10.
+    Checked for 10 sizes from 2 to 11, and proved for none beyond: the output has the image's size; a step (bilinear \
+×2) repeats at most 1 row or column, and none does at 2, 4, 6, …, 10.
     """
     return _looked_at(decoder, map_sizes, sorted(sizes), None)
 
@@ -121,16 +123,18 @@ def _by_contract(up: Upsampler) -> bool:
 
 
 def _looked_at(decoder: Decoder, map_sizes: MapSizes, sizes: Sequence[int], period: int | None) -> Verdict:
-    exact, cut, repeated = [], 0, 0
+    exact, cut, repeated, steps = [], 0, 0, dict[str, None]()
     for size in sizes:
         try:
-            corrections = [rung.correction for rung in decoder.ladder(map_sizes(size), size)]
+            rungs = decoder.ladder(map_sizes(size), size)
         except ShapeError as cause:
-            return Verdict(sizes[0], None, tuple(sizes), (), cut, repeated, (size, str(cause)))
+            return Verdict(sizes[0], None, tuple(sizes), (), cut, repeated, failure=(size, str(cause)))
+        corrections = [rung.correction for rung in rungs]
+        steps.update((rung.operator, None) for rung in rungs if rung.correction)
         cut, repeated = max(cut, -min(corrections, default=0)), max(repeated, max(corrections, default=0))
         if not any(corrections):
             exact.append(size)
-    return Verdict(sizes[0], period, tuple(sizes), tuple(exact), cut, repeated)
+    return Verdict(sizes[0], period, tuple(sizes), tuple(exact), cut, repeated, tuple(steps))
 
 
 def _shortest(residues: set[int], period: int) -> tuple[int, set[int]]:

@@ -27,12 +27,15 @@ class Pyramid:
         sizes: For each input size that it accepts, the sizes of its maps on one axis.
         refused: For each input size that it refuses, the message.
         lines: Each map's size as a function of the image's, where every layer is known to the calculus; else None.
+        proved: Whether the widths follow the same functions, and every size from the smallest on is accepted: then
+            ``lines`` say all that there is to say.
     """
 
     channels: tuple[int, ...]
     sizes: dict[int, tuple[int, ...]]
     refused: dict[int, str]
     lines: tuple[Line, ...] | None = field(default=None, repr=False)
+    proved: bool = field(default=False, repr=False)
 
     @property
     def min_size(self) -> int:
@@ -144,18 +147,33 @@ def probe_pyramid(encoder: nn.Module, in_channels: int = 3) -> Pyramid:
     maps = {size: [values(shape) for shape in seen[size].outputs.values()] for size in sorted(seen)}
     channels = tuple(shape[1] for shape in next(iter(maps.values()))) if maps else ()
     sizes = {size: tuple(shape[-2] for shape in shapes) for size, shapes in maps.items()}
-    return Pyramid(channels, sizes, refused, _lines_of(seen[max(seen)]) if seen else None)
+    if not seen:
+        return Pyramid(channels, sizes, refused)
+    run = seen[max(seen)]
+    lines = _lines_of(run, 0)
+    proved = lines is not None and lines == _lines_of(run, 1) and _accepts_from(run, min(seen))
+    return Pyramid(channels, sizes, refused, lines, proved)
 
 
-def _lines_of(run: Run) -> tuple[Line, ...] | None:
-    """Return each map's height as a function of the image's, where a run followed all of them."""
-    if run.record.unfollowed or any(decision.axis == 0 for decision in run.record.decisions if not decision.required):
+def _accepts_from(run: Run, least: int) -> bool:
+    """Return whether nothing that a run asked of a size comes out otherwise at another size from ``least`` on."""
+    return all(
+        decision.at(size) == decision.outcome
+        for decision in run.record.decisions
+        for size in range(least, max(least, decision.settled_from) + decision.line.period)
+    )
+
+
+def _lines_of(run: Run, axis: int) -> tuple[Line, ...] | None:
+    """Return each map's height (axis 0) or width as a function of the image's, where a run followed all of them."""
+    branches = (decision for decision in run.record.decisions if not decision.required)
+    if run.record.unfollowed or any(decision.axis == axis for decision in branches):
         return None
     lines = []
     for shape in run.outputs.values():
-        dim = shape[-2]
+        dim = shape[axis - 2]
         single = dim.extent.single() if type(dim) is TracedSize and dim.extent is not None else None
-        if single is None or single[0] != 0:
+        if single is None or single[0] != axis:
             return None
         lines.append(single[1])
     return tuple(lines)

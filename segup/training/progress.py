@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from typing import Any
 
 import lightning as L
@@ -41,24 +42,28 @@ class EpochLines(L.Callback):
 
 
 def ladder_table(
-    title: str, encoder: str, size: tuple[int, int], maps: Sequence[Sequence[int]], rungs: Sequence[Sequence[Rung]]
+    title: str,
+    stages: Sequence[str],
+    size: tuple[int, int],
+    maps: Sequence[Sequence[int]],
+    rungs: Sequence[Sequence[Rung]],
 ) -> Table:
     """Return sizes stage by stage: down through the encoder, up through the decoder.
 
     Args:
         title: Above the table.
-        encoder: Its name.
+        stages: What the encoder's stages are called.
         size: (height, width) of the image.
         maps: For each axis, the sizes of the encoder's maps.
         rungs: For each axis, the decoder's steps.
     """
     table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("step", no_wrap=True)
+    table.add_column("step")
     for name in ("from", "to", "corrected"):
         table.add_column(name, justify="right", no_wrap=True)
     pairs = [f"{height}×{width}" for height, width in zip(*maps, strict=True)]
-    for before, after in itertools.pairwise([f"{size[0]}×{size[1]}", *pairs]):
-        table.add_row(encoder, before, after, "")
+    for stage, (before, after) in zip(stages, itertools.pairwise([f"{size[0]}×{size[1]}", *pairs]), strict=True):
+        table.add_row(stage, before, after, "")
     table.add_section()
     for height, width in zip(*rungs, strict=True):
         table.add_row(
@@ -81,6 +86,13 @@ def _correction(count: int, of: str) -> str:
         return ""
     plural = "" if abs(count) == 1 else "s"
     return f"{'cut' if count < 0 else 'repeat'} {abs(count)} {of}{plural}"
+
+
+def as_text(*parts: Table | str) -> str:
+    """Return tables and lines as the plain text of a file, in no colour, lines unbroken."""
+    console = Console(file=StringIO(), width=200, highlight=False, soft_wrap=True)
+    console.print(*parts, sep="\n")
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"  # type: ignore[attr-defined]
 
 
 def score_table(title: str, columns: Mapping[str, Mapping[str, Any]], classes: Sequence[str]) -> Table:

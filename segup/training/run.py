@@ -13,16 +13,17 @@ from rich.console import Console
 
 from segup.data import SegmentationData, create_data
 from segup.errors import ConfigError
+from segup.inspection import rounding_of
 from segup.metrics import SegmentationMetrics
 from segup.models import SegmentationModel
 from segup.training.build import build_loss, build_model, build_trainer, check_num_classes
 from segup.training.checkerboard import CheckerboardFigure, checkerboard_figures
-from segup.training.checkpoints import RunCheckpoints
+from segup.training.checkpoints import RunCheckpoints, write_whole
 from segup.training.config import RunConfig
 from segup.training.cost import StepTimes, count_macs, count_parameters, peak_memory
 from segup.training.module import SegmentationModule
 from segup.training.pictures import save_curves, save_predictions
-from segup.training.progress import EpochLines, ladder_table, score_table
+from segup.training.progress import EpochLines, as_text, ladder_table, score_table
 from segup.training.resume import Position, read_position
 from segup.training.run_folder import environment, write_json
 
@@ -70,7 +71,9 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     callbacks = [checkpoints, times, CheckerboardFigure(), EpochLines(console)]
     trainer = build_trainer(config.trainer, folder, callbacks, position.step, console)
     if trainer.is_global_zero:
-        console.print(_ladder(model, crop))
+        sizes = sizes_shown(model, crop)
+        console.print(*sizes, sep="\n", highlight=False)
+        write_whole(folder / "ladder.txt", as_text(*sizes).encode())
     trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
     if checkpoints.last_scores is None or checkpoints.last_scores["step"] != trainer.global_step:
         trainer.validate(module, datamodule=data, verbose=False)  # the last epoch was not one to be validated
@@ -122,15 +125,17 @@ def _crop(data: SegmentationData) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _ladder(model: SegmentationModel, crop: tuple[int, int]) -> Any:
-    """Return the table of sizes, height beside width, of a training crop."""
+def sizes_shown(model: SegmentationModel, crop: tuple[int, int]) -> list[Any]:
+    """Return the table of sizes, height beside width, of a training crop, and the verdict on all sizes."""
     encoder = model.encoder
     accepted = encoder.accepted_size(crop)
     extended = "" if accepted == crop else f", extended to {accepted[0]}×{accepted[1]}, the encoder's minimum"
     maps = [encoder.map_sizes(size) for size in accepted]
     rungs = [model.ladder(size) for size in crop]
-    title = f"Sizes of a training crop: {crop[0]}×{crop[1]}{extended}"
-    return ladder_table(title, encoder.name, accepted, maps, rungs)
+    title = f"Sizes of a training crop, {crop[0]}×{crop[1]}{extended}, in {encoder.name} and the decoder"
+    rules = [rounding_of(rule) for rule in encoder.pyramid.rules()]
+    stages = [f"stage {place} rounds {rule or 'by no single rule'}" for place, rule in enumerate(rules, 1)]
+    return [ladder_table(title, stages, accepted, maps, rungs), str(model.verdict())]
 
 
 def _quiet_known_warnings() -> None:

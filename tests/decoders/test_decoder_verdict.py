@@ -57,7 +57,9 @@ def test_one_period_decides_what_many_sizes_show(upsampler, rules, more):
 def test_a_matched_decoder_corrects_nothing_but_in_its_last_step():
     map_sizes, period, growth = pyramid(["up", "up"])
     with_final = prove_decoder(decoder_for("deconv_matched", ["up", "up"]), map_sizes, period, growth)
-    assert str(with_final).endswith("a step cuts at most 1 row or column, and none does at the multiples of 2.")
+    assert str(with_final).endswith(
+        "a step (bilinear ×2) cuts at most 1 row or column, and none does at the multiples of 2."
+    )
     stem = create_decoder("unet", [4] * 3, [1, 2, 4], upsampler="deconv_matched", widths=[4, 4])
     full = prove_decoder(stem, lambda n: [n, *map_sizes(n)], period, [4, *growth])
     assert str(full) == (
@@ -69,7 +71,7 @@ def test_stages_that_round_differently_cut_and_repeat():
     rules = ["up", "down", "up"]
     verdict = prove_decoder(decoder_for("bilinear", rules), *pyramid(rules), 8)
     assert (verdict.cut, verdict.repeated, verdict.proved) == (1, 1, True)
-    assert "a step cuts at most 1 row or column or repeats at most 1 row or column" in str(verdict)
+    assert "a step (bilinear ×2) cuts at most 1 row or column or repeats at most 1 row or column" in str(verdict)
 
 
 def test_a_size_out_of_reach_is_named():
@@ -103,10 +105,10 @@ def test_sizes_that_were_looked_at_are_counted():
     assert (verdict.sizes, verdict.exact, verdict.proved) == ((4, 5, 9, 88), (4, 88), False)
     assert str(verdict) == (
         "Checked for 4 sizes from 4 to 88, and proved for none beyond: the output has the image's size; "
-        "a step cuts at most 1 row or column, and none does at 4, 88."
+        "a step (bilinear ×2) cuts at most 1 row or column, and none does at 4, 88."
     )
     always = check_decoder(decoder_for("deconv", ["up"]), lambda n: [(n + 1) // 2], [5, 9])
-    assert str(always).endswith("a step cuts at most 1 row or column, and at every size some step does.")
+    assert str(always).endswith("a step (bilinear ×2) cuts at most 1 row or column, and at every size some step does.")
 
 
 @pytest.mark.parametrize("sizes", [[4, 8, 12]])

@@ -72,3 +72,39 @@ def test_the_minimum_is_found(minimum):
             return [x]
 
     assert probe_pyramid(Demanding()).min_size == minimum
+
+
+@pytest.mark.parametrize(
+    ("body", "proved"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.MaxPool2d(2)), True),
+        (nn.Sequential(nn.Conv2d(3, 4, 7)), True),
+        (nn.Sequential(nn.Conv2d(3, 4, (3, 1), (2, 1))), False),
+        (nn.Sequential(nn.Conv2d(3, 4, (3, 5), 2)), False),
+    ],
+)
+def test_a_pyramid_is_proved_where_both_axes_and_all_sizes_follow(body, proved):
+    pyramid = probe_pyramid(body)
+    assert pyramid.lines is not None
+    assert pyramid.proved == proved
+
+
+class Picky(nn.Module):
+    """Refuses a band of sizes that no probe tries."""
+
+    def __init__(self, refused):
+        super().__init__()
+        self.refused = refused
+        self.conv = nn.Conv2d(3, 4, 3, 2, 1)
+
+    def forward(self, image):
+        if image.shape[-2] == self.refused or image.shape[-1] == self.refused:
+            raise ValueError(f"no {self.refused}")
+        return self.conv(image)
+
+
+@pytest.mark.parametrize("refused", [45, 1001])
+def test_a_refusal_that_no_probe_met_is_no_proof(refused):
+    pyramid = probe_pyramid(Picky(refused))
+    assert pyramid.refused == {}
+    assert not pyramid.proved
