@@ -9,6 +9,7 @@ _COMMANDS = {
     "evaluate": "score a run or checkpoint on a data set",
     "predict": "segment images with a run or checkpoint",
     "shapes": 'sizes of a chain of layers, and what is proved about them: segup shapes "conv k3 s2 p1" 417',
+    "check": "for which image sizes a model gives back the image's size: segup check timm/resnet18 --decoder deconv",
 }
 
 
@@ -46,6 +47,10 @@ def _load(command: str) -> Callable[[list[str]], int]:
         from segup.cli.shapes import run as shapes
 
         return shapes
+    if command == "check":
+        from segup.cli.check import run as check
+
+        return check
     from segup.cli.predict import run as predict
 
     return predict

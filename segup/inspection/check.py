@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from segup.errors import ConfigError, ShapeError, unknown
-from segup.inspection.cover import Outcome, outcome_of, prove
+from segup.inspection.cover import Outcome, Proof, outcome_of, prove
 from segup.inspection.report import AxisReport, Failure, SizeReport
 from segup.inspection.sketch import sketch
 from segup.inspection.trace import Run, Tracer
@@ -75,31 +75,52 @@ def check_sizes(
 def _study(tracer: Tracer, axis: int, middle: Run, output: str, asked: Sequence[int] | None) -> AxisReport:
     """Vary one axis, prove what can be proved, and report."""
     base = middle.size[0]
-    exact = tracer.run(middle.size, light=False)
-    runs = {base: exact}
+    runs = {base: tracer.run(middle.size, light=False)}
 
-    def run(size: int) -> None:
-        if size not in runs:
-            runs[size] = tracer.run((size, base) if axis == 0 else (base, size))
+    def run(sizes: Iterable[int]) -> None:
+        for size in sizes:
+            if size not in runs:
+                runs[size] = tracer.run(_varied(axis, size, base))
 
-    period = _period(exact, axis)
-    for size in asked if asked is not None else range(1, min(_MOST, max(2 * period, 32)) + 1):
-        run(size)
+    period = _period(runs[base], axis)
+    run(asked if asked is not None else range(1, min(_MOST, max(2 * period, 32)) + 1))
     proof = prove(runs, axis, output)
     while asked is None and proof.missing and len(runs) < _MOST_MISSING:
-        for size in proof.missing:
-            run(size)
+        run(proof.missing)
         proof = prove(runs, axis, output)
-    if asked is None and proof.found is None:
-        for size in range(1, min(_MOST, max(4 * period, 128)) + 1):
-            run(size)
-    if asked is None and proof.found is not None and proof.found.sizes.first_missing(1) is not None:
-        run(proof.found.sizes.first_missing(1) or 1)  # for the message
-    shown = sorted(runs) if asked is None else list(asked)
+    misled = _misled(tracer, runs, axis, output)
+    if misled is not None:
+        runs = {size: tracer.run(_varied(axis, size, base), follow=False) for size in runs}
+        proof = Proof(None, reasons=(misled,))
+    if asked is None and proof.found is None and misled is None:
+        run(range(1, min(_MOST, max(4 * period, 128)) + 1))
+    if proof.found is not None:
+        first = proof.found.sizes.first_missing(1)
+        run([] if first is None else [first])  # for its layer and message
+    shown = sorted(runs) if asked is None else sorted({*asked, *(n for n in runs if n not in asked and n != base)})
     failures = [_failure(runs[size], axis, output, size) for size in shown]
     found = [failure for failure in failures if failure is not None]
     accepted = [size for size in shown if runs[size].refusal is None]
     return AxisReport(AXIS_NAMES[axis], tuple(shown), tuple(found), tuple(accepted), proof.found, proof.reasons)
+
+
+def _varied(axis: int, size: int, base: int) -> tuple[int, int]:
+    return (size, base) if axis == 0 else (base, size)
+
+
+def _misled(tracer: Tracer, runs: dict[int, Run], axis: int, output: str) -> str | None:
+    """Run a few sizes once more on plain ints and return how that differs, or None where it does not.
+
+    Code may ask for the type of a size: what it does then is not what it does for its users.
+    """
+    base = next(iter(runs))
+    refused = [size for size, run in runs.items() if run.refusal is not None]
+    accepted = [size for size, run in runs.items() if run.refusal is None]
+    for size in {min(refused, default=base), max(refused, default=base), min(accepted), max(accepted), base}:
+        plainly = tracer.run(_varied(axis, size, base), light=False, follow=False)
+        if outcome_of(plainly, axis, output).out != outcome_of(runs[size], axis, output).out:
+            return f"its code treats sizes that are followed unlike plain ints, as at {size}"
+    return None
 
 
 def _failure(run: Run, axis: int, output: str, size: int) -> Failure | None:

@@ -66,16 +66,17 @@ class Follow(TorchFunctionMode):
             return self._read(func, name, args, kwargs)
         if name in _PLACES and args and isinstance(args[0], Tensor) and args[0].is_meta:
             args, kwargs = _staying(args, kwargs)
+        if name in _VALUES and args and isinstance(args[0], Tensor) and args[0].is_meta:
+            self._record.values_needed = (
+                f"{self._record.where} reads the values of a tensor ('{name}'): its sizes may follow from the image's "
+                f"content, and cannot be checked on shapes alone"
+            )
+            raise ValuesNeededError(self._record.values_needed)
         tensors = _tensors((args, kwargs))
         traced = any(type(one) is TracedSize for one in _leaves((args, kwargs)))
         traced = traced or any(_is_traced(self.shape_of(one)) for one in tensors)
         if not traced and not (self._light and name in LIGHT and tensors and tensors[0].is_meta):
             return self._constant(func, args, kwargs, tensors)
-        if name in _VALUES and args and isinstance(args[0], Tensor) and args[0].is_meta:
-            raise ValuesNeededError(
-                f"{self._record.where} reads the values of a tensor ('{name}'): its sizes may follow from the "
-                f"image's content, and cannot be checked on shapes alone"
-            )
         rule = (WINDOW_RULES.get(name) or SHAPE_RULES.get(name)) if _is_torchs(func) else None
         if rule is None:
             return self._unknown(func, name, args, kwargs, tensors)

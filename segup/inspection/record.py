@@ -73,6 +73,7 @@ class Record:
         decisions: The comparisons in their order, those that always come out alike left out.
         unfollowed: Why nothing can be proved from this run, in words; empty where everything was followed.
         lines: Every function of the input's size that some map had, for either axis.
+        values_needed: Why the run cannot be done without the values of tensors, in words; empty where it can.
         layer: Tells the qualified name of the layer that is at work; empty for the model's own code.
     """
 
@@ -80,6 +81,7 @@ class Record:
     unfollowed: dict[str, None] = field(default_factory=dict)
     lines: tuple[set[Line], set[Line]] = field(default_factory=lambda: (set(), set()))
     layer: Callable[[], str] = field(default=lambda: "")
+    values_needed: str = ""
 
     @property
     def where(self) -> str:

@@ -65,6 +65,10 @@ class Sizes:
             return extent.coefficient
         return TracedSize(self.record, value, extent, self.record.layer())
 
+    def moved(self, dim: Dim) -> Dim:
+        """Return a size as made by this call."""
+        return self.made(dim.value, dim.extent) if type(dim) is TracedSize else dim
+
     def least(self, one: Dim, other: Dim) -> Dim:
         """Return the smaller of two sizes, and note which it is."""
         return one if self.decide(other, ">=", one) else other
@@ -135,7 +139,7 @@ def joined(sizes: Sizes, tensors: Any, dim: int = 0, *, axis: int | None = None,
             if i != place:
                 words = f"maps of sizes {plain(rest[i])} and {plain(shape[i])} cannot be joined"
                 rest[i] = sizes.equal(rest[i], shape[i], words)
-    rest[place] = total
+    rest[place] = sizes.moved(total)
     return tuple(rest)
 
 
@@ -321,6 +325,18 @@ def getitem(sizes: Sizes, input: Any, items: Any) -> Shape:
     return tuple(result)
 
 
+def setitem(sizes: Sizes, input: Any, items: Any, value: Any) -> list[Shape]:
+    """Check what is put in the place that indices and slices pick."""
+    target = getitem(sizes, input, items)
+    if isinstance(value, Tensor):
+        shape = broadcast_shapes(sizes, [target, sizes.of(value)])
+        if len(shape) != len(target):
+            raise NotFollowedError
+        for wanted, got in zip(target, shape, strict=True):
+            sizes.require(wanted, "==", got, f"a map of size {plain(got)} is put in a place of {plain(wanted)}")
+    return []
+
+
 def _sliced(sizes: Sizes, size: Dim, item: slice) -> Dim:
     """Return the length of ``size`` rows after a slice, by Python's rule, each clamp noted."""
     step = 1 if item.step is None else item.step
@@ -331,7 +347,8 @@ def _sliced(sizes: Sizes, size: Dim, item: slice) -> Dim:
     if not sizes.decide(stop, ">=", start):
         return 0
     length = stop - start
-    return length if step == 1 else (length + (step - 1)) // step
+    length = length if step == 1 else (length + (step - 1)) // step
+    return length if same(length, size) else sizes.moved(length)
 
 
 def _end(sizes: Sizes, size: Dim, end: Any) -> Dim:
@@ -488,6 +505,7 @@ _OTHERS: Mapping[str, Rule] = MappingProxyType(
         "narrow": narrowed,
         "select": selected,
         "__getitem__": getitem,
+        "__setitem__": setitem,
         "matmul": matmul,
         "bmm": matmul,
         "mm": matmul,

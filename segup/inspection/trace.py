@@ -2,6 +2,8 @@
 
 import random
 import sys
+import textwrap
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,10 +27,12 @@ class Refusal:
     Args:
         layer: Qualified name of the innermost layer that was at work; empty for the model's own code.
         message: What was raised, with its type.
+        explained: Whether it follows from comparisons of sizes that were noted.
     """
 
     layer: str
     message: str
+    explained: bool = True
 
 
 @dataclass(eq=False)
@@ -80,8 +84,7 @@ class Tracer:
             ValuesNeededError: The model's code reads values of tensors.
         """
         run = self._run(size, light, follow)
-        unexplained = run.refusal is not None and not _explained(run)
-        if not follow or not unexplained:
+        if not follow or run.refusal is None or run.refusal.explained:
             return run
         plainly = self._run(size, light=False, follow=False)
         if plainly.refusal is None:
@@ -89,7 +92,8 @@ class Tracer:
             plainly.record.lines[0].update(run.record.lines[0])
             plainly.record.lines[1].update(run.record.lines[1])
             return plainly
-        run.record.lose(f"it refuses {size[0]}×{size[1]} for a reason that is not arithmetic")
+        if not run.record.unfollowed:
+            run.record.lose(f"it refuses {size[0]}×{size[1]} for a reason that is not arithmetic")
         return run
 
     def _run(self, size: tuple[int, int], light: bool, follow: bool) -> Run:
@@ -102,10 +106,11 @@ class Tracer:
         try:
             with torch.no_grad(), preserved_randomness(), mode:
                 output = self._model(image)
-        except ValuesNeededError:
-            raise
         except Exception as cause:  # a model refuses a size with whatever its layers raise
-            return Run(size, {}, Refusal(self._innermost(), _line_of(cause)), record)
+            _check_values(record)
+            explained = _is_known(cause) or _was_required(record)
+            return Run(size, {}, Refusal(self._innermost(), _line_of(cause), explained), record)
+        _check_values(record)  # the model's code may have caught the error
         return Run(size, {name: mode.shape_of(one) for name, one in _maps_of(output).items()}, None, record)
 
     def _innermost(self) -> str:
@@ -132,14 +137,27 @@ class Tracer:
         return leave
 
 
-def _explained(run: Run) -> bool:
-    """Return whether a refusal follows from a condition that was noted."""
-    last = run.record.decisions[-1] if run.record.decisions else None
-    return bool(run.record.unfollowed) or (last is not None and last.required and not last.outcome)
+def _check_values(record: Record) -> None:
+    if record.values_needed:
+        raise ValuesNeededError(record.values_needed)
+
+
+def _was_required(record: Record) -> bool:
+    """Return whether the last comparison was one without which torch refuses."""
+    last = record.decisions[-1] if record.decisions else None
+    return last is not None and last.required and not last.outcome
+
+
+def _is_known(error: Exception) -> bool:
+    """Return whether an error comes from code of segup's or of torch's layers, whose comparisons are all noted."""
+    module = ""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        module = frame.f_globals.get("__name__", "")
+    return module.startswith(("segup.", "torch.nn.modules.")) and not module.startswith("segup.inspection.")
 
 
 def _message(refusal: Refusal | None) -> str:
-    return "" if refusal is None else refusal.message
+    return "" if refusal is None else textwrap.shorten(refusal.message, 120, placeholder=" …")
 
 
 def _line_of(error: Exception) -> str:

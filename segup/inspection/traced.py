@@ -13,6 +13,10 @@ KNOWN = ("segup.", "torch.")
 """Where code may branch on a size and still be proved: it does what it says it does, and every way of it is run."""
 
 
+# nn.ConvTranspose2d shows sizes in its error, and torch reads the output_padding that it is given more than once.
+_HARMLESS = ("segup.", "torch.nn.modules.conv,")
+
+
 class TracedSize:
     """An int that is the size of a map, and what it is as a function of the input's size.
 
@@ -139,9 +143,10 @@ class TracedSize:
         return other ** self._lost()
 
     def __index__(self) -> int:
-        return self._lost("reads a size as a plain number")
+        return self.value if caller().startswith(_HARMLESS[1]) else self._lost("reads a size as a plain number")
 
-    __int__ = __index__
+    def __int__(self) -> int:
+        return self._lost("reads a size as a plain number")
 
     def __float__(self) -> float:
         return float(self._lost("turns a size into a float"))
@@ -158,7 +163,7 @@ class TracedSize:
         return self if self >= 0 else -self
 
     def _as_text(self) -> int:
-        return self.value if caller().startswith("segup.") else self._lost("turns a size into text")
+        return self.value if caller().startswith(_HARMLESS) else self._lost("turns a size into text")
 
     def __str__(self) -> str:
         return str(self._as_text())

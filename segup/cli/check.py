@@ -1,0 +1,221 @@
+"""``segup check``: for which image sizes a model gives back the image's size."""
+
+import argparse
+import ast
+import importlib
+import inspect
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from segup.cli.report import INTERRUPTED, report
+
+if TYPE_CHECKING:
+    from torch import nn
+
+USAGE = 2
+
+_EPILOG = """\
+examples:
+  segup check timm/resnet18 --decoder deconv
+  segup check efficientnet_lite0 --decoder deconv_matched --topology fpn
+  segup check torchvision.models.segmentation:fcn_resnet50 --kwargs num_classes=21
+  segup check segmentation_models_pytorch:FPN --kwargs encoder_name=resnet18 --sizes 1-130,224
+  segup check mypackage.models:Net --channels 1 --json
+
+The model is built without weights from the network: whatever it calls weights, encoder_weights, pretrained, ... is left
+out unless --kwargs says otherwise. It is not run on pixels: sizes are followed through it on shapes alone.
+
+exit codes: 0 the output has the image's size always (for all sizes where that is proved, else for those that were run);
+1 some sizes fail; 2 the command is wrong, or the model cannot be built or followed; 130 after Ctrl-C.
+"""
+_NO_WEIGHTS: Mapping[str, bool | None] = {
+    "weights": None,
+    "weights_backbone": None,
+    "encoder_weights": None,
+    "backbone_weights": None,
+    "pretrained": False,
+    "pretrained_backbone": False,
+}
+
+
+def run(arguments: list[str]) -> int:
+    """Check as the arguments say and return the exit code."""
+    from segup.errors import SegupError
+
+    options = _parser().parse_args(arguments)
+    try:
+        return 0 if _check(options) else 1
+    except KeyboardInterrupt:
+        print("interrupted")
+        return INTERRUPTED
+    except SegupError as error:
+        report(error)
+        return USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segup check",
+        description="Tell for which image sizes a model's output has the image's size: proved for all sizes, or "
+        "checked for those that were run.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "model",
+        metavar="ENCODER|MODULE:CALLABLE",
+        help="an encoder of segup's, to which a decoder is added (timm/<model>, torchvision/<model>, "
+        "efficientnet_lite0), or what builds a model, as module:callable",
+    )
+    parser.add_argument("--decoder", metavar="OPERATOR", help="the upsampling operator (default: deconv)")
+    parser.add_argument("--topology", metavar="NAME", help="how the decoder joins the maps (default: unet)")
+    parser.add_argument(
+        "--kwargs",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="further arguments; values as in Python or YAML: num_classes=21 weights=None dilations=[6,12]",
+    )
+    parser.add_argument("--sizes", type=sizes, metavar="1-130,224", help="sizes to run of each axis")
+    parser.add_argument("--other", type=int, metavar="N", help="size of the axis that is not varied")
+    parser.add_argument("--channels", type=int, metavar="N", help="channels of the image (default: as the model takes)")
+    parser.add_argument("--output", metavar="KEY", help='the map, where the model gives several (default: "out")')
+    parser.add_argument("--training", action="store_true", help="run in training mode, with BatchNorm's own limits")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    return parser
+
+
+def sizes(text: str) -> list[int]:
+    """Return the sizes of ``"1-130"`` or ``"32,64,100-120"``.
+
+    Raises:
+        argparse.ArgumentTypeError: For anything else.
+
+    >>> sizes("1-3,32")
+    [1, 2, 3, 32]
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        ends = [end.strip() for end in part.split("-")]
+        if len(ends) > 2 or not all(end.isdecimal() and int(end) > 0 for end in ends) or int(ends[0]) > int(ends[-1]):
+            raise argparse.ArgumentTypeError(f"'{text}' is not sizes of 1 or more such as 32,64,100-120")
+        found += range(int(ends[0]), int(ends[-1]) + 1)
+    return found
+
+
+def pairs(words: Iterable[str]) -> dict[str, Any]:
+    """Return ``["a=1", "b=None"]`` as arguments; values as Python writes them, else as YAML does, else text.
+
+    Raises:
+        ConfigError: A word is not NAME=VALUE.
+
+    >>> pairs(["classes=21", "weights=None", "name=resnet18", "aux_loss=true", "rates=[6, 12]"])
+    {'classes': 21, 'weights': None, 'name': 'resnet18', 'aux_loss': True, 'rates': [6, 12]}
+    """
+    from segup.errors import ConfigError
+
+    values: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name.isidentifier():
+            raise ConfigError(f"--kwargs takes NAME=VALUE, not '{word}'")
+        values[name] = _value(text)
+    return values
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        import yaml
+
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError:
+            return text
+
+
+def _check(options: argparse.Namespace) -> bool:
+    values = pairs(options.kwargs)
+
+    from segup.inspection import check_sizes
+
+    title, model = _built(options, values)
+    found = check_sizes(
+        model,
+        options.channels,
+        options.sizes,
+        other=options.other,
+        output=options.output,
+        training=options.training,
+    )
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    if options.json:
+        print(json.dumps({"target": title, **found.as_dict()}, indent=2))
+    else:
+        print(f"{title}\n{found}")
+    return found.always
+
+
+def _built(options: argparse.Namespace, values: dict[str, Any]) -> "tuple[str, nn.Module]":
+    """Return what is checked, in words, and the model."""
+    from segup.errors import ConfigError
+
+    if ":" in options.model:
+        given = [name for name in ("decoder", "topology") if getattr(options, name) is not None]
+        if given:
+            raise ConfigError(
+                f"--{given[0]} is for encoders of segup's, and '{options.model}' builds a model of its own.\n"
+                f"  try: --kwargs for its arguments."
+            )
+        return options.model, _imported(options.model, values)
+
+    from segup.models import create_model
+
+    topology, upsampler = options.topology or "unet", options.decoder or "deconv"
+    channels = {} if options.channels is None else {"in_channels": options.channels}
+    arguments = {"num_classes": 2, "pretrained": False, **channels, **values}
+    return f"{options.model}, {topology}, {upsampler}", create_model(options.model, topology, upsampler, **arguments)
+
+
+def _imported(target: str, values: dict[str, Any]) -> "nn.Module":
+    """Call ``module:callable`` and return the model that it builds."""
+    from torch import nn
+
+    from segup.errors import ConfigError, unknown
+
+    module, _, attribute = target.partition(":")
+    try:
+        home = importlib.import_module(module)
+    except ImportError as cause:
+        raise ConfigError(f"'{target}' cannot be imported: {cause}") from cause
+    build: Any = home
+    for part in attribute.split("."):
+        if not hasattr(build, part):
+            raise ConfigError(unknown(f"name in {module}", part, [name for name in dir(build) if name[0] != "_"]))
+        build = getattr(build, part)
+    if isinstance(build, nn.Module):
+        return build
+    if not callable(build):
+        raise ConfigError(f"'{target}' is {type(build).__name__}, not something that builds a model")
+    try:
+        model = build(**{**_without_weights(build), **values})
+    except Exception as cause:  # whatever builds a model may raise anything
+        raise ConfigError(
+            f"'{target}' cannot be built: {type(cause).__name__}: {cause}\n"
+            f"  try: --kwargs NAME=VALUE for its arguments."
+        ) from cause
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"'{target}' builds {type(model).__name__}, not a torch module")
+    return model
+
+
+def _without_weights(build: Any) -> dict[str, Any]:
+    """Return the arguments by which ``build`` does not fetch weights."""
+    try:
+        known = inspect.signature(build).parameters
+    except (ValueError, TypeError):
+        return {}
+    return {name: value for name, value in _NO_WEIGHTS.items() if name in known}
