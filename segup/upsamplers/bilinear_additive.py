@@ -21,7 +21,8 @@ class BilinearAdditive(Upsampler):
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
 
     Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
-    Parameters: none where ``out_channels`` divides ``in_channels``, else those of the 1×1 convolution.
+    Parameters and multiply-accumulates: none where ``out_channels`` divides ``in_channels``, else those of the 1×1
+    convolution at low resolution; the resize and the sums are not counted.
 
     It takes no ``init="interpolate"``: it interpolates from the start, but fixed sums in place of the channel map with
     which the others start.

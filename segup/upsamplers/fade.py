@@ -41,6 +41,10 @@ class Fade(Upsampler):
     Parameters, with m = ``compressed_channels``, k = ``kernel_size``, e = ``encoder_kernel``:
     ``m·(skip_channels + in_channels + 1) + k²·(m·e² + 1) + in_channels + 1``, 47,514 for 256 channels; and those of
     the 1×1 convolutions.
+    Multiply-accumulates for each position of ``x``, with s = ``scale``:
+    ``s²·m·skip_channels + (m + 1)·in_channels + (s² + 1)·m·e²·k²`` in the convolutions, ``s²·k²·in_channels`` in the
+    weighted sums, and ``s²·skip_channels·in_channels`` and ``s²·in_channels·out_channels`` in the 1×1 convolutions.
+    Resizing and mixing are not counted.
 
     Raises:
         ConfigError: No ``skip_channels``, or an option out of range.

@@ -31,7 +31,8 @@ class MaxUnpool(Upsampler):
     Shape: ``(N, in_channels, h, w)`` and indices ``(N, skip_channels, h, w)`` → ``(N, out_channels, H, W)`` with
     ``H`` from ``scale·h - scale + 1`` to ``scale·h + scale - 1``.
     Parameters: ``kernel_size²·skip_channels·out_channels + out_channels``, and
-    ``in_channels·skip_channels + skip_channels`` where these two differ.
+    ``in_channels·skip_channels + skip_channels`` where these two differ. Multiply-accumulates for each position of
+    ``x``: ``scale²·kernel_size²·skip_channels·out_channels``, and ``in_channels·skip_channels``.
 
     Raises:
         ShapeError: No indices, indices of another shape or type, or (on the CPU outside torch.compile, where looking

@@ -39,6 +39,9 @@ class Sapa(Upsampler):
     or the size asked for.
     Parameters, with m = ``compressed_channels``: ``(m + 2)·(skip_channels + in_channels) + 2·m``, 17,472 for
     256 channels; and those of the 1×1 convolution.
+    Multiply-accumulates for each position of ``x``, with s = ``scale`` and k = ``kernel_size``:
+    ``s²·m·skip_channels + m·in_channels`` in query and key, ``s²·k²·m`` in the similarities, ``s²·k²·in_channels`` in
+    the weighted sums, and ``s²·in_channels·out_channels`` in the 1×1 convolution. The norms are not counted.
 
     Raises:
         ConfigError: No ``skip_channels``, or an option out of range.

@@ -2,6 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch.export import Dim
+from torch.utils.flop_counter import FlopCounterMode
 
 from segup.errors import ConfigError, ShapeError
 from segup.upsamplers import Fade, carafe_reassemble, create_upsampler
@@ -222,3 +223,13 @@ def test_exported_and_compiled_modules_give_the_same_at_other_sizes(name):
         assert torch.allclose(compiled(skip), module(skip), atol=1e-6)
     with pytest.raises(AssertionError, match="Guard failed"):
         exported(torch.randn(1, 3, 65, 12))
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+def test_macs_are_those_of_the_formula(scale):
+    x, skip = torch.zeros(1, 16, 5, 4), torch.zeros(1, 6, 5 * scale, 4 * scale)
+    with FlopCounterMode(display=False) as counter:
+        Fade(16, 8, scale, skip_channels=6, compressed_channels=7)(x, skip=skip)
+    convolutions = scale**2 * 7 * 6 + (7 + 1) * 16 + (scale**2 + 1) * 7 * 9 * 25
+    sums, projections = scale**2 * 25 * 16, scale**2 * (6 * 16 + 16 * 8)
+    assert counter.get_total_flops() == 2 * 20 * (convolutions + sums + projections)

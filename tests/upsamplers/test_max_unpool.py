@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.export import Dim
+from torch.utils.flop_counter import FlopCounterMode
 
 from segup.errors import ConfigError, ShapeError
 from segup.upsamplers import MaxUnpool, create_upsampler
@@ -217,3 +218,10 @@ def test_fake_tensors_have_no_values_to_look_at():
         up = MaxUnpool(3, 2)
         y = up(torch.zeros(1, 3, 4, 6), (9, 12), indices=torch.zeros(1, 3, 4, 6, dtype=torch.int64))
     assert y.shape == (1, 2, 9, 12)
+
+
+def test_macs_are_those_of_the_formula():
+    indices = pooled(8, (10, 8), count=1)[1]
+    with FlopCounterMode(display=False) as counter:
+        MaxUnpool(16, 6, skip_channels=8)(torch.zeros(1, 16, 5, 4), indices=indices)
+    assert counter.get_total_flops() == 2 * 20 * (4 * 9 * 8 * 6 + 16 * 8)

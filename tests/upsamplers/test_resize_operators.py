@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
 
 from segup.errors import ConfigError
 from segup.upsamplers import Bicubic, Bilinear, BilinearAdditive, Nearest
@@ -109,3 +110,19 @@ def test_as_many_summands_as_leave_enough_sums(into, out):
     assert n == max(enough, default=1)
     if into % out == 0:
         assert n == into // out
+
+
+@pytest.mark.parametrize("operator", RESIZES)
+def test_macs_are_those_of_the_convolution(operator):
+    assert macs(operator(8, 6, 3), torch.zeros(1, 8, 5, 4)) == 20 * 9 * 9 * 8 * 6
+
+
+def test_additive_macs_are_those_of_its_convolution_at_low_resolution():
+    assert macs(BilinearAdditive(8, 4), torch.zeros(1, 8, 5, 4)) == 0
+    assert macs(BilinearAdditive(20, 8), torch.zeros(1, 20, 5, 4)) == 20 * 10 * 8
+
+
+def macs(up, *arguments, **guides):
+    with FlopCounterMode(display=False) as counter:
+        up(*arguments, **guides)
+    return counter.get_total_flops() // 2

@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from segup.upsamplers import Sapa
 from segup.upsamplers.sapa import ChannelNorm, similarities
@@ -92,3 +93,13 @@ def test_an_impulse_stays_centred_where_all_kernels_are_alike(scale):
     places = (torch.arange(9.0 * scale).double() + 0.5) / scale - 0.5
     assert torch.allclose((y.sum(1) * places).sum() / y.sum(), torch.tensor(4.0).double())
     assert torch.allclose((y.sum(0) * places).sum() / y.sum(), torch.tensor(4.0).double())
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+def test_macs_are_those_of_the_formula(scale):
+    x, skip = torch.zeros(1, 16, 5, 4), torch.zeros(1, 6, 5 * scale, 4 * scale)
+    with FlopCounterMode(display=False) as counter:
+        Sapa(16, 8, scale, skip_channels=6, compressed_channels=7)(x, skip=skip)
+    convolutions = scale**2 * 7 * 6 + 7 * 16
+    similar, sums, projection = scale**2 * 25 * 7, scale**2 * 25 * 16, scale**2 * 16 * 8
+    assert counter.get_total_flops() == 2 * 20 * (convolutions + similar + sums + projection)
