@@ -44,7 +44,7 @@ class AxisProof:
     @property
     def start(self) -> int:
         """The size from which on the residues decide; below it the exceptions do."""
-        return self.sizes.start
+        return max(self.sizes.start, self.min_size)
 
     @property
     def residues(self) -> Runs:

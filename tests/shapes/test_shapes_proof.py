@@ -101,6 +101,11 @@ def check(proof, down, up, matched, ends_only, sizes):
         assert proof.always
         assert proof.counterexample is None
     assert not (holding and proof.never)
+    if proof.period is not None:
+        assert proof.start >= proof.min_size
+        assert [n for n in sizes if n >= proof.start and n % proof.period in proof.residues] + list(
+            proof.exceptions
+        ) == [n for n in holding if n >= proof.start] + [n for n in holding if n < proof.start]
     for n in sizes[:: max(1, len(sizes) // 10)]:
         below, above = proof.nearest(n)
         assert below == max((one for one in holding if one <= n), default=None)
@@ -241,6 +246,12 @@ def test_sizes_below_the_start_are_told_apart():
         "  Fails first at 1: down 1 → 1, and up stage 1 refuses 1.",
     ]
     assert lines[4].endswith("the size 3 decides all that follow, and those below 3 were looked at one by one.")
+
+
+def test_the_start_is_a_size_that_is_accepted():
+    proof = prove_inversion([Conv(3, 2, 1), Pool(2)], [ConvTranspose(2, 2), ConvTranspose(4, 2, 1)])
+    assert (proof.min_size, proof.start, list(proof.residues)) == (3, 3, [0])
+    assert "exactly for n mod 4 in {0}, from 3 on." in str(proof)
 
 
 def test_always_in_words():
