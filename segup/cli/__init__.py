@@ -8,7 +8,7 @@ _COMMANDS = {
     "train": "train a model; takes Hydra's overrides: segup train decoder=deconv seed=1",
     "evaluate": "score a run or checkpoint on a data set",
     "predict": "segment images with a run or checkpoint",
-    "shapes": 'sizes of a chain of layers, and what is proved about them: segup shapes "conv k3 s2 p1" 417',
+    "shapes": 'every size of a chain of layers, and what is proved: segup shapes "conv k3 s2 p1" 417',
     "check": "for which image sizes a model gives back the image's size: segup check timm/resnet18 --decoder deconv",
 }
 
