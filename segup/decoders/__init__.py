@@ -1,4 +1,32 @@
-"""Decoders: pyramid in, full-size map out; topologies and blocks parameterised by an upsampler."""
+"""Decoders: pyramid in, full-size map out; topologies and blocks parameterised by an upsampler.
+
+They are built from plain ints, so a pyramid from anywhere goes in as it is. From timm:
+
+>>> import timm, torch
+>>> image, size = torch.rand(1, 3, 67, 45), (67, 45)
+>>> body = timm.create_model("resnet18", features_only=True, pretrained=False).eval()
+>>> decoder = create_decoder("unet", body.feature_info.channels(), body.feature_info.reduction(), upsampler="carafe")
+>>> decoder.eval()(body(image), size).shape
+torch.Size([1, 16, 67, 45])
+
+From torchvision:
+
+>>> from torchvision.models import resnet18
+>>> from torchvision.models.feature_extraction import create_feature_extractor
+>>> body = create_feature_extractor(resnet18().eval(), ["layer1", "layer2", "layer3", "layer4"])
+>>> decoder = create_decoder("fpn", channels=[64, 128, 256, 512], strides=[4, 8, 16, 32], upsampler="pixel_shuffle")
+>>> decoder.eval()(list(body(image).values()), size).shape
+torch.Size([1, 16, 67, 45])
+
+From segmentation_models_pytorch, whose first map is the image itself:
+
+>>> from segmentation_models_pytorch.encoders import get_encoder
+>>> body = get_encoder("resnet18", weights=None).eval()
+>>> strides = [2**level for level in range(len(body.out_channels))]
+>>> decoder = create_decoder("linknet", body.out_channels, strides, upsampler="deconv")
+>>> decoder.eval()(body(image), size).shape
+torch.Size([1, 3, 67, 45])
+"""
 
 from segup.decoders.aspp import ASPP
 from segup.decoders.blocks import ConvNormAct, UNetBlock
