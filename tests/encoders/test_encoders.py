@@ -148,4 +148,4 @@ def test_weights_that_cannot_be_fetched_are_an_error_with_a_way_out(monkeypatch)
 
 
 def test_the_list_names_the_libraries():
-    assert list_encoders() == ["efficientnet_lite0", "timm", "torchvision"]
+    assert list_encoders() == ["efficientnet_lite0", "segnet", "timm", "torchvision"]
