@@ -1,6 +1,7 @@
-"""Print the README's table from finished runs: ``python scripts/table_of_runs.py RUN RUN ...``.
+"""Print the README's table from finished runs: ``python scripts/table_of_runs.py [--no-times] RUN RUN ...``.
 
-One row for each upsampler: mean and standard deviation over its seeds of the last checkpoint's scores.
+One row for each upsampler: mean and standard deviation over its seeds of the last checkpoint's scores. ``--no-times``
+leaves the times out, for runs that shared their machine.
 """
 
 import json
@@ -10,18 +11,21 @@ from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
-HEADER = ("decoder", "mIoU", "per seed", "Boundary IoU", "BF score", "parameters", "MACs", "step", "whole run")
+SCORES = ("decoder", "mIoU", "per seed", "Boundary IoU", "BF score", "parameters", "MACs")
+TIMES = ("step", "whole run")
 
 
 def main() -> None:
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for run in sys.argv[1:]:
+    times = "--no-times" not in sys.argv
+    for run in (word for word in sys.argv[1:] if word != "--no-times"):
         result = json.loads((Path(run) / "result.json").read_text())
         groups[result["config"]["decoder"]["upsampler"]].append(result)
-    print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}")
+    header = SCORES + TIMES if times else SCORES
+    print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
     for name, results in groups.items():
         results.sort(key=lambda result: result["seed"])
-        print(f"| {' | '.join(row(name, results))} |")
+        print(f"| {' | '.join(row(name, results)[: len(header)])} |")
 
 
 def row(name: str, results: list[dict[str, Any]]) -> list[str]:
