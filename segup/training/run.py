@@ -132,7 +132,7 @@ def sizes_shown(model: SegmentationModel, crop: tuple[int, int]) -> list[Any]:
     extended = "" if accepted == crop else f", extended to {accepted[0]}×{accepted[1]}, the encoder's minimum"
     maps = [encoder.map_sizes(size) for size in accepted]
     rungs = [model.ladder(size) for size in crop]
-    title = f"Sizes of a training crop, {crop[0]}×{crop[1]}{extended}, in {encoder.name} and the decoder"
+    title = f"Sizes of a training crop, {crop[0]}×{crop[1]}{extended}, in {encoder.name}"
     rules = [rounding_of(rule) for rule in encoder.pyramid.rules()]
     stages = [f"stage {place} rounds {rule or 'by no single rule'}" for place, rule in enumerate(rules, 1)]
     return [ladder_table(title, stages, accepted, maps, rungs), str(model.verdict())]
@@ -149,5 +149,6 @@ def _quiet_known_warnings() -> None:
         ".*resuming from a checkpoint that ended before the epoch ended.*",  # the sampler starts at the right batch
         ".*`isinstance.treespec, LeafSpec.` is deprecated.*",
         ".*Trying to infer the `batch_size`.*",
+        ".*module.s. in eval mode at the start of training.*",  # BatchNorm whose statistics are kept
     ):
         warnings.filterwarnings("ignore", message=message)
