@@ -72,7 +72,7 @@ def test_what_is_not_proved_is_not_called_so():
 
 def test_a_small_crop_is_shown_with_its_extension():
     text = as_text(*sizes_shown(model("deconv"), (1, 9)))
-    assert text.startswith("Sizes of a training crop, 1×9, extended to 3×9, the encoder's minimum, in body and the dec")
+    assert text.startswith("Sizes of a training crop, 1×9, extended to 3×9, the encoder's minimum, in body\n")
 
 
 def test_the_terminal_shows_what_the_file_says():
