@@ -17,6 +17,7 @@ from segup.decoders.steps import listed_guides, unguided_upsamplers
 from segup.decoders.verdict import Verdict, check_decoder, prove_decoder
 from segup.encoders import Encoder, create_encoder
 from segup.errors import ConfigError, DataError, ShapeError
+from segup.inspection import inverse_of
 from segup.registry import outside_module
 
 FORMAT = 1
@@ -118,7 +119,7 @@ def create_model(
         **decoder_options,
     }
     body = create_encoder(encoder, in_channels, pretrained=pretrained, **(encoder_options or {}))
-    derived: dict[str, Any] = {"roundings": (body.pyramid.stem_rounding(), *body.pyramid.roundings())}
+    derived: dict[str, Any] = {"roundings": [inverse_of(rule) for rule in body.pyramid.rules()]}
     if topology_class(topology).gives_scores:
         derived["num_classes"] = num_classes
     decoder = create_decoder(

@@ -55,7 +55,7 @@ class DeepLabV3PlusDecoder(FinalStepDecoder):
         rates: Sequence[int] | None = None,
         upsampler_options: Mapping[str, Any] | None = None,
         final_options: Mapping[str, Any] | None = None,
-        roundings: Sequence[str | None] | None = None,
+        roundings: Sequence[str | int | None] | None = None,
     ) -> None:
         super().__init__(channels, strides)
         plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)

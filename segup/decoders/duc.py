@@ -59,7 +59,7 @@ class DUCDecoder(Decoder):
         convs: int | None = None,
         upsampler_options: Mapping[str, Any] | None = None,
         final_options: Mapping[str, Any] | None = None,
-        roundings: Sequence[str | None] | None = None,
+        roundings: Sequence[str | int | None] | None = None,
     ) -> None:
         super().__init__(channels, strides)
         plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)

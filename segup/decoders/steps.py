@@ -39,7 +39,7 @@ class StepPlan:
     upsampler: str
     fit: Fit
     options: Mapping[str, Any]
-    roundings: tuple[str | None, ...]
+    roundings: tuple[str | int | None, ...]
 
     @classmethod
     def of(
@@ -48,7 +48,7 @@ class StepPlan:
         upsampler: str,
         fit: Fit,
         options: Mapping[str, Any] | None,
-        roundings: Sequence[str | None] | None,
+        roundings: Sequence[str | int | None] | None,
     ) -> "StepPlan":
         """Check what was given and fill in the defaults."""
         missing = operator_class(upsampler).requires - decoder.guides
@@ -101,7 +101,7 @@ class StepPlan:
             ConfigError: The operator has to be matched to a stage that follows no single rule.
         """
         chosen = dict(self.options)
-        if not operator_class(self.upsampler).takes_rounding or "rounding" in chosen:
+        if not operator_class(self.upsampler).takes_rounding or chosen.get("rounding") is not None:
             return chosen
         rounding = self.roundings[level + 1]
         if rounding is None:
@@ -117,10 +117,30 @@ class StepPlan:
         self, name: str, level: int, in_channels: int, out_channels: int, options: Mapping[str, Any]
     ) -> Upsampler:
         chosen = dict(options)
-        if operator_class(name).takes_rounding and "rounding" not in chosen:
-            rules = set(self.roundings[: level + 1])
-            chosen["rounding"] = (rules.pop() if len(rules) == 1 else None) or "mixed"
+        if operator_class(name).takes_rounding and chosen.get("rounding") is None:
+            chosen["rounding"] = composed(self.roundings[: level + 1], self.decoder.strides[: level + 1])
         return create_upsampler(name, in_channels, out_channels, self.decoder.strides[level], fit=self.fit, **chosen)
+
+
+def composed(roundings: Sequence[str | int | None], strides: Sequence[int]) -> str | int:
+    """Return how several stages round together; "mixed" where one of them follows no single rule.
+
+    ⌊(n + b)/s⌋ and then ⌊(n + c)/t⌋ is ⌊(n + b + s·c)/(s·t)⌋.
+
+    Args:
+        roundings: Of each stage, the first from the image.
+        strides: The reduction after each stage.
+
+    >>> composed(["up", "up"], [2, 4]), composed(["up", "down"], [2, 4]), composed(["up", None], [2, 4])
+    ('up', 1, 'mixed')
+    """
+    offset, reached = 0, 1
+    for rounding, stride in zip(roundings, strides, strict=True):
+        if rounding is None:
+            return "mixed"
+        own = {"up": stride // reached - 1, "down": 0}.get(rounding, 0) if isinstance(rounding, str) else rounding
+        offset, reached = offset + reached * own, stride
+    return {reached - 1: "up", 0: "down"}.get(offset, offset)
 
 
 def take_step(

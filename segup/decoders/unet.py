@@ -27,9 +27,10 @@ class UNetDecoder(FinalStepDecoder):
         convs: 3×3 convolutions after each skip is joined; 2 by default.
         upsampler_options: The operator's own options, for the steps with a skip.
         final_options: Those of the operator of the step to the image.
-        roundings: How the encoder's stages round, ``"up"`` or ``"down"``, from high to low resolution
-            (``segup.inspection``); handed to operators that are matched to them. One for each map, from the one above
-            it (the image, for the first), or one between each map and the next. All round up by default.
+        roundings: How the encoder's stages round, ``"up"``, ``"down"`` or the int c of ⌊(n + c)/stride⌋, from high to
+            low resolution (``segup.inspection.inverse_of``); handed to operators that are matched to them. One for
+            each map, from the one above it (the image, for the first), or one between each map and the next. All round
+            up by default.
 
     Raises:
         ConfigError: Widths that do not match the steps, an unknown name or option, or an operator that requires what
@@ -56,7 +57,7 @@ class UNetDecoder(FinalStepDecoder):
         convs: int | None = None,
         upsampler_options: Mapping[str, Any] | None = None,
         final_options: Mapping[str, Any] | None = None,
-        roundings: Sequence[str | None] | None = None,
+        roundings: Sequence[str | int | None] | None = None,
     ) -> None:
         super().__init__(channels, strides)
         plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)

@@ -3,7 +3,7 @@
 from segup.inspection.check import check_sizes
 from segup.inspection.features import Pyramid, feature_sizes, probe_pyramid
 from segup.inspection.report import AxisReport, Failure, SizeReport
-from segup.inspection.rules import rounding_of, stage_rules
+from segup.inspection.rules import inverse_of, rounding_of, stage_rules
 from segup.inspection.size_map import size_map
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "SizeReport",
     "check_sizes",
     "feature_sizes",
+    "inverse_of",
     "probe_pyramid",
     "rounding_of",
     "size_map",

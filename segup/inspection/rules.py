@@ -55,6 +55,15 @@ def rounding_of(rule: Layer[Any] | None) -> Rounding | None:
     return "down" if law.offset == 0 else None
 
 
+def inverse_of(rule: Conv | None) -> Rounding | int | None:
+    """Return the ``rounding`` of an operator that is matched to a stage: up, down, or c for any other ⌊(n + c)/stride⌋.
+
+    >>> inverse_of(Conv(3, 2, 1)), inverse_of(Conv(3, 2)), inverse_of(None)
+    ('up', -1, None)
+    """
+    return rounding_of(rule) or (None if rule is None else rule.axes[0].law.offset)
+
+
 def stage_rules(encoder: nn.Module, in_channels: int = 3) -> tuple[Conv | None, ...]:
     """Return, for each map of an encoder, the size rule by which it follows from the map before (the first: the image).
 

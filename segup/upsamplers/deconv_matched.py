@@ -23,12 +23,13 @@ class MatchedDeconv(TransposedConv):
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`; sizes outside
             the reachable range are refused whatever ``fit`` says.
         rounding: How the encoder's stage rounds ``size / scale``. ``"up"``: kernel ``2·scale - 1``, padding
-            ``scale - 1`` (k3 p1 for scale 2) reaches ``scale·h - scale + 1 … scale·h``. ``"down"``: the kernel and
-            padding of :class:`segup.upsamplers.Deconv` (k4 p1 for scale 2) reach ``scale·h … scale·h + scale - 1``.
-            An int ``c``, for a stage that makes ``⌊(n + c) / scale⌋`` of ``n`` (0 is ``"down"``, ``scale - 1`` is
-            ``"up"``, a stage without padding has one below 0): reaches ``scale·h - c … scale·h - c + scale - 1``.
-            ``"mixed"``, for several stages at once that do not round alike: that of ``"down"``, and below ``scale·h``
-            up to ``scale - 1`` rows are cut, which counts as a correction.
+            ``scale - 1`` (k3 p1 for scale 2) reaches ``scale·h - scale + 1 … scale·h``. ``"down"``: kernel
+            ``3·scale - 2``, padding ``scale - 1`` (k4 p1 for scale 2) reaches ``scale·h … scale·h + scale - 1``; with a
+            smaller kernel its last rows would hold bias alone. An int ``c``, for a stage that makes
+            ``⌊(n + c) / scale⌋`` of ``n`` (0 is ``"down"``, ``scale - 1`` is ``"up"``, a stage without padding has one
+            below 0): kernel ``3·scale - 2 - c`` reaches ``scale·h - c … scale·h - c + scale - 1``. ``"mixed"``, for
+            several stages at once that follow no one rule: that of ``"down"``, and below ``scale·h`` up to
+            ``scale - 1`` rows are cut, which counts as a correction.
         init: ``"he"``, ``"bilinear"`` or, where nothing shifts, ``"interpolate"``; see
             :meth:`segup.upsamplers.deconv.TransposedConv.build`.
 
@@ -70,9 +71,10 @@ class MatchedDeconv(TransposedConv):
                 f"that makes ⌊(n + c)/{scale}⌋ of n"
             )
         self.rounding = rounding
-        # k - 2p = scale - c makes scale·h - c the smallest size; of all such k the largest up to 2·scale.
-        kernel_size = max(2 * scale - (scale + offset) % 2, scale - offset)
-        self.build(kernel_size, (kernel_size - scale + offset) // 2, scale - 1, init)
+        # kernel - 2·padding = scale - c makes scale·h - c the smallest size; with a padding of scale - 1 the last row
+        # of the largest is still written too.
+        padding = max(scale - 1, -(-offset // 2))
+        self.build(scale - offset + 2 * padding, padding, scale - 1, init)
 
     def own(self, low: int) -> Size:
         """Return the smallest and the largest of the ``scale`` reachable sizes."""

@@ -8,8 +8,10 @@ from torch import nn
 from torch._dynamo.testing import CompileCounter
 from torch.export import Dim, export
 
+from segup.decoders import create_decoder
 from segup.errors import ShapeError
 from segup.upsamplers import fit_to, list_upsamplers
+from segup.upsamplers.contract import operator_class
 
 OPERATORS = list_upsamplers()
 
@@ -21,21 +23,25 @@ def _fresh_dynamo():
 
 
 class Stage(nn.Module):
-    """Halve an image, rounding up, and bring it back to its own size: the size asked for depends on the input's."""
+    """Halve an image and bring it back to its own size, so that the size asked for depends on the input's.
+
+    A convolution halves it, rounding up; or a max pooling, rounding down, for an operator that takes its indices.
+    """
 
     def __init__(self, up):
         super().__init__()
-        self.down = nn.Conv2d(3, up.in_channels, 3, stride=2, padding=1)
-        self.side = nn.Conv2d(3, up.skip_channels or up.in_channels, 1)
         self.up = up
+        self.pools = "indices" in up.requires
+        self.least = 4 if self.pools else 3  # torch.export makes a constant of a size that can be 1, here the map's
+        self.side = nn.Conv2d(3, up.in_channels if self.pools else up.skip_channels or 1, 1)
+        self.down = nn.Conv2d(3, up.in_channels, 3, stride=2, padding=1)
 
     def forward(self, image):
-        low, skip, indices = self.down(image), None, None
-        if "skip" in self.up.requires:
-            skip = self.side(image)
-        if "indices" in self.up.requires:
-            _, indices = nn.functional.max_pool2d(self.side(image), 2, ceil_mode=True, return_indices=True)
-        return self.up(low, (image.shape[-2], image.shape[-1]), skip=skip, indices=indices)
+        size = (image.shape[-2], image.shape[-1])
+        if self.pools:
+            low, indices = nn.functional.max_pool2d(self.side(image), 2, return_indices=True)
+            return self.up(low, size, indices=indices)
+        return self.up(self.down(image), size, skip=self.side(image) if "skip" in self.up.requires else None)
 
 
 def stage(build, name, **options):
@@ -60,15 +66,16 @@ def test_one_compiled_program_serves_every_size_and_parity(name, build):
 def test_an_exported_module_gives_every_size_in_its_range_and_refuses_the_rest(name, build):
     model = stage(build, name)
     before = model.up.correction
-    ranges = {2: Dim("height", min=3, max=40), 3: Dim("width", min=3, max=40)}
+    least = model.least
+    ranges = {2: Dim("height", min=least, max=40), 3: Dim("width", min=least, max=40)}
     exported = export(model, (torch.randn(2, 3, 9, 12),), dynamic_shapes=(ranges,)).module()
     assert model.up.correction == before  # no symbol of the trace is left behind
-    for height, width in ((3, 3), (9, 12), (4, 3), (8, 13), (7, 7), (40, 5)):
+    for height, width in ((least, least), (9, 12), (least + 1, least), (8, 13), (7, 7), (40, 5)):
         image = torch.randn(2, 3, height, width)
         y = exported(image)
         assert y.shape == (2, 3, height, width)
         torch.testing.assert_close(y, model(image))
-    for height, width in ((2, 9), (9, 41)):
+    for height, width in ((least - 1, 9), (9, 41)):
         with pytest.raises(AssertionError, match="Guard failed"):
             exported(torch.randn(2, 3, height, width))
 
@@ -152,3 +159,66 @@ def test_fitting_in_a_traced_program_is_fitting_in_eager_mode():
         gradients = [torch.autograd.grad((z * weights).sum(), y)[0] for z in (fitted, expected)]
         torch.testing.assert_close(*gradients)
     assert counter.frame_count <= 2  # the sizes are passed as ints here, whose first values torch may take as constants
+
+
+class Whole(nn.Module):
+    """An encoder of three stages and a U-Net on it: every skip's size follows from the image's."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.pools = "indices" in operator_class(name).requires
+        channels, step = (4, 4, 4), 1 if self.pools else 2
+        self.stem = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+        self.downs = nn.ModuleList(nn.Conv2d(4, 4, 3, stride=step, padding=1) for _ in channels[1:])
+        self.decoder = create_decoder(
+            "unet", channels, (2, 4, 8), upsampler=name, widths=[4, 4, 4], roundings=[self.rounding] * 2, convs=1
+        )
+
+    @property
+    def rounding(self):
+        return "down" if self.pools else "up"
+
+    def forward(self, image):
+        features, indices = [self.stem(image)], []
+        for down in self.downs:
+            x = features[-1]
+            if self.pools:
+                x, where = nn.functional.max_pool2d(x, 2, return_indices=True)
+                indices.append(where)
+            features.append(down(x))
+        given = {"indices": indices} if self.pools else {}
+        return self.decoder(features, (image.shape[-2], image.shape[-1]), **given)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("deconv", "deconv_matched") else pytest.param(name, marks=pytest.mark.slow)
+        for name in OPERATORS
+    ],
+)
+@pytest.mark.parametrize("strict", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_whole_decoder_exports_with_skips_that_depend_on_the_image(name, strict):
+    """From 17 up: below, the smallest map has a side of 1 or 2, of which torch.export makes constants."""
+    model = Whole(name).eval()
+    least = 24 if model.pools else 17
+    ranges = {2: Dim("height", min=least, max=80), 3: Dim("width", min=least, max=80)}
+    exported = export(model, (torch.randn(1, 3, 35, 44),), dynamic_shapes=(ranges,), strict=strict).module()
+    for size in range(least, least + 9):
+        image = torch.randn(1, 3, size, 80 - size)
+        torch.testing.assert_close(exported(image), model(image))
+    with pytest.raises(AssertionError, match="Guard failed"):
+        exported(torch.randn(1, 3, least - 1, 44))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPERATORS)
+def test_inductor_serves_every_size_too(name, build):
+    model = stage(build, name)
+    compiled = torch.compile(model, dynamic=True, fullgraph=True)
+    for height, width in ((9, 12), (10, 11), (7, 16)):
+        image = torch.randn(2, 3, height, width, requires_grad=True)
+        y, expected = compiled(image), model(image)
+        torch.testing.assert_close(y, expected, atol=1e-4, rtol=1e-4)
+        gradients = [torch.autograd.grad(z.square().sum(), image)[0] for z in (y, expected)]
+        torch.testing.assert_close(*gradients, atol=1e-3, rtol=1e-3)

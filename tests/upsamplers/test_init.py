@@ -81,19 +81,24 @@ def test_bilinear_kernels_of_any_size_leave_no_checkerboard(kernel_size, scale):
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("rounding", ["up", "down"])
-def test_matched_bilinear_kernels_interpolate_on_their_own_grid(scale, rounding):
+def test_matched_bilinear_kernels_interpolate_on_their_own_grid(scale):
     """Rounding up, output s·h is input h, and those between lie on the line between two inputs."""
-    up = MatchedDeconv(1, 1, scale, rounding=rounding, init="bilinear")
+    up = MatchedDeconv(1, 1, scale, rounding="up", init="bilinear")
     x = torch.randn(1, 1, 5, 5)
     y = up(x)
-    if rounding == "up":
-        torch.testing.assert_close(y[..., ::scale, ::scale], x)
-        halves = (x[..., :-1, :] * (scale - 1) + x[..., 1:, :]) / scale
-        torch.testing.assert_close(y[..., 1 : -scale + 1 : scale, ::scale], halves)
-    else:
-        expected = F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
-        torch.testing.assert_close(inner(y, scale), inner(expected, scale))
+    torch.testing.assert_close(y[..., ::scale, ::scale], x)
+    between = (x[..., :-1, :] * (scale - 1) + x[..., 1:, :]) / scale
+    torch.testing.assert_close(y[..., 1 : -scale + 1 : scale, ::scale], between)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_matched_to_rounding_down_it_starts_as_the_others(scale):
+    torch.manual_seed(3)
+    up = MatchedDeconv(6, 4, scale, rounding="down", init="interpolate")
+    torch.manual_seed(3)
+    twin = Deconv(6, 4, scale, init="interpolate")
+    x = torch.randn(1, 6, 5, 4)
+    torch.testing.assert_close(inner(up(x), scale), inner(twin(x), scale))
 
 
 def centroid(y):

@@ -1,8 +1,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from segup.errors import ConfigError, ShapeError
+from segup.shapes import cost
 from segup.upsamplers import Bilinear, Deconv, MatchedDeconv, PixelShuffle
 
 
@@ -48,39 +50,98 @@ def test_deconv_refuses_a_kernel_with_gaps(kernel_size):
         Deconv(2, 2, kernel_size=kernel_size)
 
 
-@pytest.mark.parametrize("rounding", ["up", "down"])
-@pytest.mark.parametrize("scale", [2, 3, 4])
+ROUNDINGS = ["up", "down", 1, -1, -5]
+
+
+def twin_of(up):
+    """Return torch's own layer with the weights of a matched one, and no output padding of its own."""
+    twin = torch.nn.ConvTranspose2d(up.in_channels, up.out_channels, up.kernel_size, up.scale, up.padding).double()
+    twin.load_state_dict(up.conv.state_dict())
+    return twin
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
 def test_matched_deconv_is_torchs_with_output_size(rounding, scale):
     """Equal to the last bit on integer-valued tensors, for every size that can be reached."""
     torch.manual_seed(0)
     up = MatchedDeconv(3, 2, scale, rounding=rounding).double()
     up.conv.weight.data = torch.randint(-4, 5, up.conv.weight.shape).double()
     up.conv.bias.data = torch.randint(-4, 5, up.conv.bias.shape).double()
-    reference = torch.nn.ConvTranspose2d(3, 2, up.conv.kernel_size, up.conv.stride, up.conv.padding).double()
-    reference.load_state_dict(up.conv.state_dict())
+    twin = twin_of(up)
     for low in (1, 2, 5):
         x = torch.randint(-4, 5, (2, 3, low, low + 1)).double()
         for size in up.arithmetic.reachable(low):
-            target = (size, up.arithmetic.reachable(low + 1)[0])
-            assert torch.equal(up(x, target), reference(x, output_size=target))
+            for other in (up.arithmetic.reachable(low + 1)[0], up.arithmetic.reachable(low + 1)[-1]):
+                assert torch.equal(up(x, (size, other)), twin(x, output_size=(size, other)))
+                assert up.correction == (0, 0)
 
 
-@pytest.mark.parametrize("rounding", ["up", "down"])
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_matched_deconv_reaches_every_size_that_rounds_to_its_input(rounding, scale):
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+def test_matched_deconv_is_torchs_for_real_numbers_too(rounding, scale):
+    torch.manual_seed(0)
+    up = MatchedDeconv(3, 2, scale, rounding=rounding).double()
+    x = torch.randn(2, 3, 4, 6, dtype=torch.float64)
+    for size in up.arithmetic.reachable(4):
+        target = (size, up.arithmetic.reachable(6)[0])
+        torch.testing.assert_close(up(x, target), twin_of(up)(x, output_size=target), atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+def test_matched_deconv_reaches_every_size_that_its_stage_makes_the_input_of(rounding, scale):
     up = MatchedDeconv(1, 1, scale, rounding=rounding)
-    for size in range(scale, 60):
-        low = -(-size // scale) if rounding == "up" else size // scale
-        assert up.reach(low, size) == size
+    offset = {"up": scale - 1, "down": 0}.get(rounding, rounding)
+    for size in range(1, 90):
+        low = (size + offset) // scale
+        if low >= 1:
+            assert up.reach(low, size) == size
+            with pytest.raises(ShapeError):
+                up.reach(low + 1, size)
 
 
-def test_matched_deconv_says_what_it_reaches():
-    with pytest.raises(
-        ShapeError, match=r"k?.*\(kernel 3, stride 2, padding 1\) brings height 17 to 33 … 34, not to 35"
-    ):
-        MatchedDeconv(1, 1)(torch.zeros(1, 1, 17, 17), (35, 34))
-    with pytest.raises(ConfigError, match="rounding='both' is unknown; known: up, down"):
-        MatchedDeconv(1, 1, rounding="both")
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+def test_no_row_of_a_matched_deconv_holds_bias_alone(rounding, scale):
+    up = MatchedDeconv(1, 1, scale, rounding=rounding)
+    for size in up.arithmetic.reachable(5):
+        assert not list(up.arithmetic.unwritten(5, size))
+
+
+def test_mixed_rounding_corrects_below_the_grid_alone():
+    up = MatchedDeconv(1, 1, 4, rounding="mixed")
+    assert (up.span(5), up.own(5)) == ((17, 23), (20, 23))
+    for size in range(17, 24):
+        up(torch.zeros(1, 1, 5, 5), (size, 20))
+        assert up.correction == (min(0, size - 20), 0)
+
+
+@pytest.mark.parametrize(
+    "up",
+    [
+        *(Deconv(6, 4, s, kernel_size=k) for s, k in ((2, None), (2, 2), (2, 5), (3, None), (8, None))),
+        *(MatchedDeconv(6, 4, 2, rounding=r) for r in ("up", "down")),
+    ],
+    ids=lambda up: up.label(),
+)
+def test_multiply_accumulates_are_those_of_the_calculus_and_of_torch(up):
+    expected = cost(up.arithmetic, (5, 7), 6, 4)
+    with FlopCounterMode(display=False) as counter:
+        up(torch.zeros(1, 6, 5, 7))
+    assert counter.get_total_flops() == 2 * expected.macs
+    assert sum(p.numel() for p in up.parameters()) == expected.parameters
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+@pytest.mark.parametrize("scale", [2, 3])
+def test_those_of_resize_and_shuffle_are_the_formulas(scale, kernel_size):
+    """Where each weight is used: at high resolution after a resize, at low resolution before a shuffle."""
+    for operator in (Bilinear, PixelShuffle):
+        up = operator(6, 4, scale, kernel_size=kernel_size)
+        with FlopCounterMode(display=False) as counter:
+            up(torch.zeros(1, 6, 5, 7))
+        assert counter.get_total_flops() == 2 * 5 * 7 * scale**2 * kernel_size**2 * 6 * 4
 
 
 def test_bilinear_resizes_by_the_factor_and_not_to_the_size():
