@@ -63,7 +63,7 @@ class FCNDecoder(FinalStepDecoder):
         self.first = first_level(depths, len(channels), default=3)
         levels = range(self.first, len(channels))
         self.scores = nn.ModuleList(
-            nn.Sequential(*conv_stack(channels[level], channels[level], convs), nn.Conv2d(channels[level], classes, 1))
+            nn.Sequential(*conv_stack(channels[level], channels[level], convs), score(channels[level], classes))
             for level in levels
         )
         self.ups = nn.ModuleList(plan.between(level, classes, classes) for level in levels[:-1])
@@ -82,3 +82,18 @@ class FCNDecoder(FinalStepDecoder):
         """Return the step to each scored map, then the one to the image."""
         climbed: list[Step] = [(self.first + i + 1, self.first + i, up) for i, up in enumerate(operators(self.ups))]
         return [*reversed(climbed), *self.final_steps(self.first)]
+
+
+def score(in_channels: int, num_classes: int) -> nn.Conv2d:
+    """Return a 1×1 convolution to scores that start near zero.
+
+    The scores of all depths are added and nothing normalises them: drawn at the usual width, they make the first loss
+    many times that of equal chances. All zero, as in the paper, would leave the operators without a gradient at first.
+
+    >>> bool(score(64, 3).weight.std() < 0.02)
+    True
+    """
+    conv = nn.Conv2d(in_channels, num_classes, 1)
+    nn.init.normal_(conv.weight, std=0.01)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    return conv
