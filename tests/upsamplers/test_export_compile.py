@@ -171,12 +171,8 @@ class Whole(nn.Module):
         self.stem = nn.Conv2d(3, 4, 3, stride=2, padding=1)
         self.downs = nn.ModuleList(nn.Conv2d(4, 4, 3, stride=step, padding=1) for _ in channels[1:])
         self.decoder = create_decoder(
-            "unet", channels, (2, 4, 8), upsampler=name, widths=[4, 4, 4], roundings=[self.rounding] * 2, convs=1
+            "unet", channels, (2, 4, 8), upsampler=name, widths=[4, 4, 4], roundings=["up", "up"], convs=1
         )
-
-    @property
-    def rounding(self):
-        return "down" if self.pools else "up"
 
     def forward(self, image):
         features, indices = [self.stem(image)], []
