@@ -44,7 +44,7 @@ def check_sizes(
             map in it.
         in_channels: Channels of the input; by default those of the model's first convolution.
         sizes: The sizes to run of each axis, in pixels; by default all up to a few periods of the model, at least 32
-            for a proof and 128 without one.
+            for a proof and 128 without one. Where a proof takes others besides, these are run too.
         other: The size of the axis that is not varied; by default the first accepted one of 64, 96, 128, 224, ...
         output: Key or place of the map, where the output is a dict or a list; by default "out", or else the first map.
         training: Run the copy in training mode with a batch of one, where BatchNorm refuses maps of one pixel. By
@@ -85,12 +85,13 @@ def _study(tracer: Tracer, axis: int, middle: Run, output: str, asked: Sequence[
     period = _period(runs[base], axis)
     run(asked if asked is not None else range(1, min(_MOST, max(2 * period, 32)) + 1))
     proof = prove(runs, axis, output)
-    while asked is None and proof.missing and len(runs) < _MOST_MISSING:
+    while proof.missing and len(runs) < _MOST_MISSING:
         run(proof.missing)
         proof = prove(runs, axis, output)
     misled = _misled(tracer, runs, axis, output)
     if misled is not None:
-        runs = {size: tracer.run(_varied(axis, size, base), follow=False) for size in runs}
+        again = dict.fromkeys([*runs, *(range(1, 129) if asked is None else ())])
+        runs = {size: tracer.run(_varied(axis, size, base), follow=False) for size in again}
         proof = Proof(None, reasons=(misled,))
     if asked is None and proof.found is None and misled is None:
         run(range(1, min(_MOST, max(4 * period, 128)) + 1))

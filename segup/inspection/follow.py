@@ -1,5 +1,6 @@
 """What happens at every torch function of a run: its result's shape, as a function of the input's size."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodWrapperType, WrapperDescriptorType
 from typing import Any
@@ -13,7 +14,7 @@ from segup.inspection.light import LIGHT, is_ordinary
 from segup.inspection.record import Record
 from segup.inspection.shape_rules import SHAPE_RULES, NotFollowedError, Rule, Shape, Sizes, names
 from segup.inspection.traced import Dim, TracedShape, TracedSize, plain, values
-from segup.inspection.window_rules import WINDOW_RULES
+from segup.inspection.window_rules import WINDOW_RULES, ChannelsError
 
 _PASSED = frozenset(
     names("""dim ndimension is_contiguous is_floating_point is_complex get_device element_size type is_cuda is_inference
@@ -61,6 +62,8 @@ class Follow(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        calling = sys._getframe(1)
+        self._record.trust((calling, calling.f_lasti))
         name, read = _name_of(func)
         if read:
             return self._read(func, name, args, kwargs)
@@ -123,6 +126,8 @@ class Follow(TorchFunctionMode):
         """Run a function whose shapes follow from a rule."""
         try:
             shapes = rule(self._sizes, *args, **kwargs)
+        except ChannelsError:
+            raise
         except ShapeError:
             func(*_plain(_mixed(args, tensors)), **_plain(_mixed(kwargs, tensors)))  # says it in its own words
             raise

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
 from segup.inspection.lines import Line
 
@@ -74,14 +75,17 @@ class Record:
         unfollowed: Why nothing can be proved from this run, in words; empty where everything was followed.
         lines: Every function of the input's size that some map had, for either axis.
         values_needed: Why the run cannot be done without the values of tensors, in words; empty where it can.
+        size: The input's (height, width).
         layer: Tells the qualified name of the layer that is at work; empty for the model's own code.
     """
 
     decisions: list[Decision] = field(default_factory=list)
     unfollowed: dict[str, None] = field(default_factory=dict)
     lines: tuple[set[Line], set[Line]] = field(default_factory=lambda: (set(), set()))
+    size: tuple[int, int] = (0, 0)
     layer: Callable[[], str] = field(default=lambda: "")
     values_needed: str = ""
+    _doubts: dict[tuple[Any, int] | None, str] = field(default_factory=dict, repr=False)
 
     @property
     def where(self) -> str:
@@ -91,6 +95,23 @@ class Record:
     def lose(self, reason: str) -> None:
         """Note why nothing can be proved from this run."""
         self.unfollowed.setdefault(reason)
+
+    def doubt(self, call: tuple[Any, int] | None, reason: str) -> None:
+        """Note that a plain number was read in a call, a frame and its instruction.
+
+        Torch reads its arguments so before it hands them on: :meth:`trust` takes the doubt back.
+        """
+        self._doubts.setdefault(call, reason)
+
+    def trust(self, call: tuple[Any, int]) -> None:
+        """Note that what was read in ``call`` was read by a torch function that is followed."""
+        self._doubts.pop(call, None)
+
+    def close(self) -> None:
+        """Take the doubts that are left as losses: the run is over."""
+        for reason in self._doubts.values():
+            self.lose(reason)
+        self._doubts.clear()
 
     def decide(self, axis: int, line: Line, relation: str, message: str = "", required: bool = False) -> Decision:
         """Note a comparison of ``line`` with 0; the caller sets its outcome through :meth:`note`."""

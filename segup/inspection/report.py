@@ -209,8 +209,8 @@ def _statement(name: str, axis: AxisReport) -> str:
     if proof.never:
         return f"{subject} for no {name} at all"
     if not proof.sizes.runs:
-        return f"{subject} for {name} {proof.exceptions!r} alone"
-    below = f", and below for {proof.exceptions!r}" if proof.exceptions else ""
+        return f"{subject} for {name} {_spans(proof.exceptions)} alone"
+    below = f", and below for {_spans(proof.exceptions)}" if proof.exceptions else ""
     if len(proof.sizes.runs[0]) == proof.sizes.period:
         return f"{subject} for every {name} from {proof.start} on{below}"
     return f"{subject} exactly for {name} mod {_period(proof)} in {_residues(proof)!r}, from {proof.start} on{below}"
@@ -230,8 +230,11 @@ def listed(sizes: Sequence[int]) -> str:
     >>> listed([1, 2, 3, 7, 9, 10])
     '1 … 3, 7, 9 … 10'
     """
-    runs = joined(range(size, size + 1) for size in sizes)
-    words = [f"{run[0]} … {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
+    return _spans(Runs(joined(range(size, size + 1) for size in sizes)))
+
+
+def _spans(sizes: Runs) -> str:
+    words = [f"{run[0]} … {run[-1]}" if len(run) > 1 else str(run[0]) for run in sizes.ranges]
     if len(words) > 8:
         return ", ".join([*words[:6], "…", words[-1]])
     return ", ".join(words) or "none"

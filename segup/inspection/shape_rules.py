@@ -7,12 +7,14 @@ list of shapes for several results. :class:`NotFollowedError` where it does not 
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
 
 from segup.errors import ShapeError
+from segup.inspection.lines import Line
 from segup.inspection.record import Extent, Record
 from segup.inspection.traced import Dim, TracedSize, difference, extent_of, plain, same
 
@@ -53,6 +55,11 @@ class Sizes:
             return outcome
         axis, line = found
         return self.record.note(self.record.decide(axis, line, relation, message, required), outcome)
+
+    def note(self, axis: int, line: Line, message: str, required: bool) -> bool:
+        """Note whether ``line`` is 0 at the input's size."""
+        decision = self.record.decide(axis, line, "==", message, required)
+        return self.record.note(decision, line(self.record.size[axis]) == 0)
 
     def equal(self, one: Dim, other: Dim, message: str) -> Dim:
         """Require two sizes to be equal and return the one that is traced."""
@@ -196,11 +203,44 @@ def reshaped(sizes: Sizes, input: Any, *shape: Any) -> Shape:
     known = extent_of(product(dim for dim in shape if not _is_rest(dim)))
     if total is None or known is None:
         raise NotFollowedError
-    rest = total.divided(known)
+    rest = _quotient(sizes, total, known, open_end=any(map(_is_rest, shape)))
     if rest is None or (rest != Extent(1, ()) and not any(map(_is_rest, shape))):
         raise NotFollowedError
     number = plain(product(sizes.of(input))) // max(1, plain(product(d for d in shape if not _is_rest(d))))
     return tuple(sizes.made(number, rest) if _is_rest(dim) else dim for dim in shape)
+
+
+def _quotient(sizes: Sizes, total: Extent, known: Extent, open_end: bool) -> Extent | None:
+    """Return total / known; where a factor equals another, or a multiple of it, in this way alone, note that it has to.
+
+    On the way of the even sizes n is twice ⌈n/2⌉, and a map of n rows can be taken for one of ⌈n/2⌉ × 2.
+    """
+    left, size = list(total.factors), sizes.record.size
+    ratio = Fraction(total.coefficient, known.coefficient or 1)
+    for axis, line in known.factors:
+        if (axis, line) in left:
+            left.remove((axis, line))
+            continue
+        other = next((one for place, one in left if place == axis), None)
+        if other is None:
+            return None
+        left.remove((axis, other))
+        high, low = other(size[axis]), line(size[axis])
+        times = Fraction(high, low or 1)
+        gap = other.times(times.denominator).minus(line.times(times.numerator))
+        # Where it does not hold torch refuses, unless a −1 takes up the difference.
+        sizes.note(axis, gap, f"{high} rows are taken for {low}", required=not open_end)
+        ratio *= times
+    if ratio.denominator == 1:
+        return Extent(int(ratio), tuple(left))
+    if len(left) != 1:
+        return None
+    axis, line = left[0]
+    rows = line.times(ratio.numerator)
+    message = f"{rows(size[axis])} rows are no multiple of {ratio.denominator}"
+    if not sizes.note(axis, rows.modulo(ratio.denominator), message, required=True):
+        raise ShapeError(message)
+    return Extent.of(axis, rows.over(ratio.denominator))
 
 
 def _is_rest(dim: Any) -> bool:

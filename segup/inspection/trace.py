@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segup.errors import SegupError
 from segup.inspection.follow import Follow, ValuesNeededError
 from segup.inspection.lines import Line
 from segup.inspection.record import Extent, Record
@@ -68,6 +69,7 @@ class Tracer:
         first = next((p for p in model.parameters() if p.is_floating_point()), None)
         self._dtype = dtype or (torch.float32 if first is None else first.dtype)
         self._stack: list[str] = []
+        self._bears_following = True
         for tensor in tensors_of(model):
             tensor._segup_shape = tuple(tensor.shape)  # type: ignore[attr-defined]
         self._watch()
@@ -83,11 +85,13 @@ class Tracer:
         Raises:
             ValuesNeededError: The model's code reads values of tensors.
         """
+        follow = follow and self._bears_following
         run = self._run(size, light, follow)
         if not follow or run.refusal is None or run.refusal.explained:
             return run
-        plainly = self._run(size, light=False, follow=False)
+        plainly = self._run(size, light, follow=False)
         if plainly.refusal is None:
+            self._bears_following = False
             plainly.record.lose(f"its code fails on sizes that are followed ({_message(run.refusal)})")
             plainly.record.lines[0].update(run.record.lines[0])
             plainly.record.lines[1].update(run.record.lines[1])
@@ -97,7 +101,7 @@ class Tracer:
         return run
 
     def _run(self, size: tuple[int, int], light: bool, follow: bool) -> Run:
-        record = Record(layer=self._innermost)
+        record = Record(size=size, layer=self._innermost)
         self._stack.clear()
         image = torch.empty(self._batch, self._channels, *size, dtype=self._dtype, device="meta")
         traced = (TracedSize(record, n, Extent.of(i, Line.identity())) for i, n in enumerate(size))
@@ -108,9 +112,11 @@ class Tracer:
                 output = self._model(image)
         except Exception as cause:  # a model refuses a size with whatever its layers raise
             _check_values(record)
+            record.close()
             explained = _is_known(cause) or _was_required(record)
             return Run(size, {}, Refusal(self._innermost(), _line_of(cause), explained), record)
         _check_values(record)  # the model's code may have caught the error
+        record.close()
         return Run(size, {name: mode.shape_of(one) for name, one in _maps_of(output).items()}, None, record)
 
     def _innermost(self) -> str:
@@ -153,7 +159,8 @@ def _is_known(error: Exception) -> bool:
     module = ""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         module = frame.f_globals.get("__name__", "")
-    return module.startswith(("segup.", "torch.nn.modules.")) and not module.startswith("segup.inspection.")
+    ours = module.startswith(("segup.", "torch.nn.modules.")) and not module.startswith("segup.inspection.")
+    return ours and isinstance(error, SegupError | ValueError | RuntimeError | AssertionError)
 
 
 def _message(refusal: Refusal | None) -> str:

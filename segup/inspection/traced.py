@@ -13,7 +13,7 @@ KNOWN = ("segup.", "torch.")
 """Where code may branch on a size and still be proved: it does what it says it does, and every way of it is run."""
 
 
-# nn.ConvTranspose2d shows sizes in its error, and torch reads the output_padding that it is given more than once.
+# They show sizes in their errors, and do nothing else with the text.
 _HARMLESS = ("segup.", "torch.nn.modules.conv,")
 
 
@@ -143,7 +143,10 @@ class TracedSize:
         return other ** self._lost()
 
     def __index__(self) -> int:
-        return self.value if caller().startswith(_HARMLESS[1]) else self._lost("reads a size as a plain number")
+        frame = next((frame for frame in _frames() if not _is_own(frame)), None)
+        reason = f"Python reads a size as a plain number ({caller()})"
+        self.record.doubt(None if frame is None else (frame, frame.f_lasti), reason)
+        return self.value
 
     def __int__(self) -> int:
         return self._lost("reads a size as a plain number")
@@ -310,10 +313,13 @@ def _plainly(one: Any, other: Any, relation: str) -> bool:
 def caller() -> str:
     """Return module and line of the code that uses a size: the nearest frame outside this package."""
     for frame in _frames():
-        module = frame.f_globals.get("__name__", "?")
-        if not module.startswith("segup.inspection"):
-            return f"{module}, line {frame.f_lineno}"
+        if not _is_own(frame):
+            return f"{frame.f_globals.get('__name__', '?')}, line {frame.f_lineno}"
     return "?"
+
+
+def _is_own(frame: Any) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith("segup.inspection")
 
 
 def _frames() -> Iterator[Any]:

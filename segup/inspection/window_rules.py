@@ -15,6 +15,10 @@ from segup.shapes.arguments import AXIS_NAMES
 from segup.shapes.layer import LawAxis, Layer
 
 
+class ChannelsError(ShapeError):
+    """A map does not have the channels that a layer takes."""
+
+
 def conv2d(
     sizes: Sizes,
     input: Any,
@@ -26,7 +30,8 @@ def conv2d(
     groups: int = 1,
 ) -> Shape:
     """Return the shape after a convolution."""
-    out_channels, _, *kernel = weight.shape
+    out_channels, per_group, *kernel = weight.shape
+    _check_channels(sizes, input, per_group * groups, "convolution")
     layer = Conv(tuple(kernel), pair(stride), padding if isinstance(padding, str) else pair(padding), pair(dilation))
     return _through(sizes, layer, sizes.of(input), out_channels)
 
@@ -43,7 +48,8 @@ def conv_transpose2d(
     dilation: Any = 1,
 ) -> Shape:
     """Return the shape after a transposed convolution; output_padding may depend on the sizes (``output_size``)."""
-    _, per_group, *kernel = weight.shape
+    in_channels, per_group, *kernel = weight.shape
+    _check_channels(sizes, input, in_channels, "transposed convolution")
     layer = ConvTranspose(tuple(kernel), pair(stride), pair(padding), dilation=pair(dilation))
     before = sizes.of(input)
     extra = _two(output_padding)
@@ -249,6 +255,13 @@ def _two(value: Any) -> tuple[Any, Any]:
         parts = tuple(value)
         return (parts[0], parts[0]) if len(parts) == 1 else (parts[-2], parts[-1])
     return value, value
+
+
+def _check_channels(sizes: Sizes, x: Any, wanted: int, kind: str) -> None:
+    """Raise a ChannelsError unless ``x`` has the channels that a layer takes; torch says little without values."""
+    given = sizes.of(x)[-3]
+    if type(given) is int and given != wanted:
+        raise ChannelsError(f"a {kind} of {wanted} channels is given {given}")
 
 
 def _through(sizes: Sizes, layer: Layer[Any], before: Shape, channels: Any = None) -> Shape:

@@ -1,0 +1,109 @@
+import pytest
+import timm
+import torch
+import torchvision
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from segup.errors import ShapeError
+from segup.inspection import feature_sizes, probe_pyramid, rounding_of, stage_rules
+from segup.inspection.rules import fitted
+from segup.shapes import Conv
+
+UP, DOWN = Conv(3, 2, 1), Conv(2, 2)
+ENCODERS = {
+    "resnet18": (UP,) * 5,
+    "densenet121": (UP, UP, DOWN, DOWN, DOWN),
+    "convnext_atto": (Conv(4, 4), DOWN, DOWN, DOWN),
+    "vgg11_bn": (Conv(1), *(DOWN,) * 5),
+    "pvt_v2_b0": (Conv(5, 4, 2), UP, UP, UP),
+    "tf_efficientnet_lite0": (UP,) * 5,
+}
+SIZES = [(65, 97), (64, 40)]
+
+
+def real_sizes(encoder, size):
+    with torch.no_grad():
+        maps = encoder.eval()(torch.zeros(1, 3, *size))
+    return [tuple(one.shape[-2:]) for one in (maps.values() if isinstance(maps, dict) else maps)]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "tf_efficientnet_lite0"])
+def test_the_rule_of_every_stage_is_found(name):
+    check_encoder(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_rule_of_every_stage_of_more_encoders_is_found(name):
+    check_encoder(name)
+
+
+def check_encoder(name):
+    encoder = timm.create_model(name, pretrained=False, features_only=True)
+    rules = stage_rules(encoder)
+    assert rules == ENCODERS[name]
+    for size in SIZES:
+        assert feature_sizes(encoder, size) == real_sizes(encoder, size)
+    for size in (64, 67, 95):
+        before = size
+        for rule, (after, _) in zip(rules, real_sizes(encoder, (size, 64)), strict=True):
+            assert rule.out(before) == after
+            before = after
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["hrnet_w18", "mobilevit_xxs", "edgenext_xx_small", "efficientvit_b0", "regnetx_002", "mobilenetv3_small_050"],
+)
+def test_sizes_on_shapes_alone_are_those_of_real_maps(name):
+    encoder = timm.create_model(name, pretrained=False, features_only=True)
+    for size in ((65, 97), (1, 40), (64, 64), (29, 96)):
+        try:
+            expected = real_sizes(encoder, size)
+        except Exception:
+            with pytest.raises(ShapeError, match=f"the encoder refuses {size[0]}×{size[1]}"):
+                feature_sizes(encoder, size)
+        else:
+            assert feature_sizes(encoder, size) == expected
+
+
+def test_torchvision_feature_extractors_are_taken():
+    body = create_feature_extractor(torchvision.models.resnet18(weights=None), ["layer1", "layer3"])
+    assert feature_sizes(body, (67, 50)) == real_sizes(body, (67, 50)) == [(17, 13), (5, 4)]
+    assert stage_rules(body) == (Conv(5, 4, 2), Conv(5, 4, 2))
+
+
+def test_a_refusal_names_the_size_and_the_layer():
+    encoder = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.MaxPool2d(2))
+    with pytest.raises(ShapeError, match="the encoder refuses 1×40 at layer '1': RuntimeError: Given input size"):
+        feature_sizes(encoder, (1, 40))
+    with pytest.raises(ShapeError, match="height must be an int of at least 1, not 0"):
+        feature_sizes(encoder, (0, 40))
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(0, 2))
+def test_the_rule_of_any_convolution_is_found(kernel, stride, padding):
+    conv = Conv(kernel, stride, padding)
+    sizes = range(conv.min_size, conv.min_size + 3 * stride)
+    found = fitted([(n, conv.out(n)) for n in sizes], stride)
+    assert found is not None
+    assert [found.axes[0].law(n) for n in range(1, 100)] == [conv.axes[0].law(n) for n in range(1, 100)]
+
+
+def test_rules_that_differ_from_size_to_size_are_none():
+    class Fickle(nn.Module):
+        def forward(self, x):
+            return [x[..., ::2, ::2] if x.shape[-1] % 3 else x[..., : x.shape[-2] // 2, : x.shape[-1] // 2]]
+
+    assert stage_rules(Fickle()) == (None,)
+    assert rounding_of(None) is None
+
+
+def test_the_roundings_of_a_pyramid_are_those_of_its_rules():
+    pyramid = probe_pyramid(nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1)))
+    assert pyramid.rules() == (UP,)
+    assert (pyramid.stem_rounding(), pyramid.roundings()) == ("up", ())
