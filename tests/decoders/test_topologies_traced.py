@@ -8,6 +8,8 @@ from torch.export import Dim
 from segup.decoders import create_decoder, list_decoders
 
 CHANNELS = (3, 4, 5)
+AT_ONCE = ("unet", "fcn", "duc")  # the quickest to trace; the others take some 30 s together
+TOPOLOGIES = [name if name in AT_ONCE else pytest.param(name, marks=pytest.mark.slow) for name in list_decoders()]
 SIZES = ((17, 18), (33, 31), (9, 47))
 
 
@@ -43,14 +45,14 @@ def same(model, traced):
         assert torch.allclose(got, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("topology", list_decoders())
+@pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_compiled(topology, small_widths):
     torch._dynamo.reset()
     model = tiny(topology, small_widths)
     same(model, torch.compile(model, backend="eager", dynamic=True, fullgraph=True))
 
 
-@pytest.mark.parametrize("topology", list_decoders())
+@pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_exported(topology, small_widths):
     """From 9 on: torch.export takes a size of 1 for a constant, and up to 8 the last map has one row."""
     model = tiny(topology, small_widths)
