@@ -246,7 +246,7 @@ UNPROVED = {
     rounds_through_a_float: "divides a size into a float",
     pads_through_a_float: "divides a size into a float",
     takes_the_smaller: "branches on a size",
-    looks_up: "its code fails on sizes that are followed",
+    looks_up: "its code was run on plain sizes",
     reads_text: "turns a size into text",
     loops: "reads a size as a plain number",
     asks_for_the_type: "treats sizes that are followed unlike plain ints",
