@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from segup.errors import ConfigError, ShapeError
 from segup.shapes import Resize
 from segup.upsamplers.cells import in_cells
-from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
+from segup.upsamplers.contract import Fit, Upsampler, figures, register_upsampler
 from segup.upsamplers.projection import check_count, check_groups, project
 from segup.upsamplers.resize_conv import check_odd_kernel
 
@@ -170,18 +170,16 @@ def _is_channels_last(x: Tensor) -> bool:
 
 def _check_shapes(features: Tensor, kernels: Tensor, kernel_size: int, groups: int, scale: int) -> None:
     if features.dim() != 4 or 0 in features.shape[1:]:
-        raise ShapeError(f"carafe_reassemble takes features (N, C, h, w) with C, h, w ≥ 1, not {_ints(features)}")
+        raise ShapeError(
+            f"carafe_reassemble takes features (N, C, h, w) with C, h, w ≥ 1, not {figures(features.shape)}"
+        )
     count, channels, height, width = features.shape
     if channels % groups:
         raise ConfigError(f"carafe_reassemble: groups={groups} must divide the {channels} channels of the features")
     expected = (count, groups * kernel_size**2, scale * height, scale * width)
     if kernels.dim() != 4 or any(n != m for n, m in zip(kernels.shape, expected, strict=True)):
-        wanted = tuple(int(n) for n in expected)
         raise ShapeError(
-            f"carafe_reassemble takes kernels (N, groups·kernel_size², scale·h, scale·w) = {wanted} with features "
-            f"{_ints(features)}, kernel_size={kernel_size}, groups={groups}, scale={scale}, not {_ints(kernels)}"
+            f"carafe_reassemble takes kernels (N, groups·kernel_size², scale·h, scale·w) = {figures(expected)} with "
+            f"features {figures(features.shape)}, kernel_size={kernel_size}, groups={groups}, scale={scale}, not "
+            f"{figures(kernels.shape)}"
         )
-
-
-def _ints(x: Tensor) -> tuple[int, ...]:
-    return tuple(int(n) for n in x.shape)

@@ -122,7 +122,7 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
         """
         if x.dim() != 4 or x.shape[1] != self.in_channels or 0 in x.shape[-2:]:
             raise ShapeError(
-                f"{self.describe()} takes (N, {self.in_channels}, h, w) with h, w ≥ 1, not {_ints(x.shape)}"
+                f"{self.describe()} takes (N, {self.in_channels}, h, w) with h, w ≥ 1, not {figures(x.shape)}"
             )
         low = x.shape[-2:]
         wanted = (low[0] * self.scale, low[1] * self.scale) if size is None else _pair(size)
@@ -192,9 +192,9 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
             return
         wanted = (x.shape[0], self.skip_channels, *size)
         if skip is None or skip.dim() != 4 or any(n != m for n, m in zip(skip.shape, wanted, strict=True)):
-            got = "and got none" if skip is None else f"not {_ints(skip.shape)}"
+            got = "and got none" if skip is None else f"not {figures(skip.shape)}"
             raise ShapeError(
-                f"{self.describe()} takes a skip {_ints(wanted)}, of its input's batch and of the size asked for, "
+                f"{self.describe()} takes a skip {figures(wanted)}, of its input's batch and of the size asked for, "
                 f"{got}.\n  try: up(x, size=skip.shape[-2:], skip=skip)"
             )
 
@@ -226,9 +226,13 @@ def _is_pixels(number: object) -> bool:
     return isinstance(number, int | torch.SymInt) and not isinstance(number, bool) and bool(number >= 1)
 
 
-def _ints(shape: Iterable[Any]) -> tuple[int, ...]:
-    """Return a shape in figures: under torch.compile it may hold symbols."""
-    return tuple(int(n) for n in shape)
+def figures(shape: Iterable[Any]) -> str:
+    """Return a shape as text; under torch.compile it may hold symbols, which are given by their values.
+
+    >>> figures((2, 3))
+    '(2, 3)'
+    """
+    return f"({', '.join([f'{int(n)}' for n in shape])})"
 
 
 upsamplers: Registry[type[Upsampler]] = Registry("upsampler", "segup.upsamplers")

@@ -1,13 +1,11 @@
 """Max unpooling with the encoder's indices, then convolution."""
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 
 from segup.errors import ShapeError
 from segup.shapes import ConvTranspose
-from segup.upsamplers.contract import Fit, Size, Upsampler, register_upsampler
+from segup.upsamplers.contract import Fit, Size, Upsampler, figures, register_upsampler
 from segup.upsamplers.projection import project
 from segup.upsamplers.resize_conv import check_odd_kernel
 
@@ -92,14 +90,14 @@ class MaxUnpool(Upsampler):
         wanted = (x.shape[0], self.index_channels, *x.shape[-2:])
         if indices is None:
             raise ShapeError(
-                f"{self.describe()} takes the pooling indices {_ints(wanted)} with this input, and got none.\n"
+                f"{self.describe()} takes the pooling indices {figures(wanted)} with this input, and got none.\n"
                 f"  try: indices=the second result of max_pool2d(..., return_indices=True)"
             )
         same = indices.dim() == 4 and all(n == m for n, m in zip(indices.shape, wanted, strict=True))
         if not same or indices.dtype != torch.int64:
             raise ShapeError(
-                f"{self.describe()} takes int64 indices {_ints(wanted)} with this input, not "
-                f"{str(indices.dtype).removeprefix('torch.')} {_ints(indices.shape)}"
+                f"{self.describe()} takes int64 indices {figures(wanted)} with this input, not "
+                f"{str(indices.dtype).removeprefix('torch.')} {figures(indices.shape)}"
             )
 
     def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
@@ -154,8 +152,3 @@ def check_windows(indices: Tensor, size: Size, scale: int, owner: str) -> None:
             f"{row * scale}, column {column * scale}.\n"
             f"  try: size=the size of the map that was pooled, with kernel and stride {scale} and no padding."
         )
-
-
-def _ints(shape: Iterable[int]) -> tuple[int, ...]:
-    """Return a shape in figures: under torch.compile it may hold symbols."""
-    return tuple(int(n) for n in shape)

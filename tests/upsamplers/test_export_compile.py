@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.exc import Unsupported
 from torch._dynamo.testing import CompileCounter
 from torch.export import Dim, export
 
@@ -145,6 +146,20 @@ def test_compiled_errors_are_those_of_eager_mode(build):
             compiled(x, size)
         assert str(traced.value) == str(eager.value)
     assert compiled(torch.randn(1, 4, 7, 5)).shape == (1, 4, 14, 10)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((1, 5, 6, 7), None), ((4, 6, 7), None), ((1, 4, 0, 7), None), ((1, 4, 6, 7), (12, 17))]
+)
+def test_a_program_that_may_not_break_quotes_the_same_error(shape, size, build):
+    """torch.compile(fullgraph=True) wraps any error in one of its own; the message is in it, in figures."""
+    up = build("deconv")
+    compiled = torch.compile(up, backend="eager", dynamic=True, fullgraph=True)
+    with pytest.raises(ShapeError) as eager:
+        up(torch.zeros(shape), size)
+    with pytest.raises(Unsupported) as traced:
+        compiled(torch.zeros(shape), size)
+    assert str(eager.value) in str(traced.value).replace("\\n", "\n").replace("\\'", "'")
 
 
 def test_fitting_in_a_traced_program_is_fitting_in_eager_mode():
