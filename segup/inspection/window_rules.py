@@ -205,12 +205,11 @@ def pad(sizes: Sizes, input: Any, pad: Any, mode: str = "constant", value: Any =
                 sizes.require(size, ">", end, f"{mode} padding of {plain(end)} needs more than {plain(size)} rows")
             elif mode == "circular":
                 sizes.require(size, ">=", end, f"{mode} padding of {plain(end)} needs as many rows, not {plain(size)}")
-        if type(size) is int and type(before) is int and type(after) is int:
-            shape[place] = size + before + after
-            continue
-        padded = size + before + after
-        sizes.require(padded, ">=", 0, f"padding by {plain(before)} and {plain(after)} leaves {plain(padded)} rows")
-        shape[place] = _new(sizes, padded)
+        kept = size
+        for end in (before, after):  # torch cuts first
+            kept = kept if sizes.decide(end, ">=", 0) else kept + end
+        sizes.require(kept, ">=", 0, f"padding by {plain(before)} and {plain(after)} leaves {plain(kept)} rows")
+        shape[place] = _new(sizes, size + before + after)
     return tuple(shape)
 
 
