@@ -134,8 +134,9 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
                 refuse_below_zero(wanted[axis] - least, message)
                 refuse_below_zero(most - wanted[axis], message)
         else:
-            reached = self.reach(low[0], wanted[0], AXES[0]), self.reach(low[1], wanted[1], AXES[1])
-            self.correction = (wanted[0] - reached[0], wanted[1] - reached[1])
+            rows, columns = (_counted(low[axis], wanted[axis]) for axis in (0, 1))
+            reached = self.reach(*rows, AXES[0]), self.reach(*columns, AXES[1])
+            self.correction = (rows[1] - reached[0], columns[1] - reached[1])
         return self.upsample_to(x, wanted, skip=skip, indices=indices)
 
     def own(self, low: int) -> Size:
@@ -223,7 +224,14 @@ def _pair(size: Size) -> Size:
 
 
 def _is_pixels(number: object) -> bool:
+    if torch.jit.is_tracing():  # where sizes are tensors
+        return True
     return isinstance(number, int | torch.SymInt) and not isinstance(number, bool) and bool(number >= 1)
+
+
+def _counted(low: int, wanted: int) -> Size:
+    """Return sizes to calculate with: torch.jit.trace hands out tensors, whose numbers are those of its example."""
+    return (int(low), int(wanted)) if torch.jit.is_tracing() else (low, wanted)
 
 
 def figures(shape: Iterable[Any]) -> str:

@@ -13,14 +13,14 @@ def fit_to(y: Tensor, size: Size, most: int | None = None) -> Tensor:
     Args:
         y: ``(N, C, H, W)``.
         size: Height and width of the result.
-        most: A bound on the rows and columns to repeat. With it, torch.compile and torch.export get one program for
-            all sizes, which does not branch on them. Eager mode branches, and copies only what it has to.
+        most: A bound on the rows and columns to repeat. With it, torch.compile, torch.export and torch.jit.trace get one
+            program for all sizes, which does not branch on them. Eager mode branches, and copies only what it has to.
 
     >>> fit_to(torch.arange(4.0).reshape(1, 1, 2, 2), (3, 1)).flatten().tolist()
     [0.0, 2.0, 2.0]
     """
     rows, columns = size[0] - y.shape[-2], size[1] - y.shape[-1]
-    if most is not None and torch.compiler.is_compiling():
+    if most is not None and (torch.compiler.is_compiling() or torch.jit.is_tracing()):
         # Extended by a constant and then cut by what is too much, so that neither step depends on a sign.
         y = y if _known(rows == 0) else F.pad(_repeat_last(y, most, -2), (0, 0, 0, rows - most))
         return y if _known(columns == 0) else F.pad(_repeat_last(y, most, -1), (0, columns - most))
@@ -67,4 +67,6 @@ def _known(truth: bool) -> bool:
     """Return whether a statement about sizes holds for all inputs, without a guard that would make it so."""
     from torch.fx.experimental.symbolic_shapes import statically_known_true
 
+    if torch.jit.is_tracing():
+        return False
     return statically_known_true(truth)

@@ -176,6 +176,17 @@ def test_fitting_in_a_traced_program_is_fitting_in_eager_mode():
     assert counter.frame_count <= 2  # the sizes are passed as ints here, whose first values torch may take as constants
 
 
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_module_of_torch_jit_trace_follows_the_size_too(name, build):
+    """Its checks are those of the example alone; what it computes is not."""
+    model = stage(build, name)
+    traced = torch.jit.trace(model, (torch.randn(1, 3, 9, 12),), check_trace=False)
+    for height, width in ((9, 12), (10, 11), (7, 8), (12, 15)):
+        image = torch.randn(2, 3, height, width)
+        torch.testing.assert_close(traced(image), model(image))
+
+
 class Whole(nn.Module):
     """An encoder of three stages and a U-Net on it: every skip's size follows from the image's."""
 
