@@ -13,6 +13,8 @@ _ROWS = 1024
 def overlay(image: np.ndarray, ids: np.ndarray, labels: Labels, opacity: float = 0.45) -> np.ndarray:
     """Return ``(H, W, 3)`` uint8: the image through its classes' colours, a white line where two classes meet.
 
+    A black class, which is what data sets call background, is left clear: black would only darken it.
+
     Args:
         image: ``(C, H, W)`` in 0 … 1; its first three channels are shown, or its first in grey where it has fewer.
         ids: ``(H, W)`` class ids.
@@ -21,14 +23,15 @@ def overlay(image: np.ndarray, ids: np.ndarray, labels: Labels, opacity: float =
 
     >>> labels = Labels(("background", "cell"), ((0, 0, 0), (0, 100, 200)))
     >>> overlay(np.ones((3, 1, 3)), np.array([[1, 1, 0]]), labels, opacity=0.5).tolist()
-    [[[128, 178, 228], [255, 255, 255], [128, 128, 128]]]
+    [[[128, 178, 228], [255, 255, 255], [255, 255, 255]]]
     """
     colors = _table(labels.colors)
+    strength = opacity * colors.any(axis=1, keepdims=True)
     picture = np.empty((*ids.shape, 3), dtype=np.uint8)
     for top in range(0, ids.shape[0], _ROWS):  # in parts: a large image has few temporaries
         rows = slice(top, top + _ROWS)
         shown = _rgb(image[:, rows]) * 255
-        mixed = shown + opacity * (colors[ids[rows]] - shown)
+        mixed = shown + strength[ids[rows]] * (colors[ids[rows]] - shown)
         picture[rows] = np.rint(mixed)
         picture[rows][_borders(ids[top : top + _ROWS + 1])[: mixed.shape[0]]] = _LINE
     return picture

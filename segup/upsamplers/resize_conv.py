@@ -70,7 +70,13 @@ class ResizeConv(Upsampler):
         return Resize(self.scale)
 
     def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
-        """Return the convolution of the resized ``x``."""
+        """Return the convolution of the resized ``x``.
+
+        A 1×1 convolution mixes channels alone and the weights of a resize sum to one, so the two commute: it is done
+        first, on ``scale²`` times fewer pixels.
+        """
+        if self.conv.kernel_size == (1, 1):
+            return resize(self.conv(x), self.scale, self.mode)
         y: Tensor = self.conv(resize(x, self.scale, self.mode))
         return y
 
