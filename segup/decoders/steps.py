@@ -92,7 +92,8 @@ class StepPlan:
             )
         if self.decoder.strides[level] == 1:
             return None
-        return self._whole(name, level, in_channels, out_channels, options or {})
+        chosen = {**operator_class(name).final_options, **(options or {})}
+        return self._whole(name, level, in_channels, out_channels, chosen)
 
     def stage_options(self, level: int) -> dict[str, Any]:
         """Return the operator's options for the step to ``level``, with the rounding it inverts where it takes one.

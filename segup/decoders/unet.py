@@ -26,7 +26,8 @@ class UNetDecoder(FinalStepDecoder):
         fit: ``"correct"`` or ``"strict"``, see :class:`segup.upsamplers.Upsampler`.
         convs: 3×3 convolutions after each skip is joined; 2 by default.
         upsampler_options: The operator's own options, for the steps with a skip.
-        final_options: Those of the operator of the step to the image.
+        final_options: Those of the operator of the step to the image. A resize is followed by a 1×1 convolution there
+            unless ``kernel_size`` is given.
         roundings: How the encoder's stages round, ``"up"``, ``"down"`` or the int c of ⌊(n + c)/stride⌋, from high to
             low resolution (``segup.inspection.inverse_of``); handed to operators that are matched to them. One for
             each map, from the one above it (the image, for the first), or one between each map and the next. All round

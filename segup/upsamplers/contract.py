@@ -2,7 +2,8 @@
 
 import inspect
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import torch
@@ -63,6 +64,8 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
 
     name: ClassVar[str] = "unregistered"
     requires: ClassVar[frozenset[str]] = frozenset()
+    final_options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Options of a decoder's step to the image where they are not given: it joins no skip."""
     takes_rounding: ClassVar[bool] = False
     """Whether it has an option ``rounding``, for the rule of the encoder's stage that it inverts."""
     excess: int

@@ -1,6 +1,8 @@
 """Resize by the factor, then convolve: what nearest, bilinear and bicubic upsampling share."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,7 +21,7 @@ class ResizeConv(Upsampler):
 
     Args:
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
-        kernel_size: Of the convolution, odd; 3 by default.
+        kernel_size: Of the convolution, odd; 3 by default, 1 in a decoder's step to the image.
         init: ``"he"``: the convolution keeps the variance of a rectified input (He et al., arXiv 1502.01852).
             ``"interpolate"``: bilinear interpolation, see :mod:`segup.upsamplers.interpolation`.
 
@@ -28,6 +30,7 @@ class ResizeConv(Upsampler):
     """
 
     mode: ClassVar[str]
+    final_options: ClassVar[Mapping[str, Any]] = MappingProxyType({"kernel_size": 1})
 
     def __init__(
         self,
