@@ -185,6 +185,14 @@ def test_the_final_operator_has_options_of_its_own(small_widths):
         build("fpn", "bilinear", small_widths, final="deconv", final_options={"kernel": 2})
 
 
+def test_a_resize_to_the_image_mixes_channels_alone_unless_told_otherwise(small_widths):
+    kernels = [
+        build("fpn", "bilinear", small_widths, final=final, final_options=options).final.conv.kernel_size
+        for final, options in (("bilinear", None), ("nearest", {}), ("bicubic", {"kernel_size": 3}))
+    ]
+    assert kernels == [(1, 1), (1, 1), (3, 3)]
+
+
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 @pytest.mark.parametrize(
     ("options", "message"),

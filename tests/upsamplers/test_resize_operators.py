@@ -35,6 +35,18 @@ def test_it_is_torchs_resize_then_the_convolution(operator, scale):
 
 
 @pytest.mark.parametrize("operator", RESIZES)
+def test_a_1x1_convolution_is_done_at_the_low_resolution_with_the_same_result(operator):
+    torch.manual_seed(0)
+    up = operator(3, 2, 4, kernel_size=1).double()
+    torch.nn.init.normal_(up.conv.bias)
+    x = torch.randn(2, 3, 5, 4, dtype=torch.float64)
+    with FlopCounterMode(display=False) as counter:
+        y = up(x)
+    assert counter.get_total_flops() == 2 * 2 * 3 * 2 * 5 * 4
+    assert torch.allclose(y, up.conv(interpolated(x, 4, operator.mode)), atol=1e-13)
+
+
+@pytest.mark.parametrize("operator", RESIZES)
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 def test_parameters_are_those_of_the_formula(operator, kernel_size):
     up = operator(8, 6, kernel_size=kernel_size)
