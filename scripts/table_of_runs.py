@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
-SCORES = ("decoder", "mIoU", "per seed", "Boundary IoU", "BF score", "parameters", "MACs")
+SCORES = ("decoder", "mIoU", "per seed", "Boundary IoU", "BF score", "checkerboard", "parameters", "MACs")
 TIMES = ("step", "whole run")
 
 
@@ -37,6 +37,7 @@ def row(name: str, results: list[dict[str, Any]]) -> list[str]:
         ", ".join(f"{r['last']['miou']:.3f}" for r in results),
         spread([r["last"]["boundary_iou"] for r in results]),
         spread([r["last"]["bf_score"] for r in results]),
+        checkerboard([r["checkerboard"]["mean"] for r in results]),
         f"{first['parameters']['total'] / 1e6:.2f} M",
         f"{first['macs']['total'] / 1e9:.2f} G",
         f"{median(r['step_seconds'] for r in results):.2f} s",
@@ -46,7 +47,15 @@ def row(name: str, results: list[dict[str, Any]]) -> list[str]:
 
 def spread(values: list[float]) -> str:
     """Return mean ± standard deviation, the mean alone for one value."""
-    return f"{mean(values):.3f} ± {stdev(values):.3f}" if len(values) > 1 else f"{values[0]:.3f}"
+    if len(values) == 1:
+        return f"{values[0]:.3f}"
+    return f"{mean(values):.3f} ± {stdev(values):.3f}"
+
+
+def checkerboard(figures: list[float | None]) -> str:
+    """Return the mean figure; a dash where the operator has none, because what it does depends on the place."""
+    measured = [figure for figure in figures if figure is not None]
+    return f"{mean(measured):.2f}" if measured else "–"
 
 
 if __name__ == "__main__":

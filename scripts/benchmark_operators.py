@@ -1,0 +1,98 @@
+"""Compare a training step of every operator in the same U-Net: ``python scripts/benchmark_operators.py``.
+
+The models take turns in one process, so that what else the machine does falls on all of them; times are medians, and
+ratios are to ``deconv`` (above 1: slower). Operators that need the encoder's pooling indices stand on ``segnet``, in
+rows of their own beside ``deconv`` on the same encoder.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+
+from segup import create_model
+from segup.models import SegmentationModel
+from segup.training.cost import count_macs, count_parameters
+from segup.upsamplers import list_upsamplers
+from segup.upsamplers.contract import operator_class
+
+REFERENCE = "deconv"
+
+
+def main() -> None:
+    arguments = _arguments()
+    device = torch.device(arguments.device)
+    print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads")
+    print(f"batch {arguments.batch}, {arguments.size[0]}×{arguments.size[1]}, {arguments.steps} steps each")
+    for encoder, names in by_encoder(arguments.upsampler, arguments.encoder).items():
+        models = {name: build(encoder, name) for name in dict.fromkeys([REFERENCE, *names])}
+        image = torch.rand(arguments.batch, 3, *arguments.size, device=device).to(memory_format=torch.channels_last)
+        target = torch.randint(0, 3, (arguments.batch, *arguments.size), device=device)
+        steps = {name: training_step(model.to(device), image, target) for name, model in models.items()}
+        times = alternate(steps, arguments.steps, device)
+        print(f"\n{encoder}\n{'':>18}  parameters      MACs       step  ratio")
+        for name, seconds in times.items():
+            model = models[name]
+            print(
+                f"{name:>18}  {count_parameters(model)['total'] / 1e6:8.2f} M  "
+                f"{count_macs(model, tuple(arguments.size))['total'] / 1e9:6.2f} G  {seconds * 1e3:6.0f} ms  "
+                f"{seconds / times[REFERENCE]:5.2f}"
+            )
+
+
+def by_encoder(names: list[str], encoder: str) -> dict[str, list[str]]:
+    """Return the operators under the encoder on which they can stand."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault("segnet" if "indices" in operator_class(name).requires else encoder, []).append(name)
+    return groups
+
+
+def build(encoder: str, upsampler: str) -> SegmentationModel:
+    """Return the U-Net, in channels_last."""
+    model = create_model(encoder, "unet", upsampler, num_classes=3, pretrained=False)
+    return model.to(memory_format=torch.channels_last)
+
+
+def training_step(model: nn.Module, image: Tensor, target: Tensor) -> Callable[[], None]:
+    """Return a function that trains ``model`` for one step."""
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(image), target).backward()
+        optimizer.step()
+
+    return step
+
+
+def alternate(steps: dict[str, Callable[[], None]], count: int, device: torch.device) -> dict[str, float]:
+    """Run the steps in turn and return each one's median time in seconds, after two rounds of warm-up."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(count + 2):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            times[name].append(time.perf_counter() - start)
+    return {name: median(measured[2:]) for name, measured in times.items()}
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--encoder", default="efficientnet_lite0")
+    parser.add_argument("--upsampler", nargs="+", default=list_upsamplers(), choices=list_upsamplers(), metavar="NAME")
+    parser.add_argument("--size", type=int, nargs=2, default=(161, 193))
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=9)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
