@@ -16,7 +16,7 @@ def composed(*overrides):
     [
         ([], "efficientnet_lite0"),
         (["decoder=max_unpool"], "segnet"),
-        (["encoder=torchvision", "decoder=max_unpool"], "torchvision"),
+        (["encoder=torchvision", "encoder.name=vgg11_bn", "decoder=max_unpool"], "torchvision"),
     ],
 )
 def test_the_unpooling_decoder_brings_an_encoder_with_indices_unless_one_is_named(overrides, encoder):
