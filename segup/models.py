@@ -2,7 +2,7 @@
 
 import pickle
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import lcm
 from pathlib import Path
@@ -48,14 +48,14 @@ class SegmentationModel(nn.Module):
         """Return the logits."""
         height, width = image.shape[-2:]
         extended = self.encoder.extend(image)
-        size = extended.shape[-2], extended.shape[-1]
-        if self._takes_indices:
-            features, indices = self.encoder.with_indices(extended)
-            decoded = self.decoder(features, size, indices)
-        else:
-            decoded = self.decoder(self.encoder(extended), size)
+        features, indices = self.encode(extended)
+        decoded = self.decoder(features, (extended.shape[-2], extended.shape[-1]), indices)
         logits: Tensor = self.head(decoded)
         return logits[..., :height, :width]
+
+    def encode(self, image: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor] | None]:
+        """Return the maps of an image of a size that the encoder accepts, and the pooling indices that are required."""
+        return self.encoder.with_indices(image) if self._takes_indices else (self.encoder(image), None)
 
     def ladder(self, size: int) -> list[Rung]:
         """Return the decoder's sizes step by step, on one axis, for an image of ``size`` (after any extension)."""

@@ -26,7 +26,7 @@ def overlay(image: np.ndarray, ids: np.ndarray, labels: Labels, opacity: float =
     [[[128, 178, 228], [255, 255, 255], [255, 255, 255]]]
     """
     colors = _table(labels.colors)
-    strength = opacity * colors.any(axis=1, keepdims=True)
+    strength = np.where(colors.any(axis=1, keepdims=True), opacity, 0)
     picture = np.empty((*ids.shape, 3), dtype=np.uint8)
     for top in range(0, ids.shape[0], _ROWS):  # in parts: a large image has few temporaries
         rows = slice(top, top + _ROWS)

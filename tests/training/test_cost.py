@@ -1,0 +1,38 @@
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from segup import create_model
+from segup.training.cost import count_macs, count_parameters
+from segup.upsamplers import list_upsamplers
+
+
+def model_with(upsampler):
+    """An encoder that provides what any operator requires."""
+    return create_model(
+        "segnet", "unet", upsampler, num_classes=3, pretrained=False, encoder_options={"widths": (4, 6, 8)},
+        widths=[8, 4], upsampler_options={"groups": 2} if upsampler == "dysample" else {},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("upsampler", list_upsamplers())
+def test_macs_of_the_parts_are_those_of_the_whole(upsampler):
+    model = model_with(upsampler).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as whole:
+        model(torch.zeros(1, 3, 17, 21))
+    counts = count_macs(model, (17, 21))
+    assert counts["total"] == whole.get_total_flops() // 2 > 0
+    assert counts["encoder"] + counts["decoder_and_head"] == counts["total"]
+
+
+def test_counting_leaves_the_training_flag():
+    model = model_with("deconv").train()
+    count_macs(model, (16, 16))
+    assert model.training
+
+
+def test_parameters_are_counted_by_part():
+    model = model_with("deconv")
+    counts = count_parameters(model)
+    assert counts["total"] == counts["encoder"] + counts["decoder"] + counts["head"]
+    assert counts["head"] == 3 * 4 + 3
