@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 _COMMANDS = {
     "train": "train a model; takes Hydra's overrides: segup train decoder=deconv seed=1",
     "evaluate": "score a run or checkpoint on a data set",
+    "compare": "finished runs side by side: scores, costs, and whether a difference is more than noise",
     "predict": "segment images with a run or checkpoint",
     "shapes": 'every size of a chain of layers, and what is proved: segup shapes "conv k3 s2 p1" 417',
     "check": "for which image sizes a model gives back the image's size: segup check timm/resnet18 --decoder deconv",
@@ -43,6 +44,10 @@ def _load(command: str) -> Callable[[list[str]], int]:
         from segup.cli.evaluate import run as evaluate
 
         return evaluate
+    if command == "compare":
+        from segup.cli.compare import run as compare
+
+        return compare
     if command == "shapes":
         from segup.cli.shapes import run as shapes
 

@@ -1,0 +1,153 @@
+"""A comparison as text: Markdown for a README, CSV for programs, LaTeX (booktabs) for a paper."""
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isnan
+
+from segup.ablation.comparison import Comparison, Row
+from segup.ablation.statistics import Difference, Spread
+
+
+@dataclass(frozen=True)
+class Column:
+    """One score or cost.
+
+    Args:
+        key: Its name in a run.
+        title: Its heading.
+        text: From the spread to a cell.
+        better: 1 where more is better, -1 where less is, 0 where neither is marked.
+    """
+
+    key: str
+    title: str
+    text: Callable[[Spread], str]
+    better: int
+
+
+def score_text(value: Spread) -> str:
+    """Return mean ± standard deviation with three digits; the mean alone for one seed.
+
+    >>> score_text(Spread(0.7634, 0.0093, 3)), score_text(Spread(0.7634, float("nan"), 1))
+    ('0.763 ± 0.009', '0.763')
+    """
+    return f"{value.mean:.3f}" if isnan(value.deviation) else f"{value.mean:.3f} ± {value.deviation:.3f}"
+
+
+def scaled(factor: float, unit: str, digits: int = 2) -> Callable[[Spread], str]:
+    """Return the text of a mean divided by ``factor``."""
+    return lambda value: f"{value.mean / factor:.{digits}f} {unit}".rstrip()
+
+
+def score_columns(comparison: Comparison) -> list[Column]:
+    """Return the columns of accuracy, IoU class by class at the end."""
+    named = {"pixel_accuracy": "pixel accuracy", "boundary_iou": "Boundary IoU", "bf_score": "BF score"}
+    return [
+        Column("miou", "mIoU", score_text, 1),
+        Column("best_miou", "best (optimistic)", score_text, 0),
+        *(Column(key, title, score_text, 1) for key, title in named.items()),
+        *(Column(f"iou/{name}", f"IoU {name}", score_text, 1) for name in comparison.classes),
+    ]
+
+
+NOTES = (
+    "Scores are those of the last checkpoint, mean ± standard deviation over seeds. The last column is the mean of the "
+    "paired differences per seed, with a t interval corrected for the number of decoders compared (Holm); a star marks "
+    "an interval that excludes 0."
+)
+"""What the numbers are, in words."""
+
+COSTS = (
+    Column("checkerboard", "checkerboard", scaled(1, ""), -1),
+    Column("parameters", "parameters", scaled(1e6, "M"), 0),
+    Column("macs", "MACs", scaled(1e9, "G"), 0),
+    Column("step_seconds", "step", scaled(1e-3, "ms", 0), 0),
+    Column("peak_memory_bytes", "peak memory", scaled(2**30, "GiB"), 0),
+)
+
+
+def cells(comparison: Comparison, columns: list[Column], bold: Callable[[str], str]) -> list[list[str]]:
+    """Return a row of texts for each decoder: its name, the columns, and the best value of each column in bold.
+
+    With one row nothing is bold: it is the best of nothing.
+    """
+    best = {column.key: _best(comparison, column) for column in columns}
+    rows = []
+    for row in comparison.rows:
+        line = [row.name]
+        for column in columns:
+            value = row.score(column.key)
+            text = "–" if value is None else column.text(value)
+            marked = value is not None and value.mean == best[column.key] and len(comparison.rows) > 1
+            line.append(bold(text) if marked else text)
+        rows.append(line)
+    return rows
+
+
+def versus_text(row: Row, comparison: Comparison) -> str:
+    """Return the difference in mIoU to the baseline with its interval; a star where it is more than noise."""
+    if row.name == comparison.baseline:
+        return "baseline"
+    return "–" if row.versus is None else difference_text(row.versus)
+
+
+def difference_text(value: Difference) -> str:
+    """Return the mean with its interval.
+
+    >>> difference_text(Difference(-0.0123, 0.004, 0.01, True, 3))
+    '-0.012 ± 0.004 *'
+    """
+    if isnan(value.half_width):
+        return f"{value.mean:+.3f}"
+    return f"{value.mean:+.3f} ± {value.half_width:.3f}{' *' if value.significant else ''}"
+
+
+def markdown(comparison: Comparison, columns: list[Column]) -> str:
+    """Return a Markdown table; below it what has to be known to read it."""
+    header = ["decoder", *(column.title for column in columns), f"mIoU − {comparison.baseline}"]
+    lines = [_pipes(header), f"|{'---|' * len(header)}"]
+    for row, texts in zip(comparison.rows, cells(comparison, columns, lambda text: f"**{text}**"), strict=True):
+        lines.append(_pipes([f"`{texts[0]}`", *texts[1:], versus_text(row, comparison)]))
+    return "\n".join([*lines, "", NOTES, *(f"- {warning}" for warning in comparison.warnings)])
+
+
+def latex(comparison: Comparison, columns: list[Column]) -> str:
+    """Return a ``tabular`` for the package booktabs."""
+    header = ["decoder", *(column.title for column in columns), f"mIoU $-$ {comparison.baseline}"]
+    lines = [f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", "\\toprule", _ampersands(header), "\\midrule"]
+    for row, texts in zip(comparison.rows, cells(comparison, columns, lambda text: f"\\textbf{{{text}}}"), strict=True):
+        lines.append(_ampersands([*texts, versus_text(row, comparison)]))
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
+
+
+def csv_text(comparison: Comparison, columns: list[Column]) -> str:
+    """Return one line for each run, with plain numbers, for programs."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["decoder", "seed", *(column.key for column in columns), "run"])
+    for row in comparison.rows:
+        for run in row.runs:
+            values = {**run.scores, **run.costs}
+            writer.writerow([row.name, run.seed, *(values[c.key] for c in columns), run.path])
+    return file.getvalue()
+
+
+def _best(comparison: Comparison, column: Column) -> float | None:
+    means = [value.mean for row in comparison.rows if (value := row.score(column.key)) is not None]
+    if not means or column.better == 0:
+        return None
+    return max(means) if column.better > 0 else min(means)
+
+
+def _pipes(texts: list[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _ampersands(texts: list[str]) -> str:
+    return f"{' & '.join(_escaped(text) for text in texts)} \\\\"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("_", "\\_").replace("±", "$\\pm$").replace("–", "--").replace("*", "$^*$")
