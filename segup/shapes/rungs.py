@@ -249,10 +249,10 @@ def _path_to(chain: Chain, axis: ChainAxis, size: int, target: int, stage: int) 
     for link in links:
         low, high = max(1, _outs(link, low).start), _outs(link, high).stop - 1
     reached = "no size" if high < low else str(low) if low == high else f"{low} … {high}"
-    raise ShapeError(
-        f"up stage {stage}: '{chain}' brings {size} to {reached}, not to {target}.\n"
-        f"  try: the inverse of the stage that it undoes, segup.shapes.inverse."
-    )
+    way_out = "the inverse of the stage that it undoes, segup.shapes.inverse"
+    if undoes is None:
+        way_out = f"an output of {reached}; segup.shapes.find_transposed({size}, {target}) lists the layers that reach it"
+    raise ShapeError(f"up stage {stage}: '{chain}' brings {size} to {reached}, not to {target}.\n  try: {way_out}.")
 
 
 def _askable(link: LawAxis, outs: range) -> range:
