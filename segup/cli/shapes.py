@@ -46,7 +46,7 @@ def run(arguments: list[str]) -> int:
         layers, size = split_words(options.words)
         report = _report(layers, size, options)
     except ShapeError as error:
-        print(f"ShapeError: {error}", file=sys.stderr)
+        print(f"ShapeError: {' '.join(str(error).split())}", file=sys.stderr)
         return WRONG
     if options.json:
         print(json.dumps(report.as_dict(), indent=2))
