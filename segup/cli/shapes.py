@@ -61,7 +61,7 @@ def split_words(words: list[str]) -> "tuple[str, Size | None]":
     >>> split_words(["conv k3 s2 p1, pool k2", "417"]), split_words(["conv", "k3", "360x480"])
     (('conv k3 s2 p1, pool k2', 417), ('conv k3', (360, 480)))
     """
-    count = next((place for place, word in enumerate(words) if not word[:1].isalpha()), len(words))
+    count = next((place for place, word in enumerate(words) if word.strip() and not word[:1].isalpha()), len(words))
     return " ".join(words[:count]), read_size(words[count:]) if words[count:] else None
 
 
@@ -157,9 +157,13 @@ def _table(report: "Report") -> "Table":
         "unread": [shown(_counts(rung.unread)) for rung in rungs],
     }
     kept = {name: cells for name, cells in columns.items() if any(cells)}
-    for name in kept:
-        style = "yellow" if name == "fitted to" else None
-        table.add_column(name, justify="left" if name in ("", "layer") else "right", no_wrap=True, style=style)
+    for name, cells in kept.items():  # where the terminal is narrow, the layer's words take several lines
+        table.add_column(
+            name,
+            justify="left" if name in ("", "layer") else "right",
+            min_width=None if name == "layer" else max(map(len, (name, *cells))),
+            style="yellow" if name == "fitted to" else None,
+        )
     turn = sum(rung.way == "down" for rung in rungs) - 1
     for place, row in enumerate(zip(*kept.values(), strict=True)):
         table.add_row(*row, end_section=place == turn < len(rungs) - 1)

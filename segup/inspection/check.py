@@ -7,11 +7,11 @@ from typing import Any
 from torch import nn
 
 from segup.errors import ConfigError, ShapeError, unknown
-from segup.inspection.cover import Outcome, Proof, outcome_of, prove
+from segup.inspection.cover import Outcome, Proof, Question, outcome_of, prove
 from segup.inspection.report import AxisReport, Failure, SizeReport
 from segup.inspection.sketch import sketch
 from segup.inspection.trace import Run, Tracer
-from segup.inspection.traced import TracedSize
+from segup.inspection.traced import TracedSize, plain
 from segup.shapes.arguments import AXIS_NAMES, whole
 
 _OTHERS = (64, 96, 128, 224, 256, 160, 192, 320, 384, 448, 512, 518, 640, 768, 1024)
@@ -66,7 +66,7 @@ def check_sizes(
     tracer = Tracer(sketch(model).train(training), channels)
     middle = _middle(tracer, asked, None if other is None else whole(other, "other", 1))
     if middle is None:
-        return _nowhere(tracer, model, channels, asked or list(range(1, 129)))
+        return _nowhere(tracer, model, channels, asked or list(range(1, 129)), output, other)
     name = _output_of(middle, output)
     axes = [_study(tracer, axis, middle, name, asked) for axis in (0, 1)]
     return SizeReport(_title(model), channels, middle.size[0], (axes[0], axes[1]))
@@ -76,6 +76,7 @@ def _study(tracer: Tracer, axis: int, middle: Run, output: str, asked: Sequence[
     """Vary one axis, prove what can be proved, and report."""
     base = middle.size[0]
     runs = {base: tracer.run(middle.size, light=False)}
+    question = Question.about(runs[base], axis, output)
 
     def run(sizes: Iterable[int]) -> None:
         for size in sizes:
@@ -84,14 +85,15 @@ def _study(tracer: Tracer, axis: int, middle: Run, output: str, asked: Sequence[
 
     period = _period(runs[base], axis)
     run(asked if asked is not None else range(1, min(_MOST, max(2 * period, 32)) + 1))
-    proof = prove(runs, axis, output)
+    proof = prove(runs, question)
     while proof.missing and len(runs) < _MOST_MISSING:
         run(proof.missing)
-        proof = prove(runs, axis, output)
-    misled = _misled(tracer, runs, axis, output)
+        proof = prove(runs, question)
+    misled = _misled(tracer, runs, question)
     if misled is not None:
         again = dict.fromkeys([*runs, *(range(1, 129) if asked is None else ())])
         runs = {size: tracer.run(_varied(axis, size, base), follow=False) for size in again}
+        question = Question.about(runs[base], axis, output)
         proof = Proof(None, reasons=(misled,))
     if asked is None and proof.found is None and misled is None:
         run(range(1, min(_MOST, max(4 * period, 128)) + 1))
@@ -99,7 +101,7 @@ def _study(tracer: Tracer, axis: int, middle: Run, output: str, asked: Sequence[
         first = proof.found.sizes.first_missing(1)
         run([] if first is None else [first])  # for its layer and message
     shown = sorted(runs) if asked is None else sorted({*asked, *(n for n in runs if n not in asked and n != base)})
-    failures = [_failure(runs[size], axis, output, size) for size in shown]
+    failures = [_failure(runs[size], question, size) for size in shown]
     found = [failure for failure in failures if failure is not None]
     accepted = [size for size in shown if runs[size].refusal is None]
     return AxisReport(AXIS_NAMES[axis], tuple(shown), tuple(found), tuple(accepted), proof.found, proof.reasons)
@@ -109,7 +111,7 @@ def _varied(axis: int, size: int, base: int) -> tuple[int, int]:
     return (size, base) if axis == 0 else (base, size)
 
 
-def _misled(tracer: Tracer, runs: dict[int, Run], axis: int, output: str) -> str | None:
+def _misled(tracer: Tracer, runs: dict[int, Run], question: Question) -> str | None:
     """Run a few sizes once more on plain ints and return how that differs, or None where it does not.
 
     Code may ask for the type of a size: what it does then is not what it does for its users.
@@ -118,21 +120,22 @@ def _misled(tracer: Tracer, runs: dict[int, Run], axis: int, output: str) -> str
     refused = [size for size, run in runs.items() if run.refusal is not None]
     accepted = [size for size, run in runs.items() if run.refusal is None]
     for size in {min(refused, default=base), max(refused, default=base), min(accepted), max(accepted), base}:
-        plainly = tracer.run(_varied(axis, size, base), light=False, follow=False)
-        if outcome_of(plainly, axis, output).out != outcome_of(runs[size], axis, output).out:
+        plainly = tracer.run(_varied(question.axis, size, base), light=False, follow=False)
+        if outcome_of(plainly, question).out != outcome_of(runs[size], question).out:
             return f"its code treats sizes that are followed unlike plain ints, as at {size}"
     return None
 
 
-def _failure(run: Run, axis: int, output: str, size: int) -> Failure | None:
-    outcome: Outcome = outcome_of(run, axis, output)
+def _failure(run: Run, question: Question, size: int) -> Failure | None:
+    outcome: Outcome = outcome_of(run, question)
+    name = AXIS_NAMES[question.axis]
     if outcome.refusal is not None:
-        return Failure(AXIS_NAMES[axis], size, None, outcome.refusal.layer, outcome.refusal.message)
+        return Failure(name, size, None, outcome.refusal.layer, outcome.refusal.message)
     if outcome.out == size:
         return None
-    dim = run.outputs[output][axis - 2]
+    dim = run.outputs[question.output][question.axis - 2]
     layer = dim.layer if type(dim) is TracedSize else ""
-    return Failure(AXIS_NAMES[axis], size, outcome.out, layer, f"the output has {outcome.out}, the input {size}")
+    return Failure(name, size, outcome.out, layer, f"the output has {outcome.out}, the input {size}")
 
 
 def _middle(tracer: Tracer, asked: Sequence[int] | None, other: int | None) -> Run | None:
@@ -154,15 +157,24 @@ def _ends_alike(shape: Sequence[Any], size: int) -> bool:
     return len(shape) == 4 and shape[-2] == size and shape[-1] == size
 
 
-def _nowhere(tracer: Tracer, model: nn.Module, channels: int, sizes: Sequence[int]) -> SizeReport:
-    """Return the report about a model that accepted no square at all."""
-    failures = []
+def _nowhere(
+    tracer: Tracer, model: nn.Module, channels: int, sizes: Sequence[int], output: str | None, other: int | None
+) -> SizeReport:
+    """Return the report about a model that refused the square from which one axis could have been varied."""
+    failures, accepted = [], []
     for size in sizes:
-        refusal = tracer.run((size, size)).refusal
-        if refusal is not None:
-            failures.append(Failure("size", size, None, refusal.layer, refusal.message))
-    reason = ("no square image was accepted, so no axis could be varied by itself",)
-    axes = [AxisReport(name, tuple(sizes), tuple(failures), (), None, reason) for name in AXIS_NAMES]
+        run = tracer.run((size, size))
+        if run.refusal is not None:
+            failures.append(Failure("size", size, None, run.refusal.layer, run.refusal.message))
+            continue
+        accepted.append(size)
+        height, width = map(plain, run.outputs[_output_of(run, output)][-2:])
+        if (height, width) != (size, size):
+            words = f"the output has {height}×{width}, the input {size}×{size}"
+            failures.append(Failure("size", size, height if height != size else width, "", words))
+    square = "no square image was" if other is None else f"no image of {other}×{other} is"
+    reason = (f"{square} accepted, so no axis could be varied by itself",)
+    axes = [AxisReport(name, tuple(sizes), tuple(failures), tuple(accepted), None, reason) for name in AXIS_NAMES]
     return SizeReport(_title(model), channels, None, (axes[0], axes[1]))
 
 

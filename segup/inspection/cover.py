@@ -8,8 +8,40 @@ from segup.inspection.lines import LONGEST, Line
 from segup.inspection.record import Decision
 from segup.inspection.trace import Refusal, Run
 from segup.inspection.traced import TracedSize, plain
+from segup.shapes.arguments import AXIS_NAMES
 from segup.shapes.proof import AxisProof
 from segup.shapes.sets import SizeSet
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a run that varies one axis.
+
+    Args:
+        axis: The axis that is varied.
+        output: Key or place of the map that is looked at.
+        beside: The map's size on the other axis, which has to stay as it is.
+    """
+
+    axis: int
+    output: str
+    beside: int
+
+    @classmethod
+    def about(cls, base: Run, axis: int, output: str) -> "Question":
+        """Return the question about the runs that differ from ``base`` on ``axis`` alone."""
+        shape = base.outputs.get(output, base.size)
+        return cls(axis, output, plain(shape[-1 - axis]))
+
+    def moved(self, run: Run) -> Refusal | None:
+        """Return what to say of a run whose map has another size on the axis that is not varied, else None."""
+        other = run.outputs[self.output][-1 - self.axis]
+        if plain(other) == self.beside:
+            return None
+        layer = other.layer if type(other) is TracedSize else ""
+        varied, fixed = AXIS_NAMES[self.axis], AXIS_NAMES[1 - self.axis]
+        words = f"the output's {fixed} becomes {plain(other)}, and is {self.beside} at another {varied}"
+        return Refusal(layer, words)
 
 
 @dataclass(frozen=True)
@@ -65,12 +97,16 @@ class Proof:
     reasons: tuple[str, ...] = ()
 
 
-def way_of(run: Run, axis: int, output: str) -> Way | None:
-    """Return the way of a run, or None where the output's size was not followed on ``axis``."""
+def way_of(run: Run, question: Question) -> Way | None:
+    """Return the way of a run, or None where the output's size was not followed on the axis that is varied."""
+    axis = question.axis
     decisions = tuple(decision for decision in run.record.decisions if decision.axis == axis)
-    if run.refusal is not None:
-        return Way(decisions, None, run.refusal)
-    dim = run.outputs[output][axis - 2]
+    refusal = run.refusal or question.moved(run)
+    if refusal is not None:
+        return Way(decisions, None, refusal)
+    dim, beside = run.outputs[question.output][axis - 2], run.outputs[question.output][-1 - axis]
+    if type(beside) is TracedSize and (beside.extent is None or any(i == axis for i, _ in beside.extent.factors)):
+        return None
     if type(dim) is not TracedSize:
         return Way(decisions, Line.constant(plain(dim)), None)
     single = dim.extent.single() if dim.extent is not None else None
@@ -79,15 +115,14 @@ def way_of(run: Run, axis: int, output: str) -> Way | None:
     return Way(decisions, single[1], None)
 
 
-def outcome_of(run: Run, axis: int, output: str) -> Outcome:
+def outcome_of(run: Run, question: Question) -> Outcome:
     """Return what came of a run."""
-    if run.refusal is not None:
-        return Outcome(None, run.refusal)
-    return Outcome(plain(run.outputs[output][axis - 2]))
+    refusal = run.refusal or question.moved(run)
+    return Outcome(None, refusal) if refusal else Outcome(plain(run.outputs[question.output][question.axis - 2]))
 
 
-def prove(runs: Mapping[int, Run], axis: int, output: str) -> Proof:
-    """Decide from runs, by their size on ``axis``, for which sizes the output has the input's size.
+def prove(runs: Mapping[int, Run], question: Question) -> Proof:
+    """Decide from runs, by their size on the axis that is varied, for which sizes the output has the input's size.
 
     Every way is a list of comparisons of lines with 0, which repeat with a period from some size on. So where all
     sizes of one period beyond that are known to take a way that was run, all sizes are decided.
@@ -95,7 +130,7 @@ def prove(runs: Mapping[int, Run], axis: int, output: str) -> Proof:
     reasons = dict.fromkeys(reason for run in runs.values() for reason in run.record.unfollowed)
     if reasons:
         return Proof(None, reasons=tuple(reasons))
-    ways = {size: way_of(run, axis, output) for size, run in runs.items()}
+    ways = {size: way_of(run, question) for size, run in runs.items()}
     known = list(dict.fromkeys(way for way in ways.values() if way is not None))
     if len([way for way in ways.values() if way is not None]) < len(ways):
         return Proof(None, reasons=("the size of the output does not follow from the input's by the calculus",))
@@ -107,12 +142,12 @@ def prove(runs: Mapping[int, Run], axis: int, output: str) -> Proof:
     outcomes: dict[int, Outcome] = {}
     missing = []
     for size in range(1, start + period):
-        outcome = outcome_of(runs[size], axis, output) if size in runs else _known(known, size)
+        outcome = outcome_of(runs[size], question) if size in runs else _known(known, size)
         if outcome is None:
             missing.append(size)
         else:
             outcomes[size] = outcome
-    wrong = _disagreeing(runs, known, axis, output)
+    wrong = _disagreeing(runs, known, question)
     if wrong:
         return Proof(None, reasons=(f"at {wrong[0]} a run differs from what was computed from the others",))
     if missing:
@@ -132,11 +167,11 @@ def _known(ways: Iterable[Way], size: int) -> Outcome | None:
     return None
 
 
-def _disagreeing(runs: Mapping[int, Run], ways: list[Way], axis: int, output: str) -> list[int]:
+def _disagreeing(runs: Mapping[int, Run], ways: list[Way], question: Question) -> list[int]:
     """Return the sizes at which a run differs from what the way of another run says."""
     wrong = []
     for size, run in runs.items():
-        actual = outcome_of(run, axis, output).out
+        actual = outcome_of(run, question).out
         expected = [outcome.out for outcome in (way.at(size) for way in ways[:8]) if outcome is not None]
         if any(out != actual for out in expected):
             wrong.append(size)

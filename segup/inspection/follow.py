@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from segup.errors import ConfigError, ShapeError
 from segup.inspection.light import LIGHT, is_ordinary
+from segup.inspection.norm_rules import NORM_RULES
 from segup.inspection.record import Record
 from segup.inspection.shape_rules import SHAPE_RULES, NotFollowedError, Rule, Shape, Sizes, names
 from segup.inspection.traced import Dim, TracedShape, TracedSize, plain, values
@@ -80,9 +81,10 @@ class Follow(TorchFunctionMode):
         traced = traced or any(_is_traced(self.shape_of(one)) for one in tensors)
         if not traced and not (self._light and name in LIGHT and tensors and tensors[0].is_meta):
             return self._constant(func, args, kwargs, tensors)
-        rule = (WINDOW_RULES.get(name) or SHAPE_RULES.get(name)) if _is_torchs(func) else None
+        rule = (WINDOW_RULES.get(name) or NORM_RULES.get(name) or SHAPE_RULES.get(name)) if _is_torchs(func) else None
         if rule is None:
-            return self._unknown(func, name, args, kwargs, tensors)
+            self._lose(name, "is no function that the calculus knows")
+            return self._unknown(func, args, kwargs, tensors)
         return self._ruled(func, name, rule, args, kwargs, tensors)
 
     def _read(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
@@ -113,10 +115,12 @@ class Follow(TorchFunctionMode):
             self.enter(tensor, tuple(tensor.shape))
         return result
 
-    def _unknown(self, func: Any, name: str, args: Any, kwargs: Any, tensors: list[Tensor]) -> Any:
-        """Run a function that has no rule."""
+    def _lose(self, name: str, why: str) -> None:
         if name not in _PASSED:
-            self._record.lose(f"'{name}' is no function that the calculus knows, in {self._record.where}")
+            self._record.lose(f"'{name}' {why}, in {self._record.where}")
+
+    def _unknown(self, func: Any, args: Any, kwargs: Any, tensors: list[Tensor]) -> Any:
+        """Run a function whose shapes follow from no rule."""
         result = func(*_plain(_mixed(args, tensors)), **_plain(_mixed(kwargs, tensors)))
         for tensor in _tensors(result):
             self.enter(tensor, tuple(tensor.shape))
@@ -132,7 +136,8 @@ class Follow(TorchFunctionMode):
             func(*_plain(_mixed(args, tensors)), **_plain(_mixed(kwargs, tensors)))  # says it in its own words
             raise
         except (NotFollowedError, TypeError, ValueError, IndexError, KeyError, AttributeError):
-            return self._unknown(func, name, args, kwargs, tensors)
+            self._lose(name, "is called in a way that the calculus does not follow")
+            return self._unknown(func, args, kwargs, tensors)
         if self._light and name in LIGHT and not isinstance(shapes, list) and is_ordinary(name, args, kwargs, tensors):
             if (kwargs.get("inplace") or name.endswith("_")) and values(shapes) == tuple(tensors[0].shape):
                 return tensors[0]
@@ -156,6 +161,8 @@ def _name_of(func: Any) -> tuple[str, bool]:
     name = getattr(func, "__name__", "?")
     if name in ("__get__", "__set__", "__delete__"):
         return getattr(func.__self__, "__name__", "?"), True
+    if func is torch.Tensor.unfold:  # not torch.nn.functional.unfold
+        name = "Tensor.unfold"
     return name, name in ("size", "numel", "nelement", "__len__")
 
 

@@ -18,7 +18,7 @@ class Failure:
     Args:
         axis: "height" or "width".
         size: The input's size.
-        out: The output's size; None where the model refuses the input.
+        out: The output's size; None where the model refuses the input, or brings the other axis to another size.
         layer: Qualified name of the layer that refused, or that gave the output its size; empty for the model's own
             code.
         message: What was raised, with its type; or what came instead.
@@ -140,10 +140,13 @@ class SizeReport:
         return tuple(dict.fromkeys(reason for axis in self.axes for reason in axis.reasons))
 
     def holds(self, size: int | tuple[int, int]) -> bool | None:
-        """Return whether the output has the input's size at ``size``, an int or (height, width).
+        """Return whether the output has the input's size at ``size``: either axis by itself, or (height, width).
 
-        None where that was neither proved nor run.
+        None where that was neither proved nor run: without a proof, a pair was run only where one of the two is
+        :attr:`other`.
         """
+        if not isinstance(size, int) and not self.proved and self.other not in size:
+            return None
         sizes = (size, size) if isinstance(size, int) else size
         answers = [axis.holds(n) for axis, n in zip(self.axes, sizes, strict=True)]
         if False in answers:

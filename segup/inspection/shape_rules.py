@@ -494,7 +494,7 @@ _FIRST = names(
     """
 relu relu6 leaky_relu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid tanh softplus softsign
 logsigmoid threshold rrelu prelu hardshrink softshrink tanhshrink dropout dropout1d dropout2d dropout3d alpha_dropout
-feature_dropout feature_alpha_dropout batch_norm instance_norm layer_norm group_norm rms_norm local_response_norm
+feature_dropout feature_alpha_dropout layer_norm rms_norm local_response_norm
 normalize softmax log_softmax softmin exp exp2 expm1 log log2 log10 log1p sqrt rsqrt abs neg sign sin cos tan sinh cosh
 asin acos atan floor ceil round trunc frac reciprocal square erf erfc logical_not bitwise_not isnan isinf isfinite
 nan_to_num contiguous clone detach to float half double bfloat16 long int bool type type_as cpu cuda requires_grad

@@ -9,7 +9,7 @@ from segup.errors import ShapeError
 from segup.inspection.lines import Line, PeriodTooLongError
 from segup.inspection.record import Extent
 from segup.inspection.shape_rules import NotFollowedError, Rule, Shape, Sizes, product
-from segup.inspection.traced import Dim, TracedSize, extent_of, plain
+from segup.inspection.traced import Dim, TracedSize, extent_of, plain, same
 from segup.shapes import Conv, ConvTranspose, PixelShuffle, Pool, Resize
 from segup.shapes.arguments import AXIS_NAMES
 from segup.shapes.layer import LawAxis, Layer
@@ -74,8 +74,18 @@ def max_pool2d(
     return_indices: bool = False,
 ) -> Shape:
     """Return the shape after a maximum pooling, of the values and of the indices."""
-    layer = Pool(pair(kernel_size), pair(stride) if stride else None, pair(padding), pair(dilation), ceil_mode)
-    return _through(sizes, layer, sizes.of(input))
+    before, kernel = sizes.of(input), pair(kernel_size)
+    if any(type(part) is TracedSize for part in kernel):
+        return _pooled_whole(before, kernel, pair(padding), pair(dilation))
+    layer = Pool(kernel, pair(stride) if stride else None, pair(padding), pair(dilation), ceil_mode)
+    return _through(sizes, layer, before)
+
+
+def _pooled_whole(before: Shape, kernel: Sequence[Dim], padding: Sequence[Dim], dilation: Sequence[Dim]) -> Shape:
+    """Return the shape after one window that is as large as the map: ``avg_pool2d(x, x.shape[-2:])``."""
+    if padding != (0, 0) or dilation != (1, 1) or not all(map(same, before[-2:], kernel)):
+        raise NotFollowedError
+    return (*before[:-2], 1, 1)
 
 
 def avg_pool2d(
@@ -228,6 +238,13 @@ def unfold(
     return (*before[:-3], before[-3] * kernel[0] * kernel[1], product((rows, columns)))
 
 
+def unfold_one(sizes: Sizes, input: Any, dimension: int, size: int, step: int) -> Shape:
+    """Return the shape of the windows of one dimension, each in a new last one: ``Tensor.unfold``."""
+    shape = list(sizes.of(input))
+    shape[dimension] = _new(sizes, _apply(sizes, Conv(size, step).axes[0], shape[dimension], "unfold"))
+    return (*shape, size)
+
+
 def pair(value: Any) -> tuple[int, int]:
     """Return torch's int or sequence of one or two ints as a (height, width) pair.
 
@@ -325,6 +342,7 @@ WINDOW_RULES: Mapping[str, Rule] = MappingProxyType(
         "pixel_unshuffle": pixel_unshuffle,
         "pad": pad,
         "unfold": unfold,
+        "Tensor.unfold": unfold_one,
     }
 )
 """The rules by the functions' names."""

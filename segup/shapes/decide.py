@@ -17,7 +17,7 @@ from segup.shapes.law import FloorLaw, period_through
 from segup.shapes.layer import LawAxis
 from segup.shapes.sets import SizeSet, joined
 
-LONGEST_PERIOD = 10**7
+LONGEST_PERIOD = 10**6
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,14 @@ def _before_drifting_apart(down: WayDown, back: WayBack, v: int, down_step: int,
         nearest, farthest = came.start - run[-1], came[-1] - run.start
         if drift < 0:
             nearest, farthest = -farthest, -nearest
-        for q in range(max(0, -(-nearest // abs(drift))), farthest // abs(drift) + 1):
+        turns = range(max(0, -(-nearest // abs(drift))), farthest // abs(drift) + 1)
+        if turns.stop - turns.start > LONGEST_PERIOD:
+            raise ShapeError(
+                f"the two ends drift apart by {abs(drift)} in {down_step} sizes, which leaves "
+                f"{turns.stop - turns.start} stretches to look at; up to {LONGEST_PERIOD} are decided.\n"
+                f"  try: smaller strides."
+            )
+        for q in turns:
             low = max(came.start + q * down_step, run.start + q * back_step)
             high = min(came[-1] + q * down_step, run[-1] + q * back_step)
             found.append(range(low, high + 1))

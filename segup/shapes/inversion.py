@@ -2,6 +2,7 @@
 
 from segup.errors import ShapeError
 from segup.shapes.arguments import Size
+from segup.shapes.chain import Chain, flat
 from segup.shapes.transposed import ConvTranspose
 from segup.shapes.windows import Conv, Pool, WindowAxis
 
@@ -24,6 +25,11 @@ def inverse(layer: Conv | Pool) -> ConvTranspose:
     >>> print(inverse(Pool(2, ceil_mode=True)))
     deconv k1 s2
     """
+    if isinstance(layer, Chain | list | tuple):
+        raise ShapeError(
+            f"inverse takes one Conv or Pool, not {len(flat(layer, 'layers'))} layers.\n"
+            f"  try: [inverse(one) for one in reversed(layers)]."
+        )
     if not isinstance(layer, Conv | Pool):
         raise ShapeError(
             f"inverse takes a Conv or a Pool, not {layer!r}.\n"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor, isfinite
+from operator import index
 
 from segup.errors import ShapeError
 from segup.shapes.arguments import one_or_pair, spell, whole
@@ -154,6 +155,8 @@ class PixelShuffle(Layer[ScaleAxis]):
 
 
 def _factor(value: object, name: str) -> Factor:
+    if hasattr(value, "__index__") and not isinstance(value, bool):  # numpy's ints are ints here as in every layer
+        value = index(value)
     known = isinstance(value, int | float | Fraction) and not isinstance(value, bool)
     if not known or not isfinite(value) or value <= 0:  # type: ignore[arg-type, operator]
         raise ShapeError(f"{name} must be an int, a Fraction or a float above 0 and finite, not {value!r}.")
@@ -161,4 +164,4 @@ def _factor(value: object, name: str) -> Factor:
         raise ShapeError(f"{name} as a float must lie from 2**-32 to 2**32, not {value!r}.\n  try: a Fraction.")
     if isinstance(value, Fraction) and value.denominator == 1:
         return value.numerator
-    return value  # type: ignore[return-value]
+    return float(value) if isinstance(value, float) else value  # type: ignore[return-value]

@@ -180,7 +180,11 @@ def _rungs(downs: list[Chain], ups: list[Chain], size: int, end: int | None, mat
         tops.append(path[-1])
     here = tops[-1]
     for chain, target, stage in zip(ups, _targets(tops, len(ups), end), range(len(ups), 0, -1), strict=True):
-        found, here = _up_rungs(stage, chain, i, here, target, matched)
+        if matched and target is not None:
+            path = _path_to(chain, i, here, target, stage, bool(downs))
+        else:
+            path = chain.axes[i].sizes(_accepted(chain, i, here, f"up stage {stage}"))
+        found, here = _up_rungs(stage, chain.axes[i], path, target)
         rungs += found
     return rungs
 
@@ -208,14 +212,10 @@ def _down_rung(stage: int, words: str, axis: LawAxis, size: int, out: int) -> Ru
     return Rung("down", stage, words, size, out, out, residue=axis.residue(size), unread=axis.unread(size))
 
 
-def _up_rungs(stage: int, chain: Chain, i: int, size: int, target: int | None, matched: bool) -> tuple[list[Rung], int]:
+def _up_rungs(stage: int, axis: ChainAxis, path: list[int], target: int | None) -> tuple[list[Rung], int]:
     """Return the rungs of one stage of the way up, the last of which fits the target, and the size it ends with."""
-    axis = chain.axes[i]
+    size = path[0]
     scale = int(1 / axis.pitch) if axis.pitch <= 1 else 1
-    if matched and target is not None:
-        path = _path_to(chain, axis, size, target, stage)
-    else:
-        path = axis.sizes(_accepted(chain, i, size, f"up stage {stage}"))
     last = path[-1] if target is None else target
     if not axis.links:
         return [Rung("up", stage, "nothing", size, size, last, scale=scale)], last
@@ -231,12 +231,12 @@ def _up_rungs(stage: int, chain: Chain, i: int, size: int, target: int | None, m
     return rungs, last
 
 
-def _path_to(chain: Chain, axis: ChainAxis, size: int, target: int, stage: int) -> list[int]:
+def _path_to(chain: Chain, i: int, size: int, target: int, stage: int, undoes: bool) -> list[int]:
     """Return the sizes with which the stage reaches its target, the smallest ones, or raise.
 
     What may come before a layer, so that it can be asked for one of a range of sizes, is a range again.
     """
-    links = [link for _, link in axis.links]
+    links = [link for _, link in chain.axes[i].links]
     wanted = [range(target, target + 1)]
     for link in reversed(links):
         wanted.insert(0, _askable(link, wanted[0]))
@@ -249,10 +249,10 @@ def _path_to(chain: Chain, axis: ChainAxis, size: int, target: int, stage: int) 
     for link in links:
         low, high = max(1, _outs(link, low).start), _outs(link, high).stop - 1
     reached = "no size" if high < low else str(low) if low == high else f"{low} … {high}"
-    raise ShapeError(
-        f"up stage {stage}: '{chain}' brings {size} to {reached}, not to {target}.\n"
-        f"  try: the inverse of the stage that it undoes, segup.shapes.inverse."
-    )
+    way_out = f"segup.shapes.find_transposed({size}, {target}), which lists layers that reach it"
+    if undoes:
+        way_out = "the inverse of the stage that it undoes, segup.shapes.inverse"
+    raise ShapeError(f"up stage {stage}: '{chain}' brings {size} to {reached}, not to {target}.\n  try: {way_out}.")
 
 
 def _askable(link: LawAxis, outs: range) -> range:

@@ -82,7 +82,8 @@ class StampAxis(LawAxis):
 class ConvTranspose(Layer[StampAxis]):
     """A transposed convolution, as ``torch.nn.ConvTranspose2d``.
 
-    o = (i − 1)·stride − 2·padding + e + output_padding with e = dilation·(k − 1) + 1.
+    o = (i − 1)·stride − 2·padding + e + output_padding with e = dilation·(k − 1) + 1. An output below 1 is refused: of
+    torch's own kernels for exactly 0, some refuse it and some (oneDNN's) return an empty map.
 
     Args:
         kernel_size: Kernel size k, one int or a (height, width) pair, at least 1.

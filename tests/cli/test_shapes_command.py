@@ -124,8 +124,10 @@ def test_programs_read_json(capsys):
         (["conv k3", "9", "--output-size", "7"], "ShapeError: out=7 is a size for the way up to reach"),
         (
             ["deconv k3 s2 p1", "9", "--output-size", "20"],
-            "ShapeError: up stage 1: 'deconv k3 s2 p1' brings 9 to 17 … 18, not to 20.",
+            "ShapeError: up stage 1: 'deconv k3 s2 p1' brings 9 to 17 … 18, not to 20. try: segup.shapes."
+            "find_transposed(9, 20), which lists layers that reach it.",
         ),
+        ([""], "ShapeError: layer 1, '': there are no words here"),
     ],
 )
 def test_a_wrong_command_is_answered_in_one_line(capsys, words, message):
@@ -159,14 +161,21 @@ def test_it_loads_no_torch_and_prints_in_any_encoding(encoding):
     assert b"417" in done.stdout
 
 
-def test_eighty_columns_hold_the_table():
+@pytest.mark.parametrize(
+    ("chain", "size"),
+    [
+        ("conv k7 s2 p3, pool k3 s2 p1, deconv k4 s2 p1, deconv k4 s2 p1", (1080, 1921)),
+        ("conv k7x5 s2x3 p3x1 d2, pool k3 s2 p1 ceil, deconv k2x3 s2 op1, deconv k4 s2 p1 d3", (1417, 2333)),
+    ],
+)
+def test_eighty_columns_hold_the_table(chain, size):
     code = (
         "import sys; from rich.console import Console; from segup.cli.shapes import _report, _table, _parser\n"
         "console = Console(width=80, force_terminal=False)\n"
         "options = _parser().parse_args(['x'])\n"
-        "console.print(_table(_report(sys.argv[1], (1080, 1921), options)))"
+        "console.print(_table(_report(sys.argv[1], eval(sys.argv[2]), options)))"
     )
-    chain = "conv k7 s2 p3, pool k3 s2 p1, deconv k4 s2 p1, deconv k4 s2 p1"
-    done = subprocess.run([sys.executable, "-c", code, chain], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, chain, str(size)], capture_output=True, text=True, check=True)
     assert "…" not in done.stdout
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    assert f"{size[0]}×{size[1]}" in done.stdout

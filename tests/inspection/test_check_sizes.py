@@ -317,12 +317,136 @@ def test_a_band_of_refused_sizes_is_found_with_its_message():
     report = check_sizes(Small(refuses_a_band))
     assert [failure.size for failure in report.failures] == list(range(40, 51))
     assert str(report.first_failure) == "height 40: the model's own forward: RuntimeError: not 40"
-    assert (report.verdict, report.always, report.holds((39, 51)), report.holds((45, 1))) == (
+    assert (report.verdict, report.always, report.holds((39, 64)), report.holds((45, 64))) == (
         "checked",
         False,
         True,
         False,
     )
+
+
+def test_a_pair_that_was_not_run_is_not_answered_without_a_proof():
+    """Height and width are varied one at a time: (3, 3) was neither run nor proved, and this model refuses it."""
+
+    def rows_of_four(m, x):
+        y = m.keep(x)
+        return y.reshape(1, 4, -1, 4).reshape(y.shape)
+
+    report = check_sizes(Small(rows_of_four))
+    assert report.verdict == "checked"
+    assert "'reshape' is called in a way that the calculus does not follow" in report.reasons[0]
+    assert (report.holds((3, 64)), report.holds((64, 3)), report.holds((3, 3))) == (True, True, None)
+    assert (report.holds(3), report.holds(10**6)) == (True, None)
+
+
+def test_a_size_that_changes_the_other_axis_fails():
+    """At an odd width the sum fails, and the way around it cuts a row: the width is right and the height is not."""
+
+    def cuts_a_row_where_a_sum_fails(m, x):
+        y = m.keep(x)
+        try:
+            return y + m.up(m.down(y))
+        except RuntimeError:
+            return y[:, :, 1:]
+
+    model = Small(cuts_a_row_where_a_sum_fails)
+    report = check_sizes(model)
+    for size in (1, 2, 3, 33, 34):
+        for axis in (0, 1):
+            image = torch.zeros(1, 3, *((size, 64) if axis == 0 else (64, size)))
+            assert report.axes[axis].holds(size) == (model(image).shape[2:] == image.shape[2:]) == (size % 2 == 0)
+    failure = next(failure for failure in report.axes[1].failures if failure.size == 3)
+    assert (failure.axis, failure.out) == ("width", None)
+    assert failure.message == "the output's height becomes 63, and is 64 at another width"
+
+
+class Normed(nn.Module):
+    def __init__(self, norm, shrink=16):
+        super().__init__()
+        self.down, self.norm = nn.Conv2d(3, 4, 3, shrink, 1), norm
+
+    def forward(self, x):
+        return F.interpolate(self.norm(self.down(x)), size=x.shape[-2:])
+
+
+@pytest.mark.parametrize(
+    ("norm", "training", "words"),
+    [
+        (nn.BatchNorm2d(4), True, "a batch norm in training"),
+        (nn.InstanceNorm2d(4), False, "an instance norm"),
+        (nn.GroupNorm(4, 4), False, "a group norm"),
+    ],
+)
+def test_norms_that_refuse_one_value_are_not_proved_where_both_axes_decide(norm, training, words):
+    model = Normed(norm)
+    report = check_sizes(model, training=training)
+    with pytest.raises(ValueError, match="Expected more than 1"):
+        model.train(training)(torch.zeros(1, 3, 16, 16))
+    assert (report.verdict, report.holds((16, 16)), report.holds((16, 64))) == ("checked", None, True)
+    assert report.reasons == (f"{words} needs more than one value, on which height and width decide together, "
+                              "in layer 'norm'",)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("norm", "training"),
+    [
+        (nn.BatchNorm2d(4), False),
+        (nn.GroupNorm(2, 4), False),
+        (nn.InstanceNorm2d(4, track_running_stats=True), False),
+        (nn.BatchNorm2d(4, track_running_stats=False), False),
+    ],
+)
+def test_norms_are_proved_where_one_value_is_no_matter(norm, training):
+    report = check_sizes(Normed(norm), training=training)
+    torch_takes_it = not (isinstance(norm, nn.BatchNorm2d) and not norm.track_running_stats)
+    assert report.proved == torch_takes_it
+    if torch_takes_it:
+        assert truly_holds(Normed(norm), 0, 1, 1)
+        assert report.holds((1, 1))
+
+
+def test_a_norm_of_one_row_is_refused_by_the_other_axis_alone():
+    class OneRow(Normed):
+        def forward(self, x):
+            return F.interpolate(self.norm(F.adaptive_avg_pool2d(self.down(x), (1, None))), size=x.shape[-2:])
+
+    model = OneRow(nn.InstanceNorm2d(4))
+    report = check_sizes(model)
+    assert report.proved
+    for axis in (0, 1):
+        for size in (1, 16, 17, 33):
+            assert report.axes[axis].holds(size) == truly_holds(model, axis, size)
+    assert not report.holds((64, 16))
+
+
+def test_without_a_square_to_start_from_outputs_are_compared_all_the_same():
+    report = check_sizes(nn.Conv2d(3, 2, 5), sizes=range(1, 9), other=4)
+    assert (report.other, report.always, report.axes[0].holds(6)) == (None, False, False)
+    assert report.failures[5].message == "the output has 2×2, the input 6×6"
+    assert report.reasons == ("no image of 4×4 is accepted, so no axis could be varied by itself",)
+    assert check_sizes(nn.Conv2d(3, 2, 5, padding=(2, 2)), sizes=range(1, 9), other=4).always
+    assert report.min_size == 5
+
+
+def test_the_windows_of_one_dimension_are_no_windows_of_a_map():
+    def windows_of_rows(m, x):
+        return F.pad(m.keep(x).unfold(2, 3, 1).mean(-1), (0, 0, 1, 1))
+
+    model = Small(windows_of_rows)
+    report = check_sizes(model)
+    assert report.proved
+    for size in (1, 2, 3, 4, 50):
+        for axis in (0, 1):
+            assert report.axes[axis].holds(size) == truly_holds(model, axis, size) == (axis == 1 or size >= 3)
+
+
+@pytest.mark.parametrize("pooled", [F.avg_pool2d, F.max_pool2d], ids=["average", "largest"])
+def test_one_window_as_large_as_the_map_is_followed(pooled):
+    def gated(m, x):
+        y = m.keep(x)
+        return y * pooled(y, y.shape[-2:])
+
+    assert check_sizes(Small(gated)).proved
 
 
 def test_the_first_failure_names_the_layer_and_what_it_says():

@@ -209,6 +209,15 @@ def test_size_zero_is_refused_by_both():
         Conv(1, padding=1).out(0)
 
 
+def test_a_transposed_convolution_to_nothing_is_refused_though_some_of_torchs_kernels_return_an_empty_map():
+    up = ConvTranspose(4, padding=2)
+    for image, weight in ((COLUMNS[1], WEIGHTS[4]), (torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 4, 4))):
+        assert run(lambda x=image, w=weight: functional.conv_transpose2d(x, w, padding=(2, 0))) in (None, 0)
+    assert up.min_size == 2
+    with pytest.raises(ShapeError, match=r"\(1 − 1\)·1 − 2·2 \+ 4 = 0, and an output is at least 1"):
+        up.out(1)
+
+
 @pytest.mark.parametrize(("height", "width"), [(5, 40), (13, 6), (1, 1)])
 def test_pairs_follow_torch_on_both_axes(height, width):
     image = torch.zeros(1, 1, height, width)

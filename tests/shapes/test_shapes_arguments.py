@@ -5,7 +5,7 @@ from copy import deepcopy
 from fractions import Fraction
 
 import pytest
-from numpy import int64
+from numpy import bool_, float64, int64
 
 from segup.shapes import Chain, Conv, ConvTranspose, PixelShuffle, Pool, Resize, ShapeError
 
@@ -155,3 +155,10 @@ def test_layers_are_values(layer):
     with pytest.raises(AttributeError):
         layer.kernel_size = 5
     assert layer.axes == deepcopy(layer).axes
+
+
+def test_factors_of_numpy_are_pythons_numbers():
+    assert Resize(int64(2)) == Resize(2)
+    assert repr(Resize(float64(0.5))) == "Resize(scale_factor=0.5, mode='bilinear')"
+    with pytest.raises(ShapeError, match="scale_factor must be an int, a Fraction or a float above 0"):
+        Resize(bool_(True))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segup.shapes import Conv, ConvTranspose, PixelShuffle, Pool, Resize, ShapeError, inverse, prove_inversion
+from segup.shapes import Chain, Conv, ConvTranspose, PixelShuffle, Pool, Resize, ShapeError, inverse, prove_inversion
 
 
 def every_layer():
@@ -80,6 +80,16 @@ def test_an_even_kernel_with_same_padding_has_no_inverse():
 def test_only_what_goes_down_has_an_inverse(layer):
     with pytest.raises(ShapeError, match="inverse takes a Conv or a Pool, not "):
         inverse(layer)
+
+
+def test_several_layers_are_inverted_one_by_one():
+    stem = [Conv(7, 2, 3), Pool(3, 2, 1)]
+    for layers in (stem, tuple(stem), Chain(stem)):
+        with pytest.raises(
+            ShapeError, match=r"not 2 layers\.\n  try: \[inverse\(one\) for one in reversed\(layers\)\]"
+        ):
+            inverse(layers)
+    assert prove_inversion(stem, [inverse(one) for one in reversed(stem)], matched=True).always
 
 
 def test_the_message_for_a_size_out_of_reach():

@@ -229,10 +229,15 @@ def test_only_layers_are_proved_about():
 
 
 def test_a_period_beyond_what_is_decided_is_refused():
-    with pytest.raises(
-        ShapeError, match=r"repeats only after 10000019 sizes at the bottom; up to 10000000 are decided"
-    ):
+    with pytest.raises(ShapeError, match=r"repeats only after 10000019 sizes at the bottom; up to 1000000 are decided"):
         prove_inversion([Resize(Fraction(10000019, 3))], [Resize(Fraction(3, 10000019))])
+
+
+def test_more_stretches_than_are_decided_are_refused():
+    """Strides that differ by 1 in 10**9 drift apart so slowly that a thousand million sizes hold."""
+    with pytest.raises(ShapeError, match=r"drift apart by 1 in 1000000000 sizes, which leaves 999999999 stretches"):
+        prove_inversion([Conv(10**9, 10**9)], [ConvTranspose(10**9 + 1, 10**9 + 1)])
+    assert list(prove_inversion([Conv(9, 9)], [ConvTranspose(10, 10)]).exceptions) == list(range(10, 81, 10))
 
 
 def test_sizes_below_the_start_are_told_apart():
