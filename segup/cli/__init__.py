@@ -5,12 +5,12 @@ import sys
 from collections.abc import Callable, Sequence
 
 _COMMANDS = {
-    "train": "train a model; takes Hydra's overrides: segup train decoder=deconv seed=1",
+    "train": "train a model: segup train decoder=deconv seed=1",
     "evaluate": "score a run or checkpoint on a data set",
-    "compare": "finished runs side by side: scores, costs, and whether a difference is more than noise",
+    "compare": "finished runs side by side: scores, costs, differences",
     "predict": "segment images with a run or checkpoint",
-    "shapes": 'every size of a chain of layers, and what is proved: segup shapes "conv k3 s2 p1" 417',
-    "check": "for which image sizes a model gives back the image's size: segup check timm/resnet18 --decoder deconv",
+    "shapes": 'every size of layers, proved: segup shapes "conv k3 s2 p1" 417',
+    "check": "at which sizes a model keeps the size: segup check timm/resnet18",
 }
 
 

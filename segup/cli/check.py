@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from segup.cli.help_text import HelpFormatter
 from segup.cli.report import INTERRUPTED, report
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Tell for which image sizes a model's output has the image's size: proved for all sizes, or "
         "checked for those that were run.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument(
         "model",

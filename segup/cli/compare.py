@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from segup.cli.help_text import HelpFormatter
 from segup.cli.report import run_reported
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="segup compare",
         description="Set finished runs side by side: scores, costs, and whether a difference is more than noise.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
     parser.add_argument("--baseline", metavar="ROW", help="what the others are held against (default: the first row)")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segup.cli.help_text import HelpFormatter
 from segup.cli.model_options import add_inference, add_model
 from segup.cli.report import run_reported
 
@@ -33,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="segup evaluate",
         description="Score a run or checkpoint on a data set; print the table and write it.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     add_model(parser)
     parser.add_argument("data", nargs="*", metavar="data...=...", help="data=<data set>, data.<key>=<value>")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from segup.cli.help_text import HelpFormatter
 from segup.cli.model_options import add_inference, add_model
 from segup.cli.report import run_reported
 
@@ -32,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="segup predict",
         description="Segment images with a run or checkpoint: class ids and overlays of exactly each image's size.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     add_model(parser)
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE|FOLDER", help="images, or folders of images")

@@ -6,6 +6,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
+from segup.cli.help_text import HelpFormatter
 from segup.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         usage='segup shapes "LAYERS" [SIZE] [--matched] [--output-size SIZE] [--json]',
         description="Show every size, residue and unread pixel of a chain of layers, and what is proved for all sizes.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("words", nargs="+", metavar="LAYERS [SIZE]", help="layers, then the input's size")
     parser.add_argument(

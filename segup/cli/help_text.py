@@ -1,0 +1,29 @@
+"""How ``--help`` is laid out."""
+
+import argparse
+import textwrap
+from itertools import groupby
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    r"""Argparse's, but paragraphs stay paragraphs and indented lines, such as examples, stay as they are.
+
+    >>> text = "one two three four\nfive six\n  segup  as it is\n\nlast"
+    >>> print(HelpFormatter("segup")._fill_text(text, 14, ""))
+    one two three
+    four five six
+      segup  as it is
+    <BLANKLINE>
+    last
+    """
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines: list[str] = []
+        for prose, block in groupby(text.splitlines(), key=_is_prose):
+            kept = list(block)
+            lines += textwrap.wrap(" ".join(kept), width) if prose else kept
+        return "\n".join(indent + line for line in lines)
+
+
+def _is_prose(line: str) -> bool:
+    return bool(line) and not line[0].isspace()
