@@ -2,12 +2,13 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan
 
 from segup.ablation.comparison import Comparison, Row
 from segup.ablation.statistics import Difference, Spread
+from segup.errors import ConfigError, unknown
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,21 @@ COSTS = (
     Column("step_seconds", "step", scaled(1e-3, "ms", 0), 0),
     Column("peak_memory_bytes", "peak memory", scaled(2**30, "GiB"), 0),
 )
+
+
+def chosen(columns: Sequence[Column], keys: str | None) -> list[Column]:
+    """Return the columns with the keys of a comma-separated list, in its order; all without a list.
+
+    Raises:
+        ConfigError: A key that no column has.
+    """
+    if keys is None:
+        return list(columns)
+    known = {column.key: column for column in columns}
+    for key in (words := keys.split(",")):
+        if key not in known:
+            raise ConfigError(unknown("column", key, known))
+    return [known[key] for key in words]
 
 
 def cells(comparison: Comparison, columns: list[Column], bold: Callable[[str], str]) -> list[list[str]]:

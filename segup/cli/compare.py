@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _EPILOG = """\
 examples:
   segup compare outputs/train/*/*
-  segup compare outputs/train/*/* --baseline bilinear --format markdown > table.md
+  segup compare outputs/train/*/* --baseline bilinear --format markdown
+  segup compare RUN RUN --format latex --columns miou,boundary_iou,parameters
 
 Runs of one decoder are one row, their seeds its spread. What forbids a comparison (another crop, schedule or data set)
 is said below the table; runs that have not finished are refused.
@@ -39,21 +40,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
     parser.add_argument("--baseline", metavar="ROW", help="what the others are held against (default: the first row)")
     parser.add_argument("--format", choices=("table", "markdown", "csv", "latex"), default="table", dest="form")
-    parser.add_argument("--no-times", action="store_true", help="leave times out, for runs that shared their machine")
+    parser.add_argument(
+        "--columns", metavar="KEY,...", help="of the markdown, csv or latex, as csv names them (default: all)"
+    )
     return parser
 
 
 def _compare(options: argparse.Namespace) -> None:
     from segup.ablation.comparison import compare
     from segup.ablation.runs import read_run
-    from segup.ablation.tables import COSTS, NOTES, csv_text, latex, markdown, score_columns
+    from segup.ablation.tables import COSTS, NOTES, chosen, csv_text, latex, markdown, score_columns
 
     comparison = compare([read_run(path) for path in options.runs], options.baseline)
     scores = score_columns(comparison)
-    costs = [column for column in COSTS if not (options.no_times and column.key == "step_seconds")]
     if options.form != "table":
+        columns = chosen([*scores, *COSTS], options.columns)
         write = {"markdown": markdown, "csv": csv_text, "latex": latex}[options.form]
-        print(write(comparison, [*scores, *costs]).rstrip("\n"))
+        print(write(comparison, columns).rstrip("\n"))
         return
 
     from rich.console import Console
@@ -62,7 +65,7 @@ def _compare(options: argparse.Namespace) -> None:
     console.print(_table("mIoU", comparison, scores[:2], versus=True))
     console.print(_table("Other scores", comparison, scores[2:5]))
     console.print(_table("IoU by class", comparison, scores[5:]))
-    console.print(_table("Costs", comparison, costs))
+    console.print(_table("Costs", comparison, list(COSTS)))
     for line in (NOTES, *comparison.warnings):
         console.print(line, highlight=False)
 

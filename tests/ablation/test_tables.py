@@ -71,8 +71,10 @@ def test_the_command_prints_tables_or_a_format(folders, capsys, monkeypatch):
     assert "0.755 ± 0.007" in shown
     assert "pixel_shuffle" in shown
     assert max(map(len, shown.splitlines())) <= 80
-    assert compare_command([*names, "--format", "csv", "--no-times"]) == 0
-    assert "step_seconds" not in capsys.readouterr().out
+    assert compare_command([*names, "--format", "csv", "--columns", "parameters,miou"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "decoder,seed,parameters,miou,run"
+    assert compare_command([*names, "--format", "csv", "--columns", "mioy"]) == 1
+    assert "unknown column 'mioy': did you mean 'miou'" in capsys.readouterr().err
 
 
 def test_the_command_refuses_what_has_not_finished(tmp_path, capsys):
