@@ -1,6 +1,7 @@
 """The errors a person meets: each names the actual value, the rule, and the way out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -18,6 +19,25 @@ class ConfigError(SegupError, ValueError):
 
 class DataError(SegupError, ValueError):
     """A file or folder of images, masks or weights cannot be used."""
+
+
+@contextmanager
+def refusals_named() -> Iterator[None]:
+    """Turn what the operating system refuses (no permission, a full disk) into a DataError that names the file.
+
+    >>> with refusals_named():
+    ...     open("nowhere/image.png")
+    Traceback (most recent call last):
+    ...
+    segup.errors.DataError: nowhere/image.png: No such file or directory
+    """
+    try:
+        yield
+    except OSError as cause:
+        if cause.strerror is None:  # not the system's: some library's own error of that type
+            raise
+        file = "" if cause.filename is None else f"{cause.filename}: "
+        raise DataError(f"{file}{cause.strerror}") from cause
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

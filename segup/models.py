@@ -186,7 +186,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except Exception as cause:  # a file of any kind: the unpickler, the zip reader and torch each raise their own
         raise DataError(f"{path} is not a segup checkpoint: {_reason(cause)}") from cause
     entry = content.get("segup") if isinstance(content, dict) else None
-    if not isinstance(entry, dict) or not isinstance(entry.get("model"), dict) or "state_dict" not in content:
+    parts = (entry.get("model"), content.get("state_dict")) if isinstance(entry, dict) else (None,)
+    if not all(isinstance(part, dict) for part in parts):
         raise DataError(f"{path} is not a segup checkpoint: it has no 'segup' entry with the model's names")
     if entry.get("format") != FORMAT:
         raise DataError(f"{path} has checkpoint format {entry.get('format')}; this version of segup reads {FORMAT}")
@@ -244,7 +245,7 @@ def check_trust(names: Any, trust: Iterable[str], path: str | Path) -> None:
         if module is not None and module not in set(trust):
             raise ConfigError(
                 f"{path} has a part from outside segup, '{name}'. Importing it runs that module's code.\n"
-                f"  If you trust it: --trust {module}"
+                f"  If you trust it: --trust {module} (segup train: trust=[{module}])"
             )
 
 

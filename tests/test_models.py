@@ -125,7 +125,14 @@ def test_a_pickle_that_runs_something_is_refused_and_not_run(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(
-    "content", [{"state_dict": {}}, [1, 2], {"segup": 3, "state_dict": {}}, {"segup": {"model": {}}}]
+    "content",
+    [
+        {"state_dict": {}},
+        [1, 2],
+        {"segup": 3, "state_dict": {}},
+        {"segup": {"model": {}}},
+        {"segup": {"model": {}}, "state_dict": 5},
+    ],
 )
 def test_a_file_of_another_kind_gets_one_line(tmp_path, content):
     torch.save(content, tmp_path / "other.ckpt")

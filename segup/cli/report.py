@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from segup.errors import SegupError
+from segup.errors import SegupError, refusals_named
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -12,7 +12,8 @@ FAILED, INTERRUPTED = 1, 130
 def run_reported(work: Callable[[], None]) -> int:
     """Do ``work`` and return the exit code, printing what went wrong; ``SEGUP_TRACEBACK=1`` shows where, too."""
     try:
-        work()
+        with refusals_named():
+            work()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

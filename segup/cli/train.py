@@ -8,13 +8,14 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segup.cli.report import INTERRUPTED, report
-from segup.errors import ConfigError, SegupError, unknown
+from segup.errors import ConfigError, SegupError, refusals_named, unknown
 
 
 def configs_folder() -> Path:
@@ -37,6 +38,7 @@ def run(arguments: list[str]) -> int:
     own_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them its way
     try:
+        _check_choices(arguments)
         task = _Task()
         hydra.main(config_path=str(configs_folder()), config_name="train", version_base="1.3")(task)()
     except KeyboardInterrupt:
@@ -86,6 +88,20 @@ def _unreadable(override: str) -> str:
         f"'{override}' cannot be read: a value with spaces, commas, brackets or letters beyond a-z is quoted twice, "
         f"once for the shell and once for Hydra.\n  try: \"{key}='{bare}'\""
     )
+
+
+def _check_choices(arguments: Sequence[str]) -> None:
+    """Raise a ConfigError for ``decoder=null`` or ``decoder=5``, which Hydra answers with a bare ValueError."""
+    for word in arguments:
+        group, equals, given = word.partition("=")
+        if word.startswith("-") or not equals or not (configs_folder() / group).is_dir():
+            continue
+        if not group:
+            raise ConfigError(_unreadable(given))
+        chosen = OverridesParser.create().parse_override(word)
+        if not chosen.is_sweep_override() and not isinstance(chosen.value(), str | list | dict):
+            options = [file.stem for file in (configs_folder() / group).glob("*.yaml")]
+            raise ConfigError(f"{word}: {unknown(f'{group} option', given, options)}")
 
 
 def _unknown_key(key: str, arguments: Sequence[str]) -> str:
@@ -144,6 +160,7 @@ class _Task:
                 raise
 
 
+@refusals_named()
 def _train(composed: DictConfig) -> None:
     missing = sorted(OmegaConf.missing_keys(composed))
     if missing:
@@ -172,6 +189,7 @@ def _train(composed: DictConfig) -> None:
         raise
 
 
+@refusals_named()
 def _train_in(folder: Path, config: Any) -> None:
     from segup.training.distributed import is_launched, launch
 

@@ -44,6 +44,8 @@ def create_data(config: Mapping[str, Any], seed: int = 0) -> SegmentationData:
         if key not in own and key not in module and key not in _LABELS:
             raise ConfigError(unknown(f"option of data set '{name}'", key, {*own, *module, *_LABELS, "name"}))
     _require([key for key, parameter in own.items() if parameter.default is parameter.empty], options)
+    if "root" in options:
+        options["root"] = _path("root", options["root"])
     labels = _labels(options)
     source = create_dataset(name, labels, **{key: options[key] for key in options if key in own})
     arguments = {key: options[key] for key in options if key in module and key not in own}
@@ -54,6 +56,13 @@ def create_data(config: Mapping[str, Any], seed: int = 0) -> SegmentationData:
 def _labels(options: Mapping[str, Any]) -> Labels:
     index = options.get("ignore_index")
     return Labels(options["classes"], options.get("colors") or (), 255 if index is None else index)
+
+
+def _path(key: str, value: Any) -> str | None:
+    """Return a path as text; a folder called 2024 comes as a number."""
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        raise ConfigError(f"data.{key}={value!r} must be a path")
+    return None if value is None else str(value)
 
 
 def _require(keys: Iterable[str], options: Mapping[str, Any]) -> None:

@@ -37,6 +37,8 @@ class Labels:
 
     def __post_init__(self) -> None:
         names = _names(self.names)
+        if not isinstance(self.colors or (), list | tuple):
+            raise ConfigError(f"colors must be a list with one colour per class, not {self.colors!r}")
         colors = tuple(_color(color) for color in self.colors or ()) or palette(len(names))
         if len(colors) != len(names):
             raise ConfigError(
@@ -64,6 +66,8 @@ class Labels:
 def _names(names: Iterable[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise ConfigError(f"classes must be a list of names, not the word '{names}'")
+    if not isinstance(names, Iterable):
+        raise ConfigError(f"classes must be a list of names, not {names!r}")
     checked = tuple(str(name) for name in names)
     if len(checked) < 2:
         raise ConfigError(
@@ -77,7 +81,7 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _color(color: Iterable[int]) -> Color:
-    values = () if isinstance(color, str | int) else tuple(color)
+    values = tuple(color) if isinstance(color, list | tuple) else ()
     if len(values) != 3 or any(isinstance(v, bool) or not isinstance(v, int) or not 0 <= v <= 255 for v in values):
         raise ConfigError(f"a colour is three integers in 0…255, not {color!r}")
     red, green, blue = values

@@ -55,6 +55,8 @@ class Augment:
     @classmethod
     def from_config(cls, options: Mapping[str, Any] | None) -> "Augment":
         """Make one from a mapping; None changes nothing, and an unknown key is a ConfigError."""
+        if not isinstance(options, Mapping | None):
+            raise ConfigError(f"augment must be a group of keys or null, not {options!r}")
         known = [field.name for field in fields(cls)]
         for name in options or {}:
             if name not in known:

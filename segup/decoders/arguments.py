@@ -1,6 +1,6 @@
 """What the topologies' arguments have in common, checked with the numbers put in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segup.errors import ConfigError
@@ -63,6 +63,20 @@ def checked_count(name: str, value: Any, default: int, least: int, most: int | N
         reach = f"of {least} or more" if most is None else f"from {least} to {most}"
         raise ConfigError(f"decoder.{name}={value!r} must be an int {reach}")
     return value
+
+
+def checked_options(name: str, options: Any) -> dict[str, Any]:
+    """Return an operator's options as a dict of its own; None are none.
+
+    Raises:
+        ConfigError: Something else than a mapping.
+
+    >>> checked_options("final_options", None)
+    {}
+    """
+    if not isinstance(options, Mapping | None):
+        raise ConfigError(f"decoder.{name}={options!r} must be a group of keys, or null")
+    return dict(options or {})
 
 
 def first_level(depths: Any, maps: int, default: int) -> int:

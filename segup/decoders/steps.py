@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
+from segup.decoders.arguments import checked_options
 from segup.decoders.contract import Decoder, Step
 from segup.errors import ConfigError, ShapeError
 from segup.upsamplers import create_upsampler, list_upsamplers
@@ -62,7 +63,8 @@ class StepPlan:
         rules = ("up",) * count if roundings is None else tuple(roundings)
         if len(rules) not in (count - 1, count):
             raise ConfigError(f"roundings={list(rules)} must be {count - 1}, one between each map and the next")
-        return cls(decoder, upsampler, fit, dict(options or {}), ("up", *rules) if len(rules) < count else rules)
+        own = checked_options("upsampler_options", options)
+        return cls(decoder, upsampler, fit, own, ("up", *rules) if len(rules) < count else rules)
 
     def between(self, level: int, in_channels: int, out_channels: int) -> Upsampler:
         """Return the operator of the step from map ``level + 1`` to map ``level``."""
@@ -92,7 +94,7 @@ class StepPlan:
             )
         if self.decoder.strides[level] == 1:
             return None
-        chosen = {**operator_class(name).final_options, **(options or {})}
+        chosen = {**operator_class(name).final_options, **checked_options("final_options", options)}
         return self._whole(name, level, in_channels, out_channels, chosen)
 
     def stage_options(self, level: int) -> dict[str, Any]:

@@ -140,6 +140,8 @@ def create_encoder(
     >>> encoder.channels, encoder.strides
     ((16, 24, 40, 112, 320), (2, 4, 8, 16, 32))
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"encoder={name!r} must be a name, such as 'efficientnet_lite0' or 'timm/resnet18'")
     family, slash, model = name.partition("/")
     if not slash and name not in encoders and ":" not in name:
         family, model = "timm", name

@@ -42,6 +42,8 @@ def segnet(
         raise ConfigError(
             "encoder 'segnet' has no pretrained weights; try: pretrained=False (encoder.pretrained=false)"
         )
+    if not isinstance(widths, list | tuple):
+        raise ConfigError(f"encoder 'segnet': widths={widths!r} must be a list such as [32, 64, 128]")
     for value, field in (*((width, "widths") for width in widths), (convs, "convs")):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ConfigError(f"encoder 'segnet': {value!r} in {field} must be an int of 1 or more")

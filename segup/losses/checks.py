@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -45,6 +46,8 @@ def as_class_weights(weights: Sequence[float] | Tensor | None, num_classes: int)
             f"class_weights={weights!r}: a loss takes the numbers themselves; "
             "median_frequency_weights(...) computes them from the pixel counts of a training set"
         )
+    if not isinstance(weights, Sequence | Tensor) or not all(isinstance(weight, Real | Tensor) for weight in weights):
+        raise ConfigError(f"class_weights={weights!r} must be a list of numbers, or null for equal weights")
     values = [float(weight) for weight in weights]
     expected = label_classes(num_classes)
     if len(values) != expected:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from segup.errors import SegupError
+from segup.errors import SegupError, refusals_named
 from segup.training.config import RunConfig
 
 
@@ -15,7 +15,8 @@ def main() -> int:
     try:
         from segup.training.run import train
 
-        train(RunConfig.of(yaml.safe_load((folder / "config.yaml").read_text())), folder)
+        with refusals_named():
+            train(RunConfig.of(yaml.safe_load((folder / "config.yaml").read_text())), folder)
     except SegupError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

@@ -55,7 +55,7 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
 
 
 class RunInterruptedError(SegupError):
-    """Ctrl-C, after the step was finished and saved."""
+    """Ctrl-C or SIGTERM, after the step was finished and saved."""
 
 
 class RunCheckpoints(Checkpoint):
@@ -65,6 +65,7 @@ class RunCheckpoints(Checkpoint):
         folder: Where they go.
 
     The first Ctrl-C lets the step finish, saves and stops; a second one stops at once, and what was saved stays.
+    SIGTERM, with which schedulers end a process, does the same.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -80,6 +81,11 @@ class RunCheckpoints(Checkpoint):
         """Answer Ctrl-C after the step."""
         if threading.current_thread() is threading.main_thread():
             self._handler = signal.signal(signal.SIGINT, self._on_interrupt)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Answer SIGTERM in the same way, in place of Lightning, which would stop unsaved and with exit code 0."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._on_interrupt)  # Lightning's teardown gives it back
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Give Ctrl-C back."""

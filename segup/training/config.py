@@ -1,5 +1,6 @@
 """A run's configuration as frozen values, each checked before any work starts."""
 
+import math
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -8,6 +9,15 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from segup.errors import ConfigError, unknown
 
 _MISSING = "???"
+_RANGES = {
+    "seed": (0, 2**32 - 1),  # numpy takes no larger one
+    "trainer.max_epochs": (1, math.inf),
+    "trainer.max_steps": (1, math.inf),
+    "trainer.devices": (1, math.inf),
+    "trainer.val_every_n_epochs": (1, math.inf),
+    "trainer.gradient_clip_val": (0, math.inf),
+    "trainer.threads": (1, math.inf),
+}
 
 
 @dataclass(frozen=True)
@@ -75,11 +85,12 @@ class RunConfig:
     def of(values: Mapping[str, Any]) -> "RunConfig":
         """Check plain nested values, as YAML gives them, and return them as one value."""
         config: RunConfig = _checked(RunConfig, values, "")
-        if config.seed < 0:
-            raise ConfigError(f"seed={config.seed} must be 0 or more")
-        for key in ("max_epochs", "devices", "val_every_n_epochs"):
-            if getattr(config.trainer, key) < 1:
-                raise ConfigError(f"trainer.{key}={getattr(config.trainer, key)} must be 1 or more")
+        for key, (least, most) in _RANGES.items():
+            group, _, name = key.rpartition(".")
+            value = getattr(config.trainer if group else config, name)
+            if value is not None and not least <= value <= most:
+                upper = f" and at most {most}" if most < math.inf else ""
+                raise ConfigError(f"{key}={value} must be {least} or more{upper}")
         return config
 
 

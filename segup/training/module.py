@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from segup.errors import SegupError
@@ -108,6 +109,8 @@ class SegmentationModule(L.LightningModule):
         """Log the scores of the whole set, the same on every process."""
         self.scores, self.scored_step = self.metrics.compute(), self.global_step
         named = {f"val/{name}": value for name, value in self.scores.items() if isinstance(value, float)}
+        if self.trainer.state.fn != TrainerFn.FITTING:  # after training Lightning counts a step and an epoch too many
+            named |= {"step": float(self.global_step - 1), "epoch": float(self.trainer.current_epoch - 1)}
         self.log_dict(named, sync_dist=self.trainer.world_size > 1, batch_size=1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Optimizers and schedules: torch's own, by name, with the encoder's rate and the weights without decay set apart."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,12 +20,20 @@ schedulers: Registry[Any] = Registry("scheduler")
 @optimizers.register("adamw")
 def adamw(groups: list[dict[str, Any]], *, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> Optimizer:
     """Build AdamW (arXiv 1711.05101)."""
+    if not isinstance(betas, list | tuple) or len(betas) != 2:
+        raise ConfigError(f"optimizer.betas={betas!r} must be two numbers, such as [0.9, 0.999]")
+    for beta in betas:
+        _check_number("optimizer.betas", beta, below=1)
     return AdamW(groups, lr=lr, betas=(betas[0], betas[1]))
 
 
 @optimizers.register("sgd")
 def sgd(groups: list[dict[str, Any]], *, lr: float, momentum: float = 0.9, nesterov: bool = True) -> Optimizer:
     """Build stochastic gradient descent with momentum."""
+    _check_number("optimizer.momentum", momentum, below=1)
+    _check_flag("optimizer.nesterov", nesterov)
+    if nesterov and momentum == 0:
+        raise ConfigError("optimizer.nesterov=True needs a momentum above 0: add optimizer.nesterov=false")
     return SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov)
 
 
@@ -33,6 +42,11 @@ def one_cycle(
     optimizer: Optimizer, steps: int, *, pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4
 ) -> LRScheduler:
     """Rise to the rate and fall far below it (arXiv 1708.07120); momentum stays as it is."""
+    _check_number("scheduler.pct_start", pct_start, most=1)
+    _check_number("scheduler.div_factor", div_factor, above=0)
+    _check_number("scheduler.final_div_factor", final_div_factor, above=0)
+    if pct_start * steps == 1:  # a rise over no steps, by whose length torch would divide
+        pct_start *= 1 - 1e-9
     return OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
@@ -47,12 +61,14 @@ def one_cycle(
 @schedulers.register("poly")
 def poly(optimizer: Optimizer, steps: int, *, power: float = 0.9) -> LRScheduler:
     """Fall as ``(1 - step / steps) ** power``."""
+    _check_number("scheduler.power", power)
     return PolynomialLR(optimizer, total_iters=steps, power=power)
 
 
 @schedulers.register("cosine")
 def cosine(optimizer: Optimizer, steps: int, *, min_factor: float = 0.0) -> LRScheduler:
     """Fall along half a cosine to ``min_factor`` times the rate."""
+    _check_number("scheduler.min_factor", min_factor, most=1)
     least = min_factor * max(group["lr"] for group in optimizer.param_groups)
     return CosineAnnealingLR(optimizer, T_max=steps, eta_min=least)
 
@@ -71,18 +87,14 @@ def create_optimizer(config: Mapping[str, Any], model: SegmentationModel) -> Opt
         model: Its encoder is trained at ``lr · encoder_lr_factor``; biases and norms are not decayed.
 
     Raises:
-        ConfigError: An unknown name or option, or a rate that is not positive.
+        ConfigError: An unknown name or option, or a number out of its range.
     """
     options = dict(config)
     name, lr = options.pop("name", None), options.get("lr")
     factor, decay = options.pop("encoder_lr_factor", 1.0), options.pop("weight_decay", 0.0)
-    for key, value, least in (
-        ("lr", lr, "above 0"),
-        ("encoder_lr_factor", factor, "above 0"),
-        ("weight_decay", decay, "0 or more"),
-    ):
-        if not isinstance(value, int | float) or value < 0 or (value == 0 and least == "above 0"):
-            raise ConfigError(f"optimizer.{key}={value!r} must be a number {least}")
+    _check_number("optimizer.lr", lr, above=0)
+    _check_number("optimizer.encoder_lr_factor", factor, above=0)
+    _check_number("optimizer.weight_decay", decay)
     groups = [
         {"params": parameters, "lr": rate, "weight_decay": weight_decay}
         for module, rate in ((model.encoder, lr * factor), (nn.ModuleList([model.decoder, model.head]), lr))
@@ -97,11 +109,28 @@ def create_scheduler(config: Mapping[str, Any], optimizer: Optimizer, steps: int
     """Build the schedule that the group ``scheduler`` names, over ``steps`` optimizer steps.
 
     Raises:
-        ConfigError: An unknown name or option.
+        ConfigError: An unknown name or option, or a number out of its range.
     """
     options = dict(config)
     scheduler: LRScheduler = schedulers.create(options.pop("name", None), optimizer, steps, **options)
     return scheduler
+
+
+def _check_number(
+    name: str, value: Any, *, above: float | None = None, below: float = math.inf, most: float = math.inf
+) -> None:
+    """Raise a ConfigError unless ``value`` is finite, 0 or more (or ``above`` a number), and keeps the upper limit."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if number and (value >= 0 if above is None else value > above) and value < below and value <= most:
+        return
+    least = "0 or more" if above is None else f"above {above:g}"
+    upper = f" and below {below:g}" if below < math.inf else f" and at most {most:g}" if most < math.inf else ""
+    raise ConfigError(f"{name}={value!r} must be a number {least}{upper}")
+
+
+def _check_flag(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name}={value!r} must be true or false")
 
 
 def _split_by_decay(module: nn.Module) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:

@@ -55,10 +55,10 @@ def save_predictions(model: SegmentationModel, data: SegmentationData, path: Pat
 
 def draw_predictions(rows: Sequence[tuple[str, Any, Any, Any]], labels: Labels) -> Figure:
     """Return a figure with a row for each ``(name, image (C, H, W) in 0 … 1, mask (H, W), prediction (H, W))``."""
-    height, width = rows[0][2].shape
     scale = 3.4
-    figure = Figure(figsize=(4 * scale, len(rows) * (scale * height / width + 0.3) + 0.6), layout="constrained")
-    grid = figure.subplots(len(rows), 4, squeeze=False)
+    heights = [scale * mask.shape[0] / mask.shape[1] + 0.3 for _, _, mask, _ in rows]  # each row as tall as its image
+    figure = Figure(figsize=(4 * scale, sum(heights) + 0.6), layout="constrained")
+    grid = figure.subplots(len(rows), 4, squeeze=False, height_ratios=heights)
     for axes, (name, image, mask, prediction) in zip(grid, rows, strict=True):
         valid = mask != labels.ignore_index
         wrong = (prediction != mask) & valid

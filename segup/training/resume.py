@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segup.errors import ConfigError
+from segup.errors import ConfigError, DataError
 from segup.models import check_trust, read_checkpoint
 
 _MAY_CHANGE = ("trainer.", "data.root", "data.num_workers", "data.cache", "compile", "ckpt_path", "run_dir", "trust")
@@ -29,12 +29,13 @@ def read_position(path: str | Path) -> Position:
     content = read_checkpoint(path)
     if "loops" not in content:
         raise ConfigError(f"{path} holds a model without its training state: it can be evaluated, not continued")
-    fit = content["loops"]["fit_loop"]
-    batches = fit["epoch_loop.batch_progress"]
-    finished = batches["is_last_batch"]
-    return Position(
-        content["epoch"] + finished, 0 if finished else batches["current"]["processed"], content["global_step"]
-    )
+    try:
+        batches = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        finished = batches["is_last_batch"]
+        processed = batches["current"]["processed"]
+        return Position(content["epoch"] + finished, 0 if finished else processed, content["global_step"])
+    except (KeyError, TypeError) as cause:
+        raise DataError(f"{path}: its training state is not one that segup wrote ({cause!r} in it)") from cause
 
 
 def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -110,10 +110,14 @@ def _position(config: RunConfig, folder: Path) -> Position:
         return Position()
     position = read_position(config.ckpt_path)
     # A run that was killed between its last checkpoint and its result has nothing to train, and a result to write.
-    if position.epoch >= config.trainer.max_epochs and (folder / "result.json").exists():
+    steps = config.trainer.max_steps
+    out_of_steps = steps is not None and position.step >= steps
+    if (position.epoch >= config.trainer.max_epochs or out_of_steps) and (folder / "result.json").exists():
+        done = f"{steps} steps" if out_of_steps else f"{position.epoch} epochs"
         raise ConfigError(
-            f"the run of {config.ckpt_path} has finished its {position.epoch} epochs: there is nothing to continue.\n"
-            f"  try: segup evaluate, or a run of its own with a larger trainer.max_epochs."
+            f"the run of {config.ckpt_path} has finished its {done}: there is nothing to continue.\n"
+            f"  try: segup evaluate, or a run of its own with a larger "
+            f"trainer.{'max_steps' if out_of_steps else 'max_epochs'}."
         )
     return position
 

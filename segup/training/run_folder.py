@@ -65,12 +65,12 @@ def discard_unstarted(folder: Path) -> bool:
     """Remove the folder of a run that failed before its first step, so that the same command can be given again.
 
     Returns:
-        Whether it was removed: a folder with a checkpoint or a logged step stays.
+        Whether it was given up: a folder with a checkpoint or a logged step stays.
     """
     history = folder / "metrics.csv"
     if (folder / "last.ckpt").exists() or (history.exists() and len(history.read_text().splitlines()) > 1):
         return False
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)  # a folder that cannot go, such as a mount, must not hide why it failed
     with contextlib.suppress(OSError):  # not empty: other runs lie there
         folder.parent.rmdir()
     return True

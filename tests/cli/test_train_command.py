@@ -1,3 +1,4 @@
+import errno
 import sys
 
 import pytest
@@ -18,6 +19,9 @@ def in_tmp(tmp_path, monkeypatch):
             ["decoder=decov"],
             "ConfigError: decoder=decov: unknown decoder option 'decov': did you mean 'deconv'? known: b",
         ),
+        (["decoder=null"], "ConfigError: decoder=null: unknown decoder option 'null': known: b"),
+        (["trainer=4"], "ConfigError: trainer=4: unknown trainer option '4': known: auto, "),
+        (["=3"], "ConfigError: '3' is no override; one has the form key=value"),
         (["decodr=deconv"], "ConfigError: unknown key 'decodr': did you mean 'decoder'? known: "),
         (["optimzer.lr=1"], "ConfigError: unknown key 'optimzer': did you mean 'optimizer'? known: "),
         (["optimizer.lrr=1"], "ConfigError: unknown key 'optimizer.lrr': did you mean 'lr'? known: betas, "),
@@ -103,3 +107,15 @@ def test_what_was_run_is_in_the_folder_and_can_be_run_again(tmp_path):
     config = yaml.safe_load((tmp_path / "a" / "config.yaml").read_text())
     assert (config["seed"], config["decoder"]["widths"], config["data"]["crop_size"]) == (3, [4] * 5, [33, 35])
     assert run(["ckpt_path=a/last.ckpt"]) == 1  # finished
+
+
+def test_what_the_system_refuses_is_one_message_with_the_file(capfd, tmp_path, monkeypatch):
+    def refused(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("segup.data.pairs.image_files", refused)
+    images = tmp_path / "data" / "images"
+    images.mkdir(parents=True)
+    assert run(["run_dir=a", "data=folder", f"data.root={tmp_path / 'data'}", "data.classes=[a,b]"]) == 1
+    assert capfd.readouterr().err == f"DataError: {images}: Permission denied\n"
+    assert not (tmp_path / "a").exists()

@@ -273,6 +273,7 @@ def test_images_with_other_channels(tmp_path, write_pairs):
         ({"samples_per_epoch": 0}, "data.samples_per_epoch must be an integer ≥ 1, not 0"),
         ({"mask_values": {0: 9}}, "mask_values: 0 becomes 9, which is neither a class (0…2) nor the ignore_index 255"),
         ({"classes": "???"}, "data.classes is not set: give data.classes=..."),
+        ({"root": [1]}, "data.root=[1] must be a path"),
         ({"name": "folder"}, "data.root is not set: give data.root=..."),
     ],
 )
@@ -280,6 +281,12 @@ def test_configurations_that_cannot_be_meant_are_refused(options, message):
     with pytest.raises(ConfigError) as caught:
         create_data({"name": "cells", "classes": list(CELLS), **options})
     assert str(caught.value).startswith(message)
+
+
+def test_a_folder_may_be_called_by_a_number(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="^2024: no such folder$"):
+        create_data({"name": "folder", "root": 2024, "classes": list(CELLS)}).setup("fit")
 
 
 def test_a_negative_seed_is_refused():

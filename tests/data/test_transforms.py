@@ -166,6 +166,7 @@ def test_building_and_using_the_steps_warns_of_nothing():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (5, "^augment must be a group of keys or null, not 5"),
         ({"scale": [2, 1]}, r"augment.scale must be \[smallest, largest\] with 0 < smallest ≤ largest, not \[2, 1\]"),
         ({"scale": 0.5}, r"augment.scale must be .* not 0.5"),
         ({"scale": [0, 1]}, r"augment.scale must be .* not \[0, 1\]"),

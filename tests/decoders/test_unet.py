@@ -70,6 +70,8 @@ def test_widths_follow_the_reduction():
         ({"strides": (8, 4, 2)}, "4 after 8 is not"),
         ({"upsampler": "decov"}, "unknown upsampler 'decov': did you mean 'deconv'"),
         ({"final": "bilinar"}, "unknown upsampler 'bilinar': did you mean 'bilinear'"),
+        ({"upsampler_options": 5}, "^decoder.upsampler_options=5 must be a group of keys, or null$"),
+        ({"final_options": [3]}, r"^decoder.final_options=\[3\] must be a group of keys, or null$"),
         ({"upsampler_options": {"kernel": 4}}, "unknown option of upsampler 'deconv' 'kernel'"),
         ({"depth": 4}, "unknown option of topology 'unet' 'depth'"),
         ({"upsampler": "deconv_matched", "roundings": [None, "up"]}, "how the encoder rounds from stride 2 to 4"),

@@ -76,6 +76,7 @@ def test_a_frozen_one_stays_as_it_is():
     [
         ({"pretrained": True}, "encoder 'segnet' has no pretrained weights; try: pretrained=False"),
         ({"widths": ()}, r"widths=\[\] must have one width for each map"),
+        ({"widths": 8}, r"widths=8 must be a list such as \[32, 64, 128\]"),
         ({"widths": (8, 0)}, "0 in widths must be an int of 1 or more"),
         ({"widths": (8, 2.5)}, "2.5 in widths must be an int of 1 or more"),
         ({"convs": 0}, "0 in convs must be an int of 1 or more"),

@@ -19,6 +19,8 @@ NAN = float("nan")
         ({"num_classes": 0}, "num_classes=0: must be an integer of at least 1"),
         ({"num_classes": True}, "num_classes=True: must be an integer of at least 1"),
         ({"ignore_index": None}, "ignore_index=None: must be an integer, such as 255"),
+        ({"class_weights": 5}, "class_weights=5 must be a list of numbers, or null for equal weights"),
+        ({"class_weights": [1, "b", 3]}, "class_weights=[1, 'b', 3] must be a list of numbers"),
         ({"class_weights": [1, 2]}, "class_weights has 2 numbers, num_classes=3 takes 3: give one per class"),
         (
             {"class_weights": [1], "num_classes": 1},

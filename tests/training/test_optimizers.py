@@ -46,6 +46,27 @@ def test_wrong_options_are_named(model, config, message):
         create_optimizer(config, model)
 
 
+SGD = {"name": "sgd", "lr": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({**ADAMW, "lr": float("nan")}, "optimizer.lr=nan must be a number above 0"),
+        ({**ADAMW, "lr": True}, "optimizer.lr=True must be a number above 0"),
+        ({**ADAMW, "betas": 0.9}, r"optimizer.betas=0.9 must be two numbers, such as \[0.9, 0.999\]"),
+        ({**ADAMW, "betas": [0.9]}, r"optimizer.betas=\[0.9\] must be two numbers"),
+        ({**ADAMW, "betas": [0.9, 2]}, "optimizer.betas=2 must be a number 0 or more and below 1"),
+        ({**SGD, "momentum": -1}, "optimizer.momentum=-1 must be a number 0 or more and below 1"),
+        ({**SGD, "momentum": 0}, "optimizer.nesterov=True needs a momentum above 0: add optimizer.nesterov=false"),
+        ({**SGD, "nesterov": 1}, "optimizer.nesterov=1 must be true or false"),
+    ],
+)
+def test_a_value_that_no_optimizer_takes_is_named(model, config, message):
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        create_optimizer(config, model)
+
+
 def rates(name, steps=20, **options):
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=1.0)
@@ -76,3 +97,23 @@ def test_an_unknown_schedule_or_option_is_named():
         create_scheduler({"name": "one-cycle"}, optimizer, 10)
     with pytest.raises(ConfigError, match="unknown option of scheduler 'poly' 'pow': did you mean 'power'"):
         create_scheduler({"name": "poly", "pow": 2}, optimizer, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("one_cycle", {"pct_start": 2}, "scheduler.pct_start=2 must be a number 0 or more and at most 1"),
+        ("one_cycle", {"pct_start": "x"}, "scheduler.pct_start='x' must be a number 0 or more and at most 1"),
+        ("one_cycle", {"div_factor": 0}, "scheduler.div_factor=0 must be a number above 0"),
+        ("one_cycle", {"final_div_factor": -1}, "scheduler.final_div_factor=-1 must be a number above 0"),
+        ("poly", {"power": -1}, "scheduler.power=-1 must be a number 0 or more"),
+        ("cosine", {"min_factor": -4}, "scheduler.min_factor=-4 must be a number 0 or more and at most 1"),
+    ],
+)
+def test_a_value_that_no_schedule_takes_is_named(name, options, message):
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        rates(name, **options)
+
+
+def test_a_rise_over_the_first_step_alone_begins_at_the_rate():
+    assert rates("one_cycle", steps=10, pct_start=0.1)[0] == pytest.approx(1.0)

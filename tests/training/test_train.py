@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from segup import load_model
+from segup.errors import ConfigError, DataError
 from segup.models import load_checkpoint
 from segup.training.checkpoints import RunInterruptedError
 from segup.training.config import RunConfig
@@ -115,6 +116,21 @@ def test_a_stopped_run_continues_to_the_same_numbers(small_run, monkeypatch, at,
     assert (folder / "metrics.csv").read_text() == (whole_folder / "metrics.csv").read_text()
 
 
+def test_a_terminated_run_saves_and_says_that_it_was_stopped(small_run, monkeypatch, tmp_path):
+    step = SegmentationModule.training_step
+
+    def stopped(self, batch, batch_idx):
+        signal.raise_signal(signal.SIGTERM)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(SegmentationModule, "training_step", stopped)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(RunInterruptedError, match="stopped after step 1; to continue: ckpt_path="):
+        small_run("stopped")
+    assert read_position(tmp_path / "stopped" / "last.ckpt").step == 1
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def test_dropout_draws_the_same_after_a_resume(small_run, monkeypatch, tmp_path):
     forward = SegmentationModule.forward
 
@@ -155,6 +171,8 @@ def test_the_last_epoch_is_validated_whatever_the_interval(small_run):
     assert (result["last"]["epoch"], result["last"]["step"]) == (2, 8)
     assert result["best"] == result["last"]
     assert (folder / "best.ckpt").exists()
+    rows = read_history(folder / "metrics.csv")
+    assert [(row["step"], row["epoch"]) for row in rows if row["val/miou"]] == [("8", "1")]
 
 
 def test_one_sigmoid_channel_trains(small_run, tmp_path):
@@ -201,3 +219,18 @@ def test_what_a_resumed_run_may_change(small_run):
         resumed_config(path, {"decoder.upsampler": "bilinear"})
     with pytest.raises(ValueError, match="its schedule 'one_cycle' is laid out over them: it cannot become 9"):
         resumed_config(path, {"trainer.max_epochs": 9})
+
+
+def test_a_run_that_is_out_of_steps_is_not_continued(small_run):
+    _, folder = small_run(trainer={"max_steps": 1})
+    before = (folder / "result.json").read_bytes()
+    with pytest.raises(ConfigError, match="has finished its 1 steps: there is nothing to continue"):
+        small_run(ckpt_path=str(folder / "last.ckpt"), trainer={"max_steps": 1})
+    assert (folder / "result.json").read_bytes() == before
+
+
+def test_a_training_state_of_another_kind_is_refused(tmp_path):
+    content = {"segup": {"format": 1, "model": {}}, "state_dict": {}, "loops": {}, "epoch": 1, "global_step": 1}
+    torch.save(content, tmp_path / "last.ckpt")
+    with pytest.raises(DataError, match="last.ckpt: its training state is not one that segup wrote"):
+        read_position(tmp_path / "last.ckpt")
