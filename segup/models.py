@@ -186,8 +186,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except Exception as cause:  # a file of any kind: the unpickler, the zip reader and torch each raise their own
         raise DataError(f"{path} is not a segup checkpoint: {_reason(cause)}") from cause
     entry = content.get("segup") if isinstance(content, dict) else None
-    whole = isinstance(entry, dict) and isinstance(entry.get("model"), dict)
-    if entry is None or not whole or not isinstance(content.get("state_dict"), dict):
+    weights = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(entry, dict) or not isinstance(entry.get("model"), dict) or not isinstance(weights, dict):
         raise DataError(f"{path} is not a segup checkpoint: it has no 'segup' entry with the model's names")
     if entry.get("format") != FORMAT:
         raise DataError(f"{path} has checkpoint format {entry.get('format')}; this version of segup reads {FORMAT}")

@@ -1,5 +1,9 @@
 import pytest
 import torch
+from hypothesis import settings
+
+settings.register_profile("segup", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("segup")
 
 
 @pytest.fixture(autouse=True, scope="session")
