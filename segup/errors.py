@@ -1,8 +1,9 @@
 """The errors a person meets: each names the actual value, the rule, and the way out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import Any
 
 
 class SegupError(Exception):
@@ -60,3 +61,31 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     match = nearest(str(name), names)
     hint = f" did you mean '{match}'?" if match else ""
     return f"unknown {kind} '{name}':{hint} known: {', '.join(names) or 'none'}"
+
+
+def figures(shape: Iterable[Any]) -> str:
+    """Return a shape as text; under torch.compile it may hold symbols, which are given by their values.
+
+    >>> figures((2, 3)), figures((4,))
+    ('(2, 3)', '(4,)')
+    """
+    numbers = [f"{int(n)}" for n in shape]
+    return f"({', '.join(numbers)}{',' if len(numbers) == 1 else ''})"
+
+
+def wrong_map(owner: str, channels: int, shape: Sequence[Any]) -> str:
+    """Return the one message for a tensor that is no batch of maps of ``channels`` channels.
+
+    >>> print(wrong_map("'deconv'", 4, (4, 6, 6)))
+    'deconv' takes (N, 4, h, w) with h, w ≥ 1, not (4, 6, 6)
+      try: x.unsqueeze(0), a batch of one.
+    """
+    if len(shape) == 3:
+        hint = "x.unsqueeze(0), a batch of one"
+    elif len(shape) != 4:
+        hint = "a batch of maps, of four dimensions"
+    elif shape[1] != channels:
+        hint = f"in_channels={int(shape[1])} at construction, or a 1×1 convolution {int(shape[1])} → {channels} before"
+    else:
+        hint = "a map with one row and one column at least"
+    return f"{owner} takes (N, {channels}, h, w) with h, w ≥ 1, not {figures(shape)}\n  try: {hint}."

@@ -43,11 +43,12 @@ class SegmentationModel(nn.Module):
         scored = decoder.gives_scores
         self.head = nn.Identity() if scored else nn.Conv2d(decoder.out_channels, num_classes, kernel_size=1)
         self.num_classes, self.spec = num_classes, dict(spec)
+        self._weights_as_built = _weight_shapes(self)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits."""
-        height, width = image.shape[-2:]
         extended = self.encoder.extend(image)
+        height, width = image.shape[-2:]
         features, indices = self.encode(extended)
         decoded = self.decoder(features, (extended.shape[-2], extended.shape[-1]), indices)
         logits: Tensor = self.head(decoded)
@@ -62,6 +63,18 @@ class SegmentationModel(nn.Module):
         accepted = self.encoder.accepted_size((size, size))[0]
         return self.decoder.ladder(self.encoder.map_sizes(accepted), accepted)
 
+    def check_as_built(self) -> None:
+        """Raise a ConfigError unless the weights are those of the model that the names in :attr:`spec` build."""
+        built, now = self._weights_as_built, _weight_shapes(self)
+        if built != now:
+            changed = [name for name in {**built, **now} if built.get(name) != now.get(name)]
+            raise ConfigError(
+                f"this model was changed after it was built ({len(changed)} weights, '{changed[0]}' among them); "
+                f"a checkpoint holds the names that build a model, and they build the original.\n"
+                f"  try: save the original, and repeat the change (rewrite, swap_upsamplers, ...) after load_model; or "
+                f"torch.save(model.state_dict(), path)."
+            )
+
     def verdict(self) -> Verdict:
         """Return for which image sizes the logits have the image's size, and what the steps correct: in one line."""
         pyramid = self.encoder.pyramid
@@ -72,6 +85,10 @@ class SegmentationModel(nn.Module):
         return prove_decoder(
             self.decoder, lambda size: [line(size) for line in lines], period, growth, pyramid.min_size
         )
+
+
+def _weight_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
 def create_model(
@@ -161,12 +178,21 @@ class Checkpoint:
 
 
 def checkpoint_entry(model: SegmentationModel, info: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return what a checkpoint stores under ``"segup"``: names and options, nothing that runs."""
+    """Return what a checkpoint stores under ``"segup"``: names and options, nothing that runs.
+
+    Raises:
+        ConfigError: The model is no longer the one that its names build.
+    """
+    model.check_as_built()
     return {"format": FORMAT, "model": model.spec, **(info or {})}
 
 
 def save_model(model: SegmentationModel, path: str | Path, info: Mapping[str, Any] | None = None) -> None:
-    """Write a model so that :func:`load_model` opens it; ``info`` is stored beside it and has to be plain values."""
+    """Write a model so that :func:`load_model` opens it; ``info`` is stored beside it and has to be plain values.
+
+    Raises:
+        ConfigError: The model is no longer the one that its names build: rewritten, with other operators, ...
+    """
     state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     torch.save({"segup": checkpoint_entry(model, info), "state_dict": state}, path)
 

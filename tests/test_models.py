@@ -1,14 +1,18 @@
+import copy
 import os
 import pickle
+import re
 import sys
+from functools import cache
 
 import pytest
 import torch
 
 from segup import create_model, load_model
 from segup.decoders import list_decoders
-from segup.errors import ConfigError, DataError
+from segup.errors import ConfigError, DataError, ShapeError
 from segup.models import load_checkpoint, predicted_labels, save_model
+from segup.upsamplers import rewrite
 
 TINY = {"encoder": "resnet18", "num_classes": 3, "pretrained": False, "widths": [4, 4, 4, 4, 4]}
 
@@ -162,6 +166,67 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
     torch.save(content, tmp_path / "m.ckpt")
     with pytest.raises(DataError, match="the weights do not fit the model it names.*head.bias"):
         load_model(tmp_path / "m.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("shape", "fix"),
+    [
+        ((1, 1, 9, 9), "in_channels=1 at construction"),  # one grey channel would pass for three alike
+        ((2, 4, 9, 9), "in_channels=4 at construction"),
+        ((3, 9, 9), r"x.unsqueeze\(0\), a batch of one"),
+        ((1, 3, 0, 9), "a map with one row and one column at least"),
+        ((), "a batch of maps, of four dimensions"),
+    ],
+)
+@pytest.mark.parametrize("encoder", ["segnet", "resnet18"])
+def test_what_is_no_batch_of_images_is_refused_with_its_shape(encoder, shape, fix, compiled):
+    model = models_of(encoder)[compiled]
+    message = rf"{encoder}' takes \(N, 3, h, w\) with h, w ≥ 1, not {re.escape(str(shape))}\n  try: {fix}"
+    with pytest.raises(ShapeError, match=message):
+        model(torch.zeros(shape))
+
+
+@pytest.fixture(params=[False, True], ids=["eager", "compiled"])
+def compiled(request):
+    return request.param
+
+
+@cache
+def models_of(encoder):
+    """A model and its compiled self; the encoder by itself is asked for its maps in training code of one's own."""
+    upsampler, options = ("max_unpool", {"widths": [4, 4]}) if encoder == "segnet" else ("deconv", {})
+    model = create_model(encoder, "plain", upsampler, num_classes=2, pretrained=False, encoder_options=options).eval()
+    return model, torch.compile(model, backend="eager", dynamic=True)
+
+
+def test_an_encoder_by_itself_refuses_too():
+    model = models_of("segnet")[0]
+    for call in (model.encoder, model.encoder.extend, model.encoder.with_indices):
+        with pytest.raises(ShapeError, match=r"takes \(N, 3, h, w\) with h, w ≥ 1, not \(3, 8, 8\)"):
+            call(torch.zeros(3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("change", "weight"),
+    [
+        (lambda model: rewrite(model).model, "decoder.blocks.0.up.conv.weight"),
+        (lambda model: rewrite(model, to="zero_insertion").model, "decoder.blocks.0.up.conv.weight"),
+        (lambda model: [setattr(model, "head", torch.nn.Conv2d(4, 5, 1)), model][1], "head.weight"),
+    ],
+)
+def test_a_model_that_was_changed_is_not_saved_under_its_old_names(tmp_path, change, weight):
+    model = create_model(**TINY)
+    changed = change(copy.deepcopy(model))
+    with pytest.raises(
+        ConfigError, match=f"was changed after it was built .* '{weight}' among them.*\n  try: save the"
+    ):
+        save_model(changed, tmp_path / "m.ckpt")
+    assert not (tmp_path / "m.ckpt").exists()
+    save_model(model, tmp_path / "m.ckpt")
+    twin = rewrite(load_model(tmp_path / "m.ckpt")).model
+    image = torch.rand(1, 3, 33, 31)
+    with torch.no_grad():
+        assert torch.allclose(twin(image), model.eval()(image), atol=1e-5)
 
 
 def test_a_part_from_outside_opens_only_when_its_module_is_trusted(tmp_path, monkeypatch):

@@ -48,6 +48,20 @@ def checked_widths(widths: Any, default: Sequence[int], rule: str) -> list[int]:
     return list(widths)
 
 
+def step_widths(widths: Any, strides: Sequence[int]) -> list[int]:
+    """Return the channels after each step of a decoder that climbs all of a pyramid, the step to the image included.
+
+    Raises:
+        ConfigError: As :func:`checked_widths`.
+
+    >>> step_widths(None, (4, 8, 16)), step_widths([8], (1, 2))
+    ([64, 48, 16], [8])
+    """
+    reached = [*reversed(strides[:-1]), *([1] if strides[0] > 1 else [])]
+    rule = f"must have one width for each step: {len(reached)}, to strides {', '.join(map(str, reached))}"
+    return checked_widths(widths, [default_width(stride) for stride in reached], rule)
+
+
 def checked_count(name: str, value: Any, default: int, least: int, most: int | None = None) -> int:
     """Return ``value``, or ``default`` where it is None.
 

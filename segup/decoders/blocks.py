@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from segup.decoders.arguments import checked_count
-from segup.errors import ShapeError
+from segup.errors import ConfigError, ShapeError, figures
 from segup.upsamplers import create_upsampler
 from segup.upsamplers.contract import Fit, Size
 
@@ -78,6 +78,10 @@ class UNetBlock(nn.Module):
         upsampler_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        if isinstance(skip_channels, bool) or not isinstance(skip_channels, int) or skip_channels < 0:
+            raise ConfigError(
+                f"UNetBlock: skip_channels={skip_channels!r} must be an int of 1 or more, or 0 for a block without skip"
+            )
         self.skip_channels = skip_channels
         self.up = create_upsampler(
             upsampler,
@@ -99,13 +103,22 @@ class UNetBlock(nn.Module):
         """
         if skip is None:
             if self.skip_channels:
-                raise ShapeError(f"this block takes a skip (N, {self.skip_channels}, H, W), and got none")
+                raise ShapeError(
+                    f"this block takes a skip (N, {self.skip_channels}, H, W), and got none.\n"
+                    f"  try: block(x, skip), or skip_channels=0 at construction for a block without one."
+                )
             y: Tensor = self.convs(self.up(x, size, indices=indices))
             return y
+        if not self.skip_channels:
+            raise ShapeError(
+                f"this block takes no skip (skip_channels=0), and got one of {figures(skip.shape)}.\n"
+                f"  try: block(x, size=skip.shape[-2:]), or skip_channels= at construction."
+            )
         if skip.dim() != 4 or skip.shape[1] != self.skip_channels or skip.shape[0] != x.shape[0]:
             raise ShapeError(
-                f"this block takes a skip ({x.shape[0]}, {self.skip_channels}, H, W) with its input "
-                f"{tuple(x.shape)}, not {tuple(skip.shape)}"
+                f"this block takes a skip ({int(x.shape[0])}, {self.skip_channels}, H, W) with its input "
+                f"{figures(x.shape)}, not {figures(skip.shape)}.\n"
+                f"  try: the encoder's map of the same images, with skip_channels= its channels at construction."
             )
         guide = skip if "skip" in self.up.requires else None
         up = self.up(x, (skip.shape[-2], skip.shape[-1]), skip=guide, indices=indices)

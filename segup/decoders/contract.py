@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
-from segup.errors import ConfigError, ShapeError
+from segup.errors import ConfigError, ShapeError, figures
 from segup.registry import Registry
 from segup.upsamplers.contract import Size, Upsampler
 
@@ -94,12 +94,20 @@ class Decoder(nn.Module, ABC):
         """Raise a ShapeError unless ``features`` are maps of this decoder's channels and of one batch size."""
         shapes = [tuple(f.shape) for f in features]
         if any(len(shape) != 4 or shape[0] != shapes[0][0] for shape in shapes):
-            raise ShapeError(f"this decoder takes maps (N, C, h, w) of one batch size, not {shapes}")
+            raise ShapeError(f"this decoder takes maps (N, C, h, w) of one batch size, not {_listed(shapes)}")
+        if any(0 in shape[-2:] for shape in shapes):
+            raise ShapeError(f"this decoder takes maps (N, C, h, w) with h, w ≥ 1, not {_listed(shapes)}")
         got = tuple(shape[1] for shape in shapes)
         if got != self.channels:
             raise ShapeError(
-                f"this decoder takes maps of {self.channels} channels, from high to low resolution, not {got}"
+                f"this decoder takes maps of {figures(self.channels)} channels, from high to low resolution, not "
+                f"{figures(got)}.\n"
+                f"  try: channels= and strides= of these maps at construction."
             )
+
+
+def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
+    return f"[{', '.join([figures(shape) for shape in shapes])}]"
 
 
 D = TypeVar("D", bound=type[Decoder])

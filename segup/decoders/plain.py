@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import checked_count, checked_widths, default_width
+from segup.decoders.arguments import checked_count, step_widths
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Step, register_topology
 from segup.decoders.steps import FinalStepDecoder, StepPlan, operators, take_step
@@ -53,9 +53,7 @@ class PlainDecoder(FinalStepDecoder):
     ) -> None:
         super().__init__(channels, strides)
         plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)
-        reached = [*reversed(strides[:-1]), *([1] if strides[0] > 1 else [])]
-        rule = f"must have one width for each step: {len(reached)}, to strides {', '.join(map(str, reached))}"
-        widths = checked_widths(widths, [default_width(stride) for stride in reached], rule)
+        widths = step_widths(widths, strides)
         convs = checked_count("convs", convs, default=0, least=0)
         self.levels = tuple(range(len(channels) - 2, -1, -1))
         ins = [channels[-1], *widths]

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from segup.decoders.arguments import checked_options
 from segup.decoders.contract import Decoder, Step
-from segup.errors import ConfigError, ShapeError
+from segup.errors import ConfigError, ShapeError, figures
 from segup.upsamplers import create_upsampler, list_upsamplers
-from segup.upsamplers.contract import Fit, Size, Upsampler, operator_class
+from segup.upsamplers.contract import Fit, Size, Upsampler, checked_size, operator_class
 from segup.upsamplers.fitting import without_gaps
 
 GUIDES = {"skip": "the skip", "indices": "the encoder's pooling indices"}
@@ -236,8 +236,11 @@ class FinalStepDecoder(Decoder):
             ShapeError: ``x`` has stride 1 and another size: no step follows that could change it.
         """
         if self.final is None:
-            if (x.shape[-2], x.shape[-1]) != (size[0], size[1]):
-                raise ShapeError(f"the map of stride 1 has size {tuple(x.shape[-2:])}, not the image's, {tuple(size)}")
+            wanted = checked_size(size)
+            if (x.shape[-2], x.shape[-1]) != wanted:
+                raise ShapeError(
+                    f"the map of stride 1 has size {figures(x.shape[-2:])}, not the image's, {figures(wanted)}"
+                )
             return x
         y: Tensor = self.final(x, size)
         return y if self.gives_scores else self.final_act(without_gaps(y))

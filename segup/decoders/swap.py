@@ -64,7 +64,8 @@ def swap_upsamplers(model: nn.Module, upsampler: str, *, example: Any = None, **
     Replaced are ``nn.Upsample`` (``UpsamplingBilinear2d`` and ``UpsamplingNearest2d`` among them) with a factor,
     ``nn.ConvTranspose2d`` with a stride, and ``nn.Conv2d`` followed by ``nn.PixelShuffle`` in an ``nn.Sequential``. The
     new operators start untrained. What cannot be replaced stays and is reported with the reason; so are calls of
-    ``torch.nn.functional``, which no one can replace from outside.
+    ``torch.nn.functional``, which no one can replace from outside. A shuffle that is written as a reshape
+    (``SubpixelUpsample`` of MONAI) is not seen.
 
     Args:
         model: Anyone's.

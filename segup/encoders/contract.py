@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from segup.errors import ConfigError, unknown
+from segup.errors import ConfigError, ShapeError, unknown, wrong_map
 from segup.inspection import Pyramid, feature_sizes, probe_pyramid
 from segup.registry import Registry, check_options
 
@@ -83,7 +83,12 @@ class Encoder(nn.Module):
         return tuple(height for height, _ in feature_sizes(self.body, size, self.in_channels))
 
     def extend(self, image: Tensor) -> Tensor:
-        """Repeat the last row and column of ``image`` up to :meth:`accepted_size`."""
+        """Repeat the last row and column of ``image`` up to :meth:`accepted_size`.
+
+        Raises:
+            ShapeError: ``image`` is not ``(N, in_channels, H, W)``, or has no pixel.
+        """
+        self.check_image(image)
         height, width = image.shape[-2:]
         wanted = self.accepted_size((height, width))
         if wanted == (height, width):
@@ -91,9 +96,23 @@ class Encoder(nn.Module):
         return F.pad(image, (0, wanted[1] - width, 0, wanted[0] - height), mode="replicate")
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Return the maps of ``image``, which has to be of an accepted size."""
-        maps = self.body((image - self.mean) / self.std)
+        """Return the maps of ``image``, which has to be of an accepted size.
+
+        Raises:
+            ShapeError: As :meth:`extend`.
+        """
+        maps = self.body(self.normalise(image))
         return list(maps.values()) if isinstance(maps, dict) else list(maps)
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """Return ``image`` as the body takes it; see :meth:`extend` for what is refused."""
+        self.check_image(image)
+        return (image - self.mean) / self.std
+
+    def check_image(self, image: Tensor) -> None:
+        """Raise a ShapeError unless ``image`` is a batch: normalising would broadcast a grey image, or a single one."""
+        if image.dim() != 4 or image.shape[1] != self.in_channels or 0 in image.shape[-2:]:
+            raise ShapeError(wrong_map(f"encoder '{self.name}'", self.in_channels, image.shape))
 
     def with_indices(self, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Return the maps of ``image``, and for each step from a map to the next the indices of its pooling.

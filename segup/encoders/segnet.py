@@ -83,7 +83,7 @@ class SegNetEncoder(Encoder):
 
     def with_indices(self, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Return the maps of ``image``, and the pooling indices of each step between them."""
-        return self.body.with_indices((image - self.mean) / self.std)
+        return self.body.with_indices(self.normalise(image))
 
 
 def _stage(in_channels: int, out_channels: int, convs: int) -> nn.Sequential:

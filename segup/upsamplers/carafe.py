@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segup.errors import ConfigError, ShapeError
+from segup.errors import ConfigError, ShapeError, figures
 from segup.shapes import Resize
 from segup.upsamplers.cells import in_cells
-from segup.upsamplers.contract import Fit, Upsampler, figures, register_upsampler
+from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
 from segup.upsamplers.projection import check_count, check_groups, project
 from segup.upsamplers.resize_conv import check_odd_kernel
 

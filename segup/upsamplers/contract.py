@@ -2,20 +2,21 @@
 
 import inspect
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from segup.errors import ConfigError, ShapeError
+from segup.errors import ConfigError, ShapeError, figures, unknown, wrong_map
 from segup.registry import Registry
 from segup.upsamplers.fitting import Size, fit_to, refuse_below_zero
 
 Fit = Literal["correct", "strict"]
 AXES = ("height", "width")
 ANY_SIZE = 1024
+OPTIONS_OF_ALL = ("in_channels", "out_channels", "scale", "skip_channels", "fit")
 
 
 class Arithmetic(Protocol):
@@ -54,9 +55,10 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
         scale: Factor between the two, an int of 2 or more.
         skip_channels: Channels of the skip, for operators that are guided by it.
         fit: ``"correct"`` or ``"strict"``.
+        **unclaimed: Options that a subclass handed on with ``**options`` and nothing takes: a ConfigError.
 
     Raises:
-        ConfigError: A value that is not an int of the range above, or an unknown ``fit``.
+        ConfigError: A value that is not an int of the range above, an unknown ``fit``, or an unknown option.
         ShapeError: In ``forward``, an input of the wrong shape or a size out of reach.
 
     A subclass defines :meth:`upsample` and :attr:`arithmetic`, and is entered with :func:`register_upsampler`.
@@ -79,8 +81,16 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
         *,
         skip_channels: int | None = None,
         fit: Fit = "correct",
+        **unclaimed: Any,
     ) -> None:
         super().__init__()
+        if unclaimed:
+            known = [
+                name for name, p in inspect.signature(type(self)).parameters.items() if p.kind is not p.VAR_KEYWORD
+            ]
+            raise ConfigError(
+                unknown(f"option of upsampler '{self.name}'", next(iter(unclaimed)), {*known, *OPTIONS_OF_ALL})
+            )
         for field, value, least in (
             ("in_channels", in_channels, 1),
             ("out_channels", out_channels, 1),
@@ -124,11 +134,9 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
         rows and columns added (positive) or cut (negative); an exported module does not record it.
         """
         if x.dim() != 4 or x.shape[1] != self.in_channels or 0 in x.shape[-2:]:
-            raise ShapeError(
-                f"{self.describe()} takes (N, {self.in_channels}, h, w) with h, w ≥ 1, not {figures(x.shape)}"
-            )
+            raise ShapeError(wrong_map(self.describe(), self.in_channels, x.shape))
         low = x.shape[-2:]
-        wanted = (low[0] * self.scale, low[1] * self.scale) if size is None else _pair(size)
+        wanted = (low[0] * self.scale, low[1] * self.scale) if size is None else checked_size(size)
         self.check_guides(x, wanted, skip, indices)
         if torch.compiler.is_exporting():
             for axis in (0, 1):
@@ -219,7 +227,7 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
         return f"{self.name} ×{self.scale}"
 
 
-def _pair(size: Size) -> Size:
+def checked_size(size: Size) -> Size:
     """Return ``size`` as height and width; a ShapeError for anything but a pair of ints of 1 or more."""
     if isinstance(size, Sequence) and len(size) == 2 and all(_is_pixels(n) for n in size):
         return size[0], size[1]
@@ -235,15 +243,6 @@ def _is_pixels(number: object) -> bool:
 def _counted(low: int, wanted: int) -> Size:
     """Return sizes to calculate with: torch.jit.trace hands out tensors, whose numbers are those of its example."""
     return (int(low), int(wanted)) if torch.jit.is_tracing() else (low, wanted)
-
-
-def figures(shape: Iterable[Any]) -> str:
-    """Return a shape as text; under torch.compile it may hold symbols, which are given by their values.
-
-    >>> figures((2, 3))
-    '(2, 3)'
-    """
-    return f"({', '.join([f'{int(n)}' for n in shape])})"
 
 
 upsamplers: Registry[type[Upsampler]] = Registry("upsampler", "segup.upsamplers")

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from segup.errors import ShapeError
+from segup.errors import ShapeError, figures
 from segup.shapes import ConvTranspose
-from segup.upsamplers.contract import Fit, Size, Upsampler, figures, register_upsampler
+from segup.upsamplers.contract import Fit, Size, Upsampler, register_upsampler
 from segup.upsamplers.projection import project
 from segup.upsamplers.resize_conv import check_odd_kernel
 

@@ -237,6 +237,8 @@ def test_depths_choose_the_deepest_maps(topology, pyramid):
         ([(1, 4, 8, 8)], r"takes maps of \(4, 6\) channels, .* not \(4,\)"),
         ([(2, 4, 8, 8), (1, 6, 4, 4)], r"of one batch size, not \[\(2, 4, 8, 8\), \(1, 6, 4, 4\)\]"),
         ([(4, 8, 8), (6, 4, 4)], r"takes maps \(N, C, h, w\) of one batch size, not \[\(4, 8, 8\), \(6, 4, 4\)\]"),
+        ([(1, 4, 8, 8), (1, 6, 0, 4)], r"with h, w ≥ 1, not \[\(1, 4, 8, 8\), \(1, 6, 0, 4\)\]"),
+        ([(1, 4, 8, 0), (1, 6, 4, 4)], r"with h, w ≥ 1, not \[\(1, 4, 8, 0\), \(1, 6, 4, 4\)\]"),
     ],
 )
 def test_maps_of_another_pyramid_are_refused(topology, shapes, message, small_widths):
@@ -261,6 +263,8 @@ def test_at_stride_1_the_image_has_the_size_of_the_map(topology, small_widths):
     assert decoder(maps, (8, 8)).shape[-2:] == (8, 8)
     with pytest.raises(ShapeError, match=r"the map of stride 1 has size \(8, 8\), not the image's, \(8, 9\)"):
         decoder(maps, (8, 9))
+    with pytest.raises(ShapeError, match=r"size must be \(height, width\), ints of 1 or more, not 8"):
+        decoder(maps, 8)
 
 
 def test_unpooling_asks_for_the_indices(pyramid, pooling_indices, small_widths):

@@ -111,6 +111,19 @@ def test_a_block_says_when_its_skip_is_missing():
         UNetBlock(6, 3, 4)(torch.zeros(2, 6, 16, 16))
 
 
+def test_a_block_without_a_skip_refuses_one_and_says_so():
+    block = UNetBlock(in_channels=6, skip_channels=0, out_channels=4)
+    message = r"takes no skip \(skip_channels=0\), and got one of \(1, 3, 8, 8\)\.\n  try: block\(x, size="
+    with pytest.raises(ShapeError, match=message):
+        block(torch.zeros(1, 6, 4, 4), torch.zeros(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize("channels", [None, -1, 2.5, True])
+def test_a_skips_channels_are_a_number_of_them(channels):
+    with pytest.raises(ConfigError, match=f"skip_channels={channels} must be an int of 1 or more, or 0 for a block"):
+        UNetBlock(in_channels=6, skip_channels=channels, out_channels=4)
+
+
 def test_a_block_without_a_skip_brings_its_input_to_a_size():
     block = UNetBlock(6, 0, 4)
     assert block(torch.zeros(2, 6, 8, 8)).shape[-2:] == (16, 16)

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from segup.errors import ConfigError, ShapeError
-from segup.upsamplers import Deconv, MatchedDeconv, create_upsampler, list_upsamplers
+from segup.shapes import Resize
+from segup.upsamplers import Deconv, MatchedDeconv, Upsampler, create_upsampler, list_upsamplers
 from segup.upsamplers.contract import operator_class
 
 OPERATORS = list_upsamplers()
@@ -14,12 +15,23 @@ GUIDED = [name for name in OPERATORS if "skip" in operator_class(name).requires]
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-@pytest.mark.parametrize("shape", [(1, 5, 6, 6), (4, 6, 6), (1, 4, 0, 6), (1, 4, 6, 0), (1, 1, 4, 6, 6), ()])
-def test_an_input_of_the_wrong_shape_is_refused_with_its_shape(name, shape, build):
+@pytest.mark.parametrize(
+    ("shape", "fix"),
+    [
+        ((1, 5, 6, 6), "in_channels=5 at construction, or a 1×1 convolution 5 → 4 before"),
+        ((4, 6, 6), "x.unsqueeze(0), a batch of one"),
+        ((1, 4, 0, 6), "a map with one row and one column at least"),
+        ((1, 4, 6, 0), "a map with one row and one column at least"),
+        ((1, 1, 4, 6, 6), "a batch of maps, of four dimensions"),
+        ((), "a batch of maps, of four dimensions"),
+    ],
+)
+def test_an_input_of_the_wrong_shape_is_refused_with_its_shape(name, shape, fix, build):
+    up = build(name, 4, 4)
     with pytest.raises(ShapeError) as refused:
-        build(name, 4, 4)(torch.zeros(shape))
-    assert re.search(r"takes \(N, 4, h, w\) with h, w ≥ 1, not ", str(refused.value))
-    assert str(refused.value).endswith(str(shape))
+        up(torch.zeros(shape))
+    rule = f"{up.describe()} takes (N, 4, h, w) with h, w ≥ 1, not {shape}\n  try: {fix}."
+    assert str(refused.value) == rule
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -110,6 +122,26 @@ def test_operators_without_a_guide_take_one_and_leave_it_alone(name, build):
     up = build(name, 4, 4)
     x = torch.randn(1, 4, 4, 4)
     assert torch.equal(up(x, (7, 8), skip=torch.zeros(1, 2, 7, 8), indices=torch.zeros(1)), up(x, (7, 8)))
+
+
+def test_an_option_that_a_class_hands_on_and_none_takes_is_refused_by_name():
+    """Operators from outside hand on what they do not know, as the README's does."""
+
+    class HandsOn(Upsampler):
+        name = "hands_on"
+        arithmetic = Resize(2)
+
+        def __init__(self, in_channels, out_channels, scale=2, *, gain=1.0, **options):
+            super().__init__(in_channels, out_channels, scale, **options)
+
+        def upsample(self, x, *, skip=None, indices=None):
+            return x.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+    assert HandsOn(3, 3, gain=2.0, fit="strict").fit == "strict"
+    for option, meant in (("fitt", "fit"), ("gian", "gain"), ("skip_chanels", "skip_channels")):
+        message = f"unknown option of upsampler 'hands_on' '{option}': did you mean '{meant}'"
+        with pytest.raises(ConfigError, match=message):
+            HandsOn(3, 3, **{option: 1})
 
 
 def test_strict_tells_the_arithmetic_and_both_ways_out():
