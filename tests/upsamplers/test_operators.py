@@ -136,18 +136,18 @@ def test_multiply_accumulates_are_those_of_the_calculus_and_of_torch(up):
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 @pytest.mark.parametrize("scale", [2, 3])
 def test_those_of_resize_and_shuffle_are_the_formulas(scale, kernel_size):
-    """Where each weight is used: at high resolution after a resize, at low resolution before a shuffle."""
-    for operator in (Bilinear, PixelShuffle):
+    """Where each weight is used: at high resolution after a resize, unless it is 1×1; at low before a shuffle."""
+    for operator, times in ((Bilinear, 1 if kernel_size == 1 else scale**2), (PixelShuffle, scale**2)):
         up = operator(6, 4, scale, kernel_size=kernel_size)
         with FlopCounterMode(display=False) as counter:
             up(torch.zeros(1, 6, 5, 7))
-        assert counter.get_total_flops() == 2 * 5 * 7 * scale**2 * kernel_size**2 * 6 * 4
+        assert counter.get_total_flops() == 2 * 5 * 7 * times * kernel_size**2 * 6 * 4
 
 
 def test_bilinear_resizes_by_the_factor_and_not_to_the_size():
     torch.manual_seed(0)
-    up = Bilinear(3, 3, kernel_size=1)
-    x = torch.randn(1, 3, 16, 16)
+    up = Bilinear(3, 3, kernel_size=1).double()
+    x = torch.randn(1, 3, 16, 16, dtype=torch.float64)
     resized = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
     assert torch.allclose(up(x, (31, 31)), up.conv(resized)[..., :31, :31])
     stretched = F.interpolate(x, size=(31, 31), mode="bilinear", align_corners=False)
