@@ -13,7 +13,8 @@ from segup.errors import ConfigError, ShapeError
 from segup.inspection.light import LIGHT, is_ordinary
 from segup.inspection.norm_rules import NORM_RULES
 from segup.inspection.record import Record
-from segup.inspection.shape_rules import SHAPE_RULES, NotFollowedError, Rule, Shape, Sizes, names
+from segup.inspection.shape_rules import SHAPE_RULES, names
+from segup.inspection.sizes import NotFollowedError, Rule, Shape, Sizes
 from segup.inspection.traced import Dim, TracedShape, TracedSize, plain, values
 from segup.inspection.window_rules import WINDOW_RULES, ChannelsError
 

@@ -8,7 +8,7 @@ from typing import Any
 from segup.errors import ShapeError
 from segup.inspection.lines import Line
 from segup.inspection.record import Decision
-from segup.inspection.shape_rules import Rule, Shape, Sizes
+from segup.inspection.sizes import Rule, Shape, Sizes
 from segup.inspection.traced import Dim, TracedSize, extent_of, plain
 
 

@@ -16,7 +16,7 @@ from segup.errors import SegupError
 from segup.inspection.follow import Follow, ValuesNeededError
 from segup.inspection.lines import Line
 from segup.inspection.record import Extent, Record
-from segup.inspection.shape_rules import Shape
+from segup.inspection.sizes import Shape
 from segup.inspection.sketch import tensors_of
 from segup.inspection.traced import TracedSize
 

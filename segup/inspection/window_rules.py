@@ -8,7 +8,7 @@ from typing import Any
 from segup.errors import ShapeError
 from segup.inspection.lines import Line, PeriodTooLongError
 from segup.inspection.record import Extent
-from segup.inspection.shape_rules import NotFollowedError, Rule, Shape, Sizes, product
+from segup.inspection.sizes import NotFollowedError, Rule, Shape, Sizes, product
 from segup.inspection.traced import Dim, TracedSize, extent_of, plain, same
 from segup.shapes import Conv, ConvTranspose, PixelShuffle, Pool, Resize
 from segup.shapes.arguments import AXIS_NAMES

@@ -1,0 +1,131 @@
+# ruff: noqa: A002 -- a rule has the parameters of torch's function, by torch's names
+"""The shape rules of torch's functions that take parts of a map: chunks, slices and rows."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from torch import Tensor
+
+from segup.inspection.sizes import NotFollowedError, Rule, Shape, Sizes, broadcast_shapes
+from segup.inspection.traced import Dim, plain, same
+
+
+def chunked(sizes: Sizes, input: Any, chunks: int, dim: int = 0) -> list[Shape]:
+    """Return the shapes of equal parts of a dimension that does not depend on the input's size."""
+    size = sizes.of(input)[dim]
+    if type(size) is not int:
+        raise NotFollowedError
+    return split(sizes, input, -(-size // chunks), dim)
+
+
+def split(sizes: Sizes, tensor: Any, split_size_or_sections: Any = None, dim: int = 0, **kwargs: Any) -> list[Shape]:
+    """Return the shapes of the parts of a dimension that does not depend on the input's size."""
+    shape = sizes.of(tensor)
+    size, parts = shape[dim], kwargs.get("split_size", split_size_or_sections)
+    if type(size) is not int:
+        raise NotFollowedError
+    if isinstance(parts, int):
+        parts = [min(parts, size - start) for start in range(0, size, parts)]
+    place = dim % len(shape)
+    return [(*shape[:place], part, *shape[place + 1 :]) for part in parts]
+
+
+def unbound(sizes: Sizes, input: Any, dim: int = 0) -> list[Shape]:
+    """Return the shapes of the slices of a dimension that does not depend on the input's size."""
+    shape = sizes.of(input)
+    count, place = shape[dim], dim % len(shape)
+    if type(count) is not int:
+        raise NotFollowedError
+    return [(*shape[:place], *shape[place + 1 :])] * count
+
+
+def narrowed(sizes: Sizes, input: Any, dim: int, start: Any, length: Dim) -> Shape:
+    """Return the shape of ``length`` rows from ``start`` on."""
+    shape = list(sizes.of(input))
+    if not isinstance(start, int):
+        raise NotFollowedError
+    message = f"rows {plain(start)} … {plain(start) + plain(length) - 1} of {plain(shape[dim])} are asked for"
+    sizes.require(shape[dim], ">=", start + length, message)
+    shape[dim] = length
+    return tuple(shape)
+
+
+def selected(sizes: Sizes, input: Any, dim: int, index: Any) -> Shape:
+    """Return the shape without one dimension."""
+    return getitem(sizes, input, (*(slice(None),) * (dim % input.dim()), index))
+
+
+def getitem(sizes: Sizes, input: Any, items: Any) -> Shape:
+    """Return the shape of what indices and slices pick."""
+    shape = sizes.of(input)
+    items = items if isinstance(items, tuple) else (items,)
+    if any(not (item is None or item is Ellipsis or isinstance(item, slice | int)) for item in items):
+        raise NotFollowedError
+    taken = sum(1 for item in items if item is not None and item is not Ellipsis)
+    place = 0
+    result: list[Dim] = []
+    for item in items if Ellipsis in [i for i in items if i is Ellipsis] else (*items, Ellipsis):
+        if item is None:
+            result.append(1)
+        elif item is Ellipsis:
+            count = len(shape) - taken
+            result += shape[place : place + count]
+            place += count
+        elif isinstance(item, slice):
+            result.append(_sliced(sizes, shape[place], item))
+            place += 1
+        else:
+            low = 0 - item if plain(item) < 0 else item + 1
+            sizes.require(shape[place], ">=", low, f"row {plain(item)} of {plain(shape[place])} is asked for")
+            place += 1
+    return tuple(result)
+
+
+def setitem(sizes: Sizes, input: Any, items: Any, value: Any) -> list[Shape]:
+    """Check what is put in the place that indices and slices pick."""
+    target = getitem(sizes, input, items)
+    if isinstance(value, Tensor):
+        shape = broadcast_shapes(sizes, [target, sizes.of(value)])
+        if len(shape) != len(target):
+            raise NotFollowedError
+        for wanted, got in zip(target, shape, strict=True):
+            sizes.require(wanted, "==", got, f"a map of size {plain(got)} is put in a place of {plain(wanted)}")
+    return []
+
+
+def _sliced(sizes: Sizes, size: Dim, item: slice) -> Dim:
+    """Return the length of ``size`` rows after a slice, by Python's rule, each clamp noted."""
+    step = 1 if item.step is None else item.step
+    if type(step) is not int or step < 1:
+        raise NotFollowedError
+    start = _end(sizes, size, 0 if item.start is None else item.start)
+    stop = size if item.stop is None else _end(sizes, size, item.stop)
+    if not sizes.decide(stop, ">=", start):
+        return 0
+    length = stop - start
+    length = length if step == 1 else (length + (step - 1)) // step
+    return length if same(length, size) else sizes.moved(length)
+
+
+def _end(sizes: Sizes, size: Dim, end: Any) -> Dim:
+    if not isinstance(end, int):
+        raise NotFollowedError
+    if not sizes.decide(end, ">=", 0):
+        end = size + end
+        return end if sizes.decide(end, ">=", 0) else 0
+    return sizes.least(end, size)
+
+
+PART_RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "chunk": chunked,
+        "split": split,
+        "unbind": unbound,
+        "narrow": narrowed,
+        "select": selected,
+        "__getitem__": getitem,
+        "__setitem__": setitem,
+    }
+)
+"""The rules by the functions' names."""

@@ -1,0 +1,104 @@
+"""What a shape rule needs: the sizes that it compares and makes, each comparison noted.
+
+A rule takes the :class:`Sizes` of the run and the function's own arguments, and returns the shape of its result, or a
+list of shapes for several results. :class:`NotFollowedError` where it does not know.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from torch import Tensor
+
+from segup.errors import ShapeError
+from segup.inspection.lines import Line
+from segup.inspection.record import Extent, Record
+from segup.inspection.traced import Dim, TracedSize, difference, plain, same
+
+Shape = tuple[Dim, ...]
+Shapes = Shape | list[Shape]
+Rule = Callable[..., Shapes]
+
+
+class NotFollowedError(Exception):
+    """A call whose result's shape no rule gives."""
+
+
+class Sizes:
+    """What a rule needs: the shapes of tensors, and the record that it notes requirements in."""
+
+    def __init__(self, record: Record, shape_of: Callable[[Tensor], Shape]) -> None:
+        self.record, self.of = record, shape_of
+
+    def require(self, one: Dim, relation: str, other: Dim, message: str) -> None:
+        """Note a condition without which torch refuses; a ShapeError with ``message`` where it does not hold.
+
+        Raises:
+            ShapeError: The condition does not hold.
+        """
+        if not self.decide(one, relation, other, message, required=True):
+            raise ShapeError(message)
+
+    def decide(self, one: Dim, relation: str, other: Dim, message: str = "", required: bool = False) -> bool:
+        """Note a comparison that torch makes and return how it comes out."""
+        left, right = plain(one), plain(other)
+        outcome: bool = {"==": left == right, ">=": left >= right, ">": left > right}[relation]
+        if type(one) is not TracedSize and type(other) is not TracedSize:
+            return outcome
+        found = difference(one, other)
+        if found is None:
+            if not same(one, other):
+                self.record.lose(f"torch compares sizes that are not followed, in {self.record.where}")
+            return outcome
+        axis, line = found
+        return self.record.note(self.record.decide(axis, line, relation, message, required), outcome)
+
+    def note(self, axis: int, line: Line, message: str, required: bool) -> bool:
+        """Note whether ``line`` is 0 at the input's size."""
+        decision = self.record.decide(axis, line, "==", message, required)
+        return self.record.note(decision, line(self.record.size[axis]) == 0)
+
+    def equal(self, one: Dim, other: Dim, message: str) -> Dim:
+        """Require two sizes to be equal and return the one that is traced."""
+        self.require(one, "==", other, message)
+        return other if type(one) is int else one
+
+    def made(self, value: int, extent: Extent | None) -> Dim:
+        """Return a size that this call makes."""
+        if extent is not None and not extent.factors:
+            return extent.coefficient
+        return TracedSize(self.record, value, extent, self.record.layer())
+
+    def moved(self, dim: Dim) -> Dim:
+        """Return a size as made by this call."""
+        return self.made(dim.value, dim.extent) if type(dim) is TracedSize else dim
+
+    def least(self, one: Dim, other: Dim) -> Dim:
+        """Return the smaller of two sizes, and note which it is."""
+        return one if self.decide(other, ">=", one) else other
+
+
+def broadcast_shapes(sizes: Sizes, shapes: Sequence[Shape]) -> Shape:
+    """Return the common shape by torch's rule: equal, or one of the two is 1."""
+    result: Shape = ()
+    for shape in shapes:
+        longer, shorter = (result, shape) if len(result) >= len(shape) else (shape, result)
+        tail = longer[len(longer) - len(shorter) :]
+        joined = tuple(_one_of(sizes, a, b) for a, b in zip(tail, shorter, strict=True))
+        result = (*longer[: len(longer) - len(shorter)], *joined)
+    return result
+
+
+def _one_of(sizes: Sizes, one: Dim, other: Dim) -> Dim:
+    if type(one) is int and one == 1:
+        return other
+    if (type(other) is int and other == 1) or same(one, other) or sizes.decide(one, "==", other):
+        return one
+    if sizes.decide(one, "==", 1):
+        return other
+    sizes.require(other, "==", 1, f"maps of sizes {plain(one)} and {plain(other)} cannot be combined")
+    return one
+
+
+def product(dims: Iterable[Dim]) -> Dim:
+    """Return the product of sizes."""
+    return math.prod(dims, start=1)

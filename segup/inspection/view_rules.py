@@ -1,0 +1,163 @@
+# ruff: noqa: A002, ARG001 -- a rule has the parameters of torch's function, by torch's names
+"""The shape rules of torch's functions that give the same values another shape, or more of them."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any
+
+from segup.errors import ShapeError
+from segup.inspection.record import Extent
+from segup.inspection.sizes import NotFollowedError, Rule, Shape, Sizes, product
+from segup.inspection.traced import extent_of, plain
+
+
+def permuted(sizes: Sizes, input: Any, *dims: Any) -> Shape:
+    """Return the shape with its dimensions in another order."""
+    shape = sizes.of(input)
+    order = dims[0] if len(dims) == 1 and not isinstance(dims[0], int) else dims
+    return tuple(shape[d] for d in order)
+
+
+def transposed(sizes: Sizes, input: Any, dim0: int, dim1: int) -> Shape:
+    """Return the shape with two dimensions swapped."""
+    shape = list(sizes.of(input))
+    shape[dim0], shape[dim1] = shape[dim1], shape[dim0]
+    return tuple(shape)
+
+
+def matrix_transposed(sizes: Sizes, input: Any) -> Shape:
+    """Return the shape with its last two dimensions swapped."""
+    shape = sizes.of(input)
+    return shape if len(shape) < 2 else transposed(sizes, input, -1, -2)
+
+
+def flattened(sizes: Sizes, input: Any, start_dim: int = 0, end_dim: int = -1) -> Shape:
+    """Return the shape with a stretch of dimensions as one."""
+    shape = sizes.of(input)
+    low, high = start_dim % len(shape), end_dim % len(shape)
+    return (*shape[:low], product(shape[low : high + 1]), *shape[high + 1 :])
+
+
+def reshaped(sizes: Sizes, input: Any, *shape: Any) -> Shape:
+    """Return the shape asked for, with −1 worked out."""
+    if len(shape) == 1 and not isinstance(shape[0], int):
+        shape = tuple(shape[0])
+    if any(not isinstance(dim, int) for dim in shape):
+        raise NotFollowedError
+    total = extent_of(product(sizes.of(input)))
+    known = extent_of(product(dim for dim in shape if not _is_rest(dim)))
+    if total is None or known is None:
+        raise NotFollowedError
+    rest = _quotient(sizes, total, known, open_end=any(map(_is_rest, shape)))
+    if rest is None or (rest != Extent(1, ()) and not any(map(_is_rest, shape))):
+        raise NotFollowedError
+    number = plain(product(sizes.of(input))) // max(1, plain(product(d for d in shape if not _is_rest(d))))
+    return tuple(sizes.made(number, rest) if _is_rest(dim) else dim for dim in shape)
+
+
+def _quotient(sizes: Sizes, total: Extent, known: Extent, open_end: bool) -> Extent | None:
+    """Return total / known; where a factor equals another, or a multiple of it, in this way alone, note that it has to.
+
+    On the way of the even sizes n is twice ⌈n/2⌉, and a map of n rows can be taken for one of ⌈n/2⌉ × 2.
+    """
+    left, size = list(total.factors), sizes.record.size
+    ratio = Fraction(total.coefficient, known.coefficient or 1)
+    for axis, line in known.factors:
+        if (axis, line) in left:
+            left.remove((axis, line))
+            continue
+        other = next((one for place, one in left if place == axis), None)
+        if other is None:
+            return None
+        left.remove((axis, other))
+        high, low = other(size[axis]), line(size[axis])
+        times = Fraction(high, low or 1)
+        gap = other.times(times.denominator).minus(line.times(times.numerator))
+        # Where it does not hold torch refuses, unless a −1 takes up the difference.
+        sizes.note(axis, gap, f"{high} rows are taken for {low}", required=not open_end)
+        ratio *= times
+    if ratio.denominator == 1:
+        return Extent(int(ratio), tuple(left))
+    if len(left) != 1:
+        return None
+    axis, line = left[0]
+    rows = line.times(ratio.numerator)
+    message = f"{rows(size[axis])} rows are no multiple of {ratio.denominator}"
+    if not sizes.note(axis, rows.modulo(ratio.denominator), message, required=True):
+        raise ShapeError(message)
+    return Extent.of(axis, rows.over(ratio.denominator))
+
+
+def _is_rest(dim: Any) -> bool:
+    return type(dim) is int and dim == -1
+
+
+def unflattened(sizes: Sizes, input: Any, dim: int, shape: Any) -> Shape:
+    """Return the shape with one dimension split into several."""
+    before = sizes.of(input)
+    place = dim % len(before)
+    return reshaped(sizes, input, (*before[:place], *shape, *before[place + 1 :]))
+
+
+def unsqueezed(sizes: Sizes, input: Any, dim: int) -> Shape:
+    """Return the shape with a 1 more."""
+    shape = list(sizes.of(input))
+    shape.insert(dim % (len(shape) + 1), 1)
+    return tuple(shape)
+
+
+def squeezed(sizes: Sizes, input: Any, dim: Any = None) -> Shape:
+    """Return the shape without dimensions of 1."""
+    shape = sizes.of(input)
+    places = range(len(shape)) if dim is None else [d % len(shape) for d in ([dim] if isinstance(dim, int) else dim)]
+    gone = {i for i in places if sizes.decide(shape[i], "==", 1)}
+    return tuple(size for i, size in enumerate(shape) if i not in gone)
+
+
+def expanded(sizes: Sizes, input: Any, *shape: Any) -> Shape:
+    """Return the shape asked for, with −1 for what stays."""
+    wanted = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    before = sizes.of(input)
+    padded = (*(1,) * (len(wanted) - len(before)), *before)
+    kept = tuple(old if _is_rest(new) else new for old, new in zip(padded, wanted, strict=True))
+    for old, new in zip(padded, kept, strict=True):
+        if not (type(old) is int and old == 1):
+            sizes.require(old, "==", new, f"a map of size {plain(old)} cannot be expanded to {plain(new)}")
+    return kept
+
+
+def shaped_as(sizes: Sizes, input: Any, other: Any) -> Shape:
+    """Return the shape of the second tensor."""
+    return sizes.of(other)
+
+
+def repeated(sizes: Sizes, input: Any, *repeats: Any) -> Shape:
+    """Return the shape of so many copies in each dimension."""
+    counts = tuple(repeats[0]) if len(repeats) == 1 and not isinstance(repeats[0], int) else repeats
+    before = sizes.of(input)
+    padded = (*(1,) * (len(counts) - len(before)), *before)
+    return tuple(size * count for size, count in zip(padded, counts, strict=True))
+
+
+VIEW_RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "permute": permuted,
+        "transpose": transposed,
+        "swapaxes": transposed,
+        "swapdims": transposed,
+        "t": matrix_transposed,
+        "flatten": flattened,
+        "reshape": reshaped,
+        "view": reshaped,
+        "unflatten": unflattened,
+        "unsqueeze": unsqueezed,
+        "squeeze": squeezed,
+        "expand": expanded,
+        "expand_as": shaped_as,
+        "view_as": shaped_as,
+        "reshape_as": shaped_as,
+        "repeat": repeated,
+    }
+)
+"""The rules by the functions' names."""
