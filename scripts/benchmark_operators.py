@@ -6,12 +6,9 @@ rows of their own beside ``deconv`` on the same encoder.
 """
 
 import argparse
-import time
-from collections.abc import Callable
-from statistics import median
 
 import torch
-from torch import Tensor, nn
+from alternation import alternate, training_step
 
 from segup import create_model
 from segup.models import SegmentationModel
@@ -31,8 +28,8 @@ def main() -> None:
         models = {name: build(encoder, name) for name in dict.fromkeys([REFERENCE, *names])}
         image = torch.rand(arguments.batch, 3, *arguments.size, device=device).to(memory_format=torch.channels_last)
         target = torch.randint(0, 3, (arguments.batch, *arguments.size), device=device)
-        steps = {name: training_step(model.to(device), image, target) for name, model in models.items()}
-        times = alternate(steps, arguments.steps, device)
+        steps = [training_step(model.to(device), image, target) for model in models.values()]
+        times = dict(zip(models, alternate(steps, arguments.steps, device), strict=True))
         print(f"\n{encoder}\n{'':>18}  parameters      MACs       step  ratio")
         for name, seconds in times.items():
             model = models[name]
@@ -55,32 +52,6 @@ def build(encoder: str, upsampler: str) -> SegmentationModel:
     """Return the U-Net, in channels_last."""
     model = create_model(encoder, "unet", upsampler, num_classes=3, pretrained=False)
     return model.to(memory_format=torch.channels_last)
-
-
-def training_step(model: nn.Module, image: Tensor, target: Tensor) -> Callable[[], None]:
-    """Return a function that trains ``model`` for one step."""
-    model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(image), target).backward()
-        optimizer.step()
-
-    return step
-
-
-def alternate(steps: dict[str, Callable[[], None]], count: int, device: torch.device) -> dict[str, float]:
-    """Run the steps in turn and return each one's median time in seconds, after two rounds of warm-up."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(count + 2):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            times[name].append(time.perf_counter() - start)
-    return {name: median(measured[2:]) for name, measured in times.items()}
 
 
 def _arguments() -> argparse.Namespace:

@@ -5,13 +5,10 @@ memory formats, and the ratio of medians is printed (above 1: segup is faster). 
 """
 
 import argparse
-import time
-from collections.abc import Callable
-from statistics import median
 
 import segmentation_models_pytorch as smp
 import torch
-from torch import Tensor, nn
+from alternation import alternate, training_step
 
 from segup import create_model
 from segup.upsamplers import list_upsamplers
@@ -41,32 +38,6 @@ def main() -> None:
             steps = [training_step(m.to(device).to(memory_format=memory_format), image, target) for m in (ours, theirs)]
             a, b = alternate(steps, arguments.steps, device)
             print(f"{upsampler:>14}  {name:>13}  segup {a * 1e3:7.1f} ms  SMP {b * 1e3:7.1f} ms  ratio {b / a:.2f}")
-
-
-def training_step(model: nn.Module, image: Tensor, target: Tensor) -> Callable[[], None]:
-    """Return a function that trains ``model`` for one step."""
-    model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(image), target).backward()
-        optimizer.step()
-
-    return step
-
-
-def alternate(steps: list[Callable[[], None]], count: int, device: torch.device) -> list[float]:
-    """Run the steps in turn and return each one's median time in seconds, after two rounds of warm-up."""
-    times: list[list[float]] = [[] for _ in steps]
-    for _ in range(count + 2):
-        for step, measured in zip(steps, times, strict=True):
-            start = time.perf_counter()
-            step()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            measured.append(time.perf_counter() - start)
-    return [median(measured[2:]) for measured in times]
 
 
 def _arguments() -> argparse.Namespace:
