@@ -110,7 +110,7 @@ class DeconvOperation(Operation):
         return np.concatenate(parts)
 
     def scattered(self) -> Array:
-        """Stamp value × kernel for every input, a row of stamps at a time, add the overlaps, then cut the padding off."""
+        """Stamp value × kernel for every input, a row of stamps at a time, add the overlaps, then cut the padding."""
         canvas = self._zeros(self.shape[0], *self.canvas)
         high, wide = self.layer.axes
         for row in range(self.x.shape[1]):

@@ -114,6 +114,8 @@ class Entry(Sequence[Term]):
         return f"{self.name} = {' + '.join(symbols)} = {' + '.join(figures)} = {written(self.value)}"
 
     def _pooled(self, symbols: list[str], figures: list[str]) -> str:
+        if self.rule == "max" and not symbols:
+            return f"{self.name} = {written(self.value)}: the window sees padding alone"
         if self.rule == "max":
             return f"{self.name} = max({', '.join(symbols)}) = max({', '.join(figures)}) = {written(self.value)}"
         top = " + ".join(factor(figure) if figure.startswith("-") else figure for figure in figures) or "0"

@@ -1,4 +1,4 @@
-"""Operators that move values instead of multiplying them by a learned kernel: pixel shuffle, and CARAFE's reassembly."""
+"""Operators that move values rather than multiply them by a learned kernel: pixel shuffle, CARAFE's reassembly."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -116,8 +116,7 @@ def _zero_insertion(operation: DeconvOperation) -> list[str]:
     axes = operation.layer.axes
     zeros = _both(*(axis.stride - 1 for axis in axes))
     sums = [
-        f"{axis.dilation}·{axis.kernel_size - 1} − {axis.padding} = {axis.dilation * (axis.kernel_size - 1) - axis.padding}"
-        for axis in axes
+        f"{axis.dilation}·{axis.kernel_size - 1} − {axis.padding} = {axis.extent - 1 - axis.padding}" for axis in axes
     ]
     more = _values(operation, "output_padding")
     ending = "" if more == "0" else f", and output_padding {more} more at the bottom and right"
@@ -266,7 +265,7 @@ def _shuffle(operation: ShuffleOperation) -> list[str]:
     r = operation.layer.upscale_factor
     _, height, width = operation.shape
     return [
-        f"Every {r}² = {r * r} channels become one: channel c·{r * r} + a·{r} + b goes to row a, column b of each cell.",
+        f"Every {r}² = {r * r} channels become one: channel c·{r * r} + a·{r} + b goes to row a, column b of a cell.",
         "Values are moved, none is changed: what they are comes from the convolution before.",
         f"The output has {by(height, width)}.",
     ]

@@ -225,8 +225,7 @@ class PoolOperation(WindowOperation):
         """Return for every window the largest of what it reads, or their mean."""
         taps = [(i, j) for i in range(self.layer.axes[0].kernel_size) for j in range(self.layer.axes[1].kernel_size)]
         if self.mode == "max":
-            lowest = self.x.min()  # padding is never the largest: it stands for −∞
-            seen = self.padded(float(lowest) if self.x.dtype != object else lowest)
+            seen = self.padded(-np.inf)
             return np.stack([self.window(seen, i, j) for i, j in taps]).max(axis=0)  # type: ignore[no-any-return]
         seen = self.padded()
         total: Array = np.stack([self.window(seen, i, j) for i, j in taps]).sum(axis=0)
@@ -254,13 +253,13 @@ class PoolOperation(WindowOperation):
         if self.mode == "avg":
             share = 1 / self.divisor_at(row, column)
             return [Term((channel, n, m), value, None, share) for n, m, value in values]
-        best = max(range(len(values)), key=lambda at: values[at][2])  # the first of equals, as torch's indices
+        best = max(range(len(values)), key=lambda at: values[at][2], default=0)  # the first of equals, as torch's
         return [Term((channel, n, m), value, None, int(at == best)) for at, (n, m, value) in enumerate(values)]
 
     def value_of(self, terms: "list[Term] | tuple[Term, ...]", channel: int) -> Number:  # type: ignore[override]
         """Return the largest value, or the mean."""
         if self.mode == "max":
-            return max(term.value for term in terms)
+            return max((term.value for term in terms), default=-np.inf)
         return sum(term.product for term in terms)
 
     def by_torch(self) -> Array:
