@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -170,6 +170,10 @@ class Operation(ABC):
     @abstractmethod
     def counts(self) -> Array:
         """Return how many input positions go into each output position, ``(H, W)``."""
+
+    def cropped(self, size: int) -> "Operation":
+        """Return the same layer on the first ``size`` rows and columns of the image."""
+        return replace(self, x=self.x[:, :size, :size])  # type: ignore[type-var]
 
     def parts(self) -> list[Array]:
         """Return the arrays of which the output is a sum of products: the image and, where there is one, the weight."""

@@ -1,6 +1,6 @@
 """Operators that move values rather than multiply them by a learned kernel: pixel shuffle, CARAFE's reassembly."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -85,6 +85,11 @@ class CarafeOperation(Operation):
     channel_groups: int = 1
     ways: ClassVar[tuple[str, ...]] = ("reassembly",)
     fractional = True
+
+    def cropped(self, size: int) -> Operation:
+        """Return the same on the first ``size`` rows and columns of the image."""
+        end = size * self.scale
+        return replace(self, x=self.x[:, :size, :size], kernels=self.kernels[:, :end, :end])
 
     def parts(self) -> list[Array]:
         """Return the image and the kernels."""

@@ -1,6 +1,6 @@
 """A resize with its numbers: which input pixels each output reads, and with which weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from math import floor
@@ -67,6 +67,14 @@ class ResizeOperation(Operation):
     out: tuple[int, int] | None = None
     align_corners: bool = False
     ways: ClassVar[tuple[str, ...]] = ("sampling",)
+
+    def cropped(self, size: int) -> Operation:
+        """Return the same on the first ``size`` rows and columns of the image, its output as much smaller."""
+        rows, columns = (min(size, n) for n in self.x.shape[1:])
+        out = self.out
+        if out is not None:
+            out = max(1, out[0] * rows // self.x.shape[1]), max(1, out[1] * columns // self.x.shape[2])
+        return replace(self, x=self.x[:, :size, :size], out=out)
 
     @property
     def fractional(self) -> bool:  # type: ignore[override]
