@@ -10,6 +10,7 @@ _COMMANDS = {
     "compare": "finished runs side by side: scores, costs, differences",
     "predict": "segment images with a run or checkpoint",
     "shapes": 'every size of layers, proved: segup shapes "conv k3 s2 p1" 417',
+    "explain": 'what a layer does to every pixel: segup explain "deconv k4 s2 p1" --input 4x4',
     "check": "at which sizes a model keeps the size: segup check timm/resnet18",
 }
 
@@ -52,6 +53,10 @@ def _load(command: str) -> Callable[[list[str]], int]:
         from segup.cli.shapes import run as shapes
 
         return shapes
+    if command == "explain":
+        from segup.cli.explain import run as explain
+
+        return explain
     if command == "check":
         from segup.cli.check import run as check
 

@@ -165,7 +165,7 @@ def _teach_size(kind: str, given: Given, layer: Layer, size: Pair) -> None:
         if isinstance(layer, ConvTranspose):
             said, rule = "leaves nothing of", "the padding may not cut all that the stamps fill"
         elif isinstance(layer, Conv | Pool):
-            taps = axis.extent  # type: ignore[attr-defined]
+            taps = axis.extent
             said, rule = "does not fit in", f"the kernel, {taps} wide with its dilation, has to fit in the padded input"
         else:
             said, rule = "leaves nothing of", "an output has at least one row and one column"

@@ -267,6 +267,12 @@ class DeconvOperation(Operation):
         """Return the image and the weight."""
         return [self.x, self.weight]
 
+    def inputs_of(self, channel: int) -> range:
+        """Return the channels of the output channel's group."""
+        inputs = self.x.shape[0] // self.layer.groups
+        group = channel // self.weight.shape[1]
+        return range(group * inputs, (group + 1) * inputs)
+
     def bias_of(self, channel: int) -> Number:
         """Return the channel's bias."""
         return 0 if self.bias is None else plain(self.bias[channel])

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from segup.errors import ConfigError, ShapeError, unknown
 from segup.explain.check import checked
+from segup.explain.deconv import DeconvOperation
 from segup.explain.language import read_words
 from segup.explain.modules import operation_of, operations_of, weight_shape
 from segup.explain.numbers import Array, written
 from segup.explain.operation import Entry, Operation
 from segup.explain.steps import VIEWS, steps
 from segup.explain.values import numbers
-from segup.explain.windows import WindowOperation
+from segup.explain.windows import ConvOperation
 
 if TYPE_CHECKING:
     from segup.explain.drawing.story import Story
@@ -79,29 +80,38 @@ class Explanation:
 
     @property
     def unread(self) -> tuple[list[int], list[int]]:
-        """The rows and the columns of the input that a convolution or pooling never reads.
+        """The rows and the columns of the input that go into no output."""
+        return self.operations[0].unread()
 
-        Raises:
-            ConfigError: The layer is another one, which reads all of its input.
-        """
+    @property
+    def parameters(self) -> int:
+        """The number of weights and biases of the layer; none where it learns nothing."""
         operation = self.operations[0]
-        if not isinstance(operation, WindowOperation):
-            raise ConfigError(f"'{self.words}' has no windows that could leave out a pixel: it reads every input.")
-        return operation.unread()
+        if not isinstance(operation, ConvOperation | DeconvOperation):
+            return 0
+        return int(operation.weight.size + (0 if operation.bias is None else operation.bias.size))
 
-    def story(self, view: str | None = None, *, at: tuple[int, int] | None = None, channel: int = 0) -> "Story":
+    def story(
+        self,
+        view: str | None = None,
+        *,
+        at: tuple[int, int] | None = None,
+        channel: int = 0,
+        animated: bool = False,
+    ) -> "Story":
         """Return the pictures of one view as plain data: its steps, and the still that stands for all of them.
 
         Every view of the layer is computed for it and compared with torch.
         """
         from segup.explain.views import story
 
-        for way in self.operations[0].ways:
-            checked(self.operations[0], way)
         chosen = self.views[0] if view is None else view
         if chosen not in self.views:
             raise ConfigError(unknown("view", chosen, self.views))
-        return story(self.operations[0], chosen, at, channel)
+        found = story(self.operations[0], chosen, at, channel, animated)
+        for way in self.operations[0].ways:
+            checked(self.operations[0], way)
+        return found
 
     def save(
         self, path: str | Path, view: str | None = None, *, at: tuple[int, int] | None = None, channel: int = 0
@@ -119,16 +129,32 @@ class Explanation:
             ConfigError: Another ending, or no such view.
             ShapeError: The picture would be too large to read; or there is no such entry.
         """
-        from segup.explain.drawing.files import save
+        from segup.explain.drawing.files import ANIMATIONS, ending, save
 
-        views = self.views if view is None and Path(path).suffix == ".html" else [view or self.views[0]]
-        return save(Path(path), [self.story(name, at=at, channel=channel) for name in views])
+        target = Path(path)
+        kind = ending(target)
+        if kind == ".html" and view is None:
+            stories, left_out = self._stories(at, channel)
+            return save(target, stories, left_out)
+        return save(target, [self.story(view, at=at, channel=channel, animated=kind in ANIMATIONS)])
+
+    def _stories(self, at: tuple[int, int] | None = None, channel: int = 0) -> "tuple[list[Story], list[str]]":
+        """Return every view that can be read as an animation, and why others cannot; an error where none can."""
+        stories, reasons = [], []
+        for name in self.views:
+            try:
+                stories.append(self.story(name, at=at, channel=channel, animated=True))
+            except ShapeError as reason:
+                reasons.append(reason)
+        if not stories:
+            raise reasons[0]
+        return stories, [" ".join(str(reason).split()) for reason in reasons]
 
     def _repr_html_(self) -> str:
         from segup.explain.drawing.page import framed
 
         try:
-            return framed([self.story(name) for name in self.views])
+            return framed(*self._stories())
         except ShapeError as reason:
             from html import escape
 

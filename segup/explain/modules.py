@@ -204,9 +204,9 @@ def _resized(module: nn.Upsample, image: Array) -> Operation:
     corners = bool(module.align_corners)
     if module.size is not None:
         out = module.size if isinstance(module.size, tuple | list) else (module.size, module.size)
-        factors = tuple(Fraction(int(o), n) for o, n in zip(out, image.shape[1:], strict=True))
+        factors = (Fraction(int(out[0]), image.shape[1]), Fraction(int(out[1]), image.shape[2]))
         return ResizeOperation(Resize(factors, module.mode), _alone(image), (int(out[0]), int(out[1])), corners)
-    factor = module.scale_factor
+    factor: Any = module.scale_factor
     pair = tuple(map(float, factor)) if isinstance(factor, tuple | list) else (float(factor), float(factor))
     exact = tuple(int(part) if part.is_integer() else part for part in pair)
     layer = built("resize", {"scale_factor": exact, "mode": module.mode}, (image.shape[1], image.shape[2]))

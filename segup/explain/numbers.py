@@ -65,15 +65,15 @@ def plain(value: Any) -> Number:
 
 
 def written(value: Any) -> str:
-    """Return a number as it is shown: whole numbers as they are, others with four significant figures.
+    """Return a number as it is shown: whole numbers as they are, others with five significant figures.
 
     >>> written(12.0), written(-0.0), written(0.123456), written(Fraction(3, 16)), written(1234567.25)
-    ('12', '0', '0.1235', '3/16', '1234567.2')
+    ('12', '0', '0.12346', '3/16', '1234567.2')
     """
     number = plain(value)
     if isinstance(number, int | Fraction):
         return str(number)
-    text = f"{number:.1f}" if abs(number) >= 1000 else f"{number:.4g}"
+    text = f"{number:.1f}" if abs(number) >= 10000 else f"{number:.5g}"
     return "0" if text in ("-0", "-0.0") else text
 
 

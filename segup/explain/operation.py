@@ -183,8 +183,8 @@ class Operation(ABC):
         """Return a bound of every sum that the output takes."""
         arrays = self.parts()
         products = max(1, int(np.prod(arrays[1].shape)) // self.shape[0]) if len(arrays) > 1 else 1
-        bias = max((abs(self.bias_of(channel)) for channel in range(self.shape[0])), default=0)
-        return float(np.prod([float(np.abs(array).max()) for array in arrays])) * products + float(bias)
+        bias = max((abs(float(self.bias_of(channel))) for channel in range(self.shape[0])), default=0.0)
+        return float(np.prod([float(np.abs(array).max()) for array in arrays])) * products + bias
 
     def whole(self) -> bool:
         """Return whether all values are whole numbers, and the output with them."""
@@ -194,6 +194,21 @@ class Operation(ABC):
         return all(isinstance(bias, int) for bias in biases) and all(
             bool((np.floor(array.astype(float)) == array).all()) for array in self.parts()
         )
+
+    def unread(self) -> tuple[list[int], list[int]]:
+        """Return the rows and the columns of the input that go into no output."""
+        return [], []
+
+    def contribution(self, source: int, channel: int) -> Array:
+        """Return what one input channel adds to an output channel, ``(H, W)``; all of them and the bias are its sum."""
+        alone = np.zeros_like(self.x)
+        alone[source] = self.x[source]
+        made: Array = replace(self, x=alone).compute(self.ways[0])[channel]  # type: ignore[type-var]
+        return made - self.bias_of(channel)
+
+    def inputs_of(self, channel: int) -> range:
+        """Return the input channels that go into an output channel."""
+        return range(channel, channel + 1)
 
     def bias_of(self, channel: int) -> Number:
         """Return what is added to every entry of an output channel."""

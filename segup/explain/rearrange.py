@@ -47,6 +47,11 @@ class ShuffleOperation(Operation):
         source = (channel * r**2 + row % r * r + column % r, row // r, column // r)
         return [Term(source, plain(self.x[source]), None, 1)]
 
+    def inputs_of(self, channel: int) -> range:
+        """Return the r² channels that become one."""
+        square = self.layer.upscale_factor**2
+        return range(channel * square, (channel + 1) * square)
+
     def counts(self) -> Array:
         """Return how many inputs go into each output: one."""
         return np.ones(self.shape[1:], dtype=int)

@@ -1,5 +1,6 @@
 """A resize with its numbers: which input pixels each output reads, and with which weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from segup.explain.numbers import Array, plain
+from segup.explain.numbers import Array, Number, plain
 from segup.explain.operation import Operation, Term
 from segup.shapes import Resize
 
@@ -129,6 +130,18 @@ class ResizeOperation(Operation):
             for n, above in self.reads(0, row)
             for m, beside in self.reads(1, column)
         ]
+
+    def unread(self) -> tuple[list[int], list[int]]:
+        """Return the rows and the columns that no output reads, as happens where a resize shrinks."""
+        found = []
+        for i, axis in enumerate(self._reads):
+            read = {index for pairs in axis for index, _ in pairs}
+            found.append([n for n in range(self.x.shape[i + 1]) if n not in read])
+        return found[0], found[1]
+
+    def value_of(self, terms: Sequence[Term], channel: int) -> Number:
+        """Return the weighted sum, as a decimal."""
+        return plain(float(sum((term.product for term in terms), start=0)))
 
     def counts(self) -> Array:
         """Return how many input pixels each output reads."""

@@ -224,11 +224,20 @@ def _windows(operation: WindowOperation) -> list[str]:
         f"{height} positions down, {width} across."
     )
     lines.append(f"Each position gives one output, {made}.")
-    rows, columns = operation.unread()
-    if rows or columns:
-        count = h * w - (h - len(rows)) * (w - len(columns))
-        lines.append(f"No window ever reads {_places('row', rows)}{_and(rows, columns)}: {count} of {h * w} pixels.")
+    unread = unread_said(operation)
+    if unread:
+        lines.append(f"No window ever reads {unread}.")
     return lines
+
+
+def unread_said(operation: Operation) -> str:
+    """Return the rows and columns that go into no output, and how many pixels they hold; nothing where all do."""
+    rows, columns = operation.unread()
+    if not rows and not columns:
+        return ""
+    _, h, w = operation.x.shape
+    count = h * w - (h - len(rows)) * (w - len(columns))
+    return f"{_places('row', rows)}{_and(rows, columns)}: {count} of {h * w} pixels"
 
 
 def _and(rows: list[int], columns: list[int]) -> str:
@@ -258,7 +267,9 @@ def _sampling(operation: ResizeOperation) -> list[str]:
         "bicubic": "It is a weighted sum of the four nearest inputs on each axis, some weights negative: up to 16.",
     }[mode]
     edge = [] if mode.startswith("nearest") else ["Beyond the edge the outermost row or column is repeated."]
-    return [centre, taken, *edge, f"The output has {by(height, width)}."]
+    unread = unread_said(operation)
+    skipped = [f"No output ever reads {unread}."] if unread else []
+    return [centre, taken, *edge, f"The output has {by(height, width)}.", *skipped]
 
 
 def _shuffle(operation: ShuffleOperation) -> list[str]:

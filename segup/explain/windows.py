@@ -1,8 +1,9 @@
 """Convolution and pooling with their numbers: what every window reads."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -155,6 +156,11 @@ class ConvOperation(WindowOperation):
         """Return the image and the weight."""
         return [self.x, self.weight]
 
+    def inputs_of(self, channel: int) -> range:
+        """Return the channels of the output channel's group."""
+        group = self.group_of(channel)
+        return range(group.start, group.stop)
+
     def bias_of(self, channel: int) -> Number:
         """Return the channel's bias."""
         return 0 if self.bias is None else plain(self.bias[channel])
@@ -162,7 +168,7 @@ class ConvOperation(WindowOperation):
     def by_torch(self) -> Array:
         """Return torch's own answer in float64."""
         x = torch.from_numpy(self.x.astype(np.float64))[None]
-        padding = self.layer.padding
+        padding: Any = self.layer.padding
         (top, bottom), (left, right) = ((axis.before, axis.after) for axis in self.layer.axes)
         if self.padding_mode != "zeros" or (top, left) != (bottom, right):
             mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
@@ -226,7 +232,8 @@ class PoolOperation(WindowOperation):
         taps = [(i, j) for i in range(self.layer.axes[0].kernel_size) for j in range(self.layer.axes[1].kernel_size)]
         if self.mode == "max":
             seen = self.padded(-np.inf)
-            return np.stack([self.window(seen, i, j) for i, j in taps]).max(axis=0)  # type: ignore[no-any-return]
+            largest: Array = np.stack([self.window(seen, i, j) for i, j in taps]).max(axis=0)
+            return largest
         seen = self.padded()
         total: Array = np.stack([self.window(seen, i, j) for i, j in taps]).sum(axis=0)
         _, height, width = self.shape
@@ -256,7 +263,7 @@ class PoolOperation(WindowOperation):
         best = max(range(len(values)), key=lambda at: values[at][2], default=0)  # the first of equals, as torch's
         return [Term((channel, n, m), value, None, int(at == best)) for at, (n, m, value) in enumerate(values)]
 
-    def value_of(self, terms: "list[Term] | tuple[Term, ...]", channel: int) -> Number:  # type: ignore[override]
+    def value_of(self, terms: Sequence[Term], channel: int) -> Number:
         """Return the largest value, or the mean."""
         if self.mode == "max":
             return max((term.value for term in terms), default=-np.inf)

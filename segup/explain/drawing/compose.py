@@ -12,7 +12,7 @@ from segup.explain.drawing.story import Block, Cell, Frame, Grid, Sign, Step, St
 CELL, FIGURE, INDEX, TITLE, BODY, HEAD = 30, 14, 11, 14, 15, 19
 """Sizes in pixels: the smallest cell, and the text in cells, at their edges, above grids, in sentences, on top."""
 MARGIN, GAP, ROW_GAP = 22, 22, 16
-WIDEST, TALLEST, NARROWEST = 1040, 1800, 700
+WIDEST, TALLEST, NARROWEST = 1040, 2000, 700
 """A README shows a picture some 800 pixels wide: at 1040 its numbers are still 11 pixels high there."""
 
 
@@ -69,7 +69,7 @@ def plan(story: Story, steps: Sequence[Step]) -> Plan:
 
 def _extremes(steps: Sequence[Step]) -> Sequence[Step]:
     """Return steps among which every arrangement of grids occurs; most steps share one."""
-    seen = {}
+    seen: dict[object, Step] = {}
     for step in steps:
         key = tuple(
             tuple((len(b.cells), len(b.cells[0]), b.title) if isinstance(b, Grid) else b.text for b in row)
@@ -116,8 +116,9 @@ def _boxes(step: Step, cell: float, top: float) -> list[Box]:
         for place, block in enumerate(row):
             wide, high = _extent(block, cell)
             if line and x + wide > WIDEST - 2 * MARGIN and isinstance(block, Grid):
+                carried = [line.pop()] if len(line) > 1 and isinstance(line[-1][1], Sign) else []  # a sign goes along
                 y = _set(boxes, number, line, y, cell) + ROW_GAP
-                line, x = [], 0.0
+                line, x = carried, sum(one[2] + GAP for one in carried)
             line.append((place, block, wide, high))
             x += wide + GAP
         y = _set(boxes, number, line, y, cell) + ROW_GAP

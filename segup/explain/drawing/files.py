@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
+from PIL import Image
+
 from segup.errors import ConfigError, refusals_named
 from segup.explain.drawing.compose import compose, plan
 from segup.explain.drawing.page import page
@@ -71,7 +73,7 @@ def gif(story: Story) -> bytes:
     step = max(QUICKEST, min(SLOWEST, LONGEST // len(frames)))
     # One palette for all frames, so that a colour stays the same colour from step to step.
     colors = frames[-1].quantize(255)
-    small = [frame.quantize(palette=colors, dither=0) for frame in frames]
+    small = [frame.quantize(palette=colors, dither=Image.Dither.NONE) for frame in frames]
     buffer = BytesIO()
     durations = [step] * (len(small) - 1) + [LAST]
     small[0].save(buffer, "GIF", save_all=True, append_images=small[1:], duration=durations, loop=0, optimize=False)

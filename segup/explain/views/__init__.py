@@ -83,7 +83,7 @@ def _builder(operation: Any, view: str, most: int) -> Callable[[Any, int, Place]
         return reading
     if view == "subpixel":
         return subpixel
-    by_channels = {
+    by_channels: dict[str, Callable[[Any, int, Place, int], Built]] = {
         "scatter": scatter,
         "zero_insertion": zero_insertion,
         "gradient": gradient,

@@ -61,8 +61,10 @@ def shown(value: object) -> str:
     if not isinstance(number, float):
         return written(number)
     size = abs(number)
+    if np.isinf(size):
+        return "−∞" if number < 0 else "∞"
     text = f"{number:.0f}" if size >= 100 else f"{number:.1f}" if size >= 10 else f"{number:.2f}"
-    return text if float(text) else f"{number:.1g}"
+    return text.rstrip("0").rstrip(".") if float(text) and "." in text else text if float(text) else f"{number:.1g}"
 
 
 def named(name: str, *place: int, short: bool = True) -> str:
@@ -131,22 +133,23 @@ def quiet(text: str, fill: str) -> Cell:
     return Cell(text, ((fill,),), QUIET)
 
 
-def entry_lines(entry: Entry) -> tuple[str, ...]:
-    """Return what a caption says of an entry: its equation, or each channel's contribution and their sum."""
+def entry_lines(entry: Entry, most: int = 1) -> tuple[str, ...]:
+    """Return what a caption says of an entry: its equation, or the contributions of ``most`` channels and the sum."""
     parts = entry.by_channel()
     if entry.rule != "sum" or len(parts) < 2:
         return (entry.equation(MOST_TERMS),)
     sums = {channel: sum((term.product for term in terms), start=0) for channel, terms in parts.items()}
     lines = []
-    for channel, terms in list(parts.items())[:LANES]:
+    for channel, terms in list(parts.items())[:most]:
         figures = [entry.figures(term) for term in terms[:MOST_TERMS]]
         more = [f"… ({len(terms)} terms)"] if len(terms) > MOST_TERMS else []
         lines.append(f"channel {channel}: {' + '.join([*figures, *more])} = {written(sums[channel])}")
-    rest = list(sums)[LANES:]
+    rest = list(sums)[most:]
     if rest:
-        lines.append(f"channels {rest[0]} … {rest[-1]}: {written(sum((sums[c] for c in rest), start=0))}")
-    total = [factor(value) for value in list(sums.values())[:MOST_TERMS]]
-    more = [f"… ({len(sums)} channels)"] if len(sums) > MOST_TERMS else []
+        names = f"channels {rest[0]} … {rest[-1]}" if len(rest) > 1 else f"channel {rest[0]}"
+        lines.append(f"{names}: {written(sum((sums[c] for c in rest), start=0))}")
+    total = [factor(sums[channel]) for channel in list(sums)[:most]]
+    more = [factor(sum((sums[c] for c in rest), start=0))] if rest else []
     bias = [f"bias {factor(entry.bias)}"] if entry.bias else []
     return (*lines, f"{entry.name} is their sum: {' + '.join([*total, *more, *bias])} = {written(entry.value)}")
 

@@ -135,13 +135,13 @@ def gradient(operation: DeconvOperation, channel: int, at: Place, most: int) -> 
             yield Step((built.forward(place), *back), (_forward_said(operation, place),))
         for number in range(height * width):
             place = divmod(number, width)
-            caption = entry_lines(operation.entry(channel, *place))
+            caption = entry_lines(operation.entry(channel, *place), most)
             yield Step((built.forward(_first_reader(built, place), place), *built.backward(number, number)), caption)
 
     last = built.forward(_first_reader(built, at), at), *_all_written(built, at)
     caption = (
         _forward_said(operation, _first_reader(built, at)),
-        *entry_lines(operation.entry(channel, *at)),
+        *entry_lines(operation.entry(channel, *at), most),
     )
     still = Step(last, caption)
     legend = [

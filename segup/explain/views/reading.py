@@ -13,17 +13,22 @@ from segup.explain.views.common import MOST_TERMS, Built, Place, channel_title, 
 def reading(operation: Operation, channel: int, at: Place) -> Built:
     """Return how its steps are made, the still and the legend."""
     _, height, width = operation.shape
+    unread = operation.unread()
     made: Array = operation.compute(operation.ways[0])[channel]
 
     def step(done: int, place: Place) -> Step:
         entry = operation.entry(channel, *place)
         of = operation.x.shape[0]
         read = {term.source[1:]: term.weight for term in entry}
-        colors = [
-            [READ if (n, m) in read else VALUE for m in range(operation.x.shape[2])]
-            for n in range(operation.x.shape[1])
-        ]
-        x = numbers_grid(channel_title("x", channel, of), operation.x[channel], colors=colors, framed=sorted(read))
+
+        def painted(n: int, m: int) -> Cell:
+            text = shown(operation.x[channel, n, m])
+            if n in unread[0] or m in unread[1]:
+                return Cell(text, hatched=True)
+            return Cell(text, ((READ if (n, m) in read else VALUE,),))
+
+        size = operation.x.shape[1:]
+        x = grid(channel_title("x", channel, of), (size[0], size[1]), painted, framed=sorted(read))
         blocks: list[Block] = [x, Sign("∗"), _weights(operation, entry), Sign("→")]
         result = result_grid(channel_title("y", channel, of), made, done, place)
         return Step(((*blocks, result),), (_said(entry),))
@@ -33,6 +38,8 @@ def reading(operation: Operation, channel: int, at: Place) -> Built:
             yield step(number, divmod(number, width))
 
     legend = [(Cell(fills=((READ,),)), "what the entry reads"), (Cell(framed=True), "the entry, and where it reads")]
+    if any(unread):
+        legend.append((Cell(hatched=True), "read by no output"))
     return Built(height * width, steps, step(height * width, at), legend)
 
 

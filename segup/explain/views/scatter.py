@@ -214,7 +214,7 @@ def scatter(operation: DeconvOperation, channel: int, at: Place, most: int) -> B
         yield built.step(now, number, (ending,), cut=True)
 
     final = {lane: list(built.canvases(lane))[-1] for lane in built.lanes}
-    still = built.step(final, number, entry_lines(operation.entry(channel, *at)), at=at, cut=True)
+    still = built.step(final, number, entry_lines(operation.entry(channel, *at), most), at=at, cut=True)
     return Built(number + 2, steps, still, _legend(operation))
 
 

@@ -124,9 +124,9 @@ def windows(operation: WindowOperation, channel: int, at: Place, most: int) -> B
     def steps() -> Iterator[Step]:
         for number in range(height * width):
             place = divmod(number, width)
-            yield built.step(entry_lines(operation.entry(channel, *place)), number, place)
+            yield built.step(entry_lines(operation.entry(channel, *place), most), number, place)
 
-    still = built.step(entry_lines(operation.entry(channel, *at)), height * width, at)
+    still = built.step(entry_lines(operation.entry(channel, *at), most), height * width, at)
     legend = [(Cell(name="window"), "the window of the entry"), (Cell(fills=((READ,),)), "what it reads")]
     if operation.padded().shape != operation.x.shape:
         padding = "padding, which is never the largest" if isinstance(operation, PoolOperation) else "padding"

@@ -167,9 +167,9 @@ def zero_insertion(operation: DeconvOperation, channel: int, at: Place, most: in
             yield built.step((f"{stage}. {lines[stage - 1]}",), partials, -1, stage, None)
         for number in range(height * width):
             place = divmod(number, width)
-            yield built.step(entry_lines(operation.entry(channel, *place)), partials, number, 4, place)
+            yield built.step(entry_lines(operation.entry(channel, *place), most), partials, number, 4, place)
 
-    still = built.step(entry_lines(operation.entry(channel, *at)), partials, height * width, 4, at)
+    still = built.step(entry_lines(operation.entry(channel, *at), most), partials, height * width, 4, at)
     legend = [
         (Cell(fills=((VALUE,),)), "a value"),
         (Cell(fills=((ZERO,),)), "a zero put between inputs"),
