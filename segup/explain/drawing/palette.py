@@ -19,16 +19,22 @@ GOLDEN = 137.508
 
 
 @cache
-def oklch(lightness: float, chroma: float, hue: float) -> str:
-    """Return an sRGB colour of this lightness in Oklab, as colourful as asked for or as sRGB allows.
+def tone(lightness: float, chroma: float, hue: float) -> str:
+    """Return an sRGB colour whose grey has this lightness (CIE L*, 0 … 1), as colourful as asked for or as sRGB allows.
 
-    Source: Ottosson, "A perceptual color space for image processing", 2020.
+    Source: hue and chroma as in Oklab (Ottosson, "A perceptual color space for image processing", 2020).
 
-    >>> oklch(1.0, 0.0, 0.0), oklch(0.0, 0.0, 0.0)
+    >>> tone(1.0, 0.0, 0.0), tone(0.0, 0.0, 0.0)
     ('#ffffff', '#000000')
     """
+    luminance = ((100 * lightness + 16) / 116) ** 3 if lightness > 0.08 else 100 * lightness / 903.3
     while True:
-        channels = _linear(lightness, chroma, hue)
+        low, high = 0.0, 1.0
+        for _ in range(40):
+            middle = (low + high) / 2
+            red, green, blue = _linear(middle, chroma, hue)
+            low, high = (middle, high) if 0.2126 * red + 0.7152 * green + 0.0722 * blue < luminance else (low, middle)
+        channels = _linear(high, chroma, hue)
         if chroma < 1e-3 or all(-1e-4 <= value <= 1 + 1e-4 for value in channels):
             break
         chroma *= 0.93
@@ -51,7 +57,7 @@ def _gamma(value: float) -> float:
     return 12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
 
 
-def stepped(place: int, steps: int, low: float = 0.68, high: float = 0.94) -> float:
+def stepped(place: int, steps: int, low: float = 0.55, high: float = 0.96) -> float:
     """Return the lightness of one of ``steps`` levels, light to dark; dark text is legible on all of them."""
     return high if steps < 2 else high - (high - low) * place / (steps - 1)
 
@@ -71,7 +77,7 @@ def own_colors(height: int, width: int, overlap: tuple[int, int]) -> list[list[s
     levels = rows * columns
     return [
         [
-            oklch(stepped(r % rows * columns + c % columns, levels), 0.13, GOLDEN * (r * width + c) + 60 * (r % 2))
+            tone(stepped(r % rows * columns + c % columns, levels), 0.11, GOLDEN * (r * width + c) + 60 * (r % 2))
             for c in range(width)
         ]
         for r in range(height)
@@ -80,9 +86,9 @@ def own_colors(height: int, width: int, overlap: tuple[int, int]) -> list[list[s
 
 def phase_colors(count: int) -> list[str]:
     """Return a colour for each phase, light to dark."""
-    return [oklch(stepped(place, count), 0.13, 80 + GOLDEN * place) for place in range(count)]
+    return [tone(stepped(place, count), 0.11, 80 + GOLDEN * place) for place in range(count)]
 
 
 def shade(count: int, most: int) -> str:
     """Return the shade of a count: the more, the darker."""
-    return oklch(0.97 - 0.36 * count / max(1, most), 0.1 * count / max(1, most), 250)
+    return tone(0.97 - 0.4 * count / max(1, most), 0.1 * count / max(1, most), 250)

@@ -77,7 +77,7 @@ class Story:
         view: Its name.
         title: The layer and the view.
         lines: The size formula and what the view shows.
-        count: The number of moments of the animation.
+        count: The number of moments before the still.
         moments: Makes them; a still needs none of them.
         still: The picture that stands for all of them.
         legend: What colours and marks mean, each with a cell that has them.
@@ -93,5 +93,5 @@ class Story:
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
-        """The moments of the animation."""
-        return tuple(self.moments())
+        """The moments of the animation; it ends with the still."""
+        return (*self.moments(), self.still)
