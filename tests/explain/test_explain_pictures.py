@@ -82,9 +82,7 @@ def test_the_still_names_every_output_with_its_value(explained):
     for view in explained.operations[0].ways:
         story = explained.story(view)
         root = ET.fromstring(_svg(story))
-        named = {
-            e.get("data-name"): e.text for e in root.iter("{http://www.w3.org/2000/svg}text") if e.get("data-name")
-        }
+        named = {text.get("data-name"): text.text for text in root.iter("{http://www.w3.org/2000/svg}text")}
         for row, column in product(*map(range, output.shape)):
             assert float(named[f"y[{row},{column}]"]) == pytest.approx(float(output[row, column]), rel=0.06, abs=0.006)
 
@@ -100,14 +98,8 @@ def test_the_entry_is_pointed_out_and_explained(tmp_path):
     text = e.save(tmp_path / "up.svg", at=(0, 1)).read_text()
     assert "y[0,1] = x[0,0]·w[1,2] + x[0,1]·w[1,0] = 1·7 + 1·5 = 12" in text
     still = e.story(at=(0, 1)).still
-    framed = [
-        cell.text
-        for grid in still.rows[0]
-        if hasattr(grid, "cells")
-        for row in grid.cells
-        for cell in row
-        if cell.framed
-    ]
+    rows = [row for grid in still.rows[0] for row in getattr(grid, "cells", ())]
+    framed = [cell.text for row in rows for cell in row if cell.framed]
     assert framed == ["1", "1", "5", "7", "12"]
     with pytest.raises(ShapeError, match="has rows 0 … 7, not 8"):
         e.save(tmp_path / "up.svg", at=(8, 0))
