@@ -42,7 +42,7 @@ def print_report(explanation: "Explanation", at: tuple[int, int] | None, channel
     for way in operation.ways:
         console.print(f"\n[bold]{VIEWS[way].partition(':')[0]}[/bold]:{VIEWS[way].partition(':')[2]}")
         for place, line in enumerate(steps(operation, way), 1):
-            console.print(Padding(f"{place}. {line}", (0, 0, 0, 2), expand=False))
+            console.print(Padding(Text(f"{place}. {line}"), (0, 0, 0, 2), expand=False))
     _results(console, operation, channel, at)
     names = [VIEWS[way].partition(":")[0] for way in operation.ways]
     for way in operation.ways:
@@ -82,18 +82,19 @@ def _results(console: Console, operation: Operation, channel: int, at: tuple[int
     if operation.rule == "sum" and len(sources) > 1 and made[0].size <= 256 and _sums(operation):
         for source in sources[:CHANNELS]:
             part = operation.contribution(source, channel)
-            console.print(f"\ncontribution of x[{source}] to y{'' if short else f'[{channel}]'}")
-            console.print(_table(part, at))
+            console.print(Text(f"\ncontribution of x[{source}] to y{'' if short else f'[{channel}]'}"))
+            console.print(_table(console, part, at))
         if len(sources) > CHANNELS:
             rest = sum(operation.contribution(source, channel) for source in sources[CHANNELS:])
-            console.print(f"\ncontribution of x[{sources[CHANNELS]}] … x[{sources[-1]}] together")
-            console.print(_table(rest, at))  # type: ignore[arg-type]
+            console.print(Text(f"\ncontribution of x[{sources[CHANNELS]}] … x[{sources[-1]}] together"))
+            console.print(_table(console, rest, at))  # type: ignore[arg-type]
     shown = [channel, *(c for c in range(operation.shape[0]) if c != channel)][:CHANNELS]
     for one in sorted(shown):
         bias = operation.bias_of(one)
         summed = ", their sum" if len(sources) > 1 and _sums(operation) else ""
-        console.print(f"\ny{'' if short else f'[{one}]'}{summed}{f', bias {written(bias)} added' if bias else ''}")
-        console.print(_table(made[one], at if one == channel else None))
+        more = f", bias {written(bias)} added" if bias else ""
+        console.print(Text(f"\ny{'' if short else f'[{one}]'}{summed}{more}"))
+        console.print(_table(console, made[one], at if one == channel else None))
     if operation.shape[0] > CHANNELS:
         console.print(f"… and {operation.shape[0] - CHANNELS} more channels (--channel shows another)")
 
@@ -102,9 +103,12 @@ def _sums(operation: Operation) -> bool:
     return hasattr(operation, "weight")
 
 
-def _table(values: Array, at: tuple[int, int] | None) -> Table:
-    """Return an output channel as a table; of a large one, its first and last rows and columns."""
+def _table(console: Console, values: Array, at: tuple[int, int] | None) -> Table:
+    """Return an output channel as a table; of a large one, the first and last rows and columns that find room."""
     rows, columns = _kept(values.shape[0], ROWS), _kept(values.shape[1], COLUMNS)
+    shown = [(row, column) for row in rows if row is not None for column in columns if column is not None]
+    cell = max(len(written(values[place])) for place in shown) + 3
+    columns = _kept(values.shape[1], max(4, min(COLUMNS, (console.width - 6) // cell)))
     table = Table(box=box.SIMPLE_HEAD, header_style="dim", show_edge=False, pad_edge=False)
     table.add_column("", justify="right", style="dim", no_wrap=True)
     for column in columns:

@@ -82,9 +82,15 @@ def _teach_output_padding(given: Given, size: Pair) -> None:
 
 def _reached_by_others(given: Given, i: int, size: Pair, wanted: int) -> str:
     """Return the nearest kernel and padding that bring axis ``i`` to ``wanted`` with an output_padding in its range."""
-    kernel, stride, padding, dilation = (
+    kernel, stride, padding, dilation, given_more = (
         int(two(given.get(name, default), name)[i])  # type: ignore[call-overload]
-        for name, default in (("kernel_size", 1), ("stride", 1), ("padding", 0), ("dilation", 1))
+        for name, default in (
+            ("kernel_size", 1),
+            ("stride", 1),
+            ("padding", 0),
+            ("dilation", 1),
+            ("output_padding", 0),
+        )
     )
     found = []
     for other in range(1, kernel + SEARCHED):
@@ -94,9 +100,9 @@ def _reached_by_others(given: Given, i: int, size: Pair, wanted: int) -> str:
                 found.append((abs(other - kernel) + abs(cut - padding), more, other, cut))
     ways = []
     for _, more, other, cut in sorted(found)[:2]:
-        named = {"kernel_size": (other, kernel), "padding": (cut, padding), "output_padding": (more, 0)}
+        named = {"kernel_size": (other, kernel), "padding": (cut, padding), "output_padding": (more, given_more)}
         changed = [f"{name}={value}" for name, (value, before) in named.items() if value != before]
-        ways.append(f"{', '.join(changed)} (output_padding 0)" if not more else ", ".join(changed))
+        ways.append(", ".join(changed))
     return "; or ".join(f"{way}, which gives {wanted}" for way in ways)
 
 
