@@ -289,9 +289,9 @@ def _pair(output_size: Sequence[int] | None) -> tuple[int, int] | None:
 def table(values: Array) -> str:
     """Return one channel ``(H, W)`` as aligned rows.
 
-    >>> print(table(np.array([[1, 12], [3, 4]])))
-    1 12
-    3  4
+    >>> print(table(np.array([[10, 1], [3, 400]])))
+     10   1
+      3 400
     """
     cells = [[written(value) for value in row] for row in values]
     width = max(len(cell) for row in cells for cell in row)

@@ -99,6 +99,8 @@ class Entry(Sequence[Term]):
         >>> entry.equation(1)
         'y[0,1] = x[0,0]·w[1,2] + … (2 terms) = 1·7 + … = 12'
         """
+        if self._copied():
+            return f"{self.name} = x[{_joined(self.terms[0].source, self.short)}] = {written(self.value)}"
         shown = self.terms if len(self.terms) <= most else self.terms[:most]
         symbols, figures = [self.symbols(t) for t in shown], [self.figures(t) for t in shown]
         if len(shown) < len(self.terms):
@@ -112,6 +114,11 @@ class Entry(Sequence[Term]):
         if not symbols:
             return f"{self.name} = {written(self.value)}: nothing reaches it"
         return f"{self.name} = {' + '.join(symbols)} = {' + '.join(figures)} = {written(self.value)}"
+
+    def _copied(self) -> bool:
+        """Return whether the entry is one value as it was, with no weight looked up."""
+        alone = self.rule == "sum" and len(self.terms) == 1 and not self.bias
+        return alone and self.terms[0].tap is None and self.terms[0].weight == 1
 
     def _pooled(self, symbols: list[str], figures: list[str]) -> str:
         if self.rule == "max" and not symbols:

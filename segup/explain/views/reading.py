@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from segup.explain.drawing.palette import BLANK, READ, VALUE
 from segup.explain.drawing.story import Block, Cell, Sign, Step
-from segup.explain.numbers import Array, factor, written
+from segup.explain.numbers import Array
 from segup.explain.operation import Entry, Operation
 from segup.explain.rearrange import CarafeOperation
 from segup.explain.views.common import MOST_TERMS, Built, Place, channel_title, grid, numbers_grid, result_grid, shown
@@ -31,7 +31,7 @@ def reading(operation: Operation, channel: int, at: Place) -> Built:
         x = grid(channel_title("x", channel, of), (size[0], size[1]), painted, framed=sorted(read))
         blocks: list[Block] = [x, Sign("∗"), _weights(operation, entry), Sign("→")]
         result = result_grid(channel_title("y", channel, of), made, done, place)
-        return Step(((*blocks, result),), (_said(entry),))
+        return Step(((*blocks, result),), (entry.equation(MOST_TERMS),))
 
     def steps() -> Iterator[Step]:
         for number in range(height * width):
@@ -55,10 +55,3 @@ def _weights(operation: Operation, entry: Entry) -> Block:
 
     size = operation.x.shape[1:]
     return grid(f"weights of {entry.name}", (size[0], size[1]), painted)
-
-
-def _said(entry: Entry) -> str:
-    """Return the equation with values and weights; channels add nothing here: each goes its own way."""
-    terms = [f"{factor(term.value)}·{factor(term.weight)}" for term in entry][:MOST_TERMS]
-    more = [f"… ({len(entry)} terms)"] if len(entry) > MOST_TERMS else []
-    return f"{entry.name} = {' + '.join([*terms, *more])} = {written(entry.value)}"
