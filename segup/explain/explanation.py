@@ -269,7 +269,7 @@ def _explain_words(
         raise ShapeError(f"'{text}' has no bias.")
     if offset is not None and offset.shape != (out_channels,):
         raise ShapeError(f"bias must have the shape {(out_channels,)}, not {offset.shape}.")
-    images = batch.detach().cpu().numpy()
+    images = (batch.float() if batch.dtype == torch.bfloat16 else batch).detach().cpu().numpy()
     made = [operation_of(words, image, kernel, offset, reach) for image in images]
     return Explanation(made, _kept(dimensions, made), _words_dtype(batch, made))
 

@@ -206,6 +206,10 @@ class Operation(ABC):
         """Return the rows and the columns of the input that go into no output."""
         return [], []
 
+    def doubt(self) -> str:
+        """Return why torch itself may give several answers; nothing where it gives one."""
+        return ""
+
     def contribution(self, source: int, channel: int) -> Array:
         """Return what one input channel adds to an output channel, ``(H, W)``; all of them and the bias are its sum."""
         alone = np.zeros_like(self.x)

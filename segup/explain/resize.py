@@ -46,6 +46,22 @@ def weights_of(mode: str, centre: Fraction, size: int) -> Weighted:
     return [(index, weight) for index, weight in merged.items() if weight]
 
 
+def nearest_index(out: int, size: int, made: int, step: np.float32, mode: str) -> int:
+    """Return the input that one output copies, in the arithmetic of torch: a product, rounded, and its floor.
+
+    >>> [nearest_index(out, 4, 6, np.float32(4 / 6), "nearest") for out in range(6)]
+    [0, 0, 1, 2, 2, 3]
+    """
+    if mode == "nearest":
+        if made in (size, 2 * size):  # at these two sizes torch copies, whatever the factor
+            return out // (made // size)
+        place = step * np.float32(out)
+    else:
+        half = np.float32(0.5)
+        place = max(step * (np.float32(out) + half) - half, np.float32(0)) + half
+    return min(int(np.floor(place)), size - 1)
+
+
 def _cubic(distance: Fraction) -> Fraction:
     if distance <= 1:
         return (KEYS_A + 2) * distance**3 - (KEYS_A + 3) * distance**2 + 1
@@ -108,13 +124,16 @@ class ResizeOperation(Operation):
     def _weighted(self, i: int, out: int) -> Weighted:
         size, made, mode = self.x.shape[i + 1], self.shape[i + 1], self.layer.mode
         factor = Fraction(self.layer.axes[i].factor) if self.out is None else Fraction(made, size)
-        if mode == "nearest":  # at these two sizes torch copies, whatever the factor
-            exact = out if made == size else out // 2 if made == 2 * size else floor(out / factor)
-            return [(min(exact, size - 1), Fraction(1))]
-        if mode == "nearest-exact":
-            return [(min(floor((out + Fraction(1, 2)) / factor), size - 1), Fraction(1))]
+        if mode in ("nearest", "nearest-exact"):
+            return [(nearest_index(out, size, made, self._step(i), mode), Fraction(1))]
         centre = Fraction(out * (size - 1), max(1, made - 1)) if self.align_corners else source(out, factor)
         return weights_of(mode, centre, size)
+
+    def _step(self, i: int) -> np.float32:
+        """Return input pixels from one output to the next, rounded as torch rounds them."""
+        if self.out is None:
+            return np.float32(1.0 / float(self.layer.axes[i].factor))
+        return np.float32(self.x.shape[i + 1]) / np.float32(self.shape[i + 1])
 
     def compute(self, way: str) -> Array:
         """Return for every output the weighted mean of what it reads, along the rows and then along the columns."""
@@ -167,6 +186,16 @@ class ResizeOperation(Operation):
         )
         answer: Array = y[0].numpy()
         return answer
+
+    def doubt(self) -> str:
+        """Return why torch's kernels may differ among themselves: a product close to a whole number."""
+        if not self.layer.mode.startswith("nearest"):
+            return ""
+        return (
+            f"torch's kernels do not agree on '{self.words}' at {self.x.shape[1]}×{self.x.shape[2]}: which pixel is the "
+            f"nearest depends there on how index/factor rounds.\n"
+            "  try: a whole factor, or a smaller input."
+        )
 
 
 def _mixed(values: Array, axis: int, pairs: Weighted) -> Array:

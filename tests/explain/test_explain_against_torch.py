@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from segup.errors import ShapeError
+from segup.errors import ConfigError, ShapeError
 from segup.explain import explain
 
 sizes = st.tuples(st.integers(1, 6), st.integers(1, 6))
@@ -139,6 +139,33 @@ def test_resize(size, mode, data):
         return
     all_views_agree(e, module, x)
     entries_are_sums(e)
+
+
+@settings(max_examples=150)
+@given(
+    st.integers(1, 24),
+    st.floats(0.05, 3).map(lambda factor: round(factor, 2)),
+    st.sampled_from(["nearest", "nearest-exact"]),
+    st.sampled_from([torch.float32, torch.float64]),
+    st.booleans(),
+)
+def test_nearest_reads_what_torch_reads_where_a_product_rounds(size, factor, mode, dtype, by_size):
+    made = int(size * factor)
+    assume(made >= 1)
+    module = nn.Upsample(size=(made, 2), mode=mode) if by_size else nn.Upsample(scale_factor=(factor, 1.0), mode=mode)
+    x = torch.arange(2 * size, dtype=dtype).reshape(1, 1, size, 2)
+    assert torch.equal(explain(module, x).output, module(x))
+
+
+def test_where_torch_disagrees_with_itself_nothing_is_claimed(monkeypatch):
+    from segup.explain.resize import ResizeOperation
+
+    theirs = ResizeOperation.by_torch
+    monkeypatch.setattr(ResizeOperation, "by_torch", lambda self: theirs(self) + 1)
+    with pytest.raises(ConfigError, match="torch's kernels do not agree on 'resize x2.01 nearest' at 4×4"):
+        explain("resize x2.01 nearest", torch.ones(4, 4))
+    with pytest.raises(AssertionError, match="internal error: the view 'sampling' of 'resize x2'"):
+        explain("resize x2", torch.ones(4, 4))
 
 
 @settings(max_examples=20)
