@@ -192,8 +192,8 @@ class ResizeOperation(Operation):
         if not self.layer.mode.startswith("nearest"):
             return ""
         return (
-            f"torch's kernels do not agree on '{self.words}' at {self.x.shape[1]}×{self.x.shape[2]}: which pixel is the "
-            f"nearest depends there on how index/factor rounds.\n"
+            f"torch's kernels do not agree on '{self.words}' at {self.x.shape[1]}×{self.x.shape[2]}: which pixel is "
+            f"the nearest depends there on how index/factor rounds.\n"
             "  try: a whole factor, or a smaller input."
         )
 
