@@ -97,9 +97,9 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         "environment": environment(),
         "config": asdict(config),
     }
-    write_json(folder / "result.json", result)
     save_curves(folder / "metrics.csv", folder / "curves.png")
     save_predictions(model, data, folder / "predictions.png")
+    write_json(folder / "result.json", result)  # last: a folder that has it is complete
     scores = {name: scores for name in ("last", "best") if (scores := result[name]) is not None}
     console.print(score_table("Validation scores", scores, data.labels.names))
     console.print(f"run folder: {folder}", highlight=False, soft_wrap=True)
