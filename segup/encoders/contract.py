@@ -169,6 +169,9 @@ def create_encoder(
         _check_timm(name)
     build = encoders.get(family)
     check_options(build, options, f"encoder '{name}'")
+    for option, value in (("pretrained", pretrained), ("freeze", freeze), ("freeze_norm", options.get("freeze_norm"))):
+        if not isinstance(value, bool | None):
+            raise ConfigError(f"encoder '{name}': {option}={value!r} must be true or false")
     common = {"in_channels": in_channels, "pretrained": pretrained, "freeze": freeze}
     return build(model, **common, **options) if model else build(**common, **options)
 

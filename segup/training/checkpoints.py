@@ -153,6 +153,21 @@ class RunCheckpoints(Checkpoint):
         return bool(trainer.strategy.reduce_boolean_decision(self._interrupted, all=False))
 
 
+def take_over(checkpoint: Path, folder: Path, best: bool) -> None:
+    """Give ``folder`` the checkpoints of the run that goes on in it, so that it holds both whatever comes.
+
+    Args:
+        checkpoint: From where the run goes on.
+        folder: Where it goes on, which may be another folder.
+        best: Whether ``checkpoint`` is the best so far. ``best.ckpt`` beside it may be older: a run can be killed
+            between the two.
+    """
+    source = checkpoint if best else checkpoint.with_name("best.ckpt")
+    for found, target in ((checkpoint, folder / "last.ckpt"), (source, folder / "best.ckpt")):
+        if found.exists() and found.resolve() != target.resolve():
+            copy_whole(found, target)
+
+
 def copy_whole(source: Path, target: Path) -> None:
     """Copy a file so that at any moment either the old or the new ``target`` is there."""
     beside = target.with_name(f".{target.name}.{os.getpid()}.part")

@@ -44,6 +44,8 @@ def launch(folder: Path, processes: int) -> None:
     children = [subprocess.Popen(command, env={**shared, "LOCAL_RANK": str(rank)}) for rank in range(processes)]
     # Ctrl-C reaches the children too: they save and stop, and this process waits for that.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # SIGTERM, with which schedulers end a process, reaches this one alone.
+    terminated = signal.signal(signal.SIGTERM, lambda *_: [child.terminate() for child in children])
     try:
         _wait(children)
     finally:
@@ -51,6 +53,7 @@ def launch(folder: Path, processes: int) -> None:
             if child.poll() is None:
                 child.terminate()
         signal.signal(signal.SIGINT, handler)
+        signal.signal(signal.SIGTERM, terminated)
 
 
 def _wait(children: list[subprocess.Popen[bytes]]) -> None:
