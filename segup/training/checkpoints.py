@@ -1,9 +1,6 @@
 """Checkpoints that are whole or not there: last, best, and one at Ctrl-C."""
 
-import contextlib
 import io
-import os
-import shutil
 import signal
 import threading
 from pathlib import Path
@@ -16,7 +13,8 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
-from segup.errors import DataError, SegupError
+from segup.errors import SegupError
+from segup.training.whole import copy_whole, write_whole
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -31,27 +29,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         write_whole(Path(path), buffer.getbuffer())
-
-
-def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that at any moment either the old one or the new one is there.
-
-    Raises:
-        DataError: The file system refused; the old file is left as it was.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError as cause:
-        with contextlib.suppress(OSError):  # where the folder is none, there is nothing to remove
-            beside.unlink()
-        kept = "the one before it is whole" if path.exists() else "there is none before it"
-        raise DataError(f"{path} cannot be written: {cause.strerror or cause}; {kept}") from cause
 
 
 class RunInterruptedError(SegupError):
@@ -151,15 +128,3 @@ class RunCheckpoints(Checkpoint):
     def _any_interrupted(self, trainer: L.Trainer) -> bool:
         """Agree over all processes, since Ctrl-C may reach them at different steps."""
         return bool(trainer.strategy.reduce_boolean_decision(self._interrupted, all=False))
-
-
-def copy_whole(source: Path, target: Path) -> None:
-    """Copy a file so that at any moment either the old or the new ``target`` is there."""
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        shutil.copyfile(source, beside)
-        os.replace(beside, target)
-    except OSError as cause:
-        with contextlib.suppress(OSError):  # where the folder is none, there is nothing to remove
-            beside.unlink()
-        raise DataError(f"{target} cannot be written: {cause.strerror or cause}") from cause

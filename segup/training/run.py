@@ -18,7 +18,7 @@ from segup.metrics import SegmentationMetrics
 from segup.models import SegmentationModel
 from segup.training.build import build_loss, build_model, build_trainer, check_num_classes
 from segup.training.checkerboard import CheckerboardFigure, checkerboard_figures, checkerboard_spectra
-from segup.training.checkpoints import RunCheckpoints, write_whole
+from segup.training.checkpoints import RunCheckpoints
 from segup.training.config import RunConfig
 from segup.training.cost import StepTimes, count_macs, count_parameters, inference_seconds, peak_memory
 from segup.training.module import SegmentationModule
@@ -26,6 +26,7 @@ from segup.training.pictures import save_curves, save_predictions
 from segup.training.progress import EpochLines, as_text, ladder_table, score_table
 from segup.training.resume import Position, read_position
 from segup.training.run_folder import environment, write_json
+from segup.training.whole import write_whole
 
 
 def train(config: RunConfig, folder: Path, console: Console | None = None) -> dict[str, Any]:
