@@ -65,9 +65,9 @@ def score_columns(comparison: Comparison) -> list[Column]:
 
 
 NOTES = (
-    "Scores are those of the last checkpoint, mean ± standard deviation over seeds. The last column is the mean of the "
-    "paired differences per seed, with a t interval corrected for the number of decoders compared (Holm); a star marks "
-    "an interval that excludes 0."
+    "Scores are those of the last checkpoint, mean ± standard deviation over seeds. The difference to the baseline is "
+    "the mean of the paired differences per seed, with a t interval corrected for the number of decoders compared "
+    "(Holm); a star marks an interval that excludes 0."
 )
 """What the numbers are, in words."""
 

@@ -116,15 +116,16 @@ def _matched(match: object, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str
 
 
 def _environment(runs: Iterable[Run]) -> dict[str, str]:
+    """Return versions, machine and commit; where runs differ, each value once."""
+    packages: dict[str, dict[str, None]] = {}
     found: dict[str, dict[str, None]] = {}
     for run in runs:
         values = run.result.get("environment") or {}
-        packages = values.get("packages") or {}
+        for name, version in {"python": values.get("python"), **(values.get("packages") or {})}.items():
+            if version is not None:
+                packages.setdefault(name, {})[str(version)] = None
         named = {
-            "segup": packages.get("segup"),
             "commit": values.get("git_commit"),
-            "python": values.get("python"),
-            **{name: version for name, version in packages.items() if name != "segup"},
             "processor": values.get("processor"),
             "threads of a run": values.get("threads"),
             "GPU": values.get("gpu") or "none",
@@ -132,4 +133,5 @@ def _environment(runs: Iterable[Run]) -> dict[str, str]:
         for name, value in named.items():
             if value is not None:
                 found.setdefault(name, {})[str(value)] = None
-    return {name: " | ".join(values) for name, values in found.items()}
+    versions = ", ".join(f"{name} {' | '.join(every)}" for name, every in packages.items())
+    return {**({"versions": versions} if versions else {}), **{name: " | ".join(v) for name, v in found.items()}}

@@ -10,6 +10,7 @@ from string import Template
 from segup.ablation.comparison import Comparison, Row
 from segup.ablation.report.content import Figure, Report
 from segup.ablation.report.facts import Facts, duration
+from segup.ablation.report.style import in_both_schemes
 from segup.ablation.report.texts import UNITS, versions
 from segup.ablation.tables import COSTS, NOTES, Column, best_of, difference_text, score_columns, score_text
 
@@ -90,7 +91,7 @@ def _table(comparison: Comparison) -> str:
             first = ' class="first"' if place == 0 else ""
             heads.append(
                 f'<th scope="col"{first} data-better="{column.better}">'
-                f'<button type="button">{escape(short)}</button></th>'
+                f'<button type="button">{_breakable(short)}</button></th>'
             )
             heads += [versus] if extra and place == 0 else []
     best = {column.key: best_of(comparison, column) for _, columns in groups for column in columns}
@@ -105,7 +106,8 @@ def _table(comparison: Comparison) -> str:
 def _row(
     row: Row, comparison: Comparison, groups: Sequence[tuple[str, list[Column]]], best: Mapping[str, float | None]
 ) -> str:
-    found = [f'<th scope="row" data-value="{escape(row.name)}">{escape(row.name)}</th>']
+    seeds = f"{len(row.runs)} seed{'' if len(row.runs) == 1 else 's'}"
+    found = [f'<th scope="row" data-value="{escape(row.name)}">{escape(row.name)}<small>{seeds}</small></th>']
     for title, columns in groups:
         for place, column in enumerate(columns):
             value = row.score(column.key)
@@ -134,7 +136,7 @@ def _versus(row: Row, comparison: Comparison) -> str:
 
 def _two_lines(text: str, bold: bool) -> str:
     """Return the mean with its deviation below it; a unit stands with the deviation."""
-    mean, sign, rest = text.partition(" ± ")
+    mean, sign, rest = text.replace("-", "−").partition(" ± ")
     shown = f"<strong>{escape(mean)}</strong>" if bold else escape(mean)
     return f"{shown}<small>± {escape(rest)}</small>" if sign else shown
 
@@ -174,15 +176,24 @@ def _unfinished(report: Report) -> Iterable[tuple[str, str, str]]:
 
 
 def _figure(figure: Figure) -> str:
-    kind, content = ("png", figure.png) if figure.svg is None else ("svg+xml", figure.svg)
+    kind, content = ("png", figure.png) if figure.svg is None else ("svg+xml", in_both_schemes(figure.svg))
     source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-    chart = figure.svg is not None
-    region = "" if chart else f' tabindex="0" role="region" aria-label="{escape(figure.title)}"'
+    chart, name = figure.svg is not None, escape(figure.title)
+    paper = f'class="paper{"" if chart else " pixels"}" tabindex="0" role="region" aria-label="{name}"'
     return (
-        f'<figure class="{"chart" if chart else "pixels"}"><figcaption><h2>{escape(figure.title)}</h2>'
-        f"{escape(figure.caption)}</figcaption>"
-        f'<div class="paper {"" if chart else "pixels"}"{region}><img src="{source}" alt="{escape(figure.title)}" '
-        f'width="{figure.width}" height="{figure.height}"></div></figure>'
+        f'<figure class="{"chart" if chart else "pixels"}">'
+        f"<figcaption><h2>{name}</h2>{escape(figure.caption)}</figcaption>"
+        f'<div {paper}><img src="{source}" alt="{name}" width="{figure.width}" height="{figure.height}"></div></figure>'
+    )
+
+
+def _breakable(title: str) -> str:
+    """Return a heading that may break inside its long words, and is read aloud as one."""
+    return (
+        escape(title)
+        .replace("checkerboard", "checker&shy;board")
+        .replace("optimistic", "opti&shy;mistic")
+        .replace("parameters", "para&shy;meters")
     )
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 # Okabe & Ito, "Color Universal Design" (2008), without the yellow that white paper swallows.
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#111111")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "*", "p", ">", "h")
 _DASHES: tuple[Any, ...] = (
     "-", (0, (5, 1.6)), (0, (1, 1.3)), (0, (5, 1.4, 1, 1.4)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (2, 2.2)),
@@ -19,7 +19,7 @@ _DASHES: tuple[Any, ...] = (
 _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "----", "++++", "oo", "||||", "//..", "xx..", "--..")
 INK, FAINT = "#222222", "#8a8a8a"
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -102,8 +102,10 @@ def styled() -> Any:
     """
     from matplotlib import rcParamsDefault
 
-    kept = {key: value for key, value in rcParamsDefault.items() if key not in ("backend", "backend_fallback")}
-    return rc_context({**kept, **SETTINGS})
+    settings: dict[Any, Any] = {**rcParamsDefault, **SETTINGS}
+    for key in ("backend", "backend_fallback"):
+        del settings[key]
+    return rc_context(settings)
 
 
 def legend_below(figure: Figure, shown: Mapping[str, Look], kind: str = "points", columns: int = 4) -> None:
@@ -138,8 +140,35 @@ def svg(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+_AT_NIGHT = {
+    "#222222": "#e6e8ea",
+    "#333333": "#cfd4d9",
+    "#555555": "#7d8791",
+    "#dddddd": "#343a42",
+    "#111111": "#f2f2f2",
+    "#0072b2": "#3d9fdf",
+    "#d55e00": "#f07c22",
+    "#009e73": "#1fb98c",
+}
+
+
+def in_both_schemes(content: bytes) -> bytes:
+    """Return an SVG of :func:`svg` that follows the page it is shown in: ink turns light where that is dark.
+
+    Only for a page that has a background for both: alone, the same file would be light ink on white.
+    """
+    rules = "".join(
+        f'[style*="{kind}: {day}"]{{{kind}:{night}!important}}'
+        for day, night in _AT_NIGHT.items()
+        for kind in ("fill", "stroke")
+    )
+    style = f"<style>@media (prefers-color-scheme: dark){{{rules}}}</style>"
+    head, tag, rest = content.partition(b"<defs>")
+    return head + tag + style.encode() + rest
+
+
 def laid_out(figure: Figure) -> Figure:
     """Return the figure with everything in its place for good, so that saving it twice lays it out once."""
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)
     return figure
