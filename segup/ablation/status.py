@@ -15,7 +15,7 @@ from segup.errors import DataError, SegupError
 from segup.training.run_folder import write_json
 
 STATES = ("waiting", "running", "interrupted", "finished", "failed")
-_LOCK = "lock"
+LOCK = "lock"
 
 
 class HeldError(SegupError):
@@ -84,7 +84,7 @@ def write_status(folder: Path, status: Status) -> None:
 
 
 @contextmanager
-def lock(folder: Path, name: str = _LOCK, patience: float = 5.0) -> Iterator[None]:
+def lock(folder: Path, name: str = LOCK, patience: float = 5.0) -> Iterator[None]:
     """Hold the folder's lock; the system gives it back when the process ends, however that comes about.
 
     Args:
@@ -108,7 +108,7 @@ def _is_held(folder: Path, status: Status) -> bool:
     if status.pid == os.getpid():  # closing the file here would give this process's own lock back
         return True
     try:
-        file = (folder / _LOCK).open("r")
+        file = (folder / LOCK).open("r")
     except OSError:
         return False
     with file:

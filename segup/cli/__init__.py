@@ -1,6 +1,7 @@
 """The roof: the ``segup`` command. Nothing heavy is imported before a command starts to work."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -33,7 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         print(unknown("command", command, _COMMANDS), file=sys.stderr)
         sys.exit(2)
-    sys.exit(_load(command)(rest))
+    try:
+        code = _load(command)(rest)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has seen enough: segup shapes ... | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
+        code = 128 + signal.SIGPIPE
+    sys.exit(code)
 
 
 def _load(command: str) -> Callable[[list[str]], int]:

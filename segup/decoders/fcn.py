@@ -9,6 +9,7 @@ from segup.decoders.arguments import IMAGE_WIDTH, checked_count, checked_widths,
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Step, register_topology
 from segup.decoders.steps import FinalStepDecoder, StepPlan, operators, take_step
+from segup.streams import own_stream
 from segup.upsamplers.contract import Fit, Size
 
 
@@ -84,6 +85,7 @@ class FCNDecoder(FinalStepDecoder):
         return [*reversed(climbed), *self.final_steps(self.first)]
 
 
+@own_stream()
 def score(in_channels: int, num_classes: int) -> nn.Conv2d:
     """Return a 1×1 convolution to scores that start near zero.
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from segup.decoders.arguments import IMAGE_WIDTH, checked_count, checked_widths, first_level
-from segup.decoders.blocks import conv_stack
+from segup.decoders.blocks import conv_stack, linear
 from segup.decoders.contract import Step, register_topology
 from segup.decoders.steps import FinalStepDecoder, StepPlan, operators, take_step
 from segup.upsamplers.contract import Fit, Size
@@ -64,7 +64,7 @@ class FPNDecoder(FinalStepDecoder):
         )
         convs = checked_count("convs", convs, default=1, least=1)
         levels = range(self.first, len(channels))
-        self.laterals = nn.ModuleList(nn.Conv2d(channels[level], width, 1) for level in levels)
+        self.laterals = nn.ModuleList(linear(channels[level], width) for level in levels)
         self.ups = nn.ModuleList(plan.between(level, width, width) for level in levels[:-1])
         self.branches = nn.ModuleList(_Branch(plan, level, self.first, width, branch, convs) for level in levels)
         self.out_channels = to_image[0] if to_image else branch

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from segup.decoders.arguments import IMAGE_WIDTH, checked_count, checked_widths, first_level
-from segup.decoders.blocks import ConvNormAct, conv_stack
+from segup.decoders.blocks import ConvNormAct, conv_stack, linear
 from segup.decoders.contract import Step, register_topology
 from segup.decoders.steps import Climb, FinalStepDecoder, StepPlan
 from segup.upsamplers.contract import Fit, Size
@@ -63,7 +63,7 @@ class SegFormerDecoder(FinalStepDecoder):
             f"must have {1 + has_final}: of every map" + (" and of the step to the image" if has_final else ""),
         )
         levels = range(self.first, len(channels))
-        self.linears = nn.ModuleList(nn.Conv2d(channels[level], width, 1) for level in levels)
+        self.linears = nn.ModuleList(linear(channels[level], width) for level in levels)
         self.climbs = nn.ModuleList(Climb(plan, level, self.first, width) for level in levels)
         self.mix = ConvNormAct(len(levels) * width, width, kernel_size=1)
         self.convs = conv_stack(width, width, checked_count("convs", convs, default=0, least=0))

@@ -128,3 +128,18 @@ class RunCheckpoints(Checkpoint):
     def _any_interrupted(self, trainer: L.Trainer) -> bool:
         """Agree over all processes, since Ctrl-C may reach them at different steps."""
         return bool(trainer.strategy.reduce_boolean_decision(self._interrupted, all=False))
+
+
+def take_over(checkpoint: Path, folder: Path, best: bool) -> None:
+    """Give ``folder`` the checkpoints of the run that goes on in it, so that it holds both whatever comes.
+
+    Args:
+        checkpoint: From where the run goes on.
+        folder: Where it goes on, which may be another folder.
+        best: Whether ``checkpoint`` is the best so far. ``best.ckpt`` beside it may be older: a run can be killed
+            between the two.
+    """
+    source = checkpoint if best else checkpoint.with_name("best.ckpt")
+    for found, target in ((checkpoint, folder / "last.ckpt"), (source, folder / "best.ckpt")):
+        if found.exists() and found.resolve() != target.resolve():
+            copy_whole(found, target)

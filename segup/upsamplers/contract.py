@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from segup.errors import ConfigError, ShapeError, figures, unknown, wrong_map
 from segup.registry import Registry
+from segup.streams import own_stream
 from segup.upsamplers.fitting import Size, fit_to, refuse_below_zero
 
 Fit = Literal["correct", "strict"]
@@ -269,6 +270,7 @@ def register_upsampler(name: str) -> Callable[[U], U]:
     return enter
 
 
+@own_stream()
 def create_upsampler(name: str, in_channels: int, out_channels: int, scale: int = 2, **options: Any) -> Upsampler:
     """Build the operator called ``name``; see :class:`Upsampler` for what every operator takes.
 
