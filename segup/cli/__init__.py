@@ -9,6 +9,7 @@ _COMMANDS = {
     "train": "train a model: segup train decoder=deconv seed=1",
     "evaluate": "score a run or checkpoint on a data set",
     "compare": "finished runs side by side: scores, costs, differences",
+    "report": "write a study's report, finished or not: tables, figures, one page",
     "predict": "segment images with a run or checkpoint",
     "shapes": 'every size of layers, proved: segup shapes "conv k3 s2 p1" 417',
     "check": "at which sizes a model keeps the size: segup check timm/resnet18",
@@ -55,6 +56,10 @@ def _load(command: str) -> Callable[[list[str]], int]:
         from segup.cli.compare import run as compare
 
         return compare
+    if command == "report":
+        from segup.cli.report_study import run as report_study
+
+        return report_study
     if command == "shapes":
         from segup.cli.shapes import run as shapes
 

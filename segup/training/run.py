@@ -17,10 +17,10 @@ from segup.inspection import rounding_of
 from segup.metrics import SegmentationMetrics
 from segup.models import SegmentationModel
 from segup.training.build import build_loss, build_model, build_trainer, check_num_classes
-from segup.training.checkerboard import CheckerboardFigure, checkerboard_figures
+from segup.training.checkerboard import CheckerboardFigure, checkerboard_figures, checkerboard_spectra
 from segup.training.checkpoints import RunCheckpoints, take_over
 from segup.training.config import RunConfig
-from segup.training.cost import StepTimes, count_macs, count_parameters, peak_memory
+from segup.training.cost import StepTimes, count_macs, count_parameters, inference_seconds, peak_memory
 from segup.training.module import SegmentationModule
 from segup.training.pictures import save_curves, save_predictions
 from segup.training.progress import EpochLines, as_text, ladder_table, score_table
@@ -83,18 +83,20 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     if not trainer.is_global_zero:
         return {}
 
+    device = trainer.strategy.root_device  # where it trained; Lightning has brought the model back to the CPU
     result: dict[str, Any] = {
         "name": config.name,
         "seed": config.seed,
         "classes": list(data.labels.names),
         "last": checkpoints.last_scores,
         "best": checkpoints.best_scores,
-        "checkerboard": checkerboard_figures(model),
+        "checkerboard": {**checkerboard_figures(model), "spectrum": checkerboard_spectra(model)},
         "parameters": count_parameters(model),
         "macs": {"size": list(crop), **macs},
         "step_seconds": times.median(),
         "images_per_second": times.per_second(data.batch_size * trainer.world_size),
-        "peak_memory_bytes": peak_memory(module.device),
+        "peak_memory_bytes": peak_memory(device),
+        "inference_seconds": inference_seconds(model.to(device), crop),
         "wall_seconds": round(time.perf_counter() - started, 3),
         "environment": environment(),
         "config": asdict(config),

@@ -48,6 +48,9 @@ def test_a_run_leaves_a_finished_folder(small_run):
     assert written["parameters"]["total"] == sum(p.numel() for p in model.parameters())
     assert written["macs"]["total"] == written["macs"]["encoder"] + written["macs"]["decoder_and_head"] > 1e6
     assert written["step_seconds"] > 0
+    assert 0 < written["inference_seconds"] < written["step_seconds"]
+    assert written["last"]["band_widths"] == [1, 2, 3, 5, 8, 12, 20]
+    assert len(written["last"]["band_iou"]) == 7
     assert written["peak_memory_bytes"] > 1e8
     assert written["config"]["seed"] == result["config"]["seed"] == 0
     for name in ("curves.png", "predictions.png"):
