@@ -75,6 +75,20 @@ def check_choice(key: str, value: object, known: Sequence[str | None]) -> None:
         raise ConfigError(f"{key}={value}: {unknown(key, value, names)}")
 
 
+def baseline_of(study: Path, labels: Sequence[str], wanted: str | None) -> str:
+    """Return the label that a study's decoders are held against: the one asked for, the study's, or the first.
+
+    Raises:
+        ConfigError: A label that neither the sweep nor the study has.
+    """
+    stored = read_settings(study) if (study / FILE).exists() else {}
+    known = list(dict.fromkeys([*labels, *(str(label) for label, _ in stored.get("members", []))]))
+    baseline = wanted or stored.get("baseline") or labels[0]
+    if baseline not in known:
+        raise ConfigError(f"ablation.baseline={baseline}: {unknown('decoder of the study', baseline, known)}")
+    return str(baseline)
+
+
 def plan_study(path: Path, asked: Sequence[Asked], terms: Terms) -> list[Path]:
     """Make the study's folder with a folder for each run, or add to the one that is there, and return the run folders.
 

@@ -13,13 +13,14 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from segup.ablation.plan import MATCHES, STARTS, Asked, Terms, check_choice, plan_study
+from segup.ablation.plan import MATCHES, STARTS, Asked, Terms, baseline_of, check_choice, plan_study
 from segup.ablation.processes import Processes, free_slot
+from segup.ablation.settle import settled
 from segup.ablation.study import read_study
 from segup.cli.report import FAILED, INTERRUPTED
 from segup.cli.study_view import StudyView
 from segup.cli.sweep import Sweep
-from segup.errors import ConfigError, unknown
+from segup.errors import ConfigError
 
 Launch = Callable[[Callable[[Any], None]], None]
 
@@ -37,7 +38,8 @@ def run_study(sweep: Sweep, launch: Launch) -> int:
     _check_launcher(sweep)
     at_once = runs_at_once(sweep)
     asked = _sharing_cores(sweep.asked, at_once)
-    folders = plan_study(sweep.path, asked, _terms(sweep))
+    asked, terms = settled(sweep.path, asked, _terms(sweep))
+    folders = plan_study(sweep.path, asked, terms)
     members = [(run.label, run.seed) for run in asked]
     places = tuple(folder.resolve() for folder in folders)
     code = 0
@@ -159,12 +161,10 @@ def _with_cores(config: dict[str, Any], share: int) -> dict[str, Any]:
 
 
 def _terms(sweep: Sweep) -> Terms:
-    ablation, labels = sweep.ablation, list(dict.fromkeys(run.label for run in sweep.asked))
+    ablation = sweep.ablation
     check_choice("ablation.match", ablation["match"], MATCHES)
     check_choice("ablation.start", ablation["start"], STARTS)
-    baseline = labels[0] if ablation["baseline"] is None else str(ablation["baseline"])
-    if baseline not in labels:
-        raise ConfigError(f"ablation.baseline={baseline}: {unknown('decoder of the sweep', baseline, labels)}")
+    baseline = baseline_of(sweep.path, [run.label for run in sweep.asked], ablation["baseline"])
     return Terms(sweep.command, baseline, ablation["match"], ablation["start"], sweep.config, {})
 
 

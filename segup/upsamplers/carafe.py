@@ -104,6 +104,11 @@ class Carafe(Upsampler):
             + project_cost(step.grid, step.in_channels, step.out_channels)
         )
 
+    @classmethod
+    def multiple(cls, *, groups: int = 1, **_: object) -> int:
+        """Return the groups, which must divide the channels."""
+        return groups
+
     @property
     def arithmetic(self) -> Resize:
         """A resize by the scale."""

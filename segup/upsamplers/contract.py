@@ -168,6 +168,11 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
         """
         return counted(cls, step, options)
 
+    @classmethod
+    def multiple(cls, **options: Any) -> int:  # noqa: ARG003
+        """Return the number of which the channels should be a multiple, so that the operator is all that it can be."""
+        return 1
+
     def own(self, low: int) -> Size:
         """Return the smallest and the largest size that the operator itself makes of ``low``, without a correction.
 

@@ -121,6 +121,11 @@ class DySample(Upsampler):
         scope = conv_cost(size, read, predicted, bias=False) if dynamic else FREE
         return conv_cost(size, read, predicted) + scope + project_cost(step.grid, step.in_channels, step.out_channels)
 
+    @classmethod
+    def multiple(cls, *, style: Style = "lp", groups: int | None = None, **_: object) -> int:
+        """Return the groups: where none are given, fewer are made of channels that the usual number does not divide."""
+        return USUAL_GROUPS[style] if groups is None else groups
+
     @property
     def arithmetic(self) -> Resize:
         """A resize by the scale."""

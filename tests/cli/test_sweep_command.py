@@ -117,7 +117,7 @@ def test_a_folder_of_configurations_of_ones_own_is_searched(tmp_path):
         (["name=a,b"], "one sweep is one study: give name one value"),
         (["ablation.match=parms"], "unknown ablation.match 'parms': did you mean 'params'? known: macs, none, params"),
         (["ablation.start=interpolation"], "unknown ablation.start 'interpolation': did you mean 'interpolate'"),
-        (["ablation.baseline=bilinear", "decoder=deconv,nearest"], "unknown decoder of the sweep 'bilinear'"),
+        (["ablation.baseline=bilinear", "decoder=deconv,nearest"], "unknown decoder of the study 'bilinear'"),
         (["ablation.at_once=0"], "ablation.at_once=0 must be an int of 1 or more, or null"),
         (["encoder=timm"], "encoder.name is not set: give encoder.name=..."),
         (["decoder=deconv,decov"], "decoder=decov: unknown decoder option 'decov': did you mean 'deconv'?"),
