@@ -12,6 +12,7 @@ _COMMANDS = {
     "report": "write a study's report, finished or not: tables, figures, one page",
     "predict": "segment images with a run or checkpoint",
     "shapes": 'every size of layers, proved: segup shapes "conv k3 s2 p1" 417',
+    "explain": 'what a layer does to every pixel: segup explain "deconv k4 s2 p1" --input 4x4',
     "check": "at which sizes a model keeps the size: segup check timm/resnet18",
 }
 
@@ -64,6 +65,10 @@ def _load(command: str) -> Callable[[list[str]], int]:
         from segup.cli.shapes import run as shapes
 
         return shapes
+    if command == "explain":
+        from segup.cli.explain import run as explain
+
+        return explain
     if command == "check":
         from segup.cli.check import run as check
 
