@@ -84,10 +84,12 @@ def _entered(held: ExitStack, study: Path, name: str) -> bool:
 def _settle(folder: Path, process: Any) -> None:
     """Write down that a run's process ended without having done so itself."""
     status = stored_status(folder)
-    if status.state != "running" or status.pid != process.pid:
+    began = status.pid == process.pid
+    if process.exitcode == 0 or (began and status.state != "running"):
         return
     stopped = process.exitcode in (-signal.SIGTERM, -signal.SIGINT)
-    cause = None if stopped else f"its process was ended by {_ending(process.exitcode)}"
+    when = "" if began else "before it began, "
+    cause = None if stopped else f"{when}its process was ended by {_ending(process.exitcode)}"
     state = "interrupted" if stopped else "failed"
     try:
         with lock(folder):

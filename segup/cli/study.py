@@ -1,6 +1,8 @@
 """A sweep from its command to its report: planned, trained by Hydra's launcher, shown, and reported."""
 
+import multiprocessing
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +22,8 @@ from segup.ablation.study import read_study
 from segup.cli.report import FAILED, INTERRUPTED
 from segup.cli.study_view import StudyView
 from segup.cli.sweep import Sweep
-from segup.errors import ConfigError
+from segup.errors import ConfigError, refusals_named
+from segup.registry import outside_module
 
 Launch = Callable[[Callable[[Any], None]], None]
 
@@ -52,7 +55,11 @@ def run_study(sweep: Sweep, launch: Launch) -> int:
                 launch(StudyTask(places, Path.cwd(), slots))
         except KeyboardInterrupt:
             code = INTERRUPTED
-    return _outcome(sweep, set(members)) if code == 0 else _interrupted()
+    if code != 0:
+        print("interrupted: the same command continues the study", file=sys.stderr)
+        return code
+    _write_report(sweep)
+    return _outcome(sweep, set(members))
 
 
 class StudyTask:
@@ -71,6 +78,9 @@ class StudyTask:
         """Train the run and wait for its end."""
         folder = self._folders[HydraConfig.get().job.num]
         os.chdir(self._place)
+        multiprocessing.set_start_method(
+            "forkserver", force=True
+        )  # not joblib's, which only joblib knows
         with free_slot(folder.parents[1], self._slots):
             processes = Processes()
             try:
@@ -189,9 +199,21 @@ def _outcome(sweep: Sweep, members: set[tuple[str, int]]) -> int:
     return 0
 
 
-def _interrupted() -> int:
-    print("interrupted: the same command continues the study", file=sys.stderr)
-    return INTERRUPTED
+def _write_report(sweep: Sweep) -> None:
+    from segup.ablation.report import write_report
+
+    with refusals_named():
+        page = write_report(sweep.path, trust=sorted(_outside_modules([run.config for run in sweep.asked])))
+    print(f"report: {page}")
+
+
+def _outside_modules(value: Any) -> set[str]:
+    """Return the modules outside segup that the command itself named for its parts."""
+    if isinstance(value, str):
+        module = outside_module(value) if re.fullmatch(r"[\w.]+:[\w.]+", value) else None
+        return set() if module is None else {module}
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return {module for part in parts for module in _outside_modules(part)}
 
 
 @contextmanager

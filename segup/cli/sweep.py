@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra import version
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -65,7 +68,9 @@ def read_sweep(program: str, arguments: Sequence[str], configs: Path) -> Sweep |
     args = get_args_parser().parse_args(list(arguments))
     if args.help or args.hydra_help or args.cfg or args.info or args.shell_completion or args.experimental_rerun:
         return None
+    version.setbase("1.3")
     search_path = create_config_search_path(args.config_path or str(configs))
+    _prefer_own_launchers(configs)
     if args.config_dir:
         search_path.prepend("command-line", f"file://{Path(args.config_dir).resolve()}")
     hydra = Hydra.create_main_hydra2("train", search_path)
@@ -79,6 +84,14 @@ def read_sweep(program: str, arguments: Sequence[str], configs: Path) -> Sweep |
         return _sweep(hydra, whole, shlex.join([program, *arguments]))
     finally:
         GlobalHydra.instance().clear()
+
+
+def _prefer_own_launchers(configs: Path) -> None:
+    """Take the plugins' own defaults out of Hydra's store where ``configs`` has others: with both, Hydra warns."""
+    Plugins.instance()  # has found and imported the plugins, which store them
+    stored: Any = ConfigStore.instance().repo.get("hydra", {}).get("launcher", {})
+    for file in (configs / "hydra" / "launcher").glob("*.yaml"):
+        stored.pop(file.name, None)
 
 
 def _sweep(hydra: Hydra, whole: DictConfig, command: str) -> Sweep:
