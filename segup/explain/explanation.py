@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from segup.explain.drawing.story import Story
 
 OVERLAP = "overlap"
+LARGEST_INT64 = 2.0**62
 
 
 class Explanation:
@@ -30,7 +31,8 @@ class Explanation:
 
     Attributes:
         operations: The layer with its numbers, once for each image.
-        output: What the layer makes of the input, computed from the definition; of the input's dimensions.
+        output: What the layer makes of the input, computed from the definition: of the input's dimensions, and of a
+            module's or the input's type (whole numbers where words are given whole ones).
         words: The layer in the layer language.
         views: The names of the views that can be drawn, the one shown first leading.
     """
@@ -183,7 +185,8 @@ class Explanation:
         return f"<Explanation of '{self.words}': {' × '.join(map(str, self.output.shape))}>"
 
     def _tensor(self, images: Sequence[Array]) -> Tensor:
-        stacked = torch.from_numpy(np.stack([image.astype(np.float64) for image in images])).to(self._dtype)
+        held = np.float64 if self._dtype.is_floating_point else np.int64
+        stacked = torch.from_numpy(np.stack([image.astype(held) for image in images])).to(self._dtype)
         while stacked.dim() > self._dimensions:
             stacked = stacked[0]
         return stacked
@@ -268,8 +271,16 @@ def _explain_words(
         raise ShapeError(f"bias must have the shape {(out_channels,)}, not {offset.shape}.")
     images = batch.detach().cpu().numpy()
     made = [operation_of(words, image, kernel, offset, reach) for image in images]
-    dtype = batch.dtype if batch.is_floating_point() else torch.get_default_dtype()
-    return Explanation(made, _kept(dimensions, made), dtype)
+    return Explanation(made, _kept(dimensions, made), _words_dtype(batch, made))
+
+
+def _words_dtype(batch: Tensor, made: Sequence[Operation]) -> torch.dtype:
+    """Return the output's type: whole numbers of a whole image stay whole."""
+    if batch.is_floating_point():
+        return batch.dtype
+    if all(operation.whole() and operation.largest() < LARGEST_INT64 for operation in made):
+        return torch.int64
+    return torch.get_default_dtype()
 
 
 def _kept(dimensions: int, made: Sequence[Operation]) -> int:

@@ -71,6 +71,8 @@ def written(value: Any) -> str:
     ('12', '0', '0.12346', '3/16', '1234567.2')
     """
     number = plain(value)
+    if isinstance(number, Fraction) and number.denominator >= 1000:
+        number = float(number)
     if isinstance(number, int | Fraction):
         return str(number)
     text = f"{number:.1f}" if abs(number) >= 10000 else f"{number:.5g}"

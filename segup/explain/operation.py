@@ -84,7 +84,7 @@ class Entry(Sequence[Term]):
         source = f"x[{_joined(term.source, self.short)}]"
         if self.rule != "sum":
             return source
-        return f"{source}·{written(term.weight)}" if term.tap is None else f"{source}·w[{_tap(term.tap, self.short)}]"
+        return f"{source}·{factor(term.weight)}" if term.tap is None else f"{source}·w[{_tap(term.tap, self.short)}]"
 
     def figures(self, term: Term) -> str:
         """Return a term in figures, such as ``1·7``."""

@@ -145,16 +145,18 @@ def _gradient(operation: DeconvOperation) -> list[str]:
 def _subpixel(operation: DeconvOperation) -> list[str]:
     high, wide = operation.layer.axes
     above, beside = operation.phases
-    kernels = sorted({(len(r.taps), len(c.taps)) for r in above for c in beside}, reverse=True)
-    sizes = ", ".join("none" if 0 in pair else by(*pair) for pair in kernels)
+    sizes = sorted({(len(r.taps), len(c.taps)) for r in above for c in beside if r.taps and c.taps}, reverse=True)
+    kernels = ", ".join(by(*pair) for pair in sizes)
+    empty = sum(not r.taps or not c.taps for r in above for c in beside)
+    without = f"; {_count(empty, 'phase')} {'has' if empty == 1 else 'have'} none and stay 0" if empty else ""
+    cut = ", and the padding is cut off" if high.padding or wide.padding else ""
     _, height, width = operation.shape
     return [
         f"An output's phase is its position modulo the stride, before the cut: {high.stride}·{wide.stride} = "
         f"{high.stride * wide.stride} phases.",
-        f"Outputs of one phase use the same few taps of the kernel: small kernels of {sizes} taps.",
+        f"Outputs of one phase use the same few taps of the kernel: small kernels of {kernels}{without}.",
         "Each small kernel is a convolution of the input itself, at its size: no zeros are inserted.",
-        f"The {_count(high.stride * wide.stride, 'map')} are interleaved, and the padding is cut off: "
-        f"{by(height, width)}.",
+        f"The {_count(high.stride * wide.stride, 'map')} are interleaved{cut}: {by(height, width)}.",
     ]
 
 
@@ -221,7 +223,7 @@ def _windows(operation: WindowOperation) -> list[str]:
         made = "the largest value in it" if operation.mode == "max" else "the mean of what is in it"
     lines.append(
         f"A window of {by(high.kernel_size, wide.kernel_size)}{apart} starts at the top left and moves by {move}: "
-        f"{height} positions down, {width} across."
+        f"{by(height, width)} positions."
     )
     lines.append(f"Each position gives one output, {made}.")
     unread = unread_said(operation)

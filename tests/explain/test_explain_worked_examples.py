@@ -108,6 +108,14 @@ def test_a_convolution_in_two_groups():
     assert {term.source[0] for term in e.contributions(2, 2, channel=24)} == set(range(16, 32))
 
 
+def test_whole_numbers_stay_whole():
+    assert explain("deconv k2 s2", X, weight=W).output.dtype == torch.int64
+    assert explain("resize x2", X).output.dtype == torch.float32
+    assert explain("deconv k2 s2", X.double(), weight=W).output.dtype == torch.float64
+    half = nn.Conv2d(1, 1, 2).half()
+    assert explain(half, X[None]).output.dtype == torch.float16
+
+
 def test_unread_pixels_are_those_that_change_nothing():
     e = explain("conv k2 s3", torch.arange(64).reshape(8, 8))
     assert e.unread == ([2, 5], [2, 5])

@@ -15,6 +15,7 @@ from segup.explain.drawing.svg import svg
 
 STILLS, ANIMATIONS = (".svg", ".png"), (".gif", ".html")
 ENDINGS = (*STILLS, *ANIMATIONS)
+COLORS = 128
 LONGEST, QUICKEST, SLOWEST, LAST = 40_000, 120, 900, 2500
 """Of a GIF, in milliseconds: the whole, the shortest and the longest step, and how long the last one stays."""
 
@@ -72,7 +73,10 @@ def gif(story: Story) -> bytes:
     frames = [raster(compose(story, step, shared), 1) for step in story.steps]
     step = max(QUICKEST, min(SLOWEST, LONGEST // len(frames)))
     # One palette for all frames, so that a colour stays the same colour from step to step.
-    colors = frames[-1].quantize(255)
+    colors = frames[-1].quantize(COLORS)
+    table = colors.getpalette() or []
+    lightest = max(range(0, len(table), 3), key=lambda at: sum(table[at : at + 3]))
+    colors.putpalette([*table[:lightest], 255, 255, 255, *table[lightest + 3 :]])  # paper stays white
     small = [frame.quantize(palette=colors, dither=Image.Dither.NONE) for frame in frames]
     buffer = BytesIO()
     durations = [step] * (len(small) - 1) + [LAST]

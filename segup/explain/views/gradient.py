@@ -115,7 +115,7 @@ class Gradient:
             return Cell() if tap is None else Cell(shown(weight[tap]), ((READ,),))
 
         size = self.operation.x.shape[1:]
-        return grid("the connections' weights", (size[0], size[1]), painted)
+        return grid("their weights", (size[0], size[1]), painted)
 
     def _names(self, lane: Lane) -> str:
         first, last = lane.channels[0], lane.channels[-1]
