@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from segup.decoders import Decoder, Rung, create_decoder
+from segup.decoders.blocks import linear
 from segup.decoders.contract import topology_class
 from segup.decoders.steps import listed_guides, unguided_upsamplers
 from segup.decoders.verdict import Verdict, check_decoder, prove_decoder
@@ -41,7 +42,7 @@ class SegmentationModel(nn.Module):
         self.encoder, self.decoder = encoder, decoder
         self._takes_indices = "indices" in decoder.requires
         scored = decoder.gives_scores
-        self.head = nn.Identity() if scored else nn.Conv2d(decoder.out_channels, num_classes, kernel_size=1)
+        self.head = nn.Identity() if scored else linear(decoder.out_channels, num_classes)
         self.num_classes, self.spec = num_classes, dict(spec)
         self._weights_as_built = _weight_shapes(self)
 

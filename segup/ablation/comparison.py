@@ -63,17 +63,33 @@ def compare(runs: Sequence[Run], baseline: str | None = None) -> Comparison:
     Raises:
         ConfigError: No runs, two runs of one decoder and seed, or an unknown baseline.
     """
+    groups = _by_decoder(runs)
+    if baseline is not None and baseline not in groups:
+        raise ConfigError(unknown("baseline", baseline, groups))
+    return compare_groups(groups, baseline)
+
+
+def compare_groups(groups: Mapping[str, Sequence[Run]], baseline: str | None = None) -> Comparison:
+    """Hold groups of runs against one of them.
+
+    Args:
+        groups: Finished runs by the name of their row, one for each seed.
+        baseline: The name of a row, the first one by default; with a name that is no row, no difference is known.
+
+    Raises:
+        ConfigError: No runs at all.
+    """
+    runs = [run for members in groups.values() for run in members]
     if not runs:
         raise ConfigError("there are no runs to compare: name one run folder or more")
-    groups = _by_decoder(runs)
     chosen = next(iter(groups)) if baseline is None else baseline
-    if chosen not in groups:
-        raise ConfigError(unknown("baseline", chosen, groups))
     paired = {
-        name: pairs for name, members in groups.items() if name != chosen and (pairs := _pairs(members, groups[chosen]))
+        name: pairs
+        for name, members in groups.items()
+        if name != chosen and (pairs := _pairs(members, groups.get(chosen, ())))
     }
     versus = differences(paired)
-    rows = tuple(Row(name, members, versus.get(name)) for name, members in groups.items())
+    rows = tuple(Row(name, tuple(members), versus.get(name)) for name, members in groups.items())
     return Comparison(rows, chosen, tuple(_warnings(runs, rows, chosen)), tuple(runs[0].result["classes"]))
 
 
@@ -123,6 +139,8 @@ def _warnings(runs: Sequence[Run], rows: Sequence[Row], baseline: str) -> list[s
     single = [row.name for row in rows if len(row.runs) == 1]
     if single:
         found.append(f"one seed alone, so no spread is known: {', '.join(single)}")
+    if baseline not in {row.name for row in rows}:
+        return [*found, f"the baseline {baseline} has no finished run: no difference to it is known"]
     unpaired = [row.name for row in rows if row.versus is None and row.name != baseline]
     if unpaired:
         found.append(f"no seed in common with {baseline}: {', '.join(unpaired)}")

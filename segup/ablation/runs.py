@@ -61,14 +61,36 @@ class Run:
 
     @property
     def costs(self) -> dict[str, float | None]:
-        """What it took: parameters, multiply-accumulates of one crop, seconds of a step, bytes, the checkerboard."""
+        """What it took: the checkerboard, parameters, multiply-accumulates of one crop, seconds, bytes.
+
+        What a run of an earlier version did not measure is None.
+        """
         return {
             "checkerboard": self.result["checkerboard"]["mean"],
             "parameters": self.result["parameters"]["total"],
             "macs": self.result["macs"]["total"],
             "step_seconds": self.result["step_seconds"],
+            "inference_seconds": self.result.get("inference_seconds"),
             "peak_memory_bytes": self.result["peak_memory_bytes"],
         }
+
+    @property
+    def bands(self) -> dict[int, float]:
+        """IoU of the last checkpoint near the true boundary, by the band's width in pixels; empty where not measured.
+
+        See :func:`segup.metrics.boundary.trimap_counts`.
+        """
+        last = self.result["last"]
+        pairs = zip(last.get("band_widths", ()), last.get("band_iou", ()), strict=True)
+        return {int(width): float(iou) for width, iou in pairs if iou is not None}
+
+    @property
+    def spectrum(self) -> tuple[Mapping[str, Any], ...]:
+        """What each upsampling step makes of a constant, see ``checkerboard_spectra`` in segup.training.checkerboard.
+
+        Empty where it was not measured.
+        """
+        return tuple(self.result["checkerboard"].get("spectrum", ()))
 
 
 def read_run(path: str | Path) -> Run:
@@ -92,7 +114,7 @@ def read_run(path: str | Path) -> Run:
         )
     try:
         run = Run(path, json.loads(file.read_text()))
-        _ = (run.seed, run.upsampler, run.setting, run.scores, run.costs)
+        _ = (run.seed, run.upsampler, run.setting, run.scores, run.costs, run.bands, run.spectrum)
     except (ValueError, KeyError, TypeError, AttributeError) as cause:
         raise DataError(f"{file} is not what segup writes: {type(cause).__name__} {cause}") from cause
     return run

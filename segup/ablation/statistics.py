@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from math import nan, sqrt
 from statistics import fmean, stdev
 
-from scipy.stats import t as student
-
 
 @dataclass(frozen=True)
 class Spread:
@@ -95,8 +93,12 @@ def _p_value(values: Sequence[float]) -> float:
     mean, error = fmean(values), _error(values)
     if error == 0:
         return 0.0 if mean else 1.0
+    from scipy.stats import t as student  # here, so that what only plans or shows a study does not wait for it
+
     return float(2 * student.sf(abs(mean) / error, len(values) - 1))
 
 
 def _half_width(values: Sequence[float], alpha: float) -> float:
+    from scipy.stats import t as student
+
     return float(student.ppf(1 - alpha / 2, len(values) - 1)) * _error(values)

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isnan, nan
 
 from segup.ablation.comparison import Comparison, Row
 from segup.ablation.statistics import Difference, Spread
@@ -38,8 +38,19 @@ def score_text(value: Spread) -> str:
 
 
 def scaled(factor: float, unit: str, digits: int = 2) -> Callable[[Spread], str]:
-    """Return the text of a mean divided by ``factor``."""
-    return lambda value: f"{value.mean / factor:.{digits}f} {unit}".rstrip()
+    """Return the text of a spread divided by ``factor``; a deviation of 0 at these digits is left out.
+
+    >>> text = scaled(1e-3, "ms", 0)
+    >>> text(Spread(0.914, 0.012, 3)), text(Spread(0.914, 0.0001, 3)), text(Spread(0.914, float("nan"), 1))
+    ('914 ± 12 ms', '914 ms', '914 ms')
+    """
+
+    def text(value: Spread) -> str:
+        mean, deviation = (f"{number / factor:.{digits}f}" for number in (value.mean, value.deviation))
+        shown = not isnan(value.deviation) and float(deviation) > 0
+        return f"{mean}{f' ± {deviation}' if shown else ''} {unit}".rstrip()
+
+    return text
 
 
 def score_columns(comparison: Comparison) -> list[Column]:
@@ -54,18 +65,19 @@ def score_columns(comparison: Comparison) -> list[Column]:
 
 
 NOTES = (
-    "Scores are those of the last checkpoint, mean ± standard deviation over seeds. The last column is the mean of the "
-    "paired differences per seed, with a t interval corrected for the number of decoders compared (Holm); a star marks "
-    "an interval that excludes 0."
+    "Scores are those of the last checkpoint, mean ± standard deviation over seeds. The difference to the baseline is "
+    "the mean of the paired differences per seed, with a t interval corrected for the number of decoders compared "
+    "(Holm); a star marks an interval that excludes 0."
 )
 """What the numbers are, in words."""
 
 COSTS = (
     Column("checkerboard", "checkerboard", scaled(1, ""), -1),
-    Column("parameters", "parameters", scaled(1e6, "M"), 0),
-    Column("macs", "MACs", scaled(1e9, "G"), 0),
-    Column("step_seconds", "step", scaled(1e-3, "ms", 0), 0),
-    Column("peak_memory_bytes", "peak memory", scaled(2**30, "GiB"), 0),
+    Column("parameters", "parameters", scaled(1e6, "M"), -1),
+    Column("macs", "MACs", scaled(1e9, "G"), -1),
+    Column("step_seconds", "step", scaled(1e-3, "ms", 0), -1),
+    Column("inference_seconds", "latency", scaled(1e-3, "ms", 1), -1),
+    Column("peak_memory_bytes", "peak memory", scaled(2**30, "GiB"), -1),
 )
 
 
@@ -85,19 +97,15 @@ def chosen(columns: Sequence[Column], keys: str | None) -> list[Column]:
 
 
 def cells(comparison: Comparison, columns: list[Column], bold: Callable[[str], str]) -> list[list[str]]:
-    """Return a row of texts for each decoder: its name, the columns, and the best value of each column in bold.
-
-    With one row nothing is bold: it is the best of nothing.
-    """
-    best = {column.key: _best(comparison, column) for column in columns}
+    """Return a row of texts for each decoder: its name, the columns, and the best value of each column in bold."""
+    best = {column.key: best_of(comparison, column) for column in columns}
     rows = []
     for row in comparison.rows:
         line = [row.name]
         for column in columns:
             value = row.score(column.key)
             text = "–" if value is None else column.text(value)
-            marked = value is not None and value.mean == best[column.key] and len(comparison.rows) > 1
-            line.append(bold(text) if marked else text)
+            line.append(bold(text) if row.name in best[column.key] else text)
         rows.append(line)
     return rows
 
@@ -123,18 +131,30 @@ def difference_text(value: Difference) -> str:
 def markdown(comparison: Comparison, columns: list[Column]) -> str:
     """Return a Markdown table; below it what has to be known to read it."""
     header = ["decoder", *(column.title for column in columns), f"mIoU − {comparison.baseline}"]
-    lines = [_pipes(header), f"|{'---|' * len(header)}"]
+    lines = [pipes(header), f"|{'---|' * len(header)}"]
     for row, texts in zip(comparison.rows, cells(comparison, columns, lambda text: f"**{text}**"), strict=True):
-        lines.append(_pipes([f"`{texts[0]}`", *texts[1:], versus_text(row, comparison)]))
+        lines.append(pipes([f"`{texts[0]}`", *texts[1:], versus_text(row, comparison)]))
     return "\n".join([*lines, "", NOTES, *(f"- {warning}" for warning in comparison.warnings)])
 
 
-def latex(comparison: Comparison, columns: list[Column]) -> str:
-    """Return a ``tabular`` for the package booktabs."""
-    header = ["decoder", *(column.title for column in columns), f"mIoU $-$ {comparison.baseline}"]
+def latex(comparison: Comparison, columns: list[Column], versus: bool = True) -> str:
+    """Return a ``tabular`` for the package booktabs.
+
+    Args:
+        comparison: The rows.
+        columns: Those shown.
+        versus: Whether the difference to the baseline is the last column.
+    """
+    last = [f"mIoU $-$ {tex(comparison.baseline)}"] if versus else []
+    header = ["decoder", *(tex(column.title) for column in columns), *last]
     lines = [f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", "\\toprule", _ampersands(header), "\\midrule"]
-    for row, texts in zip(comparison.rows, cells(comparison, columns, lambda text: f"\\textbf{{{text}}}"), strict=True):
-        lines.append(_ampersands([*texts, versus_text(row, comparison)]))
+    best = {column.key: best_of(comparison, column) for column in columns}
+    for row, texts in zip(comparison.rows, cells(comparison, columns, lambda text: text), strict=True):
+        line = [tex(text) for text in texts]
+        for place, column in enumerate(columns, 1):
+            if row.name in best[column.key]:
+                line[place] = f"\\textbf{{{line[place]}}}"
+        lines.append(_ampersands([*line, *([tex(versus_text(row, comparison))] if versus else [])]))
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
 
 
@@ -150,20 +170,48 @@ def csv_text(comparison: Comparison, columns: list[Column]) -> str:
     return file.getvalue()
 
 
-def _best(comparison: Comparison, column: Column) -> float | None:
-    means = [value.mean for row in comparison.rows if (value := row.score(column.key)) is not None]
-    if not means or column.better == 0:
-        return None
-    return max(means) if column.better > 0 else min(means)
+def best_of(comparison: Comparison, column: Column) -> frozenset[str]:
+    """Return the names of the rows with the best mean of a column, those that read the same among them.
+
+    None is where there is no best: one row, all rows alike, or a column without better.
+    """
+    means = {row.name: value.mean for row in comparison.rows if (value := row.score(column.key)) is not None}
+    texts = {name: column.text(Spread(mean, nan, 1)) for name, mean in means.items() if not isnan(mean)}
+    if column.better == 0 or len(set(texts.values())) < 2:
+        return frozenset()
+    best = (max if column.better > 0 else min)(texts, key=means.__getitem__)
+    return frozenset(name for name, text in texts.items() if text == texts[best])
 
 
-def _pipes(texts: list[str]) -> str:
-    return f"| {' | '.join(texts)} |"
+def pipes(texts: list[str]) -> str:
+    """Return a line of a Markdown table."""
+    return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in texts)} |"
 
 
 def _ampersands(texts: list[str]) -> str:
-    return f"{' & '.join(_escaped(text) for text in texts)} \\\\"
+    return f"{' & '.join(texts)} \\\\"
 
 
-def _escaped(text: str) -> str:
-    return text.replace("_", "\\_").replace("±", "$\\pm$").replace("–", "--").replace("*", "$^*$")
+_TEX = {
+    **{sign: f"\\{sign}" for sign in "_&%$#{}"},
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+    "|": "$|$",
+    "±": "$\\pm$",
+    "−": "$-$",
+    "×": "$\\times$",
+    "–": "--",
+    "*": "$^*$",
+}
+
+
+def tex(text: str) -> str:
+    r"""Return text in which no character means more to LaTeX than itself.
+
+    >>> print(tex("a_b & 50% ± {c}"))
+    a\_b \& 50\% $\pm$ \{c\}
+    """
+    return "".join(_TEX.get(sign, sign) for sign in text)

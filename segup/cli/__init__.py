@@ -1,18 +1,24 @@
 """The roof: the ``segup`` command. Nothing heavy is imported before a command starts to work."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 _COMMANDS = {
     "train": "train a model: segup train decoder=deconv seed=1",
     "evaluate": "score a run or checkpoint on a data set",
     "compare": "finished runs side by side: scores, costs, differences",
+    "report": "write a study's report, finished or not: tables, figures, one page",
     "predict": "segment images with a run or checkpoint",
     "shapes": 'every size of layers, proved: segup shapes "conv k3 s2 p1" 417',
     "explain": 'what a layer does to every pixel: segup explain "deconv k4 s2 p1" --input 4x4',
     "check": "at which sizes a model keeps the size: segup check timm/resnet18",
 }
+
+_MODULES = {"report": "report_study"}
+"""Commands whose module has another name than they."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,37 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         print(unknown("command", command, _COMMANDS), file=sys.stderr)
         sys.exit(2)
-    sys.exit(_load(command)(rest))
+    try:
+        code = _load(command)(rest)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has seen enough: segup shapes ... | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
+        code = 128 + signal.SIGPIPE
+    sys.exit(code)
 
 
 def _load(command: str) -> Callable[[list[str]], int]:
-    if command == "train":
-        from segup.cli.train import run
-
-        return run
-    if command == "evaluate":
-        from segup.cli.evaluate import run as evaluate
-
-        return evaluate
-    if command == "compare":
-        from segup.cli.compare import run as compare
-
-        return compare
-    if command == "shapes":
-        from segup.cli.shapes import run as shapes
-
-        return shapes
-    if command == "explain":
-        from segup.cli.explain import run as explain
-
-        return explain
-    if command == "check":
-        from segup.cli.check import run as check
-
-        return check
-    from segup.cli.predict import run as predict
-
-    return predict
+    run: Callable[[list[str]], int] = import_module(f"segup.cli.{_MODULES.get(command, command)}").run
+    return run
 
 
 def _usage() -> str:

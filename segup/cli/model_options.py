@@ -47,6 +47,20 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def positive(text: str) -> int:
+    """Return an int of 1 or more.
+
+    Raises:
+        argparse.ArgumentTypeError: For anything else.
+
+    >>> positive("12")
+    12
+    """
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is no integer of 1 or more")
+    return int(text)
+
+
 def window(text: str) -> tuple[int, int]:
     """Return (height, width) of ``"512"`` or ``"384,512"``.
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from segup.cli.help_text import HelpFormatter
-from segup.cli.model_options import add_inference, add_model
+from segup.cli.model_options import add_inference, add_model, positive
 from segup.cli.report import run_reported
 
 _EPILOG = """\
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     add_inference(parser)
     parser.add_argument(
         "--max-pixels",
-        type=int,
+        type=positive,
         default=178_956_970,
         metavar="N",
         help="refuse images of more pixels, since a small file may claim any size (default: 178956970)",

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segup.cli.report import INTERRUPTED, report
+from segup.cli.sweep import read_sweep
 from segup.errors import ConfigError, SegupError, refusals_named, unknown
 
 
@@ -39,8 +40,14 @@ def run(arguments: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them its way
     try:
         _check_choices(arguments)
+        launch = hydra.main(config_path=str(configs_folder()), config_name="train", version_base="1.3")
+        sweep = read_sweep(sys.argv[0], arguments, configs_folder())
+        if sweep is not None:
+            from segup.cli.study import run_study
+
+            return run_study(sweep, lambda task: launch(task)())
         task = _Task()
-        hydra.main(config_path=str(configs_folder()), config_name="train", version_base="1.3")(task)()
+        launch(task)()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -166,9 +173,11 @@ def _train(composed: DictConfig) -> None:
     if missing:
         raise ConfigError(f"{missing[0]} is not set: give {missing[0]}=...")
     values: Any = OmegaConf.to_container(composed, resolve=True)
+    values.pop("ablation", None)  # of a sweep
 
     from segup.training.config import RunConfig
     from segup.training.run_folder import discard_unstarted, make_run_folder, write_yaml
+    from segup.training.start import start
 
     checkpoint = values.get("ckpt_path")
     if checkpoint is not None:
@@ -182,29 +191,11 @@ def _train(composed: DictConfig) -> None:
         folder = make_run_folder(config.run_dir, config.name, str(config.decoder.get("upsampler")), config.seed)
     write_yaml(folder / "config.yaml", values)
     try:
-        _train_in(folder, config)
+        start(config, folder)
     except SegupError:
         if checkpoint is None:
             discard_unstarted(folder)
         raise
-
-
-@refusals_named()
-def _train_in(folder: Path, config: Any) -> None:
-    from segup.training.distributed import is_launched, launch
-
-    if config.trainer.devices > 1 and not is_launched():
-        from segup.data import create_data
-
-        data = create_data(config.data, config.seed)  # once here: a download, and any fault of the files
-        data.prepare_data()
-        data.setup("fit")
-        launch(folder, config.trainer.devices)
-        return
-
-    from segup.training.run import train
-
-    train(config, folder)
 
 
 def given_keys(values: Mapping[str, Any], overrides: list[str]) -> dict[str, Any]:
@@ -221,7 +212,7 @@ def given_keys(values: Mapping[str, Any], overrides: list[str]) -> dict[str, Any
             node = node.get(part) if isinstance(node, Mapping) else None
         if isinstance(node, Mapping):
             given.update(_dotted(node, f"{key}."))
-        elif key not in ("experiment", "debug"):
+        elif key not in ("experiment", "debug") and not key.startswith("ablation."):
             given[key] = node
     return given
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from segup.decoders.blocks import ConvNormAct
+from segup.decoders.blocks import ConvNormAct, linear
 
 
 class ASPP(nn.Module):
@@ -30,7 +30,7 @@ class ASPP(nn.Module):
             [ConvNormAct(in_channels, out_channels, kernel_size=1)]
             + [ConvNormAct(in_channels, out_channels, dilation=rate) for rate in rates]
         )
-        self.whole = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), nn.ReLU(inplace=True))
+        self.whole = nn.Sequential(linear(in_channels, out_channels), nn.ReLU(inplace=True))
         self.mix = ConvNormAct((len(rates) + 2) * out_channels, out_channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:

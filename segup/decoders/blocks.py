@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from segup.decoders.arguments import checked_count
 from segup.errors import ConfigError, ShapeError, figures
+from segup.streams import own_stream
 from segup.upsamplers import create_upsampler
 from segup.upsamplers.contract import Fit, Size
 
@@ -26,9 +27,20 @@ class ConvNormAct(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, dilation: int = 1) -> None:
         padding = dilation * (kernel_size // 2)
-        conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=False)
-        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        with own_stream():
+            conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=False)
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
         super().__init__(conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
+
+
+@own_stream()
+def linear(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """Return a 1×1 convolution: ``(N, in_channels, H, W)`` → ``(N, out_channels, H, W)``.
+
+    >>> linear(8, 4)(torch.zeros(2, 8, 5, 7)).shape
+    torch.Size([2, 4, 5, 7])
+    """
+    return nn.Conv2d(in_channels, out_channels, kernel_size=1)
 
 
 def conv_stack(in_channels: int, out_channels: int, convs: int) -> nn.Sequential:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from segup.decoders.arguments import checked_options
 from segup.decoders.contract import Decoder, Step
+from segup.decoders.rounding import composed, whole_roundings
 from segup.errors import ConfigError, ShapeError, figures
 from segup.upsamplers import create_upsampler, list_upsamplers
 from segup.upsamplers.contract import Fit, Size, Upsampler, checked_size, operator_class
@@ -59,12 +60,9 @@ class StepPlan:
                 f"which topology '{decoder.name}' does not have at its steps.\n"
                 f"  try: decoder.topology=unet, or an operator that requires nothing: {unguided_upsamplers()}."
             )
-        count = len(decoder.strides)
-        rules = ("up",) * count if roundings is None else tuple(roundings)
-        if len(rules) not in (count - 1, count):
-            raise ConfigError(f"roundings={list(rules)} must be {count - 1}, one between each map and the next")
+        rules = whole_roundings(roundings, len(decoder.strides))
         own = checked_options("upsampler_options", options)
-        return cls(decoder, upsampler, fit, own, ("up", *rules) if len(rules) < count else rules)
+        return cls(decoder, upsampler, fit, own, rules)
 
     def between(self, level: int, in_channels: int, out_channels: int) -> Upsampler:
         """Return the operator of the step from map ``level + 1`` to map ``level``."""
@@ -123,27 +121,6 @@ class StepPlan:
         if operator_class(name).takes_rounding and chosen.get("rounding") is None:
             chosen["rounding"] = composed(self.roundings[: level + 1], self.decoder.strides[: level + 1])
         return create_upsampler(name, in_channels, out_channels, self.decoder.strides[level], fit=self.fit, **chosen)
-
-
-def composed(roundings: Sequence[str | int | None], strides: Sequence[int]) -> str | int:
-    """Return how several stages round together; "mixed" where one of them follows no single rule.
-
-    ⌊(n + b)/s⌋ and then ⌊(n + c)/t⌋ is ⌊(n + b + s·c)/(s·t)⌋.
-
-    Args:
-        roundings: Of each stage, the first from the image.
-        strides: The reduction after each stage.
-
-    >>> composed(["up", "up"], [2, 4]), composed(["up", "down"], [2, 4]), composed(["up", None], [2, 4])
-    ('up', 1, 'mixed')
-    """
-    offset, reached = 0, 1
-    for rounding, stride in zip(roundings, strides, strict=True):
-        if rounding is None:
-            return "mixed"
-        own = {"up": stride // reached - 1, "down": 0}.get(rounding, 0) if isinstance(rounding, str) else rounding
-        offset, reached = offset + reached * own, stride
-    return {reached - 1: "up", 0: "down"}.get(offset, offset)
 
 
 def take_step(

@@ -8,8 +8,11 @@ from torch import Tensor, nn
 from segup.decoders.arguments import checked_count, step_widths
 from segup.decoders.blocks import UNetBlock
 from segup.decoders.contract import Step, register_topology
+from segup.decoders.costs import CostPlan
 from segup.decoders.steps import FinalStepDecoder, StepPlan, step_indices
+from segup.shapes import Cost
 from segup.upsamplers.contract import Fit, Size
+from segup.upsamplers.costs import FREE
 
 
 @register_topology("unet")
@@ -81,6 +84,23 @@ class UNetDecoder(FinalStepDecoder):
         )
         self.out_channels = widths[-1] if widths else channels[-1]
         self.add_final(plan.final(final, 0, ins[-2] if strides[0] > 1 else ins[-1], self.out_channels, final_options))
+
+    @classmethod
+    def bill(cls, plan: CostPlan) -> Cost:
+        """Return what the parts cost together."""
+        maps = plan.maps
+        chosen = plan.widths(cls.usual_widths(plan))
+        convs = plan.count("convs", 2)
+        ins, whole = [maps.channels[-1], *chosen], FREE
+        for step, level in enumerate(range(len(maps.channels) - 2, -1, -1)):
+            whole += plan.between(level, ins[step], chosen[step])
+            whole += plan.stack(level, chosen[step] + maps.channels[level], chosen[step], convs)
+        return whole + plan.final(0, ins[-2] if maps.strides[0] > 1 else ins[-1], ins[-1])
+
+    @classmethod
+    def usual_widths(cls, plan: CostPlan) -> list[int]:
+        """Return the channels after each step, by the stride reached."""
+        return step_widths(None, plan.maps.strides)
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return ``(N, out_channels, *size)``."""

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from segup.errors import ConfigError, ShapeError, unknown, wrong_map
 from segup.inspection import Pyramid, feature_sizes, probe_pyramid
 from segup.registry import Registry, check_options
+from segup.streams import own_stream
 
 
 class Encoder(nn.Module):
@@ -138,6 +139,7 @@ class Encoder(nn.Module):
 encoders: Registry[Callable[..., Encoder]] = Registry("encoder", "segup.encoders")
 
 
+@own_stream()
 def create_encoder(
     name: str, in_channels: int = 3, *, pretrained: bool = True, freeze: bool = False, **options: Any
 ) -> Encoder:
@@ -167,6 +169,9 @@ def create_encoder(
         _check_timm(name)
     build = encoders.get(family)
     check_options(build, options, f"encoder '{name}'")
+    for option, value in (("pretrained", pretrained), ("freeze", freeze), ("freeze_norm", options.get("freeze_norm"))):
+        if not isinstance(value, bool | None):
+            raise ConfigError(f"encoder '{name}': {option}={value!r} must be true or false")
     common = {"in_channels": in_channels, "pretrained": pretrained, "freeze": freeze}
     return build(model, **common, **options) if model else build(**common, **options)
 

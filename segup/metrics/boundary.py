@@ -1,4 +1,4 @@
-"""Where labels meet: the boundary bands of Boundary IoU, and the BF score of one image.
+"""Where labels meet: the bands of Boundary IoU and of the trimap, and the BF score of one image.
 
 All classes of a label map are treated at once: a pixel is near a boundary when the largest or the smallest label
 around it differs from its own, so one dilation and one erosion serve any number of classes. A pixel that does not
@@ -6,6 +6,7 @@ count (an ignored one) is in no band and makes no boundary: along it, nothing is
 """
 
 import math
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import cv2
@@ -85,6 +86,43 @@ def boundary_counts(prediction: Marked, target: Marked, num_classes: int, ratio:
     intersection, *sizes = (
         np.bincount(band.ravel(), minlength=num_classes + 1)[1:]
         for band in (true * (predicted == true), predicted, true)
+    )
+    return intersection, sum(sizes) - intersection
+
+
+def trimap_counts(prediction: Marked, target: Marked, num_classes: int, widths: Sequence[int]) -> tuple[Counts, Counts]:
+    """Return intersection and union per class, counted only near the true boundary, for each width of that band.
+
+    The band of width w holds the pixels with a pixel of another true class at most w rows and columns away, on both
+    sides of the boundary; the image's edge is no boundary. Bands lie within each other, so every pixel is counted once,
+    at the narrowest band that holds it.
+
+    Args:
+        prediction: Marked map ``(H, W)``.
+        target: Marked map ``(H, W)``, 0 at the same pixels.
+        num_classes: K.
+        widths: In pixels, rising.
+
+    Returns:
+        Intersections and unions, both ``(len(widths), K)``.
+
+    Source: Kohli, Ladický & Torr, "Robust higher order potentials for enforcing label consistency", IJCV 2009: the
+    trimap; Chen et al., "DeepLab", arXiv 1606.00915, section 4: IoU in it as it grows.
+
+    >>> stripes = np.array([[1, 1, 1, 2, 2]], np.uint8)
+    >>> inside, union = trimap_counts(np.array([[1, 1, 2, 2, 1]], np.uint8), stripes, 2, [1, 3])
+    >>> inside.tolist(), union.tolist()
+    ([[0, 1], [2, 1]], [[1, 2], [4, 3]])
+    """
+    level = np.full(target.shape, len(widths), np.int64)
+    for place in reversed(range(len(widths))):
+        level[near_boundary(target, widths[place], frame=False)] = place
+    side = num_classes + 1
+    within = level < len(widths)
+    bins, predicted, true = level[within] * side, prediction[within], target[within]
+    intersection, *sizes = (
+        np.bincount(bins + classes, minlength=len(widths) * side).reshape(-1, side)[:, 1:].cumsum(axis=0)
+        for classes in (true * (predicted == true), predicted, true)
     )
     return intersection, sum(sizes) - intersection
 

@@ -1,5 +1,6 @@
 """The metric of a whole evaluation: feed it label maps, ask it for the scores."""
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import torch
@@ -8,11 +9,13 @@ from torchmetrics import Metric
 
 from segup.errors import ConfigError, ShapeError
 from segup.metrics import confusion as scores
-from segup.metrics.boundary import bf_score, boundary_counts
+from segup.metrics.boundary import bf_score, boundary_counts, trimap_counts
 from segup.metrics.marked import mark
 
 # BF scores are summed as integers in this unit: their sum is then the same in any order and on any device.
 BF_UNIT = 2.0**-40
+# Pixels on each side of the true boundary; Kohli et al. (IJCV 2009) draw theirs up to 20.
+BAND_WIDTHS = (1, 2, 3, 5, 8, 12, 20)
 
 
 class Scores(TypedDict):
@@ -27,6 +30,8 @@ class Scores(TypedDict):
     boundary_iou: float
     boundary_iou_per_class: list[float]
     bf_score: float
+    band_widths: list[int]
+    band_iou: list[float]
 
 
 class SegmentationMetrics(Metric):
@@ -42,6 +47,8 @@ class SegmentationMetrics(Metric):
     - ``boundary_iou``: IoU of the bands along the boundaries, intersections and unions summed over the set per class;
       the mean over the classes with a band.
     - ``bf_score``: boundary F1, the mean over the classes in an image's target or prediction, then over images.
+    - ``band_iou``: for each of ``band_widths``, mIoU of the pixels at most that many rows and columns from the true
+      boundary, on both its sides; the mean over the classes that occur there in target or prediction.
 
     Pixels where the target is ``ignore_index`` count nowhere: they are in no band and their edge is no boundary, in
     the target as in the prediction. When ``ignore_index`` is the id of a class, that class has no scores.
@@ -51,12 +58,14 @@ class SegmentationMetrics(Metric):
         ignore_index: The class id in the target of pixels that count nowhere.
         boundary_ratio: Width of Boundary IoU's band as a share of each image's diagonal, between 0 and 1.
         bf_tolerance: Tolerance of the BF score as a share of each image's diagonal, between 0 and 1.
+        band_widths: Widths in pixels of the bands around the true boundary, rising.
         **options: torchmetrics' own, such as ``sync_on_compute``.
 
     Raises:
         ConfigError: If a number is out of range.
 
-    Source: Cheng et al., arXiv 2103.16562 (Boundary IoU); Csurka et al., BMVC 2013 (BF score).
+    Source: Cheng et al., arXiv 2103.16562 (Boundary IoU); Csurka et al., BMVC 2013 (BF score); Kohli et al., IJCV 2009
+    (the band around the true boundary).
 
     >>> metrics = SegmentationMetrics(num_classes=2)
     >>> target = torch.tensor([[0, 0, 1, 1], [0, 0, 1, 255]])
@@ -74,6 +83,8 @@ class SegmentationMetrics(Metric):
     boundary_union: Tensor
     bf_sum: Tensor
     bf_images: Tensor
+    band_intersection: Tensor
+    band_union: Tensor
 
     def __init__(
         self,
@@ -81,6 +92,7 @@ class SegmentationMetrics(Metric):
         ignore_index: int = 255,
         boundary_ratio: float = 0.02,
         bf_tolerance: float = 0.0075,
+        band_widths: Sequence[int] = BAND_WIDTHS,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -94,6 +106,7 @@ class SegmentationMetrics(Metric):
         for name, ratio in (("boundary_ratio", boundary_ratio), ("bf_tolerance", bf_tolerance)):
             if not 0 < ratio < 1:
                 raise ConfigError(f"{name}={ratio!r}: must be a share of the image's diagonal, above 0 and below 1")
+        self.band_widths = _rising(band_widths)
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.boundary_ratio = boundary_ratio
@@ -104,6 +117,8 @@ class SegmentationMetrics(Metric):
             "boundary_union": (num_classes,),
             "bf_sum": (),
             "bf_images": (),
+            "band_intersection": (len(self.band_widths), num_classes),
+            "band_union": (len(self.band_widths), num_classes),
         }
         for state, shape in shapes.items():
             self.add_state(state, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
@@ -140,6 +155,7 @@ class SegmentationMetrics(Metric):
             self._scored(score(matrix)) for score in (scores.iou, scores.class_accuracy, scores.dice)
         )
         boundary_iou = self._scored(self.boundary_intersection.cpu().double() / self.boundary_union.cpu())
+        bands = self.band_intersection.cpu().double() / self.band_union.cpu()
         return Scores(
             miou=_mean(iou),
             iou=iou.tolist(),
@@ -150,6 +166,8 @@ class SegmentationMetrics(Metric):
             boundary_iou=_mean(boundary_iou),
             boundary_iou_per_class=boundary_iou.tolist(),
             bf_score=(self.bf_sum.cpu().double() * BF_UNIT / self.bf_images.cpu()).item(),
+            band_widths=list(self.band_widths),
+            band_iou=[_mean(self._scored(band)) for band in bands],
         )
 
     def _count(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
@@ -160,6 +178,9 @@ class SegmentationMetrics(Metric):
         intersection, union = boundary_counts(predicted, true, k, self.boundary_ratio)
         self._add("boundary_intersection", torch.from_numpy(intersection))
         self._add("boundary_union", torch.from_numpy(union))
+        inside, around = trimap_counts(predicted, true, k, self.band_widths)
+        self._add("band_intersection", torch.from_numpy(inside))
+        self._add("band_union", torch.from_numpy(around))
         occurs = (matrix.sum(0) + matrix.sum(1)).tolist()
         present = [c for c in range(k) if occurs[c] and c != self.ignore_index]
         if present:
@@ -185,6 +206,13 @@ class SegmentationMetrics(Metric):
                 f"{name} holds class id {found}: num_classes={self.num_classes} allows 0 to {self.num_classes - 1}"
                 f"{also}: correct num_classes or the class ids"
             )
+
+
+def _rising(widths: Sequence[int]) -> tuple[int, ...]:
+    whole = all(isinstance(width, int) and not isinstance(width, bool) and width >= 1 for width in widths)
+    if not widths or not whole or list(widths) != sorted(set(widths)):
+        raise ConfigError(f"band_widths={list(widths)!r}: must be whole pixels of 1 or more, rising, such as 1, 2, 5")
+    return tuple(widths)
 
 
 def _class_ids(name: str, ids: Tensor) -> Tensor:

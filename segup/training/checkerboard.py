@@ -6,7 +6,7 @@ import lightning as L
 
 from segup.errors import SegupError
 from segup.models import SegmentationModel
-from segup.upsamplers import Upsampler, checkerboard
+from segup.upsamplers import Upsampler, checkerboard, checkerboard_spectrum
 from segup.upsamplers.contract import operator_class
 
 
@@ -29,6 +29,31 @@ def checkerboard_figures(model: SegmentationModel) -> dict[str, Any]:
     named = [figures[path] for path, up in found.items() if isinstance(up, kind)] or list(figures.values())
     measured = [figure for figure in named if figure is not None]
     return {"mean": sum(measured) / len(measured) if measured else None, "operators": figures}
+
+
+def checkerboard_spectra(model: SegmentationModel) -> list[dict[str, Any]]:
+    """Return at which frequencies each step of the decoder makes a pattern of a constant, in the order of the steps.
+
+    Each is ``{"operator": path, "reduction": r, "energy": (sh, sw)}``: ``energy`` is what
+    :func:`segup.upsamplers.checkerboard_spectrum` returns, and ``reduction`` that of the map the step leads to, so that
+    a pattern with a period of s pixels in it has one of ``r·s`` pixels in the image. A step that cannot be measured is
+    left out.
+
+    >>> from segup import create_model
+    >>> model = create_model(encoder="resnet18", upsampler="nearest", num_classes=2, pretrained=False)
+    >>> [(step["operator"], step["reduction"]) for step in checkerboard_spectra(model)][-2:]
+    [('decoder.blocks.3.up', 2), ('decoder.final', 1)]
+    """
+    names = {id(module): f"decoder.{path}" for path, module in model.decoder.named_modules()}
+    spectra = []
+    for _, high, up in model.decoder.steps():
+        try:
+            energy = checkerboard_spectrum(up).tolist()
+        except SegupError:  # as in _figure
+            continue
+        reduction = 1 if high is None else model.decoder.strides[high]
+        spectra.append({"operator": names[id(up)], "reduction": reduction, "energy": energy})
+    return spectra
 
 
 def _figure(up: Upsampler) -> float | None:

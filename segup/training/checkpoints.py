@@ -1,9 +1,6 @@
 """Checkpoints that are whole or not there: last, best, and one at Ctrl-C."""
 
-import contextlib
 import io
-import os
-import shutil
 import signal
 import threading
 from pathlib import Path
@@ -16,7 +13,8 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
-from segup.errors import DataError, SegupError
+from segup.errors import SegupError
+from segup.training.whole import copy_whole, write_whole
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -31,27 +29,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         write_whole(Path(path), buffer.getbuffer())
-
-
-def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that at any moment either the old one or the new one is there.
-
-    Raises:
-        DataError: The file system refused; the old file is left as it was.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError as cause:
-        with contextlib.suppress(OSError):  # where the folder is none, there is nothing to remove
-            beside.unlink()
-        kept = "the one before it is whole" if path.exists() else "there is none before it"
-        raise DataError(f"{path} cannot be written: {cause.strerror or cause}; {kept}") from cause
 
 
 class RunInterruptedError(SegupError):
@@ -153,13 +130,16 @@ class RunCheckpoints(Checkpoint):
         return bool(trainer.strategy.reduce_boolean_decision(self._interrupted, all=False))
 
 
-def copy_whole(source: Path, target: Path) -> None:
-    """Copy a file so that at any moment either the old or the new ``target`` is there."""
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        shutil.copyfile(source, beside)
-        os.replace(beside, target)
-    except OSError as cause:
-        with contextlib.suppress(OSError):  # where the folder is none, there is nothing to remove
-            beside.unlink()
-        raise DataError(f"{target} cannot be written: {cause.strerror or cause}") from cause
+def take_over(checkpoint: Path, folder: Path, best: bool) -> None:
+    """Give ``folder`` the checkpoints of the run that goes on in it, so that it holds both whatever comes.
+
+    Args:
+        checkpoint: From where the run goes on.
+        folder: Where it goes on, which may be another folder.
+        best: Whether ``checkpoint`` is the best so far. ``best.ckpt`` beside it may be older: a run can be killed
+            between the two.
+    """
+    source = checkpoint if best else checkpoint.with_name("best.ckpt")
+    for found, target in ((checkpoint, folder / "last.ckpt"), (source, folder / "best.ckpt")):
+        if found.exists() and found.resolve() != target.resolve():
+            copy_whole(found, target)

@@ -42,6 +42,36 @@ def count_macs(model: SegmentationModel, size: tuple[int, int]) -> dict[str, int
     return {"total": sum(counts.values()), **counts}
 
 
+def inference_seconds(model: SegmentationModel, size: tuple[int, int], *, repeats: int = 10, warm_up: int = 3) -> float:
+    """Return the median time from one image of ``size`` to its logits, in seconds.
+
+    In evaluation mode, on the model's device, in its own precision (float32, without the training's mixed precision)
+    and memory format, as ``segup predict`` runs it; a model that was compiled runs compiled.
+
+    Args:
+        model: Its mode is put back afterwards.
+        size: (height, width).
+        repeats: Images that are timed, one after the other.
+        warm_up: Images before them.
+    """
+    training = model.training
+    model.eval()
+    weight = next(model.parameters())
+    image = torch.zeros(1, model.encoder.in_channels, *size, device=weight.device, dtype=weight.dtype)
+    if any(p.dim() == 4 and p.is_contiguous(memory_format=torch.channels_last) for p in model.parameters()):
+        image = image.to(memory_format=torch.channels_last)
+    times = []
+    with torch.inference_mode():
+        for count in range(warm_up + repeats):
+            start = _mark(weight.device)
+            model(image)
+            end = _mark(weight.device)
+            if count >= warm_up:
+                times.append(_seconds(start, end))
+    model.train(training)
+    return median(times)
+
+
 class StepTimes(L.Callback):
     """Measure each training step from the moment its batch is there, the first few left out."""
 

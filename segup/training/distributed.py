@@ -44,13 +44,20 @@ def launch(folder: Path, processes: int) -> None:
     children = [subprocess.Popen(command, env={**shared, "LOCAL_RANK": str(rank)}) for rank in range(processes)]
     # Ctrl-C reaches the children too: they save and stop, and this process waits for that.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # SIGTERM, with which schedulers end a process, reaches this one alone.
+    terminated = signal.signal(signal.SIGTERM, lambda *_: _terminate(children))
     try:
         _wait(children)
     finally:
-        for child in children:
-            if child.poll() is None:
-                child.terminate()
+        _terminate(children)
         signal.signal(signal.SIGINT, handler)
+        signal.signal(signal.SIGTERM, terminated)
+
+
+def _terminate(children: list[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        if child.poll() is None:
+            child.terminate()
 
 
 def _wait(children: list[subprocess.Popen[bytes]]) -> None:

@@ -9,6 +9,10 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from segup.training.rows import read_history
+
+__all__ = ["COLUMNS", "CsvHistory", "read_history"]
+
 COLUMNS = (
     "step",
     "epoch",
@@ -66,9 +70,3 @@ class CsvHistory(Logger):
             row["epoch"] = int(row["epoch"])
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, COLUMNS).writerow(row)
-
-
-def read_history(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a ``metrics.csv``."""
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))

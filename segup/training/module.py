@@ -61,7 +61,9 @@ class SegmentationModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer, and a schedule that moves with every step."""
-        optimizer = create_optimizer(self.optimizer_config, self.model)
+        # 16-mixed scales the gradients, and a fused step would undo it by itself: Lightning then refuses to clip them
+        fused = self.device.type in ("cpu", "cuda") and self.trainer.precision != "16-mixed"
+        optimizer = create_optimizer(self.optimizer_config, self.model, fused=fused)
         steps = int(self.trainer.estimated_stepping_batches)
         scheduler = create_scheduler(self.scheduler_config, optimizer, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -18,23 +18,27 @@ schedulers: Registry[Any] = Registry("scheduler")
 
 
 @optimizers.register("adamw")
-def adamw(groups: list[dict[str, Any]], *, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> Optimizer:
+def adamw(
+    groups: list[dict[str, Any]], fused: bool, *, lr: float, betas: tuple[float, float] = (0.9, 0.999)
+) -> Optimizer:
     """Build AdamW (arXiv 1711.05101)."""
     if not isinstance(betas, list | tuple) or len(betas) != 2:
         raise ConfigError(f"optimizer.betas={betas!r} must be two numbers, such as [0.9, 0.999]")
     for beta in betas:
         _check_number("optimizer.betas", beta, below=1)
-    return AdamW(groups, lr=lr, betas=(betas[0], betas[1]))
+    return AdamW(groups, lr=lr, betas=(betas[0], betas[1]), fused=fused)
 
 
 @optimizers.register("sgd")
-def sgd(groups: list[dict[str, Any]], *, lr: float, momentum: float = 0.9, nesterov: bool = True) -> Optimizer:
+def sgd(
+    groups: list[dict[str, Any]], fused: bool, *, lr: float, momentum: float = 0.9, nesterov: bool = True
+) -> Optimizer:
     """Build stochastic gradient descent with momentum."""
     _check_number("optimizer.momentum", momentum, below=1)
     _check_flag("optimizer.nesterov", nesterov)
     if nesterov and momentum == 0:
         raise ConfigError("optimizer.nesterov=True needs a momentum above 0: add optimizer.nesterov=false")
-    return SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov)
+    return SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=fused)
 
 
 @schedulers.register("one_cycle")
@@ -79,12 +83,13 @@ def constant(optimizer: Optimizer, steps: int) -> LRScheduler:
     return ConstantLR(optimizer, factor=1.0, total_iters=steps)
 
 
-def create_optimizer(config: Mapping[str, Any], model: SegmentationModel) -> Optimizer:
+def create_optimizer(config: Mapping[str, Any], model: SegmentationModel, *, fused: bool = False) -> Optimizer:
     """Build the optimizer that the group ``optimizer`` names.
 
     Args:
         config: ``name``, ``lr``, ``encoder_lr_factor`` (1), ``weight_decay`` (0) and the optimizer's own options.
         model: Its encoder is trained at ``lr · encoder_lr_factor``; biases and norms are not decayed.
+        fused: Use torch's one kernel for all weights, which CPUs and CUDA have.
 
     Raises:
         ConfigError: An unknown name or option, or a number out of its range.
@@ -101,7 +106,7 @@ def create_optimizer(config: Mapping[str, Any], model: SegmentationModel) -> Opt
         for parameters, weight_decay in zip(_split_by_decay(module), (decay, 0.0), strict=True)
         if parameters
     ]
-    optimizer: Optimizer = optimizers.create(name, groups, **options)
+    optimizer: Optimizer = optimizers.create(name, groups, fused, **options)
     return optimizer
 
 

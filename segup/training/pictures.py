@@ -66,7 +66,7 @@ def draw_predictions(rows: Sequence[tuple[str, Any, Any, Any]], labels: Labels) 
             (name, to_rgb(image)),
             ("truth", colored(mask, labels)),
             ("prediction", colored(prediction, labels)),
-            (f"error: {wrong.sum() / max(1, valid.sum()):.1%}", _error(image, wrong, valid)),
+            (f"error: {wrong.sum() / max(1, valid.sum()):.1%}", error_map(image, wrong, valid)),
         )
         for ax, (title, picture) in zip(axes, shown, strict=True):
             ax.imshow(picture, interpolation="nearest")
@@ -94,7 +94,8 @@ def to_rgb(image: Any) -> Any:
     return np.clip(np.transpose(picked, (1, 2, 0)), 0, 1)
 
 
-def _error(image: Any, wrong: Any, valid: Any) -> Any:
+def error_map(image: Any, wrong: Any, valid: Any) -> Any:
+    """Return ``(H, W, 3)`` uint8: the image in grey, wrong pixels in :data:`WRONG`, those that do not count white."""
     grey = to_rgb(image).mean(axis=2, keepdims=True).repeat(3, axis=2) * 0.4 + 0.3  # never white: that is ignored
     picture = (grey * 255).astype(np.uint8)
     picture[wrong] = WRONG

@@ -13,11 +13,18 @@ _MAY_CHANGE = ("trainer.", "data.root", "data.num_workers", "data.cache", "compi
 
 @dataclass(frozen=True)
 class Position:
-    """The next batch of a run: its epoch, its place in the epoch, and the optimizer steps already done."""
+    """Where a run goes on.
+
+    Args:
+        epoch, batch: The next batch: its epoch, and its place in the epoch.
+        step: Optimizer steps already done.
+        best: Whether these are the best weights so far.
+    """
 
     epoch: int = 0
     batch: int = 0
     step: int = 0
+    best: bool = False
 
 
 def read_position(path: str | Path) -> Position:
@@ -33,7 +40,9 @@ def read_position(path: str | Path) -> Position:
         batches = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         finished = batches["is_last_batch"]
         processed = batches["current"]["processed"]
-        return Position(content["epoch"] + finished, 0 if finished else processed, content["global_step"])
+        step, scored = content["global_step"], content["callbacks"]["RunCheckpoints"]["best_scores"]
+        best = scored is not None and scored["step"] == step
+        return Position(content["epoch"] + finished, 0 if finished else processed, step, best)
     except (KeyError, TypeError) as cause:
         raise DataError(f"{path}: its training state is not one that segup wrote ({cause!r} in it)") from cause
 

@@ -17,15 +17,16 @@ from segup.inspection import rounding_of
 from segup.metrics import SegmentationMetrics
 from segup.models import SegmentationModel
 from segup.training.build import build_loss, build_model, build_trainer, check_num_classes
-from segup.training.checkerboard import CheckerboardFigure, checkerboard_figures
-from segup.training.checkpoints import RunCheckpoints, write_whole
+from segup.training.checkerboard import CheckerboardFigure, checkerboard_figures, checkerboard_spectra
+from segup.training.checkpoints import RunCheckpoints, take_over
 from segup.training.config import RunConfig
-from segup.training.cost import StepTimes, count_macs, count_parameters, peak_memory
+from segup.training.cost import StepTimes, count_macs, count_parameters, inference_seconds, peak_memory
 from segup.training.module import SegmentationModule
 from segup.training.pictures import save_curves, save_predictions
 from segup.training.progress import EpochLines, as_text, ladder_table, score_table
 from segup.training.resume import Position, read_position
 from segup.training.run_folder import environment, write_json
+from segup.training.whole import write_whole
 
 
 def train(config: RunConfig, folder: Path, console: Console | None = None) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     _quiet_known_warnings()
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
-    position = _position(config, folder)
+    position = _position(config)
 
     data = create_data(config.data, config.seed)
     data.prepare_data()
@@ -74,45 +75,50 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         sizes = sizes_shown(model, crop)
         console.print(*sizes, sep="\n", highlight=False)
         write_whole(folder / "ladder.txt", as_text(*sizes).encode())
+        if config.ckpt_path is not None:
+            take_over(Path(config.ckpt_path), folder, position.best)
     trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
     if checkpoints.last_scores is None or checkpoints.last_scores["step"] != trainer.global_step:
         trainer.validate(module, datamodule=data, verbose=False)  # the last epoch was not one to be validated
     if not trainer.is_global_zero:
         return {}
 
+    device = trainer.strategy.root_device  # where it trained; Lightning has brought the model back to the CPU
     result: dict[str, Any] = {
         "name": config.name,
         "seed": config.seed,
         "classes": list(data.labels.names),
         "last": checkpoints.last_scores,
         "best": checkpoints.best_scores,
-        "checkerboard": checkerboard_figures(model),
+        "checkerboard": {**checkerboard_figures(model), "spectrum": checkerboard_spectra(model)},
         "parameters": count_parameters(model),
         "macs": {"size": list(crop), **macs},
         "step_seconds": times.median(),
         "images_per_second": times.per_second(data.batch_size * trainer.world_size),
-        "peak_memory_bytes": peak_memory(module.device),
+        "peak_memory_bytes": peak_memory(device),
+        "inference_seconds": inference_seconds(model.to(device), crop),
         "wall_seconds": round(time.perf_counter() - started, 3),
         "environment": environment(),
         "config": asdict(config),
     }
-    write_json(folder / "result.json", result)
     save_curves(folder / "metrics.csv", folder / "curves.png")
     save_predictions(model, data, folder / "predictions.png")
+    write_json(folder / "result.json", result)  # last: a folder that has it is complete
     scores = {name: scores for name in ("last", "best") if (scores := result[name]) is not None}
     console.print(score_table("Validation scores", scores, data.labels.names))
     console.print(f"run folder: {folder}", highlight=False, soft_wrap=True)
     return result
 
 
-def _position(config: RunConfig, folder: Path) -> Position:
+def _position(config: RunConfig) -> Position:
     if config.ckpt_path is None:
         return Position()
     position = read_position(config.ckpt_path)
     # A run that was killed between its last checkpoint and its result has nothing to train, and a result to write.
     steps = config.trainer.max_steps
     out_of_steps = steps is not None and position.step >= steps
-    if (position.epoch >= config.trainer.max_epochs or out_of_steps) and (folder / "result.json").exists():
+    written = Path(config.ckpt_path).with_name("result.json")
+    if (position.epoch >= config.trainer.max_epochs or out_of_steps) and written.exists():
         done = f"{steps} steps" if out_of_steps else f"{position.epoch} epochs"
         raise ConfigError(
             f"the run of {config.ckpt_path} has finished its {done}: there is nothing to continue.\n"

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from segup.errors import ConfigError
-from segup.training.checkpoints import write_whole
+from segup.training.whole import write_whole
 
 _PACKAGES = (
     "segup",

@@ -14,7 +14,14 @@ from segup.upsamplers.carafe import Carafe, carafe_reassemble
 from segup.upsamplers.contract import Upsampler, create_upsampler, fit_to, list_upsamplers, register_upsampler
 from segup.upsamplers.deconv import Deconv
 from segup.upsamplers.deconv_matched import MatchedDeconv
-from segup.upsamplers.diagnostics import checkerboard, impulse_response, impulse_shift, overlap_counts
+from segup.upsamplers.diagnostics import (
+    checkerboard,
+    checkerboard_spectrum,
+    constant_response,
+    impulse_response,
+    impulse_shift,
+    overlap_counts,
+)
 from segup.upsamplers.dysample import DySample
 from segup.upsamplers.equivalents import rewrite
 from segup.upsamplers.fade import Fade
@@ -39,6 +46,8 @@ __all__ = [
     "Upsampler",
     "carafe_reassemble",
     "checkerboard",
+    "checkerboard_spectrum",
+    "constant_response",
     "create_upsampler",
     "fit_to",
     "impulse_response",

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from segup.errors import ConfigError, ShapeError, figures, unknown, wrong_map
 from segup.registry import Registry
+from segup.shapes import Cost
+from segup.streams import own_stream
+from segup.upsamplers.costs import UpStep, counted
 from segup.upsamplers.fitting import Size, fit_to, refuse_below_zero
 
 Fit = Literal["correct", "strict"]
@@ -150,6 +153,26 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
             self.correction = (rows[1] - reached[0], columns[1] - reached[1])
         return self.upsample_to(x, wanted, skip=skip, indices=indices)
 
+    @classmethod
+    def cost(cls, step: UpStep, **options: Any) -> Cost:
+        """Return the parameters and multiply-accumulates of the operator for one image, before it is built.
+
+        An operator that does not override this is built without memory, on the meta device, and counted.
+
+        Args:
+            step: Channels and sizes.
+            **options: The operator's own.
+
+        Raises:
+            ConfigError: The operator cannot have these channels.
+        """
+        return counted(cls, step, options)
+
+    @classmethod
+    def multiple(cls, **options: Any) -> int:  # noqa: ARG003
+        """Return the number of which the channels should be a multiple, so that the operator is all that it can be."""
+        return 1
+
     def own(self, low: int) -> Size:
         """Return the smallest and the largest size that the operator itself makes of ``low``, without a correction.
 
@@ -269,6 +292,7 @@ def register_upsampler(name: str) -> Callable[[U], U]:
     return enter
 
 
+@own_stream()
 def create_upsampler(name: str, in_channels: int, out_channels: int, scale: int = 2, **options: Any) -> Upsampler:
     """Build the operator called ``name``; see :class:`Upsampler` for what every operator takes.
 

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from segup.errors import ConfigError
-from segup.shapes import ConvTranspose
+from segup.shapes import ConvTranspose, Cost, cost
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
+from segup.upsamplers.costs import UpStep
 from segup.upsamplers.interpolation import channel_map, check_init, init_weight, separable, transposed_taps, triangle
 
 
@@ -116,7 +117,7 @@ class Deconv(TransposedConv):
         init: str = "he",
     ) -> None:
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
-        kernel_size = 2 * scale - scale % 2 if kernel_size is None else kernel_size
+        kernel_size = _usual_kernel(scale) if kernel_size is None else kernel_size
         if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < scale:
             raise ConfigError(
                 f"'{self.name}': kernel_size={kernel_size!r} must be an int of at least the scale, {scale}: "
@@ -124,6 +125,21 @@ class Deconv(TransposedConv):
             )
         # Rounded down, so that an odd difference overshoots scale·h by one row: none is invented.
         self.build(kernel_size, (kernel_size - scale) // 2, 0, init)
+
+    @classmethod
+    def cost(cls, step: UpStep, *, kernel_size: int | None = None, **_: object) -> Cost:
+        """Return ``k²·in·out + out`` parameters, each weight used once per position of the input."""
+        return transposed_cost(step, _usual_kernel(step.scale) if kernel_size is None else kernel_size)
+
+
+def _usual_kernel(scale: int) -> int:
+    return 2 * scale - scale % 2
+
+
+def transposed_cost(step: UpStep, kernel_size: int) -> Cost:
+    """Return the cost of a transposed convolution by the step's scale."""
+    layer = ConvTranspose(kernel_size, step.scale, (kernel_size - step.scale) // 2)
+    return cost(layer, step.low, step.in_channels, step.out_channels)
 
 
 @torch.no_grad()

@@ -3,8 +3,10 @@
 from typing import Literal
 
 from segup.errors import ConfigError
+from segup.shapes import Cost
 from segup.upsamplers.contract import Fit, register_upsampler
-from segup.upsamplers.deconv import TransposedConv
+from segup.upsamplers.costs import UpStep
+from segup.upsamplers.deconv import TransposedConv, transposed_cost
 from segup.upsamplers.fitting import Size
 
 Rounding = Literal["up", "down", "mixed"]
@@ -63,18 +65,29 @@ class MatchedDeconv(TransposedConv):
         init: str = "he",
     ) -> None:
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
+        kernel_size, padding = self._matched(rounding, scale)
+        self.rounding = rounding
+        self.build(kernel_size, padding, scale - 1, init)
+
+    @classmethod
+    def _matched(cls, rounding: Rounding | int, scale: int) -> tuple[int, int]:
+        """Return kernel and padding that invert a stage with this rounding."""
         known = {"up": scale - 1, "down": 0, "mixed": 0}
         offset = known.get(rounding) if isinstance(rounding, str) else rounding
         if isinstance(offset, bool) or not isinstance(offset, int):
             raise ConfigError(
-                f"'{self.name}': rounding={rounding!r} is unknown; known: {', '.join(known)}, or an int c for a stage "
+                f"'{cls.name}': rounding={rounding!r} is unknown; known: {', '.join(known)}, or an int c for a stage "
                 f"that makes ⌊(n + c)/{scale}⌋ of n"
             )
-        self.rounding = rounding
         # kernel - 2·padding = scale - c makes scale·h - c the smallest size; with a padding of scale - 1 the last row
         # of the largest is still written too.
         padding = max(scale - 1, -(-offset // 2))
-        self.build(scale - offset + 2 * padding, padding, scale - 1, init)
+        return scale - offset + 2 * padding, padding
+
+    @classmethod
+    def cost(cls, step: UpStep, *, rounding: Rounding | int = "up", **_: object) -> Cost:
+        """Return the cost of the transposed convolution with the matched kernel."""
+        return transposed_cost(step, cls._matched(rounding, step.scale)[0])
 
     def own(self, low: int) -> Size:
         """Return the smallest and the largest of the ``scale`` reachable sizes."""

@@ -48,6 +48,58 @@ def checkerboard(up: nn.Module, *, in_channels: int | None = None, dtype: torch.
     return float(share.mean())
 
 
+def checkerboard_spectrum(
+    up: nn.Module, *, in_channels: int | None = None, dtype: torch.dtype = torch.float64
+) -> Tensor:
+    """Return at which frequencies the pattern of :func:`checkerboard` lies.
+
+    Each output channel's phase means are transformed (discrete Fourier transform) and their energy is divided by its
+    sum; the shares are averaged over output channels. What is not at frequency (0, 0) is the checkerboard figure.
+
+    Args:
+        up, in_channels, dtype: As for :func:`checkerboard`.
+
+    Shape: ``(sh, sw)`` of the scale: entry (r, c) is the frequency of r/sh cycles per row and c/sw per column. At scale
+    2 these are the mean, stripes down the columns (0, 1), stripes along the rows (1, 0), and the board itself (1, 1).
+
+    Raises:
+        ShapeError, ConfigError: As for :func:`checkerboard`.
+
+    >>> up = nn.ConvTranspose2d(1, 1, kernel_size=3, stride=2, bias=False)
+    >>> _ = nn.init.ones_(up.weight)
+    >>> (checkerboard_spectrum(up) * 100).round().tolist()
+    [[81.0, 9.0], [9.0, 1.0]]
+    """
+    phases = Probe(up, in_channels, dtype).phases()
+    energy = torch.fft.fft2(phases).abs().square()
+    total = energy.sum(dim=(1, 2), keepdim=True)
+    even = torch.zeros_like(energy)
+    even[:, 0, 0] = 1  # a silent channel has no pattern
+    return torch.where(total > 0, energy / total.clamp(min=torch.finfo(dtype).tiny), even).mean(dim=0)
+
+
+def constant_response(
+    up: nn.Module, *, in_channels: int | None = None, size: int | Pair = 8, dtype: torch.dtype = torch.float64
+) -> Tensor:
+    """Return what a map of ones becomes, borders included: ``(out_channels, H, W)``.
+
+    Args:
+        up, in_channels, dtype: As for :func:`checkerboard`.
+        size: Of the map, (height, width) or one number for both.
+
+    Raises:
+        ShapeError: The size is no whole number of 1 or more, or as for :func:`checkerboard`.
+
+    >>> up = nn.ConvTranspose2d(1, 1, kernel_size=3, stride=2, bias=False)
+    >>> _ = nn.init.ones_(up.weight)
+    >>> constant_response(up, size=(1, 2))[0].long().tolist()
+    [[1, 1, 2, 1, 1], [1, 1, 2, 1, 1], [1, 1, 2, 1, 1]]
+    """
+    probe = Probe(up, in_channels, dtype)
+    height, width = _whole(size, "size")
+    return probe.run(torch.ones(probe.in_channels, height, width, dtype=dtype, device=probe.device))
+
+
 def impulse_response(
     up: nn.Module, *, in_channels: int | None = None, channel: int | None = None, dtype: torch.dtype = torch.float64
 ) -> Tensor:

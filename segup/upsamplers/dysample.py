@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segup.errors import ConfigError
-from segup.shapes import Resize
+from segup.shapes import Cost, Resize
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
+from segup.upsamplers.costs import FREE, UpStep, conv_cost, project_cost
 from segup.upsamplers.interpolation import channel_map, check_init, init_weight
 from segup.upsamplers.projection import check_groups, project
 
@@ -81,20 +82,11 @@ class DySample(Upsampler):
             raise ConfigError(f"'{self.name}': style={style!r} is unknown; known: {', '.join(get_args(Style))}")
         if not isinstance(dynamic, bool):
             raise ConfigError(f"'{self.name}': dynamic={dynamic!r} must be True or False")
-        groups = math.gcd(in_channels, USUAL_GROUPS[style]) if groups is None else groups
-        check_groups(self.name, groups, in_channels)
-        if style == "pl" and in_channels % scale**2:
-            raise ConfigError(
-                f"'{self.name}': style='pl' shuffles channels into {scale}×{scale} pixels, so in_channels must be "
-                f"divisible by scale² = {scale**2}: {in_channels} mod {scale**2} = {in_channels % scale**2}\n"
-                f"  try: style='lp'"
-            )
+        groups = self._groups(in_channels, scale, style, groups)
         check_init(self.name, init, ("normal", "interpolate"))
         self.style, self.dynamic, self.groups = style, dynamic, groups
         mix = channel_map(in_channels, out_channels) if init == "interpolate" else None
-        read, predicted = (
-            (in_channels, 2 * groups * scale**2) if style == "lp" else (in_channels // scale**2, 2 * groups)
-        )
+        read, predicted = _predicting(in_channels, scale, style, groups)
         self.offset = nn.Conv2d(read, predicted, 1)
         nn.init.normal_(self.offset.weight, std=0.001 if mix is None else 0.0)
         nn.init.zeros_(self.offset.bias)  # type: ignore[arg-type]
@@ -104,6 +96,35 @@ class DySample(Upsampler):
         self.project = project(in_channels, out_channels)
         if mix is not None and isinstance(self.project, nn.Conv2d):
             init_weight(self.project, mix[:, :, None, None])
+
+    @classmethod
+    def _groups(cls, in_channels: int, scale: int, style: Style, groups: int | None) -> int:
+        """Return the groups, checked against the channels."""
+        groups = math.gcd(in_channels, USUAL_GROUPS[style]) if groups is None else groups
+        check_groups(cls.name, groups, in_channels)
+        if style == "pl" and in_channels % scale**2:
+            raise ConfigError(
+                f"'{cls.name}': style='pl' shuffles channels into {scale}×{scale} pixels, so in_channels must be "
+                f"divisible by scale² = {scale**2}: {in_channels} mod {scale**2} = {in_channels % scale**2}\n"
+                f"  try: style='lp'"
+            )
+        return groups
+
+    @classmethod
+    def cost(
+        cls, step: UpStep, *, style: Style = "lp", dynamic: bool = False, groups: int | None = None, **_: object
+    ) -> Cost:
+        """Return the cost of predicting the offsets (and their range) and of the projection; sampling has none."""
+        groups = cls._groups(step.in_channels, step.scale, style, groups)
+        read, predicted = _predicting(step.in_channels, step.scale, style, groups)
+        size = step.low if style == "lp" else step.grid
+        scope = conv_cost(size, read, predicted, bias=False) if dynamic else FREE
+        return conv_cost(size, read, predicted) + scope + project_cost(step.grid, step.in_channels, step.out_channels)
+
+    @classmethod
+    def multiple(cls, *, style: Style = "lp", groups: int | None = None, **_: object) -> int:
+        """Return the groups: where none are given, fewer are made of channels that the usual number does not divide."""
+        return USUAL_GROUPS[style] if groups is None else groups
 
     @property
     def arithmetic(self) -> Resize:
@@ -123,6 +144,11 @@ class DySample(Upsampler):
         offsets = reach * self.offset(read).to(wide)
         offsets = F.pixel_shuffle(offsets, self.scale) if self.style == "lp" else offsets
         return offsets.unflatten(1, (2, self.groups))
+
+
+def _predicting(in_channels: int, scale: int, style: Style, groups: int) -> tuple[int, int]:
+    """Return the channels from which offsets are predicted, and those of the offsets."""
+    return (in_channels, 2 * groups * scale**2) if style == "lp" else (in_channels // scale**2, 2 * groups)
 
 
 def sample_at_offsets(x: Tensor, offsets: Tensor, scale: int) -> Tensor:

@@ -4,8 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segup.shapes import Cost
 from segup.shapes import PixelShuffle as PixelShuffleArithmetic
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
+from segup.upsamplers.costs import UpStep, conv_cost
 from segup.upsamplers.interpolation import channel_map, check_init, init_weight, phase_taps
 from segup.upsamplers.resize_conv import check_odd_kernel
 
@@ -60,6 +62,11 @@ class PixelShuffle(Upsampler):
         taps = phase_taps(self.name, self.scale, kernel_size)
         kernels = torch.einsum("ar,bc->abrc", taps, taps).flatten(0, 1)
         return torch.einsum("oi,prc->opirc", mix, kernels).flatten(0, 1)
+
+    @classmethod
+    def cost(cls, step: UpStep, *, kernel_size: int = 3, **_: object) -> Cost:
+        """Return the cost of the convolution to ``scale²`` times the channels, on the low-resolution map."""
+        return conv_cost(step.low, step.in_channels, step.out_channels * step.scale**2, kernel_size)
 
     @property
     def arithmetic(self) -> PixelShuffleArithmetic:

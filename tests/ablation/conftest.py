@@ -2,6 +2,7 @@ import copy
 import json
 
 import pytest
+import yaml
 
 CONFIG = {
     "encoder": {"name": "resnet18", "options": {}},
@@ -56,3 +57,72 @@ def write_run(tmp_path):
         return folder
 
     return write
+
+
+WIDTHS = [1, 2, 3, 5, 8, 12, 20]
+
+
+@pytest.fixture(scope="session")
+def make_study():
+    """A function that writes a study below a folder: ``{(label, seed): mIoU, or a state, or (state, cause)}``."""
+
+    def make(folder, members, *, change=None, **settings):
+        study = folder / "mine"
+        for (label, seed), told in members.items():
+            run = study / label / str(seed)
+            run.mkdir(parents=True)
+            state, cause = (
+                ("finished", None) if isinstance(told, float) else told if isinstance(told, tuple) else (told, None)
+            )
+            begun = {"attempt": 1, "seconds": 60.0, "started": 1.0, "ended": 61.0} if state != "waiting" else {}
+            (run / "status.json").write_text(json.dumps({"state": state, "cause": cause, **begun}))
+            if state == "finished":
+                result = full_result(label, seed, told)
+                if change is not None:
+                    change(label, seed, result)
+                (run / "result.json").write_text(json.dumps(result))
+            if state in ("finished", "running", "interrupted"):
+                (run / "metrics.csv").write_text(history(told if state == "finished" else 0.4))
+        first = next(iter(members))[0]
+        content = {
+            "command": "train.py -m decoder=deconv,bilinear seed=0,1", "baseline": first, "match": "none",
+            "start": None, "config": {"data": {"name": "cells"}}, "decoders": {},
+            "members": [list(member) for member in members], **settings,
+        }  # fmt: skip
+        (study / "study.yaml").write_text(yaml.safe_dump(content))
+        return study
+
+    return make
+
+
+def full_result(label, seed, miou):
+    config = copy.deepcopy(CONFIG)
+    config["decoder"]["upsampler"], config["seed"] = label.partition(",")[0], seed
+    uneven = 0.1 if label == "deconv" else 0.0
+    energy = [[1 - 3 * uneven, uneven], [uneven, uneven]]
+    last = {
+        **scores(miou), "band_widths": WIDTHS, "band_iou": [miou * (1 - 0.3 / width) for width in WIDTHS],
+    }  # fmt: skip
+    return {
+        "name": "mine", "seed": seed, "classes": ["background", "cell"], "last": last, "best": scores(miou + 0.01),
+        "checkerboard": {
+            "mean": 3 * uneven, "operators": {},
+            "spectrum": [{"operator": f"up{r}", "reduction": r, "energy": energy} for r in (4, 2, 1)],
+        },
+        "parameters": {"total": 4_000_000 + 1000 * len(label)}, "macs": {"size": [161, 193], "total": 900_000_000},
+        "step_seconds": 0.5 + seed / 100, "inference_seconds": 0.05 + seed / 1000, "peak_memory_bytes": 2**30,
+        "wall_seconds": 60.0,
+        "environment": {
+            "python": "3.11.7", "packages": {"segup": "0.1.0", "torch": "2.15.0"}, "processor": "a processor",
+            "threads": 2, "gpu": None, "git_commit": "0123456789abcdef", "command": "train.py",
+        },
+        "config": config,
+    }  # fmt: skip
+
+
+def history(miou):
+    lines = ["step,epoch,lr,train/loss,val/miou,val/checkerboard"]
+    for step in range(1, 31):
+        validated = f"{miou * step / 30},0.1" if step % 10 == 0 else ","
+        lines.append(f"{step},{step // 10},0.001,{2 - step / 30},{validated}")
+    return "\n".join(lines) + "\n"

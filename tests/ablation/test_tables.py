@@ -21,13 +21,13 @@ def comparison(folders):
     return compare([read_run(folder) for folder in folders])
 
 
-def test_markdown_marks_the_best_of_each_column_and_says_what_it_is(comparison):
+def test_markdown_marks_the_best_of_each_column_where_rows_differ_and_says_what_it_is(comparison):
     lines = markdown(comparison, [*score_columns(comparison)[:2], *COSTS[:2]]).splitlines()
     assert lines[:4] == [
         "| decoder | mIoU | best (optimistic) | checkerboard | parameters | mIoU − deconv |",
         "|---|---|---|---|---|---|",
-        "| `deconv` | **0.755 ± 0.007** | 0.765 ± 0.007 | **0.10** | 4.00 M | baseline |",
-        "| `pixel_shuffle` | 0.715 ± 0.007 | 0.725 ± 0.007 | **0.10** | 4.00 M | -0.040 ± 0.000 * |",
+        "| `deconv` | **0.755 ± 0.007** | 0.765 ± 0.007 | 0.10 | 4.00 M | baseline |",
+        "| `pixel_shuffle` | 0.715 ± 0.007 | 0.725 ± 0.007 | 0.10 | 4.00 M | -0.040 ± 0.000 * |",
     ]
     assert "last checkpoint" in lines[5]
 
@@ -56,6 +56,12 @@ def test_latex_is_a_table_with_its_signs_escaped(comparison):
         "\\bottomrule",
         "\\end{tabular}",
     ]
+
+
+def test_what_reads_the_same_as_the_best_is_bold_too(write_run):
+    runs = [write_run(name, 0, miou) for name, miou in (("deconv", 0.7501), ("bilinear", 0.7499), ("nearest", 0.7))]
+    lines = markdown(found := compare([read_run(run) for run in runs]), score_columns(found)[:1]).splitlines()
+    assert [line.split(" | ")[1] for line in lines[2:5]] == ["**0.750**", "**0.750**", "0.700"]
 
 
 def test_one_decoder_is_not_the_best_of_anything(write_run):

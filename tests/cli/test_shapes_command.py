@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -179,3 +180,11 @@ def test_eighty_columns_hold_the_table(chain, size):
     assert "…" not in done.stdout
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
     assert f"{size[0]}×{size[1]}" in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault():
+    command = [sys.executable, "-m", "segup.cli", "shapes", STEM, "417", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE

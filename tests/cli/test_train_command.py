@@ -94,14 +94,6 @@ TINY = [
 ]
 
 
-def test_a_sweep_runs_every_decoder_and_goes_on_after_a_failure(tmp_path, capfd):
-    code = run(["-m", "decoder=deconv,bilinear", "optimizer.lr=1e-3,-1", *TINY])
-    assert code == 1
-    done = sorted(path.parent.parent.name for path in tmp_path.glob("outputs/train/*/*/result.json"))
-    assert done == ["bilinear", "deconv"]
-    assert capfd.readouterr().err.count("optimizer.lr=-1 must be a number above 0") == 2
-
-
 def test_what_was_run_is_in_the_folder_and_can_be_run_again(tmp_path):
     assert run(["run_dir=a", "seed=3", *TINY]) == 0
     config = yaml.safe_load((tmp_path / "a" / "config.yaml").read_text())

@@ -154,3 +154,9 @@ def test_the_list_names_the_libraries():
 def test_a_name_is_a_word():
     with pytest.raises(ConfigError, match="^encoder=7 must be a name, such as 'efficientnet_lite0'"):
         create_encoder(7)
+
+
+@pytest.mark.parametrize("option", ["freeze", "freeze_norm", "pretrained"])
+def test_a_flag_that_is_no_flag_is_refused(option):
+    with pytest.raises(ConfigError, match=rf"^encoder 'resnet18': {option}=7 must be true or false"):
+        create_encoder("resnet18", **{"pretrained": False, option: 7})

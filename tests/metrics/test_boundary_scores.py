@@ -49,6 +49,43 @@ def paper_band(mask: np.ndarray, ratio: float) -> np.ndarray:
     return mask & (eroded[1:-1, 1:-1] == 0)
 
 
+def trimap(target: np.ndarray, width: int) -> np.ndarray:
+    """The pixels with another counted class at most ``width`` rows and columns away, one window after the other."""
+    band = np.zeros(target.shape, bool)
+    for r, c in np.ndindex(target.shape):
+        window = target[max(0, r - width) : r + width + 1, max(0, c - width) : c + width + 1]
+        band[r, c] = target[r, c] != IGNORE and bool(((window != target[r, c]) & (window != IGNORE)).any())
+    return band
+
+
+@few
+@given(st.integers(0, 2**31), st.sampled_from([0.0, 0.3]))
+def test_band_iou_is_the_iou_of_the_pixels_near_the_true_boundary(seed, ignored):
+    pairs, widths = blobs(seed, 3, ignored), [1, 3, 6]
+    found = scores(pairs, band_widths=widths)
+    assert found["band_widths"] == widths
+    for width, iou in zip(widths, found["band_iou"], strict=True):
+        bands = [trimap(target, width) for _, target in pairs]
+        ious = []
+        for c in range(K):
+            predicted, true = ([(labels == c) & band for labels, band in zip(maps, bands, strict=True)]
+                               for maps in zip(*pairs, strict=True))  # fmt: skip
+            both, either = (
+                sum(int(op(p, t).sum()) for p, t in zip(predicted, true, strict=True))
+                for op in (np.logical_and, np.logical_or)
+            )
+            if either:
+                ious.append(both / either)
+        assert iou == pytest.approx(np.mean(ious) if ious else math.nan, nan_ok=True)
+
+
+def test_a_band_that_covers_everything_has_the_sets_miou():
+    pairs = blobs(3, 4, ignored=0.2, low=8)
+    found = scores(pairs, band_widths=[1, 100])
+    assert found["band_iou"][1] == pytest.approx(found["miou"])
+    assert found["band_iou"][0] < found["miou"]
+
+
 @few
 @given(st.integers(0, 2**31), st.sampled_from([0.02, 0.005, 0.1]))
 def test_boundary_iou_is_the_papers_summed_over_the_set(seed, ratio):

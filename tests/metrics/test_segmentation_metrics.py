@@ -18,6 +18,7 @@ from segup.metrics import SegmentationMetrics
 IGNORE = 255
 SCORES = ["miou", "pixel_accuracy", "class_accuracy", "dice", "boundary_iou", "bf_score"]
 PER_CLASS = ["iou", "class_accuracy_per_class", "boundary_iou_per_class"]
+PER_WIDTH = ["band_widths", "band_iou"]
 few = settings(max_examples=20, deadline=None)
 
 
@@ -48,7 +49,7 @@ def scores(pairs: list[tuple[Tensor, Tensor]], classes: int = 4, **options) -> d
 
 def same(a: dict, b: dict) -> bool:
     """Equal to the last bit, NaN equal to NaN."""
-    return all(np.array_equal(a[key], b[key], equal_nan=True) for key in SCORES + PER_CLASS)
+    return all(np.array_equal(a[key], b[key], equal_nan=True) for key in SCORES + PER_CLASS + PER_WIDTH)
 
 
 # Against torchmetrics
@@ -213,9 +214,11 @@ def test_the_result_is_plain_numbers():
         "boundary_iou",
         "boundary_iou_per_class",
         "bf_score",
+        "band_widths",
+        "band_iou",
     ]
     assert all(type(result[key]) is float for key in SCORES)
-    assert all(type(value) is float for key in PER_CLASS for value in result[key])
+    assert all(type(value) is float for key in [*PER_CLASS, "band_iou"] for value in result[key])
     assert json.loads(json.dumps(result)).keys() == result.keys()
 
 
@@ -264,6 +267,9 @@ def test_on_a_gpu_the_scores_are_the_same():
         ({"num_classes": 2.0}, "num_classes=2.0: must be an integer of at least 2"),
         ({"ignore_index": None}, "ignore_index=None: must be an integer, such as 255"),
         ({"boundary_ratio": 0}, "boundary_ratio=0: must be a share of the image's diagonal, above 0 and below 1"),
+        ({"band_widths": [2, 1]}, "band_widths=[2, 1]: must be whole pixels of 1 or more, rising, such as 1, 2, 5"),
+        ({"band_widths": []}, "band_widths=[]: must be whole pixels"),
+        ({"band_widths": [0.5]}, "band_widths=[0.5]: must be whole pixels"),
         ({"bf_tolerance": 3}, "bf_tolerance=3: must be a share of the image's diagonal, above 0 and below 1"),
     ],
 )

@@ -21,6 +21,9 @@ def test_the_figure_is_logged_and_written(small_run):
     assert written["operators"]["decoder.blocks.0.up"] == pytest.approx(checkerboard(model.decoder.blocks[0].up))
     steps = [figure for path, figure in written["operators"].items() if path != "decoder.final"]
     assert written["mean"] == pytest.approx(sum(steps) / len(steps))
+    spectrum = {step["operator"]: step for step in written["spectrum"]}
+    assert [step["reduction"] for step in written["spectrum"]] == [16, 8, 4, 2, 1]
+    assert {path: 1 - step["energy"][0][0] for path, step in spectrum.items()} == pytest.approx(written["operators"])
     assert written["mean"] > 0.1 > 1e-6 > written["operators"]["decoder.final"]
 
 

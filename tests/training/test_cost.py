@@ -3,7 +3,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from segup import create_model
-from segup.training.cost import count_macs, count_parameters
+from segup.training.cost import count_macs, count_parameters, inference_seconds
 from segup.upsamplers import list_upsamplers
 
 
@@ -36,3 +36,13 @@ def test_parameters_are_counted_by_part():
     counts = count_parameters(model)
     assert counts["total"] == counts["encoder"] + counts["decoder"] + counts["head"]
     assert counts["head"] == 3 * 4 + 3
+
+
+def test_the_latency_is_of_one_image_in_evaluation_mode_after_the_warm_up(monkeypatch):
+    model, seen = model_with("deconv").train(), []
+    clock = iter([0.0, 9.0, 10.0, 10.3, 20.0, 20.1, 30.0, 30.2])
+    monkeypatch.setattr("segup.training.cost.time.perf_counter", lambda: next(clock))
+    model.register_forward_pre_hook(lambda module, args: seen.append((tuple(args[0].shape), module.training)))
+    assert inference_seconds(model, (17, 21), repeats=3, warm_up=1) == pytest.approx(0.2)
+    assert seen == [((1, 3, 17, 21), False)] * 4
+    assert model.training

@@ -117,3 +117,18 @@ def test_a_value_that_no_schedule_takes_is_named(name, options, message):
 
 def test_a_rise_over_the_first_step_alone_begins_at_the_rate():
     assert rates("one_cycle", steps=10, pct_start=0.1)[0] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("config", [ADAMW, {**SGD, "weight_decay": 0.1}])
+def test_the_fused_step_is_the_plain_one(config):
+    moved = []
+    for fused in (False, True):
+        torch.manual_seed(0)
+        model = create_model("resnet18", num_classes=2, pretrained=False, widths=[4] * 5)
+        optimizer = create_optimizer(config, model, fused=fused)
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.ones(2, 3, 33, 47)).square().mean().backward()
+            optimizer.step()
+        moved.append(model.head.weight.detach())
+    torch.testing.assert_close(moved[0], moved[1])

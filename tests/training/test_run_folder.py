@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from segup.errors import ConfigError, DataError
-from segup.training.checkpoints import AtomicCheckpointIO, write_whole
+from segup.training.checkpoints import AtomicCheckpointIO
 from segup.training.history import COLUMNS, CsvHistory, read_history
 from segup.training.run_folder import discard_unstarted, environment, make_run_folder, write_json
+from segup.training.whole import write_whole
 
 
 @pytest.fixture(autouse=True)

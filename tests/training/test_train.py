@@ -10,7 +10,7 @@ from PIL import Image
 from segup import load_model
 from segup.errors import ConfigError, DataError
 from segup.models import load_checkpoint
-from segup.training.checkpoints import RunInterruptedError
+from segup.training.checkpoints import RunInterruptedError, take_over
 from segup.training.config import RunConfig
 from segup.training.history import read_history
 from segup.training.module import SegmentationModule, TrainingDivergedError
@@ -48,6 +48,9 @@ def test_a_run_leaves_a_finished_folder(small_run):
     assert written["parameters"]["total"] == sum(p.numel() for p in model.parameters())
     assert written["macs"]["total"] == written["macs"]["encoder"] + written["macs"]["decoder_and_head"] > 1e6
     assert written["step_seconds"] > 0
+    assert 0 < written["inference_seconds"] < written["step_seconds"]
+    assert written["last"]["band_widths"] == [1, 2, 3, 5, 8, 12, 20]
+    assert len(written["last"]["band_iou"]) == 7
     assert written["peak_memory_bytes"] > 1e8
     assert written["config"]["seed"] == result["config"]["seed"] == 0
     for name in ("curves.png", "predictions.png"):
@@ -114,6 +117,43 @@ def test_a_stopped_run_continues_to_the_same_numbers(small_run, monkeypatch, at,
     assert same(weights(folder / "last.ckpt"), weights(whole_folder / "last.ckpt"))
     assert same(weights(folder / "best.ckpt"), weights(whole_folder / "best.ckpt"))
     assert (folder / "metrics.csv").read_text() == (whole_folder / "metrics.csv").read_text()
+
+
+def test_a_run_that_goes_on_in_another_folder_takes_its_checkpoints_along(small_run, monkeypatch, tmp_path):
+    whole, whole_folder = small_run("whole")
+    step, count = SegmentationModule.training_step, 0
+
+    def cut(self, batch, batch_idx):
+        nonlocal count
+        count += 1
+        if count == 10:
+            raise PowerCutError
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SegmentationModule, "training_step", cut)
+        with pytest.raises(PowerCutError):
+            small_run("cut")
+    result, folder = small_run("elsewhere", ckpt_path=str(tmp_path / "cut" / "last.ckpt"))
+    assert (result["last"], result["best"]) == (whole["last"], whole["best"])
+    for name in ("last.ckpt", "best.ckpt"):
+        assert same(weights(folder / name), weights(whole_folder / name))
+    with pytest.raises(ConfigError, match="has finished its 3 epochs: there is nothing to continue"):
+        small_run("third", ckpt_path=str(folder / "last.ckpt"))
+
+
+@pytest.mark.parametrize("best", [True, False])
+def test_the_best_checkpoint_is_the_one_that_goes_on_or_the_one_beside_it(tmp_path, best):
+    there, here = tmp_path / "there", tmp_path / "here"
+    there.mkdir(), here.mkdir()
+    (there / "last.ckpt").write_bytes(b"last")
+    (there / "best.ckpt").write_bytes(b"older")
+    take_over(there / "last.ckpt", here, best)
+    assert (here / "last.ckpt").read_bytes() == b"last"
+    assert (here / "best.ckpt").read_bytes() == (b"last" if best else b"older")
+    take_over(there / "last.ckpt", there, best)
+    assert (there / "last.ckpt").read_bytes() == b"last"
+    assert (there / "best.ckpt").read_bytes() == (b"last" if best else b"older")
 
 
 def test_a_terminated_run_saves_and_says_that_it_was_stopped(small_run, monkeypatch, tmp_path):

@@ -8,6 +8,8 @@ from torch import nn
 from segup.errors import ConfigError, ShapeError
 from segup.upsamplers import (
     checkerboard,
+    checkerboard_spectrum,
+    constant_response,
     create_upsampler,
     impulse_response,
     impulse_shift,
@@ -229,3 +231,35 @@ def test_a_kernel_that_no_layer_names_is_found_out():
     hidden = Hidden(41)
     named.weight.data = hidden.weight.data
     assert checkerboard(hidden) == pytest.approx(checkerboard(named), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", list_upsamplers())
+@pytest.mark.parametrize("scale", [2, 4])
+def test_the_spectrum_is_the_figure_spread_over_frequencies(name, scale):
+    torch.manual_seed(0)
+    kind = operator_class(name)
+    guides = {"skip_channels": 8} if kind.requires else {}
+    channels = 8 if kind.requires else 4
+    up = create_upsampler(name, 8, channels, scale, **guides)
+    spectrum = checkerboard_spectrum(up)
+    assert spectrum.shape == (scale, scale)
+    assert float(spectrum.sum()) == pytest.approx(1)
+    assert float(spectrum.min()) > -1e-12
+    assert 1 - float(spectrum[0, 0]) == pytest.approx(checkerboard(up), abs=1e-9)
+
+
+def test_a_stripe_lies_at_its_own_frequency():
+    up = nn.ConvTranspose2d(1, 1, (2, 1), 2, bias=False)  # every second column stays 0
+    nn.init.ones_(up.weight)
+    assert checkerboard_spectrum(up).tolist() == [[0.5, 0.5], [0, 0]]
+    nn.init.zeros_(up.weight)
+    assert checkerboard_spectrum(up).tolist() == [[1, 0], [0, 0]]
+
+
+def test_the_constant_response_is_what_the_operator_makes_of_ones():
+    up = create_upsampler("deconv", 3, 2)
+    with torch.no_grad():
+        expected = up.double()(torch.ones(1, 3, 5, 7, dtype=torch.float64))[0]
+    assert torch.equal(constant_response(up, size=(5, 7)), expected)
+    with pytest.raises(ShapeError, match="size=0 must be an int of 1 or more"):
+        constant_response(up, size=0)

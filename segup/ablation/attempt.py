@@ -1,0 +1,98 @@
+"""One attempt at one run of a study: alone, from where it was left, and written down however it ends."""
+
+import contextlib
+import os
+import shutil
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from segup.ablation.status import HeldError, Status, lock, stored_status, write_status
+from segup.errors import SegupError
+from segup.training.config import RunConfig
+from segup.training.run_folder import write_yaml
+from segup.training.start import start
+
+LOG = "log.txt"
+_OF_THE_STUDY = ("config.yaml", "status.json", "lock", LOG)
+
+
+def attempt(folder: Path) -> None:
+    """Train a study's run to its end, from its last checkpoint if it has one; one that another process trains is left.
+
+    Its ``status.json`` says how it went: a run that fails does not raise.
+
+    Args:
+        folder: The run folder, with the ``config.yaml`` that :func:`segup.ablation.plan.plan_study` wrote.
+    """
+    with contextlib.suppress(HeldError), lock(folder):
+        before = stored_status(folder)
+        if before.state != "finished":
+            with _written_down(folder, before):
+                _train(folder)
+
+
+@contextlib.contextmanager
+def _written_down(folder: Path, before: Status) -> Iterator[None]:
+    begun = Status(
+        "running",
+        started=time.time(),
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        attempt=before.attempt + 1,
+        seconds=before.seconds + _lost_seconds(folder, before),
+    )
+    write_status(folder, begun)
+    state, cause = "failed", None
+    try:
+        yield
+        state = "finished"
+    except KeyboardInterrupt:
+        state = "interrupted"
+    except SegupError as error:
+        if type(error).__name__ == "RunInterruptedError":
+            state = "interrupted"
+        else:
+            cause = f"{type(error).__name__}: {error}"
+            print(cause, file=sys.stderr)
+    except BaseException as error:  # whatever ends this run is written down, and the others go on
+        traceback.print_exc()
+        cause = f"{type(error).__name__}: {error}"
+    ended = time.time()
+    seconds = round(begun.seconds + ended - (begun.started or ended), 3)
+    write_status(folder, replace(begun, state=state, cause=cause, ended=ended, seconds=seconds))
+
+
+def _train(folder: Path) -> None:
+    values = yaml.safe_load((folder / "config.yaml").read_text())
+    checkpoint = folder / "last.ckpt"
+    if (folder / "result.json").exists():
+        return  # written last: the process died before it could say that it had finished
+    for file in folder.glob(".*.part"):
+        file.unlink()
+    if not checkpoint.exists():
+        _clear(folder)
+    values["ckpt_path"] = str(checkpoint) if checkpoint.exists() else None
+    write_yaml(folder / "config.yaml", values)
+    start(RunConfig.of(values), folder)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an attempt left that ended before it had anything to continue from."""
+    for file in folder.iterdir():
+        if file.name not in _OF_THE_STUDY:
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
+
+
+def _lost_seconds(folder: Path, before: Status) -> float:
+    """Return what an attempt took whose process was killed, as far as it wrote anything."""
+    if before.state != "running" or before.started is None:
+        return 0.0
+    written = [file.stat().st_mtime for name in ("metrics.csv", "last.ckpt") if (file := folder / name).exists()]
+    return max(0.0, max(written, default=before.started) - before.started)

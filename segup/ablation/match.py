@@ -1,0 +1,193 @@
+"""Widths with which every decoder costs what the baseline's does, found by the size calculus."""
+
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from segup.errors import ConfigError
+from segup.training.config import RunConfig
+
+_DOUBLINGS = 6
+_LEEWAY = 0.05
+"""How far a width may lie from its share, so that a decoder keeps its proportions; one step is always allowed."""
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What was found.
+
+    Args:
+        widths: Channels; those that were given where nothing else comes nearer.
+        budget: What they cost.
+        difference: From the target, as a share of it.
+    """
+
+    widths: tuple[int, ...]
+    budget: int
+    difference: float
+
+
+def matched_widths(
+    usual: Sequence[int], target: int, cost: Callable[[tuple[int, ...]], int], multiple: int = 1
+) -> Matched:
+    """Return widths near in proportion to ``usual`` that cost as near to ``target`` as whole channels allow.
+
+    All are scaled by one factor; then one after another is moved by a step, within a twentieth of its share, as long
+    as that comes nearer.
+
+    Args:
+        usual: The widths to scale, one or more.
+        target: What they shall cost.
+        cost: What widths cost; a ConfigError for channels that the operator cannot have.
+        multiple: Of what the widths shall be; of a multiple of it where the operator refuses these.
+
+    Raises:
+        ConfigError: The operator can have none of the widths.
+
+    >>> matched_widths([64, 32], 1000, lambda widths: sum(widths) * 9)
+    Matched(widths=(74, 37), budget=999, difference=-0.001)
+    """
+    known = cache(cost)
+    for step in (multiple << doubling for doubling in range(_DOUBLINGS)):
+        try:
+            return _matched(usual, target, known, step)
+        except ConfigError:
+            if step == multiple << (_DOUBLINGS - 1):
+                raise
+    raise AssertionError("every step returned or raised")
+
+
+def _matched(usual: Sequence[int], target: int, cost: Callable[[tuple[int, ...]], int], step: int) -> Matched:
+    def scaled(factor: float) -> tuple[int, ...]:
+        return tuple(max(step, round(width * factor / step) * step) for width in usual)
+
+    def error(widths: tuple[int, ...]) -> int:
+        return abs(cost(widths) - target)
+
+    low, high = 0.0, 1.0
+    while cost(scaled(high)) < target and high < 2**10:
+        low, high = high, high * 2
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if cost(scaled(middle)) < target else (low, middle)
+    shares = [width * high for width in usual]
+    best = min((scaled(low), scaled(high)), key=error)
+    while True:
+        nearer = min([best, *_neighbours(best, shares, step)], key=error)
+        if error(nearer) >= error(best):
+            return Matched(best, cost(best), round((cost(best) - target) / target, 6))
+        best = nearer
+
+
+def _neighbours(widths: tuple[int, ...], shares: Sequence[float], step: int) -> list[tuple[int, ...]]:
+    return [
+        (*widths[:place], moved, *widths[place + 1 :])
+        for place, share in enumerate(shares)
+        for moved in (widths[place] - step, widths[place] + step)
+        if moved >= step and abs(moved - share) <= max(step, _LEEWAY * share)
+    ]
+
+
+def match_decoders(
+    configs: Mapping[str, Mapping[str, Any]], baseline: Mapping[str, Any], by: str
+) -> dict[str, Matched]:
+    """Return for each label the widths with which its decoder and head cost what the baseline's do.
+
+    No decoder is built; of each encoder its map sizes alone are found out, without pretrained weights.
+
+    Args:
+        configs: A run's configuration for each label.
+        baseline: That of the baseline.
+        by: ``"params"`` or ``"macs"``, those for one training crop.
+
+    Raises:
+        ConfigError: A part is unknown, or cannot have any widths.
+    """
+    maps_of = cache(_maps_of)
+    reference = _budget(baseline, by, maps_of)
+    target = reference.cost(reference.widths)
+    found = {}
+    for label, config in configs.items():
+        budget = _budget(config, by, maps_of)
+        if config["decoder"] == baseline["decoder"] or not budget.widths:
+            whole = budget.cost(budget.widths)
+            found[label] = Matched(budget.widths, whole, round((whole - target) / target, 6))
+        else:
+            found[label] = matched_widths(budget.widths, target, budget.cost, budget.multiple)
+    return found
+
+
+def stages_of(config: Mapping[str, Any]) -> list[tuple[int, str | int | None]]:
+    """Return the factor of each step between two maps of a run's encoder, and how the stage that it inverts rounds."""
+    run = RunConfig.of(config)
+    maps, roundings = _maps_of(json.dumps([_encoder(run), None]))
+    factors = [low // high for high, low in itertools.pairwise(maps.strides)]
+    return list(zip(factors, roundings[1:], strict=True))
+
+
+@dataclass(frozen=True)
+class _Budget:
+    """The widths that a run's decoder has, what it costs with given ones, and of what they should be multiples."""
+
+    widths: tuple[int, ...]
+    cost: Callable[[tuple[int, ...]], int]
+    multiple: int
+
+
+def _budget(config: Mapping[str, Any], by: str, maps_of: Callable[[str], Any]) -> _Budget:
+    from segup.decoders.contract import topology_class
+    from segup.decoders.costs import CostPlan
+    from segup.upsamplers.contract import operator_class
+    from segup.upsamplers.costs import conv_cost
+
+    run = RunConfig.of(config)
+    options = {key: value for key, value in run.decoder.items() if value is not None and key not in ("fit", "topology")}
+    topology = topology_class(str(run.decoder["topology"]))
+    maps, options["roundings"] = maps_of(json.dumps([_encoder(run), _crop(run) if by == "macs" else None]))
+    classes = len(run.data["classes"]) if run.num_classes is None else run.num_classes
+    if topology.gives_scores:
+        options["num_classes"] = classes
+    plan = CostPlan(maps, options)
+
+    def cost(widths: tuple[int, ...]) -> int:
+        whole = topology.cost(maps, **{**options, "widths": list(widths) or None})
+        if not topology.gives_scores:
+            whole += conv_cost(maps.image, widths[-1] if widths else maps.channels[0], classes)
+        return whole.parameters if by == "params" else whole.macs
+
+    operator = operator_class(str(options["upsampler"]))
+    multiple = operator.multiple(**(options.get("upsampler_options") or {}))
+    return _Budget(tuple(plan.widths(topology.usual_widths(plan))), cost, multiple)
+
+
+def _encoder(run: RunConfig) -> dict[str, Any]:
+    return {"name": run.encoder.full_name, "in_channels": run.data.get("in_channels", 3), **run.encoder.options}
+
+
+def _maps_of(asked: str) -> Any:
+    """Return the maps of an encoder for one training crop, and how its stages round."""
+    from segup.decoders.costs import Maps
+    from segup.encoders import create_encoder
+    from segup.inspection import inverse_of
+
+    options, crop = json.loads(asked)
+    body = create_encoder(options.pop("name"), options.pop("in_channels"), pretrained=False, **options)
+    image = body.accepted_size(tuple(crop or (1, 1)))
+    sizes = zip(*(body.map_sizes(size) for size in image), strict=True)
+    maps = Maps(tuple(body.channels), tuple(body.strides), tuple(sizes), image)
+    return maps, [inverse_of(rule) for rule in body.pyramid.rules()]
+
+
+def _crop(run: RunConfig) -> list[int]:
+    """Return the size of a training crop; the first image's where whole images are trained on."""
+    if run.data.get("crop_size") is not None:
+        return list(run.data["crop_size"])
+    from segup.data import create_data
+
+    data = create_data(run.data, run.seed)
+    data.prepare_data()
+    data.setup("fit")
+    return list(data.sample("train", 0)["image"].shape[-2:])

@@ -1,0 +1,202 @@
+"""Ask for a study: its folder is made, or found to be the same study and continued."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from segup.ablation.runs import flat
+from segup.ablation.status import LOCK, Status, lock, stored_status, write_status
+from segup.ablation.study import FILE, member_path, read_settings, write_settings
+from segup.errors import ConfigError, unknown
+from segup.training.config import RunConfig
+from segup.training.run_folder import write_yaml
+
+MATCHES = ("none", "params", "macs")
+STARTS = (None, "interpolate")
+_MAY_CHANGE = (
+    "name",
+    "run_dir",
+    "ckpt_path",
+    "trust",
+    "compile",
+    "trainer.accelerator",
+    "trainer.threads",
+    "data.root",
+    "data.num_workers",
+    "data.cache",
+    "data.download",
+)
+"""What says where and how fast a run is trained, not what comes out."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One run that a study asks for.
+
+    Args:
+        label: Of its decoder.
+        seed: The seed.
+        config: Its whole configuration, as :class:`segup.training.config.RunConfig` takes it.
+    """
+
+    label: str
+    seed: int
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a study holds all its runs to.
+
+    Args:
+        command: As it was typed.
+        baseline: The label that the others are held against.
+        match: ``"none"``, ``"params"`` or ``"macs"``: what all decoders are to have in common with the baseline.
+        start: ``"interpolate"``: every operator that can starts as the same interpolation; None: each its own way.
+        config: What all runs share, as it was composed without what was swept.
+        decoders: What was chosen for each label, see :class:`segup.ablation.study.Study`.
+    """
+
+    command: str
+    baseline: str
+    match: str
+    start: str | None
+    config: Mapping[str, Any]
+    decoders: Mapping[str, Mapping[str, Any]]
+
+
+def check_choice(key: str, value: object, known: Sequence[str | None]) -> None:
+    """Raise a ConfigError unless ``value`` is one of ``known``."""
+    if value not in known:
+        names = ["null" if name is None else name for name in known]
+        raise ConfigError(f"{key}={value}: {unknown(key, value, names)}")
+
+
+def baseline_of(study: Path, labels: Sequence[str], wanted: str | None) -> str:
+    """Return the label that a study's decoders are held against: the one asked for, the study's, or the first.
+
+    Raises:
+        ConfigError: A label that neither the sweep nor the study has.
+    """
+    stored = read_settings(study) if (study / FILE).exists() else {}
+    known = list(dict.fromkeys([*labels, *(str(label) for label, _ in stored.get("members", []))]))
+    baseline = wanted or stored.get("baseline") or labels[0]
+    if baseline not in known:
+        raise ConfigError(f"ablation.baseline={baseline}: {unknown('decoder of the study', baseline, known)}")
+    return str(baseline)
+
+
+def plan_study(path: Path, asked: Sequence[Asked], terms: Terms) -> list[Path]:
+    """Make the study's folder with a folder for each run, or add to the one that is there, and return the run folders.
+
+    A run that was trained already stays as it is; where and how fast the others are trained may be said anew.
+
+    Args:
+        path: The study's folder.
+        asked: The runs, in order.
+        terms: What they are held to.
+
+    Raises:
+        ConfigError: A run's configuration is wrong, two runs have one folder, or the folder holds another study (the
+            message shows the difference, and nothing was written).
+        DataError: The folder holds what segup did not write.
+    """
+    for run in asked:
+        RunConfig.of(run.config)
+    _check_distinct(asked)
+    if path.exists() and not (path / FILE).exists() and any(file.name != LOCK for file in _content(path)):
+        raise ConfigError(f"{path} exists and is no study; nothing in it was touched.\n  try: another ablation.name")
+    path.mkdir(parents=True, exist_ok=True)
+    with lock(path):
+        before = read_settings(path) if (path / FILE).exists() else None
+        changes = {} if before is None else {**_changed_runs(path, asked), **_changed_terms(before, terms)}
+        if changes:
+            raise ConfigError(_refusal(path, changes))
+        folders = [_prepare(path, run) for run in asked]
+        write_settings(path, _settings(terms, asked, before))
+    return folders
+
+
+def _content(path: Path) -> list[Path]:
+    return list(path.iterdir()) if path.is_dir() else [path]
+
+
+def _check_distinct(asked: Sequence[Asked]) -> None:
+    seen: set[tuple[str, int]] = set()
+    for run in asked:
+        if (run.label, run.seed) in seen:
+            raise ConfigError(f"two runs of the sweep are '{run.label}' with seed {run.seed}: name each once")
+        seen.add((run.label, run.seed))
+
+
+def _settings(terms: Terms, asked: Sequence[Asked], before: Mapping[str, Any] | None) -> dict[str, Any]:
+    members = [] if before is None else [list(member) for member in before["members"]]
+    members += [member for run in asked if (member := [run.label, run.seed]) not in members]
+    decoders = {} if before is None else before.get("decoders", {})
+    return {
+        "command": terms.command,
+        "baseline": terms.baseline,
+        "match": terms.match,
+        "start": terms.start,
+        "config": dict(terms.config),
+        "decoders": {**decoders, **{label: dict(chosen) for label, chosen in terms.decoders.items()}},
+        "members": members,
+    }
+
+
+def _prepare(study: Path, run: Asked) -> Path:
+    folder = member_path(study, run.label, run.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    if stored_status(folder).state != "finished":
+        write_yaml(folder / "config.yaml", run.config)
+        if not (folder / "status.json").exists():
+            write_status(folder, Status())
+    return folder
+
+
+def _changed_terms(before: Mapping[str, Any], terms: Terms) -> dict[str, list[str]]:
+    # the baseline is what widths are matched to; otherwise it is the report's alone
+    keys = ["match", "start"] if terms.match == "none" else ["match", "start", "baseline"]
+    was = {f"ablation.{key}": before.get(key) for key in keys}
+    now = {f"ablation.{key}": getattr(terms, key) for key in keys}
+    return {change: [] for change in [*_changes(was, now), *_changes(before.get("config") or {}, terms.config)]}
+
+
+def _changed_runs(study: Path, asked: Sequence[Asked]) -> dict[str, list[str]]:
+    """Return how the configurations differ of runs that were planned before, and the labels of those that do."""
+    found: dict[str, list[str]] = {}
+    for run in asked:
+        file = member_path(study, run.label, run.seed) / "config.yaml"
+        if file.exists():
+            for change in _changes(yaml.safe_load(file.read_text()), run.config):
+                if run.label not in found.setdefault(change, []):
+                    found[change].append(run.label)
+    return found
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    was, will_be = flat(before), flat(now)
+    return [
+        f"{key} was {_text(was.get(key))} and is now {_text(will_be.get(key))}"
+        for key in dict.fromkeys((*was, *will_be))
+        if was.get(key) != will_be.get(key) and key not in _MAY_CHANGE
+    ]
+
+
+def _text(value: object) -> str:
+    return "null" if value is None else str(value)
+
+
+def _of(labels: Sequence[str]) -> str:
+    return f" in {'; '.join(labels)}" if labels else ""
+
+
+def _refusal(path: Path, changes: Mapping[str, Sequence[str]]) -> str:
+    lines = [f"\n  {change}{_of(labels)}" for change, labels in changes.items()]
+    return (
+        f"the study {path} was begun with another configuration; nothing in it was touched:{''.join(lines)}\n"
+        f"  try: the values from before to continue it, or ablation.name=<another name> for a study of its own."
+    )

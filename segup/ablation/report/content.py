@@ -1,0 +1,131 @@
+"""What a report tells, before it is written in any form."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segup.ablation.comparison import Comparison, compare_groups
+from segup.ablation.report.facts import Facts, facts_of
+from segup.ablation.runs import Run
+from segup.ablation.study import Member, Study, read_study
+from segup.ablation.tables import COSTS, Column, score_columns
+from segup.errors import ConfigError, unknown
+
+STATES = ("finished", "running", "interrupted", "failed", "waiting")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One picture of a report.
+
+    Args:
+        name: Of its files, without a suffix.
+        title: Its heading.
+        caption: What it shows and how to read it.
+        png: The picture.
+        svg: The same as SVG; None where it is made of pixels.
+        width, height: In CSS pixels.
+    """
+
+    name: str
+    title: str
+    caption: str
+    png: bytes
+    svg: bytes | None
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """A study and what is to be told of it.
+
+    Args:
+        study: The study.
+        comparison: Of its finished runs; None while there are none.
+        baseline: The label that the others are held against.
+        facts: What was run.
+        warnings: What keeps rows from being compared, or an interval from being known.
+    """
+
+    study: Study
+    comparison: Comparison | None
+    baseline: str
+    facts: Facts
+    warnings: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """The heading."""
+        return f"Ablation {self.study.name}"
+
+    @property
+    def columns(self) -> list[Column]:
+        """The columns of the table: scores, IoU class by class, costs."""
+        return [] if self.comparison is None else [*score_columns(self.comparison), *COSTS]
+
+    @property
+    def unfinished(self) -> list[Member]:
+        """The runs that have no result."""
+        return [member for member in self.study.members if member.run is None]
+
+    @property
+    def progress(self) -> str:
+        """How many runs are in which state, in words."""
+        return progress(self.study.members)
+
+    @property
+    def verdict(self) -> str:
+        """What the differences to the baseline say, in a sentence or two."""
+        if self.comparison is None:
+            return f"{self.progress}. There is nothing to compare yet."
+        known = [row for row in self.comparison.rows if row.versus is not None and row.versus.count > 1]
+        told = [
+            f"{row.name} ({row.versus.mean:+.3f})" for row in known if row.versus is not None and row.versus.significant
+        ]
+        if told:
+            said = f"The mIoU of {', '.join(told)} differs from that of {self.baseline} by more than noise."
+        elif known:
+            said = f"No operator's mIoU differs from that of {self.baseline} by more than noise between the seeds."
+        elif len(self.comparison.rows) > 1:
+            said = "With one seed no spread is known: a difference may be noise."
+        else:
+            said = "One decoder has finished runs: there is nothing to hold it against."
+        return f"{self.progress[0].upper()}{self.progress[1:]}. {said}"
+
+
+def read_report(path: str | Path, baseline: str | None = None) -> Report:
+    """Read a study for its report.
+
+    Args:
+        path: Its folder.
+        baseline: The label that the others are held against; the study's own by default.
+
+    Raises:
+        DataError: It is no study.
+        ConfigError: It has no such baseline.
+    """
+    study = read_study(path)
+    labels = dict.fromkeys(member.label for member in study.members)
+    chosen = study.settings.get("baseline") if baseline is None else baseline
+    if chosen not in labels:
+        if baseline is not None or not labels:
+            raise ConfigError(unknown("baseline", chosen, labels))
+        chosen = next(iter(labels))
+    groups: dict[str, list[Run]] = {}
+    for member in study.members:
+        if member.run is not None:
+            groups.setdefault(member.label, []).append(member.run)
+    for runs in groups.values():
+        runs.sort(key=lambda run: run.seed)
+    comparison = compare_groups(groups, chosen) if groups else None
+    warnings = ("no run has finished: there is nothing to compare yet",) if comparison is None else comparison.warnings
+    return Report(study, comparison, str(chosen), facts_of(study), warnings)
+
+
+def progress(members: Sequence[Member]) -> str:
+    """Return how many runs are in which state: "17 of 18 runs finished, 1 failed"."""
+    counts = {state: sum(member.state == state for member in members) for state in STATES}
+    rest = [f"{count} {state}" for state, count in counts.items() if count and state != "finished"]
+    runs = f"{len(members)} run{'' if len(members) == 1 else 's'}"
+    return ", ".join([f"{counts['finished']} of {runs} finished", *rest])

@@ -1,0 +1,162 @@
+"""The figures of scores: accuracy against cost, classes, and the band around the boundary."""
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from segup.ablation.comparison import Row
+from segup.ablation.report.style import FAINT, Look, legend_below, new_figure
+from segup.ablation.statistics import Spread, spread
+
+_COSTS = (
+    ("parameters", "parameters (millions)", 1e6),
+    ("macs", "multiply-accumulates of one crop (billions)", 1e9),
+    ("step_seconds", "training step (ms)", 1e-3),
+    ("inference_seconds", "inference latency of one crop (ms)", 1e-3),
+)
+_BARS_IN_A_LINE = 42
+
+
+def accuracy_against_cost(rows: Sequence[Row], shown: Mapping[str, Look]) -> Figure | None:
+    """Draw mIoU over each cost that was measured, with a bar of one standard deviation where seeds tell it.
+
+    Args:
+        rows: Those to draw.
+        shown: How each looks.
+    """
+    known = [cost for cost in _COSTS if any(row.score(cost[0]) is not None for row in rows)]
+    if not known or all(row.score("miou") is None for row in rows):
+        return None
+    lines = (len(known) + 1) // 2
+    figure = new_figure(7.6, 2.75 * lines + 0.25 + 0.2 * -(-len(rows) // 4))
+    grid = figure.subplots(lines, 2, sharey=True, squeeze=False)
+    for axes in grid.flat[len(known) :]:
+        axes.set_axis_off()
+    for axes, (key, title, unit) in zip(grid.flat, known, strict=False):
+        for row in rows:
+            score, cost = row.score("miou"), row.score(key)
+            if score is None or cost is None:
+                continue
+            look = shown[row.name]
+            axes.errorbar(
+                cost.mean / unit, score.mean, xerr=_bar(cost, unit), yerr=_bar(score), fmt=look.marker,
+                color=look.color, markersize=7.5, markeredgecolor="white", markeredgewidth=0.6, elinewidth=0.9,
+                capsize=2, zorder=3,
+            )  # fmt: skip
+        axes.set_xlabel(title)
+        axes.margins(0.09)
+    for line in grid:
+        line[0].set_ylabel("mIoU")
+    legend_below(figure, {row.name: shown[row.name] for row in rows}, "markers")
+    return figure
+
+
+def band_iou(rows: Sequence[Row], shown: Mapping[str, Look], baseline: str) -> Figure | None:
+    """Draw mIoU inside a band around the true boundary over the band's width; beside it, the baseline taken away.
+
+    Args:
+        rows: Those to draw; a run that did not measure it is left out.
+        shown: How each looks.
+        baseline: The row that the others are held against, seed by seed.
+    """
+    drawn = {row.name: found for row in rows if (found := _bands(row))}
+    if not drawn:
+        return None
+    references = {run.seed: run.bands for row in rows if row.name == baseline for run in row.runs if run.bands}
+    figure = new_figure(7.6, 3.3 + 0.2 * -(-len(drawn) // 4))
+    both = bool(references) and len(drawn) > 1
+    left, *right = figure.subplots(1, 1 + both, squeeze=False)[0]
+    for name, values in drawn.items():
+        _with_band(left, values, shown[name])
+    left.set_ylabel("mIoU inside the band")
+    widths = sorted({width for values in drawn.values() for width in values})
+    for axes in right:
+        axes.axhline(0, **{**shown[baseline].line, "linewidth": 1.2})
+        for row in rows:
+            if row.name in drawn and row.name != baseline:
+                _with_band(axes, _minus(row, references), shown[row.name])
+        axes.set_ylabel(f"difference to {baseline}")
+    for axes in (left, *right):
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(widths, [str(width) for width in widths])
+        axes.minorticks_off()
+        axes.set_xlabel("width of the band on each side (pixels)")
+    legend_below(figure, {name: shown[name] for name in drawn})
+    return figure
+
+
+def class_bars(rows: Sequence[Row], shown: Mapping[str, Look], classes: Sequence[str]) -> Figure | None:
+    """Draw a group of bars for each class, its IoU with every row; many classes take several lines.
+
+    Args:
+        rows: Those to draw.
+        shown: How each looks.
+        classes: Names of the classes.
+    """
+    if not classes or not rows:
+        return None
+    per_line = max(1, min(len(classes), _BARS_IN_A_LINE // len(rows)))
+    lines = -(-len(classes) // per_line)
+    per_line = -(-len(classes) // lines)
+    figure = new_figure(7.6, 2.3 * lines + 0.45 + 0.2 * -(-len(rows) // 4))
+    grid = figure.subplots(lines, 1, squeeze=False, sharey=True)[:, 0]
+    width = 0.84 / len(rows)
+    for line, axes in enumerate(grid):
+        part = classes[line * per_line : (line + 1) * per_line]
+        for place, row in enumerate(rows):
+            values = [row.score(f"iou/{name}") for name in part]
+            at = np.arange(len(part)) + (place - (len(rows) - 1) / 2) * width
+            means = [np.nan if value is None else value.mean for value in values]
+            spreads = [0.0 if value is None or isnan(value.deviation) else value.deviation for value in values]
+            axes.bar(at, means, width, **shown[row.name].bar)
+            drawn = [i for i, deviation in enumerate(spreads) if deviation > 0]
+            axes.errorbar(
+                at[drawn], [means[i] for i in drawn], [spreads[i] for i in drawn], fmt="none", ecolor="#222222",
+                elinewidth=0.9, capsize=1.8,
+            )  # fmt: skip
+        axes.set_xticks(range(len(part)), part)
+        axes.set_xlim(-0.6, per_line - 0.4)
+        axes.grid(False, axis="x")
+        axes.set_ylim(0, 1)
+        axes.set_ylabel("IoU")
+    legend_below(figure, {row.name: shown[row.name] for row in rows}, "bars")
+    return figure
+
+
+def _bar(value: Spread, unit: float = 1) -> float | None:
+    return None if isnan(value.deviation) or value.deviation == 0 else value.deviation / unit
+
+
+def _bands(row: Row) -> dict[int, Spread]:
+    return _spreads([run.bands for run in row.runs if run.bands])
+
+
+def _minus(row: Row, references: Mapping[int, Mapping[int, float]]) -> dict[int, Spread]:
+    """Return the spread of the paired differences, seed by seed."""
+    return _spreads(
+        [
+            {width: value - reference[width] for width, value in run.bands.items() if width in reference}
+            for run in row.runs
+            if run.bands and (reference := references.get(run.seed)) is not None
+        ]
+    )
+
+
+def _spreads(found: Sequence[Mapping[int, float]]) -> dict[int, Spread]:
+    widths = sorted({width for bands in found for width in bands})
+    return {width: spread([bands[width] for bands in found if width in bands]) for width in widths}
+
+
+def _with_band(axes: Any, values: Mapping[int, Spread], look: Look) -> None:
+    """Draw a line with markers, and one standard deviation around it where it is known."""
+    if not values:
+        return
+    at = list(values)
+    means = np.array([value.mean for value in values.values()])
+    spreads = np.array([value.deviation for value in values.values()])
+    axes.plot(at, means, zorder=3, **look.points)
+    if not np.isnan(spreads).any():
+        axes.fill_between(at, means - spreads, means + spreads, color=look.color or FAINT, alpha=0.13, linewidth=0)

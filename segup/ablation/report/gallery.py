@@ -1,0 +1,134 @@
+"""The figures and pictures of a report, each drawn, named and explained."""
+
+from collections.abc import Mapping, Sequence
+
+from segup.ablation.comparison import Comparison, Row
+from segup.ablation.report import style
+from segup.ablation.report.content import Figure, Report
+from segup.ablation.report.curves import Curve, learning_curves, read_curves
+from segup.ablation.report.figures import accuracy_against_cost, band_iou, class_bars
+from segup.ablation.report.spectrum import checkerboard_spectrum_figure
+from segup.ablation.runs import Run
+
+SHOWN = 12
+"""Rows that figures and pictures show at most; the table has all."""
+_BAND = "Lines are means over seeds, the shade around them is one standard deviation."
+
+
+def shown_rows(comparison: Comparison) -> list[Row]:
+    """Return the rows that are drawn: all, or the baseline and the best by mIoU, in the table's order."""
+    if len(comparison.rows) <= SHOWN:
+        return list(comparison.rows)
+
+    def rank(row: Row) -> tuple[bool, float]:
+        score = row.score("miou")
+        return row.name == comparison.baseline, -1.0 if score is None else score.mean
+
+    best = {row.name for row in sorted(comparison.rows, key=rank, reverse=True)[:SHOWN]}
+    return [row for row in comparison.rows if row.name in best]
+
+
+def draw(report: Report) -> list[Figure]:
+    """Return the figures that the report's runs have something to say for."""
+    comparison = report.comparison
+    rows = [] if comparison is None else shown_rows(comparison)
+    names = [row.name for row in rows] or list(dict.fromkeys(member.label for member in report.study.members))[:SHOWN]
+    left_out = "" if comparison is None or len(rows) == len(comparison.rows) else (
+        f" The {len(rows)} rows best in mIoU are drawn, of {len(comparison.rows)}."
+    )  # fmt: skip
+    look = style.looks(names)
+    unfinished: dict[str, list[Mapping[str, Curve]]] = {}
+    for member in report.unfinished:
+        if member.label in look:
+            unfinished.setdefault(member.label, []).append(read_curves(member.path))
+    with style.styled():
+        drawn = [
+            (
+                "accuracy_cost", "Accuracy against cost", accuracy_against_cost(rows, look),
+                "Each marker is an operator: mIoU of the last checkpoint over what it costs, bars of one standard "
+                "deviation over the seeds where there are several.",
+            ),
+            (
+                "learning_curves", "Learning curves",
+                learning_curves(
+                    {row.name: [read_curves(run.path) for run in row.runs] for row in rows}, unfinished, look
+                ),
+                f"{_BAND} The loss is smoothed. Thin lines are runs that have not finished.",
+            ),
+            (
+                "band_iou", "IoU near the boundary", band_iou(rows, look, report.baseline),
+                "mIoU of the pixels at most so many rows and columns from the true boundary, on both its sides; on the "
+                f"right, the mean difference to the baseline, seed by seed. {_BAND}",
+            ),
+            (
+                "class_iou", "IoU by class", class_bars(rows, look, comparison.classes if comparison else ()),
+                "Means over the seeds, with one standard deviation.",
+            ),
+            (
+                "checkerboard_spectrum", "Checkerboard spectrum", checkerboard_spectrum_figure(rows, look),
+                "A constant map goes through each upsampling step as it was trained. Left: which share of its energy "
+                "becomes a pattern, over the distance in image pixels at which that repeats; the shortest is the step "
+                "to the image. Right: how the stripes lie, the mean over the steps. Zero is no checkerboard.",
+            ),
+        ]  # fmt: skip
+        return [
+            _saved(name, title, figure, caption + left_out)
+            for name, title, figure, caption in drawn
+            if figure is not None
+        ]
+
+
+def pictures(report: Report, trust: Sequence[str] = ()) -> tuple[list[Figure], tuple[str, ...]]:
+    """Return the pictures, and what could not be shown; without any checkpoint there are none.
+
+    Args:
+        report: What is told.
+        trust: Modules outside segup that a checkpoint may import.
+    """
+    runs = one_seed(report)
+    if not runs:
+        return [], ()
+    from segup.ablation.report.pictures import crop_figure, look, response_figure  # with it comes all of training
+
+    found, drawn = look(runs, trust), []
+    seed = next(iter(runs.values())).seed
+    with style.styled():
+        if found.crops and found.labels is not None:
+            drawn.append(_saved(
+                "crops", "The same crops through every operator", crop_figure(found.crops, found.labels),
+                f"Validation crops in which the operators disagree most (last checkpoint, seed {seed}), named by "
+                "image, row and column. Below each prediction, where it is wrong.", pixels=True,
+            ))  # fmt: skip
+        measured = {name: found for name, found in found.responses.items() if not isinstance(found, str)}
+        if measured:
+            drawn.append(_saved(
+                "responses", "Impulse and constant response", response_figure(measured),
+                f"The operator of the last step before the image, as it was trained with seed {seed}: above, what one "
+                "pixel adds around itself (largest value 1); below, what a constant map becomes, borders included "
+                "(mean 1: an even grey is no pattern). Root mean square over the output channels.", pixels=True,
+            ))  # fmt: skip
+    silent = tuple(f"{name} has no response: {why}" for name, why in found.responses.items() if isinstance(why, str))
+    return drawn, (*found.missing, *silent)
+
+
+def one_seed(report: Report) -> dict[str, Run]:
+    """Return for each row that is drawn its run of one seed, which has a checkpoint: the seed that most rows have."""
+    if report.comparison is None:
+        return {}
+    rows = shown_rows(report.comparison)
+    kept = [(row.name, run) for row in rows for run in row.runs if (run.path / "last.ckpt").is_file()]
+    seeds = [run.seed for _, run in kept]
+    if not seeds:
+        return {}
+    seed = min(seeds, key=lambda one: (-seeds.count(one), one))
+    return {name: run for name, run in kept if run.seed == seed}
+
+
+def _saved(name: str, title: str, figure: object, caption: str, pixels: bool = False) -> Figure:
+    from matplotlib.figure import Figure as Drawing
+
+    assert isinstance(figure, Drawing)
+    if not pixels:
+        style.laid_out(figure)
+    width, height = (round(96 * side) for side in figure.get_size_inches())
+    return Figure(name, title, caption, style.png(figure), None if pixels else style.svg(figure), width, height)

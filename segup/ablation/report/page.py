@@ -1,0 +1,228 @@
+"""A report as one HTML page that needs no network: styles, script and pictures are in it."""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from math import isnan
+from string import Template
+
+from segup.ablation.comparison import Comparison, Row
+from segup.ablation.report.content import Figure, Report
+from segup.ablation.report.facts import Facts, duration
+from segup.ablation.report.style import in_both_schemes
+from segup.ablation.report.texts import UNITS, versions
+from segup.ablation.tables import COSTS, NOTES, Column, best_of, difference_text, score_columns, score_text
+
+
+def as_html(report: Report, figures: Sequence[Figure], missing: Sequence[str]) -> str:
+    """Return the page.
+
+    Args:
+        report: What is told.
+        figures: Those that were drawn.
+        missing: What could not be shown.
+    """
+    sections = [
+        *_table_section(report),
+        *_unfinished(report),
+        *((figure.name, figure.title, _figure(figure)) for figure in figures),
+        *((("not-shown", "Not shown", f"<h2>Not shown</h2>{_list(missing)}"),) if missing else ()),
+        ("what-was-run", "What was run", _facts(report.facts)),
+    ]
+    here = files("segup.ablation.report")
+    return Template((here / "page.html").read_text()).substitute(
+        title=escape(report.title),
+        heading=escape(report.study.name),
+        lead=escape(report.verdict),
+        tiles=_tiles(report),
+        warnings=f'<ul class="warnings" aria-label="Warnings">{_items(report.warnings)}</ul>'
+        if report.warnings
+        else "",
+        links="".join(f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title, _ in sections),
+        body="\n".join(f'<section id="{name}">{content}</section>' for name, _, content in sections),
+        style=(here / "page.css").read_text(),
+        script=(here / "page.js").read_text(),
+    )
+
+
+def _tiles(report: Report) -> str:
+    told = [
+        ("runs finished", f"{len(report.study.members) - len(report.unfinished)} of {len(report.study.members)}", "")
+    ]
+    if report.comparison is not None:
+        rows = [(score, row) for row in report.comparison.rows if (score := row.score("miou")) is not None]
+        if rows:
+            score, row = max(rows, key=lambda found: found[0].mean)
+            told.insert(0, ("best mean mIoU", score_text(score), row.name))
+    told.append(("baseline", report.baseline, ""))
+    told.append(
+        ("seeds", ", ".join(map(str, report.facts.seeds[:8])) + (" …" if len(report.facts.seeds) > 8 else ""), "")
+    )
+    told.append(("time of all runs", duration(report.facts.wall_seconds), ""))
+    tiles = (
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}{f'<small>{escape(more)}</small>' if more else ''}</dd></div>"
+        for name, value, more in told
+    )
+    return f'<dl class="tiles">{"".join(tiles)}</dl>'
+
+
+def _table_section(report: Report) -> Iterable[tuple[str, str, str]]:
+    comparison = report.comparison
+    if comparison is None:
+        return
+    yield (
+        "table", "Table",
+        f'<h2>Scores and costs</h2>{_table(comparison)}<p class="note">{escape(NOTES)} {escape(UNITS)}</p>'
+        f"<details><summary>Seed by seed</summary>{_seeds(comparison)}</details>",
+    )  # fmt: skip
+
+
+def _table(comparison: Comparison) -> str:
+    scores = score_columns(comparison)
+    groups = [("scores", scores[:5]), ("IoU by class", scores[5:]), ("costs", list(COSTS))]
+    heads, tops = ['<th scope="col" data-kind="text"><button type="button">decoder</button></th>'], ["<th></th>"]
+    versus = f'<th scope="col" data-better="1"><button type="button">mIoU − {escape(comparison.baseline)}</button></th>'
+    for title, columns in groups:
+        extra = title == "scores"
+        tops.append(f'<th scope="colgroup" colspan="{len(columns) + extra}">{title}</th>')
+        for place, column in enumerate(columns):
+            short = column.title.removeprefix("IoU ") if title == "IoU by class" else column.title
+            first = ' class="first"' if place == 0 else ""
+            heads.append(
+                f'<th scope="col"{first} data-better="{column.better}">'
+                f'<button type="button">{_breakable(short)}</button></th>'
+            )
+            heads += [versus] if extra and place == 0 else []
+    best = {column.key: best_of(comparison, column) for _, columns in groups for column in columns}
+    lines = "".join(f"<tr>{_row(row, comparison, groups, best)}</tr>" for row in comparison.rows)
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Scores and costs of every decoder">'
+        f'<table data-sortable><thead><tr class="groups">{"".join(tops)}</tr><tr>{"".join(heads)}</tr></thead>'
+        f"<tbody>{lines}</tbody></table></div>"
+    )
+
+
+def _row(
+    row: Row, comparison: Comparison, groups: Sequence[tuple[str, list[Column]]], best: Mapping[str, frozenset[str]]
+) -> str:
+    seeds = f"{len(row.runs)} seed{'' if len(row.runs) == 1 else 's'}"
+    found = [f'<th scope="row" data-value="{escape(row.name)}">{escape(row.name)}<small>{seeds}</small></th>']
+    for title, columns in groups:
+        for place, column in enumerate(columns):
+            value = row.score(column.key)
+            marked = row.name in best[column.key]
+            kind = " ".join([*(["first"] if place == 0 else []), *(["best"] if marked else [])])
+            css = f' class="{kind}"' if kind else ""
+            number = "" if value is None or isnan(value.mean) else repr(value.mean)
+            text = "–" if value is None else column.text(value)
+            found.append(f'<td{css} data-value="{number}">{_two_lines(text, marked)}</td>')
+            if title == "scores" and place == 0:
+                found.append(_versus(row, comparison))
+    return "".join(found)
+
+
+def _versus(row: Row, comparison: Comparison) -> str:
+    if row.name == comparison.baseline:
+        return '<td data-value="0">baseline</td>'
+    if row.versus is None:
+        return '<td data-value="">–</td>'
+    told = f"{row.versus.count} seed{'' if row.versus.count == 1 else 's'}"
+    if not isnan(row.versus.p_value):
+        told += f", p = {row.versus.p_value:.3g} (Holm)"
+    text = difference_text(row.versus)
+    return f'<td data-value="{row.versus.mean!r}" title="{told}">{_two_lines(text, row.versus.significant)}</td>'
+
+
+def _two_lines(text: str, bold: bool) -> str:
+    """Return the mean with its deviation below it; a unit stands with the deviation."""
+    mean, sign, rest = text.replace("-", "−").partition(" ± ")
+    shown = f"<strong>{escape(mean)}</strong>" if bold else escape(mean)
+    return f"{shown}<small>± {escape(rest)}</small>" if sign else shown
+
+
+def _seeds(comparison: Comparison) -> str:
+    seeds = sorted({seed for row in comparison.rows for seed in row.seeds})
+    heads = "".join(f'<th scope="col">seed {seed}</th>' for seed in seeds)
+    lines = []
+    for row in comparison.rows:
+        scores = {run.seed: run.scores["miou"] for run in row.runs}
+        numbers = ["–" if (score := scores.get(seed)) is None else f"{score:.4f}" for seed in seeds]
+        lines.append(
+            f'<tr><th scope="row">{escape(row.name)}</th>{"".join(f"<td>{text}</td>" for text in numbers)}</tr>'
+        )
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="mIoU of every seed"><table><thead><tr>'
+        f'<th scope="col">mIoU</th>{heads}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+    )
+
+
+def _unfinished(report: Report) -> Iterable[tuple[str, str, str]]:
+    if not report.unfinished:
+        return
+    lines = "".join(
+        f'<tr><th scope="row">{escape(member.label)}</th><td class="number">{member.seed}</td>'
+        f"<td{' class=failed' if member.state == 'failed' else ''}>{member.state}</td>"
+        f"<td>{escape(member.cause or '')}</td></tr>"
+        for member in report.unfinished
+    )
+    yield (
+        "unfinished", "Unfinished runs",
+        f"<h2>Unfinished runs</h2><p>{escape(report.progress)}.</p>"
+        '<div class="scroll" tabindex="0" role="region" aria-label="Unfinished runs"><table class="plain"><thead><tr>'
+        '<th scope="col">decoder</th><th scope="col">seed</th><th scope="col">state</th><th scope="col">cause</th>'
+        f"</tr></thead><tbody>{lines}</tbody></table></div>",
+    )  # fmt: skip
+
+
+def _figure(figure: Figure) -> str:
+    kind, content = ("png", figure.png) if figure.svg is None else ("svg+xml", in_both_schemes(figure.svg))
+    source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    chart, name = figure.svg is not None, escape(figure.title)
+    paper = f'class="paper{"" if chart else " pixels"}" tabindex="0" role="region" aria-label="{name}"'
+    return (
+        f'<figure class="{"chart" if chart else "pixels"}">'
+        f"<figcaption><h2>{name}</h2>{escape(figure.caption)}</figcaption>"
+        f'<div {paper}><img src="{source}" alt="{name}" width="{figure.width}" height="{figure.height}"></div></figure>'
+    )
+
+
+def _breakable(title: str) -> str:
+    """Return a heading that may break inside its long words, and is read aloud as one."""
+    return (
+        escape(title)
+        .replace("checkerboard", "checker&shy;board")
+        .replace("optimistic", "opti&shy;mistic")
+        .replace("parameters", "para&shy;meters")
+    )
+
+
+def _facts(facts: Facts) -> str:
+    parts = ["<h2>What was run</h2>"]
+    if facts.command:
+        parts.append(f"<pre>{escape(facts.command)}</pre>")
+    parts.append(_terms(versions(facts)))
+    own = {
+        label: " ".join(f"<code>{escape(f'{key}={value}')}</code>" for key, value in settings.items())
+        for label, settings in facts.differences.items()
+        if settings
+    }
+    if own:
+        parts.append("<h3>What differs between the rows</h3>" + _terms(own, raw=True))
+    for title, said in (("Matched widths", facts.matched), ("Start of the operators", facts.start)):
+        if said:
+            parts.append(f"<h3>{title}</h3>{_terms(said)}")
+    return "".join(parts)
+
+
+def _terms(pairs: Mapping[str, str], raw: bool = False) -> str:
+    told = (f"<dt>{escape(name)}</dt><dd>{value if raw else escape(value)}</dd>" for name, value in pairs.items())
+    return f'<dl class="facts">{"".join(told)}</dl>'
+
+
+def _list(lines: Iterable[str]) -> str:
+    return f"<ul>{_items(lines)}</ul>"
+
+
+def _items(lines: Iterable[str]) -> str:
+    return "".join(f"<li>{escape(line)}</li>" for line in lines)

@@ -1,0 +1,170 @@
+"""The pictures of a report: crops through every operator with error maps, its impulse and its constant response.
+
+A bounded number of checkpoints is opened, one after the other: one for each row that is shown.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from segup.ablation.report.crops import Crop, choose_crops, looked_at, predictions
+from segup.ablation.report.responses import Response, trained_response
+from segup.ablation.report.style import new_figure
+from segup.ablation.runs import Run
+from segup.data.config import create_data
+from segup.data.labels import Labels
+from segup.errors import DataError, SegupError
+from segup.evaluation.runs import open_run
+from segup.training.pictures import IGNORED, WRONG, colored, error_map, to_rgb
+
+_IN_A_LINE = 7
+_GAP = 0.07
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the pictures were made of.
+
+    Args:
+        crops: The crops; none where no images could be read.
+        responses: For each row what its operator answers, or why that is not known.
+        labels: The classes; None without crops.
+        missing: What could not be shown, and why.
+    """
+
+    crops: Sequence[Crop]
+    responses: Mapping[str, Response | str]
+    labels: Labels | None
+    missing: tuple[str, ...]
+
+
+def look(runs: Mapping[str, Run], trust: Sequence[str] = ()) -> Shown:
+    """Open one run for each row and return what it predicts and answers; what cannot be opened is named, not raised.
+
+    Args:
+        runs: A finished run for each row, all of one data set and seed.
+        trust: Modules outside segup that a checkpoint may import.
+    """
+    if not runs:
+        return Shown((), {}, None, ())
+    missing: list[str] = []
+    labels, samples = None, []
+    try:
+        data = create_data({**next(iter(runs.values())).result["config"]["data"], "cache": False})
+        data.prepare_data()
+        samples, labels = looked_at(data), data.labels
+    except SegupError as cause:
+        missing.append(f"no crops are shown, since the images cannot be read: {_line(cause)}")
+    found, responses = {}, {}
+    for name, run in runs.items():
+        try:
+            opened = open_run(run.path, "last", trust, "cpu")
+            if labels is not None and opened.labels.num_classes != labels.num_classes:
+                raise DataError(f"it has {opened.labels.num_classes} classes, the data {labels.num_classes}")
+        except SegupError as cause:
+            missing.append(f"{name} is missing from the pictures: {_line(cause)}")
+            continue
+        responses[name] = trained_response(opened.model)
+        found[name] = predictions(opened.model, samples)
+    crops = choose_crops(samples, found, labels) if labels is not None and found else []
+    return Shown(crops, responses, labels, tuple(missing))
+
+
+def crop_figure(crops: Sequence[Crop], labels: Labels) -> Figure:
+    """Return a figure with two lines of pictures for each crop: predictions, and below each the error map.
+
+    The first column is the image, and below it the truth. More rows than fit beside each other go into further lines.
+    """
+    names = list(crops[0].predictions)
+    parts = [names[start : start + _IN_A_LINE - 1] for start in range(0, len(names), _IN_A_LINE - 1)]
+    columns, lines = 1 + max(len(part) for part in parts), 2 * len(crops) * len(parts)
+    grid = _grid(lines, columns, width=1.55, height=1.55 * _aspect(crops), above=0.19, below=0.36)
+    for number, (crop, part) in enumerate((crop, part) for crop in crops for part in parts):
+        valid = crop.truth != labels.ignore_index
+        upper, lower = 2 * number, 2 * number + 1
+        grid.show(upper, 0, to_rgb(crop.image), f"{crop.name} at {crop.top}, {crop.left}")
+        grid.show(lower, 0, colored(crop.truth, labels), "truth")
+        for place, name in enumerate(part, 1):
+            ids = crop.predictions[name]
+            wrong = (ids != crop.truth) & valid
+            grid.show(upper, place, colored(ids, labels), name)
+            title = f"{wrong.sum() / max(1, valid.sum()):.1%} wrong"
+            grid.show(lower, place, error_map(crop.image, wrong, valid), title)
+    ignored = [("ignored", IGNORED)] if any((crop.truth == labels.ignore_index).any() for crop in crops) else []
+    handles = [
+        Patch(facecolor=_hex(color), edgecolor="black", linewidth=0.5, label=name)
+        for name, color in (*zip(labels.names, labels.colors, strict=True), ("wrong", WRONG), *ignored)
+    ]
+    grid.figure.legend(
+        handles=handles, loc="lower center", ncols=min(len(handles), columns + 1), fontsize=8, borderaxespad=0.2
+    )
+    return grid.figure
+
+
+def response_figure(responses: Mapping[str, Response]) -> Figure:
+    """Return a figure with each operator's impulse response above its constant response."""
+    names = list(responses)
+    parts = [names[start : start + _IN_A_LINE] for start in range(0, len(names), _IN_A_LINE)]
+    grid = _grid(2 * len(parts), max(map(len, parts)), width=1.4, height=1.4, above=0.19, below=0.05, right=0.75)
+    for number, part in enumerate(parts):
+        for place, name in enumerate(part):
+            one = grid.show(2 * number, place, responses[name].impulse, name, cmap="magma", vmin=0, vmax=1)
+            two = grid.show(2 * number + 1, place, responses[name].constant, "", cmap="cividis", vmin=0, vmax=2)
+        for line, drawn, title in ((2 * number, one, "impulse"), (2 * number + 1, two, "constant")):
+            bar = grid.figure.colorbar(drawn, cax=grid.beside(line))
+            bar.set_label(title, fontsize=8)
+            bar.ax.tick_params(labelsize=7)
+    return grid.figure
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Pictures in lines and columns, each with a title above it; sizes in inches, placed by hand, which is quick."""
+
+    figure: Figure
+    lines: int
+    width: float
+    height: float
+    above: float
+    right: float
+
+    def show(self, line: int, column: int, picture: Any, title: str, **style: Any) -> Any:
+        """Draw a picture at its place and return what was drawn."""
+        axes = self.figure.add_axes(self._box(column * (self.width + _GAP), line, self.width))
+        axes.set_axis_off()
+        axes.set_title(title, fontsize=7.5, pad=2.5)
+        return axes.imshow(picture, interpolation="nearest", aspect="auto", **style)
+
+    def beside(self, line: int) -> Any:
+        """Return axes for a colour bar to the right of a line."""
+        return self.figure.add_axes(self._box(self.figure.get_figwidth() - self.right + 0.1, line, 0.11))
+
+    def _box(self, left: float, line: int, width: float) -> tuple[float, float, float, float]:
+        whole, tall = self.figure.get_figwidth(), self.figure.get_figheight()
+        bottom = tall - (line + 1) * (self.height + self.above) - _GAP * line
+        return left / whole, bottom / tall, width / whole, self.height / tall
+
+
+def _grid(
+    lines: int, columns: int, *, width: float, height: float, above: float, below: float, right: float = 0.0
+) -> _Grid:
+    figure = new_figure(
+        columns * width + (columns - 1) * _GAP + right, lines * (height + above) + (lines - 1) * _GAP + below
+    )
+    figure.set_layout_engine("none")
+    return _Grid(figure, lines, width, height, above, right)
+
+
+def _aspect(crops: Sequence[Crop]) -> float:
+    return max(crop.truth.shape[0] / crop.truth.shape[1] for crop in crops)
+
+
+def _hex(color: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def _line(cause: Exception) -> str:
+    return " ".join(str(cause).split())

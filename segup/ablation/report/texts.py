@@ -1,0 +1,150 @@
+"""A report as Markdown, CSV and LaTeX."""
+
+import csv
+import io
+from collections.abc import Sequence
+from math import isnan
+
+from segup.ablation.comparison import Comparison
+from segup.ablation.report.content import Figure, Report
+from segup.ablation.report.facts import Facts, duration
+from segup.ablation.tables import COSTS, NOTES, Column, latex, markdown, pipes, score_columns, tex
+
+FIGURES = "figures"
+"""The folder beside the report with its figures."""
+UNITS = (
+    "Parameters, multiply-accumulates (one training crop), a training step and peak memory are of the whole model; "
+    "latency is the median time of one image of the crop's size in evaluation mode. Checkerboard is the share of a "
+    "constant's energy that becomes a pattern. Best (optimistic) is the best checkpoint's mIoU, chosen on the images "
+    "that it is scored on."
+)
+
+
+def as_markdown(report: Report, figures: Sequence[Figure], missing: Sequence[str]) -> str:
+    """Return the report as Markdown; its figures lie in the folder :data:`FIGURES` beside it.
+
+    Args:
+        report: What is told.
+        figures: Those that were drawn.
+        missing: What could not be shown.
+    """
+    parts = [f"# {report.title}", report.verdict]
+    if report.comparison is not None:
+        parts += [markdown(report.comparison, report.columns), UNITS, "## Seed by seed", _seeds(report.comparison)]
+    else:
+        parts += [f"- {warning}" for warning in report.warnings]
+    if report.unfinished:
+        parts += ["## Unfinished runs", _unfinished(report)]
+    for figure in figures:
+        parts += [f"## {figure.title}", f"![{figure.title}]({FIGURES}/{figure.name}.png)", figure.caption]
+    if missing:
+        parts += ["## Not shown", "\n".join(f"- {_plain(line)}" for line in missing)]
+    return "\n\n".join([*parts, "## What was run", _facts(report.facts)]) + "\n"
+
+
+def as_csv(report: Report) -> str:
+    """Return a line for each run that was asked for, with plain numbers, for programs; empty where nothing is known."""
+    columns = [column.key for column in report.columns]
+    widths = sorted({width for member in report.study.members if member.run for width in member.run.bands})
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    bands = [f"band_iou/{width}" for width in widths]
+    writer.writerow(["decoder", "seed", "state", *columns, *bands, "wall_seconds", "cause", "run"])
+    for member in report.study.members:
+        run = member.run
+        known = {} if run is None else {**run.scores, **run.costs}
+        around = {} if run is None else run.bands
+        writer.writerow(
+            [member.label, member.seed, member.state]
+            + [known.get(key) for key in columns]
+            + [around.get(width) for width in widths]
+            + [member.wall_seconds, member.cause, member.path.relative_to(report.study.path)]
+        )
+    return file.getvalue()
+
+
+def as_latex(report: Report) -> str:
+    """Return tables for a paper: scores, classes and costs, each a float of its own; needs the package booktabs."""
+    lines = [f"% {tex(report.title)}: {tex(report.progress)}", "% needs \\usepackage{booktabs}"]
+    lines += [f"% {_plain(warning)}" for warning in report.warnings]
+    if report.comparison is None:
+        return "\n".join([*lines, ""])
+    scores = score_columns(report.comparison)
+    tables = (
+        ("scores", scores[:5], NOTES),
+        ("classes", scores[5:], "IoU class by class of the last checkpoint."),
+        ("costs", list(COSTS), UNITS),
+    )
+    for name, columns, caption in tables:
+        lines += ["", *_float(report, name, columns, caption)]
+    return "\n".join([*lines, ""])
+
+
+def versions(facts: Facts) -> dict[str, str]:
+    """Return the facts that are a name and a value."""
+    seeds = ", ".join(map(str, facts.seeds))
+    together = {"all rows": ", ".join(f"{name} {value}" for name, value in facts.shared.items())}
+    return {
+        **(together if facts.shared else {}),
+        "seeds": seeds,
+        "time of all runs": duration(facts.wall_seconds),
+        **facts.environment,
+    }
+
+
+def _float(report: Report, name: str, columns: list[Column], caption: str) -> list[str]:
+    assert report.comparison is not None
+    versus = name == "scores"
+    return [
+        "\\begin{table}",
+        "\\centering",
+        "\\small",
+        latex(report.comparison, columns, versus),
+        f"\\caption{{{tex(report.study.name)}: {tex(caption)}}}",
+        f"\\label{{tab:{_word(report.study.name)}-{name}}}",
+        "\\end{table}",
+    ]
+
+
+def _seeds(comparison: Comparison) -> str:
+    seeds = sorted({seed for row in comparison.rows for seed in row.seeds})
+    if len(seeds) > 12:
+        return f"mIoU of each of the {len(seeds)} seeds is in `report.csv`."
+    lines = [pipes(["mIoU", *(f"seed {seed}" for seed in seeds)]), f"|{'---|' * (len(seeds) + 1)}"]
+    for row in comparison.rows:
+        scores = {run.seed: run.scores["miou"] for run in row.runs}
+        lines.append(pipes([f"`{row.name}`", *(_number(scores.get(seed)) for seed in seeds)]))
+    return "\n".join(lines)
+
+
+def _unfinished(report: Report) -> str:
+    lines = [pipes(["decoder", "seed", "state", "cause"]), "|---|---|---|---|"]
+    for member in report.unfinished:
+        lines.append(pipes([f"`{member.label}`", str(member.seed), member.state, _plain(member.cause or "")]))
+    return "\n".join(lines)
+
+
+def _facts(facts: Facts) -> str:
+    lines = [f"```text\n{facts.command}\n```"] if facts.command else []
+    told = [
+        f"- `{label}`: " + ", ".join(f"`{key}={value}`" for key, value in own.items())
+        for label, own in facts.differences.items()
+        if own
+    ]
+    lines += ["What differs between the rows:", "\n".join(told)] if told else []
+    for title, said in (("Matched widths", facts.matched), ("Start of the operators", facts.start)):
+        lines += [f"{title}:", "\n".join(f"- `{label}`: {text}" for label, text in said.items())] if said else []
+    lines.append("\n".join(f"- {name}: {value}" for name, value in versions(facts).items()))
+    return "\n\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None or isnan(value) else f"{value:.4f}"
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _word(text: str) -> str:
+    return "".join(sign if sign.isalnum() else "-" for sign in text)

@@ -1,0 +1,123 @@
+"""``status.json``: where one run of a study stands, and the lock that lets one process alone train it."""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from segup.errors import DataError, SegupError
+from segup.training.run_folder import write_json
+
+STATES = ("waiting", "running", "interrupted", "finished", "failed")
+LOCK = "lock"
+
+
+class HeldError(SegupError):
+    """Another process has the lock."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands.
+
+    Args:
+        state: One of :data:`STATES`; ``"running"`` is only so while its process lives, see :func:`read_status`.
+        cause: Why it failed, in one message.
+        started, ended: Of the last attempt, in seconds since 1970.
+        pid, host: Of the process that trains, or trained, it.
+        attempt: How often it was begun.
+        seconds: What its attempts took together, those that were killed counted until they last wrote.
+    """
+
+    state: str = "waiting"
+    cause: str | None = None
+    started: float | None = None
+    ended: float | None = None
+    pid: int | None = None
+    host: str | None = None
+    attempt: int = 0
+    seconds: float = 0.0
+
+
+def read_status(folder: Path) -> Status:
+    """Return the status of a run of a study; a run whose process was killed is ``"interrupted"``.
+
+    A run is alive while its lock is held. That is asked on its own machine alone: not every file system shares locks.
+
+    Raises:
+        DataError: The file is not one that segup writes.
+    """
+    status = stored_status(folder)
+    if status.state == "running" and status.host == socket.gethostname() and not _is_held(folder, status):
+        return Status(**{**asdict(status), "state": "interrupted"})
+    return status
+
+
+def stored_status(folder: Path) -> Status:
+    """Return what ``status.json`` says, whether its process lives or not; a run without one is waiting.
+
+    Raises:
+        DataError: The file is not one that segup writes.
+    """
+    file = folder / "status.json"
+    try:
+        values: Any = json.loads(file.read_text())
+        status = Status(**values)
+    except FileNotFoundError:
+        return Status()
+    except (ValueError, TypeError) as cause:
+        raise DataError(f"{file} is not what segup writes: {cause}") from cause
+    if status.state not in STATES:
+        raise DataError(f"{file} is not what segup writes: state {status.state!r} is none of {', '.join(STATES)}")
+    return status
+
+
+def write_status(folder: Path, status: Status) -> None:
+    """Write ``status.json``, whole or not at all."""
+    write_json(folder / "status.json", asdict(status))
+
+
+@contextmanager
+def lock(folder: Path, name: str = LOCK, patience: float = 5.0) -> Iterator[None]:
+    """Hold the folder's lock; the system gives it back when the process ends, however that comes about.
+
+    Args:
+        folder: An existing folder.
+        name: Of the lock's file in it.
+        patience: Seconds to wait for whoever has it: a process that was killed takes a moment to go.
+
+    Raises:
+        HeldError: It is still held by another process after that.
+    """
+    with (folder / name).open("a+") as file:
+        until = time.monotonic() + patience
+        while not _taken(file, fcntl.LOCK_EX):
+            if time.monotonic() >= until:
+                raise HeldError(f"another process holds {folder / name}")
+            time.sleep(0.05)
+        yield
+
+
+def _is_held(folder: Path, status: Status) -> bool:
+    if status.pid == os.getpid():  # closing the file here would give this process's own lock back
+        return True
+    try:
+        file = (folder / LOCK).open("r")
+    except OSError:
+        return False
+    with file:
+        return not _taken(file, fcntl.LOCK_SH)
+
+
+def _taken(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.lockf(file, kind | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True

@@ -1,0 +1,127 @@
+"""A study as it lies on disk: what was asked for, and where each of its runs stands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from segup.ablation.runs import Run, read_run
+from segup.ablation.status import Status, read_status
+from segup.errors import DataError
+from segup.training.run_folder import write_yaml
+
+FILE = "study.yaml"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of a study.
+
+    Args:
+        path: Its run folder, ``<study>/<label>/<seed>``.
+        label: The decoder's folder: the operator's word, and what else was swept: ``"deconv,decoder.topology=fpn"``.
+        seed: The seed.
+        status: Where it stands.
+        run: Its result, once it has finished.
+    """
+
+    path: Path
+    label: str
+    seed: int
+    status: Status
+    run: Run | None
+
+    @property
+    def state(self) -> str:
+        """``"waiting"``, ``"running"``, ``"interrupted"`` (killed or stopped), ``"finished"`` or ``"failed"``."""
+        return self.status.state
+
+    @property
+    def cause(self) -> str | None:
+        """Why it failed, in one message; None where it did not."""
+        return self.status.cause
+
+    @property
+    def wall_seconds(self) -> float | None:
+        """What all its attempts took; None before it was begun."""
+        return self.status.seconds if self.status.attempt else None
+
+
+@dataclass(frozen=True)
+class Study:
+    """The runs that one command asked for.
+
+    Args:
+        path: Its folder.
+        settings: The content of ``study.yaml``: ``command``, ``baseline`` (a label), ``match``, ``start``, ``config``
+            (what all runs share), ``decoders`` and ``members``. ``decoders[label]`` says of each decoder what was
+            chosen for it: ``widths`` with ``budget`` and ``difference`` (relative to the baseline's) where widths were
+            matched, and ``start``, where one was asked for: ``"interpolate"``, or why the operator cannot.
+        members: Its runs, in the order in which they were asked for.
+    """
+
+    path: Path
+    settings: Mapping[str, Any]
+    members: tuple[Member, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.resolve().name
+
+
+def read_study(path: str | Path) -> Study:
+    """Read a study, finished or not.
+
+    Args:
+        path: Its folder.
+
+    Raises:
+        DataError: There is no folder, no ``study.yaml`` in it, or a file that is not segup's.
+    """
+    path = Path(path)
+    settings = read_settings(path)
+    try:
+        asked = [(str(label), int(seed)) for label, seed in settings["members"]]
+    except (KeyError, TypeError, ValueError) as cause:
+        raise DataError(f"{path / FILE} is not what segup writes: {type(cause).__name__} {cause}") from cause
+    return Study(path, settings, tuple(_member(path, label, seed) for label, seed in asked))
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return the content of ``study.yaml``.
+
+    Raises:
+        DataError: As :func:`read_study`.
+    """
+    file = path / FILE
+    if not path.is_dir():
+        raise DataError(f"no study folder at {path}")
+    if not file.is_file():
+        run = " it is a single run.\n  try: segup compare" if (path / "result.json").is_file() else " it is no study"
+        raise DataError(f"{path} has no {FILE}:{run}")
+    try:
+        settings = yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (ValueError, yaml.YAMLError) as cause:
+        raise DataError(f"{file} is not what segup writes: {' '.join(str(cause).split())}") from cause
+    if not isinstance(settings, dict):
+        raise DataError(f"{file} is not what segup writes: it holds no settings")
+    return settings
+
+
+def write_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    """Write ``study.yaml``, whole or not at all."""
+    write_yaml(path / FILE, settings)
+
+
+def member_path(study: Path, label: str, seed: int) -> Path:
+    """Return the run folder of one member."""
+    return study / label / str(seed)
+
+
+def _member(study: Path, label: str, seed: int) -> Member:
+    path = member_path(study, label, seed)
+    status = read_status(path)
+    return Member(path, label, seed, status, read_run(path) if status.state == "finished" else None)

@@ -1,0 +1,125 @@
+"""A study while it runs: where each run stands, the best so far and the time left, read from its files."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import yaml
+
+from segup.ablation.status import Status, read_status
+from segup.ablation.study import member_path
+from segup.training.rows import read_history
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One run at one moment.
+
+    Args:
+        label: Of its decoder.
+        seed: The seed.
+        status: Where it stands.
+        epoch: Epochs done; None where that is not known.
+        epochs: Epochs asked for.
+        miou: The last validation's; None before the first.
+    """
+
+    label: str
+    seed: int
+    status: Status
+    epoch: int | None = None
+    epochs: int | None = None
+    miou: float | None = None
+
+    @property
+    def done(self) -> float:
+        """The share of its epochs that is done."""
+        return (self.epoch or 0) / self.epochs if self.epochs else 0.0
+
+
+class Watch:
+    """Looks at runs of a study; a finished one is read once.
+
+    Args:
+        study: The study's folder.
+        members: Label and seed of each run to look at.
+    """
+
+    def __init__(self, study: Path, members: Sequence[tuple[str, int]]) -> None:
+        self._study, self._members = study, tuple(members)
+        self._finished: dict[tuple[str, int], Sight] = {}
+        self._epochs: dict[tuple[str, int], int] = {}
+
+    def look(self) -> list[Sight]:
+        """Return every run as it stands now."""
+        return [self._finished.get(member) or self._look_at(*member) for member in self._members]
+
+    def _look_at(self, label: str, seed: int) -> Sight:
+        folder = member_path(self._study, label, seed)
+        status = read_status(folder)
+        if status.state == "finished":
+            miou = json.loads((folder / "result.json").read_text())["last"]["miou"]
+            self._finished[label, seed] = Sight(label, seed, status, miou=miou)
+            return self._finished[label, seed]
+        if status.state not in ("running", "interrupted") or not (folder / "metrics.csv").exists():
+            return Sight(label, seed, status)
+        if (label, seed) not in self._epochs:
+            config: Any = yaml.safe_load((folder / "config.yaml").read_text())
+            self._epochs[label, seed] = config["trainer"]["max_epochs"]
+        validated = [row for row in read_history(folder / "metrics.csv") if row.get("val/miou")]
+        last: Mapping[str, str] = validated[-1] if validated else {}
+        epoch, miou = (int(last["epoch"]) + 1, float(last["val/miou"])) if last else (0, None)
+        return Sight(label, seed, status, epoch, self._epochs[label, seed], miou)
+
+
+def best_so_far(sights: Sequence[Sight]) -> tuple[str, float, int] | None:
+    """Return the label with the best mean mIoU over its finished seeds, that mean, and how many seeds it is of."""
+    scores: dict[str, list[float]] = {}
+    for sight in sights:
+        if sight.status.state == "finished" and sight.miou is not None:
+            scores.setdefault(sight.label, []).append(sight.miou)
+    if not scores:
+        return None
+    label = max(scores, key=lambda name: fmean(scores[name]))
+    return label, fmean(scores[label]), len(scores[label])
+
+
+def seconds_left(sights: Sequence[Sight], at_once: int = 1, now: float | None = None) -> float | None:
+    """Return about how long it takes until all have ended; None as long as nothing tells.
+
+    A run is taken to last as long as the finished ones of its decoder, or as all finished ones, or as the running ones
+    will at their present pace.
+
+    Args:
+        sights: Every run.
+        at_once: How many are trained at a time.
+        now: Seconds since 1970; the present by default.
+    """
+    now = time.time() if now is None else now
+    lasted: dict[str, list[float]] = {}
+    for sight in sights:
+        if sight.status.state == "finished":
+            lasted.setdefault(sight.label, []).append(sight.status.seconds)
+    paces = [
+        (now - sight.status.started) / sight.done
+        for sight in sights
+        if sight.status.state == "running" and sight.status.started is not None and sight.done > 0
+    ]
+    every = [seconds for values in lasted.values() for seconds in values] or paces
+    if not every:
+        return None
+    left, longest = 0.0, 0.0
+    for sight in sights:
+        whole = fmean(lasted.get(sight.label) or every)
+        if sight.status.state == "running":
+            rest = max(0.0, whole - (now - (sight.status.started or now)))
+        elif sight.status.state in ("waiting", "interrupted"):
+            rest = whole * (1 - sight.done)
+        else:
+            continue
+        left, longest = left + rest, max(longest, rest)
+    return max(left / at_once, longest)

@@ -1,0 +1,228 @@
+"""A sweep from its command to its report: planned, trained by Hydra's launcher, shown, and reported."""
+
+import multiprocessing
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+
+from segup.ablation.plan import MATCHES, STARTS, Asked, Terms, baseline_of, check_choice, plan_study
+from segup.ablation.processes import Processes, free_slot
+from segup.ablation.settle import settled
+from segup.ablation.study import read_study
+from segup.cli.report import FAILED, INTERRUPTED
+from segup.cli.study_view import StudyView
+from segup.cli.sweep import Sweep
+from segup.errors import ConfigError, refusals_named
+from segup.registry import outside_module
+
+Launch = Callable[[Callable[[Any], None]], None]
+
+
+def run_study(sweep: Sweep, launch: Launch) -> int:
+    """Train the sweep's runs, write the report and return the exit code.
+
+    Args:
+        sweep: What was asked for.
+        launch: Hands a task to Hydra, which calls it for each run where its launcher sees fit.
+
+    Raises:
+        SegupError: The study cannot be begun; nothing was trained.
+    """
+    _check_launcher(sweep)
+    at_once = runs_at_once(sweep)
+    asked = _sharing_cores(sweep.asked, at_once)
+    asked, terms = settled(sweep.path, asked, _terms(sweep))
+    folders = plan_study(sweep.path, asked, terms)
+    members = [(run.label, run.seed) for run in asked]
+    places = tuple(folder.resolve() for folder in folders)
+    code = 0
+    with StudyView(sweep.path, members, at_once or len(members)), _termination_as_interrupt():
+        try:
+            if _kind(sweep) == "BasicLauncher":
+                _train_here(places, at_once or 1, launch)
+            else:
+                slots = at_once if _kind(sweep) in ("LocalLauncher", "JoblibLauncher") else None
+                launch(StudyTask(places, Path.cwd(), slots))
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+    if code != 0:
+        print("interrupted: the same command continues the study", file=sys.stderr)
+        return code
+    _write_report(sweep)
+    return _outcome(sweep, set(members))
+
+
+class StudyTask:
+    """What Hydra calls for each run, in whichever process its launcher made, perhaps on another machine.
+
+    Args:
+        folders: The run folders, by Hydra's job number.
+        place: The folder in which the command was given.
+        slots: How many of them one machine trains at a time; None where the launcher sees to that.
+    """
+
+    def __init__(self, folders: Sequence[Path], place: Path, slots: int | None) -> None:
+        self._folders, self._place, self._slots = tuple(folders), place, slots
+
+    def __call__(self, composed: Any) -> None:
+        """Train the run and wait for its end."""
+        folder = self._folders[HydraConfig.get().job.num]
+        os.chdir(self._place)
+        multiprocessing.set_start_method("forkserver", force=True)  # not joblib's, which only joblib knows
+        with free_slot(folder.parents[1], self._slots):
+            processes = Processes()
+            try:
+                processes.begin(folder)
+                processes.finish()
+            except KeyboardInterrupt:
+                processes.stop()
+                raise
+
+
+def _train_here(folders: Sequence[Path], at_once: int, launch: Launch) -> None:
+    """Train ``at_once`` runs at a time; Hydra hands them over one after another and does not wait."""
+    processes = Processes(at_once)
+    try:
+        launch(lambda _composed: processes.begin(folders[HydraConfig.get().job.num]))
+        processes.finish()
+    except KeyboardInterrupt:
+        print("stopping: each run finishes its step and saves", file=sys.stderr, flush=True)
+        processes.stop()
+        raise
+
+
+def runs_at_once(sweep: Sweep) -> int | None:
+    """Return how many runs one machine trains at a time; None where the launcher spreads them over several.
+
+    Raises:
+        ConfigError: ``ablation.at_once`` is no int of 1 or more.
+    """
+    wanted = sweep.ablation["at_once"]
+    if wanted is not None and (isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1):
+        raise ConfigError(f"ablation.at_once={wanted} must be an int of 1 or more, or null")
+    kind = _kind(sweep)
+    if kind == "BasicLauncher":
+        return wanted or 1
+    if kind == "LocalLauncher":
+        return wanted or cores()
+    if kind == "JoblibLauncher":
+        jobs = int(sweep.launcher["n_jobs"])
+        jobs = jobs if jobs > 0 else max(1, cores() + 1 + jobs)
+        return min(jobs, wanted or jobs)
+    if kind == "RayLauncher":
+        ray = sweep.launcher["ray"]
+        if ray["init"].get("address") is None:
+            return max(1, int((ray["init"].get("num_cpus") or cores()) / (ray["remote"].get("num_cpus") or 1)))
+    return None
+
+
+def cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _kind(sweep: Sweep) -> str:
+    return str(sweep.launcher["_target_"]).rpartition(".")[2]
+
+
+def _check_launcher(sweep: Sweep) -> None:
+    module = str(sweep.launcher["_target_"]).split(".")[:2]
+    if module[0] != "hydra_plugins":
+        return
+    try:
+        found = find_spec(".".join(module))
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        extra = sweep.launcher_name.partition("_")[0]
+        raise ConfigError(
+            f"hydra/launcher={sweep.launcher_name} needs {module[1].replace('_', '-')}, which is not installed.\n"
+            f"  try: pip install 'segup[{extra}]'"
+        )
+
+
+def _sharing_cores(asked: Sequence[Asked], at_once: int | None) -> tuple[Asked, ...]:
+    """Give each of several runs on one machine its share of the cores, where nothing else is asked for."""
+    several = min(at_once or 1, len(asked))
+    if several == 1:
+        return tuple(asked)
+    share = max(1, cores() // several)
+    return tuple(replace(run, config=_with_cores(dict(run.config), share)) for run in asked)
+
+
+def _with_cores(config: dict[str, Any], share: int) -> dict[str, Any]:
+    if config["trainer"].get("threads") is None:
+        config["trainer"] = {**config["trainer"], "threads": share}
+    if "num_workers" in config["data"] and config["data"]["num_workers"] is None:
+        config["data"] = {**config["data"], "num_workers": min(8, share - 1)}
+    return config
+
+
+def _terms(sweep: Sweep) -> Terms:
+    ablation = sweep.ablation
+    check_choice("ablation.match", ablation["match"], MATCHES)
+    check_choice("ablation.start", ablation["start"], STARTS)
+    baseline = baseline_of(sweep.path, [run.label for run in sweep.asked], ablation["baseline"])
+    return Terms(sweep.command, baseline, ablation["match"], ablation["start"], sweep.config, {})
+
+
+def _outcome(sweep: Sweep, members: set[tuple[str, int]]) -> int:
+    mine = [member for member in read_study(sweep.path).members if (member.label, member.seed) in members]
+    of_state = {
+        state: [f"{m.label} seed {m.seed}" for m in mine if m.state == state]
+        for state in ("failed", "running", "waiting", "interrupted")
+    }
+    if of_state["running"]:
+        print(f"trained by another process: {', '.join(of_state['running'])}")
+    unfinished = of_state["waiting"] + of_state["interrupted"]
+    if of_state["failed"] or unfinished:
+        counted = f"{len(of_state['failed'])} of {len(mine)} runs failed: {', '.join(of_state['failed'])}"
+        stopped = f"not finished: {', '.join(unfinished)}"
+        print(
+            "; ".join([counted] * bool(of_state["failed"]) + [stopped] * bool(unfinished)) + "\n"
+            "  try: the same command again: finished runs are kept, the others taken up where they ended.",
+            file=sys.stderr,
+        )
+        return FAILED
+    return 0
+
+
+def _write_report(sweep: Sweep) -> None:
+    from segup.ablation.report import write_report
+
+    with refusals_named():
+        page = write_report(sweep.path, trust=sorted(_outside_modules([run.config for run in sweep.asked])))
+    print(f"report: {page}")
+
+
+def _outside_modules(value: Any) -> set[str]:
+    """Return the modules outside segup that the command itself named for its parts."""
+    if isinstance(value, str):
+        module = outside_module(value) if re.fullmatch(r"[\w.]+:[\w.]+", value) else None
+        return set() if module is None else {module}
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return {module for part in parts for module in _outside_modules(part)}
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM, with which schedulers end a process, do what Ctrl-C does."""
+
+    def interrupt(_signum: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,45 @@
+"""How an encoder's stages round, one by one and together."""
+
+from collections.abc import Sequence
+
+from segup.errors import ConfigError
+
+
+def whole_roundings(roundings: Sequence[str | int | None] | None, maps: int) -> tuple[str | int | None, ...]:
+    """Return one rounding for each map, the first from the image.
+
+    Args:
+        roundings: As many as there are maps, or one fewer, between the maps alone; None: all round up.
+        maps: How many there are.
+
+    Raises:
+        ConfigError: Another number of them.
+
+    >>> whole_roundings(["down"], 2), whole_roundings(None, 2)
+    (('up', 'down'), ('up', 'up'))
+    """
+    rules = ("up",) * maps if roundings is None else tuple(roundings)
+    if len(rules) not in (maps - 1, maps):
+        raise ConfigError(f"roundings={list(rules)} must be {maps - 1}, one between each map and the next")
+    return ("up", *rules) if len(rules) < maps else rules
+
+
+def composed(roundings: Sequence[str | int | None], strides: Sequence[int]) -> str | int:
+    """Return how several stages round together; "mixed" where one of them follows no single rule.
+
+    ⌊(n + b)/s⌋ and then ⌊(n + c)/t⌋ is ⌊(n + b + s·c)/(s·t)⌋.
+
+    Args:
+        roundings: Of each stage, the first from the image.
+        strides: The reduction after each stage.
+
+    >>> composed(["up", "up"], [2, 4]), composed(["up", "down"], [2, 4]), composed(["up", None], [2, 4])
+    ('up', 1, 'mixed')
+    """
+    offset, reached = 0, 1
+    for rounding, stride in zip(roundings, strides, strict=True):
+        if rounding is None:
+            return "mixed"
+        own = {"up": stride // reached - 1, "down": 0}.get(rounding, 0) if isinstance(rounding, str) else rounding
+        offset, reached = offset + reached * own, stride
+    return {reached - 1: "up", 0: "down"}.get(offset, offset)

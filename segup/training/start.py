@@ -1,0 +1,29 @@
+"""Begin a run: in this process, or in one for each device."""
+
+from pathlib import Path
+
+from segup.errors import refusals_named
+from segup.training.config import RunConfig
+
+
+@refusals_named()
+def start(config: RunConfig, folder: Path) -> None:
+    """Train what ``config`` says in ``folder``, whose ``config.yaml`` says the same.
+
+    Raises:
+        SegupError: Whatever is wrong with the configuration, the data or the training.
+    """
+    from segup.training.distributed import is_launched, launch
+
+    if config.trainer.devices > 1 and not is_launched():
+        from segup.data import create_data
+
+        data = create_data(config.data, config.seed)  # once here: a download, and any fault of the files
+        data.prepare_data()
+        data.setup("fit")
+        launch(folder, config.trainer.devices)
+        return
+
+    from segup.training.run import train
+
+    train(config, folder)

@@ -1,0 +1,110 @@
+"""Budgets are found before anything is built, and the built model has them."""
+
+import pytest
+import yaml
+
+from segup.ablation.beginning import interpolating
+from segup.ablation.match import match_decoders, matched_widths
+from segup.ablation.plan import Asked, Terms
+from segup.ablation.settle import settled
+from segup.cli.train import configs_folder
+from segup.errors import ConfigError
+from segup.training.build import build_model
+from segup.training.config import RunConfig
+from segup.training.cost import count_macs, count_parameters
+
+CROP = (45, 61)
+
+
+def config(upsampler, topology="unet", encoder="efficientnet_lite0", **decoder):
+    group = yaml.safe_load((configs_folder() / "decoder" / f"{upsampler}.yaml").read_text())
+    group.pop("defaults", None)
+    return {
+        "encoder": {"name": encoder, "pretrained": False},
+        "decoder": {**group, "topology": topology, **decoder},
+        "data": {"name": "cells", "classes": ["a", "b", "c"], "crop_size": list(CROP), "in_channels": 3},
+    }
+
+
+def counted(values, by):
+    model = build_model(RunConfig.of(values), 3, 3)
+    if by == "macs":
+        return count_macs(model, CROP)["decoder_and_head"]
+    counts = count_parameters(model)
+    return counts["decoder"] + counts["head"]
+
+
+@pytest.mark.parametrize("by", ["params", "macs"])
+@pytest.mark.parametrize(
+    ("topology", "upsamplers", "encoder"),
+    [
+        ("unet", ["bilinear", "pixel_shuffle", "carafe", "dysample", "sapa"], "efficientnet_lite0"),
+        ("fpn", ["deconv_matched", "fade"], "efficientnet_lite0"),
+        ("plain", ["max_unpool", "nearest"], "segnet"),
+        ("segformer", ["bilinear_additive"], "resnet18"),
+    ],
+)
+def test_a_matched_decoder_costs_what_the_baseline_does(topology, upsamplers, encoder, by):
+    baseline = config("deconv", topology, encoder)
+    target = counted(baseline, by)
+    found = match_decoders({name: config(name, topology, encoder) for name in upsamplers}, baseline, by)
+    for name, match in found.items():
+        built = counted(config(name, topology, encoder, widths=list(match.widths)), by)
+        assert match.budget == built
+        assert match.difference == pytest.approx((built - target) / target, abs=1e-6)
+        assert abs(match.difference) < 0.02
+
+
+def test_the_baseline_and_what_has_no_widths_stay_as_they_are():
+    baseline = config("deconv", widths=[24, 20, 16, 12, 8])
+    found = match_decoders({"deconv": baseline, "duc": config("pixel_shuffle", "duc")}, baseline, "params")
+    assert (found["deconv"].widths, found["deconv"].difference) == ((24, 20, 16, 12, 8), 0)
+    assert found["duc"].widths == ()
+    assert found["duc"].difference > 1
+
+
+def test_a_decoder_keeps_its_proportions_and_what_its_operator_needs_of_them():
+    usual = [128, 64, 48, 32, 16]
+    found = match_decoders({"dysample": config("dysample")}, config("deconv"), "params")["dysample"].widths
+    assert all(width % 4 == 0 for width in found)
+    assert all(abs(width / found[0] * 128 / share - 1) < 0.15 for width, share in zip(found, usual, strict=True))
+
+
+def test_an_operator_that_refuses_some_widths_gets_others():
+    def cost(widths):
+        if any(width % 8 for width in widths):
+            raise ConfigError("multiples of 8 alone")
+        return sum(widths)
+
+    assert matched_widths([16, 8], 100, cost).widths == (64, 32)
+    with pytest.raises(ConfigError, match="none at all"):
+        matched_widths([16], 100, lambda widths: (_ for _ in ()).throw(ConfigError("none at all")))
+
+
+@pytest.mark.parametrize("name", ["deconv", "bilinear", "nearest", "pixel_shuffle", "dysample"])
+def test_operators_that_can_start_as_the_interpolation(name):
+    decoder, how = interpolating(config(name))
+    assert how == "interpolate"
+    assert decoder["upsampler_options"]["init"] == "interpolate"
+    build_model(RunConfig.of({**config(name), "decoder": decoder}), 3, 3)
+
+
+def test_the_others_say_why_they_cannot():
+    assert interpolating(config("carafe")) == (config("carafe")["decoder"], "'carafe' has no choice of how it starts")
+    assert interpolating(config("bicubic"))[1].startswith("'bicubic' cannot start with init='interpolate': no convol")
+    assert "its outputs lie 1/2 pixels off the grid" in interpolating(config("deconv_matched"))[1]  # it rounds up
+    down = {**config("deconv_matched", encoder="segnet")}
+    assert interpolating(down)[1] == "interpolate"  # it rounds down
+
+
+def test_a_study_settles_what_its_terms_ask_for(tmp_path):
+    asked = [Asked(name, 0, {**config(name), "seed": 0}) for name in ("deconv", "bilinear", "carafe")]
+    terms = Terms("train.py", "deconv", "params", "interpolate", {}, {})
+    runs, settled_terms = settled(tmp_path, asked, terms)
+    assert [run.config["decoder"]["widths"] is None for run in runs] == [True, False, False]
+    assert settled_terms.decoders["bilinear"]["widths"] == runs[1].config["decoder"]["widths"]
+    assert settled_terms.decoders["bilinear"]["start"] == "interpolate"
+    assert settled_terms.decoders["carafe"]["start"] == "'carafe' has no choice of how it starts"
+    assert asked[1].config["decoder"]["widths"] is None
+    plain, unchanged = settled(tmp_path, asked, Terms("train.py", "deconv", "none", None, {}, {}))
+    assert (plain, dict(unchanged.decoders)) == (tuple(asked), {})

@@ -1,0 +1,283 @@
+"""The report of a study: what it tells, in every form, whatever state the study is in."""
+
+import csv
+import importlib.util
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from segup.ablation.report import write_report
+from segup.ablation.report.content import read_report
+from segup.ablation.report.page import as_html
+from segup.ablation.report.texts import as_csv, as_latex, as_markdown
+from segup.cli.report_study import run as report_command
+from segup.errors import ConfigError, DataError
+
+MEMBERS = {
+    ("deconv", 0): 0.75,
+    ("bilinear", 0): 0.70,
+    ("carafe", 0): ("failed", "DataError: frame_3.png cannot be read"),
+    ("deconv", 1): 0.76,
+    ("bilinear", 1): 0.712,
+    ("carafe", 1): "waiting",
+    ("nearest", 0): "interrupted",
+    ("nearest", 1): "running",
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, make_study):
+    path = make_study(tmp_path_factory.mktemp("study"), MEMBERS)
+    assert write_report(path) == path / "report.html"
+    return path
+
+
+def table(text, heading):
+    """The cells of the Markdown table whose first heading is given."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {heading} |"))
+    rows = [line for line in lines[start:] if line][: next(
+        (i for i, line in enumerate(lines[start:]) if not line.startswith("|")), len(lines))]  # fmt: skip
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows if not row.startswith("|---")]
+
+
+def test_all_files_are_there_and_whole(study):
+    assert {path.name for path in study.iterdir() if path.is_file()} == {
+        "study.yaml", "report.html", "report.md", "report.csv", "report.tex",
+    }  # fmt: skip
+    names = {path.name for path in (study / "figures").iterdir()}
+    expected = ("accuracy_cost", "learning_curves", "band_iou", "class_iou", "checkerboard_spectrum")
+    assert names == {f"{name}.{kind}" for name in expected for kind in ("png", "svg")}
+    for path in (study / "figures").glob("*.png"):
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_markdown_has_the_table_the_failure_and_what_was_run(study):
+    text = (study / "report.md").read_text()
+    header, deconv, bilinear = table(text, "decoder")
+    assert header == [
+        "decoder", "mIoU", "best (optimistic)", "pixel accuracy", "Boundary IoU", "BF score", "IoU background",
+        "IoU cell", "checkerboard", "parameters", "MACs", "step", "latency", "peak memory", "mIoU − deconv",
+    ]  # fmt: skip
+    assert deconv[:2] == ["`deconv`", "**0.755 ± 0.007**"]
+    assert deconv[8] == "0.30"
+    assert deconv[11:] == ["505 ± 7 ms", "50.5 ± 0.7 ms", "1.00 GiB", "baseline"]
+    assert bilinear[8] == "**0.00**"
+    assert bilinear[-1].startswith("-0.049 ± ")
+    assert "4 of 8 runs finished, 1 running, 1 interrupted, 1 failed, 1 waiting" in text
+    assert ["`carafe`", "0", "failed", "DataError: frame_3.png cannot be read"] in table(
+        text[text.index("## Unfinished") :], "decoder"
+    )
+    assert ["`deconv`", "0.7500", "0.7600"] in table(text, "mIoU")
+    for told in ("train.py -m decoder=deconv,bilinear seed=0,1", "torch 2.15.0", "a processor", "0123456789abcdef"):
+        assert told in text
+    assert "`decoder.upsampler=bilinear`" in text
+    assert "decoder.topology" not in text.partition("What differs")[2]
+    for name in re.findall(r"\]\((figures/[^)]+)\)", text):
+        assert (study / name).is_file()
+
+
+def test_csv_has_a_line_for_every_run_with_plain_numbers(study):
+    rows = list(csv.DictReader(io.StringIO((study / "report.csv").read_text())))
+    assert [(row["decoder"], int(row["seed"])) for row in rows] == list(MEMBERS)
+    first, failed = rows[0], rows[2]
+    assert float(first["miou"]) == 0.75
+    assert float(first["band_iou/20"]) == pytest.approx(0.75 * (1 - 0.3 / 20))
+    assert float(first["inference_seconds"]) == 0.05
+    assert (first["state"], first["run"]) == ("finished", "deconv/0")
+    assert (failed["state"], failed["miou"], failed["cause"]) == (
+        "failed", "", "DataError: frame_3.png cannot be read",
+    )  # fmt: skip
+
+
+def test_latex_is_balanced_and_every_line_of_a_table_has_its_columns(tmp_path, make_study):
+    def strange(label, seed, result):
+        result["classes"] = ["a_b & c%", "#1 {x}^2~\\"]
+
+    path = make_study(tmp_path, {("deconv,decoder.convs=1", 0): 0.7, ("bilinear", 0): 0.8}, change=strange)
+    text = as_latex(read_report(path))
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+    assert re.findall(r"\\begin{(\w+)}", body) == [w for _ in range(3) for w in ("table", "tabular")]
+    assert body.count("\\begin{") == body.count("\\end{")
+    plain = re.sub(r"\\[\\&%$#_{}]", "", body)  # escaped signs mean nothing
+    assert plain.count("{") == plain.count("}")
+    assert plain.count("$") % 2 == 0
+    assert not re.search(r"(?<!\\)[#%~]", plain)
+    assert r"a\_b \& c\%" in body
+    for columns, rows in re.findall(r"\\begin{tabular}{(\w+)}(.*?)\\end{tabular}", body, re.DOTALL):
+        lines = [line for line in rows.splitlines() if line.endswith("\\\\")]
+        assert len(lines) == 3
+        for line in lines:
+            assert len(re.findall(r"(?<!\\)&", line)) == len(columns) - 1
+
+
+class Page(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.sources, self.tags, self.text = [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.sources += [value for name, value in attrs if name in ("src", "srcset", "href", "data", "action")]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_needs_nothing_from_outside(study):
+    page = Page((study / "report.html").read_text())
+    assert page.tags.count("img") == 5
+    assert all(source.startswith(("data:", "#")) for source in page.sources)
+    assert "@import" not in page.text
+    assert "url(" not in page.text
+
+
+def test_names_are_text_on_the_page_and_nothing_else(tmp_path, make_study):
+    def strange(label, seed, result):
+        result["classes"] = ['<img src="x">', "a|b"]
+
+    members = {("deconv", 0): 0.7, ("<b>", 0): 0.6, ("x", 0): ("failed", "<script>alert(1)</script> | $x")}
+    report = read_report(make_study(tmp_path, members, change=strange, command="train.py '<i>'"))
+    page = Page(as_html(report, [], ["<u>"]))
+    assert not {"img", "b", "i", "u"} & set(page.tags)
+    assert page.tags.count("script") == 1
+    assert "alert(1)" in page.text
+    text = as_markdown(report, [], [])
+    assert {len(row) for row in table(text.replace("\\|", ""), "decoder")} == {15}
+
+
+def test_nothing_is_written_when_anything_fails(study, monkeypatch):
+    before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
+
+    def fails(*_):
+        raise RuntimeError("the page")
+
+    monkeypatch.setattr("segup.ablation.report.write.draw", lambda report: [])
+    monkeypatch.setattr("segup.ablation.report.write.as_html", fails)
+    with pytest.raises(RuntimeError, match="the page"):
+        write_report(study)
+    assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file()} == before
+
+
+def test_a_study_without_a_finished_run_says_so(tmp_path, make_study):
+    path = make_study(tmp_path, {("deconv", 0): ("failed", "ConfigError: no\n  try: this"), ("deconv", 1): "waiting"})
+    write_report(path)
+    text = (path / "report.md").read_text()
+    assert "0 of 2 runs finished, 1 failed, 1 waiting. There is nothing to compare yet." in text
+    assert "| `deconv` | 0 | failed | ConfigError: no try: this |" in text
+    assert not (path / "figures").exists()
+    assert "ConfigError: no" in (path / "report.html").read_text()
+    assert "tabular" not in (path / "report.tex").read_text()
+
+
+def test_results_of_an_earlier_version_are_told_as_far_as_they_go(tmp_path, make_study):
+    def older(label, seed, result):
+        del result["inference_seconds"], result["checkerboard"]["spectrum"]
+        del result["last"]["band_widths"], result["last"]["band_iou"]
+
+    path = make_study(tmp_path, {("deconv", 0): 0.7, ("bilinear", 0): 0.6}, change=older)
+    write_report(path)
+    header, deconv, _ = table((path / "report.md").read_text(), "decoder")
+    assert deconv[header.index("latency")] == "–"
+    assert {figure.stem for figure in (path / "figures").glob("*.png")} == {
+        "accuracy_cost", "learning_curves", "class_iou",
+    }  # fmt: skip
+
+
+def test_a_figure_of_an_earlier_report_does_not_stay(tmp_path, make_study):
+    path = make_study(tmp_path, {("deconv", 0): "waiting"})
+    (path / "figures").mkdir()
+    for name in ("band_iou.png", "notes.txt"):
+        (path / "figures" / name).touch()
+    write_report(path)
+    assert [file.name for file in (path / "figures").iterdir()] == ["notes.txt"]
+
+
+def test_one_seed_says_that_no_spread_is_known(tmp_path, make_study):
+    report = read_report(make_study(tmp_path, {("deconv", 0): 0.7, ("bilinear", 0): 0.6}))
+    assert report.verdict.endswith("With one seed no spread is known: a difference may be noise.")
+    assert "one seed alone, so no spread is known: deconv, bilinear" in as_markdown(report, [], [])
+    assert "One seed" not in (page := as_html(report, [], []))
+    assert "one seed alone, so no spread is known" in page
+    assert "1 seed<" in page
+
+
+def test_what_is_more_than_noise_is_said_and_what_is_not(tmp_path, make_study):
+    scores = {
+        ("deconv", 0): 0.70, ("deconv", 1): 0.72, ("deconv", 2): 0.71,
+        ("far", 0): 0.60, ("far", 1): 0.6201, ("far", 2): 0.6099,
+        ("near", 0): 0.71, ("near", 1): 0.70, ("near", 2): 0.72,
+    }  # fmt: skip
+    report = read_report(make_study(tmp_path, scores))
+    assert report.verdict.endswith("The mIoU of far (-0.100) differs from that of deconv by more than noise.")
+    other = read_report(report.study.path, "near")
+    assert other.comparison.baseline == "near"
+    with pytest.raises(ConfigError, match="unknown baseline 'fa': did you mean 'far'"):
+        read_report(report.study.path, "fa")
+
+
+def test_a_baseline_that_has_not_finished_leaves_the_scores(tmp_path, make_study):
+    report = read_report(make_study(tmp_path, {("deconv", 0): "waiting", ("bilinear", 0): 0.6, ("carafe", 0): 0.7}))
+    assert "the baseline deconv has no finished run: no difference to it is known" in report.warnings
+    assert [row.versus for row in report.comparison.rows] == [None, None]
+    assert "mIoU − deconv" in as_markdown(report, [], [])
+
+
+def test_matched_widths_and_starts_are_told(tmp_path, make_study):
+    chosen = {
+        "deconv": {"widths": [64, 32], "budget": 1_234_567, "difference": 0.0, "start": "interpolate"},
+        "carafe": {"widths": [70, 36], "budget": 1_240_000, "difference": 0.0044, "start": "it cannot: no weights"},
+    }
+    path = make_study(tmp_path, {("deconv", 0): 0.7, ("carafe", 0): 0.7}, match="params", decoders=chosen)
+    for text in (as_markdown(read_report(path), [], []), as_html(read_report(path), [], [])):
+        assert "widths [70, 36], params 1,240,000, +0.44% to the baseline" in text
+        assert "it cannot: no weights" in text
+
+
+def test_two_reports_of_one_study_are_the_same_files(study):
+    before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
+    write_report(study)
+    assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file()} == before
+
+
+def test_the_command_writes_it_and_refuses_what_is_no_study(tmp_path, make_study, capsys):
+    path = make_study(tmp_path, {("deconv", 0): "waiting"})
+    assert report_command([str(path)]) == 0
+    assert capsys.readouterr().out == f"report: {path}/report.html\n"
+    assert report_command([str(path), "--baseline", "deconw"]) == 1
+    assert "unknown baseline 'deconw': did you mean 'deconv'?" in capsys.readouterr().err
+    assert report_command([str(tmp_path)]) == 1
+    assert "has no study.yaml" in capsys.readouterr().err
+    with pytest.raises(DataError, match="no study folder at"):
+        write_report(tmp_path / "nowhere")
+
+
+def test_many_rows_are_all_in_the_table_and_the_best_in_the_figures(tmp_path, make_study):
+    from segup.ablation.report.gallery import SHOWN, shown_rows
+
+    path = make_study(tmp_path, {(f"op{place}", 0): 0.3 + place / 100 for place in range(30)})
+    report = read_report(path)
+    assert [row.name for row in shown_rows(report.comparison)] == [
+        "op0",
+        *(f"op{n}" for n in range(30 - SHOWN + 1, 30)),
+    ]
+    assert len(table(as_markdown(report, [], []), "decoder")) == 31
+
+
+def test_the_benchmark_makes_a_study_that_can_be_read(tmp_path):
+    file = Path(__file__).resolve().parents[2] / "scripts" / "benchmark_report.py"
+    spec = importlib.util.spec_from_file_location("benchmark_report", file)
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    report = read_report(benchmark.make_study(tmp_path / "generated", runs=26, steps=30))
+    assert report.progress == "26 of 26 runs finished"
+    assert len(report.comparison.rows) == 12
+    assert len(as_csv(report).splitlines()) == 27
+    assert json.loads((tmp_path / "generated/deconv/0/result.json").read_text())["last"]["band_widths"][-1] == 20

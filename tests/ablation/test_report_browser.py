@@ -1,0 +1,135 @@
+"""The page in a real browser: nothing is asked of the network, pictures are there, nothing overflows, columns sort."""
+
+import shutil
+
+import pytest
+
+from segup.ablation.report import write_report
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (extra dev)")
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    binary = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    driver = shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.skip("no Chromium with its chromedriver is installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield opened
+    opened.quit()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, make_study):
+    members = {
+        ("deconv", 0): 0.75, ("deconv", 1): 0.76, ("bilinear", 0): 0.70, ("bilinear", 1): 0.712,
+        ("pixel_shuffle,decoder.topology=fpn", 0): 0.731, ("pixel_shuffle,decoder.topology=fpn", 1): 0.7,
+        ("carafe", 0): ("failed", "DataError: /a/path/that/is/long/and/has/no/place/to/break/frame_3.png is no image"),
+    }  # fmt: skip
+    path = make_study(tmp_path_factory.mktemp("study"), members)
+    return write_report(path).as_uri()
+
+
+@pytest.fixture
+def opened(browser, page):
+    """The page, freshly loaded at 1280 pixels."""
+    resized(browser, 1280)
+    browser.get(page)
+    return browser
+
+
+def resized(browser, width):
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def column(browser, place):
+    return [row.find_elements(By.XPATH, "./*")[place].text.split()[0] for row in rows(browser)]
+
+
+def rows(browser):
+    return browser.find_elements(By.CSS_SELECTOR, "table[data-sortable] tbody tr")
+
+
+def heading(browser, text):
+    heads = browser.find_elements(By.CSS_SELECTOR, "table[data-sortable] thead button")
+    return next(head for head in heads if head.get_property("textContent").replace("\xad", "") == text)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_it_renders_without_errors_and_without_a_horizontal_scroll_bar(browser, page, scheme, width):
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    resized(browser, width)
+    browser.get(page)
+    assert browser.get_log("browser") == []
+    sides = "const page = document.documentElement; return [page.scrollWidth - page.clientWidth, window.innerWidth]"
+    assert browser.execute_script(sides) == [0, width]
+    assert browser.title == "Ablation mine"
+    pictures = "return [...document.images].map(image => [image.complete, image.naturalWidth, image.alt !== ''])"
+    found = browser.execute_script(pictures)
+    assert len(found) == 5
+    assert all(complete and natural > 100 and named for complete, natural, named in found)
+    ink, paper = (
+        browser.execute_script(f"return getComputedStyle(document.body).{what}")
+        for what in ("color", "backgroundColor")
+    )
+    light_ink = sum(map(int, ink[4:-1].split(","))) > sum(map(int, paper[4:-1].split(",")))
+    assert light_ink == (scheme == "dark")
+
+
+def test_nothing_is_asked_of_the_network(opened):
+    asked = [entry["message"] for entry in opened.get_log("performance") if "requestWillBeSent" in entry["message"]]
+    assert asked
+    assert not [message for message in asked if '"url":"http' in message or '"url":"ws' in message]
+
+
+def test_a_click_sorts_and_a_second_one_turns_the_order(opened):
+    assert column(opened, 0) == ["deconv", "bilinear", "pixel_shuffle,decoder.topology=fpn"]
+    heading(opened, "mIoU").click()
+    assert column(opened, 1) == ["0.755", "0.716", "0.706"]
+    heading(opened, "mIoU").click()
+    assert column(opened, 1) == ["0.706", "0.716", "0.755"]
+    sorted_by = opened.find_elements(By.CSS_SELECTOR, "th[aria-sort]")
+    assert [head.get_attribute("aria-sort") for head in sorted_by] == ["ascending"]
+
+
+def test_a_cost_sorts_the_smallest_first_and_the_keyboard_does_it_too(opened):
+    head = heading(opened, "decoder")
+    opened.execute_script("arguments[0].focus()", head)
+    head.send_keys(Keys.ENTER)
+    assert column(opened, 0) == ["bilinear", "deconv", "pixel_shuffle,decoder.topology=fpn"]
+    head = heading(opened, "parameters")
+    opened.execute_script("arguments[0].focus()", head)
+    head.send_keys(Keys.SPACE)
+    assert column(opened, 0) == ["deconv", "bilinear", "pixel_shuffle,decoder.topology=fpn"]
+
+
+def test_the_heading_of_the_table_stays_while_it_scrolls(opened):
+    style = (
+        "const s = getComputedStyle(document.querySelector('table[data-sortable] thead')); return [s.position, s.top]"
+    )
+    assert opened.execute_script(style) == ["sticky", "0px"]
+
+
+def test_without_a_script_everything_is_there(opened):
+    opened.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    opened.refresh()
+    opened.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert len(rows(opened)) == 3
+    assert "frame_3.png is no image" in opened.find_element(By.ID, "unfinished").text

@@ -1,0 +1,144 @@
+"""A sweep from the command line to the study on disk."""
+
+import json
+
+import pytest
+import yaml
+
+from segup.ablation.study import read_study
+from segup.cli.study import runs_at_once
+from segup.cli.sweep import read_sweep
+from segup.cli.train import configs_folder, run
+from segup.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def in_tmp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+TINY = [
+    "encoder.pretrained=false",
+    "decoder.widths=[4,4,4,4,4]",
+    "data.crop_size=[33,35]",
+    "data.batch_size=2",
+    "data.samples_per_epoch=2",
+    "trainer.max_epochs=1",
+    "trainer.accelerator=cpu",
+]
+
+
+def asked(*words):
+    sweep = read_sweep("train.py", ["-m", *words], configs_folder())
+    return [(one.label, one.seed) for one in sweep.asked]
+
+
+def test_a_sweep_keeps_what_finishes_and_says_at_once_what_fails(tmp_path, capfd):
+    assert run(["-m", "decoder=deconv,bilinear", "optimizer.lr=1e-3,-1", *TINY]) == 1
+    out, err = capfd.readouterr()
+    assert err.count("optimizer.lr=-1 must be a number above 0") == 2
+    assert "deconv,optimizer.lr=-1 seed 0 failed: ConfigError: optimizer.lr=-1 must be a number above 0" in err
+    assert "2 of 4 runs failed: deconv,optimizer.lr=-1 seed 0, bilinear,optimizer.lr=-1 seed 0" in err
+    assert "study ablations/train: 4 runs\n" in out
+    assert "bilinear,optimizer.lr=0.001 seed 0 finished, mIoU 0." in out
+
+    study = read_study("ablations/train")
+    assert [member.state for member in study.members] == ["finished", "failed", "finished", "failed"]
+    assert study.members[1].cause == "ConfigError: optimizer.lr=-1 must be a number above 0"
+    assert study.members[2].run.upsampler == "bilinear"
+    assert "-m decoder=deconv,bilinear optimizer.lr=1e-3,-1" in study.settings["command"]
+    assert "epoch   1/1" in (study.members[0].path / "log.txt").read_text()
+    before = (study.members[0].path / "result.json").read_bytes()
+
+    assert run(["-m", "decoder=deconv,bilinear", "optimizer.lr=1e-3", *TINY, "trainer.max_epochs=2"]) == 1
+    err = capfd.readouterr().err
+    assert "the study ablations/train was begun with another configuration; nothing in it was touched:\n" in err
+    assert "\n  trainer.max_epochs was 1 and is now 2\n" in err
+
+    assert run(["-m", "decoder=deconv", "optimizer.lr=-1,1e-3", *TINY]) == 1
+    out, err = capfd.readouterr()
+    assert "2 runs, 1 finished before, 1 to be taken up again" in out
+    assert err.count("deconv,optimizer.lr=-1 seed 0 failed: ") == 1
+    assert (study.members[0].path / "result.json").read_bytes() == before
+    assert json.loads((study.members[1].path / "status.json").read_text())["attempt"] == 2
+
+
+def test_a_run_is_called_after_its_decoder_and_what_else_was_swept():
+    assert asked("decoder=deconv,carafe", "seed=0,1") == [("deconv", 0), ("deconv", 1), ("carafe", 0), ("carafe", 1)]
+    assert asked("decoder=deconv", "decoder.topology=unet,fpn") == [
+        ("deconv,decoder.topology=unet", 0),
+        ("deconv,decoder.topology=fpn", 0),
+    ]
+    assert asked("decoder.upsampler=nearest,bicubic", "+decoder.upsampler_options={}") == [
+        ("nearest", 0),
+        ("bicubic", 0),
+    ]
+    assert asked("encoder=timm", "encoder.name=a/b,c") == [
+        ("deconv,encoder.name=a%2Fb", 0),
+        ("deconv,encoder.name=c", 0),
+    ]
+    long = asked("data.classes=[" + ",".join(f"class{i}" for i in range(60)) + "],[a,b]")
+    assert len(long[0][0]) == 150
+    assert long[1] == ("deconv,data.classes=[a,b]", 0)
+
+
+def test_what_a_command_line_does_not_ask_for_is_no_sweep():
+    for words in (["decoder=deconv"], ["-m", "--cfg", "job"], ["--help"], ["-m", "--info"]):
+        assert read_sweep("train.py", words, configs_folder()) is None
+
+
+def test_what_all_runs_share_is_kept_without_what_was_swept():
+    sweep = read_sweep(
+        "train.py", ["-m", "decoder=carafe,deconv", "trainer.max_epochs=3", "decoder.convs=1"], configs_folder()
+    )
+    assert (sweep.config["trainer"]["max_epochs"], sweep.config["decoder"]["convs"]) == (3, 1)
+    assert not {"seed", "ablation", "run_dir"} & sweep.config.keys()
+    assert "upsampler" not in sweep.config["decoder"]
+    only = read_sweep("train.py", ["-m", "decoder=carafe", "decoder.upsampler_options.groups=1,2"], configs_folder())
+    assert [run.config["decoder"]["upsampler_options"]["groups"] for run in only.asked] == [1, 2]
+
+
+def test_a_folder_of_configurations_of_ones_own_is_searched(tmp_path):
+    (tmp_path / "mine" / "decoder").mkdir(parents=True)
+    own = yaml.safe_load((configs_folder() / "decoder" / "bilinear.yaml").read_text())
+    (tmp_path / "mine" / "decoder" / "smooth.yaml").write_text(yaml.safe_dump(own))
+    assert asked("decoder=smooth,deconv", "--config-dir", "mine") == [("smooth", 0), ("deconv", 0)]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["run_dir=a", "seed=0,1"],
+            "run_dir is for a single run; the runs of a sweep lie in ablations/<name>/",
+        ),
+        (["ckpt_path=a,b"], "ckpt_path is for a single run"),
+        (["ablation.match=none,params"], "one sweep is one study: give ablation.match one value"),
+        (["name=a,b"], "one sweep is one study: give name one value"),
+        (["ablation.match=parms"], "unknown ablation.match 'parms': did you mean 'params'? known: macs, none, params"),
+        (["ablation.start=interpolation"], "unknown ablation.start 'interpolation': did you mean 'interpolate'"),
+        (["ablation.baseline=bilinear", "decoder=deconv,nearest"], "unknown decoder of the study 'bilinear'"),
+        (["ablation.at_once=0"], "ablation.at_once=0 must be an int of 1 or more, or null"),
+        (["encoder=timm"], "encoder.name is not set: give encoder.name=..."),
+        (["decoder=deconv,decov"], "decoder=decov: unknown decoder option 'decov': did you mean 'deconv'?"),
+        (["seed=0,1,one"], "seed='one' must be int"),
+        (["optimzer.lr=1,2"], "unknown key 'optimzer': did you mean 'optimizer'?"),
+    ],
+)
+def test_a_sweep_that_cannot_be_begun_is_refused_whole(tmp_path, capfd, words, message):
+    assert run(["-m", *words]) == 1
+    err = capfd.readouterr().err
+    assert message in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_on_one_machine_share_its_cores(monkeypatch):
+    monkeypatch.setattr("segup.cli.study.cores", lambda: 8)
+
+    def at_once(*words):
+        return runs_at_once(read_sweep("train.py", ["-m", *words], configs_folder()))
+
+    assert (at_once(), at_once("ablation.at_once=3")) == (1, 3)
+    with pytest.raises(ConfigError, match="ablation.at_once=True must be an int"):
+        at_once("ablation.at_once=true")
