@@ -78,9 +78,7 @@ class StudyTask:
         """Train the run and wait for its end."""
         folder = self._folders[HydraConfig.get().job.num]
         os.chdir(self._place)
-        multiprocessing.set_start_method(
-            "forkserver", force=True
-        )  # not joblib's, which only joblib knows
+        multiprocessing.set_start_method("forkserver", force=True)  # not joblib's, which only joblib knows
         with free_slot(folder.parents[1], self._slots):
             processes = Processes()
             try:
