@@ -116,7 +116,8 @@ def seconds_left(sights: Sequence[Sight], at_once: int = 1, now: float | None = 
     for sight in sights:
         whole = fmean(lasted.get(sight.label) or every)
         if sight.status.state == "running":
-            rest = max(0.0, whole - (now - (sight.status.started or now)))
+            lasts = 0.0 if sight.status.started is None else now - sight.status.started
+            rest = max(0.0, whole - lasts)
         elif sight.status.state in ("waiting", "interrupted"):
             rest = whole * (1 - sight.done)
         else:

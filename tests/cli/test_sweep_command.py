@@ -6,10 +6,8 @@ import pytest
 import yaml
 
 from segup.ablation.study import read_study
-from segup.cli.study import runs_at_once
 from segup.cli.sweep import read_sweep
 from segup.cli.train import configs_folder, run
-from segup.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -131,14 +129,3 @@ def test_a_sweep_that_cannot_be_begun_is_refused_whole(tmp_path, capfd, words, m
     assert message in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_runs_on_one_machine_share_its_cores(monkeypatch):
-    monkeypatch.setattr("segup.cli.study.cores", lambda: 8)
-
-    def at_once(*words):
-        return runs_at_once(read_sweep("train.py", ["-m", *words], configs_folder()))
-
-    assert (at_once(), at_once("ablation.at_once=3")) == (1, 3)
-    with pytest.raises(ConfigError, match="ablation.at_once=True must be an int"):
-        at_once("ablation.at_once=true")

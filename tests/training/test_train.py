@@ -68,22 +68,26 @@ def test_a_seed_repeats_a_run_and_another_does_not(small_run):
     assert not same(weights(a / "last.ckpt"), weights(c / "last.ckpt"))
 
 
-def test_all_decoders_see_the_same_batches(small_run, monkeypatch):
-    seen = []
+def test_all_decoders_see_the_same_batches_and_start_from_the_same_weights(small_run, monkeypatch):
+    seen, starts = [], []
     step = SegmentationModule.training_step
 
     def watched(self, batch, batch_idx):
+        if not seen:
+            starts.append({name: w.clone() for name, w in self.model.state_dict().items() if ".up." not in name})
         seen.append(hashlib.sha256(batch["image"].numpy().tobytes() + batch["mask"].numpy().tobytes()).hexdigest())
         return step(self, batch, batch_idx)
 
     monkeypatch.setattr(SegmentationModule, "training_step", watched)
     found = []
-    for upsampler in ("deconv", "deconv_matched", "bilinear", "pixel_shuffle"):
+    for upsampler in ("deconv", "deconv_matched", "bilinear", "pixel_shuffle", "carafe", "dysample"):
         seen.clear()
         small_run(upsampler, decoder={"upsampler": upsampler, "upsampler_options": {}}, trainer={"max_epochs": 1})
         found.append(list(seen))
-    assert len(found[0]) == 4
+    assert len(found[0]) == len(set(found[0])) == 4
     assert all(hashes == found[0] for hashes in found)
+    assert len(starts[0]) > 300
+    assert all(same(start, starts[0]) for start in starts)
 
 
 class PowerCutError(Exception):
