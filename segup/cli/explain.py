@@ -108,6 +108,8 @@ def _explained(options: argparse.Namespace) -> "Explanation":
         channels = int(words.given["upscale_factor"]) ** 2
     if is_given(options.values) and size is None:
         found = given(options.values, "values")
+        while found.ndim > 3 and found.shape[0] == 1:  # one image of a batch, as torch keeps it
+            found = found[0]
         if found.ndim not in (2, 3):
             raise ShapeError(f"values must be rows and columns, or channels of them, not of {found.ndim} dimensions.")
         x = found.reshape((1,) * (3 - found.ndim) + found.shape)

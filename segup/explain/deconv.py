@@ -263,6 +263,16 @@ class DeconvOperation(Operation):
                 pairs.append((n, tap))
         return sorted(pairs)
 
+    def unread(self) -> tuple[list[int], list[int]]:
+        """Return the rows and the columns of which the cut leaves no stamp."""
+        rows, columns = (
+            sorted(
+                {*range(self.x.shape[i + 1])} - {n for at in range(self.shape[i + 1]) for n, _ in self._stamps(i, at)}
+            )
+            for i in (0, 1)
+        )
+        return rows, columns
+
     def parts(self) -> list[Array]:
         """Return the image and the weight."""
         return [self.x, self.weight]
