@@ -172,7 +172,7 @@ def _overlap(operation: DeconvOperation) -> list[str]:
         for name, axis, found in zip(AXIS_NAMES, axes, operation.phases, strict=True)
         if len({len(phase.taps) for phase in found}) > 1
     }
-    if axes[0] == axes[1] or len(set(reasons.values())) == 1 and len(reasons) == 2:
+    if len(reasons) == 2 and len(set(reasons.values())) == 1:
         why = next(iter(reasons.values()))
     else:
         why = " and ".join(f"{reason} (on the {name})" for name, reason in reasons.items())
