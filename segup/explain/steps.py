@@ -151,13 +151,15 @@ def _subpixel(operation: DeconvOperation) -> list[str]:
     empty = sum(not r.taps or not c.taps for r in above for c in beside)
     without = f"; {_count(empty, 'phase')} {'has' if empty == 1 else 'have'} none and stay 0" if empty else ""
     cut = ", and the padding is cut off" if high.padding or wide.padding else ""
+    phases = high.stride * wide.stride
+    woven = f"The {phases} maps are interleaved" if phases > 1 else "The one map is the output"
     _, height, width = operation.shape
     return [
         f"An output's phase is its position modulo the stride, before the cut: {high.stride}·{wide.stride} = "
-        f"{high.stride * wide.stride} phases.",
+        f"{_count(phases, 'phase')}.",
         f"Outputs of one phase use the same few taps of the kernel: small kernels of {kernels}{without}.",
         "Each small kernel is a convolution of the input itself, at its size: no zeros are inserted.",
-        f"The {_count(high.stride * wide.stride, 'map')} are interleaved{cut}: {by(height, width)}.",
+        f"{woven}{cut}: {by(height, width)}.",
     ]
 
 

@@ -150,6 +150,8 @@ def test_what_is_too_large_names_the_largest_that_is_not(tmp_path):
     explain("deconv k4 s2 p1", torch.ones(size, size)).save(tmp_path / "up.svg")
     with pytest.raises(ShapeError):
         explain("deconv k4 s2 p1", torch.ones(size + 1, size + 1)).save(tmp_path / "up.svg")
+    with pytest.raises(ShapeError, match=r"--input 4x\d+x\d+ "):  # the channels stay
+        explain("conv k3 g2", torch.ones(4, 99, 99)).save(tmp_path / "up.svg")
 
 
 def grey(color):

@@ -167,3 +167,14 @@ def test_uneven_overlap_names_the_axis_and_what_is_even(words, why, even):
     if kernels:
         better = f"deconv k{kernels[0]}x{kernels[-1]} {words.split()[2]}"
         assert len(steps(explain(better, torch.ones(6, 6)).operations[0], "overlap")) == 1
+
+
+def test_stride_1_has_one_phase_and_is_said_so():
+    told = steps(explain("deconv k2", torch.ones(2, 2)).operations[0], "subpixel")
+    assert told[0].endswith("1·1 = 1 phase.")
+    assert told[3] == "The one map is the output: 3×3."
+
+
+def test_kernels_of_carafe_are_spread_by_default():
+    kernels = explain("carafe x2 k3", torch.ones(3, 3)).operations[0].kernels
+    assert kernels.max() < 0.9
