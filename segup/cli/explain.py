@@ -34,7 +34,7 @@ Rows, columns and channels count from 0. Whole numbers stay exact.
 
 def run(arguments: list[str]) -> int:
     """Print and draw what the arguments ask for; return 0, 2 where they break a rule, 1 where a file cannot be used."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_with_places(arguments))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -46,6 +46,21 @@ def run(arguments: list[str]) -> int:
             return _draw(explanation, options, at)
     except SegupError as error:
         return _said(error)
+
+
+def _with_places(arguments: list[str]) -> list[str]:
+    """Return the arguments with a place such as -1,0 joined to its --at, lest it be taken for an option.
+
+    >>> _with_places(["conv k3", "--at", "-1,0", "--unread"])
+    ['conv k3', '--at=-1,0', '--unread']
+    """
+    joined: list[str] = []
+    for argument in arguments:
+        if joined[-1:] == ["--at"] and argument[:1] == "-" and argument[1:2].isdecimal():
+            joined[-1] = f"--at={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _said(error: SegupError) -> int:

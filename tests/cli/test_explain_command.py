@@ -167,6 +167,7 @@ def test_a_large_input_prints_its_numbers_and_names_the_largest_picture(capsys):
         (["deconv k4 s2 p1 op2"], 2, "rule: output_padding must be less than"),
         (["conv k3", "--input", "4y4"], 2, "--input is HEIGHTxWIDTH"),
         (["conv k3", "--at", "0"], 2, "--at is ROW,COLUMN"),
+        (["conv k3", "--at", "-1,0"], 2, "counted from 0, such as 0,1, not '-1,0'"),
         (["conv k3", "--at", "9,9"], 2, "has rows 0 … 1, not 9"),
         (["conv k3", "--view", "scater"], 2, "unknown view 'scater'"),
         (["conv k3", "--out", "one.bmp"], 2, "ends in .svg, .png, .gif, .html"),
