@@ -34,7 +34,7 @@ Rows, columns and channels count from 0. Whole numbers stay exact.
 
 def run(arguments: list[str]) -> int:
     """Print and draw what the arguments ask for; return 0, 2 where they break a rule, 1 where a file cannot be used."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_with_places(arguments))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -46,6 +46,21 @@ def run(arguments: list[str]) -> int:
             return _draw(explanation, options, at)
     except SegupError as error:
         return _said(error)
+
+
+def _with_places(arguments: list[str]) -> list[str]:
+    """Return the arguments with a place such as -1,0 joined to its --at, lest it be taken for an option.
+
+    >>> _with_places(["conv k3", "--at", "-1,0", "--unread"])
+    ['conv k3', '--at=-1,0', '--unread']
+    """
+    joined: list[str] = []
+    for argument in arguments:
+        if joined[-1:] == ["--at"] and argument[:1] == "-" and argument[1:2].isdecimal():
+            joined[-1] = f"--at={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _said(error: SegupError) -> int:
@@ -108,6 +123,8 @@ def _explained(options: argparse.Namespace) -> "Explanation":
         channels = int(words.given["upscale_factor"]) ** 2
     if is_given(options.values) and size is None:
         found = given(options.values, "values")
+        while found.ndim > 3 and found.shape[0] == 1:  # one image of a batch, as torch keeps it
+            found = found[0]
         if found.ndim not in (2, 3):
             raise ShapeError(f"values must be rows and columns, or channels of them, not of {found.ndim} dimensions.")
         x = found.reshape((1,) * (3 - found.ndim) + found.shape)

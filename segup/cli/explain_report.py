@@ -89,9 +89,9 @@ def _results(console: Console, operation: Operation, channel: int, at: tuple[int
             console.print(Text(f"\ncontribution of x[{sources[CHANNELS]}] … x[{sources[-1]}] together"))
             console.print(_table(console, rest, at))  # type: ignore[arg-type]
     shown = [channel, *(c for c in range(operation.shape[0]) if c != channel)][:CHANNELS]
-    for one in sorted(shown):
+    for one in shown:  # the one that was asked for first, right after what goes into it
         bias = operation.bias_of(one)
-        summed = ", their sum" if len(sources) > 1 and _sums(operation) else ""
+        summed = ", their sum" if one == channel and len(sources) > 1 and _sums(operation) else ""
         more = f", bias {written(bias)} added" if bias else ""
         console.print(Text(f"\ny{'' if short else f'[{one}]'}{summed}{more}"))
         console.print(_table(console, made[one], at if one == channel else None))

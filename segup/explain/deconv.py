@@ -263,6 +263,15 @@ class DeconvOperation(Operation):
                 pairs.append((n, tap))
         return sorted(pairs)
 
+    def unread(self) -> tuple[list[int], list[int]]:
+        """Return the rows and the columns of which the cut leaves no stamp."""
+
+        def cut(i: int) -> list[int]:
+            left = {n for at in range(self.shape[i + 1]) for n, _ in self._stamps(i, at)}
+            return [n for n in range(self.x.shape[i + 1]) if n not in left]
+
+        return cut(0), cut(1)
+
     def parts(self) -> list[Array]:
         """Return the image and the weight."""
         return [self.x, self.weight]

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from segup.errors import ConfigError, ShapeError, unknown
+from segup.errors import ConfigError, DataError, ShapeError, unknown
 from segup.explain.check import checked
 from segup.explain.deconv import DeconvOperation
 from segup.explain.language import read_words
@@ -209,12 +210,14 @@ def explain(
             words, such as ``"deconv k4 s2 p1"``.
         x: ``(N, C, h, w)``, ``(C, h, w)``, or ``(h, w)`` for one channel; whole numbers stay exact.
         output_size: (height, width) that a transposed convolution is to reach, as torch's.
-        weight: With words: of torch's shape, or ``(kh, kw)`` for one channel; 1, 2, 3, … by default.
+        weight: With words: of torch's shape, or ``(kh, kw)`` for one channel; 1, 2, 3, … by default. Of carafe
+            the logits of its kernels, ``(groups·k², scale·h, scale·w)``; random by default.
         bias: With words: ``(Co,)``; none by default.
 
     Raises:
         ShapeError: A parameter, ``x`` or ``output_size`` breaks a rule; the message says what works.
         ConfigError: A module that is not one of these.
+        DataError: Values that are no finite real numbers.
 
     Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", arXiv 1603.07285.
 
@@ -224,7 +227,7 @@ def explain(
     >>> print(e.contributions(0, 1))
     y[0,1] = x[0,0]·w[1,2] + x[0,1]·w[1,0] = 1·7 + 1·5 = 12
     """
-    values = torch.as_tensor(x)
+    values = _real_tensor(x, "x")
     if values.dim() not in (2, 3, 4) or 0 in values.shape:
         raise ShapeError(
             f"x must be (N, C, h, w), (C, h, w) or (h, w), with none of them 0, not {tuple(values.shape)}."
@@ -234,8 +237,19 @@ def explain(
     reach = _pair(output_size)
     if isinstance(layer, str):
         return _explain_words(layer, batch, reach, weight, bias, dimensions)
+    if not isinstance(layer, nn.Module):
+        raise ConfigError(
+            f"explain takes a layer's words or a module, not {layer!r}.\n"
+            f'  try: "conv k3 s2 p1", or torch.nn.Conv2d(1, 1, 3, stride=2, padding=1).'
+        )
     if weight is not None or bias is not None:
         raise ConfigError("a module has its own weight and bias: weight= and bias= go with a layer's words.")
+    for name, parameter in layer.named_parameters():
+        if is_lazy(parameter):
+            raise ConfigError(
+                f"{name} of {type(layer).__name__} is made by the first forward.\n  try: layer(x) before."
+            )
+        _real_tensor(parameter, name)
     held = next((p.dtype for p in layer.parameters()), None)
     if held is not None:
         batch = batch.to(held)
@@ -250,7 +264,7 @@ def _explain_words(
 ) -> Explanation:
     words = read_words(text)
     channels, size = int(batch.shape[1]), (int(batch.shape[2]), int(batch.shape[3]))
-    kernel = None if weight is None else torch.as_tensor(weight).detach().cpu().numpy()
+    kernel = None if weight is None else _real_tensor(weight, "weight").detach().cpu().numpy()
     groups = words.given.get("groups", 1)
     if kernel is None or kernel.ndim == 2:
         out_channels = groups
@@ -259,12 +273,14 @@ def _explain_words(
     shape = weight_shape(words, channels, out_channels, size)
     if shape is not None:
         if kernel is None:
-            kernel = numbers("arange", "weight", shape)
+            # A softmax over 1, 2, 3, … is all but one weight; logits near 0 show what a reassembly does.
+            drawn = ("random", "weight", shape, 1, -2, 2) if words.kind == "carafe" else ("arange", "weight", shape)
+            kernel = numbers(*drawn)
         elif kernel.ndim == 2 and shape[:2] == (1, 1):
             kernel = kernel[None, None]
         if kernel.shape != shape:
             raise ShapeError(f"weight must have the shape {shape} for '{text}' here, not {kernel.shape}.")
-    offset = None if bias is None else torch.as_tensor(bias).detach().cpu().numpy()
+    offset = None if bias is None else _real_tensor(bias, "bias").detach().cpu().numpy()
     if offset is not None and (shape is None or words.kind == "carafe"):
         raise ShapeError(f"'{text}' has no bias.")
     if offset is not None and offset.shape != (out_channels,):
@@ -272,6 +288,21 @@ def _explain_words(
     images = (batch.float() if batch.dtype == torch.bfloat16 else batch).detach().cpu().numpy()
     made = [operation_of(words, image, kernel, offset, reach) for image in images]
     return Explanation(made, _kept(dimensions, made), _words_dtype(batch, made))
+
+
+def _real_tensor(values: object, name: str) -> Tensor:
+    """Return a tensor of real numbers that are in memory, one beside the other."""
+    try:
+        made = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError):
+        raise DataError(f"{name} must be a tensor or nested lists of numbers, not {values!r}.") from None
+    if made.is_complex():
+        raise DataError(
+            f"{name} must be real numbers, not {made.dtype}.\n  try: {name}.real and {name}.imag by themselves."
+        )
+    if made.is_meta:
+        raise DataError(f"{name} is on the meta device, where there are no numbers.\n  try: one on the cpu.")
+    return made if made.layout is torch.strided else made.to_dense()
 
 
 def _words_dtype(batch: Tensor, made: Sequence[Operation]) -> torch.dtype:

@@ -33,6 +33,12 @@ def read_words(text: str) -> Words:
     >>> read_words("pool k2 avg").pool, read_words("carafe x2").given
     ('avg', {'scale': 2, 'kernel_size': 5, 'groups': 1})
     """
+    pair = re.search(r"([a-z]+)=?[(\[] *([0-9]+) *, *([0-9]+) *[)\]]", text)
+    if pair is not None:
+        raise ShapeError(
+            f"a pair is written height x width here, without brackets: not '{pair[0]}'.\n"
+            f'  try: segup explain "{text.replace(pair[0], f"{pair[1]}{pair[2]}x{pair[3]}")}".'
+        )
     if "," in text:
         raise ShapeError(
             f"one layer is explained at a time, and '{text}' names several.\n"

@@ -119,8 +119,12 @@ def weight_shape(words: Words, in_channels: int, out_channels: int, size: Pair) 
         return None
     kernel, groups = given["kernel_size"], given.get("groups", 1)
     kernel = tuple(kernel) if isinstance(kernel, tuple | list) else (kernel, kernel)
-    # Groups are the same question for both kinds: the kernel plays no part in it.
-    out_channels_of(Conv(1, groups=groups), in_channels, out_channels)
+    # Groups are the same question for both kinds: the kernel, which may be wrong in itself, plays no part in it.
+    plainest = Conv(1, groups=groups)
+    try:
+        out_channels_of(plainest, in_channels, out_channels)
+    except ShapeError as reason:
+        raise ShapeError(str(reason).replace(f"'{plainest}'", f"'{words.text}'")) from None
     if words.kind == "conv":
         return (out_channels, in_channels // groups, *kernel)
     return (in_channels, out_channels // groups, *kernel)

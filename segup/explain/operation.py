@@ -240,6 +240,8 @@ class Operation(ABC):
             ShapeError: There is no such entry.
         """
         for name, at, size in zip(("channel", "row", "column"), (channel, row, column), self.shape, strict=True):
+            if not isinstance(at, int | np.integer) or isinstance(at, bool):
+                raise ShapeError(f"the {name} of an entry is an int, not {at!r}.")
             if not 0 <= at < size:
                 raise ShapeError(
                     f"the output of '{self.words}' has {name}s 0 … {size - 1}, not {at}: it is "

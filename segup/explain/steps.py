@@ -8,6 +8,7 @@ from segup.explain.operation import Operation
 from segup.explain.rearrange import CarafeOperation, ShuffleOperation
 from segup.explain.resize import ResizeOperation
 from segup.explain.windows import ConvOperation, PoolOperation, WindowOperation
+from segup.shapes.arguments import AXIS_NAMES
 from segup.shapes.transposed import StampAxis
 
 VIEWS: Mapping[str, str] = MappingProxyType(
@@ -150,36 +151,48 @@ def _subpixel(operation: DeconvOperation) -> list[str]:
     empty = sum(not r.taps or not c.taps for r in above for c in beside)
     without = f"; {_count(empty, 'phase')} {'has' if empty == 1 else 'have'} none and stay 0" if empty else ""
     cut = ", and the padding is cut off" if high.padding or wide.padding else ""
+    phases = high.stride * wide.stride
+    woven = f"The {phases} maps are interleaved" if phases > 1 else "The one map is the output"
     _, height, width = operation.shape
     return [
         f"An output's phase is its position modulo the stride, before the cut: {high.stride}·{wide.stride} = "
-        f"{high.stride * wide.stride} phases.",
+        f"{_count(phases, 'phase')}.",
         f"Outputs of one phase use the same few taps of the kernel: small kernels of {kernels}{without}.",
         "Each small kernel is a convolution of the input itself, at its size: no zeros are inserted.",
-        f"The {_count(high.stride * wide.stride, 'map')} are interleaved{cut}: {by(height, width)}.",
+        f"{woven}{cut}: {by(height, width)}.",
     ]
 
 
 def _overlap(operation: DeconvOperation) -> list[str]:
-    uneven = [axis for axis in operation.layer.axes if axis.kernel_size % axis.stride]
+    axes = operation.layer.axes
     counts = interior_counts(operation)
     told = ", ".join(map(str, counts))
     if len(counts) == 1:
-        fit = "divides" if not uneven else "meets"
-        return [f"Away from the border every output gets {told} contributions: the stride {fit} the kernel evenly."]
-    axis = uneven[0] if uneven else operation.layer.axes[0]
-    if axis.dilation > 1:
-        why = f"with dilation {axis.dilation} the taps do not fall evenly on the {axis.stride} phases of the stride"
+        return [f"Away from the border every output gets {told} contributions: the stride divides the kernel evenly."]
+    reasons = {
+        name: _why_uneven(axis)
+        for name, axis, found in zip(AXIS_NAMES, axes, operation.phases, strict=True)
+        if len({len(phase.taps) for phase in found}) > 1
+    }
+    if len(reasons) == 2 and len(set(reasons.values())) == 1:
+        why = next(iter(reasons.values()))
     else:
-        why = f"the stride {axis.stride} does not divide the kernel {axis.kernel_size}"
-    even = -(-axis.kernel_size // axis.stride) * axis.stride
+        why = " and ".join(f"{reason} (on the {name})" for name, reason in reasons.items())
+    even = _both(*(-(-axis.kernel_size // axis.stride) * axis.stride for axis in axes))
+    dilated = any(axis.dilation > 1 for name, axis in zip(AXIS_NAMES, axes, strict=True) if name in reasons)
     return [
         f"Away from the border outputs get {told} contributions in turn, since {why}: equal inputs and weights come "
         f"out uneven, a checkerboard.",
-        f"With kernel {even}, a multiple of the stride, every output gets as many."
-        if axis.dilation == 1
-        else "With dilation 1 and a kernel that is a multiple of the stride, every output gets as many.",
+        "With dilation 1 and a kernel that is a multiple of the stride, every output gets as many."
+        if dilated
+        else f"With kernel {even}, a multiple of the stride, every output gets as many.",
     ]
+
+
+def _why_uneven(axis: StampAxis) -> str:
+    if axis.dilation > 1:
+        return f"with dilation {axis.dilation} the taps do not fall evenly on the {axis.stride} phases of the stride"
+    return f"the stride {axis.stride} does not divide the kernel {axis.kernel_size}"
 
 
 def interior_counts(operation: DeconvOperation) -> list[int]:

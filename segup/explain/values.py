@@ -64,33 +64,60 @@ def given(word: str, what: str) -> Array:
             f".npy, .json, .csv or .txt file."
         )
     with refusals_named():
-        if path.suffix == ".npy":
-            return _npy(path)
-        text = path.read_text(encoding="utf-8", errors="replace")
-    if path.suffix == ".json":
+        if path.suffix.lower() == ".npy":
+            return _numeric(_npy(path), what, str(path))
+        text = path.read_text(encoding="utf-8-sig", errors="replace")  # Excel begins with a byte order mark
+    if path.suffix.lower() == ".json":
         return _table(text, what, str(path))
-    rows = [line.replace(",", " ").replace(";", " ").split() for line in text.splitlines() if line.strip()]
+    return _numeric(_rows(text, path), what, str(path))
+
+
+def _rows(text: str, path: Path) -> Array:
+    """Return the table in a text: cells between commas, semicolons, tabs or spaces; after a # nothing is read."""
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    if any(";" in line and "," in line for line in lines):
+        raise DataError(
+            f"{path} has commas and semicolons in one line, so that a comma might divide cells or be a decimal comma.\n"
+            f"  try: semicolons alone, and decimal points."
+        )
     try:
-        return _numeric(np.array([[_number(cell) for cell in row] for row in rows]), what, str(path))
+        cells = [[_number(cell) for cell in _cells(line)] for line in lines if line]
+        if not cells:
+            raise ValueError
+        return np.array(cells)
     except ValueError:
         raise DataError(f"{path} holds no table of numbers: rows of equally many numbers are needed.") from None
 
 
+def _cells(line: str) -> list[str]:
+    """Return the cells of a line; one left empty stays, to be refused, except behind a separator at the end.
+
+    >>> _cells("1, 2,"), _cells("1;;2"), _cells("1  2")
+    (['1', '2'], ['1', '', '2'], ['1', '2'])
+    """
+    for separator in (";", ","):
+        if separator in line:
+            return [cell.strip() for cell in line.removesuffix(separator).split(separator)]
+    return line.split()
+
+
 def _npy(path: Path) -> Array:
     try:
-        return _numeric(np.load(path, allow_pickle=False), "values", str(path))
-    except ValueError as cause:
+        found: Array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as cause:
         raise DataError(f"{path} cannot be read as an array of numbers: {cause}") from None
+    return found
 
 
 def _table(text: str, what: str, place: str) -> Array:
     try:
-        return _numeric(np.array(json.loads(text)), what, place)
+        found = np.array(json.loads(text))
     except ValueError as cause:
         raise DataError(
             f"{what} ({place}) cannot be read as nested lists of numbers of equal length: {cause}\n"
             f"  try: [[1,2],[3,4]]."
         ) from None
+    return _numeric(found, what, place)
 
 
 def _number(cell: str) -> int | float:
@@ -101,6 +128,8 @@ def _number(cell: str) -> int | float:
 
 
 def _numeric(array: Array, what: str, place: str) -> Array:
+    if array.dtype.kind == "b":
+        return array.astype(np.int64)
     if array.dtype.kind not in "iuf" or array.size == 0 or not np.isfinite(array.astype(float)).all():
         raise DataError(f"{what} ({place}) must be finite numbers, and at least one.")
     return array

@@ -58,6 +58,38 @@ def test_numbers_typed_and_read_from_files(capsys, tmp_path):
     assert list(tmp_path.glob("*.svg")) == []
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["\ufeff2,4\n0,1\n", "# a header\n2.0 4\n0 1e0  # the last row\n", "2;4;\n0;1;\n", "2 , 4\n0 , 1\n"],
+    ids=["byte order mark", "comments", "separator at the end", "spaces around commas"],
+)
+def test_tables_as_other_programs_write_them(capsys, tmp_path, content):
+    (tmp_path / "x.csv").write_text(content, encoding="utf-8")
+    out = said(capsys, "deconv k2 s2 p1", "--values", "x.csv", "--weights", "[[3,1],[1,5]]", "--no-picture")
+    assert rows_of(out) == [[10, 4], [0, 3]]
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        ("1,,2\n3,,4\n", "no table of numbers"),
+        ("1,5;2,5\n3,5;4,5\n", "commas and semicolons in one line"),
+        ("a,b\n1,2\n", "no table of numbers"),
+        ("# nothing else\n", "no table of numbers"),
+        ("1 1e999\n", "must be finite numbers"),
+    ],
+)
+def test_tables_that_could_be_misread_are_refused(capsys, tmp_path, content, part):
+    (tmp_path / "x.csv").write_text(content)
+    assert run(["conv k1", "--values", "x.csv", "--no-picture"]) == 1
+    assert part in capsys.readouterr().err
+
+
+def test_a_mask_and_one_image_of_a_batch_are_read(capsys, tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[[[True, False], [True, True]]]]))
+    assert rows_of(said(capsys, "conv k1", "--values", "x.npy", "--no-picture")) == [[1, 0], [1, 1]]
+
+
 def test_random_numbers_are_those_of_their_seed(capsys):
     words = ("conv k3", "--input", "5x5", "--values", "random", "--weights", "random", "--no-picture", "--seed")
     one, same, other = said(capsys, *words, "1"), said(capsys, *words, "1"), said(capsys, *words, "2")
@@ -71,6 +103,13 @@ def test_channels_contribute_and_are_summed(capsys):
     assert len(rows_of(out, "y[1]")) == 4
     assert "summed (never averaged)" in out
     assert "weights 2·3·3·3 = 54" in out
+
+
+def test_the_channel_asked_for_follows_its_contributions(capsys):
+    out = said(capsys, "deconv k3 s2 g2", "--input", "4x3x3", "--channel", "1", "--no-picture")
+    titles = [line for line in out.splitlines() if line.startswith(("contribution of", "y"))]
+    assert titles == ["contribution of x[2] to y[1]", "contribution of x[3] to y[1]", "y[1], their sum", "y[0]"]
+    assert np.array_equal(sum(np.array(rows_of(out, title)) for title in titles[:2]), np.array(rows_of(out, titles[2])))
 
 
 def test_an_output_size(capsys):
@@ -128,6 +167,7 @@ def test_a_large_input_prints_its_numbers_and_names_the_largest_picture(capsys):
         (["deconv k4 s2 p1 op2"], 2, "rule: output_padding must be less than"),
         (["conv k3", "--input", "4y4"], 2, "--input is HEIGHTxWIDTH"),
         (["conv k3", "--at", "0"], 2, "--at is ROW,COLUMN"),
+        (["conv k3", "--at", "-1,0"], 2, "counted from 0, such as 0,1, not '-1,0'"),
         (["conv k3", "--at", "9,9"], 2, "has rows 0 … 1, not 9"),
         (["conv k3", "--view", "scater"], 2, "unknown view 'scater'"),
         (["conv k3", "--out", "one.bmp"], 2, "ends in .svg, .png, .gif, .html"),
@@ -137,7 +177,8 @@ def test_a_large_input_prints_its_numbers_and_names_the_largest_picture(capsys):
         (["conv k3", "--weights", "[[1,2],[3,4]]"], 2, "weights has the shape 2×2, and 1×1×3×3 is needed"),
         (["pool k2", "--weights", "ones"], 2, "has no weights"),
         (["pool k2", "--out-channels", "2"], 2, "leaves no choice"),
-        (["conv k3 g2", "--input", "3x4x4"], 2, "must divide in_channels=3"),
+        (["conv k3 g2", "--input", "3x4x4"], 2, "groups=2 of 'conv k3 g2' must divide in_channels=3"),
+        (["deconv k(3,2) s2"], 2, 'try: segup explain "deconv k3x2 s2"'),
     ],
 )
 def test_mistakes_are_answered(capsys, words, code, part):

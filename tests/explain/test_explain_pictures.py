@@ -113,6 +113,11 @@ def test_unread_pixels_are_marked():
     }
 
 
+def test_only_of_a_maximum_the_padding_is_called_never_the_largest():
+    said = [str(explain(f"pool k3 s2 p1{mode}", torch.ones(5, 5)).story().legend) for mode in ("", " avg")]
+    assert ["never the largest" in legend for legend in said] == [True, False]
+
+
 @pytest.mark.parametrize("ending", ["svg", "png", "gif", "html"])
 def test_every_kind_of_file(tmp_path, ending):
     path = explain("deconv k2 s2", torch.arange(4).reshape(2, 2)).save(tmp_path / "new" / f"up.{ending}")
@@ -145,6 +150,8 @@ def test_what_is_too_large_names_the_largest_that_is_not(tmp_path):
     explain("deconv k4 s2 p1", torch.ones(size, size)).save(tmp_path / "up.svg")
     with pytest.raises(ShapeError):
         explain("deconv k4 s2 p1", torch.ones(size + 1, size + 1)).save(tmp_path / "up.svg")
+    with pytest.raises(ShapeError, match=r"--input 4x\d+x\d+ "):  # the channels stay
+        explain("conv k3 g2", torch.ones(4, 99, 99)).save(tmp_path / "up.svg")
 
 
 def grey(color):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from segup.errors import ConfigError, ShapeError
+from segup.errors import ConfigError, DataError, ShapeError
 from segup.explain import explain
 
 
@@ -117,3 +117,37 @@ def test_an_entry_that_does_not_exist():
 def test_values_that_are_not_finite():
     with pytest.raises(ValueError, match="must be finite"):
         explain("conv k3", torch.full((4, 4), torch.inf))
+
+
+@pytest.mark.parametrize(
+    ("layer", "x", "error", "part"),
+    [
+        (None, torch.ones(4, 4), ConfigError, "a layer's words or a module, not None"),
+        (nn.Conv2d, torch.ones(4, 4), ConfigError, "a layer's words or a module"),
+        (nn.LazyConv2d(1, 3), torch.ones(1, 4, 4), ConfigError, "try: layer(x) before"),
+        (nn.Conv2d(1, 1, 3, dtype=torch.complex64), torch.ones(1, 4, 4), DataError, "weight must be real numbers"),
+        (nn.Conv2d(1, 1, 3, device="meta"), torch.ones(1, 4, 4), DataError, "weight is on the meta device"),
+        (nn.Conv2d(1, 1, 3), torch.ones(1, 4, 4, dtype=torch.complex64), DataError, "x must be real numbers"),
+        ("conv k3", torch.ones(4, 4, dtype=torch.complex64), DataError, "x must be real numbers"),
+        ("conv k3", torch.ones(4, 4, device="meta"), DataError, "x is on the meta device"),
+        ("conv k3", None, DataError, "x must be a tensor"),
+        ("conv k3", "ones", DataError, "not 'ones'"),
+    ],
+)
+def test_what_has_no_real_numbers_is_named(layer, x, error, part):
+    assert part in refused(layer, x, error=error)
+
+
+def test_lists_and_sparse_tensors_are_numbers_too():
+    x = torch.tensor([[0, 1, 0], [2, 0, 0], [0, 0, 3]])
+    assert explain("conv k2", x.tolist()).output.tolist() == explain("conv k2", x.to_sparse()).output.tolist()
+
+
+def test_a_place_that_is_none(tmp_path):
+    e = explain("conv k3", torch.ones(4, 4))
+    with pytest.raises(ShapeError, match="the row of an entry is an int, not 0.5"):
+        e.contributions(0.5, 0)
+    for at in (0, (0, 1, 2)):
+        with pytest.raises(ShapeError, match="at is .row, column."):
+            e.save(tmp_path / "conv.svg", at=at)
+    assert list(tmp_path.iterdir()) == []

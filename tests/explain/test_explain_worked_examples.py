@@ -1,11 +1,14 @@
 """Examples whose every number is known from elsewhere."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
 from segup.errors import ShapeError
 from segup.explain import explain
+from segup.explain.steps import steps
 
 X = torch.tensor([[2, 4], [0, 1]])
 W = torch.tensor([[3, 1], [1, 5]])
@@ -124,6 +127,20 @@ def test_unread_pixels_are_those_that_change_nothing():
     assert explain("resize x1/3 nearest", torch.ones(6, 6)).unread == ([1, 2, 4, 5], [1, 2, 4, 5])
 
 
+@pytest.mark.parametrize("words", ["deconv k3 p3", "deconv k2x3 s3x2 p2x4 d1x2", "deconv k1 s2 p2", "deconv k4 s2 p1"])
+def test_a_deconv_leaves_unread_whose_stamps_the_padding_cuts(words):
+    e = explain(words, torch.ones(7, 6))
+    operation = e.operations[0]
+    x = torch.ones(1, 1, 7, 6, requires_grad=True)
+    layer = operation.layer
+    y = torch.nn.functional.conv_transpose2d(
+        x, torch.ones(1, 1, *operation.weight.shape[2:]), None, layer.stride, layer.padding, dilation=layer.dilation
+    )
+    (reached,) = torch.autograd.grad(y.sum(), x)
+    rows, columns = (reached[0, 0].amax(dim) == 0 for dim in (1, 0))
+    assert e.unread == (rows.nonzero().flatten().tolist(), columns.nonzero().flatten().tolist())
+
+
 def test_overlap_shows_why_kernel_3_draws_a_checkerboard_and_kernel_4_does_not():
     inside = explain("deconv k3 s2", torch.ones(6, 6)).overlap[2:-2, 2:-2]
     assert inside[:2, :2].tolist() == [[4, 2], [2, 1]]
@@ -131,3 +148,33 @@ def test_overlap_shows_why_kernel_3_draws_a_checkerboard_and_kernel_4_does_not()
     ones = torch.ones(3, 3)
     counts = explain("deconv k3 s2", torch.ones(6, 6), weight=ones)
     assert torch.equal(counts.overlap.float(), counts.output)
+
+
+@pytest.mark.parametrize(
+    ("words", "why", "even"),
+    [
+        ("deconv k4 s2 d1x2", "with dilation 2 the taps do not fall evenly on the 2 phases", "With dilation 1"),
+        ("deconv k3x5 s2x3", "does not divide the kernel 5 (on the width)", "With kernel 4 (height) and 6 (width)"),
+        ("deconv k4x3 s2", "the stride 2 does not divide the kernel 3 (on the width)", "With kernel 4, a multiple"),
+        ("deconv k3 s2", "since the stride 2 does not divide the kernel 3:", "With kernel 4, a multiple"),
+    ],
+)
+def test_uneven_overlap_names_the_axis_and_what_is_even(words, why, even):
+    reason, way = steps(explain(words, torch.ones(6, 6)).operations[0], "overlap")
+    assert why in reason
+    assert way.startswith(even)
+    kernels = re.findall(r"(\d+)(?: \(|, a)", way)
+    if kernels:
+        better = f"deconv k{kernels[0]}x{kernels[-1]} {words.split()[2]}"
+        assert len(steps(explain(better, torch.ones(6, 6)).operations[0], "overlap")) == 1
+
+
+def test_stride_1_has_one_phase_and_is_said_so():
+    told = steps(explain("deconv k2", torch.ones(2, 2)).operations[0], "subpixel")
+    assert told[0].endswith("1·1 = 1 phase.")
+    assert told[3] == "The one map is the output: 3×3."
+
+
+def test_kernels_of_carafe_are_spread_by_default():
+    kernels = explain("carafe x2 k3", torch.ones(3, 3)).operations[0].kernels
+    assert kernels.max() < 0.9

@@ -37,6 +37,8 @@ def story(operation: Operation, view: str, at: Place | None = None, channel: int
     Raises:
         ShapeError: It would be too large to read, and the message says how large it may be; or there is no such entry.
     """
+    if at is not None and not (isinstance(at, tuple | list) and len(at) == 2):
+        raise ShapeError(f"at is (row, column) of an output entry, not {at!r}.")
     operation.entry(channel, *((0, 0) if at is None else at))
     if not _small(operation):
         raise _too_large(operation, view, channel, animated, "")
@@ -112,9 +114,11 @@ def _too_large(operation: Operation, view: str, channel: int, animated: bool, dr
         middle = (low + high + 1) // 2
         low, high = (middle, high) if _fits(operation.cropped(middle), view, channel, animated) else (low, middle - 1)
     if low:
-        way = f"--input {low}x{low} (x[..., :{low}, :{low}]), the largest that is readable with these parameters"
+        channels = f"{operation.x.shape[0]}x" if operation.x.shape[0] > 1 else ""
+        size = f"--input {channels}{low}x{low} (x[..., :{low}, :{low}])"
+        way = f"{size}, the largest that is readable with these parameters"
     else:
-        way = "fewer channels or a smaller kernel: no input is small enough with these"
+        way = "fewer channels, a smaller kernel or shorter numbers: no input is small enough with these"
     return ShapeError(
         f"{height}×{width} is too large to read as {what} of the view '{view}'{drawn}; the numbers are all there.\n"
         f"  try: {way}."

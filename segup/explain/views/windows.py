@@ -129,7 +129,8 @@ def windows(operation: WindowOperation, channel: int, at: Place, most: int) -> B
     still = built.step(entry_lines(operation.entry(channel, *at), most), height * width, at)
     legend = [(Cell(name="window"), "the window of the entry"), (Cell(fills=((READ,),)), "what it reads")]
     if operation.padded().shape != operation.x.shape:
-        padding = "padding, which is never the largest" if isinstance(operation, PoolOperation) else "padding"
+        largest = isinstance(operation, PoolOperation) and operation.mode == "max"
+        padding = "padding, which is never the largest" if largest else "padding"
         legend.append((Cell(fills=((PADDING,),)), padding))
     if any(built.unread):
         legend.append((Cell(hatched=True), "read by no window"))
