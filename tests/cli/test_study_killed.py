@@ -71,7 +71,7 @@ def test_a_sweep_killed_at_random_ends_as_an_undisturbed_one(tmp_path, at_once):
         for status in (stored_status(file.parent) for file in (tmp_path / "whole").glob("ablations/*/*/*/status.json"))
     )
     rng = random.Random(at_once)
-    for _ in range(4):
+    for _ in range(3):
         process = begin(tmp_path / "killed", f"ablation.at_once={at_once}")
         until = time.monotonic() + 120
         while not begun_runs(tmp_path / "killed") and process.poll() is None and time.monotonic() < until:
