@@ -31,10 +31,11 @@ class Arithmetic(Protocol):
 
 
 class _OperatorType(ABCMeta):
-    """Works out :attr:`Upsampler.excess` once an operator is complete, so that no forward has to."""
+    """Builds an operator from a stream of its own, and works out :attr:`Upsampler.excess` so that no forward has to."""
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
-        operator = super().__call__(*args, **options)
+        with own_stream():
+            operator = super().__call__(*args, **options)
         operator.excess = operator.arithmetic.out(ANY_SIZE) - ANY_SIZE * operator.scale
         return operator
 
@@ -292,7 +293,6 @@ def register_upsampler(name: str) -> Callable[[U], U]:
     return enter
 
 
-@own_stream()
 def create_upsampler(name: str, in_channels: int, out_channels: int, scale: int = 2, **options: Any) -> Upsampler:
     """Build the operator called ``name``; see :class:`Upsampler` for what every operator takes.
 
