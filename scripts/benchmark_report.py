@@ -44,7 +44,7 @@ def make_study(folder: Path, runs: int, steps: int) -> Path:
         status = {"state": "finished", "started": 0.0, "ended": 240.0, "attempt": 1, "seconds": 240.0}
         (run / "status.json").write_text(json.dumps(status))
         _history(run / "metrics.csv", steps, result["last"]["miou"], draw)
-    settings = {
+    settings: dict[str, Any] = {
         "command": "train.py -m experiment=generated", "baseline": "deconv", "match": "none", "start": None,
         "config": {}, "decoders": {}, "members": [list(member) for member in members],
     }  # fmt: skip

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isnan, nan
 
 from segup.ablation.comparison import Comparison, Row
 from segup.ablation.statistics import Difference, Spread
@@ -105,8 +105,7 @@ def cells(comparison: Comparison, columns: list[Column], bold: Callable[[str], s
         for column in columns:
             value = row.score(column.key)
             text = "–" if value is None else column.text(value)
-            marked = value is not None and value.mean == best[column.key]
-            line.append(bold(text) if marked else text)
+            line.append(bold(text) if row.name in best[column.key] else text)
         rows.append(line)
     return rows
 
@@ -153,8 +152,7 @@ def latex(comparison: Comparison, columns: list[Column], versus: bool = True) ->
     for row, texts in zip(comparison.rows, cells(comparison, columns, lambda text: text), strict=True):
         line = [tex(text) for text in texts]
         for place, column in enumerate(columns, 1):
-            value = row.score(column.key)
-            if value is not None and value.mean == best[column.key]:
+            if row.name in best[column.key]:
                 line[place] = f"\\textbf{{{line[place]}}}"
         lines.append(_ampersands([*line, *([tex(versus_text(row, comparison))] if versus else [])]))
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
@@ -172,12 +170,17 @@ def csv_text(comparison: Comparison, columns: list[Column]) -> str:
     return file.getvalue()
 
 
-def best_of(comparison: Comparison, column: Column) -> float | None:
-    """Return the best row's mean; None where there is none: one row, all rows alike, or a column without better."""
-    means = [value.mean for row in comparison.rows if (value := row.score(column.key)) is not None]
-    if len(set(means)) < 2 or column.better == 0:
-        return None
-    return max(means) if column.better > 0 else min(means)
+def best_of(comparison: Comparison, column: Column) -> frozenset[str]:
+    """Return the names of the rows with the best mean of a column, those that read the same among them.
+
+    None is where there is no best: one row, all rows alike, or a column without better.
+    """
+    means = {row.name: value.mean for row in comparison.rows if (value := row.score(column.key)) is not None}
+    texts = {name: column.text(Spread(mean, nan, 1)) for name, mean in means.items() if not isnan(mean)}
+    if column.better == 0 or len(set(texts.values())) < 2:
+        return frozenset()
+    best = (max if column.better > 0 else min)(texts, key=means.__getitem__)
+    return frozenset(name for name, text in texts.items() if text == texts[best])
 
 
 def pipes(texts: list[str]) -> str:

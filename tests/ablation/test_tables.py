@@ -58,6 +58,12 @@ def test_latex_is_a_table_with_its_signs_escaped(comparison):
     ]
 
 
+def test_what_reads_the_same_as_the_best_is_bold_too(write_run):
+    runs = [write_run(name, 0, miou) for name, miou in (("deconv", 0.7501), ("bilinear", 0.7499), ("nearest", 0.7))]
+    lines = markdown(found := compare([read_run(run) for run in runs]), score_columns(found)[:1]).splitlines()
+    assert [line.split(" | ")[1] for line in lines[2:5]] == ["**0.750**", "**0.750**", "0.700"]
+
+
 def test_one_decoder_is_not_the_best_of_anything(write_run):
     alone = compare([read_run(write_run("deconv"))])
     assert "**" not in markdown(alone, score_columns(alone))

@@ -104,14 +104,14 @@ def _table(comparison: Comparison) -> str:
 
 
 def _row(
-    row: Row, comparison: Comparison, groups: Sequence[tuple[str, list[Column]]], best: Mapping[str, float | None]
+    row: Row, comparison: Comparison, groups: Sequence[tuple[str, list[Column]]], best: Mapping[str, frozenset[str]]
 ) -> str:
     seeds = f"{len(row.runs)} seed{'' if len(row.runs) == 1 else 's'}"
     found = [f'<th scope="row" data-value="{escape(row.name)}">{escape(row.name)}<small>{seeds}</small></th>']
     for title, columns in groups:
         for place, column in enumerate(columns):
             value = row.score(column.key)
-            marked = value is not None and value.mean == best[column.key]
+            marked = row.name in best[column.key]
             kind = " ".join([*(["first"] if place == 0 else []), *(["best"] if marked else [])])
             css = f' class="{kind}"' if kind else ""
             number = "" if value is None or isnan(value.mean) else repr(value.mean)

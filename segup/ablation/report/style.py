@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 # Okabe & Ito, "Color Universal Design" (2008), without the yellow that white paper swallows.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#111111")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "*", "p", ">", "h")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "p", ">", "d", "h")
 _DASHES: tuple[Any, ...] = (
     "-", (0, (5, 1.6)), (0, (1, 1.3)), (0, (5, 1.4, 1, 1.4)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (2, 2.2)),
 )  # fmt: skip
