@@ -27,6 +27,7 @@ def test_the_floors_hold():
             ["hydra", "omegaconf", "lightning", "albumentations", "timm", "torchvision", "torchmetrics"],
         ),
         ("import segup.models", ["hydra", "lightning", "albumentations", "torchmetrics"]),
+        ("import segup.explain, segup.cli.explain", ["torch", "numpy", "matplotlib", "PIL"]),
         ("import segup.cli, segup.cli.train", ["torch", "lightning", "albumentations", "matplotlib"]),
     ],
 )

@@ -24,10 +24,12 @@ def test_the_two_commands_stand_alone_on_their_lines():
 
 def test_the_configuration_tree_is_the_one_on_disk():
     tree = README.partition("## Configuration tree")[2].partition("```\n\n")[0]
-    for folder in sorted(path for path in (ROOT / "configs").iterdir() if path.is_dir()):
-        line = next(line for line in tree.splitlines() if line.strip().startswith(f"{folder.name}/"))
-        named = set(re.findall(r"[a-z][a-z_0-9]+", line.partition("/")[2].partition(":")[0]))
-        assert named == {path.stem for path in folder.glob("*.yaml")}, folder.name
+    configs = ROOT / "configs"
+    groups = sorted({path.parent.relative_to(configs).as_posix() for path in configs.rglob("*.yaml")} - {"."})
+    for group in groups:
+        line = next(line for line in tree.splitlines() if line.strip().startswith(f"{group}/"))
+        named = set(re.findall(r"[a-z][a-z_0-9]+", line.partition(f"{group}/")[2].partition(":")[0]))
+        assert named == {path.stem for path in (configs / group).glob("*.yaml")}, group
 
 
 @pytest.mark.parametrize("command", re.findall(r"^python train\.py (.*)$", README, re.MULTILINE))

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 _COMMANDS = {
     "train": "train a model: segup train decoder=deconv seed=1",
@@ -12,8 +13,12 @@ _COMMANDS = {
     "report": "write a study's report, finished or not: tables, figures, one page",
     "predict": "segment images with a run or checkpoint",
     "shapes": 'every size of layers, proved: segup shapes "conv k3 s2 p1" 417',
+    "explain": 'what a layer does to every pixel: segup explain "deconv k4 s2 p1" --input 4x4',
     "check": "at which sizes a model keeps the size: segup check timm/resnet18",
 }
+
+_MODULES = {"report": "report_study"}
+"""Commands whose module has another name than they."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,33 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _load(command: str) -> Callable[[list[str]], int]:
-    if command == "train":
-        from segup.cli.train import run
-
-        return run
-    if command == "evaluate":
-        from segup.cli.evaluate import run as evaluate
-
-        return evaluate
-    if command == "compare":
-        from segup.cli.compare import run as compare
-
-        return compare
-    if command == "report":
-        from segup.cli.report_study import run as report_study
-
-        return report_study
-    if command == "shapes":
-        from segup.cli.shapes import run as shapes
-
-        return shapes
-    if command == "check":
-        from segup.cli.check import run as check
-
-        return check
-    from segup.cli.predict import run as predict
-
-    return predict
+    run: Callable[[list[str]], int] = import_module(f"segup.cli.{_MODULES.get(command, command)}").run
+    return run
 
 
 def _usage() -> str:

@@ -69,12 +69,22 @@ def _layer(part: str, place: int) -> Layer:
 
 
 def _named(words: list[str]) -> Layer:
+    kind, given = parameters(words)
+    return KINDS[kind][0](**given)
+
+
+def parameters(words: list[str]) -> tuple[str, dict[str, Any]]:
+    """Return the kind and the parameters, by torch's names, of one layer's words; whether they work is not asked.
+
+    >>> parameters(["deconv", "k3", "s2", "op5"])
+    ('deconv', {'kernel_size': 3, 'stride': 2, 'output_padding': 5})
+    """
     if not words:
         raise ShapeError(f"there are no words here; layers are named like '{EXAMPLE}'.")
     kind, *options = words
     if kind not in KINDS:
         raise ShapeError(unknown("kind of layer", kind, KINDS))
-    build, letters = KINDS[kind]
+    letters = KINDS[kind][1]
     given: dict[str, Any] = {}
     for option in options:
         name, value = _option(option, kind, letters)
@@ -85,7 +95,7 @@ def _named(words: list[str]) -> Layer:
     if needed not in given:
         letter = "x" if letters == ("x",) else "k"
         raise ShapeError(f"{needed} is missing.\n  try: {kind} {letter}2")
-    return build(**given)
+    return kind, given
 
 
 def _option(word: str, kind: str, letters: tuple[str, ...]) -> tuple[str, Any]:

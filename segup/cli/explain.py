@@ -1,0 +1,212 @@
+"""``segup explain``: what one layer does to every pixel, in numbers and in pictures."""
+
+import argparse
+import sys
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segup.cli.help_text import HelpFormatter
+from segup.cli.shapes import WRONG, read_size
+from segup.errors import ConfigError, DataError, SegupError, ShapeError, refusals_named
+
+if TYPE_CHECKING:
+    from segup.explain import Explanation
+
+_EPILOG = """\
+layers, in the language of segup shapes; what is left out has torch's default:
+  deconv k4 s2 p1        kernel, stride, padding; also d dilation, op output padding, g groups
+  conv k3 s2 p1          also psame, pvalid
+  pool k3 s2 p1 ceil     also d; max unless avg is said
+  resize x2, resize x3/2 nearest, pixel_shuffle x2, carafe x2 k5
+  k3x1                   height by width, for any of them
+
+examples:
+  segup explain "deconv k4 s2 p1" --input 4x4 --at 0,1
+  segup explain "deconv k2 s2 p1" --values "[[2,4],[0,1]]" --weights "[[3,1],[1,5]]" --out deconv.html
+  segup explain "conv k3 s2" --input 8x8 --values arange --unread
+  segup explain "deconv k3 s2 p1" --input 6x6 --output-size 12x12 --view all --out up.svg
+  segup explain "conv k3" --input 3x6x6 --out-channels 2 --values random
+
+Rows, columns and channels count from 0. Whole numbers stay exact.
+"""
+
+
+def run(arguments: list[str]) -> int:
+    """Print and draw what the arguments ask for; return 0, 2 where they break a rule, 1 where a file cannot be used."""
+    options = _parser().parse_args(_with_places(arguments))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        with refusals_named():
+            explanation = _explained(options)
+            at = None if options.at is None else _place(options.at)
+            _print(explanation, options, at)
+            return _draw(explanation, options, at)
+    except SegupError as error:
+        return _said(error)
+
+
+def _with_places(arguments: list[str]) -> list[str]:
+    """Return the arguments with a place such as -1,0 joined to its --at, lest it be taken for an option.
+
+    >>> _with_places(["conv k3", "--at", "-1,0", "--unread"])
+    ['conv k3', '--at=-1,0', '--unread']
+    """
+    joined: list[str] = []
+    for argument in arguments:
+        if joined[-1:] == ["--at"] and argument[:1] == "-" and argument[1:2].isdecimal():
+            joined[-1] = f"--at={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _said(error: SegupError) -> int:
+    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    return 1 if isinstance(error, DataError) else WRONG
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segup explain",
+        usage='segup explain "LAYER" [--input SIZE] [--values ...] [--weights ...] [--at ROW,COLUMN] [--out FILE] ...',
+        description="Show what a layer does to every pixel: formula, steps, numbers, and a picture of them.",
+        epilog=_EPILOG,
+        formatter_class=HelpFormatter,
+    )
+    numbers = "ones, arange (1, 2, 3, …), random, numbers such as [[1,2],[3,4]], or a .npy, .json, .csv or .txt file"
+    parser.add_argument("words", nargs="+", metavar="LAYER", help="one layer")
+    parser.add_argument("--input", metavar="SIZE", help="of the input: 4x4, or channels first: 3x6x6")
+    parser.add_argument("--out-channels", type=int, metavar="N", help="of a conv or deconv (default: its groups)")
+    parser.add_argument("--values", default="ones", metavar="X", help=f"the input: {numbers} (default: ones)")
+    parser.add_argument(
+        "--weights", metavar="W", help="likewise, in torch's shape (default: arange; of carafe, random logits)"
+    )
+    parser.add_argument("--bias", metavar="B", help="likewise, one for each output channel (default: none)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random numbers (default: 0)")
+    parser.add_argument("--output-size", metavar="SIZE", help="what a deconv is to reach, as torch's output_size")
+    parser.add_argument("--at", metavar="ROW,COLUMN", help="one output entry: what goes into it, and where")
+    parser.add_argument("--channel", type=int, default=0, metavar="C", help="the output channel (default: 0)")
+    parser.add_argument("--unread", action="store_true", help="what is dropped, and what one more would change")
+    parser.add_argument(
+        "--view", metavar="VIEW", help="of the picture: scatter, zero_insertion, gradient, subpixel, overlap, … or all"
+    )
+    parser.add_argument(
+        "--out",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="a picture: .svg, .png, .gif, or .html with every view (default: LAYER-SIZE.svg here); may be repeated",
+    )
+    parser.add_argument("--no-picture", action="store_true", help="numbers alone")
+    return parser
+
+
+def _explained(options: argparse.Namespace) -> "Explanation":
+    """Build the layer with its numbers; what has no size of its own is 4×4."""
+    from segup.explain.language import read_words
+
+    words = read_words(" ".join(options.words))
+    for path in options.out or []:
+        _check_ending(path)
+    import torch
+
+    from segup.explain import explain
+    from segup.explain.modules import weight_shape
+    from segup.explain.values import given, is_given, numbers
+
+    size = None if options.input is None else _input_size(options.input)
+    channels = words.given.get("groups", 1)
+    if words.kind == "pixel_shuffle":
+        channels = int(words.given["upscale_factor"]) ** 2
+    if is_given(options.values) and size is None:
+        found = given(options.values, "values")
+        while found.ndim > 3 and found.shape[0] == 1:  # one image of a batch, as torch keeps it
+            found = found[0]
+        if found.ndim not in (2, 3):
+            raise ShapeError(f"values must be rows and columns, or channels of them, not of {found.ndim} dimensions.")
+        x = found.reshape((1,) * (3 - found.ndim) + found.shape)
+    else:
+        if size is None:
+            size = (4, 4)
+        shape = size if len(size) == 3 else (channels, *size)
+        x = numbers(options.values, "values", shape, options.seed)
+    out_channels = words.given.get("groups", 1) if options.out_channels is None else options.out_channels
+    if options.out_channels is not None and words.kind not in ("conv", "deconv"):
+        raise ShapeError(f"--out-channels is for a conv or deconv; '{words.text}' leaves no choice.")
+    if out_channels < 1:
+        raise ShapeError(f"--out-channels must be at least 1, not {out_channels}.")
+    shape_of_weight = weight_shape(words, x.shape[0], out_channels, (x.shape[1], x.shape[2]))
+    weight = bias = None
+    if shape_of_weight is not None:
+        chosen = options.weights or ("random" if words.kind == "carafe" else "arange")
+        low, high = (-2, 2) if words.kind == "carafe" else (-3, 3)
+        weight = torch.from_numpy(numbers(chosen, "weights", shape_of_weight, options.seed + 1, low, high))
+    elif options.weights is not None:
+        raise ShapeError(f"'{words.text}' has no weights.")
+    if options.bias is not None:
+        bias = torch.from_numpy(numbers(options.bias, "bias", (out_channels,), options.seed + 2, -3, 3))
+    reach = None if options.output_size is None else _pair(options.output_size)
+    return explain(words.text, torch.from_numpy(x), reach, weight=weight, bias=bias)
+
+
+def _check_ending(path: Path) -> None:
+    from segup.explain.drawing.files import ending
+
+    ending(path)
+
+
+def _input_size(text: str) -> tuple[int, ...]:
+    parts = text.replace("×", "x").split("x")
+    if len(parts) not in (1, 2, 3) or not all(part.isdecimal() and int(part) for part in parts):
+        raise ShapeError(f"--input is HEIGHTxWIDTH, or CHANNELSxHEIGHTxWIDTH, such as 4x4 or 3x6x6, not '{text}'.")
+    numbers = tuple(map(int, parts))
+    return numbers * 2 if len(numbers) == 1 else numbers
+
+
+def _pair(text: str) -> tuple[int, int]:
+    size = read_size([text])
+    return size if isinstance(size, tuple) else (size, size)
+
+
+def _place(text: str) -> tuple[int, int]:
+    parts = text.replace(" ", "").strip("[]()").split(",")
+    if len(parts) != 2 or not all(part.isdecimal() for part in parts):
+        raise ShapeError(f"--at is ROW,COLUMN of the output, counted from 0, such as 0,1, not '{text}'.")
+    return int(parts[0]), int(parts[1])
+
+
+def _print(explanation: "Explanation", options: argparse.Namespace, at: tuple[int, int] | None) -> None:
+    from segup.cli.explain_report import print_report
+
+    print_report(explanation, at=at, channel=options.channel, unread=options.unread)
+
+
+def _draw(explanation: "Explanation", options: argparse.Namespace, at: tuple[int, int] | None) -> int:
+    """Write the pictures that were asked for and return the exit code."""
+    if options.no_picture:
+        return 0
+    if options.view not in (None, "all", *explanation.views):
+        from segup.errors import unknown
+
+        raise ConfigError(unknown("view", options.view, [*explanation.views, "all"]))
+    _, height, width = explanation.operations[0].x.shape
+    named = f"{explanation.words.replace(' ', '-').replace('/', '_')}-{height}x{width}.svg"
+    for path in options.out or [Path(named)]:
+        try:
+            for target, view in _targets(explanation, path, options.view):
+                print(f"picture: {explanation.save(target, view, at=at, channel=options.channel)}")
+        except ShapeError as error:
+            if options.out:
+                raise
+            print(f"no picture: {error}", file=sys.stderr)  # nobody asked for this one by name
+    return 0
+
+
+def _targets(explanation: "Explanation", path: Path, view: str | None) -> list[tuple[Path, str | None]]:
+    """Return the files to write and the view of each; a page holds every view itself."""
+    if view != "all" or path.suffix.lower() == ".html":
+        return [(path, None if view == "all" else view)]
+    return [(path.with_name(f"{path.stem}-{name}{path.suffix}"), name) for name in explanation.views]

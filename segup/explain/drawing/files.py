@@ -1,0 +1,84 @@
+"""Pictures written to files: SVG and PNG stills, GIF animations, pages."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from segup.errors import ConfigError, refusals_named
+from segup.explain.drawing.compose import compose, plan
+from segup.explain.drawing.page import page
+from segup.explain.drawing.raster import raster
+from segup.explain.drawing.story import Story
+from segup.explain.drawing.svg import svg
+
+STILLS, ANIMATIONS = (".svg", ".png"), (".gif", ".html")
+ENDINGS = (*STILLS, *ANIMATIONS)
+COLORS = 128
+LONGEST, QUICKEST, SLOWEST, LAST = 40_000, 120, 900, 2500
+"""Of a GIF, in milliseconds: the whole, the shortest and the longest step, and how long the last one stays."""
+
+
+def ending(path: Path) -> str:
+    """Return a picture's file ending.
+
+    Raises:
+        ConfigError: It is none of those that can be written.
+    """
+    found = path.suffix.lower()
+    if found not in ENDINGS:
+        raise ConfigError(
+            f"a picture's name ends in {', '.join(ENDINGS)}, and '{path}' in {repr(found) if found else 'none'}.\n"
+            f"  try: {path.with_suffix('.svg')}."
+        )
+    return found
+
+
+def save(path: Path, stories: Sequence[Story], left_out: Sequence[str] = ()) -> Path:
+    """Write stories, one unless it is a page, and return the path.
+
+    Raises:
+        ConfigError: Another ending.
+        DataError: The file cannot be written.
+    """
+    kind = ending(path)
+    content = {
+        ".svg": lambda: svg_text(stories[0]).encode(),
+        ".png": lambda: png(stories[0]),
+        ".gif": lambda: gif(stories[0]),
+        ".html": lambda: page(stories, left_out).encode(),
+    }[kind]()
+    with refusals_named():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return path
+
+
+def svg_text(story: Story) -> str:
+    """Return the still as SVG."""
+    return svg(compose(story, story.still, plan(story, [story.still])))
+
+
+def png(story: Story) -> bytes:
+    """Return the still as a PNG of twice its size in pixels."""
+    buffer = BytesIO()
+    raster(compose(story, story.still, plan(story, [story.still]))).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def gif(story: Story) -> bytes:
+    """Return the steps as an animation that repeats."""
+    shared = plan(story, story.steps)
+    frames = [raster(compose(story, step, shared), 1) for step in story.steps]
+    step = max(QUICKEST, min(SLOWEST, LONGEST // len(frames)))
+    # One palette for all frames, so that a colour stays the same colour from step to step.
+    colors = frames[-1].quantize(COLORS)
+    table = colors.getpalette() or []
+    lightest = max(range(0, len(table), 3), key=lambda at: sum(table[at : at + 3]))
+    colors.putpalette([*table[:lightest], 255, 255, 255, *table[lightest + 3 :]])  # paper stays white
+    small = [frame.quantize(palette=colors, dither=Image.Dither.NONE) for frame in frames]
+    buffer = BytesIO()
+    durations = [step] * (len(small) - 1) + [LAST]
+    small[0].save(buffer, "GIF", save_all=True, append_images=small[1:], duration=durations, loop=0, optimize=False)
+    return buffer.getvalue()

@@ -1,0 +1,89 @@
+"""Arrays that stay exact while their values are whole numbers, and how a number is written."""
+
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from segup.errors import DataError
+
+Array: TypeAlias = np.ndarray[Any, Any]
+Number: TypeAlias = int | float | Fraction
+
+LARGEST_EXACT = 2**53
+"""Up to here a float64 holds every whole number."""
+
+
+def carried(x: Array, *others: Array | None, products: int) -> list[Array | None]:
+    """Return the arrays in a type that keeps a sum of ``products`` products x·w exact where all values are whole.
+
+    That is float64; or, where such a sum of whole numbers might pass 2**53, Python's ints.
+
+    Raises:
+        DataError: A value is not finite.
+
+    >>> big = np.array([2**40])
+    >>> [array.dtype.name for array in carried(big, big, products=1)]
+    ['object', 'object']
+    """
+    arrays = [x, *others]
+    for array in arrays:
+        if array is not None and array.dtype != object and not np.isfinite(array).all():
+            raise DataError("every value must be finite: inf and nan cannot be followed through a sum.")
+    present = [array for array in arrays if array is not None]
+    bound = products * int(np.prod([_largest(array) for array in present], dtype=object)) * len(present)
+    whole = all(_whole(array) for array in present)
+    if whole and bound >= LARGEST_EXACT:
+        return [None if array is None else _as_ints(array) for array in arrays]
+    return [None if array is None else array.astype(np.float64) for array in arrays]
+
+
+def _largest(array: Array) -> int:
+    return int(np.abs(array).max(initial=0)) + 1
+
+
+def _whole(array: Array) -> bool:
+    return array.dtype == object or bool((np.floor(array) == array).all())
+
+
+def _as_ints(array: Array) -> Array:
+    return np.vectorize(int, otypes=[object])(array) if array.size else array.astype(object)
+
+
+def plain(value: Any) -> Number:
+    """Return one value as an int where it is whole, else as a Fraction or a float.
+
+    >>> plain(np.float64(3)), plain(0.5)
+    (3, 0.5)
+    """
+    if isinstance(value, Fraction):
+        return value.numerator if value.denominator == 1 else value
+    if isinstance(value, int):
+        return value
+    number = float(value)
+    return int(number) if number.is_integer() else number
+
+
+def written(value: Any) -> str:
+    """Return a number as it is shown: whole numbers as they are, others with five significant figures.
+
+    >>> written(12.0), written(-0.0), written(0.123456), written(Fraction(3, 16)), written(1234567.25)
+    ('12', '0', '0.12346', '3/16', '1234567.2')
+    """
+    number = plain(value)
+    if isinstance(number, Fraction) and number.denominator >= 1000:
+        number = float(number)
+    if isinstance(number, int | Fraction):
+        return str(number)
+    text = f"{number:.1f}" if abs(number) >= 10000 else f"{number:.5g}"
+    return "0" if text in ("-0", "-0.0") else text
+
+
+def factor(value: Any) -> str:
+    """Return a number as it stands in a product: a negative one in brackets.
+
+    >>> factor(-2), factor(7)
+    ('(-2)', '7')
+    """
+    text = written(value)
+    return f"({text})" if text.startswith("-") else text

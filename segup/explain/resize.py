@@ -1,0 +1,208 @@
+"""A resize with its numbers: which input pixels each output reads, and with which weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from math import floor
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from segup.explain.numbers import Array, Number, plain
+from segup.explain.operation import Operation, Term
+from segup.shapes import Resize
+
+KEYS_A = Fraction(-3, 4)
+"""The constant of torch's bicubic kernel (Keys 1981)."""
+Weighted = list[tuple[int, Fraction]]
+
+
+def source(out: int, factor: Fraction) -> Fraction:
+    """Return the centre of output pixel ``out`` in input pixels, align_corners=False: (out + ½)/factor − ½."""
+    return (out + Fraction(1, 2)) / factor - Fraction(1, 2)
+
+
+def weights_of(mode: str, centre: Fraction, size: int) -> Weighted:
+    """Return the inputs that a centre reads, each once, with weights that sum to 1; beyond the ends the edge repeats.
+
+    >>> weights_of("bilinear", source(1, Fraction(2)), 4)
+    [(0, Fraction(3, 4)), (1, Fraction(1, 4))]
+    """
+    if mode == "bilinear":
+        centre = max(centre, Fraction(0))
+    below = floor(centre)
+    rest = centre - below
+    if mode == "bilinear":
+        pairs = [(below, 1 - rest), (below + 1, rest)]
+    else:
+        pairs = [(below + step, _cubic(abs(rest - step))) for step in (-1, 0, 1, 2)]
+    merged: dict[int, Fraction] = {}
+    for index, weight in pairs:
+        inside = min(max(index, 0), size - 1)
+        merged[inside] = merged.get(inside, Fraction(0)) + weight
+    return [(index, weight) for index, weight in merged.items() if weight]
+
+
+def nearest_index(out: int, size: int, made: int, step: np.float32, mode: str) -> int:
+    """Return the input that one output copies, in the arithmetic of torch: a product, rounded, and its floor.
+
+    >>> [nearest_index(out, 4, 6, np.float32(4 / 6), "nearest") for out in range(6)]
+    [0, 0, 1, 2, 2, 3]
+    """
+    if mode == "nearest":
+        if made in (size, 2 * size):  # at these two sizes torch copies, whatever the factor
+            return out // (made // size)
+        place = step * np.float32(out)
+    else:
+        half = np.float32(0.5)
+        place = max(step * (np.float32(out) + half) - half, np.float32(0)) + half
+    return min(int(np.floor(place)), size - 1)
+
+
+def _cubic(distance: Fraction) -> Fraction:
+    if distance <= 1:
+        return (KEYS_A + 2) * distance**3 - (KEYS_A + 3) * distance**2 + 1
+    return KEYS_A * (distance**3 - 5 * distance**2 + 8 * distance - 4)
+
+
+@dataclass(frozen=True, eq=False)
+class ResizeOperation(Operation):
+    """A resize of one image.
+
+    Args:
+        layer: The factor, and the mode.
+        x: ``(C, h, w)``.
+        out: The output's (height, width) where a size was asked for instead of a factor, else None.
+        align_corners: As torch: whether the outermost centres meet.
+    """
+
+    layer: Resize
+    x: Array
+    out: tuple[int, int] | None = None
+    align_corners: bool = False
+    ways: ClassVar[tuple[str, ...]] = ("sampling",)
+
+    def cropped(self, size: int) -> Operation:
+        """Return the same on the first ``size`` rows and columns of the image, its output as much smaller."""
+        rows, columns = (min(size, n) for n in self.x.shape[1:])
+        out = self.out
+        if out is not None:
+            out = max(1, out[0] * rows // self.x.shape[1]), max(1, out[1] * columns // self.x.shape[2])
+        return replace(self, x=self.x[:, :size, :size], out=out)
+
+    @property
+    def fractional(self) -> bool:  # type: ignore[override]
+        """Whether weights are fractions."""
+        return self.layer.mode in ("bilinear", "bicubic")
+
+    @property
+    def words(self) -> str:
+        """The layer in the layer language, what differs from its defaults added."""
+        corners = " align_corners" if self.align_corners else ""
+        if self.out is not None:
+            return f"resize to {self.out[0]}x{self.out[1]} {self.layer.mode}{corners}"
+        return f"{self.layer}{corners}"
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:  # type: ignore[override]
+        """(C, H, W)."""
+        height, width = self.out or (axis.out(n) for axis, n in zip(self.layer.axes, self.x.shape[1:], strict=True))
+        return self.x.shape[0], height, width
+
+    def reads(self, i: int, out: int) -> Weighted:
+        """Return the inputs that output ``out`` reads on axis ``i``, with their weights."""
+        return self._reads[i][out]
+
+    @cached_property
+    def _reads(self) -> tuple[list[Weighted], list[Weighted]]:
+        rows, columns = ([self._weighted(i, out) for out in range(self.shape[i + 1])] for i in (0, 1))
+        return rows, columns
+
+    def _weighted(self, i: int, out: int) -> Weighted:
+        size, made, mode = self.x.shape[i + 1], self.shape[i + 1], self.layer.mode
+        factor = Fraction(self.layer.axes[i].factor) if self.out is None else Fraction(made, size)
+        if mode in ("nearest", "nearest-exact"):
+            return [(nearest_index(out, size, made, self._step(i), mode), Fraction(1))]
+        centre = Fraction(out * (size - 1), max(1, made - 1)) if self.align_corners else source(out, factor)
+        return weights_of(mode, centre, size)
+
+    def _step(self, i: int) -> np.float32:
+        """Return input pixels from one output to the next, rounded as torch rounds them."""
+        if self.out is None:
+            return np.float32(1.0 / float(self.layer.axes[i].factor))
+        return np.float32(self.x.shape[i + 1]) / np.float32(self.shape[i + 1])
+
+    def compute(self, way: str) -> Array:
+        """Return for every output the weighted mean of what it reads, along the rows and then along the columns."""
+        rows, columns = self._reads
+        down = np.stack([_mixed(self.x, 1, pairs) for pairs in rows], axis=1)
+        made: Array = np.stack([_mixed(down, 2, pairs) for pairs in columns], axis=2)
+        return made
+
+    def terms(self, channel: int, row: int, column: int) -> list[Term]:
+        """Return the input pixels that one output reads."""
+        return [
+            Term((channel, n, m), plain(self.x[channel, n, m]), None, plain(above * beside))
+            for n, above in self.reads(0, row)
+            for m, beside in self.reads(1, column)
+        ]
+
+    def unread(self) -> tuple[list[int], list[int]]:
+        """Return the rows and the columns that no output reads, as happens where a resize shrinks."""
+        found = []
+        for i, axis in enumerate(self._reads):
+            read = {index for pairs in axis for index, _ in pairs}
+            found.append([n for n in range(self.x.shape[i + 1]) if n not in read])
+        return found[0], found[1]
+
+    def value_of(self, terms: Sequence[Term], channel: int) -> Number:
+        """Return the weighted sum, as a decimal."""
+        return plain(float(sum((term.product for term in terms), start=0)))
+
+    def counts(self) -> Array:
+        """Return how many input pixels each output reads."""
+        rows, columns = ([len(pairs) for pairs in axis] for axis in self._reads)
+        return np.outer(rows, columns)
+
+    def formulas(self) -> tuple[str, str]:
+        """Return the size formula with the numbers put in."""
+        if self.out is not None:
+            return f"asked for: {self.out[0]}", f"asked for: {self.out[1]}"
+        height, width = (axis.size_rule(size) for axis, size in zip(self.layer.axes, self.x.shape[1:], strict=True))
+        return height, width
+
+    def by_torch(self) -> Array:
+        """Return torch's own answer in float64."""
+        smooth = self.layer.mode in ("bilinear", "bicubic")
+        y = F.interpolate(
+            torch.from_numpy(self.x.astype(np.float64))[None],
+            size=self.out,
+            scale_factor=None if self.out else [float(axis.factor) for axis in self.layer.axes],
+            mode=self.layer.mode,
+            align_corners=self.align_corners if smooth else None,
+        )
+        answer: Array = y[0].numpy()
+        return answer
+
+    def doubt(self) -> str:
+        """Return why torch's kernels may differ among themselves: a product close to a whole number."""
+        if not self.layer.mode.startswith("nearest"):
+            return ""
+        return (
+            f"torch's kernels do not agree on '{self.words}' at {self.x.shape[1]}×{self.x.shape[2]}: which pixel is "
+            f"the nearest depends there on how index/factor rounds.\n"
+            "  try: a whole factor, or a smaller input."
+        )
+
+
+def _mixed(values: Array, axis: int, pairs: Weighted) -> Array:
+    parts = [np.take(values, index, axis=axis) * _weight(weight, values) for index, weight in pairs]
+    total: Array = sum(parts[1:], start=parts[0])
+    return total
+
+
+def _weight(weight: Fraction, values: Array) -> object:
+    return weight if values.dtype == object else float(weight)

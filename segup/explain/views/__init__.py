@@ -1,0 +1,125 @@
+"""The views: each turns a layer with its numbers into steps, as plain data."""
+
+from collections.abc import Callable
+from typing import Any
+
+from segup.errors import ShapeError
+from segup.explain.drawing.compose import TALLEST, WIDEST, Plan, plan
+from segup.explain.drawing.story import Story
+from segup.explain.operation import Operation
+from segup.explain.rearrange import ShuffleOperation
+from segup.explain.steps import VIEWS, steps
+from segup.explain.views.common import LANES, Built, Place, busiest
+from segup.explain.views.gradient import gradient
+from segup.explain.views.overlap import overlap
+from segup.explain.views.reading import reading
+from segup.explain.views.scatter import scatter
+from segup.explain.views.subpixel import shuffle, subpixel
+from segup.explain.views.windows import windows
+from segup.explain.views.zero_insertion import zero_insertion
+
+MOST_CELLS = 64
+"""Beyond so many rows or columns a grid is called too large without drawing it."""
+MOST_STEPS = 400
+"""An animation of more steps would be watched by nobody."""
+
+
+def story(operation: Operation, view: str, at: Place | None = None, channel: int = 0, animated: bool = False) -> Story:
+    """Return the pictures of one view of one layer.
+
+    Args:
+        operation: The layer with its numbers.
+        view: One of its views, or "overlap".
+        at: The output entry to point out; by default one into which much goes.
+        channel: The output channel to show.
+        animated: Whether the steps are to be shown, not the still alone.
+
+    Raises:
+        ShapeError: It would be too large to read, and the message says how large it may be; or there is no such entry.
+    """
+    if at is not None and not (isinstance(at, tuple | list) and len(at) == 2):
+        raise ShapeError(f"at is (row, column) of an output entry, not {at!r}.")
+    operation.entry(channel, *((0, 0) if at is None else at))
+    if not _small(operation):
+        raise _too_large(operation, view, channel, animated, "")
+    found, outline = _told(operation, view, at, channel)
+    if not _readable(outline):
+        drawn = f" ({outline.width}×{outline.height} pixels, at most {WIDEST}×{TALLEST} are)"
+        raise _too_large(operation, view, channel, animated, drawn)
+    if animated and found.count > MOST_STEPS:
+        raise _too_large(operation, view, channel, animated, f" ({found.count} steps, at most {MOST_STEPS} are)")
+    return found
+
+
+def _told(operation: Operation, view: str, at: Place | None, channel: int) -> tuple[Story, Plan]:
+    """Return a view with as many channels shown by themselves as find room, and the still's sizes."""
+    for most in range(LANES, 0, -1):
+        found = _told_with(operation, view, at, channel, most)
+        outline = plan(found, [found.still])
+        if _readable(outline):
+            break
+    return found, outline
+
+
+def _readable(outline: Plan) -> bool:
+    return outline.width <= WIDEST and outline.height <= TALLEST
+
+
+def _told_with(operation: Operation, view: str, at: Place | None, channel: int, most: int) -> Story:
+    place = busiest(operation) if at is None else at
+    built = _builder(operation, view, most)(operation, channel, place)
+    height, width = operation.formulas()
+    size = f"size: {height}" if height == width else f"height: {height};  width: {width}"
+    about = "" if view == "overlap" else " ".join(steps(operation, view))
+    name = VIEWS[view].partition(":")[0]
+    lines = (size, about) if about else (size,)
+    return Story(view, f"{operation.words} · {name}", lines, built.count, built.steps, built.still, tuple(built.legend))
+
+
+def _builder(operation: Any, view: str, most: int) -> Callable[[Any, int, Place], Built]:
+    if view == "overlap":
+        return lambda one, _, at: overlap(one, at)
+    if isinstance(operation, ShuffleOperation):
+        return shuffle
+    if view in ("sampling", "reassembly"):
+        return reading
+    if view == "subpixel":
+        return subpixel
+    by_channels: dict[str, Callable[[Any, int, Place, int], Built]] = {
+        "scatter": scatter,
+        "zero_insertion": zero_insertion,
+        "gradient": gradient,
+        "convolution": windows,
+        "pooling": windows,
+    }
+    return lambda one, channel, at: by_channels[view](one, channel, at, most)
+
+
+def _small(operation: Operation) -> bool:
+    return max(*operation.x.shape[1:], *operation.shape[1:]) <= MOST_CELLS
+
+
+def _fits(operation: Operation, view: str, channel: int, animated: bool) -> bool:
+    if min(operation.shape) < 1 or not _small(operation):
+        return False
+    told, outline = _told(operation, view, None, channel)
+    return _readable(outline) and (not animated or told.count <= MOST_STEPS)
+
+
+def _too_large(operation: Operation, view: str, channel: int, animated: bool, drawn: str) -> ShapeError:
+    height, width = operation.x.shape[1:]
+    what = "an animation" if animated else "a picture"
+    low, high = 0, min(max(height, width) - 1, MOST_CELLS)
+    while low < high:  # the largest square part of this very input that still fits
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if _fits(operation.cropped(middle), view, channel, animated) else (low, middle - 1)
+    if low:
+        channels = f"{operation.x.shape[0]}x" if operation.x.shape[0] > 1 else ""
+        size = f"--input {channels}{low}x{low} (x[..., :{low}, :{low}])"
+        way = f"{size}, the largest that is readable with these parameters"
+    else:
+        way = "fewer channels, a smaller kernel or shorter numbers: no input is small enough with these"
+    return ShapeError(
+        f"{height}×{width} is too large to read as {what} of the view '{view}'{drawn}; the numbers are all there.\n"
+        f"  try: {way}."
+    )

@@ -1,0 +1,167 @@
+"""What the views share: how a number, a grid and an entry are shown, and which channels are."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from segup.explain.drawing.palette import BLANK, QUIET, VALUE
+from segup.explain.drawing.story import Cell, Frame, Grid, Step
+from segup.explain.numbers import Array, factor, plain, written
+from segup.explain.operation import Entry, Operation
+
+LANES = 4
+"""So many channels are shown each by itself at most; the others together."""
+MOST_TERMS = 12
+Place = tuple[int, int]
+Painted = Callable[[int, int], Cell]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a view makes: the number of its steps and how they are made, the still, and the legend."""
+
+    count: int
+    steps: Callable[[], Iterator[Step]]
+    still: Step
+    legend: Sequence[tuple[Cell, str]]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Input channels that are shown as one: a single one, or those that have no room of their own together."""
+
+    channels: tuple[int, ...]
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one channel, so that its input and kernel can be shown."""
+        return len(self.channels) == 1
+
+
+def lanes(first: int, count: int, most: int) -> list[Lane]:
+    """Return how ``count`` channels from ``first`` on are shown, at most ``most`` of them by themselves.
+
+    >>> [lane.channels for lane in lanes(0, 5, most=3)]
+    [(0,), (1,), (2,), (3, 4)]
+    """
+    channels = range(first, first + count)
+    if count <= most:
+        return [Lane((channel,)) for channel in channels]
+    return [*(Lane((channel,)) for channel in channels[:most]), Lane(tuple(channels[most:]))]
+
+
+def shown(value: object) -> str:
+    """Return a number as it stands in a cell: whole as it is, others with two or three figures.
+
+    >>> shown(12.0), shown(-0.126), shown(0.0012), shown(123.46)
+    ('12', '-0.13', '0.001', '123')
+    """
+    number = plain(value)
+    if not isinstance(number, float):
+        return written(number)
+    size = abs(number)
+    if np.isinf(size):
+        return "−∞" if number < 0 else "∞"
+    text = f"{number:.0f}" if size >= 100 else f"{number:.1f}" if size >= 10 else f"{number:.2f}"
+    return text.rstrip("0").rstrip(".") if float(text) and "." in text else text if float(text) else f"{number:.1g}"
+
+
+def named(name: str, *place: int, short: bool = True) -> str:
+    """Return a number's name, such as ``y[0,1]``."""
+    return f"{name}[{','.join(map(str, place[-2:] if short else place))}]"
+
+
+def grid(
+    title: str,
+    size: Place,
+    painted: Painted,
+    first: Place = (0, 0),
+    frames: Sequence[Frame] = (),
+    framed: Sequence[Place] = (),
+    indexed: bool = True,
+) -> Grid:
+    """Return a grid, cell by cell; those of ``framed`` stand out."""
+    marked = set(framed)
+    cells = tuple(
+        tuple(
+            replace(painted(row, column), framed=True) if (row, column) in marked else painted(row, column)
+            for column in range(size[1])
+        )
+        for row in range(size[0])
+    )
+    return Grid(title, cells, first, tuple(frames), indexed)
+
+
+def numbers_grid(
+    title: str,
+    values: Array,
+    name: str = "",
+    color: str = BLANK,
+    *,
+    colors: Sequence[Sequence[str]] | None = None,
+    framed: Sequence[Place] = (),
+    frames: Sequence[Frame] = (),
+    first: Place = (0, 0),
+) -> Grid:
+    """Return a table ``(rows, columns)`` as a grid in one color, or in ``colors``."""
+
+    def painted(row: int, column: int) -> Cell:
+        fill = color if colors is None else colors[row][column]
+        label = named(name, row + first[0], column + first[1]) if name else ""
+        return Cell(shown(values[row, column]), ((fill,),), name=label)
+
+    return grid(title, values.shape, painted, first, frames, framed)
+
+
+def result_grid(
+    title: str, values: Array, until: int | None = None, at: Place | None = None, color: str = VALUE, name: str = "y"
+) -> Grid:
+    """Return an output, row by row up to entry number ``until`` (all of it without), ``at`` standing out."""
+    width = values.shape[1]
+
+    def painted(row: int, column: int) -> Cell:
+        if until is not None and row * width + column > until:
+            return Cell()
+        return Cell(shown(values[row, column]), ((color,),), name=named(name, row, column))
+
+    return grid(title, values.shape, painted, framed=[] if at is None else [at])
+
+
+def quiet(text: str, fill: str) -> Cell:
+    """Return a number that was put there, not given."""
+    return Cell(text, ((fill,),), QUIET)
+
+
+def entry_lines(entry: Entry, most: int = 1) -> tuple[str, ...]:
+    """Return what a caption says of an entry: its equation, or the contributions of ``most`` channels and the sum."""
+    parts = entry.by_channel()
+    if entry.rule != "sum" or len(parts) < 2:
+        return (entry.equation(MOST_TERMS),)
+    sums = {channel: sum((term.product for term in terms), start=0) for channel, terms in parts.items()}
+    lines = []
+    for channel, terms in list(parts.items())[:most]:
+        figures = [entry.figures(term) for term in terms[:MOST_TERMS]]
+        more = [f"… ({len(terms)} terms)"] if len(terms) > MOST_TERMS else []
+        lines.append(f"channel {channel}: {' + '.join([*figures, *more])} = {written(sums[channel])}")
+    rest = list(sums)[most:]
+    if rest:
+        names = f"channels {rest[0]} … {rest[-1]}" if len(rest) > 1 else f"channel {rest[0]}"
+        lines.append(f"{names}: {written(sum((sums[c] for c in rest), start=0))}")
+    total = [factor(sums[channel]) for channel in list(sums)[:most]]
+    more = [factor(sum((sums[c] for c in rest), start=0))] if rest else []
+    bias = [f"bias {factor(entry.bias)}"] if entry.bias else []
+    return (*lines, f"{entry.name} is their sum: {' + '.join([*total, *more, *bias])} = {written(entry.value)}")
+
+
+def busiest(operation: Operation) -> Place:
+    """Return the first output entry into which the most inputs go, the first row and column left out where possible."""
+    counts = operation.counts()
+    best = int(counts.max())
+    rows, columns = np.nonzero(counts == best)
+    return int(rows[0]), int(columns[0])
+
+
+def channel_title(name: str, channel: int, of: int, *more: int) -> str:
+    """Return ``x``, or ``x[2]`` where there are several channels."""
+    return name if of == 1 else f"{name}[{','.join(map(str, (channel, *more)))}]"

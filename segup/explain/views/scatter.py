@@ -1,0 +1,240 @@
+"""The scatter view: every input stamps value × kernel; overlaps add; the padding cuts the border off."""
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+
+from segup.explain.deconv import DeconvOperation
+from segup.explain.drawing.palette import BLANK, own_colors
+from segup.explain.drawing.story import Block, Cell, Frame, Grid, Sign, Step
+from segup.explain.numbers import Array, written
+from segup.explain.views.common import (
+    Built,
+    Lane,
+    Place,
+    channel_title,
+    entry_lines,
+    grid,
+    lanes,
+    named,
+    numbers_grid,
+    shown,
+)
+
+Stamps = list[list[list[tuple[int, int]]]]
+
+
+class Scatter:
+    """Builds the steps of the scatter view for one output channel."""
+
+    def __init__(self, operation: DeconvOperation, channel: int, most: int) -> None:
+        self.operation, self.channel = operation, channel
+        _, self.height, self.width = operation.x.shape
+        outputs = operation.weight.shape[1]
+        group, self.inner = divmod(channel, outputs)
+        inputs = operation.x.shape[0] // operation.layer.groups
+        self.lanes = lanes(group * inputs, inputs, most)
+        high, wide = operation.layer.axes
+        overlap = (-(-high.extent // high.stride), -(-wide.extent // wide.stride))
+        self.colors = own_colors(self.height, self.width, overlap)
+        self.cut = Frame(high.padding, wide.padding, operation.shape[1], operation.shape[2], "cut")
+
+    @cached_property
+    def stamped(self) -> tuple[list[list[tuple[int, int]]], list[list[tuple[int, int]]]]:
+        """For each row and each column of the canvas, the (input, tap) pairs that stamp it."""
+        found = []
+        for axis, size, length in zip(
+            self.operation.layer.axes, (self.height, self.width), self.operation.canvas, strict=True
+        ):
+            lines: list[list[tuple[int, int]]] = [[] for _ in range(length)]
+            for n in range(size):
+                for tap in range(axis.kernel_size):
+                    lines[axis.stride * n + axis.dilation * tap].append((n, tap))
+            found.append(lines)
+        return found[0], found[1]
+
+    def canvases(self, lane: Lane) -> Iterator[Array]:
+        """Yield the canvas of a lane after 0, 1, 2, … stamps."""
+        values = np.zeros(self.operation.canvas, dtype=self.operation.x.dtype)
+        yield values
+        for number in range(self.height * self.width):
+            row, column = divmod(number, self.width)
+            values = values.copy()
+            for channel in lane.channels:
+                values[self._reach(row, column)] += self._stamp(channel, row, column)
+            yield values
+
+    def _stamp(self, channel: int, row: int, column: int) -> Array:
+        stamp: Array = self.operation.x[channel, row, column] * self.operation.weight[channel, self.inner]
+        return stamp
+
+    def _reach(self, row: int, column: int) -> tuple[slice, slice]:
+        high, wide = self.operation.layer.axes
+        top, left = high.stride * row, wide.stride * column
+        return slice(top, top + high.extent, high.dilation), slice(left, left + wide.extent, wide.dilation)
+
+    def step(
+        self,
+        states: dict[Lane, Array],
+        done: int,
+        caption: tuple[str, ...],
+        *,
+        current: Place | None = None,
+        at: Place | None = None,
+        cut: bool = False,
+    ) -> Step:
+        """Return one moment.
+
+        Args:
+            states: The canvas of each lane now.
+            done: How many inputs have stamped.
+            caption: What happens.
+            current: The input that stamps now.
+            at: The entry that is pointed out.
+            cut: Whether the border has been cut off, and the bias added.
+        """
+        rows: list[tuple[Block, ...]] = []
+        sources, taps = self._sources(at), self._taps(at)
+        for lane in self.lanes:
+            blocks: list[Block] = []
+            if lane.single:
+                blocks += self._given(lane, [current] if current else sources, taps)
+            else:
+                blocks.append(Sign(f"x[{lane.channels[0]}] … x[{lane.channels[-1]}] together"))
+            alone = len(self.lanes) == 1
+            title = self._canvas_title(cut) if alone else f"stamps of {self._names(lane)}"
+            blocks += [Sign("→"), self._canvas_grid(title, states[lane], done, current, at, cut and alone, alone)]
+            rows.append(tuple(blocks))
+        if len(self.lanes) > 1:
+            total: Array = sum(states.values())  # type: ignore[assignment]
+            rows.append(
+                (
+                    Sign("the sum of the channels"),
+                    Sign("→"),
+                    self._canvas_grid(self._canvas_title(cut), total, done, current, at, cut, True),
+                )
+            )
+        return Step(tuple(rows), caption)
+
+    def _names(self, lane: Lane) -> str:
+        first, last = lane.channels[0], lane.channels[-1]
+        return f"x[{first}]" if lane.single else f"x[{first}] … x[{last}]"
+
+    def _canvas_title(self, cut: bool) -> str:
+        name = channel_title("y", self.channel, self.operation.shape[0])
+        return f"{name}, inside the dashed line" if cut else "the canvas: stamps added"
+
+    def _given(self, lane: Lane, sources: list[Place], taps: list[Place]) -> list[Block]:
+        of, (channel,) = self.operation.x.shape[0], lane.channels
+        outputs = self.operation.shape[0]
+        x = numbers_grid(channel_title("x", channel, of), self.operation.x[channel], colors=self.colors, framed=sources)
+        title = channel_title("w", channel, of * outputs, self.inner)
+        w = numbers_grid(title, self.operation.weight[channel, self.inner], framed=taps)
+        return [x, Sign("·"), w]
+
+    def _sources(self, at: Place | None) -> list[Place]:
+        if at is None:
+            return []
+        rows, columns = self._meeting(at)
+        return [(n, m) for n, _ in rows for m, _ in columns]
+
+    def _taps(self, at: Place | None) -> list[Place]:
+        if at is None:
+            return []
+        rows, columns = self._meeting(at)
+        return [(i, j) for _, i in rows for _, j in columns]
+
+    def _meeting(self, at: Place) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        high, wide = self.operation.layer.axes
+        rows, columns = self.stamped
+        return rows[at[0] + high.padding], columns[at[1] + wide.padding]
+
+    def _canvas_grid(
+        self, title: str, values: Array, done: int, current: Place | None, at: Place | None, cut: bool, final: bool
+    ) -> Grid:
+        high, wide = self.operation.layer.axes
+        bias = self.operation.bias_of(self.channel)
+        rows, columns = self.stamped
+
+        def painted(row: int, column: int) -> Cell:
+            fills = self._fills(rows[row], columns[column], done)
+            inside = self._inside(row, column)
+            text = shown(values[row, column])
+            if cut and inside:
+                text = shown(values[row, column] + bias)
+            if not self._touched(rows[row], columns[column], done) and not (cut and inside):
+                text = ""
+            place = (row - high.padding, column - wide.padding)
+            name = named("y", *place) if final and inside else ""
+            hatched = cut and not inside
+            return Cell(text, ((BLANK,),) if hatched else fills, name=name, hatched=hatched)
+
+        frames = [self.cut] if final else []
+        if current is not None:
+            top, left = high.stride * current[0], wide.stride * current[1]
+            frames.append(Frame(top, left, high.extent, wide.extent))
+        framed = [] if at is None else [(at[0] + high.padding, at[1] + wide.padding)]
+        first = (-high.padding, -wide.padding)
+        return grid(title, self.operation.canvas, painted, first, frames, framed)
+
+    def _inside(self, row: int, column: int) -> bool:
+        cut = self.cut
+        return cut.top <= row < cut.top + cut.height and cut.left <= column < cut.left + cut.width
+
+    def _touched(self, rows: list[tuple[int, int]], columns: list[tuple[int, int]], done: int) -> bool:
+        return any(n * self.width + m < done for n, _ in rows for m, _ in columns)
+
+    def _fills(
+        self, rows: list[tuple[int, int]], columns: list[tuple[int, int]], done: int
+    ) -> tuple[tuple[str, ...], ...]:
+        fills = tuple(
+            tuple(self.colors[n][m] if n * self.width + m < done else BLANK for m, _ in sorted(columns))
+            for n, _ in sorted(rows)
+        )
+        return fills if fills and fills[0] else ((BLANK,),)
+
+
+def scatter(operation: DeconvOperation, channel: int, at: Place, most: int) -> Built:
+    """Return how its steps are made, the still and the legend."""
+    built = Scatter(operation, channel, most)
+    number = operation.x.shape[1] * operation.x.shape[2]
+    bias = operation.bias_of(channel)
+    more = f"; the bias, {written(bias)}, is added" if bias else ""
+    ending = f"The padding cuts what lies outside the dashed line{more}."
+
+    def steps() -> Iterator[Step]:
+        canvases = {lane: built.canvases(lane) for lane in built.lanes}
+        now = {lane: next(states) for lane, states in canvases.items()}
+        yield built.step(now, 0, ("Nothing is stamped yet. The dashed line is where the padding will cut.",))
+        for done in range(1, number + 1):
+            place = divmod(done - 1, operation.x.shape[2])
+            now = {lane: next(states) for lane, states in canvases.items()}
+            yield built.step(now, done, _said(operation, place), current=place)
+        yield built.step(now, number, (ending,), cut=True)
+
+    final = {lane: list(built.canvases(lane))[-1] for lane in built.lanes}
+    still = built.step(final, number, entry_lines(operation.entry(channel, *at), most), at=at, cut=True)
+    return Built(number + 2, steps, still, _legend(operation))
+
+
+def _said(operation: DeconvOperation, place: Place) -> tuple[str, ...]:
+    high, wide = operation.layer.axes
+    top, left = high.stride * place[0] - high.padding, wide.stride * place[1] - wide.padding
+    inputs = operation.x.shape[0] // operation.layer.groups
+    source = named("x", *place)
+    value = f" = {written(operation.x[0, place[0], place[1]])}" if operation.x.shape[0] == 1 else ""
+    what = f"{source}{value} stamps {'its value' if inputs == 1 else 'its value in each channel'} × w"
+    return (f"{what} on rows {top} … {top + high.extent - 1} and columns {left} … {left + wide.extent - 1}.",)
+
+
+def _legend(operation: DeconvOperation) -> list[tuple[Cell, str]]:
+    found = [
+        (Cell(fills=((own_colors(1, 1, (1, 1))[0][0],),)), "each input has a colour of its own"),
+        (Cell(framed=True), "what goes into the entry"),
+        (Cell(name="cut"), "the output"),
+    ]
+    canvas, shape = operation.canvas, operation.shape[1:]
+    if canvas != shape:
+        found.append((Cell(hatched=True), "cut off by the padding"))
+    return found

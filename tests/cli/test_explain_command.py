@@ -1,0 +1,201 @@
+"""``segup explain``: what it prints, what it writes, and how it refuses."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from segup.cli import main
+from segup.cli.explain import run
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def said(capsys, *words):
+    assert run([*words]) == 0
+    return capsys.readouterr().out
+
+
+def rows_of(out, title="y"):
+    """The numbers of the table under a title."""
+    lines = out.splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith(title)) + 3
+    rows = []
+    for line in lines[start:]:
+        if not line[:1].isdigit() and not line.strip()[:1].isdigit():
+            break
+        rows.append([float(cell) for cell in line.split()[1:]])
+    return rows
+
+
+def test_formula_steps_table_entry_and_picture(capsys, tmp_path):
+    out = said(capsys, "deconv k4 s2 p1", "--input", "4x4", "--at", "0,1")
+    assert "size    (4 − 1)·2 − 2·1 + 4 = 8" in out
+    assert "2. Pad by dilation·(kernel_size − 1) − padding = 1·3 − 1 = 2 on every side: 11×11." in out
+    assert rows_of(out)[0] == [6, 12, 14, 12, 14, 12, 14, 7]
+    assert len(rows_of(out)) == 8
+    assert "y[0,1] = x[0,0]·w[1,2] + x[0,1]·w[1,0] = 1·7 + 1·5 = 12" in out.splitlines()
+    assert "picture: deconv-k4-s2-p1-4x4.svg" in out
+    assert "= 1·7 + 1·5 = 12" in (tmp_path / "deconv-k4-s2-p1-4x4.svg").read_text()
+
+
+def test_numbers_typed_and_read_from_files(capsys, tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[2, 4], [0, 1]]))
+    (tmp_path / "x.json").write_text(json.dumps([[2, 4], [0, 1]]))
+    (tmp_path / "x.csv").write_text("2,4\n0,1\n")
+    (tmp_path / "x.txt").write_text("2 4\n0 1\n")
+    for values in ("[[2,4],[0,1]]", "x.npy", "x.json", "x.csv", "x.txt"):
+        out = said(
+            capsys, "deconv k2 s2 p1", "--values", values, "--weights", "[[3,1],[1,5]]", "--bias", "[1]", "--no-picture"
+        )
+        assert rows_of(out) == [[11, 5], [1, 4]]
+    assert list(tmp_path.glob("*.svg")) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["\ufeff2,4\n0,1\n", "# a header\n2.0 4\n0 1e0  # the last row\n", "2;4;\n0;1;\n", "2 , 4\n0 , 1\n"],
+    ids=["byte order mark", "comments", "separator at the end", "spaces around commas"],
+)
+def test_tables_as_other_programs_write_them(capsys, tmp_path, content):
+    (tmp_path / "x.csv").write_text(content, encoding="utf-8")
+    out = said(capsys, "deconv k2 s2 p1", "--values", "x.csv", "--weights", "[[3,1],[1,5]]", "--no-picture")
+    assert rows_of(out) == [[10, 4], [0, 3]]
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        ("1,,2\n3,,4\n", "no table of numbers"),
+        ("1,5;2,5\n3,5;4,5\n", "commas and semicolons in one line"),
+        ("a,b\n1,2\n", "no table of numbers"),
+        ("# nothing else\n", "no table of numbers"),
+        ("1 1e999\n", "must be finite numbers"),
+    ],
+)
+def test_tables_that_could_be_misread_are_refused(capsys, tmp_path, content, part):
+    (tmp_path / "x.csv").write_text(content)
+    assert run(["conv k1", "--values", "x.csv", "--no-picture"]) == 1
+    assert part in capsys.readouterr().err
+
+
+def test_a_mask_and_one_image_of_a_batch_are_read(capsys, tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[[[True, False], [True, True]]]]))
+    assert rows_of(said(capsys, "conv k1", "--values", "x.npy", "--no-picture")) == [[1, 0], [1, 1]]
+
+
+def test_random_numbers_are_those_of_their_seed(capsys):
+    words = ("conv k3", "--input", "5x5", "--values", "random", "--weights", "random", "--no-picture", "--seed")
+    one, same, other = said(capsys, *words, "1"), said(capsys, *words, "1"), said(capsys, *words, "2")
+    assert one == same != other
+
+
+def test_channels_contribute_and_are_summed(capsys):
+    out = said(capsys, "conv k3", "--input", "3x6x6", "--out-channels", "2", "--values", "arange", "--no-picture")
+    parts = [np.array(rows_of(out, f"contribution of x[{channel}]")) for channel in range(3)]
+    assert np.array_equal(sum(parts), np.array(rows_of(out, "y[0]")))
+    assert len(rows_of(out, "y[1]")) == 4
+    assert "summed (never averaged)" in out
+    assert "weights 2·3·3·3 = 54" in out
+
+
+def test_the_channel_asked_for_follows_its_contributions(capsys):
+    out = said(capsys, "deconv k3 s2 g2", "--input", "4x3x3", "--channel", "1", "--no-picture")
+    titles = [line for line in out.splitlines() if line.startswith(("contribution of", "y"))]
+    assert titles == ["contribution of x[2] to y[1]", "contribution of x[3] to y[1]", "y[1], their sum", "y[0]"]
+    assert np.array_equal(sum(np.array(rows_of(out, title)) for title in titles[:2]), np.array(rows_of(out, titles[2])))
+
+
+def test_an_output_size(capsys):
+    out = said(capsys, "deconv k3 s2 p1", "--input", "6x6", "--output-size", "12x12", "--no-picture")
+    assert "(6 − 1)·2 − 2·1 + 3 + 1 = 12" in out
+    assert len(rows_of(out)) == 12
+
+
+def test_what_is_unread_and_what_one_more_changes(capsys):
+    out = said(capsys, "conv k3 s2", "--input", "8x8", "--unread", "--no-picture")
+    assert "unread: row 7 and column 7: 15 of 64 pixels." in out
+    rows = [" ".join(line.split()) for line in out.splitlines()[-3:]]
+    assert rows == [
+        "as it is 8×8 3×3 row 7 and column 7: 15 of 64 pixels",
+        "size + 1 9×9 4×4 none",
+        "padding + 1 8×8 4×4 none",
+    ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["pool k2 avg", "pool k3 s2 ceil", "resize x3/2 nearest", "pixel_shuffle x2", "carafe x2 k3", "conv k3 psame"],
+)
+def test_every_kind_of_layer_is_explained_and_drawn(capsys, tmp_path, words):
+    out = said(capsys, words, "--values", "arange", "--input", "4x4x4", "--at", "1,1", "--out", "one.svg")
+    assert "torch gives the same numbers." in out
+    assert "y[0,1,1] = " in out
+    assert (tmp_path / "one.svg").exists()
+
+
+def test_all_views_and_several_files(capsys, tmp_path):
+    said(capsys, "deconv k2 s2", "--input", "2x2", "--view", "all", "--out", "up.png", "--out", "up.html")
+    names = {path.name for path in tmp_path.iterdir()}
+    views = ("scatter", "zero_insertion", "gradient", "subpixel", "overlap")
+    assert names == {"up.html", *(f"up-{view}.png" for view in views)}
+
+
+def test_a_large_input_prints_its_numbers_and_names_the_largest_picture(capsys):
+    assert run(["conv k3", "--input", "512x512", "--at", "0,0"]) == 0
+    captured = capsys.readouterr()
+    assert "⌊(512 + 2·0 − 3)/1⌋ + 1 = 510" in captured.out
+    assert "1·1 + 1·2 + 1·3 + 1·4 + 1·5 + 1·6 + 1·7 + 1·8 + 1·9 = 45" in captured.out
+    assert "no picture: 512×512 is too large to read" in captured.err
+    assert "the largest that is readable" in captured.err
+    assert run(["conv k3", "--input", "512x512", "--out", "one.svg"]) == 2
+    captured = capsys.readouterr()
+    assert "= 510" in captured.out
+    assert captured.err.startswith("ShapeError: 512×512 is too large to read")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "part"),
+    [
+        (["deconv k2 s2 p2", "--input", "2x2"], 2, "try: padding=1, which gives 2×2"),
+        (["deconv k4 s2 p1 op2"], 2, "rule: output_padding must be less than"),
+        (["conv k3", "--input", "4y4"], 2, "--input is HEIGHTxWIDTH"),
+        (["conv k3", "--at", "0"], 2, "--at is ROW,COLUMN"),
+        (["conv k3", "--at", "-1,0"], 2, "counted from 0, such as 0,1, not '-1,0'"),
+        (["conv k3", "--at", "9,9"], 2, "has rows 0 … 1, not 9"),
+        (["conv k3", "--view", "scater"], 2, "unknown view 'scater'"),
+        (["conv k3", "--out", "one.bmp"], 2, "ends in .svg, .png, .gif, .html"),
+        (["conv k3", "--values", "one"], 1, "did you mean 'ones'"),
+        (["conv k3", "--values", "none.npy"], 1, "none.npy: No such file"),
+        (["conv k3", "--values", "[[1,2],[3]]"], 1, "nested lists of numbers of equal length"),
+        (["conv k3", "--weights", "[[1,2],[3,4]]"], 2, "weights has the shape 2×2, and 1×1×3×3 is needed"),
+        (["pool k2", "--weights", "ones"], 2, "has no weights"),
+        (["pool k2", "--out-channels", "2"], 2, "leaves no choice"),
+        (["conv k3 g2", "--input", "3x4x4"], 2, "groups=2 of 'conv k3 g2' must divide in_channels=3"),
+        (["deconv k(3,2) s2"], 2, 'try: segup explain "deconv k3x2 s2"'),
+    ],
+)
+def test_mistakes_are_answered(capsys, words, code, part):
+    assert run([*words]) == code
+    assert part in capsys.readouterr().err
+
+
+def test_it_is_a_command_and_its_help_loads_no_torch(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["explain", "conv k3", "--no-picture"])
+    assert caught.value.code == 0
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "segup.cli", "explain", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert not {"torch", "numpy", "matplotlib", "PIL"} & loaded
+    assert "deconv k4 s2 p1" in done.stdout

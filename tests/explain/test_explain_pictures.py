@@ -1,0 +1,186 @@
+"""Pictures: every number in its place, nothing overlapping, colours that stay apart in grey."""
+
+import re
+import xml.etree.ElementTree as ET
+from itertools import combinations, product
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from segup.errors import ConfigError, ShapeError
+from segup.explain import explain
+from segup.explain.drawing.compose import TALLEST, WIDEST, compose, plan
+from segup.explain.drawing.fonts import width
+from segup.explain.drawing.palette import own_colors, phase_colors
+from segup.explain.drawing.scene import Text
+
+LAYERS = {
+    "ones": ("deconv k4 s2 p1", torch.ones(4, 4)),
+    "uneven": ("deconv k3 s2 p1 op1", torch.arange(9).reshape(3, 3)),
+    "rectangle": ("deconv k3x2 s2x3 p1x0 d2x1", torch.arange(6).reshape(2, 3)),
+    "gaps": ("deconv k2 s3", torch.randn(3, 2)),
+    "negative pad": ("deconv k3 s2 p3", torch.ones(5, 5)),
+    "channels": ("deconv k3 s2 p1", torch.randint(-9, 9, (5, 3, 3))),
+    "conv": ("conv k3 s2", torch.arange(64).reshape(8, 8)),
+    "dilated": ("conv k2 d3 p1", torch.randn(6, 5)),
+    "conv channels": ("conv k3 p1", torch.randn(3, 4, 4)),
+    "pool": ("pool k3 s2 p1 ceil", torch.randn(5, 6)),
+    "mean": ("pool k2 avg", torch.randn(4, 5)),
+    "bilinear": ("resize x2", torch.randn(3, 3)),
+    "shrunk": ("resize x1/2 nearest", torch.arange(24).reshape(4, 6)),
+    "shuffle": ("pixel_shuffle x2", torch.arange(36).reshape(4, 3, 3)),
+    "carafe": ("carafe x2 k3", torch.randn(3, 3)),
+}
+
+
+@pytest.fixture(params=LAYERS, scope="module")
+def explained(request):
+    words, x = LAYERS[request.param]
+    return explain(words, x)
+
+
+def texts(scene):
+    """Every text with the rectangle it fills."""
+    for piece in scene.pieces:
+        for shape in piece:
+            if isinstance(shape, Text):
+                wide = width(shape.text, shape.size, shape.bold)
+                left = shape.x - {"start": 0, "middle": wide / 2, "end": wide}[shape.anchor]
+                yield shape, (left, shape.y - 0.74 * shape.size, left + wide, shape.y + 0.2 * shape.size)
+
+
+def overlapping(scene):
+    boxes = sorted(texts(scene), key=lambda found: found[1][1])
+    return [
+        (one.text, other.text)
+        for (one, a), (other, b) in combinations(boxes, 2)
+        if b[1] < a[3] and a[0] < b[2] and b[0] < a[2]
+    ]
+
+
+def test_every_view_is_readable_and_nothing_overlaps(explained):
+    for view in explained.views:
+        story = explained.story(view, animated=True)
+        for shared, steps in ((plan(story, [story.still]), [story.still]), (plan(story, story.steps), story.steps)):
+            assert shared.width <= WIDEST
+            assert shared.height <= TALLEST
+            for step in [*steps[:3], steps[len(steps) // 2], steps[-1]]:
+                scene = compose(story, step, shared)
+                assert overlapping(scene) == [], view
+                for text, (left, top, right, bottom) in texts(scene):
+                    assert text.size * 800 / WIDEST >= 8, text.text
+                    assert left >= 0
+                    assert top >= 0
+                    assert right <= scene.width, text.text
+                    assert bottom <= scene.height, text.text
+
+
+def test_the_still_names_every_output_with_its_value(explained):
+    output = explained.operations[0].compute(explained.operations[0].ways[0])[0]
+    for view in explained.operations[0].ways:
+        story = explained.story(view)
+        root = ET.fromstring(_svg(story))
+        named = {text.get("data-name"): text.text for text in root.iter("{http://www.w3.org/2000/svg}text")}
+        for row, column in product(*map(range, output.shape)):
+            assert float(named[f"y[{row},{column}]"]) == pytest.approx(float(output[row, column]), rel=0.06, abs=0.006)
+
+
+def _svg(story):
+    from segup.explain.drawing.files import svg_text
+
+    return svg_text(story)
+
+
+def test_the_entry_is_pointed_out_and_explained(tmp_path):
+    e = explain("deconv k4 s2 p1", torch.ones(4, 4))
+    text = e.save(tmp_path / "up.svg", at=(0, 1)).read_text()
+    assert "y[0,1] = x[0,0]·w[1,2] + x[0,1]·w[1,0] = 1·7 + 1·5 = 12" in text
+    still = e.story(at=(0, 1)).still
+    rows = [row for grid in still.rows[0] for row in getattr(grid, "cells", ())]
+    framed = [cell.text for row in rows for cell in row if cell.framed]
+    assert framed == ["1", "1", "5", "7", "12"]
+    with pytest.raises(ShapeError, match="has rows 0 … 7, not 8"):
+        e.save(tmp_path / "up.svg", at=(8, 0))
+
+
+def test_unread_pixels_are_marked():
+    still = explain("conv k3 s2", torch.ones(8, 8)).story().still
+    x = still.rows[0][0].cells
+    assert {(r, c) for r, row in enumerate(x) for c, cell in enumerate(row) if cell.hatched} == {
+        (r, c) for r, c in product(range(8), range(8)) if 7 in (r, c)
+    }
+
+
+def test_only_of_a_maximum_the_padding_is_called_never_the_largest():
+    said = [str(explain(f"pool k3 s2 p1{mode}", torch.ones(5, 5)).story().legend) for mode in ("", " avg")]
+    assert ["never the largest" in legend for legend in said] == [True, False]
+
+
+@pytest.mark.parametrize("ending", ["svg", "png", "gif", "html"])
+def test_every_kind_of_file(tmp_path, ending):
+    path = explain("deconv k2 s2", torch.arange(4).reshape(2, 2)).save(tmp_path / "new" / f"up.{ending}")
+    assert path.exists()
+    if ending == "svg":
+        ET.parse(path)
+    elif ending == "html":
+        text = path.read_text()
+        assert not re.search(r"""(src|href)=["']?(http|//)""", text), "the page brings all that it needs"
+    else:
+        image = Image.open(path)
+        assert image.width >= 600
+        assert getattr(image, "n_frames", 1) == (7 if ending == "gif" else 1)
+
+
+def test_another_ending_or_view_is_refused(tmp_path):
+    e = explain("deconv k2 s2", torch.ones(2, 2))
+    with pytest.raises(ConfigError, match=r"ends in .svg, .png, .gif, .html, and .* in '.bmp'"):
+        e.save(tmp_path / "up.bmp")
+    with pytest.raises(ConfigError, match="did you mean 'scatter'"):
+        e.save(tmp_path / "up.svg", "scater")
+
+
+def test_what_is_too_large_names_the_largest_that_is_not(tmp_path):
+    e = explain("deconv k4 s2 p1", torch.ones(512, 512))
+    assert e.output.shape == (1024, 1024)
+    with pytest.raises(ShapeError, match="512×512 is too large to read as a picture") as caught:
+        e.save(tmp_path / "up.svg")
+    size = int(re.search(r"--input (\d+)x", str(caught.value))[1])
+    explain("deconv k4 s2 p1", torch.ones(size, size)).save(tmp_path / "up.svg")
+    with pytest.raises(ShapeError):
+        explain("deconv k4 s2 p1", torch.ones(size + 1, size + 1)).save(tmp_path / "up.svg")
+    with pytest.raises(ShapeError, match=r"--input 4x\d+x\d+ "):  # the channels stay
+        explain("conv k3 g2", torch.ones(4, 99, 99)).save(tmp_path / "up.svg")
+
+
+def grey(color):
+    return Image.new("RGB", (1, 1), color).convert("L").getpixel((0, 0))
+
+
+def test_overlapping_stamps_and_phases_stay_apart_in_grey():
+    colors = own_colors(6, 6, (2, 2))
+    for r, c in product(range(5), range(5)):
+        cell = [colors[r][c], colors[r][c + 1], colors[r + 1][c], colors[r + 1][c + 1]]
+        assert min(abs(grey(a) - grey(b)) for a, b in combinations(cell, 2)) >= 10
+    assert min(abs(grey(a) - grey(b)) for a, b in combinations(phase_colors(4), 2)) >= 15
+
+
+def test_it_shows_itself_in_a_notebook():
+    e = explain(nn.ConvTranspose2d(1, 1, 2, 2), torch.ones(1, 1, 2, 2))
+    assert e._repr_html_().startswith("<iframe srcdoc=")
+    ET.fromstring(e._repr_svg_())
+    large = explain("conv k3", torch.ones(200, 200))
+    assert large._repr_svg_() is None
+    assert "too large to read" in large._repr_html_()
+    assert "⌊(200 + 2·0 − 3)/1⌋ + 1 = 198" in str(large)
+
+
+def test_a_fault_of_a_view_is_named(tmp_path, monkeypatch):
+    from segup.explain.check import DisagreementError
+    from segup.explain.deconv import DeconvOperation
+
+    e = explain("deconv k3 s2", torch.ones(3, 3))
+    monkeypatch.setattr(DeconvOperation, "in_phases", lambda self: self.scattered() + 1)
+    with pytest.raises(DisagreementError, match="'subpixel' of 'deconv k3 s2' .* by up to 1 "):
+        e.save(tmp_path / "up.svg")
