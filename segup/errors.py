@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 
@@ -47,6 +46,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     >>> nearest("decov", ["deconv", "bilinear"])
     'deconv'
     """
+    from difflib import get_close_matches  # wanted for a mistake alone; the size calculus loads in milliseconds
+
     matches = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None
 
