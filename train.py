@@ -2,7 +2,7 @@
 
 import sys
 
-from segup.cli.train import run
+from segup.cli import main
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    main(["train", *sys.argv[1:]])

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -182,9 +183,12 @@ def test_eighty_columns_hold_the_table(chain, size):
     assert f"{size[0]}×{size[1]}" in done.stdout
 
 
-def test_a_reader_that_has_seen_enough_is_no_fault():
-    command = [sys.executable, "-m", "segup.cli", "shapes", STEM, "417", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+@pytest.mark.parametrize("words", [["-m", "segup.cli", "shapes", STEM, "417", "--json"], ["train.py", "--help"]])
+def test_a_reader_that_has_seen_enough_is_no_fault(words):
+    command = [sys.executable, *words]
+    with subprocess.Popen(
+        command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 128 + signal.SIGPIPE
