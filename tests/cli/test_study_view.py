@@ -156,14 +156,15 @@ def test_the_view_lives_on_while_folders_are_emptied_under_it(study, monkeypatch
     monkeypatch.setattr("segup.cli.study_view._EVERY", 0.0)
     shown = Console(file=io.StringIO(), width=100, color_system=None)
     study("deconv", 0, Status("running", started=time.time(), host="elsewhere", attempt=1), epochs=[0.5])
-    folder = study.path / "deconv/0"
+    files = [study.path / "deconv/0" / name for name in ("metrics.csv", "config.yaml")]
+    contents = [file.read_bytes() for file in files]
     view = StudyView(study.path, [("deconv", 0)], console=shown)
     with view:
         until, times = time.monotonic() + 1.5, 0
-        while time.monotonic() < until:
-            for file in folder.iterdir():
+        while time.monotonic() < until and view._thread.is_alive():
+            for file, content in zip(files, contents, strict=True):
                 file.unlink()
-            study("deconv", 0, Status("running", started=time.time(), host="elsewhere", attempt=1), epochs=[0.5])
+                file.write_bytes(content)
             times += 1
         assert view._thread.is_alive()
     assert times > 10
