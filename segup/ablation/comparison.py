@@ -63,22 +63,24 @@ def compare(runs: Sequence[Run], baseline: str | None = None) -> Comparison:
     Raises:
         ConfigError: No runs, two runs of one decoder and seed, or an unknown baseline.
     """
-    groups = _by_decoder(runs)
-    if baseline is not None and baseline not in groups:
-        raise ConfigError(unknown("baseline", baseline, groups))
-    return compare_groups(groups, baseline)
+    return compare_groups(_by_decoder(runs), baseline, known=True)
 
 
-def compare_groups(groups: Mapping[str, Sequence[Run]], baseline: str | None = None) -> Comparison:
+def compare_groups(
+    groups: Mapping[str, Sequence[Run]], baseline: str | None = None, *, known: bool = False
+) -> Comparison:
     """Hold groups of runs against one of them.
 
     Args:
         groups: Finished runs by the name of their row, one for each seed.
         baseline: The name of a row, the first one by default; with a name that is no row, no difference is known.
+        known: Whether such a name is refused.
 
     Raises:
-        ConfigError: No runs at all.
+        ConfigError: No runs at all, or a refused baseline.
     """
+    if known and baseline is not None and baseline not in groups:
+        raise ConfigError(unknown("baseline", baseline, groups))
     runs = [run for members in groups.values() for run in members]
     if not runs:
         raise ConfigError("there are no runs to compare: name one run folder or more")

@@ -108,10 +108,13 @@ def read_run(path: str | Path) -> Run:
         raise DataError(f"no run folder at {path}")
     if not file.is_file():
         begun = (path / "config.yaml").is_file()
-        raise DataError(
-            f"{path} has no result.json: "
-            + (f"its run has not finished.\n  try: ckpt_path={path}/last.ckpt" if begun else "it is no run folder")
-        )
+        if begun:
+            why = f"its run has not finished.\n  try: ckpt_path={path}/last.ckpt"
+        elif any(path.glob("*/result.json")):
+            why = f"it is no run folder, but holds some.\n  try: {path}/*"
+        else:
+            why = "it is no run folder"
+        raise DataError(f"{path} has no result.json: {why}")
     try:
         run = Run(path, json.loads(file.read_text()))
         _ = (run.seed, run.upsampler, run.setting, run.scores, run.costs, run.bands, run.spectrum)

@@ -71,6 +71,14 @@ class Study:
         """The folder's name."""
         return self.path.resolve().name
 
+    def finished(self) -> dict[str, list[Run]]:
+        """Return the finished runs by label, in the order of their seeds; a label without one is left out."""
+        found: dict[str, list[Run]] = {}
+        for member in sorted(self.members, key=lambda member: member.seed):
+            if member.run is not None:
+                found.setdefault(member.label, []).append(member.run)
+        return {label: found[label] for label in dict.fromkeys(m.label for m in self.members) if label in found}
+
 
 def read_study(path: str | Path) -> Study:
     """Read a study, finished or not.

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -62,18 +62,33 @@ class Watch:
         folder = member_path(self._study, label, seed)
         status = read_status(folder)
         if status.state == "finished":
-            miou = json.loads((folder / "result.json").read_text())["last"]["miou"]
-            self._finished[label, seed] = Sight(label, seed, status, miou=miou)
+            result = _read(folder / "result.json", lambda file: json.loads(file.read_text()))
+            if result is None:
+                return Sight(label, seed, status)
+            self._finished[label, seed] = Sight(label, seed, status, miou=result["last"]["miou"])
             return self._finished[label, seed]
-        if status.state not in ("running", "interrupted") or not (folder / "metrics.csv").exists():
+        if status.state not in ("running", "interrupted"):
             return Sight(label, seed, status)
+        rows = _read(folder / "metrics.csv", read_history)
         if (label, seed) not in self._epochs:
-            config: Any = yaml.safe_load((folder / "config.yaml").read_text())
-            self._epochs[label, seed] = config["trainer"]["max_epochs"]
-        validated = [row for row in read_history(folder / "metrics.csv") if row.get("val/miou")]
+            config = _read(folder / "config.yaml", lambda file: yaml.safe_load(file.read_text()))
+            if config is not None:
+                self._epochs[label, seed] = config["trainer"]["max_epochs"]
+        epochs = self._epochs.get((label, seed))
+        if rows is None or epochs is None:
+            return Sight(label, seed, status)
+        validated = [row for row in rows if row.get("val/miou")]
         last: Mapping[str, str] = validated[-1] if validated else {}
         epoch, miou = (int(last["epoch"]) + 1, float(last["val/miou"])) if last else (0, None)
-        return Sight(label, seed, status, epoch, self._epochs[label, seed], miou)
+        return Sight(label, seed, status, epoch, epochs, miou)
+
+
+def _read(file: Path, how: Callable[[Path], Any]) -> Any:
+    """Return what ``how`` reads from the file, or None where there is none."""
+    try:
+        return how(file)
+    except FileNotFoundError:  # asked first, it may be gone by the time it is opened: a retried run's folder is emptied
+        return None
 
 
 def best_so_far(sights: Sequence[Sight]) -> tuple[str, float, int] | None:

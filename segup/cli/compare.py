@@ -1,26 +1,32 @@
 """``segup compare``: finished runs side by side."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segup.cli.help_text import HelpFormatter
 from segup.cli.report import run_reported
+from segup.errors import DataError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from segup.ablation.comparison import Comparison
+    from segup.ablation.runs import Run
+    from segup.ablation.study import Study
     from segup.ablation.tables import Column
 
 _EPILOG = """\
 examples:
   segup compare outputs/train/*/*
   segup compare outputs/train/*/* --baseline bilinear --format markdown
+  segup compare ablations/ablation
   segup compare RUN RUN --format latex --columns miou,boundary_iou,parameters
 
 Runs of one decoder are one row, their seeds its spread. What forbids a comparison (another crop, schedule or data set)
-is said below the table; runs that have not finished are refused.
+is said below the table; runs that have not finished are refused. A study's folder stands for its finished runs; given
+alone, its rows are called as in its report and its own baseline is taken.
 """
 
 
@@ -37,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, or a study's")
     parser.add_argument("--baseline", metavar="ROW", help="what the others are held against (default: the first row)")
     parser.add_argument("--format", choices=("table", "markdown", "csv", "latex"), default="table", dest="form")
     parser.add_argument(
@@ -47,11 +53,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from segup.ablation.comparison import compare
-    from segup.ablation.runs import read_run
     from segup.ablation.tables import COSTS, NOTES, chosen, csv_text, latex, markdown, score_columns
 
-    comparison = compare([read_run(path) for path in options.runs], options.baseline)
+    comparison = _comparison(options.runs, options.baseline)
     scores = score_columns(comparison)
     if options.form != "table":
         columns = chosen([*scores, *COSTS], options.columns)
@@ -70,7 +74,40 @@ def _compare(options: argparse.Namespace) -> None:
         console.print(line, highlight=False)
 
 
+def _comparison(paths: list[Path], baseline: str | None) -> "Comparison":
+    from segup.ablation.comparison import compare, compare_groups
+    from segup.ablation.runs import read_run
+    from segup.ablation.study import FILE, read_study
+
+    studies = {path: read_study(path) for path in paths if (path / FILE).is_file()}
+    groups = {path: _finished(study) for path, study in studies.items()}
+    if len(paths) == 1 and studies:
+        own = studies[paths[0]].settings.get("baseline")
+        return compare_groups(groups[paths[0]], baseline or own, known=baseline is not None)
+    runs = []
+    for path in paths:
+        found = groups[path].values() if path in groups else [[read_run(path)]]
+        runs += [run for members in found for run in members]
+    return compare(runs, baseline)
+
+
+def _finished(study: "Study") -> "dict[str, list[Run]]":
+    """Return the finished runs of a study by label; those that have not finished are named on standard error."""
+    found = study.finished()
+    open_ones = [f"{member.label} seed {member.seed} ({member.state})" for member in study.members if not member.run]
+    if not found:
+        command = study.settings.get("command") or "the command that began it"
+        raise DataError(
+            f"the study {study.path} has no finished run: {', '.join(open_ones) or 'it has no runs'}.\n"
+            f"  try: {command} (the same command continues it)"
+        )
+    if open_ones:
+        print(f"{study.path}: left out, not finished: {', '.join(open_ones)}", file=sys.stderr)
+    return found
+
+
 def _table(title: str, comparison: "Comparison", columns: "list[Column]", versus: bool = False) -> "Table":
+    from rich.markup import escape
     from rich.table import Table
 
     from segup.ablation.tables import cells, versus_text
@@ -78,10 +115,10 @@ def _table(title: str, comparison: "Comparison", columns: "list[Column]", versus
     table = Table(title=title, title_justify="left", header_style="bold")
     table.add_column("decoder", overflow="fold")
     for column in columns:
-        table.add_column(column.title, justify="right")
+        table.add_column(escape(column.title), justify="right")
     if versus:
-        table.add_column(f"mIoU − {comparison.baseline}", justify="right")
+        table.add_column(f"mIoU − {escape(comparison.baseline)}", justify="right")
     texts = cells(comparison, columns, lambda text: f"[bold]{text}[/bold]")
     for row, line in zip(comparison.rows, texts, strict=True):
-        table.add_row(*line, *([versus_text(row, comparison)] if versus else []))
+        table.add_row(escape(line[0]), *line[1:], *([versus_text(row, comparison)] if versus else []))
     return table

@@ -40,26 +40,61 @@ def run_study(sweep: Sweep, launch: Launch) -> int:
     """
     _check_launcher(sweep)
     at_once = runs_at_once(sweep)
-    asked = _sharing_cores(sweep.asked, at_once)
-    asked, terms = settled(sweep.path, asked, _terms(sweep))
-    folders = plan_study(sweep.path, asked, terms)
+    asked, folders = _planned(sweep.path, sweep.asked, _terms(sweep), at_once)
+
+    def train() -> None:
+        if _kind(sweep) == "BasicLauncher":
+            # Hydra hands the runs over one after another and does not wait
+            _train_here(at_once or 1, lambda begin: launch(lambda _: begin(folders[HydraConfig.get().job.num])))
+        else:
+            slots = at_once if _kind(sweep) in ("LocalLauncher", "JoblibLauncher") else None
+            launch(StudyTask(folders, Path.cwd(), slots))
+
+    return _carried_out(sweep.path, asked, at_once, train)
+
+
+def run_here(study: Path, asked: Sequence[Asked], terms: Terms, at_once: int = 1) -> int:
+    """Train a study's runs on this machine, for a script that composed them, write the report; return the exit code.
+
+    Args:
+        study: Its folder; one that is there is continued.
+        asked: The runs, in order.
+        terms: What they are held to.
+        at_once: How many are trained at a time.
+
+    Raises:
+        SegupError: The study cannot be begun; nothing was trained.
+    """
+    asked, folders = _planned(study, asked, terms, at_once)
+
+    def hand_over(begin: Callable[[Path], None]) -> None:
+        for folder in folders:
+            begin(folder)
+
+    return _carried_out(study, asked, at_once, lambda: _train_here(at_once, hand_over))
+
+
+def _planned(
+    study: Path, asked: Sequence[Asked], terms: Terms, at_once: int | None
+) -> tuple[tuple[Asked, ...], tuple[Path, ...]]:
+    asked, terms = settled(study, _sharing_cores(asked, at_once), terms)
+    return asked, tuple(folder.resolve() for folder in plan_study(study, asked, terms))
+
+
+def _carried_out(study: Path, asked: Sequence[Asked], at_once: int | None, train: Callable[[], None]) -> int:
+    """Train under the study's view, write the report, and return the exit code."""
     members = [(run.label, run.seed) for run in asked]
-    places = tuple(folder.resolve() for folder in folders)
-    code = 0
-    with StudyView(sweep.path, members, at_once or len(members)), _termination_as_interrupt():
+    with StudyView(study, members, at_once or len(members)), _termination_as_interrupt():
         try:
-            if _kind(sweep) == "BasicLauncher":
-                _train_here(places, at_once or 1, launch)
-            else:
-                slots = at_once if _kind(sweep) in ("LocalLauncher", "JoblibLauncher") else None
-                launch(StudyTask(places, Path.cwd(), slots))
+            train()
+            stopped = False
         except KeyboardInterrupt:
-            code = INTERRUPTED
-    if code != 0:
+            stopped = True
+    if stopped:
         print("interrupted: the same command continues the study", file=sys.stderr)
-        return code
-    _write_report(sweep)
-    return _outcome(sweep, set(members))
+        return INTERRUPTED
+    _write_report(study, asked)
+    return _outcome(study, set(members))
 
 
 class StudyTask:
@@ -89,11 +124,11 @@ class StudyTask:
                 raise
 
 
-def _train_here(folders: Sequence[Path], at_once: int, launch: Launch) -> None:
-    """Train ``at_once`` runs at a time; Hydra hands them over one after another and does not wait."""
+def _train_here(at_once: int, hand_over: Callable[[Callable[[Path], None]], None]) -> None:
+    """Train ``at_once`` runs at a time of those that ``hand_over`` names."""
     processes = Processes(at_once)
     try:
-        launch(lambda _composed: processes.begin(folders[HydraConfig.get().job.num]))
+        hand_over(processes.begin)
         processes.finish()
     except KeyboardInterrupt:
         print("stopping: each run finishes its step and saves", file=sys.stderr, flush=True)
@@ -107,9 +142,7 @@ def runs_at_once(sweep: Sweep) -> int | None:
     Raises:
         ConfigError: ``ablation.at_once`` is no int of 1 or more.
     """
-    wanted = sweep.ablation["at_once"]
-    if wanted is not None and (isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1):
-        raise ConfigError(f"ablation.at_once={wanted} must be an int of 1 or more, or null")
+    wanted = checked_at_once(sweep.ablation["at_once"])
     kind = _kind(sweep)
     if kind == "BasicLauncher":
         return wanted or 1
@@ -124,6 +157,13 @@ def runs_at_once(sweep: Sweep) -> int | None:
         if ray["init"].get("address") is None:
             return max(1, int((ray["init"].get("num_cpus") or cores()) / (ray["remote"].get("num_cpus") or 1)))
     return None
+
+
+def checked_at_once(wanted: Any) -> int | None:
+    """Return ``ablation.at_once``, or raise a ConfigError unless it is an int of 1 or more, or None."""
+    if wanted is not None and (isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1):
+        raise ConfigError(f"ablation.at_once={wanted} must be an int of 1 or more, or null")
+    return wanted
 
 
 def cores() -> int:
@@ -176,8 +216,8 @@ def _terms(sweep: Sweep) -> Terms:
     return Terms(sweep.command, baseline, ablation["match"], ablation["start"], sweep.config, {})
 
 
-def _outcome(sweep: Sweep, members: set[tuple[str, int]]) -> int:
-    mine = [member for member in read_study(sweep.path).members if (member.label, member.seed) in members]
+def _outcome(study: Path, members: set[tuple[str, int]]) -> int:
+    mine = [member for member in read_study(study).members if (member.label, member.seed) in members]
     of_state = {
         state: [f"{m.label} seed {m.seed}" for m in mine if m.state == state]
         for state in ("failed", "running", "waiting", "interrupted")
@@ -197,11 +237,11 @@ def _outcome(sweep: Sweep, members: set[tuple[str, int]]) -> int:
     return 0
 
 
-def _write_report(sweep: Sweep) -> None:
+def _write_report(study: Path, asked: Sequence[Asked]) -> None:
     from segup.ablation.report import write_report
 
     with refusals_named():
-        page = write_report(sweep.path, trust=sorted(_outside_modules([run.config for run in sweep.asked])))
+        page = write_report(study, trust=sorted(_outside_modules([dict(run.config) for run in asked])))
     print(f"report: {page}")
 
 

@@ -88,7 +88,8 @@ class StudyView:
                 f"{name} failed: {status.cause}", highlight=False, markup=False, soft_wrap=True
             )
         elif self._live is None:
-            score = f", mIoU {sight.miou:.4f}, {duration(status.seconds)}" if status.state == "finished" else ""
+            score = "" if sight.miou is None or status.state != "finished" else f", mIoU {sight.miou:.4f}"
+            score += f", {duration(status.seconds)}" if status.state == "finished" else ""
             self._print(f"{name} {status.state}{score}  [{summary(sights, self._at_once)}]")
 
     def _print(self, line: str) -> None:

@@ -127,10 +127,8 @@ def _check_swept(overrides: Mapping[str, Override]) -> None:
 
 
 def _asked(composed: DictConfig, job: Sequence[str], swept: Sequence[str]) -> Asked:
-    missing = sorted(key for key in OmegaConf.missing_keys(composed) if not key.startswith("hydra."))
-    if missing:
-        raise ConfigError(f"{missing[0]} is not set: give {missing[0]}=...")
-    values = _run_values(composed)
+    check_complete(composed)
+    values = run_values(composed)
     given = dict(word.split("=", 1) for word in job)
     return Asked(_label(composed, given, swept), values["seed"], values)
 
@@ -159,12 +157,20 @@ def _shared(hydra: Hydra, whole: DictConfig, overrides: Mapping[str, Override]) 
         config = hydra.config_loader.load_sweep_config(
             whole, [word for key, word in words.items() if not key.lstrip("+~").startswith("decoder.")]
         )
-    values = _run_values(config)
+    values = run_values(config)
     values["decoder"] = {key: value for key, value in values["decoder"].items() if not key.startswith("upsampler")}
     return {key: value for key, value in values.items() if key not in ("seed", "run_dir", "ckpt_path")}
 
 
-def _run_values(composed: DictConfig) -> dict[str, Any]:
+def check_complete(composed: DictConfig) -> None:
+    """Raise a ConfigError for a key that has to be given and was not."""
+    missing = sorted(key for key in OmegaConf.missing_keys(composed) if not key.startswith("hydra."))
+    if missing:
+        raise ConfigError(f"{missing[0]} is not set: give {missing[0]}=...")
+
+
+def run_values(composed: DictConfig) -> dict[str, Any]:
+    """Return what one run is made from: plain values, without what is the sweep's or Hydra's."""
     keys = [str(key) for key in composed if key not in ("hydra", "ablation")]
     return _plain(OmegaConf.masked_copy(composed, keys))
 

@@ -10,6 +10,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from segup.training.rows import read_history
+from segup.training.whole import write_whole
 
 __all__ = ["COLUMNS", "CsvHistory", "read_history"]
 
@@ -44,7 +45,7 @@ class CsvHistory(Logger):
         writer = csv.DictWriter(text, COLUMNS)
         writer.writeheader()
         writer.writerows(kept)
-        path.write_text(text.getvalue())
+        write_whole(path, text.getvalue().encode())  # the rows that are kept outlive a kill at this moment
 
     @property
     def name(self) -> str:

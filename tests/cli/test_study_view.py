@@ -119,3 +119,71 @@ def test_on_a_terminal_the_table_is_shown(study):
         pass
     assert "1 of 2 finished" in console.file.getvalue()
     assert summary([waiting("a", 0)]) == "0 of 1 finished"
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "config.yaml", "status.json", "result.json"])
+@pytest.mark.parametrize("state", ["running", "finished"])
+def test_a_file_that_goes_while_it_is_looked_at_is_not_there_yet(study, monkeypatch, name, state):
+    """A run that is tried again empties its folder first."""
+    study("deconv", 0, Status(state, started=time.time(), host="elsewhere", attempt=1, seconds=30), 0.7, epochs=[0.5])
+    file = study.path / "deconv/0" / name
+    whole = file.read_bytes()
+    opened = type(file).open
+
+    def gone(path, *args, **kwargs):
+        if path == file:
+            path.unlink(missing_ok=True)
+        return opened(path, *args, **kwargs)
+
+    watch = Watch(study.path, [("deconv", 0)])
+    with monkeypatch.context() as patched:
+        patched.setattr(type(file), "open", gone)
+        patched.setattr(type(file), "read_text", lambda path, *_, **__: gone(path).read())
+        patched.setattr(type(file), "read_bytes", lambda path: gone(path, "rb").read())
+        (sight,) = watch.look()
+        text(study_table([sight]))
+    read = {"running": ["metrics.csv", "config.yaml", "status.json"], "finished": ["status.json", "result.json"]}
+    if name in read[state]:
+        assert (sight.epoch, sight.miou) == (None, None)
+        assert not file.exists()
+    file.write_bytes(whole)
+    (sight,) = watch.look()
+    assert sight.miou == (0.5 if state == "running" else 0.7)
+
+
+def test_the_view_lives_on_while_folders_are_emptied_under_it(study, monkeypatch):
+    """As in a sweep whose runs fail at once and are tried again."""
+    monkeypatch.setattr("segup.cli.study_view._EVERY", 0.0)
+    shown = Console(file=io.StringIO(), width=100, color_system=None)
+    study("deconv", 0, Status("running", started=time.time(), host="elsewhere", attempt=1), epochs=[0.5])
+    files = [study.path / "deconv/0" / name for name in ("metrics.csv", "config.yaml")]
+    contents = [file.read_bytes() for file in files]
+    view = StudyView(study.path, [("deconv", 0)], console=shown)
+    with view:
+        until, times = time.monotonic() + 1.5, 0
+        while time.monotonic() < until and view._thread.is_alive():
+            for file, content in zip(files, contents, strict=True):
+                file.unlink()
+                file.write_bytes(content)
+            times += 1
+        assert view._thread.is_alive()
+    assert times > 10
+
+
+def test_a_row_that_is_still_being_written_does_not_count(study):
+    study("deconv", 0, Status("running", started=time.time(), host="elsewhere", attempt=1), epochs=[0.5])
+    file = study.path / "deconv/0/metrics.csv"
+    whole = file.read_bytes()
+    row = b"16,1,0.1,1.0,0.625\r\n"
+    watch = Watch(study.path, [("deconv", 0)])
+    for written in range(len(row)):
+        file.write_bytes(whole + row[:written])
+        (sight,) = watch.look()
+        assert (sight.epoch, sight.miou) == (1, 0.5), row[:written]
+    file.write_bytes(whole + row)
+    (sight,) = watch.look()
+    assert (sight.epoch, sight.miou) == (2, 0.625)
+    for written in range(len(HEADER)):
+        file.write_text(HEADER[:written])
+        (sight,) = watch.look()
+        assert (sight.epoch, sight.miou) == (0, None)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from segup.ablation.comparison import Comparison, compare_groups
 from segup.ablation.report.facts import Facts, facts_of
-from segup.ablation.runs import Run
 from segup.ablation.study import Member, Study, read_study
 from segup.ablation.tables import COSTS, Column, score_columns
 from segup.errors import ConfigError, unknown
@@ -112,12 +111,7 @@ def read_report(path: str | Path, baseline: str | None = None) -> Report:
         if baseline is not None or not labels:
             raise ConfigError(unknown("baseline", chosen, labels))
         chosen = next(iter(labels))
-    groups: dict[str, list[Run]] = {}
-    for member in study.members:
-        if member.run is not None:
-            groups.setdefault(member.label, []).append(member.run)
-    for runs in groups.values():
-        runs.sort(key=lambda run: run.seed)
+    groups = study.finished()
     comparison = compare_groups(groups, chosen) if groups else None
     warnings = ("no run has finished: there is nothing to compare yet",) if comparison is None else comparison.warnings
     return Report(study, comparison, str(chosen), facts_of(study), warnings)

@@ -1,0 +1,67 @@
+"""``segup compare`` on runs and on whole studies."""
+
+import csv
+import io
+
+from segup.cli.compare import run as compare_command
+
+
+def rows(text):
+    return [(row["decoder"], row["seed"]) for row in csv.DictReader(io.StringIO(text))]
+
+
+def test_a_study_stands_for_its_finished_runs(tmp_path, make_study, capsys):
+    members = {
+        ("bilinear", 1): 0.6, ("deconv", 1): 0.7, ("deconv", 0): 0.72, ("bilinear", 0): 0.61,
+        ("carafe", 0): ("failed", "DataError: no image"), ("carafe", 1): "waiting",
+    }  # fmt: skip
+    study = make_study(tmp_path, members, baseline="deconv")
+    assert compare_command([str(study), "--format", "csv"]) == 0
+    out, err = capsys.readouterr()
+    assert rows(out) == [("bilinear", "0"), ("bilinear", "1"), ("deconv", "0"), ("deconv", "1")]
+    assert err == f"{study}: left out, not finished: carafe seed 0 (failed), carafe seed 1 (waiting)\n"
+
+    assert compare_command([str(study), "--format", "markdown"]) == 0
+    assert "mIoU − deconv |" in capsys.readouterr().out
+    assert compare_command([str(study), "--format", "markdown", "--baseline", "bilinear"]) == 0
+    assert "mIoU − bilinear |" in capsys.readouterr().out
+    assert compare_command([str(study), "--baseline", "bilinaer"]) == 1
+    assert "unknown baseline 'bilinaer': did you mean 'bilinear'?" in capsys.readouterr().err
+
+
+def test_rows_of_a_study_are_called_as_in_its_report(tmp_path, make_study, capsys):
+    """A sweep over the rate too: its decoders are the same, and still rows of their own."""
+    members = {("deconv,optimizer.lr=1", 0): 0.7, ("deconv,data.classes=[a,b]", 0): 0.6}
+    study = make_study(tmp_path, members)
+    assert compare_command([str(study), "--format", "csv"]) == 0
+    assert rows(capsys.readouterr().out) == [(label, "0") for label, _ in members]
+    assert compare_command([str(study)]) == 0
+    assert "[a,b]" in "".join(capsys.readouterr().out.split())
+
+
+def test_studies_and_runs_together(tmp_path, make_study, write_run, capsys):
+    study = make_study(tmp_path / "one", {("deconv", 0): 0.7, ("bilinear", 0): 0.6})
+    other = make_study(tmp_path / "two", {("carafe", 0): 0.65, ("carafe", 1): "running"})
+    run = write_run("nearest", 0, 0.5)
+    assert compare_command([str(study), str(run), str(other), "--format", "csv"]) == 0
+    out, err = capsys.readouterr()
+    assert rows(out) == [("deconv", "0"), ("bilinear", "0"), ("nearest", "0"), ("carafe", "0")]
+    assert "left out, not finished: carafe seed 1" in err
+    assert compare_command([str(study), str(study / "deconv/0")]) == 1
+    assert "are one decoder with one seed, 0: name one of them" in capsys.readouterr().err
+
+
+def test_a_study_without_a_finished_run_says_how_it_goes_on(tmp_path, make_study, capsys):
+    study = make_study(tmp_path, {("deconv", 0): ("failed", "DataError: no image"), ("deconv", 1): "waiting"})
+    assert compare_command([str(study)]) == 1
+    assert capsys.readouterr().err == (
+        f"DataError: the study {study} has no finished run: deconv seed 0 (failed), deconv seed 1 (waiting).\n"
+        "  try: train.py -m decoder=deconv,bilinear seed=0,1 (the same command continues it)\n"
+    )
+
+
+def test_a_folder_above_runs_says_so(tmp_path, make_study, capsys):
+    study = make_study(tmp_path, {("deconv", 0): 0.7})
+    assert compare_command([str(study / "deconv")]) == 1
+    err = capsys.readouterr().err
+    assert f"{study}/deconv has no result.json: it is no run folder, but holds some.\n  try: {study}/deconv/*" in err
