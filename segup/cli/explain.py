@@ -3,11 +3,12 @@
 import argparse
 import sys
 from io import TextIOWrapper
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segup.cli.help_text import HelpFormatter
-from segup.cli.shapes import WRONG, read_size
+from segup.cli.help_text import command
+from segup.cli.shapes import WRONG, read_size, size_parts
 from segup.errors import ConfigError, DataError, SegupError, ShapeError, refusals_named
 
 if TYPE_CHECKING:
@@ -69,12 +70,11 @@ def _said(error: SegupError) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="segup explain",
-        usage='segup explain "LAYER" [--input SIZE] [--values ...] [--weights ...] [--at ROW,COLUMN] [--out FILE] ...',
-        description="Show what a layer does to every pixel: formula, steps, numbers, and a picture of them.",
-        epilog=_EPILOG,
-        formatter_class=HelpFormatter,
+    parser = command(
+        "explain",
+        "Show what a layer does to every pixel: formula, steps, numbers, and a picture of them.",
+        _EPILOG,
+        usage='"LAYER" [--input SIZE] [--values ...] [--weights ...] [--at ROW,COLUMN] [--out FILE] ...',
     )
     numbers = "ones, arange (1, 2, 3, …), random, numbers such as [[1,2],[3,4]], or a .npy, .json, .csv or .txt file"
     parser.add_argument("words", nargs="+", metavar="LAYER", help="one layer")
@@ -98,7 +98,8 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         type=Path,
         metavar="FILE",
-        help="a picture: .svg, .png, .gif, or .html with every view (default: LAYER-SIZE.svg here); may be repeated",
+        help="a picture: .svg, .png, .gif, or .html with every view (default: LAYER-SIZE.svg here, numbered where that "
+        "is another picture); may be repeated",
     )
     parser.add_argument("--no-picture", action="store_true", help="numbers alone")
     return parser
@@ -159,7 +160,7 @@ def _check_ending(path: Path) -> None:
 
 
 def _input_size(text: str) -> tuple[int, ...]:
-    parts = text.replace("×", "x").split("x")
+    parts = size_parts(text)
     if len(parts) not in (1, 2, 3) or not all(part.isdecimal() and int(part) for part in parts):
         raise ShapeError(f"--input is HEIGHTxWIDTH, or CHANNELSxHEIGHTxWIDTH, such as 4x4 or 3x6x6, not '{text}'.")
     numbers = tuple(map(int, parts))
@@ -192,17 +193,58 @@ def _draw(explanation: "Explanation", options: argparse.Namespace, at: tuple[int
         from segup.errors import unknown
 
         raise ConfigError(unknown("view", options.view, [*explanation.views, "all"]))
+    from segup.explain.views import UnreadableError
+
     _, height, width = explanation.operations[0].x.shape
     named = f"{explanation.words.replace(' ', '-').replace('/', '_')}-{height}x{width}.svg"
+    code = 0
     for path in options.out or [Path(named)]:
-        try:
-            for target, view in _targets(explanation, path, options.view):
-                print(f"picture: {explanation.save(target, view, at=at, channel=options.channel)}")
-        except ShapeError as error:
-            if options.out:
-                raise
-            print(f"no picture: {error}", file=sys.stderr)  # nobody asked for this one by name
-    return 0
+        for target, view in _targets(explanation, path, options.view):
+            try:
+                if options.out:
+                    print(f"picture: {explanation.save(target, view, at=at, channel=options.channel)}")
+                else:
+                    print(f"picture: {_drawn_here(explanation, target, view, at, options.channel)}")
+            except UnreadableError as error:  # of several views, the others may be readable
+                said = error.with_way(_smaller(explanation, options, error.size)) if error.size else str(error)
+                print(f"{'ShapeError' if options.out else 'no picture'}: {said}", file=sys.stderr)
+                code = WRONG if options.out else 0  # nobody asked for the other one by name
+    return code
+
+
+def _smaller(explanation: "Explanation", options: argparse.Namespace, size: tuple[int, int]) -> str:
+    """Return how a person who typed these options gets an input of ``size``."""
+    from segup.explain.values import is_given
+
+    high, wide = size
+    if is_given(options.values):
+        way = f"--values with the first {high} rows and {wide} columns alone"
+    else:
+        channels = explanation.operations[0].x.shape[0]
+        way = f"--input {'' if channels == 1 else f'{channels}x'}{high}x{wide}"
+    if options.output_size is not None:
+        way = f'"{explanation.words}" {way} without --output-size'
+    if explanation.words.startswith("carafe") and options.weights is not None and is_given(options.weights):
+        way += ", and --weights for it"
+    return way
+
+
+def _drawn_here(
+    explanation: "Explanation", path: Path, view: str | None, at: tuple[int, int] | None, channel: int
+) -> Path:
+    """Write a picture that nobody named, beside others rather than over them, and return where it is."""
+    from segup.explain.drawing.files import svg_text
+
+    picture = svg_text(explanation.story(view, at=at, channel=channel)).encode()
+    free = _free_or_same(path, picture)
+    free.write_bytes(picture)
+    return free
+
+
+def _free_or_same(path: Path, content: bytes) -> Path:
+    """Return the path, or the first of its kind with -2, -3, …, at which there is nothing or this very content."""
+    paths = (path.with_name(f"{path.stem}{f'-{number}' if number > 1 else ''}{path.suffix}") for number in count(1))
+    return next(one for one in paths if not one.exists() or (one.is_file() and one.read_bytes() == content))
 
 
 def _targets(explanation: "Explanation", path: Path, view: str | None) -> list[tuple[Path, str | None]]:

@@ -1,8 +1,19 @@
-"""How ``--help`` is laid out."""
+"""How a command's parser begins, and how its ``--help`` is laid out."""
 
 import argparse
 import textwrap
 from itertools import groupby
+
+
+def command(name: str, description: str, epilog: str, usage: str | None = None) -> argparse.ArgumentParser:
+    r"""Return the parser of ``segup NAME``, to which its arguments are added.
+
+    >>> command("shapes", "Show sizes.", "", '"LAYERS" [SIZE]').format_usage()
+    'usage: segup shapes "LAYERS" [SIZE]\n'
+    """
+    prog = f"segup {name}"
+    usage = None if usage is None else f"{prog} {usage}"
+    return argparse.ArgumentParser(prog, usage, description, epilog, formatter_class=HelpFormatter)
 
 
 class HelpFormatter(argparse.HelpFormatter):

@@ -6,7 +6,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from segup.cli.help_text import HelpFormatter
+from segup.cli.help_text import command
 from segup.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ def split_words(words: list[str]) -> "tuple[str, Size | None]":
 def read_size(words: list[str]) -> "Size":
     """Return a size of one number, of ``HEIGHTxWIDTH``, or of two numbers.
 
-    >>> read_size(["417"]), read_size(["360x480"]), read_size(["360", "480"])
-    (417, (360, 480), (360, 480))
+    >>> read_size(["417"]), read_size(["360x480"]), read_size(["360×480"]), read_size(["360", "480"])
+    (417, (360, 480), (360, 480), (360, 480))
     """
-    parts = [part for word in words for part in re.split("[x×]", word)]
+    parts = [part for word in words for part in size_parts(word)]
     if len(parts) > 2 or not all(re.fullmatch("[+-]?[0-9]+", part) for part in parts):
         raise ShapeError(
             f"a size is one whole number or HEIGHTxWIDTH, such as 417 or 360x480, not '{' '.join(words)}'."
@@ -81,13 +81,21 @@ def read_size(words: list[str]) -> "Size":
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
+def size_parts(text: str) -> list[str]:
+    """Return what stands between the signs of a size.
+
+    >>> size_parts("3x6x6"), size_parts("5X5"), size_parts("5×5")
+    (['3', '6', '6'], ['5', '5'], ['5', '5'])
+    """
+    return re.split("[xX×]", text)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="segup shapes",
-        usage='segup shapes "LAYERS" [SIZE] [--matched] [--output-size SIZE] [--json]',
-        description="Show every size, residue and unread pixel of a chain of layers, and what is proved for all sizes.",
-        epilog=_EPILOG,
-        formatter_class=HelpFormatter,
+    parser = command(
+        "shapes",
+        "Show every size, residue and unread pixel of a chain of layers, and what is proved for all sizes.",
+        _EPILOG,
+        usage='"LAYERS" [SIZE] [--matched] [--output-size SIZE] [--json]',
     )
     parser.add_argument("words", nargs="+", metavar="LAYERS [SIZE]", help="layers, then the input's size")
     parser.add_argument(

@@ -79,6 +79,55 @@ def written(value: Any) -> str:
     return "0" if text in ("-0", "-0.0") else text
 
 
+def shown(value: Any, digits: int | None = None) -> str:
+    """Return a number as it stands in a cell.
+
+    Args:
+        value: The number.
+        digits: None for a whole number as it is and others with two or three figures; else so many figures, where
+            that is shorter.
+
+    >>> shown(12.0), shown(-0.126), shown(0.0012), shown(123.46)
+    ('12', '-0.13', '0.001', '123')
+    >>> shown(1234), shown(12345678, 4), shown(1234567, 2), shown(-0.126, 2), shown(1.26, 2)
+    ('1234', '1.235e7', '1.2e6', '-0.13', '1.3')
+    """
+    number = plain(value)
+    plainest = _shown_plainly(number)
+    if digits is None or "∞" in plainest:
+        return plainest
+    mantissa, _, exponent = f"{float(number):.{digits - 1}e}".partition("e")
+    fixed = f"{float(f'{mantissa}e{exponent}'):.{max(0, digits - 1 - int(exponent))}f}"
+    forms = (plainest, _trimmed(fixed), f"{_trimmed(mantissa)}e{int(exponent)}")
+    return min(forms, key=len)  # the first of the shortest: what rounding does not shorten stays as it is
+
+
+def _shown_plainly(number: Number) -> str:
+    if not isinstance(number, float):
+        return written(number)
+    size = abs(number)
+    if size == float("inf"):
+        return "−∞" if number < 0 else "∞"
+    text = f"{number:.0f}" if size >= 100 else f"{number:.1f}" if size >= 10 else f"{number:.2f}"
+    return _trimmed(text) if float(text) else f"{number:.1g}"
+
+
+def _trimmed(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def is_rounded(value: Any, text: str) -> bool:
+    """Return whether a cell's text is not the number itself, up to the rounding of a float.
+
+    >>> is_rounded(0.5, "0.5"), is_rounded(Fraction(1, 3), "1/3"), is_rounded(1 / 3, "0.33")
+    (False, False, True)
+    """
+    if "∞" in text:
+        return False
+    said, number = Fraction(text), Fraction(value)
+    return abs(said - number) > abs(number) * Fraction(1, 10**12)
+
+
 def factor(value: Any) -> str:
     """Return a number as it stands in a product: a negative one in brackets.
 

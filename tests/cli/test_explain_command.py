@@ -1,6 +1,8 @@
 """``segup explain``: what it prints, what it writes, and how it refuses."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 
@@ -158,6 +160,70 @@ def test_a_large_input_prints_its_numbers_and_names_the_largest_picture(capsys):
     captured = capsys.readouterr()
     assert "= 510" in captured.out
     assert captured.err.startswith("ShapeError: 512×512 is too large to read")
+
+
+def proposed(capsys, *words):
+    """The command that a refused picture proposes, split into words; its own standard output is dropped."""
+    run([*words])
+    way = re.search("try: (.*), the largest that is readable", capsys.readouterr().err)[1]
+    return shlex.split(way.removesuffix(" without --output-size"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["conv k3", "--input", "99x99"],
+        ["conv k3 g2", "--input", "4x99x7", "--values", "arange"],
+        ["deconv k4 s2 p1", "--input", "70x5", "--values", "random", "--view", "gradient"],
+    ],
+)
+def test_a_smaller_input_that_is_proposed_is_drawn(capsys, words):
+    kept = [word for place, word in enumerate(words) if word != "--input" and words[place - 1] != "--input"]
+    assert run([*kept, *proposed(capsys, *words)]) == 0
+    assert "picture: " in capsys.readouterr().out
+
+
+def test_where_an_output_size_was_asked_for_the_layer_that_reaches_it_is_proposed(capsys):
+    way = proposed(capsys, "deconv k3 s2 p1", "--input", "60x60", "--output-size", "120x119")
+    assert way[0] == "deconv k3 s2 p1 op1x0"
+    assert run(way) == 0
+    assert "picture: deconv-k3-s2-p1-op1x0" in capsys.readouterr().out
+
+
+def test_where_a_file_says_the_size_no_other_size_is_proposed(capsys, tmp_path):
+    x = np.random.default_rng(0).random((3, 70))
+    np.save(tmp_path / "x.npy", x)
+    way = proposed(capsys, "conv k3", "--values", "x.npy")
+    assert way[0] == "--values"
+    rows, columns = int(way[4]), int(way[7])
+    np.save(tmp_path / "x.npy", x[:rows, :columns])
+    assert "picture: " in said(capsys, "conv k3", "--values", "x.npy")
+
+
+def test_of_all_views_those_that_are_readable_are_drawn(capsys, tmp_path):
+    assert run(["deconv k4 s2 p1", "--input", "14x14", "--view", "all", "--out", "up.svg"]) == 2
+    captured = capsys.readouterr()
+    drawn = set(re.findall(r"picture: (\S+)", captured.out))
+    assert drawn == {path.name for path in tmp_path.iterdir()}
+    refused = set(re.findall("of the view '([a-z_]+)'", captured.err))
+    assert refused
+    assert {f"up-{view}.svg" for view in refused} & drawn == set()
+    assert len(refused) + len(drawn) == 5
+
+
+def test_a_picture_that_nobody_named_takes_no_others_place(capsys, tmp_path):
+    first, other, again, third = (
+        re.search("picture: (.*)", said(capsys, "deconv k2 s2", "--input", "2x2", "--values", values))[1]
+        for values in ("ones", "arange", "ones", "[[1,2],[3,5]]")
+    )
+    assert (first, other, again) == ("deconv-k2-s2-2x2.svg", "deconv-k2-s2-2x2-2.svg", first)
+    assert third == "deconv-k2-s2-2x2-3.svg"
+    assert len({(tmp_path / name).read_text() for name in (first, other, third)}) == 3
+
+
+@pytest.mark.parametrize("size", ["3X4", "3×4", "1X3x4"])
+def test_signs_between_height_and_width(capsys, size):
+    assert "conv k1: 3×4 → 3×4" in said(capsys, "conv k1", "--input", size, "--no-picture")
 
 
 @pytest.mark.parametrize(

@@ -16,22 +16,27 @@ from segup.explain.drawing.fonts import width
 from segup.explain.drawing.palette import own_colors, phase_colors
 from segup.explain.drawing.scene import Text
 
+
+def drawn(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
 LAYERS = {
     "ones": ("deconv k4 s2 p1", torch.ones(4, 4)),
     "uneven": ("deconv k3 s2 p1 op1", torch.arange(9).reshape(3, 3)),
     "rectangle": ("deconv k3x2 s2x3 p1x0 d2x1", torch.arange(6).reshape(2, 3)),
-    "gaps": ("deconv k2 s3", torch.randn(3, 2)),
+    "gaps": ("deconv k2 s3", drawn(3, 2)),
     "negative pad": ("deconv k3 s2 p3", torch.ones(5, 5)),
-    "channels": ("deconv k3 s2 p1", torch.randint(-9, 9, (5, 3, 3))),
+    "channels": ("deconv k3 s2 p1", (9 * drawn(5, 3, 3)).round()),
     "conv": ("conv k3 s2", torch.arange(64).reshape(8, 8)),
-    "dilated": ("conv k2 d3 p1", torch.randn(6, 5)),
-    "conv channels": ("conv k3 p1", torch.randn(3, 4, 4)),
-    "pool": ("pool k3 s2 p1 ceil", torch.randn(5, 6)),
-    "mean": ("pool k2 avg", torch.randn(4, 5)),
-    "bilinear": ("resize x2", torch.randn(3, 3)),
+    "dilated": ("conv k2 d3 p1", drawn(6, 5)),
+    "conv channels": ("conv k3 p1", drawn(3, 4, 4)),
+    "pool": ("pool k3 s2 p1 ceil", drawn(5, 6)),
+    "mean": ("pool k2 avg", drawn(4, 5)),
+    "bilinear": ("resize x2", drawn(3, 3)),
     "shrunk": ("resize x1/2 nearest", torch.arange(24).reshape(4, 6)),
     "shuffle": ("pixel_shuffle x2", torch.arange(36).reshape(4, 3, 3)),
-    "carafe": ("carafe x2 k3", torch.randn(3, 3)),
+    "carafe": ("carafe x2 k3", drawn(3, 3)),
 }
 
 
@@ -77,6 +82,42 @@ def test_every_view_is_readable_and_nothing_overlaps(explained):
                     assert bottom <= scene.height, text.text
 
 
+@pytest.mark.parametrize("scale", [1, 1e4, 1e9, 1e15])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_no_small_layer_is_refused_for_its_digits(layer, scale):
+    words, x = LAYERS[layer]
+    shape = x.shape
+    for seed in range(6):
+        values = scale * drawn(*shape, seed=seed).double()
+        e = explain(words, values.round() if seed % 2 and scale > 1 else values)
+        for view in e.views:
+            story = e.story(view)
+            outline = plan(story, [story.still])
+            assert outline.width <= WIDEST
+            assert outline.height <= TALLEST
+            assert overlapping(compose(story, story.still, outline)) == []
+
+
+def test_numbers_too_long_for_a_cell_are_rounded_and_the_picture_says_so():
+    x = (1e12 * drawn(3, 4, seed=1).double()).round()
+    e = explain("deconv k2 s3", x)
+    story = e.story("subpixel")
+    assert story.digits is not None
+    said = f"Numbers in the cells are rounded, long ones to {story.digits} figures."
+    assert said in _svg(story)
+    whole = _svg(explain("deconv k2 s3", x.sign()).story("subpixel"))
+    assert "rounded" not in whole
+    assert "Numbers in the cells are rounded.<" in _svg(explain("deconv k2 s3", x / 7e12).story("scatter"))
+
+
+def test_a_step_whose_numbers_are_longer_than_the_stills_is_readable_too():
+    x = torch.full((2, 12), 1 / 3, dtype=torch.float64)  # sums of stamps on the way, whole numbers at the end
+    x[:, 1::2] = -x[:, ::2]
+    story = explain("deconv k2x5 s1", x, weight=torch.ones(2, 5)).story("scatter", animated=True)
+    outline = plan(story, story.steps)
+    assert outline.width <= WIDEST
+
+
 def test_the_still_names_every_output_with_its_value(explained):
     output = explained.operations[0].compute(explained.operations[0].ways[0])[0]
     for view in explained.operations[0].ways:
@@ -100,7 +141,7 @@ def test_the_entry_is_pointed_out_and_explained(tmp_path):
     still = e.story(at=(0, 1)).still
     rows = [row for grid in still.rows[0] for row in getattr(grid, "cells", ())]
     framed = [cell.text for row in rows for cell in row if cell.framed]
-    assert framed == ["1", "1", "5", "7", "12"]
+    assert framed == [1, 1, 5, 7, 12]
     with pytest.raises(ShapeError, match="has rows 0 … 7, not 8"):
         e.save(tmp_path / "up.svg", at=(8, 0))
 
@@ -146,11 +187,11 @@ def test_what_is_too_large_names_the_largest_that_is_not(tmp_path):
     assert e.output.shape == (1024, 1024)
     with pytest.raises(ShapeError, match="512×512 is too large to read as a picture") as caught:
         e.save(tmp_path / "up.svg")
-    size = int(re.search(r"--input (\d+)x", str(caught.value))[1])
+    size = int(re.search(r"x\[..., :(\d+), :\1\]", str(caught.value))[1])
     explain("deconv k4 s2 p1", torch.ones(size, size)).save(tmp_path / "up.svg")
     with pytest.raises(ShapeError):
         explain("deconv k4 s2 p1", torch.ones(size + 1, size + 1)).save(tmp_path / "up.svg")
-    with pytest.raises(ShapeError, match=r"--input 4x\d+x\d+ "):  # the channels stay
+    with pytest.raises(ShapeError, match=r"try: its first \d+ rows and \d+ columns, x\[\.\.\., :"):
         explain("conv k3 g2", torch.ones(4, 99, 99)).save(tmp_path / "up.svg")
 
 

@@ -1,13 +1,15 @@
 """Where everything of a step stands: from grids to shapes, with places that stay the same from step to step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from segup.explain.drawing import palette
 from segup.explain.drawing.fonts import width as text_width
 from segup.explain.drawing.fonts import wrapped
 from segup.explain.drawing.scene import Line, Piece, Rect, Scene, Shape, Text
 from segup.explain.drawing.story import Block, Cell, Frame, Grid, Sign, Step, Story
+from segup.explain.numbers import Number, is_rounded, shown
 
 CELL, FIGURE, INDEX, TITLE, BODY, HEAD = 30, 14, 11, 14, 15, 19
 """Sizes in pixels: the smallest cell, and the text in cells, at their edges, above grids, in sentences, on top."""
@@ -37,12 +39,16 @@ class Plan:
 
     Args:
         cell: Width of a cell; its height is CELL.
+        digits: Figures of the numbers in cells.
+        lines: What stands above the grids.
         width, height: Of the whole.
         top: Where the grids begin.
         caption_top: Where the caption begins.
     """
 
     cell: float
+    digits: int | None
+    lines: tuple[str, ...]
     width: int
     height: int
     top: float
@@ -52,19 +58,21 @@ class Plan:
 
 def plan(story: Story, steps: Sequence[Step]) -> Plan:
     """Return sizes with which every one of ``steps`` fits."""
-    cell = float(max([CELL, *(_figure_width(step) + 10 for step in steps)]))
+    texts = {content: _text(content, story.digits) for step in steps for content in _contents(step)}
+    cell = max([float(CELL), *(text_width(text, FIGURE) + 10 for text in texts.values())])
+    lines = (*story.lines, *_rounding(texts, story.digits))
     outlines = [(step, _boxes(step, cell, 0)) for step in {id(step): step for step in _extremes(steps)}.values()]
     inner = max(max(box.x + box.width for box in boxes) for _, boxes in outlines)
-    wide = max(NARROWEST, min(inner, WIDEST - 2 * MARGIN) + 2 * MARGIN, inner + 2 * MARGIN)
+    wide = max(NARROWEST, inner + MARGIN)
     room = wide - 2 * MARGIN
-    top = MARGIN + HEAD + 6 + sum(len(wrapped(line, BODY, room)) for line in story.lines) * (BODY + 6) + 12
+    top = MARGIN + HEAD + 6 + sum(len(wrapped(line, BODY, room)) for line in lines) * (BODY + 6) + 12
     grids = max(max(box.y + box.height for box in boxes) for _, boxes in outlines)
     caption_top = top + grids + 18
-    lines = max(sum(len(wrapped(line, BODY, room)) for line in step.caption) for step in steps)
-    legend_top = caption_top + lines * (BODY + 6) + 4
+    said = max(sum(len(wrapped(line, BODY, room)) for line in step.caption) for step in steps)
+    legend_top = caption_top + said * (BODY + 6) + 4
     rows = len(_legend_rows(story, room))
     height = legend_top + rows * (FIGURE + 12) + MARGIN - 4
-    return Plan(cell, round(wide), round(height), top, caption_top, legend_top)
+    return Plan(cell, story.digits, lines, ceil(wide), round(height), top, caption_top, legend_top)
 
 
 def _extremes(steps: Sequence[Step]) -> Sequence[Step]:
@@ -79,9 +87,19 @@ def _extremes(steps: Sequence[Step]) -> Sequence[Step]:
     return list(seen.values())
 
 
-def _figure_width(step: Step) -> float:
-    texts = {cell.text for row in step.rows for b in row if isinstance(b, Grid) for line in b.cells for cell in line}
-    return max((text_width(text, FIGURE) for text in texts), default=0)
+def _contents(step: Step) -> Iterator[str | Number]:
+    return (cell.text for row in step.rows for b in row if isinstance(b, Grid) for line in b.cells for cell in line)
+
+
+def _text(content: str | Number, digits: int | None) -> str:
+    return content if isinstance(content, str) else shown(content, digits)
+
+
+def _rounding(texts: Mapping[str | Number, str], digits: int | None) -> tuple[str, ...]:
+    """Return what is to be said of numbers that are rounded, where any are."""
+    if not any(is_rounded(content, text) for content, text in texts.items() if not isinstance(content, str)):
+        return ()
+    return (f"Numbers in the cells are rounded{'' if digits is None else f', long ones to {digits} figures'}.",)
 
 
 def compose(story: Story, step: Step, plan: Plan) -> Scene:
@@ -89,10 +107,10 @@ def compose(story: Story, step: Step, plan: Plan) -> Scene:
     room = plan.width - 2 * MARGIN
     pieces: list[Piece] = [(Rect(0, 0, plan.width, plan.height, palette.PAPER),)]
     pieces.append((Text(MARGIN, MARGIN + HEAD - 3, story.title, HEAD, palette.INK, "start", True),))
-    pieces += _paragraphs(story.lines, MARGIN + HEAD + 8, room, palette.QUIET)
+    pieces += _paragraphs(plan.lines, MARGIN + HEAD + 8, room, palette.QUIET)
     boxes = _boxes(step, plan.cell, plan.top)
     for box in boxes:
-        pieces += _grid(box, plan.cell) if isinstance(box.block, Grid) else [_sign(box)]
+        pieces += _grid(box, plan) if isinstance(box.block, Grid) else [_sign(box)]
     pieces += _paragraphs(step.caption, plan.caption_top, room, palette.INK)
     pieces += _legend(story, plan, room)
     return Scene(plan.width, plan.height, tuple(pieces), story.title, " ".join(step.caption))
@@ -164,8 +182,8 @@ def _sign(box: Box) -> Piece:
     return (Text(x, y, box.block.text, HEAD if len(box.block.text) < 3 else BODY, palette.QUIET, "middle", True),)
 
 
-def _grid(box: Box, cell: float) -> list[Piece]:
-    grid = box.block
+def _grid(box: Box, plan: Plan) -> list[Piece]:
+    grid, cell = box.block, plan.cell
     assert isinstance(grid, Grid)
     pieces: list[Piece] = []
     for place, text in enumerate(_titles(grid, cell)):
@@ -181,14 +199,15 @@ def _grid(box: Box, cell: float) -> list[Piece]:
     for row, line in enumerate(grid.cells):
         for column, one in enumerate(line):
             x, y = box.grid_x + column * cell, box.grid_y + row * CELL
-            pieces.append(_cell(one, x, y, cell))
+            pieces.append(_cell(one, x, y, plan))
             if one.framed:
                 framed.append((Rect(x, y, cell, CELL, "", palette.INK, 3),))
     return pieces + framed + [_frame(frame, box, cell) for frame in grid.frames]
 
 
-def _cell(one: Cell, x: float, y: float, cell: float) -> Piece:
+def _cell(one: Cell, x: float, y: float, plan: Plan) -> Piece:
     shapes: list[Shape] = []
+    cell, text = plan.cell, _text(one.text, plan.digits)
     high, wide = CELL / len(one.fills), cell / len(one.fills[0])
     if len(one.fills) == 1 and len(one.fills[0]) == 1:
         shapes.append(Rect(x, y, cell, CELL, one.fills[0][0], palette.LINE))
@@ -199,10 +218,10 @@ def _cell(one: Cell, x: float, y: float, cell: float) -> Piece:
         shapes.append(Rect(x, y, cell, CELL, "", palette.LINE))
     if one.hatched:
         shapes += _hatching(x, y, cell)
-    if one.text:
-        place = Text(x + cell / 2, y + CELL / 2 + FIGURE * 0.36, one.text, FIGURE, one.ink, "middle", False, one.name)
+    if text:
+        place = Text(x + cell / 2, y + CELL / 2 + FIGURE * 0.36, text, FIGURE, one.ink, "middle", False, one.name)
         if one.hatched:
-            room = text_width(one.text, FIGURE) + 4
+            room = text_width(text, FIGURE) + 4
             shapes.append(Rect(x + (cell - room) / 2, y + 7, room, CELL - 14, one.fills[0][0]))
         shapes.append(place)
     return tuple(shapes)

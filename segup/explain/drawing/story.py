@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from segup.explain.drawing.palette import BLANK, INK
+from segup.explain.numbers import Number
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Cell:
     """One number of a grid.
 
     Args:
-        text: As shown.
+        text: As shown; a number is written with as many figures as find room.
         fills: Rows of colours that the cell is divided into, one for each contribution.
         ink: Colour of the text.
         name: What the number is, such as ``y[0,1]``; the page's text carries it.
@@ -21,7 +22,7 @@ class Cell:
         framed: Whether it stands out by a thick border.
     """
 
-    text: str = ""
+    text: str | Number = ""
     fills: tuple[tuple[str, ...], ...] = ((BLANK,),)
     ink: str = INK
     name: str = ""
@@ -81,6 +82,7 @@ class Story:
         moments: Makes them; a still needs none of them.
         still: The picture that stands for all of them.
         legend: What colours and marks mean, each with a cell that has them.
+        digits: Figures of the numbers in cells, None for those of :func:`segup.explain.numbers.shown`.
     """
 
     view: str
@@ -90,6 +92,7 @@ class Story:
     moments: Callable[[], Iterable[Step]]
     still: Step
     legend: tuple[tuple[Cell, str], ...] = ()
+    digits: int | None = None
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:

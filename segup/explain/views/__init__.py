@@ -1,10 +1,12 @@
 """The views: each turns a layer with its numbers into steps, as plain data."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.explain.drawing.compose import TALLEST, WIDEST, Plan, plan
+from segup.explain.drawing.compose import CELL, TALLEST, WIDEST, Plan, plan
 from segup.explain.drawing.story import Story
 from segup.explain.operation import Operation
 from segup.explain.rearrange import ShuffleOperation
@@ -20,8 +22,30 @@ from segup.explain.views.zero_insertion import zero_insertion
 
 MOST_CELLS = 64
 """Beyond so many rows or columns a grid is called too large without drawing it."""
+DIGITS = (None, 4, 3, 2)
+"""Figures of the numbers in cells: fewer where a picture is too large with more."""
 MOST_STEPS = 400
 """An animation of more steps would be watched by nobody."""
+
+
+class UnreadableError(ShapeError):
+    """A picture would be too large to read.
+
+    Attributes:
+        problem: What is too large, in words.
+        size: Rows and columns of the largest part of the input that is readable; None where none is.
+    """
+
+    def __init__(self, problem: str, size: Place | None) -> None:
+        self.problem, self.size = problem, size
+        high, wide = size or (0, 0)
+        super().__init__(self.with_way(f"its first {high} rows and {wide} columns, x[..., :{high}, :{wide}]"))
+
+    def with_way(self, way: str) -> str:
+        """Return the message with ``way`` as how to get an input of ``size``."""
+        if self.size is None:
+            return f"{self.problem}\n  try: fewer channels or a smaller kernel: no input is small enough with these."
+        return f"{self.problem}\n  try: {way}, the largest that is readable with these parameters."
 
 
 def story(operation: Operation, view: str, at: Place | None = None, channel: int = 0, animated: bool = False) -> Story:
@@ -43,20 +67,29 @@ def story(operation: Operation, view: str, at: Place | None = None, channel: int
     if not _small(operation):
         raise _too_large(operation, view, channel, animated, "")
     found, outline = _told(operation, view, at, channel)
+    if animated and found.count > MOST_STEPS:
+        raise _too_large(operation, view, channel, animated, f" ({found.count} steps, at most {MOST_STEPS} are)")
+    if animated and _readable(outline):  # the numbers of a step between may be longer than all that the still shows
+        found, outline = _told(operation, view, at, channel, animated)
     if not _readable(outline):
         drawn = f" ({outline.width}×{outline.height} pixels, at most {WIDEST}×{TALLEST} are)"
         raise _too_large(operation, view, channel, animated, drawn)
-    if animated and found.count > MOST_STEPS:
-        raise _too_large(operation, view, channel, animated, f" ({found.count} steps, at most {MOST_STEPS} are)")
     return found
 
 
-def _told(operation: Operation, view: str, at: Place | None, channel: int) -> tuple[Story, Plan]:
-    """Return a view with as many channels shown by themselves as find room, and the still's sizes."""
-    for most in range(LANES, 0, -1):
-        found = _told_with(operation, view, at, channel, most)
-        outline = plan(found, [found.still])
-        if _readable(outline):
+def _told(
+    operation: Operation, view: str, at: Place | None, channel: int, animated: bool = False
+) -> tuple[Story, Plan]:
+    """Return a view with as many figures, then as many channels by themselves, as find room, and its sizes."""
+    shares = range(min(LANES, len(operation.inputs_of(channel))), 0, -1)
+    stories = cache(lambda most: _told_with(operation, view, at, channel, most))
+    for digits in DIGITS:
+        for most in shares:
+            found = replace(stories(most), digits=digits)
+            outline = plan(found, found.steps if animated else [found.still])
+            if _readable(outline):
+                return found, outline
+        if outline.cell == CELL:
             break
     return found, outline
 
@@ -100,6 +133,7 @@ def _small(operation: Operation) -> bool:
 
 
 def _fits(operation: Operation, view: str, channel: int, animated: bool) -> bool:
+    """Return whether a view is readable, judged by its still and its number of steps."""
     if min(operation.shape) < 1 or not _small(operation):
         return False
     told, outline = _told(operation, view, None, channel)
@@ -113,13 +147,7 @@ def _too_large(operation: Operation, view: str, channel: int, animated: bool, dr
     while low < high:  # the largest square part of this very input that still fits
         middle = (low + high + 1) // 2
         low, high = (middle, high) if _fits(operation.cropped(middle), view, channel, animated) else (low, middle - 1)
-    if low:
-        channels = f"{operation.x.shape[0]}x" if operation.x.shape[0] > 1 else ""
-        size = f"--input {channels}{low}x{low} (x[..., :{low}, :{low}])"
-        way = f"{size}, the largest that is readable with these parameters"
-    else:
-        way = "fewer channels, a smaller kernel or shorter numbers: no input is small enough with these"
-    return ShapeError(
-        f"{height}×{width} is too large to read as {what} of the view '{view}'{drawn}; the numbers are all there.\n"
-        f"  try: {way}."
+    return UnreadableError(
+        f"{height}×{width} is too large to read as {what} of the view '{view}'{drawn}; the numbers are all there.",
+        (min(low, height), min(low, width)) if low else None,
     )

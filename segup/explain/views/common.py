@@ -7,7 +7,7 @@ import numpy as np
 
 from segup.explain.drawing.palette import BLANK, QUIET, VALUE
 from segup.explain.drawing.story import Cell, Frame, Grid, Step
-from segup.explain.numbers import Array, factor, plain, written
+from segup.explain.numbers import Array, Number, factor, plain, written
 from segup.explain.operation import Entry, Operation
 
 LANES = 4
@@ -49,22 +49,6 @@ def lanes(first: int, count: int, most: int) -> list[Lane]:
     if count <= most:
         return [Lane((channel,)) for channel in channels]
     return [*(Lane((channel,)) for channel in channels[:most]), Lane(tuple(channels[most:]))]
-
-
-def shown(value: object) -> str:
-    """Return a number as it stands in a cell: whole as it is, others with two or three figures.
-
-    >>> shown(12.0), shown(-0.126), shown(0.0012), shown(123.46)
-    ('12', '-0.13', '0.001', '123')
-    """
-    number = plain(value)
-    if not isinstance(number, float):
-        return written(number)
-    size = abs(number)
-    if np.isinf(size):
-        return "−∞" if number < 0 else "∞"
-    text = f"{number:.0f}" if size >= 100 else f"{number:.1f}" if size >= 10 else f"{number:.2f}"
-    return text.rstrip("0").rstrip(".") if float(text) and "." in text else text if float(text) else f"{number:.1g}"
 
 
 def named(name: str, *place: int, short: bool = True) -> str:
@@ -109,7 +93,7 @@ def numbers_grid(
     def painted(row: int, column: int) -> Cell:
         fill = color if colors is None else colors[row][column]
         label = named(name, row + first[0], column + first[1]) if name else ""
-        return Cell(shown(values[row, column]), ((fill,),), name=label)
+        return Cell(plain(values[row, column]), ((fill,),), name=label)
 
     return grid(title, values.shape, painted, first, frames, framed)
 
@@ -123,12 +107,12 @@ def result_grid(
     def painted(row: int, column: int) -> Cell:
         if until is not None and row * width + column > until:
             return Cell()
-        return Cell(shown(values[row, column]), ((color,),), name=named(name, row, column))
+        return Cell(plain(values[row, column]), ((color,),), name=named(name, row, column))
 
     return grid(title, values.shape, painted, framed=[] if at is None else [at])
 
 
-def quiet(text: str, fill: str) -> Cell:
+def quiet(text: str | Number, fill: str) -> Cell:
     """Return a number that was put there, not given."""
     return Cell(text, ((fill,),), QUIET)
 

@@ -7,7 +7,7 @@ import numpy as np
 from segup.explain.deconv import DeconvOperation
 from segup.explain.drawing.palette import BLANK, READ, VALUE
 from segup.explain.drawing.story import Block, Cell, Frame, Sign, Step
-from segup.explain.numbers import Array
+from segup.explain.numbers import Array, plain
 from segup.explain.views.common import (
     Built,
     Lane,
@@ -18,7 +18,6 @@ from segup.explain.views.common import (
     lanes,
     numbers_grid,
     result_grid,
-    shown,
 )
 
 Readers = tuple[list[list[tuple[int, int]]], list[list[tuple[int, int]]]]
@@ -67,7 +66,7 @@ class Gradient:
 
         def painted(row: int, column: int) -> Cell:
             if (row, column) in weights:
-                return Cell(shown(weights[row, column]), ((READ,),))
+                return Cell(plain(weights[row, column]), ((READ,),))
             return Cell()
 
         bottom, right = min(top + high.extent, height), min(left + wide.extent, width)
@@ -112,7 +111,7 @@ class Gradient:
 
         def painted(row: int, column: int) -> Cell:
             tap = readers.get((row, column))
-            return Cell() if tap is None else Cell(shown(weight[tap]), ((READ,),))
+            return Cell() if tap is None else Cell(plain(weight[tap]), ((READ,),))
 
         size = self.operation.x.shape[1:]
         return grid("their weights", (size[0], size[1]), painted)

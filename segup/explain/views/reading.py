@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from segup.explain.drawing.palette import BLANK, READ, VALUE
 from segup.explain.drawing.story import Block, Cell, Sign, Step
-from segup.explain.numbers import Array
+from segup.explain.numbers import Array, plain
 from segup.explain.operation import Entry, Operation
 from segup.explain.rearrange import CarafeOperation
-from segup.explain.views.common import MOST_TERMS, Built, Place, channel_title, grid, numbers_grid, result_grid, shown
+from segup.explain.views.common import MOST_TERMS, Built, Place, channel_title, grid, numbers_grid, result_grid
 
 
 def reading(operation: Operation, channel: int, at: Place) -> Built:
@@ -22,7 +22,7 @@ def reading(operation: Operation, channel: int, at: Place) -> Built:
         read = {term.source[1:]: term.weight for term in entry}
 
         def painted(n: int, m: int) -> Cell:
-            text = shown(operation.x[channel, n, m])
+            text = plain(operation.x[channel, n, m])
             if n in unread[0] or m in unread[1]:
                 return Cell(text, hatched=True)
             return Cell(text, ((READ if (n, m) in read else VALUE,),))
@@ -51,7 +51,7 @@ def _weights(operation: Operation, entry: Entry) -> Block:
 
     def painted(row: int, column: int) -> Cell:
         weight = weights.get((row, column))
-        return Cell() if weight is None else Cell(shown(weight), ((READ if weight else BLANK,),))
+        return Cell() if weight is None else Cell(plain(weight), ((READ if weight else BLANK,),))
 
     size = operation.x.shape[1:]
     return grid(f"weights of {entry.name}", (size[0], size[1]), painted)

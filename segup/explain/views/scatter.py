@@ -8,7 +8,7 @@ import numpy as np
 from segup.explain.deconv import DeconvOperation
 from segup.explain.drawing.palette import BLANK, own_colors
 from segup.explain.drawing.story import Block, Cell, Frame, Grid, Sign, Step
-from segup.explain.numbers import Array, written
+from segup.explain.numbers import Array, Number, plain, written
 from segup.explain.views.common import (
     Built,
     Lane,
@@ -19,7 +19,6 @@ from segup.explain.views.common import (
     lanes,
     named,
     numbers_grid,
-    shown,
 )
 
 Stamps = list[list[list[tuple[int, int]]]]
@@ -160,9 +159,9 @@ class Scatter:
         def painted(row: int, column: int) -> Cell:
             fills = self._fills(rows[row], columns[column], done)
             inside = self._inside(row, column)
-            text = shown(values[row, column])
+            text: str | Number = plain(values[row, column])
             if cut and inside:
-                text = shown(values[row, column] + bias)
+                text = plain(values[row, column] + bias)
             if not self._touched(rows[row], columns[column], done) and not (cut and inside):
                 text = ""
             place = (row - high.padding, column - wide.padding)

@@ -7,9 +7,9 @@ import numpy as np
 from segup.explain.deconv import DeconvOperation, Phase
 from segup.explain.drawing.palette import BLANK, VALUE, phase_colors
 from segup.explain.drawing.story import Block, Cell, Frame, Grid, Sign, Step
-from segup.explain.numbers import Array, written
+from segup.explain.numbers import Array, plain, written
 from segup.explain.rearrange import ShuffleOperation
-from segup.explain.views.common import Built, Place, channel_title, entry_lines, grid, named, numbers_grid, shown
+from segup.explain.views.common import Built, Place, channel_title, entry_lines, grid, named, numbers_grid
 
 
 class SubPixel:
@@ -62,7 +62,7 @@ class SubPixel:
             framed = [(at[0] // self.strides[0], at[1] // self.strides[1])]
 
         def painted(row: int, column: int) -> Cell:
-            return Cell() if empty else Cell(shown(values[row, column]), ((self.colors[number],),))
+            return Cell() if empty else Cell(plain(values[row, column]), ((self.colors[number],),))
 
         return grid(f"map {a.residue},{b.residue}", values.shape, painted, framed=framed)
 
@@ -81,8 +81,8 @@ class SubPixel:
             inside = 0 <= place[0] < height and 0 <= place[1] < width
             value = self.maps[number][row // self.strides[0], column // self.strides[1]]
             if cut and not inside:
-                return Cell(shown(value), ((BLANK,),), hatched=True)
-            text = shown(value + bias if cut else value)
+                return Cell(plain(value), ((BLANK,),), hatched=True)
+            text = plain(value + bias if cut else value)
             return Cell(text, ((self.colors[number],),), name=named("y", *place) if inside else "")
 
         frame = Frame(high.padding, wide.padding, height, width, "cut")
@@ -136,13 +136,14 @@ def subpixel(operation: DeconvOperation, channel: int, at: Place) -> Built:
             taps = [f"w[{i},{j}]" for i in a.taps for j in b.taps]
             said = f"Phase {a.residue},{b.residue} uses {', '.join(taps) or 'no tap, so that it is 0'}"
             yield built.step(number, (f"{said}; its map goes to every such position of the output.",))
-        yield built.step(len(built.phases), (f"The padding cuts what lies outside{ending}.",), cut=True)
+        yield built.step(len(built.phases), (f"What lies outside the dashed line is cut off{ending}.",), cut=True)
 
     caption = entry_lines(operation.entry(channel, *at))
     still = built.step(len(built.phases), caption, at, cut=True)
     legend = [(Cell(framed=True), "what goes into the entry"), (Cell(name="cut"), "the output")]
     if still_cuts(operation):
-        legend.append((Cell(hatched=True), "cut off by the padding"))
+        cut = any(axis.padding for axis in operation.layer.axes)
+        legend.append((Cell(hatched=True), "cut off by the padding" if cut else "beyond the output"))
     return Built(len(built.phases) + 2, steps, still, legend)
 
 
@@ -170,7 +171,7 @@ def shuffle(operation: ShuffleOperation, channel: int, at: Place) -> Built:
             phase = (row % r) * r + column % r
             if phase >= done:
                 return Cell()
-            return Cell(shown(y[row, column]), ((colors[phase],),), name=named("y", row, column))
+            return Cell(plain(y[row, column]), ((colors[phase],),), name=named("y", row, column))
 
         title = channel_title("y", channel, operation.shape[0])
         return Step((tuple(given), (grid(title, y.shape, painted, framed=[] if at is None else [at]),)), caption)

@@ -6,7 +6,7 @@ import numpy as np
 
 from segup.explain.drawing.palette import PADDING, READ, VALUE
 from segup.explain.drawing.story import Block, Cell, Frame, Grid, Sign, Step
-from segup.explain.numbers import Array
+from segup.explain.numbers import Array, plain
 from segup.explain.views.common import (
     Built,
     Lane,
@@ -18,7 +18,6 @@ from segup.explain.views.common import (
     numbers_grid,
     quiet,
     result_grid,
-    shown,
 )
 from segup.explain.windows import ConvOperation, PoolOperation, WindowOperation
 
@@ -72,7 +71,7 @@ class Windows:
             n, m = row - high.before, column - wide.before
             size = operation.x.shape[1:]
             inside = 0 <= n < size[0] and 0 <= m < size[1]
-            text = "" if np.isinf(float(values[row, column])) else shown(values[row, column])
+            text = "" if np.isinf(float(values[row, column])) else plain(values[row, column])
             if not inside:
                 empty = rows[row] is None or columns[column] is None
                 return quiet(text, READ if (row, column) in read else PADDING) if empty else Cell(text, ((PADDING,),))

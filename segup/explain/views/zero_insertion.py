@@ -7,7 +7,7 @@ import numpy as np
 from segup.explain.deconv import DeconvOperation
 from segup.explain.drawing.palette import BLANK, PADDING, VALUE, ZERO
 from segup.explain.drawing.story import Block, Cell, Frame, Grid, Sign, Step
-from segup.explain.numbers import Array
+from segup.explain.numbers import Array, plain
 from segup.explain.steps import steps as told
 from segup.explain.views.common import (
     Built,
@@ -20,7 +20,6 @@ from segup.explain.views.common import (
     numbers_grid,
     quiet,
     result_grid,
-    shown,
 )
 
 
@@ -51,7 +50,7 @@ class ZeroInsertion:
 
         def painted(row: int, column: int) -> Cell:
             real = row % high.stride == 0 and column % wide.stride == 0
-            text = shown(values[row, column])
+            text = plain(values[row, column])
             return Cell(text, ((VALUE,),)) if real else quiet(text, ZERO)
 
         return grid("1  zeros inserted", values.shape, painted)
@@ -64,7 +63,7 @@ class ZeroInsertion:
         inside_columns = range(left, left + self.spread.shape[2])
 
         def painted(row: int, column: int) -> Cell:
-            text = shown(values[row, column])
+            text = plain(values[row, column])
             if row in self.given[0] and column in self.given[1]:
                 return Cell(text, ((VALUE,),))
             return quiet(text, ZERO if row in inside_rows and column in inside_columns else PADDING)
