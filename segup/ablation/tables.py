@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
@@ -206,6 +207,7 @@ _TEX = {
     "–": "--",
     "*": "$^*$",
 }
+_NEGATIVE = re.compile(r"(?<![\w-])-(?=\.?\d)")
 
 
 def tex(text: str) -> str:
@@ -213,5 +215,7 @@ def tex(text: str) -> str:
 
     >>> print(tex("a_b & 50% ± {c}"))
     a\_b \& 50\% $\pm$ \{c\}
+    >>> print(tex("lr=-0.002, one-cycle"))
+    lr=$-$0.002, one-cycle
     """
-    return "".join(_TEX.get(sign, sign) for sign in text)
+    return "".join(_TEX.get(sign, sign) for sign in _NEGATIVE.sub("−", text))

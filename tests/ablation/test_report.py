@@ -5,6 +5,8 @@ import importlib.util
 import io
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -101,7 +103,14 @@ def test_latex_is_balanced_and_every_line_of_a_table_has_its_columns(tmp_path, m
     path = make_study(tmp_path, {("deconv,decoder.convs=1", 0): 0.7, ("bilinear", 0): 0.8}, change=strange)
     text = as_latex(read_report(path))
     body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
-    assert re.findall(r"\\begin{(\w+)}", body) == [w for _ in range(3) for w in ("table", "tabular")]
+    assert re.findall(r"\\begin{(\w+)}", body) == [
+        "table",
+        *["tabular"] * 2,
+        "table",
+        "tabular",
+        "table",
+        *["tabular"] * 2,
+    ]
     assert body.count("\\begin{") == body.count("\\end{")
     plain = re.sub(r"\\[\\&%$#_{}]", "", body)  # escaped signs mean nothing
     assert plain.count("{") == plain.count("}")
@@ -113,6 +122,41 @@ def test_latex_is_balanced_and_every_line_of_a_table_has_its_columns(tmp_path, m
         assert len(lines) == 3
         for line in lines:
             assert len(re.findall(r"(?<!\\)&", line)) == len(columns) - 1
+
+
+@pytest.mark.parametrize("classes", [1, 3, 4, 5, 11, 19])
+def test_latex_has_every_column_once_and_none_beyond_the_page(tmp_path, make_study, classes):
+    def many(label, seed, result):
+        result["classes"] = [f"c{place}" for place in range(classes)]
+        result["last"]["iou"] = result["best"]["iou"] = [0.5] * classes
+
+    text = as_latex(read_report(make_study(tmp_path, {("deconv", 0): 0.7, ("bilinear", 0): 0.6}, change=many)))
+    heads = [line.removesuffix(" \\\\").split(" & ") for line in text.splitlines() if line.startswith("decoder &")]
+    assert max(map(len, heads)) <= 5
+    assert [title for head in heads for title in head[1:]] == [
+        "mIoU", "best (optimistic)", "pixel accuracy", "Boundary IoU", "BF score", "mIoU $-$ deconv",
+        *(f"IoU c{place}" for place in range(classes)),
+        "checkerboard", "parameters", "MACs", "step", "latency", "peak memory",
+    ]  # fmt: skip
+    assert "$-$0.100" in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed")
+def test_latex_sets_it_inside_the_page(tmp_path, make_study):
+    members = {(label, seed): 0.7 + seed / 50 for label in ("deconv_matched", "pixel_shuffle") for seed in range(3)}
+
+    def strange(label, seed, result):
+        result["classes"] = ["a_b & c%", "#1 {x}^2~\\ é <|>"]
+
+    path = make_study(tmp_path, members, change=strange)
+    (path / "report.tex").write_text(as_latex(read_report(path)))
+    (path / "paper.tex").write_text(
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\input{report.tex}\\end{document}"
+    )
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
+    done = subprocess.run(command, cwd=path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "Overfull" not in done.stdout
 
 
 class Page(HTMLParser):

@@ -133,3 +133,21 @@ def test_without_a_script_everything_is_there(opened):
     opened.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
     assert len(rows(opened)) == 3
     assert "frame_3.png is no image" in opened.find_element(By.ID, "unfinished").text
+
+
+def test_on_paper_every_picture_fits_a_page_and_folded_tables_are_open(opened):
+    """A4 across, 186 mm between the margins; a heading stays with what follows it."""
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        pictures = "return [...document.images].map(image => image.getBoundingClientRect().height)"
+        heights = opened.execute_script(pictures)
+        assert len(heights) == 5
+        assert all(50 < height <= 145 / 25.4 * 96 + 1 for height in heights)
+        breaks = "return [...document.querySelectorAll(arguments[0])].map(part => getComputedStyle(part)[arguments[1]])"
+        assert set(opened.execute_script(breaks, "h2", "breakAfter")) == {"avoid"}
+        assert set(opened.execute_script(breaks, "figure", "breakInside")) == {"avoid"}
+        assert set(opened.execute_script(breaks, ".scroll, .paper", "overflowX")) == {"visible"}
+        folded = opened.find_element(By.CSS_SELECTOR, "details table")
+        assert folded.size["height"] > 50
+    finally:
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

@@ -52,7 +52,7 @@ def test_latex_is_a_table_with_its_signs_escaped(comparison):
         "decoder & mIoU & mIoU $-$ deconv \\\\",
         "\\midrule",
         "deconv & \\textbf{0.755 $\\pm$ 0.007} & baseline \\\\",
-        "pixel\\_shuffle & 0.715 $\\pm$ 0.007 & -0.040 $\\pm$ 0.000 $^*$ \\\\",
+        "pixel\\_shuffle & 0.715 $\\pm$ 0.007 & $-$0.040 $\\pm$ 0.000 $^*$ \\\\",
         "\\bottomrule",
         "\\end{tabular}",
     ]

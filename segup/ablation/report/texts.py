@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
-from math import isnan
+from math import ceil, isnan
 
 from segup.ablation.comparison import Comparison
 from segup.ablation.report.content import Figure, Report
@@ -18,6 +18,8 @@ UNITS = (
     "constant's energy that becomes a pattern. Best (optimistic) is the best checkpoint's mIoU, chosen on the images "
     "that it is scored on."
 )
+_ABREAST = 4
+"""Columns with means and deviations that a page's text is wide, beside the name."""
 
 
 def as_markdown(report: Report, figures: Sequence[Figure], missing: Sequence[str]) -> str:
@@ -64,7 +66,10 @@ def as_csv(report: Report) -> str:
 
 
 def as_latex(report: Report) -> str:
-    """Return tables for a paper: scores, classes and costs, each a float of its own; needs the package booktabs."""
+    """Return tables for a paper: scores, classes and costs, each a float of its own; needs the package booktabs.
+
+    A float with more columns than a page's text is wide has them in several tables, one below the other.
+    """
     lines = [f"% {tex(report.title)}: {tex(report.progress)}", "% needs \\usepackage{booktabs}"]
     lines += [f"% {_plain(warning)}" for warning in report.warnings]
     if report.comparison is None:
@@ -93,13 +98,20 @@ def versions(facts: Facts) -> dict[str, str]:
 
 
 def _float(report: Report, name: str, columns: list[Column], caption: str) -> list[str]:
-    assert report.comparison is not None
-    versus = name == "scores"
+    comparison = report.comparison
+    assert comparison is not None
+    count = len(columns) + (name == "scores")
+    each = ceil(count / ceil(count / _ABREAST))
+    parts = [
+        latex(comparison, columns[first : first + each], versus=name == "scores" and first + each >= count)
+        for first in range(0, count, each)
+    ]
     return [
         "\\begin{table}",
         "\\centering",
-        "\\small",
-        latex(report.comparison, columns, versus),
+        "\\footnotesize",
+        "\\setlength{\\tabcolsep}{4pt}",
+        "\n\n\\medskip\n\n".join(parts),
         f"\\caption{{{tex(report.study.name)}: {tex(caption)}}}",
         f"\\label{{tab:{_word(report.study.name)}-{name}}}",
         "\\end{table}",
