@@ -94,17 +94,16 @@ def _scatter(operation: DeconvOperation) -> list[str]:
     if high.padding or wide.padding:
         lines.append(f"The padding cuts {_values(operation, 'padding')} off every side.")
     if high.output_padding or wide.output_padding:
-        lines.append(
-            f"output_padding gives {_values(operation, 'output_padding')} more at the bottom and right"
-            f"{_empty(operation)}."
-        )
-    return [*lines, f"{by(height, width)} are left."]
+        lines.append(f"output_padding gives {_values(operation, 'output_padding')} more at the bottom and right.")
+    return [*lines, f"{by(height, width)} are left{_empty(operation)}."]
 
 
 def _empty(operation: DeconvOperation) -> str:
-    rows, columns = (axis.unwritten(n, o) for axis, n, o in _sizes(operation))
-    empty = [f"row {row}" for row in rows] + [f"column {column}" for column in columns]
-    return f"; no stamp reaches {', '.join(empty[:4])}{' …' if len(empty) > 4 else ''}" if empty else ""
+    rows, columns = (list(axis.unwritten(n, o)) for axis, n, o in _sizes(operation))
+    if not rows and not columns:
+        return ""
+    stay = "are 0" if operation.bias is None else "are the bias alone"
+    return f"; no stamp reaches {_places('row', rows)}{_and(rows, columns)}, which {stay}"
 
 
 def _sizes(operation: DeconvOperation) -> list[tuple[StampAxis, int, int]]:
@@ -231,18 +230,65 @@ def _windows(operation: WindowOperation) -> list[str]:
     if (high.dilation, wide.dilation) != (1, 1):
         apart = f", its taps {_both(high.dilation, wide.dilation)} apart, so {by(high.extent, wide.extent)} wide"
     move = _both(high.stride, wide.stride)
-    made = "the sum of value × weight"
-    if isinstance(operation, PoolOperation):
-        made = "the largest value in it" if operation.mode == "max" else "the mean of what is in it"
     lines.append(
         f"A window of {by(high.kernel_size, wide.kernel_size)}{apart} starts at the top left and moves by {move}: "
         f"{by(height, width)} positions."
     )
+    made = _pooled(operation) if isinstance(operation, PoolOperation) else "the sum of value × weight"
     lines.append(f"Each position gives one output, {made}.")
+    if isinstance(operation, PoolOperation):
+        lines += _ceiled(operation)
     unread = unread_said(operation)
     if unread:
         lines.append(f"No window ever reads {unread}.")
     return lines
+
+
+def _pooled(operation: PoolOperation) -> str:
+    if operation.mode == "max":
+        return "the largest value in it"
+    if operation.divisor_override is not None:
+        return f"the sum of what is in it, divided by divisor_override = {operation.divisor_override}"
+    if not any(axis.before or axis.after for axis in operation.layer.axes):
+        return "the mean of what is in it"
+    counted = "the padding's zeros counted" if operation.count_include_pad else "the padding left out"
+    return f"the mean of what is in it, {counted}"
+
+
+def _ceiled(operation: PoolOperation) -> list[str]:
+    """Return what ceil_mode does: a last window that reaches too far, or one dropped since it starts too far."""
+    if not operation.layer.ceil_mode:
+        return []
+    lines = []
+    beyond, dropped = [], []
+    for i, (name, axis) in enumerate(zip(AXIS_NAMES, operation.layer.axes, strict=True)):
+        more, last = operation.overhang(i), operation.shape[i + 1] - 1
+        if more:
+            beyond.append(f"that of {('row', 'column')[i]} {last} reaches {more} beyond the {name}")
+        room = operation.x.shape[i + 1] + axis.before + axis.after
+        if last * axis.stride + axis.extent < room:
+            dropped.append(name)
+    if beyond:
+        lines.append(f"ceil_mode keeps a last window that is not full: {' and '.join(beyond)}{_shortened(operation)}.")
+    if dropped:
+        lines.append(
+            f"One more window on the {' and the '.join(dropped)} would start beyond the input and see none of it: "
+            f"ceil_mode drops it."
+        )
+    return lines
+
+
+def _shortened(operation: PoolOperation) -> str:
+    """Return what a window that is not full makes of what is not there."""
+    if operation.mode == "max":
+        return "; what is not there is never the largest"
+    if operation.divisor_override is not None:
+        return "; what is not there adds nothing, and the divisor stays"
+    taps = operation.layer.axes[0].kernel_size * operation.layer.axes[1].kernel_size
+    _, height, width = operation.shape
+    at = (height - 1 if operation.overhang(0) else 0, width - 1 if operation.overhang(1) else 0)
+    divisor = operation.divisor_at(*at)
+    return f"; what is not there is not counted: y[{at[0]},{at[1]}] is divided by {divisor}, not {taps}"
 
 
 def unread_said(operation: Operation) -> str:

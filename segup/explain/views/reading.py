@@ -47,7 +47,7 @@ def _weights(operation: Operation, entry: Entry) -> Block:
     """Return the weights of one output: its kernel, or where they lie over the input."""
     if isinstance(operation, CarafeOperation):
         return numbers_grid(f"kernel of {entry.name}", operation.kernel(*entry.place))
-    weights = {term.source[1:]: term.weight for term in entry}
+    weights = {term.source[1:]: entry.weight_of(term) for term in entry}
 
     def painted(row: int, column: int) -> Cell:
         weight = weights.get((row, column))
