@@ -249,7 +249,8 @@ def _alternatives(kind: str, given: Given, size: Pair) -> str:
     """Return in words with which values of single parameters, or with which larger input, the layer works."""
     ways = _ways(kind, given, size)
     if not ways and kind == "deconv":
-        ways = [f"output_padding=0, {way}" for way in _ways(kind, {**given, "output_padding": 0}, size)]
+        rest = {name: value for name, value in given.items() if name != "output_padding"}
+        ways = [f"output_padding=0, {way}" for way in _ways(kind, rest, size)]
     return "; or ".join(ways) or "other parameters"
 
 
