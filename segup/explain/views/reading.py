@@ -7,7 +7,8 @@ from segup.explain.drawing.story import Block, Cell, Sign, Step
 from segup.explain.numbers import Array, plain
 from segup.explain.operation import Entry, Operation
 from segup.explain.rearrange import CarafeOperation
-from segup.explain.views.common import MOST_TERMS, Built, Place, channel_title, grid, numbers_grid, result_grid
+from segup.explain.views.common import MOST_TERMS, Built, Place, grid, numbers_grid, result_grid
+from segup.explain.views.lanes import channel_title
 
 
 def reading(operation: Operation, channel: int, at: Place) -> Built:
