@@ -14,7 +14,8 @@ from segup.errors import ShapeError
 from segup.explain.check import checked
 from segup.explain.numbers import Array, written
 from segup.explain.operation import Operation
-from segup.explain.steps import VIEWS, by, steps, unread_said
+from segup.explain.phrases import by, unread_said
+from segup.explain.steps import VIEWS, steps
 from segup.explain.windows import ConvOperation, PoolOperation
 from segup.shapes.arguments import split
 

@@ -10,6 +10,7 @@ from segup.shapes.language import KINDS
 
 Given = Mapping[str, Any]
 Pair = tuple[int, int]
+Reaching = tuple[int, int, int, int]
 SEARCHED = 64
 CHANGED = ("padding", "output_padding", "kernel_size", "dilation")
 
@@ -69,41 +70,106 @@ def _teach_output_padding(given: Given, size: Pair) -> None:
             continue
         extent = dilation * (kernel - 1) + 1
         wanted = (size[i] - 1) * stride - 2 * padding + extent + more
-        others = _reached_by_others(given, i, size, wanted)
+        others = _reached_by_others(given, size, _formula(given, size))
         raise ShapeError(
             f"'{_spelled('deconv', given)}' has output_padding {more} on the {AXIS_NAMES[i]}.\n"
             f"  ({size[i]} − 1)·{stride} − 2·{padding} + {extent} + {more} = {wanted} is what the formula gives.\n"
             f"  rule: output_padding must be less than max(stride, dilation) = max({stride}, {dilation}) = {most}. It "
             f"chooses one of the sizes that the convolution with these parameters brings to {size[i]}, and those are "
             f"{stride}.\n"
-            f"  try: {others or _alternatives('deconv', given, size)}."
+            f"  try: {'; or '.join(others) or _alternatives('deconv', given, size)}."
         )
 
 
-def _reached_by_others(given: Given, i: int, size: Pair, wanted: int) -> str:
-    """Return the nearest kernel and padding that bring axis ``i`` to ``wanted`` with an output_padding in its range."""
-    kernel, stride, padding, dilation, given_more = (
-        int(two(given.get(name, default), name)[i])  # type: ignore[call-overload]
-        for name, default in (
-            ("kernel_size", 1),
-            ("stride", 1),
-            ("padding", 0),
-            ("dilation", 1),
-            ("output_padding", 0),
+def _formula(given: Given, size: Pair) -> Pair:
+    """Return what the formula of a deconv gives, whatever its output_padding."""
+    plain = ConvTranspose(**{**given, "output_padding": 0})
+    more = _pair(given, "output_padding", 0)
+    high, wide = (axis.matched_law(n) + o for axis, n, o in zip(plain.axes, size, more, strict=True))
+    return high, wide
+
+
+def _reached_by_others(given: Given, size: Pair, wanted: Pair, asked: bool = False) -> list[str]:
+    """Return the nearest kernels and paddings that bring ``size`` to ``wanted``, each with its output_padding.
+
+    Of a kernel and a padding that are the same on both axes, those that are so too come before others. Where
+    ``wanted`` was ``asked`` for as an output_size, output_padding follows from it and is less than the stride.
+    """
+    kernels, cuts = _pair(given, "kernel_size", 1), _pair(given, "padding", 0)
+    before = (0, 0) if asked else _pair(given, "output_padding", 0)
+    axes = [_reaching_axis(given, i, size[i], wanted[i], asked) for i in (0, 1)]
+    found: list[tuple[Reaching, Reaching]] = []
+    if kernels[0] == kernels[1] and cuts[0] == cuts[1]:
+        across = {one[:3]: one for one in axes[1]}
+        found = [(one, across[one[:3]]) for one in axes[0] if one[:3] in across][:2]
+    if not found:
+        # An axis that needs no change keeps what it has.
+        kept = [one[:1] if one and one[0][0] == 0 else one[:2] for one in axes]
+        longest = max(map(len, kept))
+        found = (
+            [(kept[0][min(n, len(kept[0]) - 1)], kept[1][min(n, len(kept[1]) - 1)]) for n in range(longest)]
+            if all(kept)
+            else []
         )
+    ways = []
+    for high, wide in found:
+        values = {
+            "kernel_size": ((high[1], wide[1]), kernels),
+            "padding": ((high[2], wide[2]), cuts),
+            "output_padding": ((high[3], wide[3]), before),
+        }
+        out = _works("deconv", {**given, **{name: value for name, (value, _) in values.items()}}, size)
+        changed = [f"{name}={_shown(_single(value))}" for name, (value, was) in values.items() if value != was]
+        if out == wanted and changed:
+            ways.append(f"{', '.join(changed)}, which gives {out[0]}×{out[1]}")
+    return ways
+
+
+def _reaching_axis(given: Given, i: int, size: int, wanted: int, asked: bool) -> list[Reaching]:
+    """Return every (change, kernel, padding, output_padding) that brings one axis to ``wanted``, least change first."""
+    kernel, stride, padding, dilation = (
+        _pair(given, name, default)[i]
+        for name, default in (("kernel_size", 1), ("stride", 1), ("padding", 0), ("dilation", 1))
     )
+    most = stride if asked else max(stride, dilation)
     found = []
     for other in range(1, kernel + SEARCHED):
         for cut in range(padding + SEARCHED):
-            more = wanted - ((size[i] - 1) * stride - 2 * cut + dilation * (other - 1) + 1)
-            if 0 <= more < max(stride, dilation) and cut <= dilation * (other - 1):
-                found.append((abs(other - kernel) + abs(cut - padding), more, other, cut))
-    ways = []
-    for _, more, other, cut in sorted(found)[:2]:
-        named = {"kernel_size": (other, kernel), "padding": (cut, padding), "output_padding": (more, given_more)}
-        changed = [f"{name}={value}" for name, (value, before) in named.items() if value != before]
-        ways.append(", ".join(changed))
-    return "; or ".join(f"{way}, which gives {wanted}" for way in ways)
+            more = wanted - ((size - 1) * stride - 2 * cut + dilation * (other - 1) + 1)
+            if 0 <= more < most and cut <= dilation * (other - 1):
+                found.append((abs(other - kernel) + abs(cut - padding), other, cut, more))
+    return sorted(found, key=lambda one: (one[0], one[3]))
+
+
+def _reachable(layer: ConvTranspose, size: Pair, wanted: Pair) -> list[str]:
+    """Return the nearest output size within reach of both axes, in words; none where an axis reaches nothing."""
+    reach = [axis.reachable(n) for axis, n in zip(layer.axes, size, strict=True)]
+    if not all(reach):
+        return []
+    high, wide = (min(one, key=lambda o: abs(o - out)) for one, out in zip(reach, wanted, strict=True))
+    return [f"output_size {high}×{wide}"]
+
+
+def _pair(given: Given, name: str, default: int) -> Pair:
+    high, wide = two(given.get(name, default), name)
+    return int(high), int(wide)  # type: ignore[call-overload]
+
+
+def _single(pair: Pair) -> int | Pair:
+    return pair[0] if pair[0] == pair[1] else pair
+
+
+def _halved(given: Given, size: Pair) -> str:
+    """Return the padding that is half of a kernel on both axes, and what it gives; nothing where that does not work."""
+    kernels, dilations = _pair(given, "kernel_size", 1), _pair(given, "dilation", 1)
+    half: Any = _single((dilations[0] * (kernels[0] - 1) // 2, dilations[1] * (kernels[1] - 1) // 2))
+    out = _works("conv", {**given, "padding": half}, size)
+    if out is None:
+        return ""
+    strides = _pair(given, "stride", 1)
+    full = all(o == -(-n // s) for o, n, s in zip(out, size, strides, strict=True))
+    same = ", the size over the stride, rounded up" if full else ""
+    return f"padding={_shown(half)}, which gives {out[0]}×{out[1]}{same}; or "
 
 
 def _teach_same(given: Given, size: Pair) -> None:
@@ -112,15 +178,12 @@ def _teach_same(given: Given, size: Pair) -> None:
             continue
         extent = dilation * (kernel - 1) + 1
         out = (size[i] + extent - 1 - extent) // stride + 1
-        half = (extent - 1) // 2
-        near = Conv(kernel, stride, half, dilation).axes[0].law(size[i])
         raise ShapeError(
             f"'{_spelled('conv', given)}' asks for padding=\"same\" with stride {stride} on the {AXIS_NAMES[i]}.\n"
             f"  ⌊({size[i]} + {extent - 1} − {extent})/{stride}⌋ + 1 = {out} is what the formula gives, not {size[i]}: "
             f"with a stride above 1 windows are fewer than pixels.\n"
             f'  rule: "same" means an output of the input\'s size, and needs stride 1.\n'
-            f"  try: padding={half}, which gives {near}"
-            f"{f' = ⌈{size[i]}/{stride}⌉' if near == -(-size[i] // stride) else ''}; or stride=1."
+            f"  try: {_halved(given, size)}stride=1."
         )
 
 
@@ -150,13 +213,12 @@ def _reaching(layer: Layer, given: Given, size: Pair, output_size: Pair) -> Laye
         if wanted in reach:
             continue
         span = f"{reach[0]} … {reach[-1]}" if len(reach) > 1 else str(reach[0]) if reach else "no size of at least 1"
-        others = _reached_by_others({**given, "output_padding": 0}, i, size, wanted)
-        ways = [f"output_size {min(reach, key=lambda o: abs(o - wanted))}"] if reach else []
+        ways = [*_reachable(layer, size, output_size), *_reached_by_others(given, size, output_size, asked=True)]
         raise ShapeError(
             f"'{layer}' cannot bring {AXIS_NAMES[i]} {n} to {wanted}.\n"
             f"  {axis.size_rule(n, padding=False)} is what the formula gives without output_padding.\n"
             f"  rule: output_size may ask for {span}: output_padding adds 0 … stride − 1 = {axis.slack}.\n"
-            f"  try: {'; or '.join([*ways, *([others] if others else [])])}."
+            f"  try: {'; or '.join(ways) or 'without output_size: ' + _alternatives('deconv', given, size)}."
         )
     extra = tuple(o - axis.matched_law(n) for axis, n, o in zip(layer.axes, size, output_size, strict=True))
     return KINDS["deconv"][0](**{**given, "output_padding": extra})
@@ -184,6 +246,15 @@ def _teach_size(kind: str, given: Given, layer: Layer, size: Pair) -> None:
 
 
 def _alternatives(kind: str, given: Given, size: Pair) -> str:
+    """Return in words with which values of single parameters, or with which larger input, the layer works."""
+    ways = _ways(kind, given, size)
+    if not ways and kind == "deconv":
+        rest = {name: value for name, value in given.items() if name != "output_padding"}
+        ways = [f"output_padding=0, {way}" for way in _ways(kind, rest, size)]
+    return "; or ".join(ways) or "other parameters"
+
+
+def _ways(kind: str, given: Given, size: Pair) -> list[str]:
     """Return the nearest value of each single parameter, and the nearest larger input, with which the layer works."""
     ways = []
     for name in CHANGED:
@@ -198,7 +269,7 @@ def _alternatives(kind: str, given: Given, size: Pair) -> str:
         if out_ is not None:
             ways.append(f"an input of {larger[0]}×{larger[1]}, which gives {out_[0]}×{out_[1]}")
             break
-    return "; or ".join(ways) or "other parameters"
+    return ways
 
 
 def _nearest(kind: str, given: Given, size: Pair, name: str) -> tuple[Any, Pair] | None:
@@ -206,13 +277,14 @@ def _nearest(kind: str, given: Given, size: Pair, name: str) -> tuple[Any, Pair]
     if not isinstance(value, int | tuple | list):
         return None
     high, wide = two(value, name)
+    moves = [(1, 1)] if high == wide else [(1, 1), (1, 0), (0, 1)]  # what was one number stays one
     for step in range(1, SEARCHED):
-        for sign in (-1, 1):
-            moved: Any = (high + sign * step, wide + sign * step)  # type: ignore[operator]
-            moved = moved[0] if moved[0] == moved[1] else moved
-            out = _works(kind, {**given, name: moved}, size)
-            if out is not None:
-                return moved, out
+        for sign in (-step, step):
+            for rows, columns in moves:
+                moved = _single((high + sign * rows, wide + sign * columns))  # type: ignore[operator]
+                out = _works(kind, {**given, name: moved}, size)
+                if out is not None:
+                    return moved, out
     return None
 
 

@@ -10,6 +10,8 @@ from segup.errors import DataError
 Array: TypeAlias = np.ndarray[Any, Any]
 Number: TypeAlias = int | float | Fraction
 
+LONGEST_FRACTION = 1000
+"""Fractions with denominators from here on are written as decimals."""
 LARGEST_EXACT = 2**53
 """Up to here a float64 holds every whole number."""
 
@@ -71,7 +73,7 @@ def written(value: Any) -> str:
     ('12', '0', '0.12346', '3/16', '1234567.2')
     """
     number = plain(value)
-    if isinstance(number, Fraction) and number.denominator >= 1000:
+    if isinstance(number, Fraction) and number.denominator >= LONGEST_FRACTION:
         number = float(number)
     if isinstance(number, int | Fraction):
         return str(number)

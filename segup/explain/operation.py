@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
 
 from segup.errors import ShapeError
-from segup.explain.numbers import Array, Number, factor, written
+from segup.explain.numbers import Array, Number, factor, plain, written
 from segup.shapes import Layer
 
 Index = tuple[int, ...]
@@ -48,6 +49,7 @@ class Entry(Sequence[Term]):
         rule: "sum", "mean" (every weight is 1/``divisor``) or "max".
         short: Whether channels are left out of the indices, since there is one in and one out.
         divisor: Of a mean.
+        decimal: Whether weights are written as decimals, since those of the layer are no short fractions.
     """
 
     place: tuple[int, int, int]
@@ -57,6 +59,7 @@ class Entry(Sequence[Term]):
     rule: str = "sum"
     short: bool = True
     divisor: int = 1
+    decimal: bool = False
 
     def __len__(self) -> int:
         return len(self.terms)
@@ -79,18 +82,23 @@ class Entry(Sequence[Term]):
             parts.setdefault(term.source[0], []).append(term)
         return {channel: tuple(terms) for channel, terms in parts.items()}
 
+    def weight_of(self, term: Term) -> Number:
+        """Return a term's weight as it is written: all of a layer as fractions, or all as decimals."""
+        return plain(float(term.weight)) if self.decimal and isinstance(term.weight, Fraction) else term.weight
+
     def symbols(self, term: Term) -> str:
         """Return a term in symbols, such as ``x[0,0]·w[1,2]``."""
         source = f"x[{_joined(term.source, self.short)}]"
         if self.rule != "sum":
             return source
-        return f"{source}·{factor(term.weight)}" if term.tap is None else f"{source}·w[{_tap(term.tap, self.short)}]"
+        weight = factor(self.weight_of(term)) if term.tap is None else f"w[{_tap(term.tap, self.short)}]"
+        return f"{source}·{weight}"
 
     def figures(self, term: Term) -> str:
         """Return a term in figures, such as ``1·7``."""
         if self.rule != "sum":
             return written(term.value)
-        return f"{factor(term.value)}·{factor(term.weight)}"
+        return f"{factor(term.value)}·{factor(self.weight_of(term))}"
 
     def equation(self, most: int = 10**6) -> str:
         """Return the equation in symbols and in figures; of more than ``most`` terms, the first ones and their number.
@@ -145,6 +153,8 @@ class Operation(ABC):
     ways: ClassVar[tuple[str, ...]]
     """The names of the views that compute the output, the one shown first leading."""
     rule: ClassVar[str] = "sum"
+    decimal: bool = False
+    """Whether weights are written as decimals where they are fractions."""
     fractional: bool = False
     """Whether whole inputs may become other numbers."""
 
@@ -250,7 +260,7 @@ class Operation(ABC):
         terms = tuple(self.terms(channel, row, column))
         place = (channel, row, column)
         value, bias = self.value_of(terms, channel), self.bias_of(channel)
-        return Entry(place, terms, bias, value, self.rule, self.short, self.divisor_at(row, column))
+        return Entry(place, terms, bias, value, self.rule, self.short, self.divisor_at(row, column), self.decimal)
 
 
 def _joined(place: Sequence[int], short: bool) -> str:

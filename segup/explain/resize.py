@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from segup.explain.numbers import Array, Number, plain
+from segup.explain.numbers import LONGEST_FRACTION, Array, Number, plain
 from segup.explain.operation import Operation, Term
 from segup.shapes import Resize
 
@@ -97,6 +97,12 @@ class ResizeOperation(Operation):
     def fractional(self) -> bool:  # type: ignore[override]
         """Whether weights are fractions."""
         return self.layer.mode in ("bilinear", "bicubic")
+
+    @cached_property
+    def decimal(self) -> bool:  # type: ignore[override]
+        """Whether some weight is no short fraction, so that all are written as decimals."""
+        rows, columns = (max(w.denominator for pairs in axis for _, w in pairs) for axis in self._reads)
+        return rows * columns >= LONGEST_FRACTION
 
     @property
     def words(self) -> str:

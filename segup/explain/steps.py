@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from segup.explain.deconv import DeconvOperation
+from segup.explain.deconv_steps import deconv_steps
 from segup.explain.operation import Operation
+from segup.explain.phrases import by, counted, unread_said
 from segup.explain.rearrange import CarafeOperation, ShuffleOperation
 from segup.explain.resize import ResizeOperation
-from segup.explain.windows import ConvOperation, PoolOperation, WindowOperation
-from segup.shapes.arguments import AXIS_NAMES
-from segup.shapes.transposed import StampAxis
+from segup.explain.window_steps import window_steps
+from segup.explain.windows import ConvOperation, WindowOperation
 
 VIEWS: Mapping[str, str] = MappingProxyType(
     {
@@ -37,17 +38,11 @@ def steps(operation: Operation, view: str) -> list[str]:
     Pad by dilation·(kernel_size − 1) − padding = 1·3 − 1 = 2 on every side: 11×11.
     """
     if isinstance(operation, DeconvOperation):
-        told = {
-            "scatter": _scatter,
-            "zero_insertion": _zero_insertion,
-            "gradient": _gradient,
-            "subpixel": _subpixel,
-            "overlap": _overlap,
-        }[view](operation)
+        told = deconv_steps(operation, view)
     elif view == "overlap":
         told = _counts(operation)
     elif isinstance(operation, WindowOperation):
-        told = _windows(operation)
+        told = window_steps(operation)
     elif isinstance(operation, ResizeOperation):
         told = _sampling(operation)
     elif isinstance(operation, ShuffleOperation):
@@ -58,212 +53,16 @@ def steps(operation: Operation, view: str) -> list[str]:
     return told + _channels(operation, view)
 
 
-def by(height: object, width: object) -> str:
-    """Return height×width."""
-    return f"{height}×{width}"
-
-
-def _both(high: object, wide: object) -> str:
-    """Return one value for both axes, or height's and width's."""
-    return f"{high}" if high == wide else f"{high} (height) and {wide} (width)"
-
-
-def _values(operation: DeconvOperation, name: str) -> str:
-    return _both(*(getattr(axis, name) for axis in operation.layer.axes))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _scatter(operation: DeconvOperation) -> list[str]:
-    _, h, w = operation.x.shape
-    high, wide = operation.layer.axes
-    touched = [(n - 1) * axis.stride + axis.extent for axis, n in zip(operation.layer.axes, (h, w), strict=True)]
-    _, height, width = operation.shape
-    kernel = by(high.kernel_size, wide.kernel_size)
-    spread = "" if high.dilation == wide.dilation == 1 else f", its taps {_values(operation, 'dilation')} apart"
-    lines = [
-        f"Each of the {by(h, w)} inputs stamps value × kernel ({kernel}{spread}); neighbouring stamps are "
-        f"{_values(operation, 'stride')} apart (the stride), and together they fill {by(*touched)}.",
-    ]
-    most = int(operation.counts().max())
-    lines.append(
-        f"Where stamps overlap they add: up to {most} of them in one output." if most > 1 else "No two of them overlap."
-    )
-    if high.padding or wide.padding:
-        lines.append(f"The padding cuts {_values(operation, 'padding')} off every side.")
-    if high.output_padding or wide.output_padding:
-        lines.append(
-            f"output_padding gives {_values(operation, 'output_padding')} more at the bottom and right"
-            f"{_empty(operation)}."
-        )
-    return [*lines, f"{by(height, width)} are left."]
-
-
-def _empty(operation: DeconvOperation) -> str:
-    rows, columns = (axis.unwritten(n, o) for axis, n, o in _sizes(operation))
-    empty = [f"row {row}" for row in rows] + [f"column {column}" for column in columns]
-    return f"; no stamp reaches {', '.join(empty[:4])}{' …' if len(empty) > 4 else ''}" if empty else ""
-
-
-def _sizes(operation: DeconvOperation) -> list[tuple[StampAxis, int, int]]:
-    return list(zip(operation.layer.axes, operation.x.shape[1:], operation.shape[1:], strict=True))
-
-
-def _zero_insertion(operation: DeconvOperation) -> list[str]:
-    _, height, width = operation.shape
-    spread, padded = operation.inserted().shape[1:], operation.padded().shape[1:]
-    axes = operation.layer.axes
-    zeros = _both(*(axis.stride - 1 for axis in axes))
-    sums = [
-        f"{axis.dilation}·{axis.kernel_size - 1} − {axis.padding} = {axis.extent - 1 - axis.padding}" for axis in axes
-    ]
-    more = _values(operation, "output_padding")
-    ending = "" if more == "0" else f", and output_padding {more} more at the bottom and right"
-    cut = " (a negative pad cuts)" if any(before < 0 for before, _ in operation.pads) else ""
-    return [
-        f"Put stride − 1 = {zeros} zero{'' if zeros == '1' else 's'} between neighbouring inputs: {by(*spread)}.",
-        f"Pad by dilation·(kernel_size − 1) − padding = {_both(*sums)} on every side{ending}{cut}: {by(*padded)}.",
-        "Flip the kernel, top to bottom and left to right.",
-        f"Slide it with stride 1 over all of it: {by(height, width)}.",
-    ]
-
-
-def _gradient(operation: DeconvOperation) -> list[str]:
-    _, h, w = operation.x.shape
-    _, height, width = operation.shape
-    forward = str(operation.layer).replace("deconv", "conv", 1).partition(" op")[0]
-    return [
-        f"The convolution '{forward}' brings {by(height, width)} to {by(h, w)}: window n reads the positions "
-        f"stride·n − padding + dilation·tap.",
-        "Every such reading is a connection with a weight: forwards the large map is read, backwards it is written.",
-        "Each entry of the large map gets, from every window that read it, that window's value times the same weight: "
-        "this is the gradient of the convolution with respect to its input.",
-    ]
-
-
-def _subpixel(operation: DeconvOperation) -> list[str]:
-    high, wide = operation.layer.axes
-    above, beside = operation.phases
-    sizes = sorted({(len(r.taps), len(c.taps)) for r in above for c in beside if r.taps and c.taps}, reverse=True)
-    kernels = ", ".join(by(*pair) for pair in sizes)
-    empty = sum(not r.taps or not c.taps for r in above for c in beside)
-    without = f"; {_count(empty, 'phase')} {'has' if empty == 1 else 'have'} none and stay 0" if empty else ""
-    cut = ", and the padding is cut off" if high.padding or wide.padding else ""
-    phases = high.stride * wide.stride
-    woven = f"The {phases} maps are interleaved" if phases > 1 else "The one map is the output"
-    _, height, width = operation.shape
-    return [
-        f"An output's phase is its position modulo the stride, before the cut: {high.stride}·{wide.stride} = "
-        f"{_count(phases, 'phase')}.",
-        f"Outputs of one phase use the same few taps of the kernel: small kernels of {kernels}{without}.",
-        "Each small kernel is a convolution of the input itself, at its size: no zeros are inserted.",
-        f"{woven}{cut}: {by(height, width)}.",
-    ]
-
-
-def _overlap(operation: DeconvOperation) -> list[str]:
-    axes = operation.layer.axes
-    counts = interior_counts(operation)
-    told = ", ".join(map(str, counts))
-    if len(counts) == 1:
-        return [f"Away from the border every output gets {told} contributions: the stride divides the kernel evenly."]
-    reasons = {
-        name: _why_uneven(axis)
-        for name, axis, found in zip(AXIS_NAMES, axes, operation.phases, strict=True)
-        if len({len(phase.taps) for phase in found}) > 1
-    }
-    if len(reasons) == 2 and len(set(reasons.values())) == 1:
-        why = next(iter(reasons.values()))
-    else:
-        why = " and ".join(f"{reason} (on the {name})" for name, reason in reasons.items())
-    even = _both(*(-(-axis.kernel_size // axis.stride) * axis.stride for axis in axes))
-    dilated = any(axis.dilation > 1 for name, axis in zip(AXIS_NAMES, axes, strict=True) if name in reasons)
-    return [
-        f"Away from the border outputs get {told} contributions in turn, since {why}: equal inputs and weights come "
-        f"out uneven, a checkerboard.",
-        "With dilation 1 and a kernel that is a multiple of the stride, every output gets as many."
-        if dilated
-        else f"With kernel {even}, a multiple of the stride, every output gets as many.",
-    ]
-
-
-def _why_uneven(axis: StampAxis) -> str:
-    if axis.dilation > 1:
-        return f"with dilation {axis.dilation} the taps do not fall evenly on the {axis.stride} phases of the stride"
-    return f"the stride {axis.stride} does not divide the kernel {axis.kernel_size}"
-
-
-def interior_counts(operation: DeconvOperation) -> list[int]:
-    """Return the different numbers of contributions that outputs get where no border is near."""
-    rows, columns = ({len(phase.taps) for phase in axis} for axis in operation.phases)
-    return sorted({r * c for r in rows for c in columns})
-
-
 def _counts(operation: Operation) -> list[str]:
     counts = operation.counts()
     low, high = int(counts.min()), int(counts.max())
     if low == high:
-        return [f"Every output reads {_count(low, 'input')}{_each(operation)}."]
+        return [f"Every output reads {counted(low, 'input')}{_each(operation)}."]
     return [f"Outputs read {low} to {high} inputs{_each(operation)}; those with fewer lie at the border."]
 
 
 def _each(operation: Operation) -> str:
     return " of each channel" if operation.x.shape[0] > 1 and isinstance(operation, ConvOperation) else ""
-
-
-def _windows(operation: WindowOperation) -> list[str]:
-    high, wide = operation.layer.axes
-    _, h, w = operation.x.shape
-    _, height, width = operation.shape
-    lines = []
-    if max(high.before, high.after, wide.before, wide.after):
-        filling = "−∞" if isinstance(operation, PoolOperation) and operation.mode == "max" else "zeros"
-        if operation.padding_mode != "zeros":
-            filling = f"what padding_mode={operation.padding_mode} gives"
-        sides = f"{_both(high.before, wide.before)} on every side"
-        if (high.before, wide.before) != (high.after, wide.after):
-            sides = f"{_both(high.before, wide.before)} before and {_both(high.after, wide.after)} after"
-        padded = by(h + high.before + high.after, w + wide.before + wide.after)
-        lines.append(f"Pad with {filling}, {sides}: {by(h, w)} becomes {padded}.")
-    apart = ""
-    if (high.dilation, wide.dilation) != (1, 1):
-        apart = f", its taps {_both(high.dilation, wide.dilation)} apart, so {by(high.extent, wide.extent)} wide"
-    move = _both(high.stride, wide.stride)
-    made = "the sum of value × weight"
-    if isinstance(operation, PoolOperation):
-        made = "the largest value in it" if operation.mode == "max" else "the mean of what is in it"
-    lines.append(
-        f"A window of {by(high.kernel_size, wide.kernel_size)}{apart} starts at the top left and moves by {move}: "
-        f"{by(height, width)} positions."
-    )
-    lines.append(f"Each position gives one output, {made}.")
-    unread = unread_said(operation)
-    if unread:
-        lines.append(f"No window ever reads {unread}.")
-    return lines
-
-
-def unread_said(operation: Operation) -> str:
-    """Return the rows and columns that go into no output, and how many pixels they hold; nothing where all do."""
-    rows, columns = operation.unread()
-    if not rows and not columns:
-        return ""
-    _, h, w = operation.x.shape
-    count = h * w - (h - len(rows)) * (w - len(columns))
-    return f"{_places('row', rows)}{_and(rows, columns)}: {count} of {h * w} pixels"
-
-
-def _and(rows: list[int], columns: list[int]) -> str:
-    return (" and " if rows and columns else "") + _places("column", columns)
-
-
-def _places(noun: str, at: list[int]) -> str:
-    if not at:
-        return ""
-    shown = ", ".join(map(str, at[:6])) + (f", … ({len(at)} of them)" if len(at) > 6 else "")
-    return f"{noun}{'' if len(at) == 1 else 's'} {shown}"
 
 
 def _sampling(operation: ResizeOperation) -> list[str]:
@@ -316,7 +115,7 @@ def _channels(operation: Operation, view: str) -> list[str]:
     lines = []
     if groups > 1:
         lines.append(
-            f"{groups} groups: each output channel reads the {_count(inputs, 'channel')} of its own group alone."
+            f"{groups} groups: each output channel reads the {counted(inputs, 'channel')} of its own group alone."
         )
     if inputs > 1:
         lines.append(f"The {inputs} channels' contributions are summed (never averaged).")

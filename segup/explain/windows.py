@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from segup.explain.numbers import Array, Number, plain
 from segup.explain.operation import Operation, Term
 from segup.shapes import Conv, Pool
-from segup.shapes.windows import WindowAxis
 
 PADDINGS = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 """torch's padding_mode and numpy's name for it."""
@@ -37,13 +36,19 @@ class WindowOperation(Operation):
     def _sources(self) -> list[list[int | None]]:
         found: list[list[int | None]] = []
         for i, axis in enumerate(self.layer.axes):
-            indices, around = np.arange(self.x.shape[i + 1]), (axis.before, axis.after + _overhang(axis, self, i))
+            indices, around = np.arange(self.x.shape[i + 1]), (axis.before, axis.after + self.overhang(i))
             if self.padding_mode == "zeros":
                 held = np.pad(indices, around, constant_values=-1)
             else:
                 held = np.pad(indices, around, mode=PADDINGS[self.padding_mode])  # type: ignore[call-overload]
             found.append([None if n < 0 else int(n) for n in held])
         return found
+
+    def overhang(self, i: int) -> int:
+        """Return how many positions ceil_mode's last window has beyond the padded image on axis ``i``."""
+        axis = self.layer.axes[i]
+        last = (self.shape[i + 1] - 1) * axis.stride + axis.extent
+        return max(0, last - self.x.shape[i + 1] - axis.before - axis.after)
 
     def padded(self, filling: float = 0) -> Array:
         """Return the image with its padding, ``filling`` where that holds no input."""
@@ -88,12 +93,6 @@ class WindowOperation(Operation):
         rows = sorted((n, i) for i, n in enumerate(self.reads(0, row)) if n is not None)
         columns = sorted((n, j) for j, n in enumerate(self.reads(1, column)) if n is not None)
         return [(n, i, m, j) for n, i in rows for m, j in columns]
-
-
-def _overhang(axis: WindowAxis, operation: WindowOperation, i: int) -> int:
-    """Return how many positions ceil_mode's last window has beyond the padded image."""
-    last = (operation.shape[i + 1] - 1) * axis.stride + axis.extent
-    return max(0, last - operation.x.shape[i + 1] - axis.before - axis.after)
 
 
 @dataclass(frozen=True, eq=False)

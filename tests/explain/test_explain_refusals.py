@@ -4,6 +4,8 @@ import re
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from segup.errors import ConfigError, DataError, ShapeError
@@ -36,7 +38,7 @@ def test_formula_rule_and_way_out(words, size, gives, rule):
     assert lines[3].startswith("  try: ")
 
 
-LETTERS = {"kernel_size": "k", "padding": "p", "output_padding": "op", "dilation": "d"}
+LETTERS = {"kernel_size": "k", "stride": "s", "padding": "p", "output_padding": "op", "dilation": "d"}
 
 
 @pytest.mark.parametrize(
@@ -56,11 +58,11 @@ def test_what_is_proposed_works(words, size):
     assert proposals
     for changes, out in proposals:
         kind, *letters = words.split()
-        given = {re.match(r"(op|[a-z])", word)[0]: word for word in letters}
+        spelled = {re.match(r"(op|[a-z])", word)[0]: word for word in letters}
         named = dict(part.split("=") for part in changes.split(", ") if part)
         for name, value in named.items():
-            given[LETTERS[name]] = f"{LETTERS[name]}{value}"
-        e = explain(" ".join([kind, *given.values()]), torch.ones(size))
+            spelled[LETTERS[name]] = f"{LETTERS[name]}{value}"
+        e = explain(" ".join([kind, *spelled.values()]), torch.ones(size))
         assert e.output.shape[0] == int(out)
     larger = re.search(r"an input of (\d+)×(\d+), which gives (\d+)×(\d+)", message)
     if larger:
@@ -68,12 +70,67 @@ def test_what_is_proposed_works(words, size):
         assert list(explain(words, torch.ones(height, width)).output.shape) == made
 
 
+pairs = st.tuples(st.integers(1, 5), st.integers(1, 5))
+cuts = st.tuples(st.integers(0, 4), st.integers(0, 4))
+
+
+def proposals(message):
+    """Every proposed set of parameters with the size that it is said to give."""
+    found = re.findall(r"((?:\w+=(?:\d+|\(\d+, \d+\))(?:, )?)+), which gives (\d+)×(\d+)", message)
+    return [(eval(f"dict({changed})"), (int(high), int(wide))) for changed, high, wide in found]
+
+
+@settings(max_examples=150)
+@given(pairs, pairs, pairs, cuts, st.tuples(st.integers(1, 3), st.integers(1, 3)), st.booleans(), st.data())
+def test_what_is_proposed_for_a_pair_is_one_layer_that_works(size, kernel, stride, padding, dilation, reach, data):
+    given_ = {"kernel_size": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+    x = torch.ones(1, 1, *size)
+    wanted = None
+    if reach:
+        wanted = data.draw(st.tuples(st.integers(1, 24), st.integers(1, 24)))
+    else:
+        given_["output_padding"] = data.draw(cuts)
+    words = "deconv " + " ".join(f"{LETTERS[name]}{high}x{wide}" for name, (high, wide) in given_.items())
+    try:
+        explain(words, x[0, 0], wanted)
+        return
+    except ShapeError as error:
+        message = str(error)
+    if "without output_size" in message:
+        wanted = None
+    for changed, out in proposals(message):
+        layer = nn.ConvTranspose2d(1, 1, **{**given_, **changed})
+        made = layer(x, output_size=wanted) if wanted else layer(x)
+        assert tuple(made.shape[2:]) == out
+        if wanted:
+            assert out == wanted
+    near = re.search(r"output_size (\d+)×(\d+)", message)
+    if near:
+        out = (int(near[1]), int(near[2]))
+        assert tuple(nn.ConvTranspose2d(1, 1, **given_)(x, output_size=out).shape[2:]) == out
+    assert "try: " in message
+    assert proposals(message) or near or "an input of" in message
+
+
+@pytest.mark.parametrize(
+    ("words", "size", "way"),
+    [
+        ("conv k3x5 s1x2 psame", (8, 7), {"padding": (1, 2)}),
+        ("conv k5 s2 d1x3 psame", (9, 15), {"padding": (2, 6)}),
+        ("deconv k1x5 p2x0", (3, 3), {"padding": (1, 0)}),
+        ("deconv k4x3 s2x3 p1 op2x1", (4, 5), {"padding": (0, 1), "output_padding": (0, 1)}),
+    ],
+)
+def test_the_nearest_pair_is_named_as_one(words, size, way):
+    assert proposals(refused(words, torch.ones(size)))[0][0] == way
+
+
 def test_an_output_size_out_of_reach():
     message = refused("deconv k4 s2 p1", torch.ones(17, 17), (33, 34))
     assert message.splitlines()[0] == "'deconv k4 s2 p1' cannot bring height 17 to 33."
     assert "(17 − 1)·2 − 2·1 + 4 = 34" in message
     assert "rule: output_size may ask for 34 … 35" in message
-    assert "try: output_size 34; or kernel_size=3, which gives 33" in message
+    assert "try: output_size 34×34; or kernel_size=3, output_padding=(0, 1), which gives 33×34" in message
     assert explain("deconv k3 s2 p1", torch.ones(17, 17), (33, 34)).output.shape == (33, 34)
 
 

@@ -175,6 +175,60 @@ def test_stride_1_has_one_phase_and_is_said_so():
     assert told[3] == "The one map is the output: 3×3."
 
 
+@pytest.mark.parametrize(
+    ("words", "size", "said"),
+    [
+        (
+            "pool k3 s2 ceil",
+            (6, 7),
+            "row 2 reaches 1 beyond the height; what is not there is never the largest",
+        ),
+        ("pool k3 s2 p1 ceil avg", (4, 5), "y[2,0] is divided by 6, not 9"),
+        ("pool k3 s2 ceil avg", (4, 4), "row 1 reaches 1 beyond the height and that of column 1 reaches 1 beyond"),
+        ("pool k2 s3 p1 ceil", (4, 4), "One more window on the height and the width would start beyond the input"),
+    ],
+)
+def test_what_ceil_mode_does_is_said(words, size, said):
+    assert said in " ".join(steps(explain(words, torch.ones(size)).operations[0], "pooling"))
+
+
+def test_ceil_mode_is_said_only_where_it_does_something():
+    told = steps(explain("pool k2 ceil", torch.ones(4, 4)).operations[0], "pooling")
+    assert "ceil_mode" not in " ".join(told)
+
+
+def test_the_divisor_of_a_mean_is_that_of_torch_in_words():
+    def said(**options):
+        return " ".join(steps(explain(nn.AvgPool2d(3, 2, 1, **options), torch.ones(1, 5, 5)).operations[0], "pooling"))
+
+    assert "the padding's zeros counted" in said()
+    assert "the padding left out" in said(count_include_pad=False)
+    assert "divided by divisor_override = 4" in said(divisor_override=4)
+
+
+@pytest.mark.parametrize(
+    "words", ["deconv k2 s3", "deconv k2 s4 d2", "deconv k2 s2 op1", "deconv k1 s2x1", "deconv k3 s2"]
+)
+def test_where_no_stamp_falls_is_said(words):
+    operation = explain(words, torch.ones(3, 3)).operations[0]
+    told, counts = steps(operation, "scatter")[-1], operation.counts()
+    rows, columns = ([n for n, line in enumerate(lines) if not line.any()] for lines in (counts, counts.T))
+    assert ("no stamp reaches" in told) == bool(rows or columns)
+    for noun, empty in (("row", rows), ("column", columns)):
+        listed = re.search(rf"{noun}s? (\d+(?:, \d+)*)", told)
+        assert [int(n) for n in listed[1].split(", ")] == empty if empty else listed is None
+
+
+@pytest.mark.parametrize("words", ["resize x2 bicubic", "resize x3/2 bicubic", "resize x2", "resize x5/3"])
+def test_weights_of_a_resize_have_one_form(words):
+    e = explain(words, torch.arange(16).reshape(4, 4))
+    size = e.output.shape
+    lines = [str(e.contributions(row, column)) for row in range(size[0]) for column in range(size[1])]
+    weights = " ".join(re.findall(r"·\(?-?([\d./]+)", " ".join(lines)))
+    forms = set(re.findall("[/.]", weights))
+    assert forms == {"." if "bicubic" in words else "/"}
+
+
 def test_kernels_of_carafe_are_spread_by_default():
     kernels = explain("carafe x2 k3", torch.ones(3, 3)).operations[0].kernels
     assert kernels.max() < 0.9

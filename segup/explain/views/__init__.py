@@ -11,8 +11,9 @@ from segup.explain.drawing.story import Story
 from segup.explain.operation import Operation
 from segup.explain.rearrange import ShuffleOperation
 from segup.explain.steps import VIEWS, steps
-from segup.explain.views.common import LANES, Built, Place, busiest
+from segup.explain.views.common import Built, Place, busiest
 from segup.explain.views.gradient import gradient
+from segup.explain.views.lanes import LANES
 from segup.explain.views.overlap import overlap
 from segup.explain.views.reading import reading
 from segup.explain.views.scatter import scatter

@@ -10,8 +10,6 @@ from segup.explain.drawing.story import Cell, Frame, Grid, Step
 from segup.explain.numbers import Array, Number, factor, plain, written
 from segup.explain.operation import Entry, Operation
 
-LANES = 4
-"""So many channels are shown each by itself at most; the others together."""
 MOST_TERMS = 12
 Place = tuple[int, int]
 Painted = Callable[[int, int], Cell]
@@ -25,30 +23,6 @@ class Built:
     steps: Callable[[], Iterator[Step]]
     still: Step
     legend: Sequence[tuple[Cell, str]]
-
-
-@dataclass(frozen=True)
-class Lane:
-    """Input channels that are shown as one: a single one, or those that have no room of their own together."""
-
-    channels: tuple[int, ...]
-
-    @property
-    def single(self) -> bool:
-        """Whether it is one channel, so that its input and kernel can be shown."""
-        return len(self.channels) == 1
-
-
-def lanes(first: int, count: int, most: int) -> list[Lane]:
-    """Return how ``count`` channels from ``first`` on are shown, at most ``most`` of them by themselves.
-
-    >>> [lane.channels for lane in lanes(0, 5, most=3)]
-    [(0,), (1,), (2,), (3, 4)]
-    """
-    channels = range(first, first + count)
-    if count <= most:
-        return [Lane((channel,)) for channel in channels]
-    return [*(Lane((channel,)) for channel in channels[:most]), Lane(tuple(channels[most:]))]
 
 
 def named(name: str, *place: int, short: bool = True) -> str:
@@ -144,8 +118,3 @@ def busiest(operation: Operation) -> Place:
     best = int(counts.max())
     rows, columns = np.nonzero(counts == best)
     return int(rows[0]), int(columns[0])
-
-
-def channel_title(name: str, channel: int, of: int, *more: int) -> str:
-    """Return ``x``, or ``x[2]`` where there are several channels."""
-    return name if of == 1 else f"{name}[{','.join(map(str, (channel, *more)))}]"

@@ -10,31 +10,25 @@ from segup.explain.drawing.story import Block, Cell, Frame, Sign, Step
 from segup.explain.numbers import Array, plain
 from segup.explain.views.common import (
     Built,
-    Lane,
     Place,
-    channel_title,
     entry_lines,
     grid,
-    lanes,
     numbers_grid,
     result_grid,
 )
+from segup.explain.views.lanes import Lane, Stamped
 
 Readers = tuple[list[list[tuple[int, int]]], list[list[tuple[int, int]]]]
 
 
-class Gradient:
+class Gradient(Stamped):
     """Builds the steps of the view for one output channel."""
 
     def __init__(self, operation: DeconvOperation, channel: int, most: int) -> None:
-        self.operation, self.channel = operation, channel
-        group, self.inner = divmod(channel, operation.weight.shape[1])
-        inputs = operation.x.shape[0] // operation.layer.groups
-        self.lanes = lanes(group * inputs, inputs, most)
+        super().__init__(operation, channel, most)
         _, height, width = operation.shape
         self.readers: Readers = (operation.readers(0, height), operation.readers(1, width))
         self.partials = {lane: self._partial(lane) for lane in self.lanes}
-        self.total: Array = sum(self.partials.values()) + operation.bias_of(channel)  # type: ignore[assignment]
 
     def _partial(self, lane: Lane) -> Array:
         rows, columns = self.readers
@@ -44,7 +38,7 @@ class Gradient:
                 for column, beside in enumerate(columns):
                     for n, i in above:
                         for m, j in beside:
-                            weight = self.operation.weight[channel, self.inner, i, j]
+                            weight = self.weight(channel)[i, j]
                             y[row, column] += self.operation.x[channel, n, m] * weight
         return y
 
@@ -58,7 +52,7 @@ class Gradient:
         high, wide = self.operation.layer.axes
         top, left = high.stride * place[0] - high.padding, wide.stride * place[1] - wide.padding
         weights = {
-            (top + high.dilation * i, left + wide.dilation * j): self.operation.weight[channel, self.inner, i, j]
+            (top + high.dilation * i, left + wide.dilation * j): self.weight(channel)[i, j]
             for i in range(high.kernel_size)
             for j in range(wide.kernel_size)
         }
@@ -72,8 +66,14 @@ class Gradient:
         bottom, right = min(top + high.extent, height), min(left + wide.extent, width)
         frame = Frame(max(top, 0), max(left, 0), bottom - max(top, 0), right - max(left, 0))
         framed = [] if at is None else [at]
-        w = channel_title("w", channel, self.operation.x.shape[0] * self.operation.shape[0], self.inner)
-        large = grid(f"forwards: the large map is read with {w}", (height, width), painted, (0, 0), [frame], framed)
+        large = grid(
+            f"forwards: the large map is read with {self.w(channel, self.inner)}",
+            (height, width),
+            painted,
+            (0, 0),
+            [frame],
+            framed,
+        )
         size = self.operation.x.shape[1:]
         small = grid("into one output", (size[0], size[1]), _blank, framed=[place])
         return (large, Sign("→"), small)
@@ -84,30 +84,23 @@ class Gradient:
         at = divmod(number, width)
         above, beside = (self.readers[0][at[0]], self.readers[1][at[1]]) if done >= 0 else ([], [])
         readers = {(n, m): (i, j) for n, i in above for m, j in beside}
-        of, outputs = self.operation.x.shape[0], self.operation.shape[0]
-        alone = len(self.lanes) == 1
         rows: list[tuple[Block, ...]] = []
         for lane in self.lanes:
-            title = f"backwards: {channel_title('y', self.channel, outputs)} is written"
-            if not alone:
-                title = "contribution of " + self._names(lane)
-            bias = self.operation.bias_of(self.channel) if alone else 0
-            large = result_grid(title, self.partials[lane] + bias, done, at, name="y" if alone else "")
+            title = f"backwards: {self.y} is written" if self.alone else f"contribution of {lane.name}"
+            large = result_grid(title, self.part(self.partials[lane]), done, at, name="y" if self.alone else "")
             if not lane.single:
-                rows.append((large, Sign("←"), Sign(f"{self._names(lane)} together")))
+                rows.append((large, Sign("←"), Sign(f"{lane.name} together")))
                 continue
             (channel,) = lane.channels
-            name = f"from {channel_title('x', channel, of)}"
-            x = numbers_grid(name, self.operation.x[channel], color=VALUE, framed=list(readers))
+            x = numbers_grid(f"from {self.x(channel)}", self.operation.x[channel], color=VALUE, framed=list(readers))
             rows.append((large, Sign("←"), x, Sign("·"), self._weights(channel, readers)))
-        if not alone:
-            title = channel_title("y", self.channel, outputs)
-            rows.append((result_grid(title, self.total, done, at), Sign("is the sum of the channels")))
+        if not self.alone:
+            rows.append((result_grid(self.y, self.total(self.partials), done, at), Sign("is the sum of the channels")))
         return rows
 
     def _weights(self, channel: int, readers: dict[Place, Place]) -> Block:
         """Return the weights of the connections, each where its window's value stands."""
-        weight = self.operation.weight[channel, self.inner]
+        weight = self.weight(channel)
 
         def painted(row: int, column: int) -> Cell:
             tap = readers.get((row, column))
@@ -115,10 +108,6 @@ class Gradient:
 
         size = self.operation.x.shape[1:]
         return grid("their weights", (size[0], size[1]), painted)
-
-    def _names(self, lane: Lane) -> str:
-        first, last = lane.channels[0], lane.channels[-1]
-        return f"x[{first}]" if lane.single else f"x[{first}] … x[{last}]"
 
 
 def gradient(operation: DeconvOperation, channel: int, at: Place, most: int) -> Built:

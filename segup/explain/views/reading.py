@@ -7,7 +7,8 @@ from segup.explain.drawing.story import Block, Cell, Sign, Step
 from segup.explain.numbers import Array, plain
 from segup.explain.operation import Entry, Operation
 from segup.explain.rearrange import CarafeOperation
-from segup.explain.views.common import MOST_TERMS, Built, Place, channel_title, grid, numbers_grid, result_grid
+from segup.explain.views.common import MOST_TERMS, Built, Place, grid, numbers_grid, result_grid
+from segup.explain.views.lanes import channel_title
 
 
 def reading(operation: Operation, channel: int, at: Place) -> Built:
@@ -47,7 +48,7 @@ def _weights(operation: Operation, entry: Entry) -> Block:
     """Return the weights of one output: its kernel, or where they lie over the input."""
     if isinstance(operation, CarafeOperation):
         return numbers_grid(f"kernel of {entry.name}", operation.kernel(*entry.place))
-    weights = {term.source[1:]: term.weight for term in entry}
+    weights = {term.source[1:]: entry.weight_of(term) for term in entry}
 
     def painted(row: int, column: int) -> Cell:
         weight = weights.get((row, column))

@@ -11,29 +11,23 @@ from segup.explain.drawing.story import Block, Cell, Frame, Grid, Sign, Step
 from segup.explain.numbers import Array, Number, plain, written
 from segup.explain.views.common import (
     Built,
-    Lane,
     Place,
-    channel_title,
     entry_lines,
     grid,
-    lanes,
     named,
     numbers_grid,
 )
+from segup.explain.views.lanes import Lane, Stamped
 
 Stamps = list[list[list[tuple[int, int]]]]
 
 
-class Scatter:
+class Scatter(Stamped):
     """Builds the steps of the scatter view for one output channel."""
 
     def __init__(self, operation: DeconvOperation, channel: int, most: int) -> None:
-        self.operation, self.channel = operation, channel
+        super().__init__(operation, channel, most)
         _, self.height, self.width = operation.x.shape
-        outputs = operation.weight.shape[1]
-        group, self.inner = divmod(channel, outputs)
-        inputs = operation.x.shape[0] // operation.layer.groups
-        self.lanes = lanes(group * inputs, inputs, most)
         high, wide = operation.layer.axes
         overlap = (-(-high.extent // high.stride), -(-wide.extent // wide.stride))
         self.colors = own_colors(self.height, self.width, overlap)
@@ -65,7 +59,7 @@ class Scatter:
             yield values
 
     def _stamp(self, channel: int, row: int, column: int) -> Array:
-        stamp: Array = self.operation.x[channel, row, column] * self.operation.weight[channel, self.inner]
+        stamp: Array = self.operation.x[channel, row, column] * self.weight(channel)
         return stamp
 
     def _reach(self, row: int, column: int) -> tuple[slice, slice]:
@@ -100,12 +94,14 @@ class Scatter:
             if lane.single:
                 blocks += self._given(lane, [current] if current else sources, taps)
             else:
-                blocks.append(Sign(f"x[{lane.channels[0]}] … x[{lane.channels[-1]}] together"))
-            alone = len(self.lanes) == 1
-            title = self._canvas_title(cut) if alone else f"stamps of {self._names(lane)}"
-            blocks += [Sign("→"), self._canvas_grid(title, states[lane], done, current, at, cut and alone, alone)]
+                blocks.append(Sign(f"{lane.name} together"))
+            title = self._canvas_title(cut) if self.alone else f"stamps of {lane.name}"
+            blocks += [
+                Sign("→"),
+                self._canvas_grid(title, states[lane], done, current, at, cut and self.alone, self.alone),
+            ]
             rows.append(tuple(blocks))
-        if len(self.lanes) > 1:
+        if not self.alone:
             total: Array = sum(states.values())  # type: ignore[assignment]
             rows.append(
                 (
@@ -116,20 +112,13 @@ class Scatter:
             )
         return Step(tuple(rows), caption)
 
-    def _names(self, lane: Lane) -> str:
-        first, last = lane.channels[0], lane.channels[-1]
-        return f"x[{first}]" if lane.single else f"x[{first}] … x[{last}]"
-
     def _canvas_title(self, cut: bool) -> str:
-        name = channel_title("y", self.channel, self.operation.shape[0])
-        return f"{name}, inside the dashed line" if cut else "the canvas: stamps added"
+        return f"{self.y}, inside the dashed line" if cut else "the canvas: stamps added"
 
     def _given(self, lane: Lane, sources: list[Place], taps: list[Place]) -> list[Block]:
-        of, (channel,) = self.operation.x.shape[0], lane.channels
-        outputs = self.operation.shape[0]
-        x = numbers_grid(channel_title("x", channel, of), self.operation.x[channel], colors=self.colors, framed=sources)
-        title = channel_title("w", channel, of * outputs, self.inner)
-        w = numbers_grid(title, self.operation.weight[channel, self.inner], framed=taps)
+        (channel,) = lane.channels
+        x = numbers_grid(self.x(channel), self.operation.x[channel], colors=self.colors, framed=sources)
+        w = numbers_grid(self.w(channel, self.inner), self.weight(channel), framed=taps)
         return [x, Sign("·"), w]
 
     def _sources(self, at: Place | None) -> list[Place]:

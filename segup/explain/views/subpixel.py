@@ -9,22 +9,20 @@ from segup.explain.drawing.palette import BLANK, VALUE, phase_colors
 from segup.explain.drawing.story import Block, Cell, Frame, Grid, Sign, Step
 from segup.explain.numbers import Array, plain, written
 from segup.explain.rearrange import ShuffleOperation
-from segup.explain.views.common import Built, Place, channel_title, entry_lines, grid, named, numbers_grid
+from segup.explain.views.common import Built, Place, entry_lines, grid, named, numbers_grid
+from segup.explain.views.lanes import Stamped, channel_title
 
 
-class SubPixel:
+class SubPixel(Stamped):
     """Builds the steps of the view for one output channel."""
 
     def __init__(self, operation: DeconvOperation, channel: int) -> None:
-        self.operation, self.channel = operation, channel
+        super().__init__(operation, channel, 1)
         self.strides = tuple(axis.stride for axis in operation.layer.axes)
         above, beside = operation.phases
         self.phases: list[tuple[Phase, Phase]] = [(a, b) for a in above for b in beside]
         self.colors = phase_colors(len(self.phases))
         self.maps = [operation.phase_map(a, b)[channel] for a, b in self.phases]
-        group, self.inner = divmod(channel, operation.weight.shape[1])
-        inputs = operation.x.shape[0] // operation.layer.groups
-        self.inputs = range(group * inputs, (group + 1) * inputs)
 
     def phase_of(self, row: int, column: int) -> int:
         """Return the number of the phase of a canvas position."""
@@ -33,12 +31,11 @@ class SubPixel:
     def kernel(self, at: Place | None) -> Grid:
         """Return the whole kernel, every tap in the colour of its phase."""
         source = self.inputs[0]
-        weight = self.operation.weight[source, self.inner]
+        weight = self.weight(source)
         number = {(i, j): place for place, (a, b) in enumerate(self.phases) for i in a.taps for j in b.taps}
         colors = [[self.colors[number[i, j]] for j in range(weight.shape[1])] for i in range(weight.shape[0])]
-        title = channel_title("w", source, self.operation.x.shape[0] * self.operation.shape[0], self.inner)
         framed = [] if at is None else self._taps(at)
-        return numbers_grid(f"{title} by phase", weight, colors=colors, framed=framed)
+        return numbers_grid(f"{self.w(source, self.inner)} by phase", weight, colors=colors, framed=framed)
 
     def _taps(self, at: Place) -> list[Place]:
         entry = self.operation.entry(self.channel, *at)
@@ -50,7 +47,7 @@ class SubPixel:
         title = f"phase {a.residue},{b.residue}"
         if not a.taps or not b.taps:
             return Grid(f"{title}: no tap", ((Cell("–"),),), indexed=False)
-        weight = self.operation.weight[self.inputs[0], self.inner][np.ix_(a.taps[::-1], b.taps[::-1])]
+        weight = self.weight(self.inputs[0])[np.ix_(a.taps[::-1], b.taps[::-1])]
         return numbers_grid(title, weight, color=self.colors[number])
 
     def made(self, number: int, at: Place | None, empty: bool = False) -> Grid:
@@ -86,9 +83,8 @@ class SubPixel:
             return Cell(text, ((self.colors[number],),), name=named("y", *place) if inside else "")
 
         frame = Frame(high.padding, wide.padding, height, width, "cut")
-        title = channel_title("y", self.channel, self.operation.shape[0])
         return grid(
-            f"{title}, inside the dashed line" if cut else "interleaved",
+            f"{self.y}, inside the dashed line" if cut else "interleaved",
             size,
             painted,
             (-high.padding, -wide.padding),
@@ -101,10 +97,9 @@ class SubPixel:
         high, wide = self.operation.layer.axes
         inner = None if at is None else (at[0] + high.padding, at[1] + wide.padding)
         sources = [] if at is None else [t.source[1:] for t in self.operation.entry(self.channel, *at)]
-        of = self.operation.x.shape[0]
         first: list[Block] = [
             numbers_grid(
-                channel_title("x", self.inputs[0], of),
+                self.x(self.inputs[0]),
                 self.operation.x[self.inputs[0]],
                 color=VALUE,
                 framed=[(n, m) for n, m in sources],

@@ -9,41 +9,34 @@ from segup.explain.drawing.story import Block, Cell, Frame, Grid, Sign, Step
 from segup.explain.numbers import Array, plain
 from segup.explain.views.common import (
     Built,
-    Lane,
     Place,
-    channel_title,
     entry_lines,
     grid,
-    lanes,
     numbers_grid,
     quiet,
     result_grid,
 )
+from segup.explain.views.lanes import ByChannel, Lane
 from segup.explain.windows import ConvOperation, PoolOperation, WindowOperation
 
 
-class Windows:
+class Windows(ByChannel[WindowOperation]):
     """Builds the steps of the view for one output channel."""
 
     def __init__(self, operation: WindowOperation, channel: int, most: int) -> None:
-        self.operation, self.channel = operation, channel
+        super().__init__(operation, channel, most)
         self.padded = operation.padded(-np.inf if operation.rule == "max" else 0)
         self.unread = tuple(set(lines) for lines in operation.unread())
-        if isinstance(operation, ConvOperation):
-            inputs = operation.group_of(channel)
-            self.lanes = lanes(inputs.start, inputs.stop - inputs.start, most)
-            self.first = inputs.start
-            self.partials = {lane: self._partial(lane) for lane in self.lanes}
-        else:
-            self.lanes, self.first = [Lane((channel,))], 0
-            self.partials = {self.lanes[0]: operation.compute(operation.ways[0])[channel]}
+        self.partials = {lane: self._partial(lane) for lane in self.lanes}
 
     def _partial(self, lane: Lane) -> Array:
         operation = self.operation
-        assert isinstance(operation, ConvOperation)
+        if not isinstance(operation, ConvOperation):
+            pooled: Array = operation.compute(operation.ways[0])[self.channel]
+            return pooled
         y = np.zeros(operation.shape[1:], dtype=operation.x.dtype)
         for channel in lane.channels:
-            weight = operation.weight[self.channel, channel - self.first]
+            weight = operation.weight[self.channel, channel - self.inputs.start]
             for i in range(weight.shape[0]):
                 for j in range(weight.shape[1]):
                     y = y + weight[i, j] * operation.window(self.padded[[channel]], i, j)[0]
@@ -79,7 +72,7 @@ class Windows:
                 return Cell(text, hatched=True)
             return Cell(text, ((READ if (row, column) in read else VALUE,),))
 
-        title = channel_title("x", channel, operation.x.shape[0])
+        title = self.x(channel)
         if high.before or wide.before or values.shape != operation.x.shape[1:]:
             title += ", padded"
         return grid(title, values.shape, painted, (-high.before, -wide.before), frames)
@@ -87,31 +80,27 @@ class Windows:
     def step(self, caption: tuple[str, ...], done: int, at: Place | None) -> Step:
         """Return one moment, the outputs up to number ``done`` made."""
         operation = self.operation
-        of, outputs = operation.x.shape[0], operation.shape[0]
-        alone = len(self.lanes) == 1
-        y = channel_title("y", self.channel, outputs)
         rows: list[tuple[Block, ...]] = []
         for lane in self.lanes:
             if not lane.single:
-                first, last = lane.channels[0], lane.channels[-1]
                 part = result_grid("their contribution", self.partials[lane], done, at, name="")
-                rows.append((Sign(f"x[{first}] … x[{last}] together"), Sign("→"), part))
+                rows.append((Sign(f"{lane.name} together"), Sign("→"), part))
                 continue
             (channel,) = lane.channels
             blocks: list[Block] = [self.input_grid(channel, at)]
-            bias = 0
             if isinstance(operation, ConvOperation):
-                title = channel_title("w", self.channel, of * outputs, channel - self.first)
-                blocks += [Sign("∗"), numbers_grid(title, operation.weight[self.channel, channel - self.first])]
-                bias = operation.bias_of(self.channel) if alone else 0  # type: ignore[assignment]
-            made = y if alone else f"contribution of x[{channel}]"
-            values = self.partials[lane] + bias if bias else self.partials[lane]
-            blocks += [Sign("→"), result_grid(made, values, done, at, name="y" if alone else "")]
+                inner = channel - self.inputs.start
+                blocks += [
+                    Sign("∗"),
+                    numbers_grid(self.w(self.channel, inner), operation.weight[self.channel, inner]),
+                ]
+            made = self.y if self.alone else f"contribution of {lane.name}"
+            values = self.part(self.partials[lane])
+            blocks += [Sign("→"), result_grid(made, values, done, at, name="y" if self.alone else "")]
             rows.append(tuple(blocks))
-        if not alone:
-            total: Array = sum(self.partials.values())  # type: ignore[assignment]
-            total = total + operation.bias_of(self.channel)
-            rows.append((Sign("the sum of the channels"), Sign("→"), result_grid(y, total, done, at)))
+        if not self.alone:
+            total = result_grid(self.y, self.total(self.partials), done, at)
+            rows.append((Sign("the sum of the channels"), Sign("→"), total))
         return Step(tuple(rows), caption)
 
 

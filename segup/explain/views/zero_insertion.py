@@ -11,26 +11,21 @@ from segup.explain.numbers import Array, plain
 from segup.explain.steps import steps as told
 from segup.explain.views.common import (
     Built,
-    Lane,
     Place,
-    channel_title,
     entry_lines,
     grid,
-    lanes,
     numbers_grid,
     quiet,
     result_grid,
 )
+from segup.explain.views.lanes import Lane, Stamped
 
 
-class ZeroInsertion:
+class ZeroInsertion(Stamped):
     """Builds the steps of the view for one output channel."""
 
     def __init__(self, operation: DeconvOperation, channel: int, most: int) -> None:
-        self.operation, self.channel = operation, channel
-        group, self.inner = divmod(channel, operation.weight.shape[1])
-        inputs = operation.x.shape[0] // operation.layer.groups
-        self.lanes = lanes(group * inputs, inputs, most)
+        super().__init__(operation, channel, most)
         self.spread, self.padded, self.flipped = operation.inserted(), operation.padded(), operation.flipped()
         self.given = self._given_places()
 
@@ -113,37 +108,28 @@ class ZeroInsertion:
     ) -> Step:
         """Return one moment: up to ``stage`` of the four steps, and the slide up to entry number ``done``."""
         rows: list[tuple[Block, ...]] = []
-        alone = len(self.lanes) == 1
-        outputs, of = self.operation.shape[0], self.operation.x.shape[0]
         for lane in self.lanes:
-            title = channel_title("y", self.channel, outputs)
-            name = "y" if alone else ""
             if not lane.single:
-                first, last = lane.channels[0], lane.channels[-1]
-                partial = result_grid(f"their contribution to {title}", partials[lane], done, at, name="")
-                rows.append((Sign(f"x[{first}] … x[{last}] together"), Sign("→"), partial))
+                partial = result_grid(f"their contribution to {self.y}", partials[lane], done, at, name="")
+                rows.append((Sign(f"{lane.name} together"), Sign("→"), partial))
                 continue
             (channel,) = lane.channels
-            x = numbers_grid(channel_title("x", channel, of), self.operation.x[channel], color=VALUE)
-            weight = self.operation.weight[channel, self.inner]
-            w = numbers_grid(channel_title("w", channel, of * outputs, self.inner), weight)
+            x = numbers_grid(self.x(channel), self.operation.x[channel], color=VALUE)
+            w = numbers_grid(self.w(channel, self.inner), self.weight(channel))
             blocks: list[Block] = [x, Sign("→"), _until(self.spread_grid(channel), stage >= 1), w]
             below: list[Block] = [_until(self.padded_grid(channel, at), stage >= 2)]
             kernel = numbers_grid(
-                f"3  {channel_title('w', channel, of * outputs, self.inner)} flipped",
+                f"3  {self.w(channel, self.inner)} flipped",
                 self.flipped[channel, self.inner],
                 framed=self.flipped_taps(at),
             )
             below += [Sign("∗"), _until(kernel, stage >= 3), Sign("→")]
-            bias = self.operation.bias_of(self.channel) if alone else 0
-            made = f"4  {title}" if alone else f"4  contribution of x[{channel}]"
-            below.append(result_grid(made, partials[lane] + bias, done, at, name=name))
+            made = f"4  {self.y if self.alone else f'contribution of {lane.name}'}"
+            below.append(result_grid(made, self.part(partials[lane]), done, at, name="y" if self.alone else ""))
             rows += [tuple(blocks), tuple(below)]
-        if not alone:
-            total: Array = sum(partials.values())  # type: ignore[assignment]
-            total = total + self.operation.bias_of(self.channel)
-            made = channel_title("y", self.channel, outputs)
-            rows.append((Sign("the sum of the channels"), Sign("→"), result_grid(made, total, done, at)))
+        if not self.alone:
+            total = result_grid(self.y, self.total(partials), done, at)
+            rows.append((Sign("the sum of the channels"), Sign("→"), total))
         return Step(tuple(rows), caption)
 
 
