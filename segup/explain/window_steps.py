@@ -11,7 +11,7 @@ def window_steps(operation: WindowOperation) -> list[str]:
     _, h, w = operation.x.shape
     _, height, width = operation.shape
     lines = []
-    if max(high.before, high.after, wide.before, wide.after):
+    if operation.is_padded:
         filling = "−∞" if isinstance(operation, PoolOperation) and operation.mode == "max" else "zeros"
         if operation.padding_mode != "zeros":
             filling = f"what padding_mode={operation.padding_mode} gives"
@@ -43,7 +43,7 @@ def _pooled(operation: PoolOperation) -> str:
         return "the largest value in it"
     if operation.divisor_override is not None:
         return f"the sum of what is in it, divided by divisor_override = {operation.divisor_override}"
-    if not any(axis.before or axis.after for axis in operation.layer.axes):
+    if not operation.is_padded:
         return "the mean of what is in it"
     counted = "the padding's zeros counted" if operation.count_include_pad else "the padding left out"
     return f"the mean of what is in it, {counted}"

@@ -44,6 +44,11 @@ class WindowOperation(Operation):
             found.append([None if n < 0 else int(n) for n in held])
         return found
 
+    @property
+    def is_padded(self) -> bool:
+        """Whether there is padding on any side."""
+        return any(axis.before or axis.after for axis in self.layer.axes)
+
     def overhang(self, i: int) -> int:
         """Return how many positions ceil_mode's last window has beyond the padded image on axis ``i``."""
         axis = self.layer.axes[i]

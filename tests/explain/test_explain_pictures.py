@@ -154,6 +154,16 @@ def test_unread_pixels_are_marked():
     }
 
 
+def test_where_ceil_mode_overhangs_there_is_neither_padding_nor_a_number():
+    for words, padded in (("pool k3 s2 ceil avg", False), ("pool k3 s2 p1 ceil avg", True)):
+        story = explain(words, torch.ones(6, 6)).story()
+        x = story.still.rows[0][0]
+        assert x.title == ("x, padded" if padded else "x")
+        assert {cell.text for cell in x.cells[-1]} == {""}
+        assert ("padding" in [text for _, text in story.legend]) == padded
+        assert story.legend[-2][1] == "nothing: a window reaches beyond"
+
+
 def test_only_of_a_maximum_the_padding_is_called_never_the_largest():
     said = [str(explain(f"pool k3 s2 p1{mode}", torch.ones(5, 5)).story().legend) for mode in ("", " avg")]
     assert ["never the largest" in legend for legend in said] == [True, False]

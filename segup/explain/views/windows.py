@@ -65,6 +65,8 @@ class Windows(ByChannel[WindowOperation]):
             size = operation.x.shape[1:]
             inside = 0 <= n < size[0] and 0 <= m < size[1]
             text = "" if np.isinf(float(values[row, column])) else plain(values[row, column])
+            if n >= size[0] + high.after or m >= size[1] + wide.after:  # where a last window of ceil_mode overhangs
+                return Cell()
             if not inside:
                 empty = rows[row] is None or columns[column] is None
                 return quiet(text, READ if (row, column) in read else PADDING) if empty else Cell(text, ((PADDING,),))
@@ -73,7 +75,7 @@ class Windows(ByChannel[WindowOperation]):
             return Cell(text, ((READ if (row, column) in read else VALUE,),))
 
         title = self.x(channel)
-        if high.before or wide.before or values.shape != operation.x.shape[1:]:
+        if operation.is_padded:
             title += ", padded"
         return grid(title, values.shape, painted, (-high.before, -wide.before), frames)
 
@@ -116,10 +118,12 @@ def windows(operation: WindowOperation, channel: int, at: Place, most: int) -> B
 
     still = built.step(entry_lines(operation.entry(channel, *at), most), height * width, at)
     legend = [(Cell(name="window"), "the window of the entry"), (Cell(fills=((READ,),)), "what it reads")]
-    if operation.padded().shape != operation.x.shape:
+    if operation.is_padded:
         largest = isinstance(operation, PoolOperation) and operation.mode == "max"
         padding = "padding, which is never the largest" if largest else "padding"
         legend.append((Cell(fills=((PADDING,),)), padding))
+    if operation.overhang(0) or operation.overhang(1):
+        legend.append((Cell(), "nothing: a window reaches beyond"))
     if any(built.unread):
         legend.append((Cell(hatched=True), "read by no window"))
     return Built(height * width, steps, still, [*legend, (Cell(framed=True), "the entry")])
