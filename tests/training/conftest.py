@@ -14,24 +14,36 @@ def group(name, option):
     return yaml.safe_load((CONFIGS / name / f"{option}.yaml").read_text())
 
 
+def tiny_run(folder, pictures=False, **changes):
+    """Train three epochs of four steps at an odd crop in ``folder``; keys are overridden by group.
+
+    The pictures are drawn on request alone: they take about as long as the training.
+    """
+    values = {
+        "encoder": {"name": "efficientnet_lite0", "pretrained": False},
+        "decoder": {**group("decoder", "deconv"), "widths": [8, 8, 8, 8, 8], "convs": 1},
+        "data": {**group("data", "cells"), "crop_size": [33, 35], "batch_size": 2, "samples_per_epoch": 8},
+        "loss": group("loss", "ce_dice"),
+        "optimizer": group("optimizer", "adamw"),
+        "scheduler": group("scheduler", "one_cycle"),
+        "trainer": {"accelerator": "cpu", "max_epochs": 3, "threads": 1},
+    }
+    for key, change in changes.items():
+        values[key] = {**values[key], **change} if isinstance(change, dict) else change
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patched:
+        for name in () if pictures else ("save_curves", "save_predictions"):
+            patched.setattr(f"segup.training.run.{name}", lambda *arguments: None)
+        return train(RunConfig.of(values), folder, Console(quiet=True)), folder
+
+
 @pytest.fixture
 def small_run(tmp_path):
-    """Run a tiny training: three epochs of four steps at an odd crop; keys are overridden by group."""
+    """Run :func:`tiny_run` in a folder of the test's own."""
+    return lambda folder="run", **changes: tiny_run(tmp_path / folder, **changes)
 
-    def run(folder="run", **changes):
-        values = {
-            "encoder": {"name": "efficientnet_lite0", "pretrained": False},
-            "decoder": {**group("decoder", "deconv"), "widths": [8, 8, 8, 8, 8], "convs": 1},
-            "data": {**group("data", "cells"), "crop_size": [33, 35], "batch_size": 2, "samples_per_epoch": 8},
-            "loss": group("loss", "ce_dice"),
-            "optimizer": group("optimizer", "adamw"),
-            "scheduler": group("scheduler", "one_cycle"),
-            "trainer": {"accelerator": "cpu", "max_epochs": 3, "threads": 1},
-        }
-        for key, change in changes.items():
-            values[key] = {**values[key], **change} if isinstance(change, dict) else change
-        path = tmp_path / folder
-        path.mkdir(exist_ok=True)
-        return train(RunConfig.of(values), path, Console(quiet=True)), path
 
-    return run
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    """The result and the folder of one :func:`tiny_run` that nothing stopped."""
+    return tiny_run(tmp_path_factory.mktemp("whole") / "run")

@@ -1,0 +1,161 @@
+"""A run that was stopped goes on to the numbers of one that was not."""
+
+import signal
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from segup.errors import ConfigError, DataError
+from segup.training.checkpoints import RunInterruptedError, take_over
+from segup.training.config import RunConfig
+from segup.training.module import SegmentationModule
+from segup.training.resume import read_position, resumed_config
+
+
+def weights(path):
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+class PowerCutError(Exception):
+    """The process ends here: nothing is saved."""
+
+
+@contextmanager
+def stopped_at(number, stop):
+    """Within it, the training step of that number calls ``stop`` before it does its work."""
+    step, count = SegmentationModule.training_step, 0
+
+    def counted(self, batch, batch_idx):
+        nonlocal count
+        count += 1
+        if count == number:
+            stop()
+        return step(self, batch, batch_idx)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(SegmentationModule, "training_step", counted)
+        yield
+
+
+def ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+
+
+def power_cut():
+    raise PowerCutError
+
+
+@pytest.mark.parametrize(
+    ("stop", "at"),
+    [(ctrl_c, 1), (ctrl_c, 5), (power_cut, 11)]
+    + [
+        pytest.param(*case, marks=pytest.mark.slow)
+        for case in ((ctrl_c, 2), (ctrl_c, 9), (ctrl_c, 11), (power_cut, 5), (power_cut, 9))
+    ],
+)
+def test_a_stopped_run_continues_to_the_same_numbers(small_run, whole_run, tmp_path, stop, at):
+    """In the first step, in the first of an epoch, in the last but one; ``-m slow`` has more of them."""
+    whole, whole_folder = whole_run
+    with stopped_at(at, stop), pytest.raises((RunInterruptedError, PowerCutError)):
+        small_run("stopped")
+    result, folder = small_run("stopped", ckpt_path=str(tmp_path / "stopped" / "last.ckpt"))
+    assert (result["last"], result["best"]) == (whole["last"], whole["best"])
+    assert same(weights(folder / "last.ckpt"), weights(whole_folder / "last.ckpt"))
+    assert same(weights(folder / "best.ckpt"), weights(whole_folder / "best.ckpt"))
+    assert (folder / "metrics.csv").read_text() == (whole_folder / "metrics.csv").read_text()
+
+
+def test_a_run_that_goes_on_in_another_folder_takes_its_checkpoints_along(small_run, whole_run, tmp_path):
+    whole, whole_folder = whole_run
+    with stopped_at(10, power_cut), pytest.raises(PowerCutError):
+        small_run("cut")
+    result, folder = small_run("elsewhere", ckpt_path=str(tmp_path / "cut" / "last.ckpt"))
+    assert (result["last"], result["best"]) == (whole["last"], whole["best"])
+    for name in ("last.ckpt", "best.ckpt"):
+        assert same(weights(folder / name), weights(whole_folder / name))
+    with pytest.raises(ConfigError, match="has finished its 3 epochs: there is nothing to continue"):
+        small_run("third", ckpt_path=str(folder / "last.ckpt"))
+
+
+@pytest.mark.parametrize("best", [True, False])
+def test_the_best_checkpoint_is_the_one_that_goes_on_or_the_one_beside_it(tmp_path, best):
+    there, here = tmp_path / "there", tmp_path / "here"
+    there.mkdir(), here.mkdir()
+    (there / "last.ckpt").write_bytes(b"last")
+    (there / "best.ckpt").write_bytes(b"older")
+    take_over(there / "last.ckpt", here, best)
+    assert (here / "last.ckpt").read_bytes() == b"last"
+    assert (here / "best.ckpt").read_bytes() == (b"last" if best else b"older")
+    take_over(there / "last.ckpt", there, best)
+    assert (there / "last.ckpt").read_bytes() == b"last"
+    assert (there / "best.ckpt").read_bytes() == (b"last" if best else b"older")
+
+
+def test_a_terminated_run_saves_and_says_that_it_was_stopped(small_run, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    with (
+        stopped_at(1, lambda: signal.raise_signal(signal.SIGTERM)),
+        pytest.raises(RunInterruptedError, match="stopped after step 1; to continue: ckpt_path="),
+    ):
+        small_run("stopped")
+    assert read_position(tmp_path / "stopped" / "last.ckpt").step == 1
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_dropout_draws_the_same_after_a_resume(small_run, monkeypatch, tmp_path):
+    forward = SegmentationModule.forward
+
+    def with_dropout(self, image):
+        return torch.nn.functional.dropout(forward(self, image), 0.5, self.training)
+
+    monkeypatch.setattr(SegmentationModule, "forward", with_dropout)
+    whole, _ = small_run("whole")
+    with (
+        stopped_at(6, ctrl_c),
+        pytest.raises(RunInterruptedError, match=r"stopped after step 6; to continue: ckpt_path=.*last.ckpt"),
+    ):
+        small_run("stopped")
+    result, _ = small_run("stopped", ckpt_path=str(tmp_path / "stopped" / "last.ckpt"))
+    assert result["last"] == whole["last"]
+
+
+def test_a_finished_run_is_not_continued(small_run, whole_run):
+    _, folder = whole_run
+    with pytest.raises(ValueError, match="has finished its 3 epochs: there is nothing to continue"):
+        small_run(ckpt_path=str(folder / "last.ckpt"))
+
+
+def test_what_a_resumed_run_may_change(whole_run):
+    _, folder = whole_run
+    path = folder / "last.ckpt"
+    assert read_position(path).step == 12
+    config = RunConfig.of(
+        resumed_config(path, {"ckpt_path": str(path), "trainer.threads": 2, "data.root": "elsewhere"})
+    )
+    assert (config.trainer.threads, config.data["root"], config.ckpt_path) == (2, "elsewhere", str(path))
+    with pytest.raises(ValueError, match=r"seed was 0 in the run of .* and is now 1: that would be another run"):
+        resumed_config(path, {"seed": 1})
+    with pytest.raises(ValueError, match="decoder.upsampler was 'deconv' in the run of .* and is now 'bilinear'"):
+        resumed_config(path, {"decoder.upsampler": "bilinear"})
+    with pytest.raises(ValueError, match="its schedule 'one_cycle' is laid out over them: it cannot become 9"):
+        resumed_config(path, {"trainer.max_epochs": 9})
+
+
+def test_a_run_that_is_out_of_steps_is_not_continued(small_run):
+    _, folder = small_run(trainer={"max_steps": 1})
+    before = (folder / "result.json").read_bytes()
+    with pytest.raises(ConfigError, match="has finished its 1 steps: there is nothing to continue"):
+        small_run(ckpt_path=str(folder / "last.ckpt"), trainer={"max_steps": 1})
+    assert (folder / "result.json").read_bytes() == before
+
+
+def test_a_training_state_of_another_kind_is_refused(tmp_path):
+    content = {"segup": {"format": 1, "model": {}}, "state_dict": {}, "loops": {}, "epoch": 1, "global_step": 1}
+    torch.save(content, tmp_path / "last.ckpt")
+    with pytest.raises(DataError, match="last.ckpt: its training state is not one that segup wrote"):
+        read_position(tmp_path / "last.ckpt")
