@@ -110,9 +110,10 @@ def _subpixel(operation: DeconvOperation) -> list[str]:
 def _overlap(operation: DeconvOperation) -> list[str]:
     axes = operation.layer.axes
     counts = _interior_counts(operation)
-    told = ", ".join(map(str, counts))
     if len(counts) == 1:
-        return [f"Away from the border every output gets {told} contributions: the stride divides the kernel evenly."]
+        told = counted(counts[0], "contribution")
+        return [f"Away from the border every output gets {told}: the stride divides the kernel evenly."]
+    told = ", ".join(map(str, counts))
     reasons = {
         name: _why_uneven(axis)
         for name, axis, found in zip(AXIS_NAMES, axes, operation.phases, strict=True)
