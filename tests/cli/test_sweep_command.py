@@ -61,6 +61,29 @@ def test_a_sweep_keeps_what_finishes_and_says_at_once_what_fails(tmp_path, capfd
     assert json.loads((study.members[1].path / "status.json").read_text())["attempt"] == 2
 
 
+def test_each_run_of_a_sweep_is_begun_once_in_order_and_what_is_not_finished_is_said(tmp_path, monkeypatch, capfd):
+    begun = []
+
+    class Counting:
+        def __init__(self, at_once):
+            begun.append(at_once)
+
+        def begin(self, folder):
+            begun.append(folder.relative_to(tmp_path / "ablations/mine").as_posix())
+
+        def finish(self):
+            begun.append("all ended")
+
+    monkeypatch.setattr("segup.cli.study.Processes", Counting)
+    words = ["decoder=deconv,bilinear", "seed=1,0", "ablation.name=mine", "ablation.at_once=2"]
+    assert run(["-m", *words, *TINY]) == 1
+    assert begun == [2, "deconv/1", "deconv/0", "bilinear/1", "bilinear/0", "all ended"]
+    out, err = capfd.readouterr()
+    assert "study ablations/mine: 4 runs\n" in out
+    assert "not finished: deconv seed 1, deconv seed 0, bilinear seed 1, bilinear seed 0\n" in err
+    assert (tmp_path / "ablations/mine/report.html").is_file()
+
+
 def test_a_run_is_called_after_its_decoder_and_what_else_was_swept():
     assert asked("decoder=deconv,carafe", "seed=0,1") == [("deconv", 0), ("deconv", 1), ("carafe", 0), ("carafe", 1)]
     assert asked("decoder=deconv", "decoder.topology=unet,fpn") == [
