@@ -32,7 +32,9 @@ def as_markdown(report: Report, figures: Sequence[Figure], missing: Sequence[str
     """
     parts = [f"# {report.title}", report.verdict]
     if report.comparison is not None:
-        parts += [markdown(report.comparison, report.columns), UNITS, "## Seed by seed", _seeds(report.comparison)]
+        parts.append(markdown(report.comparison, report.columns))
+        parts += [f"- {warning}" for warning in report.warnings if warning not in report.comparison.warnings]
+        parts += [UNITS, "## Seed by seed", _seeds(report.comparison)]
     else:
         parts += [f"- {warning}" for warning in report.warnings]
     if report.unfinished:
