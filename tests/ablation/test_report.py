@@ -286,6 +286,12 @@ def test_matched_widths_and_starts_are_told(tmp_path, make_study):
         assert "could not be matched" not in text
 
 
+def test_a_cause_is_read_as_it_was_written(tmp_path, make_study):
+    cause = "TypeError: <class 'int'> | none\n  try: another"
+    path = make_study(tmp_path, {("deconv", 0): 0.7, ("carafe", 0): ("failed", cause)})
+    assert "| failed | TypeError: \\<class 'int'> \\| none try: another |" in as_markdown(read_report(path), [], [])
+
+
 def test_budgets_that_are_not_equal_are_told_beside_the_scores(tmp_path, make_study):
     chosen = {
         "deconv": {"widths": [8], "budget": 1000, "difference": 0.0},
@@ -294,7 +300,7 @@ def test_budgets_that_are_not_equal_are_told_beside_the_scores(tmp_path, make_st
     }
     path = make_study(tmp_path, {("deconv", 0): 0.7, ("carafe", 0): 0.7}, match="macs", decoders=chosen)
     report = read_report(path)
-    told = "macs could not be matched to within 2%: carafe +1160.0%, nearest -3.0%"
+    told = "MACs could not be matched to within 2%: carafe +1160.0%, nearest -3.0%"
     assert report.warnings[-1] == told
     assert told in as_markdown(report, [], []).partition("## Seed by seed")[0]
 

@@ -124,7 +124,8 @@ def _unmatched(study: Study) -> list[str]:
     chosen = {} if match in (None, "none") else study.settings.get("decoders") or {}
     apart = {label: values.get("difference") or 0.0 for label, values in chosen.items()}
     far = [f"{label} {apart[label]:+.1%}" for label in apart if abs(apart[label]) > _MATCHED]
-    return [f"{match} could not be matched to within {_MATCHED:.0%}: {', '.join(far)}"] if far else []
+    what = {"params": "parameters", "macs": "MACs"}.get(str(match), match)
+    return [f"{what} could not be matched to within {_MATCHED:.0%}: {', '.join(far)}"] if far else []
 
 
 def progress(members: Sequence[Member]) -> str:

@@ -134,7 +134,8 @@ def _seeds(comparison: Comparison) -> str:
 def _unfinished(report: Report) -> str:
     lines = [pipes(["decoder", "seed", "state", "cause"]), "|---|---|---|---|"]
     for member in report.unfinished:
-        lines.append(pipes([f"`{member.label}`", str(member.seed), member.state, _plain(member.cause or "")]))
+        cause = _plain(member.cause or "").replace("<", "\\<")  # "<class 'int'>" would be a tag that nobody sees
+        lines.append(pipes([f"`{member.label}`", str(member.seed), member.state, cause]))
     return "\n".join(lines)
 
 
