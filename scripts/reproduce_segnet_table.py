@@ -25,7 +25,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segup.ablation.plan import Asked, Terms, baseline_of
+from segup.ablation.plan import Asked, Terms, baseline_of, check_name
 from segup.ablation.statistics import spread
 from segup.ablation.study import FILE, Member, read_settings, read_study
 from segup.ablation.tables import pipes, scaled
@@ -116,6 +116,7 @@ def run(arguments: Sequence[str]) -> int:
         nonlocal code
         given = [*options.overrides, *([f"trainer.max_epochs={options.epochs}"] if options.epochs else [])]
         base = _composed(given)
+        check_name(base.ablation.name)
         study = Path("ablations") / str(base.ablation.name)
         if not options.show:
             command = shlex.join(["python", "scripts/reproduce_segnet_table.py", *arguments])

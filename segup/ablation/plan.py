@@ -68,6 +68,16 @@ class Terms:
     decoders: Mapping[str, Mapping[str, Any]]
 
 
+def check_name(name: object) -> None:
+    """Raise a ConfigError unless ``name`` is that of a folder below ``ablations/``."""
+    path = Path("" if name is None else str(name))
+    if path.is_absolute() or not path.parts or ".." in path.parts:
+        raise ConfigError(
+            f"ablation.name={'null' if name is None else name or repr(name)} must name a folder below ablations/.\n"
+            f"  try: ablation.name=<name>; the command makes ablations/ in the folder it is given in."
+        )
+
+
 def check_choice(key: str, value: object, known: Sequence[str | None]) -> None:
     """Raise a ConfigError unless ``value`` is one of ``known``."""
     if value not in known:

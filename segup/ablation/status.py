@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +16,7 @@ from segup.training.run_folder import write_json
 
 STATES = ("waiting", "running", "interrupted", "finished", "failed")
 LOCK = "lock"
+_REMOVE = "  try: remove the file; the study's command takes the run up where its checkpoint is."
 
 
 class HeldError(SegupError):
@@ -55,12 +56,14 @@ def read_status(folder: Path) -> Status:
     """
     status = stored_status(folder)
     if status.state == "running" and status.host == socket.gethostname() and not _is_held(folder, status):
-        return Status(**{**asdict(status), "state": "interrupted"})
+        return replace(status, state="interrupted")
     return status
 
 
 def stored_status(folder: Path) -> Status:
     """Return what ``status.json`` says, whether its process lives or not; a run without one is waiting.
+
+    A run that finished and whose result is gone is ``"interrupted"``.
 
     Raises:
         DataError: The file is not one that segup writes.
@@ -72,9 +75,13 @@ def stored_status(folder: Path) -> Status:
     except FileNotFoundError:
         return Status()
     except (ValueError, TypeError) as cause:
-        raise DataError(f"{file} is not what segup writes: {cause}") from cause
+        raise DataError(f"{file} is not what segup writes: {cause}.\n{_REMOVE}") from cause
     if status.state not in STATES:
-        raise DataError(f"{file} is not what segup writes: state {status.state!r} is none of {', '.join(STATES)}")
+        raise DataError(
+            f"{file} is not what segup writes: state {status.state!r} is none of {', '.join(STATES)}.\n{_REMOVE}"
+        )
+    if status.state == "finished" and not (folder / "result.json").is_file():
+        return replace(status, state="interrupted")  # somebody removed it: what is left is taken up again
     return status
 
 

@@ -108,8 +108,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     if not path.is_dir():
         raise DataError(f"no study folder at {path}")
     if not file.is_file():
-        run = " it is a single run.\n  try: segup compare" if (path / "result.json").is_file() else " it is no study"
-        raise DataError(f"{path} has no {FILE}:{run}")
+        raise DataError(f"{path} has no {FILE}: {_instead(path)}")
     try:
         settings = yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (ValueError, yaml.YAMLError) as cause:
@@ -117,6 +116,13 @@ def read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise DataError(f"{file} is not what segup writes: it holds no settings")
     return settings
+
+
+def _instead(path: Path) -> str:
+    if (path / "result.json").is_file():
+        return "it is a single run.\n  try: segup compare"
+    held = sorted(file.parent for file in path.glob(f"*/{FILE}"))
+    return f"it is no study, but holds {len(held)}.\n  try: {held[0]}" if held else "it is no study"
 
 
 def write_settings(path: Path, settings: Mapping[str, Any]) -> None:

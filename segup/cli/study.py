@@ -15,7 +15,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from segup.ablation.plan import MATCHES, STARTS, Asked, Terms, baseline_of, check_choice, plan_study
+from segup.ablation.plan import MATCHES, STARTS, Asked, Terms, baseline_of, check_choice, check_name, plan_study
 from segup.ablation.processes import Processes, free_slot
 from segup.ablation.settle import settled
 from segup.ablation.study import read_study
@@ -210,6 +210,7 @@ def _with_cores(config: dict[str, Any], share: int) -> dict[str, Any]:
 
 def _terms(sweep: Sweep) -> Terms:
     ablation = sweep.ablation
+    check_name(ablation["name"])
     check_choice("ablation.match", ablation["match"], MATCHES)
     check_choice("ablation.start", ablation["start"], STARTS)
     baseline = baseline_of(sweep.path, [run.label for run in sweep.asked], ablation["baseline"])

@@ -63,7 +63,7 @@ def test_however_a_run_ends_it_is_written_down_and_the_next_attempt_clears_it(fo
     begun.does = fail
     attempt(folder)
     assert (read_status(folder).state, read_status(folder).cause) == (state, cause)
-    begun.does = lambda config, folder: None
+    begun.does = lambda config, folder: (folder / "result.json").write_text("{}")
     attempt(folder)
     assert (read_status(folder).state, read_status(folder).cause, read_status(folder).attempt) == ("finished", None, 2)
 
@@ -91,6 +91,15 @@ def test_a_run_that_was_killed_after_its_result_has_finished(folder, begun):
     attempt(folder)
     assert begun == []
     assert stored_status(folder).state == "finished"
+
+
+def test_a_finished_run_whose_result_was_removed_goes_on_from_its_checkpoint(folder, begun):
+    attempt(folder)
+    (folder / "last.ckpt").touch()
+    (folder / "result.json").unlink()
+    attempt(folder)
+    assert begun[1][0].ckpt_path == str(folder / "last.ckpt")
+    assert (read_status(folder).state, read_status(folder).attempt) == ("finished", 2)
 
 
 def test_the_time_of_an_attempt_that_was_killed_is_counted_until_it_last_wrote(folder, begun):

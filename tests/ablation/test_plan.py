@@ -68,6 +68,7 @@ def test_a_new_decoder_has_to_share_the_configuration_too(tmp_path):
 def test_where_and_how_fast_runs_are_trained_may_change_but_for_finished_ones(tmp_path):
     first, second = plan_study(tmp_path / "mine", [asked(), asked(seed=1)], terms())
     write_status(first, Status("finished", attempt=1))
+    (first / "result.json").write_text("{}")
     again = [with_key(run, "trainer", "threads", 1) for run in (asked(), asked(seed=1))]
     plan_study(tmp_path / "mine", again, terms(baseline="bilinear"))
     assert "threads" not in yaml.safe_load((first / "config.yaml").read_text())["trainer"]

@@ -283,6 +283,26 @@ def test_matched_widths_and_starts_are_told(tmp_path, make_study):
     for text in (as_markdown(read_report(path), [], []), as_html(read_report(path), [], [])):
         assert "widths [70, 36], params 1,240,000, +0.44% to the baseline" in text
         assert "it cannot: no weights" in text
+        assert "could not be matched" not in text
+
+
+def test_a_cause_is_read_as_it_was_written(tmp_path, make_study):
+    cause = "TypeError: <class 'int'> | none\n  try: another"
+    path = make_study(tmp_path, {("deconv", 0): 0.7, ("carafe", 0): ("failed", cause)})
+    assert "| failed | TypeError: \\<class 'int'> \\| none try: another |" in as_markdown(read_report(path), [], [])
+
+
+def test_budgets_that_are_not_equal_are_told_beside_the_scores(tmp_path, make_study):
+    chosen = {
+        "deconv": {"widths": [8], "budget": 1000, "difference": 0.0},
+        "carafe": {"widths": [1], "budget": 12_600, "difference": 11.6},
+        "nearest": {"widths": [9], "budget": 970, "difference": -0.03},
+    }
+    path = make_study(tmp_path, {("deconv", 0): 0.7, ("carafe", 0): 0.7}, match="macs", decoders=chosen)
+    report = read_report(path)
+    told = "MACs could not be matched to within 2%: carafe +1160.0%, nearest -3.0%"
+    assert report.warnings[-1] == told
+    assert told in as_markdown(report, [], []).partition("## Seed by seed")[0]
 
 
 def test_two_reports_of_one_study_are_the_same_files(study):

@@ -13,6 +13,7 @@ from segup.ablation.comparison import compare_groups
 from segup.ablation.report import style, write_report
 from segup.ablation.report.crops import CROP, choose_crops, disagreement, looked_at
 from segup.ablation.report.curves import Curve, mean_curve, read_curves
+from segup.ablation.report.figures import accuracy_against_cost
 from segup.ablation.report.pictures import crop_figure, look
 from segup.ablation.report.responses import Response, trained_response
 from segup.ablation.report.spectrum import directions, periods
@@ -75,6 +76,23 @@ def test_images_smaller_than_a_crop_are_shown_whole_and_agreement_is_shown_once(
     assert [(crop.top, crop.left, crop.truth.shape) for crop in crops] == [(0, 0, (9, 11))]
     with style.styled():
         assert style.png(crop_figure(crops, LABELS)).startswith(b"\x89PNG")
+
+
+def test_costs_that_are_almost_equal_look_so_and_their_ticks_are_read(tmp_path, make_study):
+    def matched(label, seed, result):
+        result["macs"]["total"] = 18_910_000 + (label == "deconv") * 138_000
+
+    study = read_study(make_study(tmp_path, {("deconv", 0): 0.7, ("bilinear", 0): 0.6}, change=matched))
+    rows = compare_groups(study.finished(), "deconv").rows
+    with style.styled():
+        figure = accuracy_against_cost(rows, style.looks([row.name for row in rows]))
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            left, right = axes.get_xlim()
+            boxes = [tick.label1.get_window_extent() for tick in axes.xaxis.get_major_ticks()]
+            seen = [box for box in boxes if axes.bbox.x0 <= (box.x0 + box.x1) / 2 <= axes.bbox.x1]
+            assert all(one.x1 < other.x0 for one, other in itertools.pairwise(seen))
+            assert not axes.axison or right - left > 0.09 * left
 
 
 def test_images_are_spread_over_the_set_as_far_as_the_pixels_allow():

@@ -70,11 +70,25 @@ def test_what_is_no_study_is_refused_with_the_cause(tmp_path, write_run):
             read_study(tmp_path)
 
 
+def test_a_folder_of_studies_is_no_study_but_leads_to_one(tmp_path, make_study):
+    study = make_study(tmp_path, {("deconv", 0): 0.7})
+    with pytest.raises(DataError, match=f"it is no study, but holds 1.\n  try: {study}$"):
+        read_study(tmp_path)
+
+
+def test_a_finished_run_whose_result_is_gone_is_told_as_interrupted(tmp_path, make_study):
+    path = make_study(tmp_path, {("deconv", 0): 0.7, ("bilinear", 0): 0.6})
+    (path / "bilinear" / "0" / "result.json").unlink()
+    study = read_study(path)
+    assert [member.state for member in study.members] == ["finished", "interrupted"]
+    assert list(study.finished()) == ["deconv"]
+
+
 def test_a_status_that_segup_did_not_write_is_refused(tmp_path):
     assert read_status(tmp_path) == Status()
     for content in ("{", '{"states": 1}', '{"state": "asleep"}', "[]"):
         (tmp_path / "status.json").write_text(content)
-        with pytest.raises(DataError, match="status.json is not what segup writes: "):
+        with pytest.raises(DataError, match=r"status.json is not what segup writes: [^\n]+\n  try: remove the file"):
             read_status(tmp_path)
 
 

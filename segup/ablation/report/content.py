@@ -10,6 +10,7 @@ from segup.ablation.study import Member, Study, read_study
 from segup.ablation.tables import COSTS, Column, score_columns
 from segup.errors import ConfigError, unknown
 
+_MATCHED = 0.02  # the relative difference up to which budgets count as equal
 STATES = ("finished", "running", "interrupted", "failed", "waiting")
 
 
@@ -114,7 +115,17 @@ def read_report(path: str | Path, baseline: str | None = None) -> Report:
     groups = study.finished()
     comparison = compare_groups(groups, chosen) if groups else None
     warnings = ("no run has finished: there is nothing to compare yet",) if comparison is None else comparison.warnings
-    return Report(study, comparison, str(chosen), facts_of(study), warnings)
+    return Report(study, comparison, str(chosen), facts_of(study), (*warnings, *_unmatched(study)))
+
+
+def _unmatched(study: Study) -> list[str]:
+    """Return a warning of the decoders that no widths bring near the baseline's budget."""
+    match = study.settings.get("match")
+    chosen = {} if match in (None, "none") else study.settings.get("decoders") or {}
+    apart = {label: values.get("difference") or 0.0 for label, values in chosen.items()}
+    far = [f"{label} {apart[label]:+.1%}" for label in apart if abs(apart[label]) > _MATCHED]
+    what = {"params": "parameters", "macs": "MACs"}.get(str(match), match)
+    return [f"{what} could not be matched to within {_MATCHED:.0%}: {', '.join(far)}"] if far else []
 
 
 def progress(members: Sequence[Member]) -> str:

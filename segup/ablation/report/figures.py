@@ -17,6 +17,7 @@ _COSTS = (
     ("step_seconds", "training step (ms)", 1e-3),
     ("inference_seconds", "inference latency of one crop (ms)", 1e-3),
 )
+_CLOSEST = 0.1  # what an axis of costs shows at least, as a share of them
 _BARS_IN_A_LINE = 42
 
 
@@ -48,6 +49,7 @@ def accuracy_against_cost(rows: Sequence[Row], shown: Mapping[str, Look]) -> Fig
             )  # fmt: skip
         axes.set_xlabel(title)
         axes.margins(0.09)
+        _not_closer(axes)
     for line in grid:
         line[0].set_ylabel("mIoU")
     legend_below(figure, {row.name: shown[row.name] for row in rows}, "markers")
@@ -124,6 +126,15 @@ def class_bars(rows: Sequence[Row], shown: Mapping[str, Look], classes: Sequence
         axes.set_ylabel("IoU")
     legend_below(figure, {row.name: shown[row.name] for row in rows}, "bars")
     return figure
+
+
+def _not_closer(axes: Any) -> None:
+    """Let costs that are almost equal, as those of matched decoders are, look almost equal."""
+    left, right = axes.get_xlim()
+    middle = (left + right) / 2
+    if right - left < _CLOSEST * middle:
+        axes.set_xlim(middle * (1 - _CLOSEST / 2), middle * (1 + _CLOSEST / 2))
+    axes.locator_params(axis="x", nbins=5)
 
 
 def _bar(value: Spread, unit: float = 1) -> float | None:

@@ -32,7 +32,9 @@ def as_markdown(report: Report, figures: Sequence[Figure], missing: Sequence[str
     """
     parts = [f"# {report.title}", report.verdict]
     if report.comparison is not None:
-        parts += [markdown(report.comparison, report.columns), UNITS, "## Seed by seed", _seeds(report.comparison)]
+        parts.append(markdown(report.comparison, report.columns))
+        parts += [f"- {warning}" for warning in report.warnings if warning not in report.comparison.warnings]
+        parts += [UNITS, "## Seed by seed", _seeds(report.comparison)]
     else:
         parts += [f"- {warning}" for warning in report.warnings]
     if report.unfinished:
@@ -132,7 +134,8 @@ def _seeds(comparison: Comparison) -> str:
 def _unfinished(report: Report) -> str:
     lines = [pipes(["decoder", "seed", "state", "cause"]), "|---|---|---|---|"]
     for member in report.unfinished:
-        lines.append(pipes([f"`{member.label}`", str(member.seed), member.state, _plain(member.cause or "")]))
+        cause = _plain(member.cause or "").replace("<", "\\<")  # "<class 'int'>" would be a tag that nobody sees
+        lines.append(pipes([f"`{member.label}`", str(member.seed), member.state, cause]))
     return "\n".join(lines)
 
 
