@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import pytest
@@ -28,7 +29,8 @@ def browser(tmp_path_factory):
     binary = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     driver = shutil.which("chromedriver")
     if binary is None or driver is None:
-        pytest.skip("no Chromium with its chromedriver is installed")
+        missing = "no Chromium with its chromedriver is installed"
+        pytest.fail(missing) if os.environ.get("SEGUP_BROWSER") == "required" else pytest.skip(missing)
     options = webdriver.ChromeOptions()
     options.binary_location = binary
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):

@@ -141,15 +141,35 @@ def test_latex_has_every_column_once_and_none_beyond_the_page(tmp_path, make_stu
     assert "$-$0.100" in text
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed")
-def test_latex_sets_it_inside_the_page(tmp_path, make_study):
+@pytest.fixture
+def strangely_named(tmp_path, make_study):
+    """A study whose classes are called by what LaTeX reads as commands, and its report in LaTeX."""
     members = {(label, seed): 0.7 + seed / 50 for label in ("deconv_matched", "pixel_shuffle") for seed in range(3)}
 
     def strange(label, seed, result):
         result["classes"] = ["a_b & c%", "#1 {x}^2~\\ é <|>"]
 
     path = make_study(tmp_path, members, change=strange)
-    (path / "report.tex").write_text(as_latex(read_report(path)))
+    return path, as_latex(read_report(path))
+
+
+def test_every_line_of_a_latex_table_has_its_columns_and_few_of_them(strangely_named):
+    _, text = strangely_named
+    tables = re.findall(r"\\begin\{tabular\}\{(.*?)\}(.*?)\\end\{tabular\}", text, re.DOTALL)
+    assert len(tables) >= 3
+    for columns, body in tables:
+        assert set(columns) <= {"l", "r"}
+        assert len(columns) <= 5
+        lines = [line for line in body.splitlines() if line.endswith("\\\\")]
+        assert len(lines) == 3  # the names, and a line for each decoder
+        assert all(len(re.findall(r"(?<!\\)&", line)) == len(columns) - 1 for line in lines)
+    assert r"a\_b \& c\%" in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX is installed")
+def test_latex_sets_it_inside_the_page(strangely_named):
+    path, text = strangely_named
+    (path / "report.tex").write_text(text)
     (path / "paper.tex").write_text(
         "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\input{report.tex}\\end{document}"
     )
