@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from segup.decoders.observe import UPSAMPLING, Observed
@@ -83,7 +84,8 @@ def find_places(parent: nn.Module, path: str, visited: set[int]) -> Iterator[Pla
     if id(parent) in visited:
         return
     visited.add(id(parent))
-    if not path and isinstance(parent, (*UPSAMPLING, Swapped)):
+    ends = (*UPSAMPLING, Swapped, torch.jit.ScriptModule)
+    if not path and isinstance(parent, ends):
         yield Place(parent, "", "(the model)", parent)
         return
     before: tuple[str, nn.Module] | None = None
@@ -91,7 +93,7 @@ def find_places(parent: nn.Module, path: str, visited: set[int]) -> Iterator[Pla
         if child is None:
             continue
         where = f"{path}.{name}" if path else name
-        if isinstance(child, (*UPSAMPLING, Swapped)):
+        if isinstance(child, ends):
             pair = type(parent).forward is nn.Sequential.forward and isinstance(child, nn.PixelShuffle)
             conv = (before[0], before[1]) if pair and before and isinstance(before[1], nn.Conv2d) else None
             yield Place(parent, name, where, child, conv)
@@ -103,6 +105,8 @@ def find_places(parent: nn.Module, path: str, visited: set[int]) -> Iterator[Pla
 def form_of(place: Place, seen: Observed) -> Form | str:
     """Return what the operator in this place has to do, or why there can be none."""
     module = place.module
+    if isinstance(module, torch.jit.ScriptModule):
+        return "TorchScript has fixed its code: swap first"
     if not place.name:
         return "it is the model itself: wrap it in nn.Sequential, which can hold another"
     if isinstance(module, Swapped):
@@ -203,6 +207,8 @@ def _one(pair: Any) -> float | None:
 
 def words_of(place: Place) -> str:
     """Return the module as reports show it: a foreign one as it prints itself, an operator by its label."""
+    if isinstance(place.module, torch.jit.ScriptModule):
+        return type(place.module).__name__
     words = repr(place.module) if not isinstance(place.module, Swapped | Upsampler) else _label(place.module)
     return f"{place.conv[1]!r} + {words}" if place.conv else words
 

@@ -261,6 +261,17 @@ def test_a_swap_can_be_swapped_again():
     assert report.kept == ()  # the shuffle that the operator calls is its own
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace:FutureWarning")
+def test_compiled_models_are_seen_and_fixed_ones_named():
+    model = torch.compile(
+        nn.Sequential(nn.Sequential(nn.Upsample(scale_factor=2)), nn.Conv2d(3, 3, 1)), backend="eager"
+    )
+    assert [swap.path for swap in swap_upsamplers(model, "bilinear").swapped] == ["_orig_mod.0.0"]
+    traced = torch.jit.trace(nn.ConvTranspose2d(3, 3, 2, stride=2), torch.rand(1, 3, 4, 4))
+    report = swap_upsamplers(nn.Sequential(traced), "bilinear")
+    assert [(kept.path, kept.reason) for kept in report.kept] == [("0", "TorchScript has fixed its code: swap first")]
+
+
 def test_what_is_no_module_is_refused():
     with pytest.raises(ConfigError, match="swap_upsamplers takes a torch.nn.Module, not str"):
         swap_upsamplers("unet", "deconv")
