@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from segup.decoders.costs import CostPlan, Maps, counted
@@ -120,8 +121,12 @@ class Decoder(nn.Module, ABC):
             rungs.append(Rung(up.label(), sizes[low], reached, wanted, wanted - reached))
         return rungs
 
-    def check_features(self, features: Sequence[Tensor]) -> None:
-        """Raise a ShapeError unless ``features`` are maps of this decoder's channels and of one batch size."""
+    def checked_features(self, features: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return the maps, laid out alike where torch.export traces: it has to prove how their strides compare.
+
+        Raises:
+            ShapeError: They are not of this decoder's channels and of one batch size.
+        """
         if not isinstance(features, Sequence | Tensor) or not all(isinstance(f, Tensor) for f in features):
             raise ShapeError(
                 f"this decoder takes a list of maps (N, C, h, w), from high to low resolution, not a "
@@ -140,6 +145,7 @@ class Decoder(nn.Module, ABC):
                 f"{figures(got)}.\n"
                 f"  try: channels= and strides= of these maps at construction."
             )
+        return [f.contiguous() for f in features] if torch.compiler.is_exporting() else features
 
 
 def _listed(shapes: Sequence[tuple[int, ...]]) -> str:

@@ -173,7 +173,7 @@ def test_the_step_to_the_image_takes_any_operator_that_requires_nothing(topology
 def test_the_step_to_the_image_has_no_skip(topology, final):
     for strides in (STRIDES, (1, 2, 4, 8)):
         with pytest.raises(
-            ConfigError, match=f"final='{final}' requires the .*no skip.\n  try: decoder.final=bilinear"
+            ConfigError, match=f"final='{final}' requires the .*has none.\n  try: decoder.final=bilinear"
         ):
             create_decoder(topology, CHANNELS, strides, final=final)
 
