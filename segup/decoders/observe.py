@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from segup.modes import modes_of, set_modes
 from segup.upsamplers.contract import Upsampler
 
 UPSAMPLING = (
@@ -97,10 +98,9 @@ def _enlarges(args: Any, kwargs: Any, result: Any) -> bool:
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    flags = {module: module.training for module in model.modules()}
+    modes = modes_of(model)
     model.eval()
     try:
         yield
     finally:
-        for module, training in flags.items():
-            module.training = training
+        set_modes(model, modes)

@@ -6,6 +6,7 @@ import segmentation_models_pytorch as smp
 import torch
 import torchvision
 from torch import nn
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from segup.decoders import create_decoder, swap_upsamplers
 from segup.errors import ConfigError
@@ -320,3 +321,14 @@ def test_an_operator_that_refuses_one_module_takes_the_others():
     assert [swap.path for swap in report.swapped] == ["0"]
     assert report.kept[0].path == "1"
     assert "groups=4" in report.kept[0].reason
+
+
+def test_looking_leaves_a_feature_extractor_in_its_mode():
+    class Dropping(nn.Module):
+        def forward(self, x):
+            return nn.functional.dropout(x, training=self.training)
+
+    body = create_feature_extractor(Dropping(), {"dropout": "out"}).train()
+    before = body.code
+    assert swap_upsamplers(body, "deconv").note == ""
+    assert (body.training, body.code) == (True, before)

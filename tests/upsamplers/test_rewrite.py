@@ -7,6 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision.models import resnet18
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from segup import create_model
 from segup.decoders import create_decoder
@@ -319,3 +321,15 @@ def test_layers_without_values_or_of_other_maps_or_in_fixed_code_are_left_with_t
         "1.0": "Upsample(scale_factor=(2.0, 2.0, 2.0), mode='nearest') has 3 factors: its maps do not have two axes",
         "2": "TorchScript has fixed its code: rewrite first",
     }
+
+
+def test_the_copy_is_in_the_same_mode():
+    """Also of torchvision's feature extractors, which exchange their graphs and come out of a copy in training mode."""
+    body = create_feature_extractor(resnet18(), {"relu": "half", "layer1": "quarter"})
+    net = nn.ModuleDict({"body": body, "up": nn.ConvTranspose2d(64, 2, 2, 2)}).eval()
+    net["up"].train()
+    twin = rewrite(net).model
+    assert {name.partition(".")[0] for name, module in twin.named_modules() if module.training} == {"up"}
+    x = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(twin["body"](x)["quarter"], net["body"](x)["quarter"])

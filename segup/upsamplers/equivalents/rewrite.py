@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from segup.errors import ConfigError, ShapeError, unknown
+from segup.modes import modes_of, set_modes
 from segup.upsamplers.contract import Upsampler
 from segup.upsamplers.equivalents.convert import to_deconv, to_subpixel, to_zero_insertion
 from segup.upsamplers.equivalents.forms import BilinearDeconv2d, SubPixelConv2d, ZeroInsertionConv2d
@@ -131,7 +132,9 @@ def _copied(model: nn.Module) -> nn.Module:
     """Return a deep copy, also where hooks keep a computed weight beside its parameters (weight_norm, pruning)."""
     kept = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
     copies = {id(t): t.detach().clone().requires_grad_(t.requires_grad) for t in kept if not t.is_leaf}
-    return copy.deepcopy(model, copies)
+    twin: nn.Module = copy.deepcopy(model, copies)
+    set_modes(twin, modes_of(model))
+    return twin
 
 
 class _Walk:
