@@ -157,10 +157,12 @@ def create_model(
         try:
             decoder.ladder(maps, size)
         except ShapeError as cause:
+            hint = "Convolutions without padding lose rows that no operator may invent: choose another encoder."
+            if decoder_options.get("fit") == "strict":
+                hint = "The step to the image has to be exact, too: decoder.final=deconv_matched."
             raise ShapeError(
                 f"encoder '{encoder}' and topology '{topology}' do not fit at image size {size}, where the maps have "
-                f"{', '.join(map(str, maps))}: {cause}\n"
-                f"  Convolutions without padding lose rows that no operator may invent: choose another encoder."
+                f"{', '.join(map(str, maps))}: {cause}\n  {hint}"
             ) from cause
     return SegmentationModel(body, decoder, num_classes, spec)
 
