@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from segup import create_model, load_model
@@ -14,7 +15,8 @@ from segup.errors import ConfigError, ShapeError
 from segup.models import save_model
 from segup.upsamplers.contract import upsamplers
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
 EXAMPLE = next(code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "@register_upsampler" in code)
 MODULE = "somebodys_blocks"
 NAME = f"{MODULE}:NearestConv"
@@ -32,6 +34,14 @@ def _a_module_outside(tmp_path, monkeypatch):
 
 def test_it_is_complete_in_under_30_lines():
     assert len(EXAMPLE.splitlines()) < 30
+
+
+def test_the_copied_yaml_holds_no_option_that_it_does_not_take():
+    copied = re.search(r"a copy of `(\w+)\.yaml`", README.partition("## Add a decoder")[2]).group(1)
+    options = yaml.safe_load((ROOT / "configs" / "decoder" / f"{copied}.yaml").read_text())
+    topology = options.pop("topology")
+    given = {key: value for key, value in options.items() if value is not None}
+    assert create_decoder(topology, [4, 6], [2, 4], **{**given, "upsampler": NAME}).blocks[0].up.name == "nearest_conv"
 
 
 @pytest.mark.parametrize("topology", list_decoders())

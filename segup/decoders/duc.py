@@ -22,9 +22,9 @@ class DUCDecoder(Decoder):
     With ``pixel_shuffle``, the default, it is the paper's: one convolution to ``num_classes·s²`` and a shuffle. Any
     other operator that requires nothing takes the same one step; with ``deconv`` it is FCN-32s. The paper's encoder has
     stride 8: give it the maps up to there (for a timm encoder, ``out_indices``), since at stride 32 the one convolution
-    has ``num_classes·1024`` channels. ``deconv_matched`` undoes all stages in the one step, also where some round up and
-    some down, which together are one ⌊(n + c)/stride⌋; where a stage follows no one rule (None in ``roundings``), it
-    corrects (``rounding="mixed"``).
+    has ``num_classes·1024`` channels. ``deconv_matched`` undoes all stages in the one step, also where some round up
+    and some down, which together are one ⌊(n + c)/stride⌋; where a stage follows no one rule (None in ``roundings``),
+    it corrects (``rounding="mixed"``).
 
     Args:
         channels, strides, fit, upsampler_options, roundings: See :class:`segup.decoders.UNetDecoder`. Of the maps only
