@@ -97,7 +97,7 @@ def _check_no_report(path: Path) -> None:
     """Raise a DataError for what a study's folder holds beside its runs, which ``STUDY/*/*`` names too."""
     from segup.ablation.study import FILE
 
-    if any((path / name).is_file() for name in (FILE, "config.yaml", "result.json")):
+    if any((path / name).is_file() for name in (FILE, "config.yaml", "result.json")) or any(path.glob("*/result.json")):
         return
     study = next((folder for folder in path.parents if (folder / FILE).is_file()), None)
     if study is not None and path.exists():
