@@ -4,13 +4,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segup.errors import ConfigError, ShapeError, figures
+from segup.errors import ShapeError, figures
 from segup.shapes import Cost, Resize
+from segup.upsamplers.arguments import check_count, check_groups, check_odd_kernel
 from segup.upsamplers.cells import in_cells
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
 from segup.upsamplers.costs import UpStep, conv_cost, project_cost, reassembly_cost
-from segup.upsamplers.projection import check_count, check_groups, project
-from segup.upsamplers.resize_conv import check_odd_kernel
+from segup.upsamplers.projection import project
 
 
 @register_upsampler("carafe")
@@ -70,7 +70,7 @@ class Carafe(Upsampler):
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
         check_odd_kernel(self.name, kernel_size)
         check_odd_kernel(self.name, encoder_kernel, "encoder_kernel")
-        check_count(self.name, compressed_channels, "compressed_channels")
+        check_count(self.name, compressed_channels, "compressed_channels", otherwise=64)
         check_groups(self.name, groups, in_channels)
         self.kernel_size, self.groups = kernel_size, groups
         self.compress = nn.Conv2d(in_channels, compressed_channels, 1)
@@ -163,7 +163,6 @@ def carafe_reassemble(features: Tensor, kernels: Tensor, kernel_size: int, group
     """
     check_odd_kernel("carafe_reassemble", kernel_size)
     check_count("carafe_reassemble", scale, "scale")
-    check_count("carafe_reassemble", groups, "groups")
     _check_shapes(features, kernels, kernel_size, groups, scale)
     count, channels, height, width = features.shape
     cells = in_cells(kernels.to(features.dtype), scale).unflatten(1, (groups, kernel_size**2))
@@ -198,15 +197,15 @@ def _is_channels_last(x: Tensor) -> bool:
 def _check_shapes(features: Tensor, kernels: Tensor, kernel_size: int, groups: int, scale: int) -> None:
     if features.dim() != 4 or 0 in features.shape[1:]:
         raise ShapeError(
-            f"carafe_reassemble takes features (N, C, h, w) with C, h, w ≥ 1, not {figures(features.shape)}"
+            f"carafe_reassemble takes features (N, C, h, w) with C, h, w ≥ 1, not {figures(features.shape)}\n"
+            f"  try: {'features.unsqueeze(0), a batch of one' if features.dim() == 3 else 'a batch of maps'}"
         )
     count, channels, height, width = features.shape
-    if channels % groups:
-        raise ConfigError(f"carafe_reassemble: groups={groups} must divide the {channels} channels of the features")
+    check_groups("carafe_reassemble", groups, channels, "features.shape[1]")
     expected = (count, groups * kernel_size**2, scale * height, scale * width)
     if kernels.dim() != 4 or any(n != m for n, m in zip(kernels.shape, expected, strict=True)):
         raise ShapeError(
             f"carafe_reassemble takes kernels (N, groups·kernel_size², scale·h, scale·w) = {figures(expected)} with "
             f"features {figures(features.shape)}, kernel_size={kernel_size}, groups={groups}, scale={scale}, not "
-            f"{figures(kernels.shape)}"
+            f"{figures(kernels.shape)}\n  try: the kernel_size, groups and scale for which the kernels were made"
         )

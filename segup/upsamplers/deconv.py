@@ -121,7 +121,7 @@ class Deconv(TransposedConv):
         if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < scale:
             raise ConfigError(
                 f"'{self.name}': kernel_size={kernel_size!r} must be an int of at least the scale, {scale}: "
-                f"a smaller kernel leaves gaps that hold bias alone"
+                f"a smaller kernel leaves gaps that hold bias alone\n  try: kernel_size={_usual_kernel(scale)}"
             )
         # Rounded down, so that an odd difference overshoots scale·h by one row: none is invented.
         self.build(kernel_size, (kernel_size - scale) // 2, 0, init)

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from segup.errors import ConfigError
 from segup.shapes import Cost, Resize
+from segup.upsamplers.arguments import check_groups
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
 from segup.upsamplers.costs import FREE, UpStep, conv_cost, project_cost
 from segup.upsamplers.interpolation import channel_map, check_init, init_weight
-from segup.upsamplers.projection import check_groups, project
+from segup.upsamplers.projection import project
 
 Style = Literal["lp", "pl"]
 USUAL_GROUPS: dict[Style, int] = {"lp": 4, "pl": 8}

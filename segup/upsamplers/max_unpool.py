@@ -5,10 +5,10 @@ from torch import Tensor, nn
 
 from segup.errors import ShapeError, figures
 from segup.shapes import ConvTranspose, Cost
+from segup.upsamplers.arguments import check_odd_kernel
 from segup.upsamplers.contract import Fit, Size, Upsampler, register_upsampler
 from segup.upsamplers.costs import UpStep, conv_cost, project_cost
 from segup.upsamplers.projection import project
-from segup.upsamplers.resize_conv import check_odd_kernel
 
 
 @register_upsampler("max_unpool")
@@ -96,16 +96,17 @@ class MaxUnpool(Upsampler):
     def check_guides(self, x: Tensor, size: Size, skip: Tensor | None, indices: Tensor | None) -> None:
         """Raise a ShapeError unless the indices are there, ``(N, skip_channels, h, w)``."""
         wanted = (x.shape[0], self.index_channels, *x.shape[-2:])
+        way_out = "try: indices=the second result of the max_pool2d(..., return_indices=True) to be undone"
         if indices is None:
             raise ShapeError(
                 f"{self.describe()} takes the pooling indices {figures(wanted)} with this input, and got none.\n"
-                f"  try: indices=the second result of max_pool2d(..., return_indices=True)"
+                f"  {way_out}"
             )
         same = indices.dim() == 4 and all(n == m for n, m in zip(indices.shape, wanted, strict=True))
         if not same or indices.dtype != torch.int64:
             raise ShapeError(
                 f"{self.describe()} takes int64 indices {figures(wanted)} with this input, not "
-                f"{str(indices.dtype).removeprefix('torch.')} {figures(indices.shape)}"
+                f"{str(indices.dtype).removeprefix('torch.')} {figures(indices.shape)}\n  {way_out}"
             )
 
     def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
