@@ -10,6 +10,7 @@ from segup.upsamplers.arguments import check_count, check_groups, check_odd_kern
 from segup.upsamplers.cells import in_cells
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
 from segup.upsamplers.costs import UpStep, conv_cost, project_cost, reassembly_cost
+from segup.upsamplers.layout import is_channels_last
 from segup.upsamplers.projection import project
 
 
@@ -170,7 +171,7 @@ def carafe_reassemble(features: Tensor, kernels: Tensor, kernel_size: int, group
     # One small matrix product for each source pixel and group: (scale², kernel_size²) by (kernel_size², C / groups).
     y = torch.bmm(cells, neighbourhoods(features, kernel_size, groups))
     y = y.reshape(count, height, width, groups, scale, scale, channels // groups)
-    if _is_channels_last(features):
+    if is_channels_last(features):
         y = y.permute(0, 1, 4, 2, 5, 3, 6).reshape(count, scale * height, scale * width, channels)
         return y.permute(0, 3, 1, 2)
     return y.permute(0, 3, 6, 1, 4, 2, 5).reshape(count, channels, scale * height, scale * width)
@@ -188,10 +189,6 @@ def neighbourhoods(features: Tensor, kernel_size: int, groups: int) -> Tensor:
     offsets = range(kernel_size)
     slices = [last[:, row : row + height, column : column + width] for row in offsets for column in offsets]
     return torch.stack(slices, dim=4).reshape(count * height * width * groups, kernel_size**2, channels // groups)
-
-
-def _is_channels_last(x: Tensor) -> bool:
-    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def _check_shapes(features: Tensor, kernels: Tensor, kernel_size: int, groups: int, scale: int) -> None:

@@ -80,7 +80,7 @@ class Sapa(Upsampler):
         self.query = nn.Conv2d(guide_channels, compressed_channels, 1)
         self.key = nn.Conv2d(in_channels, compressed_channels, 1)
         for conv in (self.query, self.key):
-            nn.init.trunc_normal_(conv.weight, std=0.02)
+            nn.init.normal_(conv.weight, std=0.02)
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         self.project = project(in_channels, out_channels)
 
