@@ -239,8 +239,11 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
         return f"{low}·{self.scale} = {low * self.scale}"
 
     def extra_repr(self) -> str:
-        """Return the channels and the scale for ``print``."""
-        return f"{self.in_channels}, {self.out_channels}, scale={self.scale}, fit={self.fit!r}"
+        """Return the channels, the scale, and the options that the operator keeps, for ``print``."""
+        keywords = [p.name for p in inspect.signature(type(self)).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        options = {name: getattr(self, name, None) for name in keywords}
+        shown = [f"{name}={value!r}" for name, value in options.items() if isinstance(value, int | float | str)]
+        return ", ".join([f"{self.in_channels}, {self.out_channels}, scale={self.scale}", *shown])
 
     def describe(self) -> str:
         """Return the name and the layer parameters as errors show them."""
@@ -271,10 +274,11 @@ def register_upsampler(name: str) -> Callable[[U], U]:
     >>> sum(p.numel() for p in create_upsampler("bilinear_1x1", 8, 4).parameters())
     36
     """
+    register = upsamplers.register(name)
 
     def enter(operator: U) -> U:
+        register(operator)
         operator.name = name
-        upsamplers.register(name)(operator)
         return operator
 
     return enter

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segup.errors import ShapeError
+from segup.errors import ConfigError, ShapeError
 from segup.shapes.layer import Layer
 from segup.upsamplers import Deconv, Upsampler, create_upsampler, fit_to, list_upsamplers, register_upsampler
 from segup.upsamplers.contract import operator_class, upsamplers
@@ -254,6 +254,23 @@ def _table_as_it_was():
     yield
     upsamplers._parts.clear()
     upsamplers._parts.update(parts)
+
+
+def test_a_class_is_registered_under_a_name_of_its_own():
+    with pytest.raises(ConfigError, match="cannot be registered: a name is text"):
+
+        @register_upsampler
+        class Nameless(Deconv):
+            pass
+
+    class Other(Deconv):
+        pass
+
+    with pytest.raises(ConfigError, match="upsampler 'deconv' is already segup.upsamplers.deconv.Deconv"):
+        register_upsampler("deconv")(Other)
+    with pytest.raises(ConfigError, match="upsampler 'bilinear' is already"):
+        register_upsampler("bilinear")(Other)
+    assert Other.name == "deconv"  # its parent's: what is refused is left as it was
 
 
 @pytest.mark.usefixtures("_table_as_it_was")

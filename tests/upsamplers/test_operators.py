@@ -5,7 +5,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segup.errors import ConfigError, ShapeError
 from segup.shapes import cost
-from segup.upsamplers import Bilinear, Deconv, MatchedDeconv, PixelShuffle, overlap_counts
+from segup.upsamplers import Bilinear, Deconv, MatchedDeconv, PixelShuffle, create_upsampler, overlap_counts
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,20 @@ def test_a_row_beyond_the_grid_is_the_operators_own_to_give_or_to_keep(kernel_si
     for size, correction in ((9, -1), (10, 0), (11, 0)):
         assert torch.equal(up(x, (size, 10)), whole[..., :size, :10])
         assert up.correction == (correction, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "shown"),
+    [
+        ("carafe", {"groups": 2}, "Carafe(\n  8, 4, scale=2, fit='correct', kernel_size=5, groups=2\n"),
+        ("dysample", {"style": "pl"}, "8, 4, scale=2, fit='correct', style='pl', dynamic=False, groups=8\n"),
+        ("deconv_matched", {"fit": "strict", "rounding": -1}, "8, 4, scale=2, fit='strict', rounding=-1\n"),
+        ("sapa", {"skip_channels": 3}, "8, 4, scale=2, skip_channels=3, fit='correct', kernel_size=5\n"),
+        ("nearest", {}, "8, 4, scale=2, fit='correct'\n"),
+    ],
+)
+def test_a_printed_operator_tells_its_options(name, options, shown):
+    assert shown in repr(create_upsampler(name, 8, 4, **options))
 
 
 @pytest.mark.parametrize("kernel_size", [1, 2.0, True])
