@@ -35,6 +35,10 @@ class SegmentationModel(nn.Module):
         spec: The arguments of :func:`create_model` that build it again.
 
     Shape: ``(N, in_channels, H, W)``, values in 0 … 1 → ``(N, num_classes, H, W)``, for any H and W ≥ 1.
+
+    torch.export takes it with dynamic H and W, from the size on at which every map has two rows (64 is enough at
+    reduction 32), since it makes a constant of 1; the program refuses other sizes. Some encoders' own code fixes the
+    size: that of timm's edgenext and tiny_vit, for two.
     """
 
     def __init__(self, encoder: Encoder, decoder: Decoder, num_classes: int, spec: Mapping[str, Any]) -> None:

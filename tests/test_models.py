@@ -49,7 +49,7 @@ def test_channels_last_changes_no_value(upsampler):
         ({"fit": "strict"}, 'fit="strict"'),
         ({"upsampler": "max_unpool"}, r"requires the encoder's pooling indices, and encoder 'resnet18' hands out none"),
         ({"upsampler": "sapa", "topology": "plain"}, "requires the skip, which topology 'plain' does not have"),
-        ({"final": "fade"}, "final='fade' requires the skip, and the step to the image has no skip"),
+        ({"final": "fade"}, "final='fade' requires the skip, and the step to the image has none"),
     ],
 )
 def test_what_cannot_be_built_is_refused_at_construction(arguments, message):

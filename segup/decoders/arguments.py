@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segup.errors import ConfigError
+from segup.upsamplers.contract import OPTIONS_OF_ALL
 
 IMAGE_WIDTH = 16
 """Channels at the image's own resolution: a 3×3 convolution there costs more than all others together."""
@@ -83,13 +84,20 @@ def checked_options(name: str, options: Any) -> dict[str, Any]:
     """Return an operator's options as a dict of its own; None are none.
 
     Raises:
-        ConfigError: Something else than a mapping.
+        ConfigError: Something else than a mapping, or what follows from the operator's place.
 
     >>> checked_options("final_options", None)
     {}
     """
     if not isinstance(options, Mapping | None):
         raise ConfigError(f"decoder.{name}={options!r} must be a group of keys, or null")
+    for option in sorted(set(options or ()) & set(OPTIONS_OF_ALL)):
+        given = f"decoder.{name}.{option}={(options or {})[option]!r}"
+        if option == "fit":
+            raise ConfigError(
+                f"{given} cannot be given for one operator.\n  try: decoder.fit={(options or {})[option]}"
+            )
+        raise ConfigError(f"{given} cannot be given: it follows from the operator's place in the decoder")
     return dict(options or {})
 
 

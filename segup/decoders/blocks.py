@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segup.decoders.arguments import checked_count
+from segup.decoders.arguments import checked_count, checked_options
 from segup.errors import ConfigError, ShapeError, figures
 from segup.streams import own_stream
 from segup.upsamplers import create_upsampler
@@ -102,7 +102,7 @@ class UNetBlock(nn.Module):
             scale,
             skip_channels=skip_channels or None,
             fit=fit,
-            **(upsampler_options or {}),
+            **checked_options("upsampler_options", upsampler_options),
         )
         self.convs = conv_stack(out_channels + skip_channels, out_channels, checked_count("convs", convs, 2, least=1))
 

@@ -3,10 +3,11 @@
 import inspect
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from segup.decoders.costs import CostPlan, Maps, counted
@@ -120,8 +121,18 @@ class Decoder(nn.Module, ABC):
             rungs.append(Rung(up.label(), sizes[low], reached, wanted, wanted - reached))
         return rungs
 
-    def check_features(self, features: Sequence[Tensor]) -> None:
-        """Raise a ShapeError unless ``features`` are maps of this decoder's channels and of one batch size."""
+    def checked_features(self, features: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return the maps, laid out alike where torch.export traces: it has to prove how their strides compare.
+
+        Raises:
+            ShapeError: They are not of this decoder's channels and of one batch size.
+        """
+        if not isinstance(features, Sequence | Tensor) or not all(isinstance(f, Tensor) for f in features):
+            raise ShapeError(
+                f"this decoder takes a list of maps (N, C, h, w), from high to low resolution, not a "
+                f"{type(features).__name__}"
+                + (".\n  try: list(features.values())" if isinstance(features, Mapping) else " of other things")
+            )
         shapes = [tuple(f.shape) for f in features]
         if any(len(shape) != 4 or shape[0] != shapes[0][0] for shape in shapes):
             raise ShapeError(f"this decoder takes maps (N, C, h, w) of one batch size, not {_listed(shapes)}")
@@ -134,6 +145,7 @@ class Decoder(nn.Module, ABC):
                 f"{figures(got)}.\n"
                 f"  try: channels= and strides= of these maps at construction."
             )
+        return [f.contiguous() for f in features] if torch.compiler.is_exporting() else features
 
 
 def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
@@ -202,6 +214,9 @@ def list_decoders() -> list[str]:
 
 def check_pyramid(channels: Sequence[int], strides: Sequence[int]) -> None:
     """Raise a ConfigError unless channels and strides describe a pyramid from high to low resolution."""
+    for name, values in (("channels", channels), ("strides", strides)):
+        if not isinstance(values, Sequence):
+            raise ConfigError(f"{name}={values!r} must be a list of ints of 1 or more, one for each map")
     if len(channels) != len(strides) or not channels:
         raise ConfigError(f"channels={list(channels)} and strides={list(strides)} must be two lists of one length, ≥ 1")
     for name, values in (("channels", channels), ("strides", strides)):

@@ -105,7 +105,7 @@ class DeepLabV3PlusDecoder(FinalStepDecoder):
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        self.check_features(features)
+        features = self.checked_features(features)
         context = self.climb(self.aspp(features[-1]), features, indices)
         joined = torch.cat((context, self.project(features[self.first])), dim=1)
         return self.finish(self.convs(joined), size)

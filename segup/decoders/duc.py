@@ -88,7 +88,7 @@ class DUCDecoder(Decoder):
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return the scores ``(N, num_classes, *size)``."""
-        self.check_features(features)
+        features = self.checked_features(features)
         scores: Tensor = self.up(self.convs(features[-1]), size)
         return scores
 

@@ -87,7 +87,7 @@ class FCNDecoder(FinalStepDecoder):
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return the scores ``(N, num_classes, *size)``."""
-        self.check_features(features)
+        features = self.checked_features(features)
         used = features[self.first :]
         ups, y = operators(self.ups), self.scores[-1](used[-1])
         for i in range(len(ups) - 1, -1, -1):

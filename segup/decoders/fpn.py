@@ -97,7 +97,7 @@ class FPNDecoder(FinalStepDecoder):
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        self.check_features(features)
+        features = self.checked_features(features)
         maps = [lateral(f) for lateral, f in zip(self.laterals, features[self.first :], strict=True)]
         ups = operators(self.ups)
         for i in range(len(ups) - 1, -1, -1):

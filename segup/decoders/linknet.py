@@ -84,7 +84,7 @@ class LinkNetDecoder(FinalStepDecoder):
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        self.check_features(features)
+        features = self.checked_features(features)
         y = features[-1]
         for stage in self.stages:
             y = stage(y, features, indices)

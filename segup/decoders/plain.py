@@ -87,7 +87,7 @@ class PlainDecoder(FinalStepDecoder):
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        self.check_features(features)
+        features = self.checked_features(features)
         y = features[-1]
         for up, act, level in zip(operators(self.ups), self.acts, self.levels, strict=True):
             y = act(take_step(up, y, level, features, indices))

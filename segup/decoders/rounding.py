@@ -13,12 +13,20 @@ def whole_roundings(roundings: Sequence[str | int | None] | None, maps: int) -> 
         maps: How many there are.
 
     Raises:
-        ConfigError: Another number of them.
+        ConfigError: Another number of them, or what is no rule.
 
     >>> whole_roundings(["down"], 2), whole_roundings(None, 2)
     (('up', 'down'), ('up', 'up'))
     """
+    if isinstance(roundings, str) or not isinstance(roundings, Sequence | None):
+        raise ConfigError(f"roundings={roundings!r} must be a list, one between each map and the next")
     rules = ("up",) * maps if roundings is None else tuple(roundings)
+    for rule in rules:
+        if isinstance(rule, bool) or not (rule in ("up", "down", None) or isinstance(rule, int)):
+            raise ConfigError(
+                f"roundings={list(rules)} must each be up, down, an int c for a stage that makes ⌊(n + c)/stride⌋ of "
+                f"n, or null where no one rule holds; {rule!r} is not"
+            )
     if len(rules) not in (maps - 1, maps):
         raise ConfigError(f"roundings={list(rules)} must be {maps - 1}, one between each map and the next")
     return ("up", *rules) if len(rules) < maps else rules

@@ -92,7 +92,7 @@ class SegFormerDecoder(FinalStepDecoder):
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        self.check_features(features)
+        features = self.checked_features(features)
         used = features[self.first :]
         maps = [
             climb(linear(f), features, indices)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from torch import Tensor, nn
 
@@ -10,6 +10,7 @@ from segup.decoders.arguments import checked_options
 from segup.decoders.contract import Decoder, Step
 from segup.decoders.rounding import composed, whole_roundings
 from segup.errors import ConfigError, ShapeError, figures
+from segup.registry import check_options
 from segup.upsamplers import create_upsampler, list_upsamplers
 from segup.upsamplers.arguments import checked_size
 from segup.upsamplers.contract import Fit, Size, Upsampler, operator_class
@@ -61,8 +62,11 @@ class StepPlan:
                 f"which topology '{decoder.name}' does not have at its steps.\n"
                 f"  try: decoder.topology=unet, or an operator that requires nothing: {unguided_upsamplers()}."
             )
+        if fit not in get_args(Fit):
+            raise ConfigError(f"decoder.fit={fit!r} is unknown; known: {', '.join(get_args(Fit))}")
         rules = whole_roundings(roundings, len(decoder.strides))
         own = checked_options("upsampler_options", options)
+        check_options(operator_class(upsampler), own, f"upsampler '{upsampler}'")
         return cls(decoder, upsampler, fit, own, rules)
 
     def between(self, level: int, in_channels: int, out_channels: int) -> Upsampler:
@@ -85,15 +89,19 @@ class StepPlan:
         Raises:
             ConfigError: An operator that requires something: this step has no skip.
         """
+        if not isinstance(name, str):
+            raise ConfigError(f"decoder.final={name!r} must be the name of an upsampler, such as bilinear")
         required = operator_class(name).requires
         if required:
             raise ConfigError(
-                f"final='{name}' requires {listed_guides(required)}, and the step to the image has no skip.\n"
+                f"final='{name}' requires {listed_guides(required)}, and the step to the image has none.\n"
                 f"  try: decoder.final=bilinear, or another operator that requires nothing: {unguided_upsamplers()}."
             )
+        own = checked_options("final_options", options)
+        check_options(operator_class(name), own, f"upsampler '{name}'")
         if self.decoder.strides[level] == 1:
             return None
-        chosen = {**operator_class(name).final_options, **checked_options("final_options", options)}
+        chosen = {**operator_class(name).final_options, **own}
         return self._whole(name, level, in_channels, out_channels, chosen)
 
     def stage_options(self, level: int) -> dict[str, Any]:

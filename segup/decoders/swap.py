@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from segup.decoders.observe import observe
 from segup.decoders.steps import listed_guides, unguided_upsamplers
-from segup.decoders.swappable import Form, Place, Swapped, find_places, form_of, words_of
+from segup.decoders.swappable import Form, Place, Swapped, check_reach, find_places, form_of, words_of
 from segup.errors import ConfigError
 from segup.registry import check_options
 from segup.shapes.tables import as_text
@@ -19,7 +19,7 @@ from segup.upsamplers.contract import operator_class
 
 @dataclass(frozen=True)
 class Swap:
-    """A module that was replaced: where, by what, with which channels and scale."""
+    """A module that was replaced: where the operator stands now, by what, with which channels and scale."""
 
     path: str
     was: str
@@ -89,6 +89,8 @@ def swap_upsamplers(model: nn.Module, upsampler: str, *, example: Any = None, **
     >>> model(torch.zeros(1, 3, 32, 48)).shape
     torch.Size([1, 4, 32, 48])
     """
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"swap_upsamplers takes a torch.nn.Module, not {type(model).__name__}")
     operator = operator_class(upsampler)
     if operator.requires:
         raise ConfigError(
@@ -101,7 +103,7 @@ def swap_upsamplers(model: nn.Module, upsampler: str, *, example: Any = None, **
         raise ConfigError(f"{fixed[0]}={options[fixed[0]]!r} cannot be given: it follows from each module")
     arguments = example if isinstance(example, tuple) else (_default_example(model) if example is None else example,)
     seen = observe(model, arguments)
-    made: dict[int, Swapped] = {}
+    made: dict[tuple[int, int], Swapped] = {}
     swaps: list[tuple[Place, Swapped, Swap]] = []
     kept, refusals = [], []
     for place in find_places(model, "", set()):
@@ -115,7 +117,7 @@ def swap_upsamplers(model: nn.Module, upsampler: str, *, example: Any = None, **
                 kept.append(Kept(place.path, what, " ".join(str(cause).split())))
                 continue
             made[place.key] = new
-            report = Swap(place.path, what, new.up.label(), form.in_channels, form.out_channels, form.scale)
+            report = Swap(place.where, what, new.up.label(), form.in_channels, form.out_channels, form.scale)
             swaps.append((place, new, report))
         else:
             kept.append(Kept(place.path, what, form))
@@ -136,7 +138,9 @@ def _made(upsampler: str, form: Form, options: Mapping[str, Any], place: Place, 
     chosen = dict(options)
     if operator_class(upsampler).takes_rounding and "rounding" not in chosen:
         chosen["rounding"] = "down" if min(form.offset) >= 0 else "up" if max(form.offset) <= 0 else "mixed"
-    new = Swapped(create_upsampler(upsampler, form.in_channels, form.out_channels, form.scale, **chosen), form.offset)
+    up = create_upsampler(upsampler, form.in_channels, form.out_channels, form.scale, **chosen)
+    check_reach(up, form)
+    new = Swapped(up, form.offset)
     like = next(place.module.parameters(), next(model.parameters(), torch.empty(0)))
     return new.to(like.device, like.dtype).train(place.module.training)
 

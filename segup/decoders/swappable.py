@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from segup.decoders.observe import Observed
-from segup.upsamplers.contract import Size, Upsampler
+from segup.decoders.observe import UPSAMPLING, Observed
+from segup.errors import ConfigError
+from segup.upsamplers.contract import ANY_SIZE, Size, Upsampler
 
 
 class Swapped(nn.Module):
@@ -25,14 +27,14 @@ class Swapped(nn.Module):
         super().__init__()
         self.up, self.offset = up, offset
 
-    def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:  # noqa: A002, torch's name
         """Return the map at the foreign module's size."""
         if output_size is not None:
             size = int(output_size[-2]), int(output_size[-1])
         else:
             scale, (rows, columns) = self.up.scale, self.offset
-            size = x.shape[-2] * scale + rows, x.shape[-1] * scale + columns
-        y: Tensor = self.up(x, size)
+            size = input.shape[-2] * scale + rows, input.shape[-1] * scale + columns
+        y: Tensor = self.up(input, size)
         return y
 
 
@@ -65,9 +67,16 @@ class Place:
     conv: tuple[str, nn.Conv2d] | None = None
 
     @property
-    def key(self) -> int:
-        """The same for every slot that holds the same module with weights."""
-        return id(self.conv[1] if self.conv else self.module)
+    def key(self) -> tuple[int, int]:
+        """The same for every slot in which the same weights do the same."""
+        if self.conv is None:
+            return id(self.module), 0
+        return id(self.conv[1]), int(getattr(self.module, "upscale_factor", 0))
+
+    @property
+    def where(self) -> str:
+        """Where the operator comes to stand: in the place of the convolution, if one goes with the module."""
+        return f"{self.path.removesuffix(self.name)}{self.conv[0]}" if self.conv else self.path
 
 
 def find_places(parent: nn.Module, path: str, visited: set[int]) -> Iterator[Place]:
@@ -75,8 +84,8 @@ def find_places(parent: nn.Module, path: str, visited: set[int]) -> Iterator[Pla
     if id(parent) in visited:
         return
     visited.add(id(parent))
-    kinds = (nn.Upsample, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.PixelShuffle, Upsampler)
-    if not path and isinstance(parent, (*kinds, Swapped)):
+    ends = (*UPSAMPLING, Swapped, torch.jit.ScriptModule)
+    if not path and isinstance(parent, ends):
         yield Place(parent, "", "(the model)", parent)
         return
     before: tuple[str, nn.Module] | None = None
@@ -84,8 +93,8 @@ def find_places(parent: nn.Module, path: str, visited: set[int]) -> Iterator[Pla
         if child is None:
             continue
         where = f"{path}.{name}" if path else name
-        if isinstance(child, (*kinds, Swapped)):
-            pair = isinstance(parent, nn.Sequential) and isinstance(child, nn.PixelShuffle)
+        if isinstance(child, ends):
+            pair = type(parent).forward is nn.Sequential.forward and isinstance(child, nn.PixelShuffle)
             conv = (before[0], before[1]) if pair and before and isinstance(before[1], nn.Conv2d) else None
             yield Place(parent, name, where, child, conv)
         else:
@@ -96,19 +105,30 @@ def find_places(parent: nn.Module, path: str, visited: set[int]) -> Iterator[Pla
 def form_of(place: Place, seen: Observed) -> Form | str:
     """Return what the operator in this place has to do, or why there can be none."""
     module = place.module
+    if isinstance(module, torch.jit.ScriptModule):
+        return "TorchScript has fixed its code: swap first"
     if not place.name:
         return "it is the model itself: wrap it in nn.Sequential, which can hold another"
     if isinstance(module, Swapped):
         return Form(module.up.in_channels, module.up.out_channels, module.up.scale, module.offset)
     if isinstance(module, Upsampler):
         return f"segup's own operator: build the decoder with another upsampler than '{module.name}'"
+    if _computes_otherwise(module) or (place.conv and _computes_otherwise(place.conv[1])):
+        return "it has a forward of its own, and may do something else than its class in torch"
     if isinstance(module, nn.Upsample):
         return _form_of_resize(module, seen)
     if isinstance(module, nn.ConvTranspose2d):
         return _form_of_transposed(module)
     if isinstance(module, nn.PixelShuffle):
         return _form_of_shuffle(place, module)
+    if isinstance(module, nn.MaxUnpool2d):
+        return "it undoes a pooling, whose indices an operator in its place would have to take: max_unpool does"
     return "its maps do not have two axes"
+
+
+def _computes_otherwise(module: nn.Module) -> bool:
+    """Return whether a module of torch was given another forward, by a subclass or by hand."""
+    return "forward" in vars(module) or not type(module).forward.__module__.startswith("torch.nn.modules.")
 
 
 def _form_of_resize(module: nn.Upsample, seen: Observed) -> Form | str:
@@ -137,7 +157,8 @@ def _form_of_transposed(module: nn.ConvTranspose2d) -> Form | str:
         return "its stride is 1: it does not upsample"
     rows, columns = (_beyond(module, axis) for axis in (0, 1))
     if max(abs(rows), abs(columns)) >= scale:
-        return f"it gives {scale}·h {rows:+d} by {scale}·w {columns:+d}; an operator corrects at most {scale - 1}"
+        beyond = max(rows, columns, key=abs)
+        return f"it brings h to {_grown(scale, beyond)}; an operator corrects at most {scale - 1}"
     return Form(module.in_channels, module.out_channels, scale, (rows, columns))
 
 
@@ -160,6 +181,24 @@ def _form_of_shuffle(place: Place, module: nn.PixelShuffle) -> Form | str:
     return Form(conv.in_channels, conv.out_channels // factor**2, factor)
 
 
+def check_reach(up: Upsampler, form: Form) -> None:
+    """Raise a ConfigError unless the operator, with its options, gives the sizes that the form asks for."""
+    reached = [n - ANY_SIZE * up.scale for n in up.span(ANY_SIZE)]
+    for beyond in form.offset:
+        if not reached[0] <= beyond <= reached[1]:
+            reach = " … ".join(_grown(up.scale, n) for n in dict.fromkeys(reached))
+            way_out = "fit='correct'" if up.fit == "strict" else "other options, or another operator"
+            raise ConfigError(
+                f"{up.describe()} with these options brings h to {reach}, and the module in whose place it would stand "
+                f"to {_grown(up.scale, beyond)}.\n  try: {way_out}"
+            )
+
+
+def _grown(scale: int, beyond: int) -> str:
+    """Return a size in terms of the input's, such as ``2·h - 1``."""
+    return f"{scale}·h" + (f" {'+' if beyond > 0 else '-'} {abs(beyond)}" if beyond else "")
+
+
 def _one(pair: Any) -> float | None:
     """Return the number that both axes have, or None where they differ."""
     values = set(pair) if isinstance(pair, Sequence) else {pair}
@@ -168,6 +207,8 @@ def _one(pair: Any) -> float | None:
 
 def words_of(place: Place) -> str:
     """Return the module as reports show it: a foreign one as it prints itself, an operator by its label."""
+    if isinstance(place.module, torch.jit.ScriptModule):
+        return type(place.module).__name__
     words = repr(place.module) if not isinstance(place.module, Swapped | Upsampler) else _label(place.module)
     return f"{place.conv[1]!r} + {words}" if place.conv else words
 

@@ -104,7 +104,7 @@ class UNetDecoder(FinalStepDecoder):
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        self.check_features(features)
+        features = self.checked_features(features)
         y = features[-1]
         for block, level in zip(self.blocks, range(len(features) - 2, -1, -1), strict=True):
             y = block(y, features[level], indices=step_indices(block.up, level, features, indices))  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """The one contract that every encoder keeps: image in, pyramid out, sizes declared."""
 
+import copy
 import itertools
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -13,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from segup.errors import ConfigError, ShapeError, unknown, wrong_map
 from segup.inspection import Pyramid, feature_sizes, probe_pyramid
+from segup.modes import modes_of, set_modes
 from segup.registry import Registry, check_options
 from segup.streams import own_stream
 
@@ -63,6 +65,14 @@ class Encoder(nn.Module):
         if freeze:
             self.requires_grad_(False)
         self.train()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Encoder":
+        """Return a copy in the same mode; torchvision's graphs alone would come out in training mode."""
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        set_modes(twin, modes_of(self))
+        return twin
 
     @cached_property
     def pyramid(self) -> Pyramid:

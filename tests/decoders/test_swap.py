@@ -1,3 +1,4 @@
+import contextlib
 import copy
 
 import pytest
@@ -5,6 +6,7 @@ import segmentation_models_pytorch as smp
 import torch
 import torchvision
 from torch import nn
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from segup.decoders import create_decoder, swap_upsamplers
 from segup.errors import ConfigError
@@ -42,6 +44,7 @@ def test_shapes_stay(part, upsampler):
     model = nn.Sequential(copy.deepcopy(part))
     report = swap_upsamplers(model, upsampler, example=torch.rand(1, 8, 6, 6))
     assert (len(report.swapped), report.kept) == (1, ())
+    assert isinstance(model.get_submodule(report.swapped[0].path).up, Upsampler)
     assert sum(isinstance(m, Upsampler) for m in model.modules()) == 1
     assert not any(isinstance(m, nn.PixelShuffle) for m in model[0].children())
     same_shapes(nn.Sequential(part), model)
@@ -109,6 +112,16 @@ def test_torchvision():
     assert predictor(torch.rand(2, 16, 14, 14)).shape == (2, 3, 28, 28)
 
 
+class Cropping(nn.ConvTranspose2d):
+    def forward(self, x):
+        return super().forward(x)[..., 1:, 1:]
+
+
+class Residual(nn.Sequential):
+    def forward(self, x):
+        return self[1](self[0](x) + x.repeat(1, 4, 1, 1))
+
+
 class Stubborn(nn.Module):
     """One of each that cannot be replaced."""
 
@@ -121,12 +134,16 @@ class Stubborn(nn.Module):
         self.far = nn.ConvTranspose2d(3, 3, 9, stride=2)
         self.volume = nn.ConvTranspose3d(3, 3, 2, stride=2)
         self.lone = nn.PixelShuffle(2)
+        self.pooled = nn.MaxUnpool2d(2)
+        self.cropping = Cropping(3, 3, 2, stride=2)
+        self.residual = Residual(nn.Conv2d(3, 12, 1), nn.PixelShuffle(2))
         self.shrinking = nn.Sequential(nn.Conv2d(3, 12, 3), nn.PixelShuffle(2))
         self.shared = nn.Upsample(scale_factor=2)
         self.unused = nn.Upsample(scale_factor=2)
 
     def forward(self, x):
-        return self.shared(self.shared(x)[:, :2])
+        pooled, indices = nn.functional.max_pool2d(x, 2, return_indices=True)
+        return self.shared(self.shared(self.pooled(pooled, indices))[:, :2])
 
 
 def test_what_cannot_be_replaced_stays_with_the_reason():
@@ -139,9 +156,12 @@ def test_what_cannot_be_replaced_stays_with_the_reason():
         "broken": "its factor is 1.5: an operator has one int of 2 or more for both axes",
         "uneven": "its stride is (2, 1): an operator has one scale for both axes",
         "still": "its stride is 1: it does not upsample",
-        "far": "it gives 2·h +7 by 2·w +7; an operator corrects at most 1",
+        "far": "it brings h to 2·h + 7; an operator corrects at most 1",
         "volume": "its maps do not have two axes",
         "lone": "no convolution stands right before it in a Sequential: the two are replaced together",
+        "pooled": "it undoes a pooling, whose indices an operator in its place would have to take: max_unpool does",
+        "cropping": "it has a forward of its own, and may do something else than its class in torch",
+        "residual.1": "no convolution stands right before it in a Sequential: the two are replaced together",
         "shrinking.1": "the convolution before it changes the size",
         "shared": "it serves maps of 2 and 3 channels: an operator has one number of them",
         "unused": "its channels are unknown: the example misses it; try: example=...",
@@ -181,6 +201,55 @@ def test_a_module_in_two_places_stays_one():
     assert model["a"][0] is model["b"][0]
 
 
+def test_a_convolution_under_two_shuffles_becomes_two_operators():
+    conv = nn.Conv2d(3, 16, 3, padding=1)
+    model = nn.Sequential(nn.Sequential(conv, nn.PixelShuffle(4)), nn.Conv2d(1, 3, 1), nn.Sequential(conv))
+    model[2].append(nn.PixelShuffle(2))
+    swap_upsamplers(model, "deconv")
+    assert model(torch.rand(1, 3, 5, 4)).shape == (1, 4, 40, 32)
+
+
+def test_modules_may_be_called_by_name():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up, self.conv = nn.Upsample(scale_factor=2), nn.ConvTranspose2d(3, 3, 2, stride=2)
+
+        def forward(self, x):
+            return self.conv(input=self.up(input=x), output_size=(4 * x.shape[2], 4 * x.shape[3]))
+
+    model = Named()
+    assert [swap.path for swap in swap_upsamplers(model, "bilinear").swapped] == ["up", "conv"]
+    assert model(torch.rand(1, 3, 5, 4)).shape == (1, 3, 20, 16)
+
+
+def test_what_a_model_catches_is_left_again():
+    class Catching(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.wrong = nn.ConvTranspose2d(5, 3, 2, stride=2)
+
+        def forward(self, x):
+            with contextlib.suppress(RuntimeError):
+                self.wrong(x)
+            return nn.functional.interpolate(x, scale_factor=2)
+
+    report = swap_upsamplers(Catching(), "bilinear")
+    assert [(kept.path, kept.what) for kept in report.kept] == [("(the model)", "F.interpolate")]
+
+
+@pytest.mark.parametrize("upsampler", ["bilinear", "deconv"])
+def test_what_strict_operators_do_not_reach_is_refused(upsampler):
+    far, exact = nn.ConvTranspose2d(3, 3, 3, stride=2, padding=1), nn.ConvTranspose2d(3, 3, 2, stride=2)
+    message = r"with these options brings h to 2·h, and the module .* to 2·h - 1.\n  try: fit='correct'"
+    with pytest.raises(ConfigError, match=message):
+        swap_upsamplers(nn.Sequential(far), upsampler, fit="strict")
+    model = nn.Sequential(far, exact)
+    report = swap_upsamplers(model, upsampler, fit="strict")
+    assert ([swap.path for swap in report.swapped], [kept.path for kept in report.kept]) == (["1"], ["0"])
+    assert model(torch.rand(1, 3, 5, 4)).shape == (1, 3, 18, 14)
+
+
 def test_a_swap_can_be_swapped_again():
     model = nn.Sequential(nn.ConvTranspose2d(8, 4, 3, stride=2, padding=1))
     before = nn.Sequential(nn.ConvTranspose2d(8, 4, 3, stride=2, padding=1))
@@ -189,6 +258,24 @@ def test_a_swap_can_be_swapped_again():
     assert [(swap.was, swap.now) for swap in report.swapped] == [("carafe ×2", "pixel_shuffle ×2")]
     assert model[0].up.conv.kernel_size == (1, 1)
     same_shapes(before, model)
+    report = swap_upsamplers(model, "bilinear", example=torch.rand(1, 8, 4, 4))
+    assert report.kept == ()  # the shuffle that the operator calls is its own
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace:FutureWarning")
+def test_compiled_models_are_seen_and_fixed_ones_named():
+    model = torch.compile(
+        nn.Sequential(nn.Sequential(nn.Upsample(scale_factor=2)), nn.Conv2d(3, 3, 1)), backend="eager"
+    )
+    assert [swap.path for swap in swap_upsamplers(model, "bilinear").swapped] == ["_orig_mod.0.0"]
+    traced = torch.jit.trace(nn.ConvTranspose2d(3, 3, 2, stride=2), torch.rand(1, 3, 4, 4))
+    report = swap_upsamplers(nn.Sequential(traced), "bilinear")
+    assert [(kept.path, kept.reason) for kept in report.kept] == [("0", "TorchScript has fixed its code: swap first")]
+
+
+def test_what_is_no_module_is_refused():
+    with pytest.raises(ConfigError, match="swap_upsamplers takes a torch.nn.Module, not str"):
+        swap_upsamplers("unet", "deconv")
 
 
 def test_what_is_not_replaced_is_left_as_it_was():
@@ -234,3 +321,14 @@ def test_an_operator_that_refuses_one_module_takes_the_others():
     assert [swap.path for swap in report.swapped] == ["0"]
     assert report.kept[0].path == "1"
     assert "groups=4" in report.kept[0].reason
+
+
+def test_looking_leaves_a_feature_extractor_in_its_mode():
+    class Dropping(nn.Module):
+        def forward(self, x):
+            return nn.functional.dropout(x, training=self.training)
+
+    body = create_feature_extractor(Dropping(), {"dropout": "out"}).train()
+    before = body.code
+    assert swap_upsamplers(body, "deconv").note == ""
+    assert (body.training, body.code) == (True, before)

@@ -173,7 +173,7 @@ def test_the_step_to_the_image_takes_any_operator_that_requires_nothing(topology
 def test_the_step_to_the_image_has_no_skip(topology, final):
     for strides in (STRIDES, (1, 2, 4, 8)):
         with pytest.raises(
-            ConfigError, match=f"final='{final}' requires the .*no skip.\n  try: decoder.final=bilinear"
+            ConfigError, match=f"final='{final}' requires the .*has none.\n  try: decoder.final=bilinear"
         ):
             create_decoder(topology, CHANNELS, strides, final=final)
 
@@ -209,12 +209,50 @@ def test_a_resize_to_the_image_mixes_channels_alone_unless_told_otherwise(small_
         ({"final": "bilinar"}, "unknown upsampler 'bilinar': did you mean 'bilinear'|final='bilinar' would change"),
         ({"upsampler_options": {"kernel": 4}}, "unknown option of upsampler '.*' 'kernel'"),
         ({"depth": 4}, "unknown option of topology '.*' 'depth'"),
+        (
+            {"upsampler_options": {"scale": 2}},
+            "decoder.upsampler_options.scale=2 cannot be given: it follows from the operator's place in the decoder",
+        ),
+        (
+            {"upsampler_options": {"fit": "strict"}},
+            "upsampler_options.fit='strict' cannot be given for one operator.\n  try: decoder.fit=strict",
+        ),
+        ({"final": None}, "final=None (must be the name of an upsampler, such as bilinear|would change nothing)"),
+        ({"roundings": "up"}, "roundings='up' must be a list"),
+        ({"roundings": 2}, "roundings=2 must be a list"),
+        ({"roundings": ["up", "mixed", None]}, r"must each be up, down, an int c .*; 'mixed' is not"),
         ({"roundings": ["up"]}, r"roundings=\['up'\] must be 3, one between each map and the next"),
     ],
 )
 def test_what_does_not_fit_is_refused_at_construction(topology, options, message):
     with torch.device("meta"), pytest.raises(ConfigError, match=message):
         create_decoder(topology, CHANNELS, STRIDES, **options)
+
+
+@pytest.mark.parametrize(
+    ("channels", "strides", "message"),
+    [
+        (None, [2], "channels=None must be a list of ints of 1 or more, one for each map"),
+        ([8], 2, "strides=2 must be a list of ints"),
+        (torch.tensor([8, 16]), [2, 4], r"channels=tensor\(\[ 8, 16\]\) must be a list of ints"),
+    ],
+)
+def test_a_pyramid_is_two_lists(channels, strides, message):
+    with pytest.raises(ConfigError, match=message):
+        create_decoder("unet", channels, strides)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fit": "no"}, "decoder.fit='no' is unknown"),
+        ({"upsampler_options": {"kernel": 4}}, "unknown option of upsampler 'deconv' 'kernel'"),
+        ({"final_options": {"kernel": 4}}, "unknown option of upsampler 'bilinear' 'kernel'"),
+    ],
+)
+def test_options_are_checked_where_there_is_no_step_too(options, message):
+    with pytest.raises(ConfigError, match=message):
+        create_decoder("unet", [8], [1], **options)
 
 
 @pytest.mark.parametrize("topology", ["deeplabv3plus", "fcn", "fpn", "segformer"])
@@ -245,6 +283,21 @@ def test_maps_of_another_pyramid_are_refused(topology, shapes, message, small_wi
     decoder = build(topology, "bilinear", small_widths, (4, 6), (2, 4))
     with pytest.raises(ShapeError, match=message):
         decoder([torch.zeros(shape) for shape in shapes], (16, 16))
+
+
+def test_maps_are_given_in_a_list(small_widths):
+    decoder = build("unet", "bilinear", small_widths, (4, 6), (2, 4))
+    maps = [torch.zeros(1, 4, 8, 8), torch.zeros(1, 6, 4, 4)]
+    assert decoder(tuple(maps), (16, 16)).shape[-2:] == (16, 16)
+    message = (
+        r"takes a list of maps \(N, C, h, w\), from high to low resolution, not a dict.\n  try: list\(features.val"
+    )
+    with pytest.raises(ShapeError, match=message):
+        decoder(dict(enumerate(maps)), (16, 16))
+    with pytest.raises(ShapeError, match="not a list of other things"):
+        decoder([*maps[:1], None], (16, 16))
+    with pytest.raises(ShapeError, match="of one batch size, not"):
+        decoder(maps[0], (16, 16))
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)

@@ -30,14 +30,21 @@ class Tiny(nn.Module):
         return self.decoder(maps, image.shape[-2:])
 
 
+class PixelNorm(nn.LayerNorm):
+    """Over the channels of each pixel, as ConvNeXt has it: the maps come out with channels last."""
+
+    def forward(self, x):
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 def tiny(topology, small_widths):
     torch.manual_seed(0)
     widths = small_widths(topology, (2, 4, 8))
     return Tiny(create_decoder(topology, CHANNELS, (2, 4, 8), upsampler="deconv", widths=widths)).eval()
 
 
-def same(model, traced):
-    for size in SIZES:
+def same(model, traced, sizes=SIZES):
+    for size in sizes:
         image = torch.rand(2, 2, *size)
         with torch.no_grad():
             expected, got = model(image), traced(image)
@@ -61,3 +68,13 @@ def test_exported(topology, small_widths):
     same(model, exported.module())
     with pytest.raises(AssertionError, match="Guard failed"):
         exported.module()(torch.rand(2, 2, 8, 40))
+
+
+def test_exported_with_maps_of_another_layout(small_widths):
+    model = tiny("unet", small_widths)
+    model.stages = nn.ModuleList(
+        nn.Sequential(nn.Conv2d(i, o, 2, 2), PixelNorm(o)) for i, o in zip((2, 3, 4), CHANNELS, strict=True)
+    )
+    sizes = {2: Dim("height", min=16, max=512), 3: Dim("width", min=16, max=512)}
+    exported = torch.export.export(model, (torch.rand(2, 2, 37, 50),), dynamic_shapes=(sizes,))
+    same(model, exported.module(), ((17, 18), (33, 31), (16, 47)))

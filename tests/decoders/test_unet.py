@@ -143,3 +143,8 @@ def test_a_block_undoes_a_pooling_with_its_indices():
 def test_a_block_has_a_convolution_at_least(convs):
     with pytest.raises(ConfigError, match=f"convs={convs} must be an int of 1 or more"):
         UNetBlock(6, 3, 4, convs=convs)
+
+
+def test_a_blocks_operator_is_not_told_twice():
+    with pytest.raises(ConfigError, match=r"decoder.upsampler_options.scale=4 cannot be given: it follows from the"):
+        UNetBlock(8, 4, 4, upsampler="deconv", upsampler_options={"scale": 4})

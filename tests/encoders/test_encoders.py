@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 import torchvision
@@ -160,3 +162,15 @@ def test_a_name_is_a_word():
 def test_a_flag_that_is_no_flag_is_refused(option):
     with pytest.raises(ConfigError, match=rf"^encoder 'resnet18': {option}=7 must be true or false"):
         create_encoder("resnet18", **{"pretrained": False, option: 7})
+
+
+@pytest.mark.parametrize("options", [{}, {"freeze": True}, {"freeze_norm": True}])
+def test_a_copy_is_in_the_same_mode(options):
+    encoder = create_encoder("torchvision/resnet18", pretrained=False, **options)
+    x = torch.rand(2, 3, 64, 64)
+    for mode in (True, False):
+        twin = copy.deepcopy(encoder.train(mode))
+        assert [m.training for m in twin.modules()] == [m.training for m in encoder.modules()]
+        twin.load_state_dict(encoder.state_dict())
+        with torch.no_grad():
+            assert all(torch.equal(a, b) for a, b in zip(twin(x), encoder(x), strict=True))

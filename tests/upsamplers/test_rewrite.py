@@ -7,6 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision.models import resnet18
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from segup import create_model
 from segup.decoders import create_decoder
@@ -289,3 +291,45 @@ def test_an_unknown_target_is_answered_with_the_nearest():
         rewrite(nn.ReLU(), to="subpixle")
     with pytest.raises(ConfigError, match=r"rewrite takes a torch.nn.Module, not str"):
         rewrite("deconv")
+
+
+@pytest.mark.parametrize("norm", [torch.nn.utils.weight_norm, torch.nn.utils.spectral_norm])
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_weights_that_a_hook_computes_are_copied_and_left(norm):
+    net = nn.Sequential(norm(nn.ConvTranspose2d(2, 2, 3, 2, 1)), nn.ConvTranspose2d(2, 2, 2, 2)).eval()
+    x = torch.randn(1, 2, 4, 5)
+    expected = net(x)
+    twin, report = rewrite(net)
+    assert [change.path for change in report.changed] == ["1"]
+    assert report.left[0].line == "ConvTranspose2d has hooks, which a rewrite would lose. try: remove them first."
+    assert torch.allclose(twin(x), expected, atol=1e-5)
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            parameter.zero_()
+    assert torch.equal(net(x), expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace:FutureWarning")
+def test_layers_without_values_or_of_other_maps_or_in_fixed_code_are_left_with_the_reason():
+    with torch.device("meta"):
+        shuffle = nn.Sequential(nn.Conv2d(2, 8, 3), nn.PixelShuffle(2))
+    volume = nn.Sequential(nn.Upsample(scale_factor=(2, 2, 2)), nn.Conv2d(2, 2, 3))
+    traced = torch.jit.trace(nn.ConvTranspose2d(2, 2, 2, 2), torch.rand(1, 2, 3, 3))
+    _, report = rewrite(nn.ModuleList([shuffle, volume, traced]), to="deconv")
+    assert {left.path: left.line for left in report.left} == {
+        "0.0": "Conv2d is on the meta device: its weights have no values. try: load them first.",
+        "1.0": "Upsample(scale_factor=(2.0, 2.0, 2.0), mode='nearest') has 3 factors: its maps do not have two axes",
+        "2": "TorchScript has fixed its code: rewrite first",
+    }
+
+
+def test_the_copy_is_in_the_same_mode():
+    """Also of torchvision's feature extractors, which exchange their graphs and come out of a copy in training mode."""
+    body = create_feature_extractor(resnet18(), {"relu": "half", "layer1": "quarter"})
+    net = nn.ModuleDict({"body": body, "up": nn.ConvTranspose2d(64, 2, 2, 2)}).eval()
+    net["up"].train()
+    twin = rewrite(net).model
+    assert {name.partition(".")[0] for name, module in twin.named_modules() if module.training} == {"up"}
+    x = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(twin["body"](x)["quarter"], net["body"](x)["quarter"])

@@ -23,7 +23,8 @@ def to_deconv(*layers: nn.Module) -> nn.ConvTranspose2d | BilinearDeconv2d:
 
     Returns:
         A ConvTranspose2d; for bilinear, a :class:`BilinearDeconv2d`. Where torch's paddings alone cannot say where a
-        kernel begins, it gets rows or columns of zero taps.
+        kernel begins, it gets rows or columns of zero taps. An input too small for a convolution's kernel, which the
+        convolution refuses, comes out empty.
 
     Raises:
         ConfigError: No exact rewrite: a bias that differs within a cell, groups that split one, align_corners=True,

@@ -72,7 +72,10 @@ def resize_scale(resize: nn.Upsample, mode: str) -> Pair:
     if resize.scale_factor is None:
         raise ConfigError(f"{resize} resizes to a size: its factor depends on the input, so no fixed kernel equals it")
     given = resize.scale_factor
-    height, width = given if isinstance(given, tuple) else (given, given)
+    factors = given if isinstance(given, tuple) else (given, given)
+    if len(factors) != 2:
+        raise ConfigError(f"{resize} has {len(factors)} factors: its maps do not have two axes")
+    height, width = factors
     if height != int(height) or width != int(width) or min(height, width) < 1:
         raise ConfigError(f"{resize} resizes by a factor that is no whole number: no fixed kernel equals it")
     return int(height), int(width)
@@ -100,6 +103,8 @@ def check_plain(layer: nn.Module) -> None:
     hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
     if any(hooks):
         raise ConfigError(f"{name} has hooks, which a rewrite would lose.\n  try: remove them first.")
+    if any(value.is_meta for value in layer.parameters()):
+        raise ConfigError(f"{name} is on the meta device: its weights have no values.\n  try: load them first.")
 
 
 def _read_deconv(conv: nn.ConvTranspose2d) -> Stamp:

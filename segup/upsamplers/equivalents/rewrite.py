@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from segup.errors import ConfigError, ShapeError, unknown
+from segup.modes import modes_of, set_modes
 from segup.upsamplers.contract import Upsampler
 from segup.upsamplers.equivalents.convert import to_deconv, to_subpixel, to_zero_insertion
 from segup.upsamplers.equivalents.forms import BilinearDeconv2d, SubPixelConv2d, ZeroInsertionConv2d
@@ -122,8 +124,17 @@ def rewrite(model: nn.Module, to: str = "subpixel") -> Rewritten:
         raise ConfigError(unknown("rewrite to", to, TARGETS))
     if not isinstance(model, nn.Module):
         raise ConfigError(f"rewrite takes a torch.nn.Module, not {type(model).__name__}")
-    walk = _Walk(to, copy.deepcopy(model))
+    walk = _Walk(to, _copied(model))
     return Rewritten(walk.result, RewriteReport(to, tuple(walk.changed), tuple(walk.left)))
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """Return a deep copy, also where hooks keep a computed weight beside its parameters (weight_norm, pruning)."""
+    kept = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    copies = {id(t): t.detach().clone().requires_grad_(t.requires_grad) for t in kept if not t.is_leaf}
+    twin: nn.Module = copy.deepcopy(model, copies)
+    set_modes(twin, modes_of(model))
+    return twin
 
 
 class _Walk:
@@ -150,6 +161,9 @@ class _Walk:
             return self._operator(module, path)
         if isinstance(module, _UPSAMPLING):
             return self._converted((module,), path) or module
+        if isinstance(module, torch.jit.ScriptModule):
+            self.left.append(Left(path, type(module).__name__, "TorchScript has fixed its code: rewrite first"))
+            return module
         children = list(module._modules.items())
         sequential = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
         while children:
