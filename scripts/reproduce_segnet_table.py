@@ -260,7 +260,7 @@ def _set_up(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     encoder, data, trainer = config["encoder"]["options"], config["data"], config["trainer"]
     optimizer, crop = config["optimizer"], data["crop_size"]
     augmented = [name for name, value in data["augment"].items() if value]
-    length = f"{trainer['max_epochs']} epochs"
+    length = _epochs(trainer["max_epochs"])
     length += f", {trainer['max_steps']} steps at most" if trainer.get("max_steps") else ""
     clip = trainer.get("gradient_clip_val")
     clipped = "free" if clip is None else f"at most {clip}"
@@ -284,8 +284,12 @@ def _set_up(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
          f"weight decay {optimizer.get('weight_decay')}, gradient norm {clipped}"),
         ("schedule", "fixed rate, until the training loss has converged", f"{config['scheduler']['name']}, {length}"),
         ("checkpoint", "highest G on the validation images, looked at every 1000 steps",
-         f"highest mIoU on the validation images, looked at every {trainer['val_every_n_epochs']} epochs"),
+         f"highest mIoU on the validation images, looked at after every {_epochs(trainer['val_every_n_epochs'])}"),
     ]  # fmt: skip
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'' if count == 1 else 's'}"
 
 
 if __name__ == "__main__":

@@ -41,15 +41,16 @@ def refusals_named() -> Iterator[None]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name closest to ``name``, or None when nothing is close.
+    """Return the known name closest to ``name``, capitals aside, or None when nothing is close.
 
-    >>> nearest("decov", ["deconv", "bilinear"])
-    'deconv'
+    >>> nearest("decov", ["deconv", "bilinear"]), nearest("BILINEAR", ["deconv", "bilinear"])
+    ('deconv', 'bilinear')
     """
     from difflib import get_close_matches  # wanted for a mistake alone; the size calculus loads in milliseconds
 
-    matches = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    names = {other.casefold(): other for other in known}
+    matches = get_close_matches(name.casefold(), list(names), n=1, cutoff=0.6)
+    return names[matches[0]] if matches else None
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:

@@ -41,7 +41,16 @@ class Registry(Generic[T]):
         self._complete = package is None
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Return a decorator that enters a part under ``name``; a name taken by another part is a ConfigError."""
+        """Return a decorator that enters a part under ``name``.
+
+        Raises:
+            ConfigError: No name that can be asked for, or one taken by another part.
+        """
+        if not isinstance(name, str) or not name or ":" in name:
+            raise ConfigError(
+                f"{self.kind} {name!r} cannot be registered: a name is text without a colon\n"
+                f'  try: the decorator with a name in parentheses, such as ("mine")'
+            )
 
         def enter(part: T) -> T:
             taken = self._parts.get(name)

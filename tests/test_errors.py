@@ -14,6 +14,11 @@ def test_nearest_finds_a_misspelling_and_nothing_far():
     assert nearest("carafe", ["bilinear", "deconv"]) is None
 
 
+def test_nearest_sees_through_capitals():
+    assert nearest("CARAFE", ["carafe", "deconv"]) == "carafe"
+    assert nearest("crossentropy", ["CrossEntropy", "Dice"]) == "CrossEntropy"
+
+
 def test_unknown_lists_what_is_known():
     assert unknown("loss", "dise", ["focal", "dice"]) == "unknown loss 'dise': did you mean 'dice'? known: dice, focal"
     assert unknown("loss", "x", []) == "unknown loss 'x': known: none"

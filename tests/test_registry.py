@@ -42,6 +42,16 @@ def test_a_name_must_be_a_string(table):
         table.get(3)
 
 
+@pytest.mark.parametrize("name", [3, None, "", "mine:thing", lambda x: x])
+def test_what_could_not_be_asked_for_is_not_entered(table, name):
+    """A decorator without parentheses hands over the part itself, which would then never be found."""
+    with pytest.raises(
+        ConfigError, match=r"cannot be registered: a name is text without a colon\n  try: the decorator"
+    ):
+        table.register(name)
+    assert table.names() == ["scale"]
+
+
 def test_a_name_is_entered_once(table):
     with pytest.raises(ConfigError, match="operator 'scale' is already"):
         table.register("scale")(lambda x: x)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -39,6 +40,7 @@ class Processes:
         if stored_status(folder).state == "finished":
             return
         self._wait_for(lambda: len(self._running) < self._at_once)
+        _start_server()
         process = self._context.Process(target=_run, args=(folder.resolve(), os.getcwd()), name=str(folder))
         process.start()
         self._running[process] = folder
@@ -61,6 +63,19 @@ class Processes:
                     process.join()
                     del self._running[process]
                     _settle(folder, process)
+
+
+def _start_server() -> None:
+    """Start the process that the others are forked from with SIGINT held back: it would end its imports in a traceback.
+
+    Once it has imported it ignores the signal itself.
+    """
+    resource_tracker.ensure_running()  # the server starts it otherwise, and it lets SIGINT through when it has started
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -106,6 +121,7 @@ def _ending(code: int) -> str:
 
 
 def _run(folder: Path, place: str) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.setpgid(0, 0)  # Ctrl-C is for the sweep, which then asks each run to save and end
     os.chdir(place)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -119,14 +119,15 @@ def versus_text(row: Row, comparison: Comparison) -> str:
 
 
 def difference_text(value: Difference) -> str:
-    """Return the mean with its interval.
+    """Return the mean with its interval, in the sign that headings and figures have.
 
     >>> difference_text(Difference(-0.0123, 0.004, 0.01, True, 3))
-    '-0.012 ± 0.004 *'
+    '−0.012 ± 0.004 *'
     """
+    mean = f"{value.mean:+.3f}".replace("-", "−")
     if isnan(value.half_width):
-        return f"{value.mean:+.3f}"
-    return f"{value.mean:+.3f} ± {value.half_width:.3f}{' *' if value.significant else ''}"
+        return mean
+    return f"{mean} ± {value.half_width:.3f}{' *' if value.significant else ''}"
 
 
 def markdown(comparison: Comparison, columns: list[Column]) -> str:
@@ -134,7 +135,7 @@ def markdown(comparison: Comparison, columns: list[Column]) -> str:
     header = ["decoder", *(column.title for column in columns), f"mIoU − {comparison.baseline}"]
     lines = [pipes(header), f"|{'---|' * len(header)}"]
     for row, texts in zip(comparison.rows, cells(comparison, columns, lambda text: f"**{text}**"), strict=True):
-        lines.append(pipes([f"`{texts[0]}`", *texts[1:], versus_text(row, comparison)]))
+        lines.append(pipes([code(texts[0]), *texts[1:], versus_text(row, comparison)]))
     return "\n".join([*lines, "", NOTES, *(f"- {warning}" for warning in comparison.warnings)])
 
 
@@ -187,6 +188,18 @@ def best_of(comparison: Comparison, column: Column) -> frozenset[str]:
 def pipes(texts: list[str]) -> str:
     """Return a line of a Markdown table."""
     return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in texts)} |"
+
+
+def code(text: str) -> str:
+    """Return a Markdown code span; a text with backticks stands between more of them (CommonMark 0.31, 6.1).
+
+    >>> print(code("deconv"), code("a`b"))
+    `deconv` `` a`b ``
+    """
+    if "`" not in text:
+        return f"`{text}`"
+    fence = "`" * (1 + max(len(run) for run in re.findall("`+", text)))
+    return f"{fence} {text} {fence}"
 
 
 def _ampersands(texts: list[str]) -> str:

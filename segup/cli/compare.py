@@ -79,6 +79,8 @@ def _comparison(paths: list[Path], baseline: str | None) -> "Comparison":
     from segup.ablation.runs import read_run
     from segup.ablation.study import FILE, read_study
 
+    for path in paths:
+        _check_no_report(path)
     studies = {path: read_study(path) for path in paths if (path / FILE).is_file()}
     groups = {path: _finished(study) for path, study in studies.items()}
     if len(paths) == 1 and studies:
@@ -89,6 +91,17 @@ def _comparison(paths: list[Path], baseline: str | None) -> "Comparison":
         found = groups[path].values() if path in groups else [[read_run(path)]]
         runs += [run for members in found for run in members]
     return compare(runs, baseline)
+
+
+def _check_no_report(path: Path) -> None:
+    """Raise a DataError for what a study's folder holds beside its runs, which ``STUDY/*/*`` names too."""
+    from segup.ablation.study import FILE
+
+    if any((path / name).is_file() for name in (FILE, "config.yaml", "result.json")) or any(path.glob("*/result.json")):
+        return
+    study = next((folder for folder in path.parents if (folder / FILE).is_file()), None)
+    if study is not None and path.exists():
+        raise DataError(f"{path} is no run folder, it belongs to the study {study}.\n  try: {study}")
 
 
 def _finished(study: "Study") -> "dict[str, list[Run]]":

@@ -98,6 +98,23 @@ def check_foreground(paths: Iterable[Path], labels: Labels) -> None:
         )
 
 
+def check_labelled(paths: Iterable[Path], labels: Labels, values: MaskValues | None = None) -> None:
+    """Raise a DataError when there are masks and each is the ignore_index throughout: nothing could be learnt.
+
+    Reads masks until one holds a class, which is mostly the first.
+    """
+    count, path = 0, None
+    for count, path in enumerate(paths, 1):  # noqa: B007
+        if np.any(decode_mask(path, labels, values) != labels.ignore_index):
+            return
+    if count:
+        raise DataError(
+            f"{path}: no mask of {count} holds a class: every pixel is {labels.ignore_index}, the ignore_index.\n"
+            f"  try: data.mask_values={{VALUE:CLASS,...}}, what the values in the files mean, or data.ignore_index=-1 "
+            f"where {labels.ignore_index} is a class."
+        )
+
+
 def _read_pixels(path: Path) -> np.ndarray:
     """Return whole numbers (H, W), or colours (H, W, 3) as uint8."""
     if path.suffix.lower() == ".npy":

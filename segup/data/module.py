@@ -12,7 +12,7 @@ from torch.utils.data import BatchSampler
 
 from segup.data.frequencies import ClassFrequencies, count_classes
 from segup.data.labels import Labels, MaskValues
-from segup.data.masks import check_foreground, check_values
+from segup.data.masks import check_foreground, check_labelled, check_values
 from segup.data.pairs import check_sizes
 from segup.data.samples import Loader, Sample, Samples, as_list, stack
 from segup.data.sampling import DrawSampler, dealt_batches
@@ -184,8 +184,10 @@ class SegmentationData(LightningDataModule):
         if not pairs:
             raise DataError(f"{type(self.source).__name__} has no images in its split '{split}'")
         self._sizes[split] = check_sizes(pairs)
+        masks = [pair.mask for pair in pairs if pair.mask is not None]
         if not self.mask_values:
-            check_foreground((pair.mask for pair in pairs if pair.mask is not None), self.labels)
+            check_foreground(masks, self.labels)
+        check_labelled(masks, self.labels, self.mask_values)
         return Samples(pairs, self.labels, self.in_channels, self.mask_values, cache=self.cache)
 
     def _training_size(self) -> tuple[int, int]:

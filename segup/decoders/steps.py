@@ -12,7 +12,8 @@ from segup.decoders.rounding import composed, whole_roundings
 from segup.errors import ConfigError, ShapeError, figures
 from segup.registry import check_options
 from segup.upsamplers import create_upsampler, list_upsamplers
-from segup.upsamplers.contract import Fit, Size, Upsampler, checked_size, operator_class
+from segup.upsamplers.arguments import checked_size
+from segup.upsamplers.contract import Fit, Size, Upsampler, operator_class
 from segup.upsamplers.fitting import without_gaps
 
 GUIDES = {"skip": "the skip", "indices": "the encoder's pooling indices"}

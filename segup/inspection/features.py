@@ -49,10 +49,13 @@ class Pyramid:
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """The reduction of each map: the product of the ratios of neighbours, each rounded.
+        """The reduction of each map: by how much the image has to grow for one more row.
 
+        Where no functions of the size are known it is the product of the ratios of neighbours, each rounded.
         Convolutions without padding make 256 → 125 → 60 → 29; taken as 256/29 that would be stride 9.
         """
+        if self.lines is not None and all(line.growth > 0 and line.period % line.growth == 0 for line in self.lines):
+            return tuple(line.period // line.growth for line in self.lines)
         largest = max(self.sizes)
         strides, above, reduction = [], largest, 1
         for size in self.sizes[largest]:

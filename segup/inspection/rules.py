@@ -32,11 +32,12 @@ def fitted(pairs: Sequence[tuple[int, int]], ratio: int, lines: tuple[Line, Line
     """
     low = max(ratio * after - before for before, after in pairs)
     high = min(ratio * after - before + ratio - 1 for before, after in pairs)
-    if low > high:
+    offsets = [c for c in (ratio - 1, 0, *range(high, low - 1, -1)) if low <= c <= high]  # the usual ones first
+    if lines is not None:
+        offsets = [c for c in offsets if lines[0].through(FloorLaw(1, c, ratio)) == lines[1]]
+    if not offsets:
         return None
-    offset = ratio - 1 if low <= ratio - 1 <= high else 0 if low <= 0 <= high else high
-    if lines is not None and lines[0].through(FloorLaw(1, offset, ratio)) != lines[1]:
-        return None
+    offset = offsets[0]
     padding = ratio // 2 if offset == ratio - 1 else max(0, -(-(offset - ratio + 1) // 2))
     return Conv(ratio + 2 * padding - offset, ratio, padding)
 

@@ -4,13 +4,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segup.errors import ConfigError, ShapeError, figures
+from segup.errors import ShapeError, figures
 from segup.shapes import Cost, Resize
+from segup.upsamplers.arguments import check_count, check_groups, check_odd_kernel
 from segup.upsamplers.cells import in_cells
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
 from segup.upsamplers.costs import UpStep, conv_cost, project_cost, reassembly_cost
-from segup.upsamplers.projection import check_count, check_groups, project
-from segup.upsamplers.resize_conv import check_odd_kernel
+from segup.upsamplers.layout import is_channels_last
+from segup.upsamplers.projection import project
 
 
 @register_upsampler("carafe")
@@ -70,7 +71,7 @@ class Carafe(Upsampler):
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
         check_odd_kernel(self.name, kernel_size)
         check_odd_kernel(self.name, encoder_kernel, "encoder_kernel")
-        check_count(self.name, compressed_channels, "compressed_channels")
+        check_count(self.name, compressed_channels, "compressed_channels", otherwise=64)
         check_groups(self.name, groups, in_channels)
         self.kernel_size, self.groups = kernel_size, groups
         self.compress = nn.Conv2d(in_channels, compressed_channels, 1)
@@ -163,7 +164,6 @@ def carafe_reassemble(features: Tensor, kernels: Tensor, kernel_size: int, group
     """
     check_odd_kernel("carafe_reassemble", kernel_size)
     check_count("carafe_reassemble", scale, "scale")
-    check_count("carafe_reassemble", groups, "groups")
     _check_shapes(features, kernels, kernel_size, groups, scale)
     count, channels, height, width = features.shape
     cells = in_cells(kernels.to(features.dtype), scale).unflatten(1, (groups, kernel_size**2))
@@ -171,7 +171,7 @@ def carafe_reassemble(features: Tensor, kernels: Tensor, kernel_size: int, group
     # One small matrix product for each source pixel and group: (scale², kernel_size²) by (kernel_size², C / groups).
     y = torch.bmm(cells, neighbourhoods(features, kernel_size, groups))
     y = y.reshape(count, height, width, groups, scale, scale, channels // groups)
-    if _is_channels_last(features):
+    if is_channels_last(features):
         y = y.permute(0, 1, 4, 2, 5, 3, 6).reshape(count, scale * height, scale * width, channels)
         return y.permute(0, 3, 1, 2)
     return y.permute(0, 3, 6, 1, 4, 2, 5).reshape(count, channels, scale * height, scale * width)
@@ -191,22 +191,18 @@ def neighbourhoods(features: Tensor, kernel_size: int, groups: int) -> Tensor:
     return torch.stack(slices, dim=4).reshape(count * height * width * groups, kernel_size**2, channels // groups)
 
 
-def _is_channels_last(x: Tensor) -> bool:
-    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-
-
 def _check_shapes(features: Tensor, kernels: Tensor, kernel_size: int, groups: int, scale: int) -> None:
     if features.dim() != 4 or 0 in features.shape[1:]:
         raise ShapeError(
-            f"carafe_reassemble takes features (N, C, h, w) with C, h, w ≥ 1, not {figures(features.shape)}"
+            f"carafe_reassemble takes features (N, C, h, w) with C, h, w ≥ 1, not {figures(features.shape)}\n"
+            f"  try: {'features.unsqueeze(0), a batch of one' if features.dim() == 3 else 'a batch of maps'}"
         )
     count, channels, height, width = features.shape
-    if channels % groups:
-        raise ConfigError(f"carafe_reassemble: groups={groups} must divide the {channels} channels of the features")
+    check_groups("carafe_reassemble", groups, channels, "features.shape[1]")
     expected = (count, groups * kernel_size**2, scale * height, scale * width)
     if kernels.dim() != 4 or any(n != m for n, m in zip(kernels.shape, expected, strict=True)):
         raise ShapeError(
             f"carafe_reassemble takes kernels (N, groups·kernel_size², scale·h, scale·w) = {figures(expected)} with "
             f"features {figures(features.shape)}, kernel_size={kernel_size}, groups={groups}, scale={scale}, not "
-            f"{figures(kernels.shape)}"
+            f"{figures(kernels.shape)}\n  try: the kernel_size, groups and scale for which the kernels were made"
         )

@@ -2,7 +2,7 @@
 
 import inspect
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -13,6 +13,7 @@ from segup.errors import ConfigError, ShapeError, figures, unknown, wrong_map
 from segup.registry import Registry
 from segup.shapes import Cost
 from segup.streams import own_stream
+from segup.upsamplers.arguments import check_count, checked_size
 from segup.upsamplers.costs import UpStep, counted
 from segup.upsamplers.fitting import Size, fit_to, refuse_below_zero
 
@@ -95,18 +96,18 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
             raise ConfigError(
                 unknown(f"option of upsampler '{self.name}'", next(iter(unclaimed)), {*known, *OPTIONS_OF_ALL})
             )
-        for field, value, least in (
-            ("in_channels", in_channels, 1),
-            ("out_channels", out_channels, 1),
-            ("scale", scale, 2),
-            ("skip_channels", 1 if skip_channels is None else skip_channels, 1),
-        ):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f"'{self.name}': {field}={value!r} must be an int of {least} or more")
+        check_count(self.name, in_channels, "in_channels", otherwise="x.shape[1]")
+        check_count(self.name, out_channels, "out_channels", otherwise=64)
+        check_count(self.name, scale, "scale", least=2, otherwise=2)
+        if skip_channels is not None:
+            check_count(self.name, skip_channels, "skip_channels", otherwise="skip.shape[1]")
         if fit not in ("correct", "strict"):
             raise ConfigError(f"'{self.name}': fit={fit!r} is unknown; known: correct, strict")
         if "skip" in self.requires and skip_channels is None:
-            raise ConfigError(f"'{self.name}' is guided by the skip: it needs skip_channels, and a topology with skips")
+            raise ConfigError(
+                f"'{self.name}' is guided by the skip: it needs skip_channels, and a topology with skips\n"
+                f"  try: skip_channels=skip.shape[1], or an operator that requires nothing, such as 'carafe'"
+            )
         self.in_channels, self.out_channels, self.scale = in_channels, out_channels, scale
         self.skip_channels, self.fit = skip_channels, fit
         self.correction: Size = (0, 0)
@@ -204,23 +205,22 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
 
     def out_of_reach(self, low: int, wanted: int, axis: str) -> str:
         """Return the message for a size that cannot be asked for: the value, the rule, the way out."""
-        reached, grid, most = self.own(low)[1], low * self.scale, self.scale - 1
-        if self.fit == "strict" and abs(wanted - grid) <= most:
-            rounding = "up" if wanted < grid else "down"
-            change = f"cuts {grid - wanted}" if wanted < grid else f"repeats {wanted - reached}"
-            return (
-                f'{self.describe()} brings {axis} {low} to {reached}, not to {wanted} (fit="strict").\n'
-                f"  {self.size_rule(low)}.\n"
-                f"  try: decoder=deconv_matched (rounding={rounding} reaches {wanted}), or decoder.fit=correct "
-                f"({change} at the end)."
-            )
+        grid, most = low * self.scale, self.scale - 1
         least, largest = self.span(low)
-        return (
-            f"{self.describe()} brings {axis} {low} to {grid} and corrects at most {most}, so it reaches "
-            f"{least} … {largest}, not {wanted}.\n"
-            f"  {self.size_rule(low)}.\n"
-            f"  try: a scale near {wanted}/{low}, or the size of the next skip."
-        )
+        way_out = f"a scale near {wanted}/{low}, or the size of the next skip"
+        if self.fit == "strict":
+            reached = f"{largest}" if least == largest else f"{least} … {largest}"
+            statement = f'to {reached}, not to {wanted} (fit="strict")'
+            if abs(wanted - grid) <= most:
+                rounding = "up" if wanted < grid else "down"
+                change = f"cuts {least - wanted}" if wanted < least else f"repeats {wanted - largest}"
+                way_out = (
+                    f"decoder=deconv_matched (rounding={rounding} reaches {wanted}), or decoder.fit=correct "
+                    f"({change} at the end)"
+                )
+        else:
+            statement = f"to {grid} and corrects at most {most}, so it reaches {least} … {largest}, not {wanted}"
+        return f"{self.describe()} brings {axis} {low} {statement}.\n  {self.size_rule(low)}.\n  try: {way_out}."
 
     def check_guides(self, x: Tensor, size: Size, skip: Tensor | None, indices: Tensor | None) -> None:
         """Raise a ShapeError unless a skip that is required is there, ``(N, skip_channels, *size)``."""
@@ -239,8 +239,11 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
         return f"{low}·{self.scale} = {low * self.scale}"
 
     def extra_repr(self) -> str:
-        """Return the channels and the scale for ``print``."""
-        return f"{self.in_channels}, {self.out_channels}, scale={self.scale}, fit={self.fit!r}"
+        """Return the channels, the scale, and the options that the operator keeps, for ``print``."""
+        keywords = [p.name for p in inspect.signature(type(self)).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        options = {name: getattr(self, name, None) for name in keywords}
+        shown = [f"{name}={value!r}" for name, value in options.items() if isinstance(value, int | float | str)]
+        return ", ".join([f"{self.in_channels}, {self.out_channels}, scale={self.scale}", *shown])
 
     def describe(self) -> str:
         """Return the name and the layer parameters as errors show them."""
@@ -249,19 +252,6 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
     def label(self) -> str:
         """Return the name and the layer parameters in few letters, as ladders show them."""
         return f"{self.name} ×{self.scale}"
-
-
-def checked_size(size: Size) -> Size:
-    """Return ``size`` as height and width; a ShapeError for anything but a pair of ints of 1 or more."""
-    if isinstance(size, Sequence) and len(size) == 2 and all(_is_pixels(n) for n in size):
-        return size[0], size[1]
-    raise ShapeError(f"size must be (height, width), ints of 1 or more, not {size!r}")
-
-
-def _is_pixels(number: object) -> bool:
-    if torch.jit.is_tracing():  # where sizes are tensors
-        return True
-    return isinstance(number, int | torch.SymInt) and not isinstance(number, bool) and bool(number >= 1)
 
 
 def _counted(low: int, wanted: int) -> Size:
@@ -284,10 +274,11 @@ def register_upsampler(name: str) -> Callable[[U], U]:
     >>> sum(p.numel() for p in create_upsampler("bilinear_1x1", 8, 4).parameters())
     36
     """
+    register = upsamplers.register(name)
 
     def enter(operator: U) -> U:
+        register(operator)
         operator.name = name
-        upsamplers.register(name)(operator)
         return operator
 
     return enter

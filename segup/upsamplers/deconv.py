@@ -48,9 +48,10 @@ class TransposedConv(Upsampler):
         if init == "bilinear":
             return separable(mix.T, triangle(self.scale, self.kernel_size))
         if 2 * self.padding not in (self.kernel_size - self.scale, self.kernel_size - self.scale - 1):
+            off = f"{abs(self.shift)} {'pixel' if abs(self.shift) == 1 else 'pixels'}"
             raise ConfigError(
-                f"{self.describe()} cannot start with init='interpolate': its outputs lie {abs(self.shift)} "
-                f"pixels off the grid of align_corners=False.\n"
+                f"{self.describe()} cannot start with init='interpolate': its outputs lie {off} off the grid of "
+                f"align_corners=False.\n"
                 f"  try: init=bilinear, which interpolates on its own grid, or decoder=deconv."
             )
         return separable(mix.T, transposed_taps(self.name, self.scale, self.kernel_size))
@@ -91,10 +92,11 @@ class Deconv(TransposedConv):
     Args:
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
         kernel_size: At least ``scale``; by default ``2·scale`` for an even scale and ``2·scale - 1`` for an odd one,
-            with padding ``(kernel_size - scale) / 2``, so that the result is ``scale·h`` and overlaps are even.
-            A kernel that ``scale`` does not divide draws a checkerboard (Odena et al., Distill 2016). An odd difference
-            to ``scale`` rounds the padding down: the operator reaches one row more, which it keeps or gives, and its
-            kernels' centres lie half a pixel too far down and right.
+            with padding ``(kernel_size - scale) / 2``, so that the result is ``scale·h``: the smallest that can
+            interpolate on this grid. A kernel that ``scale`` does not divide overlaps unevenly, which draws a
+            checkerboard (Odena et al., Distill 2016): the default does at odd scales, where ``3·scale`` does not. An
+            odd difference to ``scale`` rounds the padding down: the operator reaches one row more, which it keeps or
+            gives, and its kernels' centres lie half a pixel too far down and right.
         init: ``"he"``, ``"bilinear"`` or ``"interpolate"`` (kernels of ``2·scale``, ``2·scale - 1`` for an odd scale,
             and larger), see :meth:`segup.upsamplers.deconv.TransposedConv.build`.
 
@@ -121,7 +123,7 @@ class Deconv(TransposedConv):
         if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < scale:
             raise ConfigError(
                 f"'{self.name}': kernel_size={kernel_size!r} must be an int of at least the scale, {scale}: "
-                f"a smaller kernel leaves gaps that hold bias alone"
+                f"a smaller kernel leaves gaps that hold bias alone\n  try: kernel_size={_usual_kernel(scale)}"
             )
         # Rounded down, so that an odd difference overshoots scale·h by one row: none is invented.
         self.build(kernel_size, (kernel_size - scale) // 2, 0, init)

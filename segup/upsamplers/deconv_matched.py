@@ -29,16 +29,17 @@ class MatchedDeconv(TransposedConv):
             ``3·scale - 2``, padding ``scale - 1`` (k4 p1 for scale 2) reaches ``scale·h … scale·h + scale - 1``; with a
             smaller kernel its last rows would hold bias alone. An int ``c``, for a stage that makes
             ``⌊(n + c) / scale⌋`` of ``n`` (0 is ``"down"``, ``scale - 1`` is ``"up"``, a stage without padding has one
-            below 0): kernel ``3·scale - 2 - c`` reaches ``scale·h - c … scale·h - c + scale - 1``. ``"mixed"``, for
-            several stages at once that follow no one rule: that of ``"down"``, and below ``scale·h`` up to
-            ``scale - 1`` rows are cut, which counts as a correction.
+            below 0): kernel ``3·scale - 2 - c`` (from ``2·scale - 1`` on ``scale`` or one more, with a larger padding)
+            reaches ``scale·h - c … scale·h - c + scale - 1``, and ``scale·h`` for 0 … ``scale - 1`` alone: with any
+            other c a call has to say its size. ``"mixed"``, for several stages at once that follow no one rule: that of
+            ``"down"``, and below ``scale·h`` up to ``scale - 1`` rows are cut, which counts as a correction.
         init: ``"he"``, ``"bilinear"`` or, where nothing shifts, ``"interpolate"``; see
             :meth:`segup.upsamplers.deconv.TransposedConv.build`.
 
     Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
     Parameters: ``kernel_size²·in_channels·out_channels + out_channels``.
 
-    Rounding up shifts: output ``scale·h`` lies on input ``h``, ``(scale - 1) / 2`` output pixels (half a pixel at scale
+    Rounding up shifts: output ``scale·i`` lies on input ``i``, ``(scale - 1) / 2`` output pixels (half a pixel at scale
     2) up and left of where the grid of ``align_corners=False`` has it. That is the encoder's own grid (k3 s2 p1 reads
     around input ``2·o``), and no weights undo it, so ``init="interpolate"`` is refused there; ``init="bilinear"``
     starts as interpolation between the pixels where they lie.

@@ -28,12 +28,12 @@ def checkerboard(up: nn.Module, *, in_channels: int | None = None, dtype: torch.
         up: An operator, or any module that maps ``(N, C, h, w)`` to a whole multiple of h and w, plus a constant.
             It runs as a copy, in evaluation mode: nothing in it changes.
         in_channels: C; by default what ``up`` or the first of its layers says, else 1.
-        dtype: What it runs in. A channel whose mean is rounding noise counts as 0.
+        dtype: What it runs in, torch.float64 or torch.float32. A channel whose mean is rounding noise counts as 0.
 
     Raises:
-        ShapeError: The output does not grow by a whole factor, or its cells differ however far from the border they
-            lie: what it does to a constant depends on the place.
-        ConfigError: It requires another guide than a skip or indices.
+        ShapeError: The module does not take the map, its output does not grow by a whole factor, or its cells differ
+            however far from the border they lie: what it does to a constant depends on the place.
+        ConfigError: It requires another guide than a skip or indices; another ``dtype``.
 
     Source: the pattern, Odena et al., Distill 2016. For an all-ones kernel 3 at stride 2 the phases are 1, 2, 2, 4:
     1 − 81/100.

@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from segup.errors import ConfigError
 from segup.shapes import Cost, Resize
+from segup.upsamplers.arguments import check_groups
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
 from segup.upsamplers.costs import FREE, UpStep, conv_cost, project_cost
 from segup.upsamplers.interpolation import channel_map, check_init, init_weight
-from segup.upsamplers.projection import check_groups, project
+from segup.upsamplers.layout import is_channels_last
+from segup.upsamplers.projection import project
 
 Style = Literal["lp", "pl"]
 USUAL_GROUPS: dict[Style, int] = {"lp": 4, "pl": 8}
@@ -180,8 +182,7 @@ def sample_at_offsets(x: Tensor, offsets: Tensor, scale: int) -> Tensor:
     grouped = x.to(wide).reshape(count * groups, channels // groups, height, width)
     y = F.grid_sample(grouped, grid, mode="bilinear", padding_mode="border", align_corners=False)
     y = y.reshape(count, channels, scale * height, scale * width).to(x.dtype)
-    channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    return y.contiguous(memory_format=torch.channels_last) if channels_last else y
+    return y.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2) if is_channels_last(x) else y
 
 
 def _positions(size: int, scale: int, dtype: torch.dtype, device: torch.device) -> Tensor:

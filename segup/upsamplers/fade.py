@@ -4,12 +4,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segup.shapes import Cost, Resize
+from segup.upsamplers.arguments import check_count, check_odd_kernel
 from segup.upsamplers.carafe import carafe_reassemble
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
 from segup.upsamplers.costs import UpStep, conv_cost, project_cost, reassembly_cost
 from segup.upsamplers.guide import on_grid
-from segup.upsamplers.projection import check_count, project
-from segup.upsamplers.resize_conv import check_odd_kernel, resize
+from segup.upsamplers.projection import project
+from segup.upsamplers.resize_conv import resize
 
 
 @register_upsampler("fade")
@@ -78,7 +79,7 @@ class Fade(Upsampler):
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
         check_odd_kernel(self.name, kernel_size)
         check_odd_kernel(self.name, encoder_kernel, "encoder_kernel")
-        check_count(self.name, compressed_channels, "compressed_channels")
+        check_count(self.name, compressed_channels, "compressed_channels", otherwise=64)
         guide_channels: int = self.skip_channels  # type: ignore[assignment]  # the contract refuses None
         self.kernel_size = kernel_size
         self.compress_skip = nn.Conv2d(guide_channels, compressed_channels, 1)

@@ -5,10 +5,11 @@ from torch import Tensor, nn
 
 from segup.errors import ShapeError, figures
 from segup.shapes import ConvTranspose, Cost
+from segup.upsamplers.arguments import check_odd_kernel
 from segup.upsamplers.contract import Fit, Size, Upsampler, register_upsampler
 from segup.upsamplers.costs import UpStep, conv_cost, project_cost
+from segup.upsamplers.layout import is_channels_last
 from segup.upsamplers.projection import project
-from segup.upsamplers.resize_conv import check_odd_kernel
 
 
 @register_upsampler("max_unpool")
@@ -35,7 +36,7 @@ class MaxUnpool(Upsampler):
 
     Raises:
         ShapeError: No indices, indices of another shape or type, or (on the CPU outside torch.compile, where looking
-            costs nothing) indices that lie outside their windows, as those of a map of another width do.
+            costs nothing) indices that lie outside the map or their windows, as those of a map of another width do.
 
     It takes no ``init="interpolate"``: all but one of each ``scale²`` positions hold zeros, and which one depends on
     the image. For the same reason an impulse comes out up to ``scale - 1`` pixels from the middle of its cell, and a
@@ -96,16 +97,17 @@ class MaxUnpool(Upsampler):
     def check_guides(self, x: Tensor, size: Size, skip: Tensor | None, indices: Tensor | None) -> None:
         """Raise a ShapeError unless the indices are there, ``(N, skip_channels, h, w)``."""
         wanted = (x.shape[0], self.index_channels, *x.shape[-2:])
+        way_out = "try: indices=the second result of the max_pool2d(..., return_indices=True) to be undone"
         if indices is None:
             raise ShapeError(
                 f"{self.describe()} takes the pooling indices {figures(wanted)} with this input, and got none.\n"
-                f"  try: indices=the second result of max_pool2d(..., return_indices=True)"
+                f"  {way_out}"
             )
         same = indices.dim() == 4 and all(n == m for n, m in zip(indices.shape, wanted, strict=True))
         if not same or indices.dtype != torch.int64:
             raise ShapeError(
                 f"{self.describe()} takes int64 indices {figures(wanted)} with this input, not "
-                f"{str(indices.dtype).removeprefix('torch.')} {figures(indices.shape)}"
+                f"{str(indices.dtype).removeprefix('torch.')} {figures(indices.shape)}\n  {way_out}"
             )
 
     def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
@@ -117,9 +119,8 @@ class MaxUnpool(Upsampler):
     ) -> Tensor:
         """Return the convolution of ``x`` unpooled into a map of ``size``, which the indices refer to."""
         assert indices is not None, "the contract refuses a call without indices"
-        # Tensors that stand for others (tracing, fake tensors) hold no values, and reading them on a GPU would wait.
-        if type(indices) is Tensor and indices.device.type == "cpu" and not torch.compiler.is_compiling():
-            check_windows(indices[:1, :1], size, self.scale, self.describe())
+        if _can_be_read(indices):
+            check_windows(indices, size, self.scale, self.describe())
         y: Tensor = self.conv(unpool(self.project(x), indices, size))
         return y
 
@@ -133,7 +134,7 @@ def unpool(x: Tensor, indices: Tensor, size: Size) -> Tensor:
     [[[[0.0, 0.0], [7.0, 0.0]]]]
     """
     height, width = size
-    if not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last):
+    if is_channels_last(x):
         rows, where = x.permute(0, 2, 3, 1).flatten(1, 2), indices.permute(0, 2, 3, 1).flatten(1, 2)
         y = x.new_zeros(x.shape[0], height * width, x.shape[1]).scatter(1, where, rows)
         return y.unflatten(1, (height, width)).permute(0, 3, 1, 2)
@@ -141,22 +142,43 @@ def unpool(x: Tensor, indices: Tensor, size: Size) -> Tensor:
     return y.unflatten(2, (height, width))
 
 
+def _can_be_read(indices: Tensor) -> bool:
+    """Return whether looking at the values costs nothing.
+
+    Tensors that stand for others (tracing, fake tensors, torch.func's) hold none, and reading them on a GPU would wait.
+    """
+    if torch.compiler.is_compiling() or type(indices) is not Tensor or indices.device.type != "cpu":
+        return False
+    return not torch._C._functorch.is_functorch_wrapped_tensor(indices)
+
+
 def check_windows(indices: Tensor, size: Size, scale: int, owner: str) -> None:
     """Raise a ShapeError unless each index lies in its own window of a map of ``size``.
 
-    One channel of one image is enough to tell a map of another width.
+    Windows are looked at in one channel of one image, which is enough to tell a map of another width; all indices are
+    held against the map's end.
     """
-    rows = torch.div(indices, size[1], rounding_mode="floor")
-    columns = indices - rows * size[1]
-    at_row = torch.arange(indices.shape[-2]).unsqueeze(1)
-    at_column = torch.arange(indices.shape[-1])
+    if indices.numel() == 0:
+        return
+    way_out = f"try: size=the size of the map that was pooled, with kernel and stride {scale} and no padding."
+    one = indices[:1, :1]
+    rows = torch.div(one, size[1], rounding_mode="floor")
+    columns = one - rows * size[1]
+    at_row = torch.arange(one.shape[-2]).unsqueeze(1)
+    at_column = torch.arange(one.shape[-1])
     astray = (rows // scale != at_row) | (columns // scale != at_column) | (rows >= size[0])
     if astray.any():
         row, column = astray.nonzero()[0, -2:].tolist()
-        index = indices[0, 0, row, column].item()
+        index = int(one[0, 0, row, column])
         raise ShapeError(
-            f"{owner}: the index at ({row}, {column}) is {index}, which in a map of {tuple(size)} is row "
+            f"{owner}: the index at ({row}, {column}) is {index}, which in a map of {figures(size)} is row "
             f"{index // size[1]}, column {index % size[1]}: outside its window of {scale}×{scale} from row "
-            f"{row * scale}, column {column * scale}.\n"
-            f"  try: size=the size of the map that was pooled, with kernel and stride {scale} and no padding."
+            f"{row * scale}, column {column * scale}.\n  {way_out}"
+        )
+    in_order = indices.permute(0, 2, 3, 1) if is_channels_last(indices) else indices  # read six times as fast
+    least, largest = (int(index) for index in in_order.aminmax())
+    if least < 0 or largest >= size[0] * size[1]:
+        raise ShapeError(
+            f"{owner}: indices go from {least} to {largest}, but a map of {figures(size)} has the pixels "
+            f"0 … {size[0] * size[1] - 1}.\n  {way_out}"
         )

@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 from segup.shapes import Cost
 from segup.shapes import PixelShuffle as PixelShuffleArithmetic
+from segup.upsamplers.arguments import check_odd_kernel
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
 from segup.upsamplers.costs import UpStep, conv_cost
 from segup.upsamplers.interpolation import channel_map, check_init, init_weight, phase_taps
-from segup.upsamplers.resize_conv import check_odd_kernel
 
 
 @register_upsampler("pixel_shuffle")

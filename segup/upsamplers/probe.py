@@ -2,11 +2,13 @@
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from segup.errors import ConfigError, ShapeError
+from segup.errors import ConfigError, ShapeError, figures
+from segup.upsamplers.arguments import check_count
 from segup.upsamplers.contract import Upsampler
 from segup.upsamplers.deconv import TransposedConv
 
@@ -22,6 +24,8 @@ class Probe:
     def __init__(self, up: nn.Module, in_channels: int | None, dtype: torch.dtype) -> None:
         if not isinstance(up, nn.Module):
             raise ConfigError(f"an operator or another torch.nn.Module can be measured, not {up!r}")
+        if dtype not in (torch.float32, torch.float64):  # in less the noise is as large as what is measured
+            raise ConfigError(f"dtype={dtype!r} must be torch.float32 or torch.float64\n  try: dtype=torch.float64")
         with torch.inference_mode(False), torch.no_grad():
             self.up = copy.deepcopy(up).eval()
             self.device = next((t.device for t in _tensors(up)), torch.device("cpu"))
@@ -29,18 +33,36 @@ class Probe:
                 self.device = torch.device("cpu")
             self.up.to(device=self.device, dtype=dtype)
         self.dtype = dtype
+        if in_channels is not None:
+            check_count(type(up).__name__, in_channels, "in_channels", otherwise=_channels(up))
         self.in_channels = _channels(up) if in_channels is None else in_channels
         self.reach = border_reach(up)
         self.scale = self._scale()
 
     def run(self, x: Tensor) -> Tensor:
         """Return the output ``(C, H, W)`` for one map ``(C, h, w)``, with constant guides where they are required."""
-        guides = constant_guides(self.up, x) if isinstance(self.up, Upsampler) else {}
         with torch.inference_mode(False), torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            y = self.up(x[None], **guides)
+            y = self._operator(self.up, x) if isinstance(self.up, Upsampler) else self._module(x)
         if not isinstance(y, Tensor) or y.dim() != 4:
-            raise ShapeError(f"{type(self.up).__name__} has to return a map (N, C, H, W) for {tuple(x[None].shape)}")
+            raise ShapeError(f"{type(self.up).__name__} has to return a map (N, C, H, W) for {figures((1, *x.shape))}")
         return y[0].detach()
+
+    def _operator(self, up: Upsampler, x: Tensor) -> Tensor:
+        """Return what an operator makes of a map at ``scale`` times its size, or the nearest size that it reaches."""
+        spans = [(up.scale * n, *up.span(n)) for n in x.shape[1:]]
+        height, width = (min(max(grid, least), largest) for grid, least, largest in spans)
+        y: Tensor = up(x[None], (height, width), **constant_guides(up, x))
+        return y
+
+    def _module(self, x: Tensor) -> Any:
+        """Return what a module of torch, or of anybody, makes of a map."""
+        try:
+            return self.up(x[None])
+        except RuntimeError as cause:
+            raise ShapeError(
+                f"{type(self.up).__name__} does not take a map {figures((1, *x.shape))}: {cause}\n"
+                f"  try: in_channels=..., where it takes another number than {self.in_channels}."
+            ) from cause
 
     def phases(self) -> Tensor:
         """Return the phase means ``(C, sh, sw)`` of the interior of a constant's image; noise is set to zero."""
@@ -68,7 +90,7 @@ class Probe:
 
     def response(self, channel: int | None) -> Tensor:
         """Return the response to an impulse in the middle."""
-        if channel is not None and not 0 <= channel < self.in_channels:
+        if channel is not None and (type(channel) is not int or not 0 <= channel < self.in_channels):
             raise ConfigError(f"channel={channel!r} must be one of the {self.in_channels} input channels, from 0")
         zeros = self._map(2 * self.reach + 1, 0.0)
         impulse = zeros.clone()
@@ -149,10 +171,14 @@ def _ints(value: object) -> list[int]:
 
 
 def _channels(up: nn.Module) -> int:
+    """Return the channels that the first layer which depends on their number takes; 1 where none does."""
     for module in up.modules():
-        channels = getattr(module, "in_channels", None)
-        if isinstance(channels, int):
-            return channels
+        if isinstance(module, nn.PixelShuffle):
+            return module.upscale_factor**2
+        for field in ("in_channels", "num_features", "num_channels"):  # of convolutions, BatchNorm, GroupNorm
+            channels = getattr(module, field, None)
+            if isinstance(channels, int):
+                return channels
     return 1
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from segup.errors import ConfigError
 from segup.shapes import Cost, Resize
+from segup.upsamplers.arguments import check_odd_kernel
 from segup.upsamplers.contract import Fit, Upsampler
 from segup.upsamplers.costs import UpStep, conv_cost
 from segup.upsamplers.interpolation import channel_map, check_init, init_weight, separable
@@ -103,11 +104,3 @@ def resize(x: Tensor, scale: int, mode: str) -> Tensor:
     """
     size = (scale * x.shape[-2], scale * x.shape[-1])
     return F.interpolate(x, size=size, mode=mode, align_corners=None if mode == "nearest" else False)
-
-
-def check_odd_kernel(name: str, kernel_size: int, option: str = "kernel_size") -> None:
-    """Raise a ConfigError unless ``kernel_size`` is an odd int: an even one would shift the map by half a pixel."""
-    if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
-        raise ConfigError(
-            f"'{name}': {option}={kernel_size!r} must be an odd int: an even kernel shifts the map by half a pixel"
-        )

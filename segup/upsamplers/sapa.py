@@ -4,13 +4,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segup.shapes import Cost, Resize
+from segup.upsamplers.arguments import check_count, check_odd_kernel
 from segup.upsamplers.carafe import carafe_reassemble, neighbourhoods
 from segup.upsamplers.cells import in_cells
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
 from segup.upsamplers.costs import UpStep, conv_cost, project_cost, reassembly_cost
 from segup.upsamplers.guide import on_grid
-from segup.upsamplers.projection import check_count, project
-from segup.upsamplers.resize_conv import check_odd_kernel
+from segup.upsamplers.projection import project
 
 
 @register_upsampler("sapa")
@@ -73,14 +73,14 @@ class Sapa(Upsampler):
     ) -> None:
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
         check_odd_kernel(self.name, kernel_size)
-        check_count(self.name, compressed_channels, "compressed_channels")
+        check_count(self.name, compressed_channels, "compressed_channels", otherwise=32)
         guide_channels: int = self.skip_channels  # type: ignore[assignment]  # the contract refuses None
         self.kernel_size = kernel_size
         self.norm_skip, self.norm_x = ChannelNorm(guide_channels), ChannelNorm(in_channels)
         self.query = nn.Conv2d(guide_channels, compressed_channels, 1)
         self.key = nn.Conv2d(in_channels, compressed_channels, 1)
         for conv in (self.query, self.key):
-            nn.init.trunc_normal_(conv.weight, std=0.02)
+            nn.init.normal_(conv.weight, std=0.02)
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         self.project = project(in_channels, out_channels)
 

@@ -69,7 +69,7 @@ def test_markdown_has_the_table_the_failure_and_what_was_run(study):
     assert deconv[8] == "0.30"
     assert deconv[11:] == ["505 ± 7 ms", "50.5 ± 0.7 ms", "1.00 GiB", "baseline"]
     assert bilinear[8] == "**0.00**"
-    assert bilinear[-1].startswith("-0.049 ± ")
+    assert bilinear[-1].startswith("−0.049 ± ")
     assert "4 of 8 runs finished, 1 running, 1 interrupted, 1 failed, 1 waiting" in text
     assert ["`carafe`", "0", "failed", "DataError: frame_3.png cannot be read"] in table(
         text[text.index("## Unfinished") :], "decoder"

@@ -4,7 +4,7 @@ import io
 import pytest
 
 from segup.ablation import compare, read_run
-from segup.ablation.tables import COSTS, csv_text, latex, markdown, score_columns
+from segup.ablation.tables import COSTS, code, csv_text, latex, markdown, score_columns
 from segup.cli.compare import run as compare_command
 
 
@@ -27,7 +27,7 @@ def test_markdown_marks_the_best_of_each_column_where_rows_differ_and_says_what_
         "| decoder | mIoU | best (optimistic) | checkerboard | parameters | mIoU − deconv |",
         "|---|---|---|---|---|---|",
         "| `deconv` | **0.755 ± 0.007** | 0.765 ± 0.007 | 0.10 | 4.00 M | baseline |",
-        "| `pixel_shuffle` | 0.715 ± 0.007 | 0.725 ± 0.007 | 0.10 | 4.00 M | -0.040 ± 0.000 * |",
+        "| `pixel_shuffle` | 0.715 ± 0.007 | 0.725 ± 0.007 | 0.10 | 4.00 M | −0.040 ± 0.000 * |",
     ]
     assert "last checkpoint" in lines[5]
 
@@ -86,3 +86,17 @@ def test_the_command_prints_tables_or_a_format(folders, capsys, monkeypatch):
 def test_the_command_refuses_what_has_not_finished(tmp_path, capsys):
     assert compare_command([str(tmp_path)]) == 1
     assert "has no result.json" in capsys.readouterr().err
+
+
+def test_the_command_sends_what_lies_beside_a_study_s_runs_to_the_study(tmp_path, folders, capsys):
+    (tmp_path / "study.yaml").touch()
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "crops.png").touch()
+    for path in (tmp_path / "figures", tmp_path / "figures" / "crops.png"):
+        assert compare_command([str(folders[0]), str(path)]) == 1
+        said = f"{path} is no run folder, it belongs to the study {tmp_path}.\n  try: {tmp_path}"
+        assert said in capsys.readouterr().err
+
+
+def test_a_name_with_a_backtick_stays_one_code_span():
+    assert code("a`b``c") == "``` a`b``c ```"

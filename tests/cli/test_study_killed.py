@@ -37,11 +37,12 @@ MEASURED = {
 }
 
 
-def begin(place, *more):
+def begin(place, *more, **options):
     place.mkdir(exist_ok=True)
     command = [sys.executable, str(ROOT / "train.py"), *SWEEP, *more]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, cwd=place, env=env, **streams, **options)
 
 
 def results(place):
@@ -105,6 +106,21 @@ def test_a_sweep_that_is_stopped_saves_its_runs_and_says_so(tmp_path, how):
     members = read_study(tmp_path / "stopped" / "ablations" / "train").members
     assert [member.state for member in members] == ["interrupted", "interrupted"]
     assert all((member.path / "last.ckpt").exists() for member in members)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0.5, 4])
+def test_ctrl_c_while_training_is_being_imported_ends_without_a_traceback(tmp_path, after):
+    process = begin(tmp_path / "early", start_new_session=True)
+    until = time.monotonic() + 60
+    while not (tmp_path / "early" / "ablations" / "train" / "study.yaml").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(after)
+    os.killpg(process.pid, signal.SIGINT)  # the terminal's Ctrl-C is for all its processes
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, out
+    assert "interrupted: the same command continues the study" in out
+    assert "Traceback" not in out
 
 
 @pytest.mark.slow

@@ -218,6 +218,22 @@ def test_black_and_white_masks_are_not_silently_ignored(tmp_path, write_pairs):
     assert data.sample("val", 0)["mask"].tolist() == np.eye(8, dtype=int).tolist()
 
 
+def test_masks_that_hold_nothing_but_the_ignore_index_are_refused(tmp_path, write_pairs):
+    write_pairs(tmp_path / "images", tmp_path / "masks", [(8, 8)] * 4)
+    for path in (tmp_path / "masks").iterdir():
+        Image.new("L", (8, 8), 255).save(path)
+    options = {"name": "folder", "root": str(tmp_path), "classes": ["soil", "leaf", "stem"]}
+    with pytest.raises(
+        DataError, match=r"no mask of \d holds a class: every pixel is 255, the ignore_index\.\n  try: "
+    ):
+        create_data(options).setup("fit")
+    for path in sorted((tmp_path / "masks").iterdir()):
+        Image.fromarray(np.eye(8, dtype=np.uint8) * 2).save(path)
+    create_data(options).setup("fit")
+    with pytest.raises(DataError, match="every pixel is 255, the ignore_index"):
+        create_data({**options, "mask_values": {0: 255, 2: 255}}).setup("fit")
+
+
 class TwoImages:
     """A data set from outside the package."""
 

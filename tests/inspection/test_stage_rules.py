@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from segup.errors import ShapeError
-from segup.inspection import feature_sizes, probe_pyramid, rounding_of, stage_rules
+from segup.inspection import feature_sizes, inverse_of, probe_pyramid, rounding_of, stage_rules
 from segup.inspection.rules import fitted
 from segup.shapes import Conv
 
@@ -93,6 +93,40 @@ def test_the_rule_of_any_convolution_is_found(kernel, stride, padding):
     found = fitted([(n, conv.out(n)) for n in sizes], stride)
     assert found is not None
     assert [found.axes[0].law(n) for n in range(1, 100)] == [conv.axes[0].law(n) for n in range(1, 100)]
+
+
+@pytest.mark.parametrize(
+    "conv", [nn.Conv2d(3, 4, 13, 4), nn.Conv2d(3, 4, 7, 4, dilation=2), nn.Conv2d(3, 4, 31, 2), nn.Conv2d(3, 4, 2, 3)]
+)
+def test_a_stage_that_loses_many_rows_has_its_own_stride_and_rule(conv):
+    """The ratio of two sizes says too much: 88 rows become 19, which is 4.6 times less."""
+    pyramid = probe_pyramid(nn.Sequential(conv))
+    assert pyramid.strides == conv.stride[:1]
+    (rule,) = pyramid.rules()
+    layer = Conv(conv.kernel_size[0], conv.stride[0], dilation=conv.dilation[0])
+    assert rule is not None
+    assert all(rule.axes[0].law(n) == layer.axes[0].law(n) for n in range(1, 100))
+
+
+def test_a_deep_stage_of_few_sizes_has_the_rule_that_holds_for_all():
+    """Its map has one row at every size that is tried, which several rules would make."""
+
+    class Unpadded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stages = nn.ModuleList(nn.Conv2d(3, 3, k, 2) for k in (7, 3, 5, 3, 3))
+
+        def forward(self, x):
+            maps = []
+            for stage in self.stages:
+                x = stage(x)
+                maps.append(x)
+            return maps
+
+    pyramid = probe_pyramid(Unpadded())
+    assert pyramid.strides == (2, 4, 8, 16, 32)
+    assert {sizes[-1] for sizes in pyramid.sizes.values()} == {1}
+    assert [inverse_of(rule) for rule in pyramid.rules()] == [-5, -1, -3, -1, -1]
 
 
 def test_rules_that_differ_from_size_to_size_are_none():

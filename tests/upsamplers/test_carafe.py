@@ -100,7 +100,7 @@ def test_groups_are_runs_of_neighbouring_channels():
             (1, 75, 6, 6),
             {"groups": 3},
             ConfigError,
-            "groups=3 must divide the 4 channels of the features",
+            r"groups=3 must divide features\.shape\[1\]=4: 4 mod 3 = 1\n  try: groups=2",
         ),
         ((1, 4, 3, 3), (1, 16, 6, 6), {"kernel_size": 4}, ConfigError, "kernel_size=4 must be an odd int"),
         ((1, 4, 3, 3), (1, 25, 6, 6), {"scale": 2.0}, ConfigError, "scale=2.0 must be an int of 1 or more"),

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segup.errors import ShapeError
+from segup.errors import ConfigError, ShapeError
 from segup.shapes.layer import Layer
 from segup.upsamplers import Deconv, Upsampler, create_upsampler, fit_to, list_upsamplers, register_upsampler
 from segup.upsamplers.contract import operator_class, upsamplers
@@ -167,6 +167,10 @@ def test_channels_last_goes_in_and_comes_out(name, size, build, guides):
     torch.testing.assert_close(y, expected)
     # A cut map is a view of one that is laid out so: its channels are neighbours, which is what counts.
     assert y.stride(1) == 1
+    again = build(name, 6, 6).to(memory_format=torch.channels_last)
+    size = tuple(2 * n for n in y.shape[-2:])
+    last = {key: value.contiguous(memory_format=torch.channels_last) for key, value in guides(again, y, size).items()}
+    assert again(y, **last).stride(1) == 1
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -178,6 +182,36 @@ def test_fake_tensors_go_through(name, build, guides):
     with FakeTensorMode(allow_non_fake_inputs=True):
         x = torch.empty(1, 4, 500, 400)
         assert up(x, (999, 800), **guides(up, x, (999, 800))).shape == (1, 4, 999, 800)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_are_built_of_fake_tensors_too(name, build, guides):
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        up = build(name, 4, 6)
+        x = torch.empty(2, 4, 5, 6)
+        assert up(x, (9, 12), **guides(up, x, (9, 12))).shape == (2, 6, 9, 12)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradients_of_each_image_are_had_by_vmap(name, layout, build, guides):
+    """torch.func.vmap runs a forward on tensors that stand for a batch."""
+    torch.manual_seed(0)
+    up = build(name, 4, 3).to(memory_format=layout)
+    x = torch.randn(3, 4, 4, 5).contiguous(memory_format=layout)
+    given = guides(up, x, (7, 10))
+
+    def loss(parameters, image, guide):
+        guide = {key: value[None] for key, value in guide.items()}
+        return torch.func.functional_call(up, parameters, (image[None], (7, 10)), guide).square().sum()
+
+    parameters = dict(up.named_parameters())
+    per_image = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))(parameters, x, given)
+    up(x, (7, 10), **given).square().sum().backward()
+    for key, parameter in parameters.items():
+        torch.testing.assert_close(per_image[key].sum(0), parameter.grad, rtol=1e-3, atol=1e-4)
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 12), st.integers(1, 12))
@@ -220,6 +254,23 @@ def _table_as_it_was():
     yield
     upsamplers._parts.clear()
     upsamplers._parts.update(parts)
+
+
+def test_a_class_is_registered_under_a_name_of_its_own():
+    with pytest.raises(ConfigError, match="cannot be registered: a name is text"):
+
+        @register_upsampler
+        class Nameless(Deconv):
+            pass
+
+    class Other(Deconv):
+        pass
+
+    with pytest.raises(ConfigError, match="upsampler 'deconv' is already segup.upsamplers.deconv.Deconv"):
+        register_upsampler("deconv")(Other)
+    with pytest.raises(ConfigError, match="upsampler 'bilinear' is already"):
+        register_upsampler("bilinear")(Other)
+    assert Other.name == "deconv"  # its parent's: what is refused is left as it was
 
 
 @pytest.mark.usefixtures("_table_as_it_was")

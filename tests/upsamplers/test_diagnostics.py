@@ -17,7 +17,7 @@ from segup.upsamplers import (
     overlap_counts,
 )
 from segup.upsamplers.contract import operator_class
-from segup.upsamplers.probe import border_reach
+from segup.upsamplers.probe import Probe, border_reach
 
 
 def ones(kernel, stride, **options):
@@ -213,6 +213,58 @@ def test_what_cannot_be_measured_is_refused():
 
     with pytest.raises(ShapeError, match="Ramp has no interior: what it makes of a constant differs from place to"):
         checkerboard(Ramp())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.int64, torch.complex64])
+def test_a_precision_whose_noise_would_hide_the_pattern_is_refused(dtype):
+    with pytest.raises(ConfigError, match=rf"dtype={dtype} must be torch.float32 or torch.float64\n  try: dtype="):
+        checkerboard(nn.ConvTranspose2d(1, 1, 3, 2), dtype=dtype)
+
+
+@pytest.mark.parametrize("channel", ["a", 1.0, True, -1])
+def test_a_channel_that_is_none_is_refused(channel):
+    with pytest.raises(ConfigError, match=f"channel={channel!r} must be one of the 3 input channels"):
+        impulse_response(nn.ConvTranspose2d(3, 2, 2, 2), channel=channel)
+
+
+@pytest.mark.parametrize(
+    ("module", "channels"),
+    [
+        (nn.PixelShuffle(3), 9),
+        (nn.Sequential(nn.Upsample(scale_factor=2), nn.BatchNorm2d(6)), 6),
+        (nn.Sequential(nn.ReLU(), nn.GroupNorm(2, 4), nn.PixelShuffle(2)), 4),
+        (nn.Sequential(nn.Conv2d(5, 8, 1), nn.PixelShuffle(2)), 5),
+        (nn.Upsample(scale_factor=2), 1),
+    ],
+)
+def test_the_first_layer_that_depends_on_the_channels_says_how_many(module, channels):
+    assert Probe(module, None, torch.float64).in_channels == channels
+    assert 0 <= checkerboard(module) <= 1
+
+
+def test_a_map_that_a_module_does_not_take_is_refused_with_its_reason():
+    message = r"Sequential does not take a map \(1, 4, \d+, \d+\): .*divisible by .*\n  try: in_channels=\.\.\., where"
+    up = nn.Sequential(nn.PixelShuffle(2), nn.PixelShuffle(2))
+    with pytest.raises(ShapeError, match=message):
+        checkerboard(up)
+    assert checkerboard(up, in_channels=16) == 0
+    with pytest.raises(ConfigError, match="in_channels=0 must be an int of 1 or more\n  try: in_channels=3"):
+        checkerboard(nn.ConvTranspose2d(3, 2, 2, 2), in_channels=0)
+
+
+@pytest.mark.parametrize(("scale", "rounding"), [(2, -1), (2, 2), (3, -2), (3, 4), (2, "up"), (4, "down")])
+def test_a_matched_operator_is_measured_at_a_size_that_it_reaches(scale, rounding):
+    """One that inverts a stage without padding does not reach scale times its input."""
+    up = create_upsampler("deconv_matched", 3, 2, scale, rounding=rounding)
+    theirs = nn.ConvTranspose2d(3, 2, up.kernel_size, scale)
+    theirs.load_state_dict(up.conv.state_dict())
+    assert checkerboard(up) == pytest.approx(checkerboard(theirs), abs=1e-9)
+    even = create_upsampler("deconv_matched", 3, 2, scale, rounding=rounding, init="bilinear")
+    assert checkerboard(even) == pytest.approx(0, abs=1e-9)
+    assert impulse_shift(even) == pytest.approx([float(even.shift)] * 2, abs=1e-6)
+    for size, reached in zip((4, 5), constant_response(even, size=(4, 5)).shape[1:], strict=True):
+        least, largest = even.span(size)
+        assert least <= reached <= largest
 
 
 class Hidden(nn.Module):

@@ -149,7 +149,17 @@ def test_compiled_errors_are_those_of_eager_mode(build):
 
 
 @pytest.mark.parametrize(
-    ("shape", "size"), [((1, 5, 6, 7), None), ((4, 6, 7), None), ((1, 4, 0, 7), None), ((1, 4, 6, 7), (12, 17))]
+    ("shape", "size"),
+    [
+        ((1, 5, 6, 7), None),
+        ((4, 6, 7), None),
+        ((1, 4, 0, 7), None),
+        ((1, 4, 6, 7), (12, 17)),
+        ((1, 4, 6, 7), (0, 14)),
+        ((1, 4, 6, 7), (12.0, 14)),
+        ((1, 4, 6, 7), [12, 14, 3]),
+        ((1, 4, 6, 7), 12),
+    ],
 )
 def test_a_program_that_may_not_break_quotes_the_same_error(shape, size, build):
     """torch.compile(fullgraph=True) wraps any error in one of its own; the message is in it, in figures."""

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -164,6 +166,20 @@ def test_indices_of_a_map_of_another_width_are_refused(pooled_size, size):
     x, indices = pooled(3, pooled_size)
     with pytest.raises(ShapeError, match=r"the index at \(\d, \d\) is \d+, which in a map of .* outside its window"):
         MaxUnpool(3, 2)(x, size, indices=indices)
+
+
+@pytest.mark.parametrize("index", [108, -1, 10**6])
+def test_an_index_beyond_the_map_is_refused_in_whatever_channel(index):
+    x, indices = pooled(3, (9, 12))
+    indices[1, 2, 3, 4] = index
+    said = f"indices go from {indices.min()} to {indices.max()}, but a map of (9, 12) has the pixels 0 … 107"
+    with pytest.raises(ShapeError, match=re.escape(said)):
+        MaxUnpool(3, 2)(x, (9, 12), indices=indices)
+
+
+def test_an_empty_batch_passes():
+    x, indices = pooled(3, (9, 12))
+    assert MaxUnpool(3, 2)(x[:0], (9, 12), indices=indices[:0]).shape == (0, 2, 9, 12)
 
 
 def test_indices_of_overlapping_windows_are_refused():

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from segup.upsamplers import Deconv, MatchedDeconv, Upsampler, create_upsampler,
 from segup.upsamplers.contract import operator_class
 
 OPERATORS = list_upsamplers()
+OTHER = "skip.shape[-2:], or another map's"
 GUIDED = [name for name in OPERATORS if "skip" in operator_class(name).requires]
 
 
@@ -35,13 +37,30 @@ def test_an_input_of_the_wrong_shape_is_refused_with_its_shape(name, shape, fix,
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-@pytest.mark.parametrize("size", [7, (7,), (7, 7, 7), (7.0, 8.0), "87", (0, 8), (8, -1), (True, 8)])
-def test_a_size_that_is_no_pair_of_pixels_is_refused(name, size, build, guides):
+@pytest.mark.parametrize(
+    ("size", "instead"),
+    [
+        (7, "(7, 7)"),
+        ((7.0, 8.0), "(7, 8)"),
+        ([np.int64(7), 8], "(7, 8)"),
+        ((7,), None),
+        ((7, 7, 7), None),
+        ((7.5, 8), None),
+        ("87", "(87, 87)"),
+        ((0, 8), None),
+        ((8, -1), None),
+        ((True, 8), None),
+        ((None, None), None),
+    ],
+)
+def test_a_size_that_is_no_pair_of_pixels_is_refused(name, size, instead, build, guides):
     up = build(name, 4, 4)
     x = torch.zeros(1, 4, 4, 4)
-    message = re.escape(f"size must be (height, width), ints of 1 or more, not {size!r}")
-    with pytest.raises(ShapeError, match=message):
+    with pytest.raises(ShapeError) as refused:
         up(x, size, **guides(up, x))
+    assert str(refused.value) == (
+        f"size must be (height, width), ints of 1 or more, not {size!r}\n  try: size={instead or OTHER}"
+    )
 
 
 @pytest.mark.parametrize("size", [[7, 8], (7, 8), torch.Size([7, 8]), torch.zeros(7, 8).shape])
@@ -67,14 +86,17 @@ def test_a_size_out_of_reach_names_axis_value_range_and_a_way_out(name, build, g
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"in_channels": 0}, "in_channels=0 must be an int of 1 or more"),
+        ({"in_channels": 0}, r"in_channels=0 must be an int of 1 or more\n  try: in_channels=x\.shape\[1\]"),
         ({"in_channels": -3}, "in_channels=-3 must be an int of 1 or more"),
         ({"out_channels": True}, "out_channels=True must be an int of 1 or more"),
         ({"out_channels": 2.0}, r"out_channels=2\.0 must be an int of 1 or more"),
         ({"out_channels": None}, "out_channels=None must be an int of 1 or more"),
-        ({"scale": 1}, "scale=1 must be an int of 2 or more"),
-        ({"scale": 2.0}, r"scale=2\.0 must be an int of 2 or more"),
-        ({"scale": "2"}, "scale='2' must be an int of 2 or more"),
+        ({"scale": 1}, r"scale=1 must be an int of 2 or more\n  try: scale=2"),
+        ({"scale": 3.0}, r"scale=3\.0 must be an int of 2 or more\n  try: scale=3"),
+        ({"scale": 2.5}, r"scale=2\.5 must be an int of 2 or more\n  try: scale=2"),
+        ({"scale": float("nan")}, r"scale=nan must be an int of 2 or more\n  try: scale=2"),
+        ({"scale": "4"}, r"scale='4' must be an int of 2 or more\n  try: scale=4"),
+        ({"scale": np.int64(8)}, r"scale=np.int64\(8\) must be an int of 2 or more\n  try: scale=8"),
         ({"skip_channels": 0}, "skip_channels=0 must be an int of 1 or more"),
         ({"skip_channels": 1.5}, r"skip_channels=1\.5 must be an int of 1 or more"),
         ({"fit": "resize"}, "fit='resize' is unknown; known: correct, strict"),
@@ -89,7 +111,7 @@ def test_wrong_arguments_are_refused_by_name(name, options, message, build):
 
 @pytest.mark.parametrize("name", GUIDED)
 def test_a_guided_operator_needs_the_skips_channels_at_construction(name):
-    with pytest.raises(ConfigError, match=f"'{name}' is guided by the skip: it needs skip_channels"):
+    with pytest.raises(ConfigError, match=f"'{name}' is guided by the skip: it needs skip_channels.*\n  try: skip_ch"):
         create_upsampler(name, 4, 4)
 
 
@@ -152,6 +174,23 @@ def test_strict_tells_the_arithmetic_and_both_ways_out():
         "  (17 − 1)·2 − 2·1 + 4 = 34.\n"
         "  try: decoder=deconv_matched (rounding=up reaches 33), or decoder.fit=correct (cuts 1 at the end)."
     )
+
+
+def test_strict_never_speaks_of_corrections_that_it_does_not_make():
+    with pytest.raises(ShapeError) as refused:
+        Deconv(4, 4, fit="strict")(torch.zeros(1, 4, 17, 17), (40, 34))
+    assert str(refused.value) == (
+        "'deconv' (kernel 4, stride 2, padding 1) brings height 17 to 34, not to 40 (fit=\"strict\").\n"
+        "  (17 − 1)·2 − 2·1 + 4 = 34.\n"
+        "  try: a scale near 40/17, or the size of the next skip."
+    )
+    odd = Deconv(4, 4, kernel_size=5, fit="strict")  # reaches a row more by itself
+    with pytest.raises(
+        ShapeError, match=r"brings width 6 to 12 … 13, not to 11 .*\n.*\n.*reaches 11\), .* \(cuts 1 at"
+    ):
+        odd(torch.zeros(1, 4, 6, 6), (13, 11))
+    with pytest.raises(ShapeError, match=r"brings width 6 to 12 … 13, not to 14 "):
+        odd(torch.zeros(1, 4, 6, 6), (12, 14))
 
 
 def test_the_matched_one_tells_its_range_and_the_rounding_that_would_reach():

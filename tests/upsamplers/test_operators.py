@@ -5,7 +5,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segup.errors import ConfigError, ShapeError
 from segup.shapes import cost
-from segup.upsamplers import Bilinear, Deconv, MatchedDeconv, PixelShuffle
+from segup.upsamplers import Bilinear, Deconv, MatchedDeconv, PixelShuffle, create_upsampler, overlap_counts
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,9 @@ def test_parameters_are_those_of_the_formula(up, parameters):
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
 def test_deconv_is_one_transposed_convolution_on_the_grid(scale):
     up = Deconv(2, 2, scale)
-    assert up.conv.kernel_size[0] % scale == 0 or scale % 2  # no checkerboard by construction
+    assert (overlap_counts(up.kernel_size, scale).unique().numel() == 1) == (scale % 2 == 0)  # as the docstring says
+    assert overlap_counts(Deconv(2, 2, scale, kernel_size=3 * scale).kernel_size, scale).unique().tolist() == [9]
+    assert Deconv(2, 2, scale, kernel_size=3 * scale).arithmetic.out(5) == 5 * scale
     assert up.arithmetic.out(5) == 5 * scale
     assert up.conv.output_padding == (0, 0)
 
@@ -44,10 +46,40 @@ def test_a_row_beyond_the_grid_is_the_operators_own_to_give_or_to_keep(kernel_si
         assert up.correction == (correction, 0)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "shown"),
+    [
+        ("carafe", {"groups": 2}, "Carafe(\n  8, 4, scale=2, fit='correct', kernel_size=5, groups=2\n"),
+        ("dysample", {"style": "pl"}, "8, 4, scale=2, fit='correct', style='pl', dynamic=False, groups=8\n"),
+        ("deconv_matched", {"fit": "strict", "rounding": -1}, "8, 4, scale=2, fit='strict', rounding=-1\n"),
+        ("sapa", {"skip_channels": 3}, "8, 4, scale=2, skip_channels=3, fit='correct', kernel_size=5\n"),
+        ("nearest", {}, "8, 4, scale=2, fit='correct'\n"),
+    ],
+)
+def test_a_printed_operator_tells_its_options(name, options, shown):
+    assert shown in repr(create_upsampler(name, 8, 4, **options))
+
+
 @pytest.mark.parametrize("kernel_size", [1, 2.0, True])
 def test_deconv_refuses_a_kernel_with_gaps(kernel_size):
-    with pytest.raises(ConfigError, match="must be an int of at least the scale, 2"):
+    with pytest.raises(ConfigError, match=r"must be an int of at least the scale, 2: .*\n  try: kernel_size=4"):
         Deconv(2, 2, kernel_size=kernel_size)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("c", range(-3, 9))
+def test_the_matched_kernel_and_range_are_those_that_the_docstring_tells(scale, c):
+    up = MatchedDeconv(1, 1, scale, rounding=c)
+    assert up.kernel_size == 3 * scale - 2 - c or (c > 2 * scale - 2 and up.kernel_size in (scale, scale + 1))
+    assert up.own(20) == (scale * 20 - c, scale * 20 - c + scale - 1)
+    x = torch.zeros(1, 1, 20, 20)
+    if 0 <= c < scale:
+        assert up(x).shape[-2:] == (scale * 20, scale * 20)
+    else:
+        with pytest.raises(
+            ShapeError, match=f"brings height 20 to {up.own(20)[0]} … {up.own(20)[1]}, not to {scale * 20}"
+        ):
+            up(x)
 
 
 ROUNDINGS = ["up", "down", 1, -1, -5]

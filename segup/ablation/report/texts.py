@@ -8,7 +8,7 @@ from math import ceil, isnan
 from segup.ablation.comparison import Comparison
 from segup.ablation.report.content import Figure, Report
 from segup.ablation.report.facts import Facts, duration
-from segup.ablation.tables import COSTS, NOTES, Column, latex, markdown, pipes, score_columns, tex
+from segup.ablation.tables import COSTS, NOTES, Column, code, latex, markdown, pipes, score_columns, tex
 
 FIGURES = "figures"
 """The folder beside the report with its figures."""
@@ -127,7 +127,7 @@ def _seeds(comparison: Comparison) -> str:
     lines = [pipes(["mIoU", *(f"seed {seed}" for seed in seeds)]), f"|{'---|' * (len(seeds) + 1)}"]
     for row in comparison.rows:
         scores = {run.seed: run.scores["miou"] for run in row.runs}
-        lines.append(pipes([f"`{row.name}`", *(_number(scores.get(seed)) for seed in seeds)]))
+        lines.append(pipes([code(row.name), *(_number(scores.get(seed)) for seed in seeds)]))
     return "\n".join(lines)
 
 
@@ -135,20 +135,20 @@ def _unfinished(report: Report) -> str:
     lines = [pipes(["decoder", "seed", "state", "cause"]), "|---|---|---|---|"]
     for member in report.unfinished:
         cause = _plain(member.cause or "").replace("<", "\\<")  # "<class 'int'>" would be a tag that nobody sees
-        lines.append(pipes([f"`{member.label}`", str(member.seed), member.state, cause]))
+        lines.append(pipes([code(member.label), str(member.seed), member.state, cause]))
     return "\n".join(lines)
 
 
 def _facts(facts: Facts) -> str:
     lines = [f"```text\n{facts.command}\n```"] if facts.command else []
     told = [
-        f"- `{label}`: " + ", ".join(f"`{key}={value}`" for key, value in own.items())
+        f"- {code(label)}: " + ", ".join(code(f"{key}={value}") for key, value in own.items())
         for label, own in facts.differences.items()
         if own
     ]
     lines += ["What differs between the rows:", "\n".join(told)] if told else []
     for title, said in (("Matched widths", facts.matched), ("Start of the operators", facts.start)):
-        lines += [f"{title}:", "\n".join(f"- `{label}`: {text}" for label, text in said.items())] if said else []
+        lines += [f"{title}:", "\n".join(f"- {code(label)}: {text}" for label, text in said.items())] if said else []
     lines.append("\n".join(f"- {name}: {value}" for name, value in versions(facts).items()))
     return "\n\n".join(lines)
 

@@ -1,0 +1,104 @@
+"""What a person hands to an operator, checked: whole numbers, odd kernels, groups, and the size asked for.
+
+Each refusal gives the value, the rule, and a value that would do.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from segup.errors import ConfigError, ShapeError
+from segup.upsamplers.fitting import Size
+
+
+def check_count(name: str, count: object, option: str, least: int = 1, otherwise: object = 1) -> None:
+    """Raise a ConfigError unless ``count`` is an int of at least ``least``; ``otherwise`` is what it says to try.
+
+    >>> check_count("deconv", 2.0, "scale", least=2)
+    Traceback (most recent call last):
+    ...
+    segup.errors.ConfigError: 'deconv': scale=2.0 must be an int of 2 or more
+      try: scale=2
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < least:
+        meant = _meant(count)
+        instead = otherwise if meant is None or meant < least else meant
+        raise ConfigError(f"'{name}': {option}={count!r} must be an int of {least} or more\n  try: {option}={instead}")
+
+
+def check_odd_kernel(name: str, kernel_size: object, option: str = "kernel_size") -> None:
+    """Raise a ConfigError unless ``kernel_size`` is an odd int: an even one would shift the map by half a pixel.
+
+    >>> check_odd_kernel("fade", 4)
+    Traceback (most recent call last):
+    ...
+    segup.errors.ConfigError: 'fade': kernel_size=4 must be an odd int: an even kernel shifts the map by half a pixel
+      try: kernel_size=3 or 5
+    """
+    if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
+        meant = _meant(kernel_size) or 0
+        around = f"{meant - 1} or {meant + 1}" if meant % 2 == 0 else f"{meant}"
+        raise ConfigError(
+            f"'{name}': {option}={kernel_size!r} must be an odd int: an even kernel shifts the map by half a pixel\n"
+            f"  try: {option}={around if meant > 0 else 3}"
+        )
+
+
+def check_groups(name: str, groups: int, channels: int, whose: str = "in_channels") -> None:
+    """Raise a ConfigError unless ``groups`` is an int of 1 or more that divides ``channels``, called ``whose``."""
+    check_count(name, groups, "groups")
+    if channels % groups:
+        nearest = max(n for n in range(1, min(groups, channels) + 1) if channels % n == 0)
+        raise ConfigError(
+            f"'{name}': groups={groups} must divide {whose}={channels}: "
+            f"{channels} mod {groups} = {channels % groups}\n  try: groups={nearest}"
+        )
+
+
+def checked_size(size: Size) -> Size:
+    """Return ``size`` as height and width; a ShapeError for anything but a pair of ints of 1 or more.
+
+    >>> checked_size((7.0, 8))
+    Traceback (most recent call last):
+    ...
+    segup.errors.ShapeError: size must be (height, width), ints of 1 or more, not (7.0, 8)
+      try: size=(7, 8)
+    """
+    if isinstance(size, Sequence) and len(size) == 2 and all(_is_pixels(n) for n in size):
+        return size[0], size[1]
+    raise ShapeError(f"size must be (height, width), ints of 1 or more, not {_as_text(size)}\n  try: {_instead(size)}")
+
+
+def _is_pixels(number: object) -> bool:
+    if torch.jit.is_tracing():  # where sizes are tensors
+        return True
+    return isinstance(number, int | torch.SymInt) and not isinstance(number, bool) and bool(number >= 1)
+
+
+def _as_text(value: object) -> str:
+    """Return a size as a person wrote it; symbols, which torch.compile may hold, are given by their values."""
+    if isinstance(value, tuple | list):
+        parts = ", ".join([_as_text(n) for n in value])
+        comma = "," if len(value) == 1 and isinstance(value, tuple) else ""
+        return f"[{parts}]" if isinstance(value, list) else f"({parts}{comma})"
+    if isinstance(value, bool) or not isinstance(value, int | float | torch.SymInt | torch.SymFloat):
+        return repr(value)
+    return f"{int(value)}" if isinstance(value, int | torch.SymInt) else f"{float(value)}"
+
+
+def _instead(size: object) -> str:
+    numbers = [_meant(n) for n in size] if isinstance(size, tuple | list) else [_meant(size)] * 2
+    if len(numbers) != 2 or any(n is None or n < 1 for n in numbers):
+        return "size=skip.shape[-2:], or another map's"
+    return f"size=({numbers[0]}, {numbers[1]})"
+
+
+def _meant(value: object) -> int | None:
+    """Return the whole number that ``value`` stands for in another type; None where there is none."""
+    if isinstance(value, bool):
+        return None
+    try:
+        number = int(value)  # type: ignore[call-overload]
+        return number if isinstance(value, str) or bool(number == value) else None
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return None
