@@ -115,6 +115,8 @@ def form_of(place: Place, seen: Observed) -> Form | str:
         return f"segup's own operator: build the decoder with another upsampler than '{module.name}'"
     if _computes_otherwise(module) or (place.conv and _computes_otherwise(place.conv[1])):
         return "it has a forward of its own, and may do something else than its class in torch"
+    if _hooked(module) or (place.conv and _hooked(place.conv[1])):
+        return "it has hooks, which would be lost: remove them first"
     if isinstance(module, nn.Upsample):
         return _form_of_resize(module, seen)
     if isinstance(module, nn.ConvTranspose2d):
@@ -129,6 +131,12 @@ def form_of(place: Place, seen: Observed) -> Form | str:
 def _computes_otherwise(module: nn.Module) -> bool:
     """Return whether a module of torch was given another forward, by a subclass or by hand."""
     return "forward" in vars(module) or not type(module).forward.__module__.startswith("torch.nn.modules.")
+
+
+def _hooked(module: nn.Module) -> bool:
+    """Return whether somebody watches a module; torch's own hooks only compute the weights that go with it."""
+    kinds = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(not type(hook).__module__.startswith("torch.nn.utils.") for kind in kinds for hook in kind.values())
 
 
 def _form_of_resize(module: nn.Upsample, seen: Observed) -> Form | str:

@@ -32,32 +32,33 @@ def asked(*words):
 
 
 def test_a_sweep_keeps_what_finishes_and_says_at_once_what_fails(tmp_path, capfd):
-    assert run(["-m", "decoder=deconv,bilinear", "optimizer.lr=1e-3,-1", *TINY]) == 1
+    assert run(["-m", "decoder=bilinear", "optimizer.lr=-2,-1,1e-3", *TINY]) == 1
     out, err = capfd.readouterr()
-    assert err.count("optimizer.lr=-1 must be a number above 0") == 2
-    assert "deconv,optimizer.lr=-1 seed 0 failed: ConfigError: optimizer.lr=-1 must be a number above 0" in err
-    assert "2 of 4 runs failed: deconv,optimizer.lr=-1 seed 0, bilinear,optimizer.lr=-1 seed 0" in err
-    assert "study ablations/train: 4 runs\n" in out
+    for rate in (-2, -1):
+        cause = f"ConfigError: optimizer.lr={rate} must be a number above 0"
+        assert err.count(f"bilinear,optimizer.lr={rate} seed 0 failed: {cause}") == 1
+    assert "2 of 3 runs failed: bilinear,optimizer.lr=-2 seed 0, bilinear,optimizer.lr=-1 seed 0" in err
+    assert "study ablations/train: 3 runs\n" in out
     assert "bilinear,optimizer.lr=0.001 seed 0 finished, mIoU 0." in out
 
     study = read_study("ablations/train")
-    assert [member.state for member in study.members] == ["finished", "failed", "finished", "failed"]
+    assert [member.state for member in study.members] == ["failed", "failed", "finished"]
     assert study.members[1].cause == "ConfigError: optimizer.lr=-1 must be a number above 0"
     assert study.members[2].run.upsampler == "bilinear"
-    assert "-m decoder=deconv,bilinear optimizer.lr=1e-3,-1" in study.settings["command"]
-    assert "epoch   1/1" in (study.members[0].path / "log.txt").read_text()
-    before = (study.members[0].path / "result.json").read_bytes()
+    assert "-m decoder=bilinear optimizer.lr=-2,-1,1e-3" in study.settings["command"]
+    assert "epoch   1/1" in (study.members[2].path / "log.txt").read_text()
+    before = (study.members[2].path / "result.json").read_bytes()
 
-    assert run(["-m", "decoder=deconv,bilinear", "optimizer.lr=1e-3", *TINY, "trainer.max_epochs=2"]) == 1
+    assert run(["-m", "decoder=bilinear", "optimizer.lr=1e-3", *TINY, "trainer.max_epochs=2"]) == 1
     err = capfd.readouterr().err
     assert "the study ablations/train was begun with another configuration; nothing in it was touched:\n" in err
     assert "\n  trainer.max_epochs was 1 and is now 2\n" in err
 
-    assert run(["-m", "decoder=deconv", "optimizer.lr=-1,1e-3", *TINY]) == 1
+    assert run(["-m", "decoder=bilinear", "optimizer.lr=-1,1e-3", *TINY]) == 1
     out, err = capfd.readouterr()
     assert "2 runs, 1 finished before, 1 to be taken up again" in out
-    assert err.count("deconv,optimizer.lr=-1 seed 0 failed: ") == 1
-    assert (study.members[0].path / "result.json").read_bytes() == before
+    assert err.count("bilinear,optimizer.lr=-1 seed 0 failed: ") == 1
+    assert (study.members[2].path / "result.json").read_bytes() == before
     assert json.loads((study.members[1].path / "status.json").read_text())["attempt"] == 2
 
 

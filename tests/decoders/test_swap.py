@@ -169,6 +169,22 @@ def test_what_cannot_be_replaced_stays_with_the_reason():
     assert dict(model.named_modules()) == before
 
 
+def test_a_module_that_is_watched_stays_until_it_is_not():
+    model = nn.Sequential(
+        nn.Upsample(scale_factor=2), nn.utils.weight_norm(nn.ConvTranspose2d(3, 3, 2, stride=2)), nn.Conv2d(3, 12, 1),
+        nn.PixelShuffle(2),
+    )  # fmt: skip
+    handles = [model[0].register_forward_hook(lambda *_: None), model[2].register_forward_pre_hook(lambda *_: None)]
+    report = swap_upsamplers(model, "bilinear", example=torch.rand(1, 3, 4, 5))
+    assert [swap.path for swap in report.swapped] == ["1"]
+    assert {kept.reason for kept in report.kept} == {"it has hooks, which would be lost: remove them first"}
+    for handle in handles:
+        handle.remove()
+    report = swap_upsamplers(model, "nearest", example=torch.rand(1, 3, 4, 5))
+    assert [swap.path for swap in report.swapped] == ["0", "1", "2"]
+    assert model(torch.rand(1, 3, 4, 5)).shape == (1, 3, 32, 40)
+
+
 def test_the_model_itself_and_its_own_operators_stay():
     report = swap_upsamplers(nn.ConvTranspose2d(3, 3, 2, stride=2), "bilinear")
     assert report.kept[0].reason == "it is the model itself: wrap it in nn.Sequential, which can hold another"
