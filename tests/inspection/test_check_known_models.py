@@ -77,7 +77,9 @@ def test_torchvision_fcn_is_proved_through_its_dict():
     assert (report.verdict, report.always, report.min_size) == ("proved", True, 1)
 
 
-@pytest.mark.parametrize("upsampler", ["deconv", "deconv_matched", "pixel_shuffle"])
+@pytest.mark.parametrize(
+    "upsampler", ["deconv", "deconv_matched", pytest.param("pixel_shuffle", marks=pytest.mark.slow)]
+)
 def test_segups_own_models_are_proved(upsampler):
     model = create_model("resnet18", upsampler=upsampler, num_classes=3, pretrained=False)
     report = check_sizes(model)
