@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ from segup.errors import ConfigError, ShapeError, figures
 from segup.registry import check_options
 from segup.upsamplers import create_upsampler, list_upsamplers
 from segup.upsamplers.arguments import checked_size
-from segup.upsamplers.contract import Fit, Size, Upsampler, operator_class
+from segup.upsamplers.contract import Fit, Size, Upsampler, check_fit, operator_class
 from segup.upsamplers.fitting import without_gaps
 
 GUIDES = {"skip": "the skip", "indices": "the encoder's pooling indices"}
@@ -62,8 +62,7 @@ class StepPlan:
                 f"which topology '{decoder.name}' does not have at its steps.\n"
                 f"  try: decoder.topology=unet, or an operator that requires nothing: {unguided_upsamplers()}."
             )
-        if fit not in get_args(Fit):
-            raise ConfigError(f"decoder.fit={fit!r} is unknown; known: {', '.join(get_args(Fit))}")
+        check_fit(fit, "decoder.fit")
         rules = whole_roundings(roundings, len(decoder.strides))
         own = checked_options("upsampler_options", options)
         check_options(operator_class(upsampler), own, f"upsampler '{upsampler}'")

@@ -4,7 +4,7 @@ import inspect
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -101,8 +101,7 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
         check_count(self.name, scale, "scale", least=2, otherwise=2)
         if skip_channels is not None:
             check_count(self.name, skip_channels, "skip_channels", otherwise="skip.shape[1]")
-        if fit not in ("correct", "strict"):
-            raise ConfigError(f"'{self.name}': fit={fit!r} is unknown; known: correct, strict")
+        check_fit(fit, f"'{self.name}': fit")
         if "skip" in self.requires and skip_channels is None:
             raise ConfigError(
                 f"'{self.name}' is guided by the skip: it needs skip_channels, and a topology with skips\n"
@@ -282,6 +281,12 @@ def register_upsampler(name: str) -> Callable[[U], U]:
         return operator
 
     return enter
+
+
+def check_fit(fit: object, option: str) -> None:
+    """Raise a ConfigError unless ``fit``, given as ``option``, is one of :data:`Fit`."""
+    if fit not in get_args(Fit):
+        raise ConfigError(f"{option}={fit!r} is unknown; known: {', '.join(get_args(Fit))}")
 
 
 def create_upsampler(name: str, in_channels: int, out_channels: int, scale: int = 2, **options: Any) -> Upsampler:

@@ -5,30 +5,14 @@ from torch import nn
 from segup.inspection import feature_sizes, probe_pyramid
 
 
-class Halving(nn.Module):
-    def __init__(self, padding, kernel_size):
-        super().__init__()
-        self.stages = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(c, c + 1, kernel_size, 2, padding), nn.BatchNorm2d(c + 1), nn.Dropout())
-            for c in (3, 4, 5)
-        )
-
-    def forward(self, x):
-        maps = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return maps
-
-
-def test_sizes_are_those_of_the_maps():
-    encoder = Halving(padding=1, kernel_size=3)
+def test_sizes_are_those_of_the_maps(halving):
+    encoder = halving(padding=1, kernel_size=3)
     maps = encoder(torch.zeros(2, 3, 67, 50))
     assert feature_sizes(encoder, (67, 50)) == [tuple(m.shape[-2:]) for m in maps]
 
 
-def test_looking_changes_nothing():
-    encoder = Halving(padding=1, kernel_size=3)
+def test_looking_changes_nothing(halving):
+    encoder = halving(padding=1, kernel_size=3)
     encoder.stages[0].eval()
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
     flags = [m.training for m in encoder.modules()]
@@ -38,17 +22,17 @@ def test_looking_changes_nothing():
     assert all(torch.equal(before[name], tensor) for name, tensor in encoder.state_dict().items())
 
 
-def test_rounding_up_and_down_are_found():
-    up = probe_pyramid(Halving(padding=1, kernel_size=3))
+def test_rounding_up_and_down_are_found(halving):
+    up = probe_pyramid(halving(padding=1, kernel_size=3))
     assert (up.channels, up.strides, up.roundings(), up.min_size) == ((4, 5, 6), (2, 4, 8), ("up", "up"), 1)
-    down = probe_pyramid(Halving(padding=0, kernel_size=2))
+    down = probe_pyramid(halving(padding=0, kernel_size=2))
     assert (down.strides, down.roundings(), down.min_size) == ((2, 4, 8), ("down", "down"), 8)
     assert "Kernel size can't be greater" in down.refused[1]
 
 
-def test_a_rule_that_is_neither_is_none():
+def test_a_rule_that_is_neither_is_none(halving):
     """Without padding, k3 s2 loses a row: 17 → 8 is no rounding of 17 / 2 at every size."""
-    neither = probe_pyramid(Halving(padding=0, kernel_size=3))
+    neither = probe_pyramid(halving(padding=0, kernel_size=3))
     assert neither.roundings() == (None, None)
 
 

@@ -108,22 +108,10 @@ def test_a_stage_that_loses_many_rows_has_its_own_stride_and_rule(conv):
     assert all(rule.axes[0].law(n) == layer.axes[0].law(n) for n in range(1, 100))
 
 
-def test_a_deep_stage_of_few_sizes_has_the_rule_that_holds_for_all():
+def test_a_deep_stage_of_few_sizes_has_the_rule_that_holds_for_all(pyramid_of):
     """Its map has one row at every size that is tried, which several rules would make."""
 
-    class Unpadded(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.stages = nn.ModuleList(nn.Conv2d(3, 3, k, 2) for k in (7, 3, 5, 3, 3))
-
-        def forward(self, x):
-            maps = []
-            for stage in self.stages:
-                x = stage(x)
-                maps.append(x)
-            return maps
-
-    pyramid = probe_pyramid(Unpadded())
+    pyramid = probe_pyramid(pyramid_of(nn.Conv2d(3, 3, k, 2) for k in (7, 3, 5, 3, 3)))
     assert pyramid.strides == (2, 4, 8, 16, 32)
     assert {sizes[-1] for sizes in pyramid.sizes.values()} == {1}
     assert [inverse_of(rule) for rule in pyramid.rules()] == [-5, -1, -3, -1, -1]
