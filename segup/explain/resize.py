@@ -132,6 +132,8 @@ class ResizeOperation(Operation):
         factor = Fraction(self.layer.axes[i].factor) if self.out is None else Fraction(made, size)
         if mode in ("nearest", "nearest-exact"):
             return [(nearest_index(out, size, made, self._step(i), mode), Fraction(1))]
+        if mode == "bilinear" and made == size:  # there torch copies the axis, whatever the factor
+            return [(out, Fraction(1))]
         centre = Fraction(out * (size - 1), max(1, made - 1)) if self.align_corners else source(out, factor)
         return weights_of(mode, centre, size)
 

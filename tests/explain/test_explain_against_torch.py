@@ -168,6 +168,15 @@ def test_where_torch_disagrees_with_itself_nothing_is_claimed(monkeypatch):
         explain("resize x2", torch.ones(4, 4))
 
 
+@pytest.mark.parametrize("corners", [False, True])
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("factor", [(1.2, 1.2), (2.0, 1.2), (1.01, 2.0), (1.2, 1.0)])
+@pytest.mark.parametrize("size", [(1, 2), (4, 3), (2, 5)])
+def test_an_axis_that_keeps_its_size_under_another_factor_is_what_torch_makes_of_it(size, factor, mode, corners):
+    module, x = nn.Upsample(scale_factor=factor, mode=mode, align_corners=corners), image(size, 2, False, 0)
+    all_views_agree(explain(module, x), module, x)
+
+
 @settings(max_examples=20)
 @given(sizes, st.integers(1, 3), st.integers(1, 3))
 def test_pixel_shuffle(size, factor, outputs):
