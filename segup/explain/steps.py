@@ -83,7 +83,19 @@ def _sampling(operation: ResizeOperation) -> list[str]:
     edge = [] if mode.startswith("nearest") else ["Beyond the edge the outermost row or column is repeated."]
     unread = unread_said(operation)
     skipped = [f"No output ever reads {unread}."] if unread else []
-    return [centre, taken, *edge, f"The output has {by(height, width)}.", *skipped]
+    return [centre, taken, *edge, *_copied(operation), f"The output has {by(height, width)}.", *skipped]
+
+
+def _copied(operation: ResizeOperation) -> list[str]:
+    """Say which axes a bilinear resize leaves alone although their factor is not 1."""
+    if operation.layer.mode != "bilinear" or operation.align_corners or operation.out is not None:
+        return []
+    axes = zip(("Rows", "Columns"), operation.layer.axes, operation.x.shape[1:], operation.shape[1:], strict=True)
+    return [
+        f"{name} stay {made}: there torch copies, whatever the factor."
+        for name, axis, had, made in axes
+        if made == had and axis.factor != 1
+    ]
 
 
 def _shuffle(operation: ShuffleOperation) -> list[str]:

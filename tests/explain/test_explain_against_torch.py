@@ -177,6 +177,12 @@ def test_an_axis_that_keeps_its_size_under_another_factor_is_what_torch_makes_of
     all_views_agree(explain(module, x), module, x)
 
 
+def test_an_axis_that_is_copied_is_said_to_be():
+    told = str(explain(nn.Upsample(scale_factor=(2.0, 1.2), mode="bilinear"), torch.rand(1, 1, 2, 4)))
+    assert "Columns stay 4: there torch copies, whatever the factor." in told
+    assert "Rows stay" not in told
+
+
 @settings(max_examples=20)
 @given(sizes, st.integers(1, 3), st.integers(1, 3))
 def test_pixel_shuffle(size, factor, outputs):
