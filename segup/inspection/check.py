@@ -1,22 +1,40 @@
 """For which input sizes a model's output has the input's size: proved for all of them, or checked for those run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import lcm
-from typing import Any
+from time import thread_time
 
 from torch import nn
 
 from segup.errors import ConfigError, ShapeError, unknown
 from segup.inspection.cover import Outcome, Proof, Question, outcome_of, prove
+from segup.inspection.follow import ValuesNeededError
+from segup.inspection.plain import MOST_PIXELS, PlainModel
+from segup.inspection.record import Record
 from segup.inspection.report import AxisReport, Failure, SizeReport
 from segup.inspection.sketch import sketch
-from segup.inspection.trace import Run, Tracer
+from segup.inspection.trace import Refusal, Run, Tracer
 from segup.inspection.traced import TracedSize, plain
+from segup.inspection.verify import Verifier
 from segup.shapes.arguments import AXIS_NAMES, whole
 
 _OTHERS = (64, 96, 128, 224, 256, 160, 192, 320, 384, 448, 512, 518, 640, 768, 1024)
 _MOST = 512  # sizes that are run of each axis by default
 _MOST_MISSING = 2048
+_PATIENCE = 20.0  # seconds for real runs where nothing is proved and no sizes were asked for
+_ALIKE = 3  # sizes at which a model has to fail by a mistake of its own before it is believed to fail at all
+_OWN_ERRORS = (
+    "TypeError",
+    "AttributeError",
+    "NameError",
+    "UnboundLocalError",
+    "ImportError",
+    "ModuleNotFoundError",
+    "NotImplementedError",
+    "KeyError",
+    "SyntaxError",
+    "RecursionError",
+)
 
 
 def check_sizes(
@@ -63,107 +81,153 @@ def check_sizes(
     """
     channels = _channels_of(model) if in_channels is None else whole(in_channels, "in_channels", 1)
     asked = None if sizes is None else _sorted_sizes(sizes)
-    tracer = Tracer(sketch(model).train(training), channels)
-    middle = _middle(tracer, asked, None if other is None else whole(other, "other", 1))
-    if middle is None:
-        return _nowhere(tracer, model, channels, asked or list(range(1, 129)), output, other)
-    name = _output_of(middle, output)
-    axes = [_study(tracer, axis, middle, name, asked) for axis in (0, 1)]
-    return SizeReport(_title(model), channels, middle.size[0], (axes[0], axes[1]))
+    _check_kind(model)
+    subject = Subject(model, channels, training)
+    squares = [whole(other, "other", 1)] if other is not None else [*_OTHERS, *(asked or range(1, 257))]
+    base, refused = _base(subject, squares)
+    if base is None:
+        return _nowhere(subject, _title(model), asked or refused, output, other)
+    name = _output_of(base, output)
+    traced = subject.traced(base.size, watch=True)
+    questions = [Question.about(base, axis, name) for axis in (0, 1)]
+    found = [_proved(subject, question, traced, asked) for question in questions]
+    proofs = Verifier(subject.plain, traced, [proof for _, proof in found], questions).verified()
+    axes = [
+        _report(subject, question, base, runs, proof, asked)
+        for question, (runs, _), proof in zip(questions, found, proofs, strict=True)
+    ]
+    return SizeReport(_title(model), channels, base.size[0], (axes[0], axes[1]))
 
 
-def _study(tracer: Tracer, axis: int, middle: Run, output: str, asked: Sequence[int] | None) -> AxisReport:
-    """Vary one axis, prove what can be proved, and report."""
-    base = middle.size[0]
-    runs = {base: tracer.run(middle.size, light=False)}
-    question = Question.about(runs[base], axis, output)
+class Subject:
+    """A model that is looked at in two ways: traced on shapes alone, and run as it is.
+
+    Args:
+        model: It is only read.
+        channels: Of the images.
+        training: Whether its copies run in training mode.
+    """
+
+    def __init__(self, model: nn.Module, channels: int, training: bool) -> None:
+        self.channels = channels
+        self._tracer = Tracer(sketch(model).train(training), channels)
+        self.plain = PlainModel(model, channels, training)
+
+    def traced(self, size: tuple[int, int], *, watch: bool = False) -> Run:
+        """Return a run on shapes alone, in which sizes are followed as far as that goes."""
+        try:
+            return self._tracer.run(size, watch=watch)
+        except ValuesNeededError as cause:
+            record = Record(size=size)
+            record.lose(str(cause))
+            return Run(size, {}, Refusal("", str(cause), explained=False), record)
+
+    def true(self, size: tuple[int, int]) -> Run:
+        """Return a real run; one on shapes alone where the model has no values, or the image is too large."""
+        return self.traced(size) if self.plain.on_meta or size[0] * size[1] > MOST_PIXELS else self.plain.run(size)
+
+
+def _proved(
+    subject: Subject, question: Question, base: Run, asked: Sequence[int] | None
+) -> tuple[dict[int, Run], Proof]:
+    """Vary one axis on shapes alone; return the runs and what they prove."""
+    runs = {base.size[0]: base}
 
     def run(sizes: Iterable[int]) -> None:
         for size in sizes:
             if size not in runs:
-                runs[size] = tracer.run(_varied(axis, size, base))
+                runs[size] = subject.traced(_varied(question.axis, size, base.size[0]))
 
-    period = _period(runs[base], axis)
-    run(asked if asked is not None else range(1, min(_MOST, max(2 * period, 32)) + 1))
+    if base.refusal is not None:
+        return runs, Proof(None, reasons=tuple(base.record.unfollowed) or ("its code cannot be traced",))
+    if not base.record.unfollowed:
+        run(asked if asked is not None else range(1, min(_MOST, max(_period(base, question.axis), 32)) + 1))
     proof = prove(runs, question)
     while proof.missing and len(runs) < _MOST_MISSING:
-        run(proof.missing)
+        run(proof.missing[:: max(1, len(proof.missing) // 4)])
         proof = prove(runs, question)
-    misled = _misled(tracer, runs, question)
-    if misled is not None:
-        again = dict.fromkeys([*runs, *(range(1, 129) if asked is None else ())])
-        runs = {size: tracer.run(_varied(axis, size, base), follow=False) for size in again}
-        question = Question.about(runs[base], axis, output)
-        proof = Proof(None, reasons=(misled,))
-    if asked is None and proof.found is None and misled is None:
-        run(range(1, min(_MOST, max(4 * period, 128)) + 1))
-    if proof.found is not None:
-        first = proof.found.sizes.first_missing(1)
-        run([] if first is None else [first])  # for its layer and message
-    shown = sorted(runs) if asked is None else sorted({*asked, *(n for n in runs if n not in asked and n != base)})
-    failures = [_failure(runs[size], question, size) for size in shown]
-    found = [failure for failure in failures if failure is not None]
+    first = None if proof.found is None else proof.found.sizes.first_missing(1)
+    run([] if first is None else [first])  # for its layer and message
+    return runs, proof
+
+
+def _report(
+    subject: Subject,
+    question: Question,
+    base: Run,
+    traced: Mapping[int, Run],
+    proof: Proof,
+    asked: Sequence[int] | None,
+) -> AxisReport:
+    """Report what is proved of one axis; where nothing is, what the model itself does."""
+    name, place = AXIS_NAMES[question.axis], base.size[0]
+    if proof.found is not None:  # the model's own words where it refuses
+        own = {size: subject.true(run.size) for size, run in traced.items() if run.refusal is not None}
+        runs = {**traced, **own}
+    else:
+        most = min(_MOST, max(4 * _period(traced[place], question.axis), 128))
+        runs, started = {place: base}, thread_time()
+        for size in asked if asked is not None else range(1, most + 1):
+            if size != place and (asked is not None or thread_time() - started < _PATIENCE):
+                runs[size] = subject.true(_varied(question.axis, size, place))
+    shown = sorted(runs) if asked is None else sorted({*asked, *(n for n in runs if n not in asked and n != place)})
+    failures = [_failure(runs[size], question, size, traced.get(size)) for size in shown]
     accepted = [size for size in shown if runs[size].refusal is None]
-    return AxisReport(AXIS_NAMES[axis], tuple(shown), tuple(found), tuple(accepted), proof.found, proof.reasons)
+    found = tuple(failure for failure in failures if failure is not None)
+    return AxisReport(name, tuple(shown), found, tuple(accepted), proof.found, proof.reasons)
 
 
 def _varied(axis: int, size: int, base: int) -> tuple[int, int]:
     return (size, base) if axis == 0 else (base, size)
 
 
-def _misled(tracer: Tracer, runs: dict[int, Run], question: Question) -> str | None:
-    """Run a few sizes once more on plain ints and return how that differs, or None where it does not.
-
-    Code may ask for the type of a size: what it does then is not what it does for its users.
-    """
-    base = next(iter(runs))
-    refused = [size for size, run in runs.items() if run.refusal is not None]
-    accepted = [size for size, run in runs.items() if run.refusal is None]
-    for size in {min(refused, default=base), max(refused, default=base), min(accepted), max(accepted), base}:
-        plainly = tracer.run(_varied(question.axis, size, base), light=False, follow=False)
-        if outcome_of(plainly, question).out != outcome_of(runs[size], question).out:
-            return f"its code treats sizes that are followed unlike plain ints, as at {size}"
-    return None
-
-
-def _failure(run: Run, question: Question, size: int) -> Failure | None:
+def _failure(run: Run, question: Question, size: int, traced: Run | None) -> Failure | None:
     outcome: Outcome = outcome_of(run, question)
     name = AXIS_NAMES[question.axis]
     if outcome.refusal is not None:
         return Failure(name, size, None, outcome.refusal.layer, outcome.refusal.message)
     if outcome.out == size:
         return None
-    dim = run.outputs[question.output][question.axis - 2]
-    layer = dim.layer if type(dim) is TracedSize else ""
+    layer = ""  # a trace alone knows which layer a size is from
+    if traced is not None and outcome_of(traced, question).out == outcome.out:
+        dim = traced.outputs[question.output][question.axis - 2]
+        layer = dim.layer if type(dim) is TracedSize else ""
     return Failure(name, size, outcome.out, layer, f"the output has {outcome.out}, the input {size}")
 
 
-def _middle(tracer: Tracer, asked: Sequence[int] | None, other: int | None) -> Run | None:
-    """Return a run on a square that the model accepts, preferably one whose output has its size."""
-    squares = [other] if other is not None else [*_OTHERS, *(asked or range(1, 257))]
+def _base(subject: Subject, squares: Sequence[int]) -> tuple[Run | None, list[int]]:
+    """Return a run on a square that is accepted, preferably one whose output has its size, and the sizes refused."""
     accepted: Run | None = None
+    refused: list[int] = []
+    started = thread_time()
     for place, size in enumerate(squares):
-        run = tracer.run((size, size))
+        if accepted is not None:
+            if place >= len(_OTHERS):
+                break
+            if not _ends_alike(subject.traced((size, size))):  # a look, before a real run on a larger image
+                continue
+        run = subject.true((size, size))
         if run.refusal is None:
-            if any(_ends_alike(shape, size) for shape in run.outputs.values()):
-                return run
+            if _ends_alike(run):
+                return run, refused
             accepted = accepted or run
-        if accepted is not None and place >= len(_OTHERS) - 1:
+            continue
+        refused.append(size)
+        own = run.refusal.message.startswith(_OWN_ERRORS) and len(refused) >= _ALIKE
+        if accepted is None and (own or thread_time() - started > _PATIENCE):
             break
-    return accepted
+    return accepted, refused
 
 
-def _ends_alike(shape: Sequence[Any], size: int) -> bool:
-    return len(shape) == 4 and shape[-2] == size and shape[-1] == size
+def _ends_alike(run: Run) -> bool:
+    return any(len(shape) == 4 and tuple(map(plain, shape[-2:])) == run.size for shape in run.outputs.values())
 
 
-def _nowhere(
-    tracer: Tracer, model: nn.Module, channels: int, sizes: Sequence[int], output: str | None, other: int | None
-) -> SizeReport:
+def _nowhere(subject: Subject, title: str, sizes: Sequence[int], output: str | None, other: int | None) -> SizeReport:
     """Return the report about a model that refused the square from which one axis could have been varied."""
     failures, accepted = [], []
     for size in sizes:
-        run = tracer.run((size, size))
+        run = subject.true((size, size))
         if run.refusal is not None:
             failures.append(Failure("size", size, None, run.refusal.layer, run.refusal.message))
             continue
@@ -175,7 +239,7 @@ def _nowhere(
     square = "no square image was" if other is None else f"no image of {other}×{other} is"
     reason = (f"{square} accepted, so no axis could be varied by itself",)
     axes = [AxisReport(name, tuple(sizes), tuple(failures), tuple(accepted), None, reason) for name in AXIS_NAMES]
-    return SizeReport(_title(model), channels, None, (axes[0], axes[1]))
+    return SizeReport(title, subject.channels, None, (axes[0], axes[1]))
 
 
 def _period(run: Run, axis: int) -> int:
@@ -194,6 +258,27 @@ def _output_of(run: Run, output: str | None) -> str:
         shapes = ", ".join(str(tuple(shape)) for shape in run.outputs.values()) or "no tensor"
         raise ConfigError(f"the model gives no map (N, K, H, W): {shapes}")
     return output or ("out" if "out" in maps else next(iter(maps)))
+
+
+def _check_kind(model: nn.Module) -> None:
+    """Raise a ConfigError for a model of volumes or sequences."""
+    kinds = {place: _layers_of(model, place) for place in (1, 2, 3)}
+    for place, thing, shape in ((3, "volumes", "(N, C, D, H, W)"), (1, "sequences", "(N, C, L)")):
+        if kinds[place] and not kinds[2]:
+            raise ConfigError(
+                f"{_title(model)} is a model of {thing} {shape}, not of images (N, C, H, W): its layers are "
+                f"{', '.join(kinds[place])}.\n  try: the same model of {kinds[place][0][:-2]}2d layers."
+            )
+
+
+def _layers_of(model: nn.Module, dimensions: int) -> list[str]:
+    """Return the kinds of convolutions and poolings of so many dimensions in a model."""
+    names = {type(part).__name__ for part in model.modules() if type(part).__module__.startswith("torch.nn.modules")}
+    ending, stems = (
+        f"{dimensions}d",
+        ("Conv", "ConvTranspose", "MaxPool", "AvgPool", "AdaptiveAvgPool", "AdaptiveMaxPool"),
+    )
+    return sorted(name for name in names if name.endswith(ending) and name[:-2].removeprefix("Lazy") in stems)
 
 
 def _channels_of(model: nn.Module) -> int:

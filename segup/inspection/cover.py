@@ -1,13 +1,13 @@
 """The proof from runs: every size takes one of the ways through the model that were run, and the ways repeat."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import lcm
 
 from segup.inspection.lines import LONGEST, Line
 from segup.inspection.record import Decision
 from segup.inspection.trace import Refusal, Run
-from segup.inspection.traced import TracedSize, plain
+from segup.inspection.traced import TracedSize, plain, values
 from segup.shapes.arguments import AXIS_NAMES
 from segup.shapes.proof import AxisProof
 from segup.shapes.sets import SizeSet
@@ -34,8 +34,11 @@ class Question:
         return cls(axis, output, plain(shape[-1 - axis]))
 
     def moved(self, run: Run) -> Refusal | None:
-        """Return what to say of a run whose map has another size on the axis that is not varied, else None."""
-        other = run.outputs[self.output][-1 - self.axis]
+        """Return what to say of a run whose map is gone, or has another size on the axis that is not varied."""
+        shape = run.outputs.get(self.output, ())
+        if len(shape) != 4:
+            return Refusal("", f"the output has no map '{self.output}' (N, K, H, W): {values(shape) or 'none'}")
+        other = shape[-1 - self.axis]
         if plain(other) == self.beside:
             return None
         layer = other.layer if type(other) is TracedSize else ""
@@ -68,11 +71,8 @@ class Way:
 
     def at(self, size: int) -> Outcome | None:
         """Return what comes of another ``size``, or None where it takes another way, which is not known."""
-        for decision in self.decisions:
-            if decision.at(size) != decision.outcome:
-                if decision.required and decision.outcome:
-                    return Outcome(None, Refusal(decision.layer, decision.message))
-                return None
+        if any(decision.at(size) != decision.outcome for decision in self.decisions):
+            return None
         return Outcome(None, self.refusal) if self.out is None else Outcome(self.out(size))
 
     @property
@@ -90,11 +90,19 @@ class Proof:
         found: The sizes for which the output has the input's size, with their period; None where nothing is proved.
         missing: Sizes that take a way that was not run.
         reasons: Why nothing is proved.
+        ways: The ways that were run, each with the smallest size that takes it.
+        settled: The size from which on everything repeats.
     """
 
     found: AxisProof | None
     missing: tuple[int, ...] = ()
     reasons: tuple[str, ...] = ()
+    ways: Mapping[Way, int] = field(default_factory=dict)
+    settled: int = 1
+
+    def outcome(self, size: int) -> Outcome | None:
+        """Return what comes of a size, whether it was run or not."""
+        return _known(self.ways, size)
 
 
 def way_of(run: Run, question: Question) -> Way | None:
@@ -131,8 +139,12 @@ def prove(runs: Mapping[int, Run], question: Question) -> Proof:
     if reasons:
         return Proof(None, reasons=tuple(reasons))
     ways = {size: way_of(run, question) for size, run in runs.items()}
-    known = list(dict.fromkeys(way for way in ways.values() if way is not None))
-    if len([way for way in ways.values() if way is not None]) < len(ways):
+    first: dict[tuple[Decision, ...], tuple[Way, int]] = {}
+    for size, way in sorted(ways.items()):
+        if way is not None:
+            first.setdefault(way.decisions, (way, size))
+    known = dict(first.values())
+    if None in ways.values():
         return Proof(None, reasons=("the size of the output does not follow from the input's by the calculus",))
     start = max((line.settled_from() for way in known for line in way.lines), default=1)
     period = lcm(*(line.period for way in known for line in way.lines))
@@ -147,7 +159,7 @@ def prove(runs: Mapping[int, Run], question: Question) -> Proof:
             missing.append(size)
         else:
             outcomes[size] = outcome
-    wrong = _disagreeing(runs, known, question)
+    wrong = _disagreeing(runs, list(known), question)
     if wrong:
         return Proof(None, reasons=(f"at {wrong[0]} a run differs from what was computed from the others",))
     if missing:
@@ -156,7 +168,7 @@ def prove(runs: Mapping[int, Run], question: Question) -> Proof:
     accepted = [size for size, outcome in outcomes.items() if outcome.out is not None]
     below, pattern = [run for run in holding if run.start < start], [run for run in holding if run.start >= start]
     sizes = SizeSet.of(start, period, pattern, below)
-    return Proof(AxisProof(sizes, period, min(accepted, default=1)))
+    return Proof(AxisProof(sizes, period, min(accepted, default=1)), ways=known, settled=start + period)
 
 
 def _known(ways: Iterable[Way], size: int) -> Outcome | None:

@@ -1,6 +1,8 @@
 """What happens at every torch function of a run: its result's shape, as a function of the input's size."""
 
+import itertools
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodWrapperType, WrapperDescriptorType
 from typing import Any
@@ -16,15 +18,25 @@ from segup.inspection.record import Record
 from segup.inspection.shape_rules import SHAPE_RULES, names
 from segup.inspection.sizes import NotFollowedError, Rule, Shape, Sizes
 from segup.inspection.traced import Dim, TracedShape, TracedSize, plain, values
-from segup.inspection.window_rules import WINDOW_RULES, ChannelsError
+from segup.inspection.watched import Watched
+from segup.inspection.window_rules import WINDOW_RULES
 
-_PASSED = frozenset(
-    names("""dim ndimension is_contiguous is_floating_point is_complex get_device element_size type is_cuda is_inference
-    has_names requires_grad_ _set_grad_enabled _assert is_same_size is_tensor backward register_hook result_type
-    get_default_dtype can_cast promote_types _has_compatible_shallow_copy_type is_autocast_enabled __hash__ dtype
+# Their answers do not depend on sizes, or not but through a rank that is followed.
+_CONSTANT = frozenset(
+    names("""dim ndimension is_floating_point is_complex get_device element_size type is_cuda is_inference
+    has_names requires_grad_ _set_grad_enabled _assert is_tensor backward register_hook result_type
+    get_default_dtype can_cast promote_types _has_compatible_shallow_copy_type is_autocast_enabled __hash__
     set_autocast_enabled is_storage""")
 )
-_VALUES = frozenset(names("item tolist numpy __bool__ __int__ __float__ __index__ nonzero unique masked_select equal"))
+_CONSTANT_PROPERTIES = frozenset(
+    names("""dtype device layout requires_grad is_leaf grad grad_fn ndim itemsize names is_meta is_cuda is_cpu is_mps
+    is_xpu is_sparse is_sparse_csr is_quantized is_nested is_mkldnn is_vulkan is_ipu is_xla is_maia is_mtia retains_grad
+    output_nr _backward_hooks _post_accumulate_grad_hooks _grad _grad_fn _is_view name __class__""")
+)
+_VALUES = frozenset(
+    names("""item tolist numpy __array__ __bool__ __int__ __float__ __index__ __complex__ __contains__ nonzero argwhere
+    unique unique_consecutive masked_select equal allclose is_nonzero bincount histc __format__ __repr__ data_ptr""")
+)
 _PLACES = frozenset(("to", "cpu", "cuda"))
 _TORCH_FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodDescriptorType, MethodWrapperType, WrapperDescriptorType)
 
@@ -34,23 +46,51 @@ class ValuesNeededError(ConfigError):
 
 
 class Follow(TorchFunctionMode):
-    """Sees every torch function and keeps, for every tensor, what its sizes are as functions of the input's."""
+    """Sees every torch function and keeps, for every tensor, what its sizes are as functions of the input's.
 
-    def __init__(self, record: Record, light: bool, follow: bool) -> None:
+    What a function gives is a tensor whose shape follows from a rule, or an answer that is known not to depend on
+    sizes. Whatever else it gives is noted as a place where sizes are lost. A tensor with values, on the CPU, never
+    depends on a size: what is made from one is put on the meta device.
+
+    Args:
+        record: What is seen is noted here.
+        light: Take the shapes of common layers from their rules instead of torch's kernels for shapes.
+        follow: Hand the model's code sizes that remember where they come from, instead of plain ints.
+        watch: Make every tensor a :class:`segup.inspection.watched.Watched`, so that sizes cannot be read unseen.
+    """
+
+    def __init__(self, record: Record, light: bool, follow: bool, watch: bool = False) -> None:
         super().__init__()
-        self._record, self._light, self._follow = record, light, follow
+        self._record, self._light, self._follow, self._watch = record, light and not watch, follow, watch
         self._sizes = Sizes(record, self.shape_of)
+        self._depth, self._thread = 0, threading.get_ident()
+        self._random = torch.get_rng_state()
         if not follow:
             record.lose("its code was run on plain sizes")
 
-    def enter(self, tensor: Tensor, shape: Sequence[Dim]) -> None:
-        """Keep what a tensor's shape is."""
+    @property
+    def at_work(self) -> bool:
+        """Whether a torch function is being run."""
+        return self._depth > 0
+
+    def enter(self, tensor: Tensor, shape: Sequence[Dim]) -> Tensor:
+        """Keep what a tensor's shape is, and return the tensor, watched where that is wanted."""
+        if self._watch:
+            self._record.shapes.append(tuple(shape))
+            if tensor.is_meta and type(tensor) is Tensor:
+                tensor = Watched(tensor, self._tell)
         tensor._segup_shape = tuple(shape)  # type: ignore[attr-defined]
+        return tensor
+
+    def _tell(self, what: str) -> None:
+        """Note that a tensor was looked at by code that is not followed: another thread's, or compiled."""
+        if not self._depth or threading.get_ident() != self._thread:
+            self._record.lose(f"sizes are read unseen ('{what}'), in {self._record.where}")
 
     def shape_of(self, tensor: Tensor) -> Shape:
         """Return a tensor's shape, traced where it is known to depend on the input."""
         with torch._C.DisableTorchFunction():
-            actual = tuple(tensor.shape)
+            actual = tuple((tensor.within if isinstance(tensor, Watched) else tensor).shape)
             kept: Shape | None = getattr(tensor, "_segup_shape", None)
             if kept is not None and values(kept) == actual and self._is_fresh(kept):
                 return kept
@@ -63,30 +103,58 @@ class Follow(TorchFunctionMode):
         return all(type(dim) is not TracedSize or dim.record is self._record for dim in shape)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
         calling = sys._getframe(1)
         self._record.trust((calling, calling.f_lasti))
+        self._depth += 1
+        try:
+            return self._followed(func, args, kwargs or {})
+        finally:
+            self._depth -= 1
+
+    def _followed(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         name, read = _name_of(func)
         if read:
             return self._read(func, name, args, kwargs)
         if name in _PLACES and args and isinstance(args[0], Tensor) and args[0].is_meta:
             args, kwargs = _staying(args, kwargs)
-        if name in _VALUES and args and isinstance(args[0], Tensor) and args[0].is_meta:
+        tensors = _tensors((args, kwargs))
+        if name in _VALUES:
+            self._check_values(name, tensors)
+        traced = any(type(one) is TracedSize for one in _leaves((args, kwargs)))
+        traced = traced or any(_is_traced(self.shape_of(one)) for one in tensors)
+        if not traced and not (self._light and name in LIGHT and tensors and tensors[0].is_meta):
+            return self._constant(func, args, kwargs, tensors)
+        if (
+            name == "is_contiguous"
+        ):  # maps of one row have all formats at once; else the format does not depend on sizes
+            self._decide(self.shape_of(args[0]), "==")
+            return func(*args, **kwargs)
+        rule = (WINDOW_RULES.get(name) or NORM_RULES.get(name) or SHAPE_RULES.get(name)) if _is_torchs(func) else None
+        if rule is None:
+            self._lose(name, "is no function that the calculus knows")
+            return self._unknown(func, args, kwargs)
+        return self._ruled(func, name, rule, args, kwargs, tensors)
+
+    def _check_values(self, name: str, tensors: list[Tensor]) -> None:
+        """Note where the values of a tensor are read that may differ from run to run.
+
+        Raises:
+            ValuesNeededError: The tensor has no values.
+        """
+        if any(tensor.is_meta for tensor in tensors):
             self._record.values_needed = (
                 f"{self._record.where} reads the values of a tensor ('{name}'): its sizes may follow from the image's "
                 f"content, and cannot be checked on shapes alone"
             )
             raise ValuesNeededError(self._record.values_needed)
-        tensors = _tensors((args, kwargs))
-        traced = any(type(one) is TracedSize for one in _leaves((args, kwargs)))
-        traced = traced or any(_is_traced(self.shape_of(one)) for one in tensors)
-        if not traced and not (self._light and name in LIGHT and tensors and tensors[0].is_meta):
-            return self._constant(func, args, kwargs, tensors)
-        rule = (WINDOW_RULES.get(name) or NORM_RULES.get(name) or SHAPE_RULES.get(name)) if _is_torchs(func) else None
-        if rule is None:
-            self._lose(name, "is no function that the calculus knows")
-            return self._unknown(func, args, kwargs, tensors)
-        return self._ruled(func, name, rule, args, kwargs, tensors)
+        if not torch.equal(torch.get_rng_state(), self._random):
+            self._record.lose(f"random numbers are read ('{name}'), in {self._record.where}")
+
+    def _decide(self, shape: Shape, relation: str) -> None:
+        """Note where sizes are compared with 1."""
+        for dim in shape:
+            if type(dim) is TracedSize and dim.extent is not None and dim.extent.single() is not None:
+                self._sizes.decide(dim, relation, 1)
 
     def _read(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """Answer a question about a tensor's sizes, or run what never depends on them."""
@@ -100,61 +168,73 @@ class Follow(TorchFunctionMode):
                 return plain(shape[0]) if type(shape[0]) is not TracedSize else shape[0].__index__()
             place = kwargs.get("dim", args[1] if len(args) > 1 else None)
             return shape if name == "shape" or place is None else shape[place]
-        if name in ("data", "T", "mT", "real"):
-            result = func(*args, **kwargs)
+        result = func(*args, **kwargs)
+        if func.__name__ == "__get__" and name in ("data", "T", "mT", "real"):
             shape = TracedShape(self.shape_of(args[0]))
-            self.enter(result, shape if name in ("data", "real") else tuple(reversed(shape)))
-            if name == "mT":
-                self.enter(result, (*shape[:-2], shape[-1], shape[-2]))
-            return result
-        return func(*args, **kwargs)
+            shapes = {"T": tuple(reversed(shape)), "mT": (*shape[:-2], *reversed(shape[-2:]))}
+            return self.enter(result, shapes.get(name, shape))
+        if name not in _CONSTANT_PROPERTIES and any(_is_traced(self.shape_of(one)) for one in _tensors(args)):
+            self._record.lose(f"'{name}' of a map is read or replaced, in {self._record.where}")
+        return result
 
     def _constant(self, func: Any, args: Any, kwargs: Any, tensors: list[Tensor]) -> Any:
         """Run a function in which no size depends on the input's."""
-        result = func(*_mixed(args, tensors), **_mixed(kwargs, tensors))
-        for tensor in _tensors(result):
-            self.enter(tensor, tuple(tensor.shape))
-        return result
+        if {tensor.is_meta for tensor in tensors} == {True, False}:
+            args, kwargs = _mapped(args, _on_meta), _mapped(kwargs, _on_meta)
+        return self._entered(func(*args, **kwargs))
 
     def _lose(self, name: str, why: str) -> None:
-        if name not in _PASSED:
+        if name not in _CONSTANT:
             self._record.lose(f"'{name}' {why}, in {self._record.where}")
 
-    def _unknown(self, func: Any, args: Any, kwargs: Any, tensors: list[Tensor]) -> Any:
+    def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Run a function on plain sizes and on tensors without values."""
+        on_meta = {"device": "meta"} if "device" in kwargs or not _tensors((args, kwargs)) else {}
+        return func(*_mapped(args, _on_meta), **{**_mapped(kwargs, _on_meta), **on_meta})
+
+    def _unknown(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run a function whose shapes follow from no rule."""
-        result = func(*_plain(_mixed(args, tensors)), **_plain(_mixed(kwargs, tensors)))
-        for tensor in _tensors(result):
-            self.enter(tensor, tuple(tensor.shape))
-        return result
+        return self._entered(func(*_mapped(args, _on_meta), **_mapped(kwargs, _on_meta)))
+
+    def _entered(self, result: Any) -> Any:
+        """Return a result whose sizes are taken as they are."""
+        return _mapped(result, lambda one: self.enter(one, tuple(one.shape)) if isinstance(one, Tensor) else one)
 
     def _ruled(self, func: Any, name: str, rule: Rule, args: Any, kwargs: Any, tensors: list[Tensor]) -> Any:
         """Run a function whose shapes follow from a rule."""
         try:
+            if kwargs.get("out") is not None:
+                raise NotFollowedError
             shapes = rule(self._sizes, *args, **kwargs)
-        except ChannelsError:
-            raise
-        except ShapeError:
-            func(*_plain(_mixed(args, tensors)), **_plain(_mixed(kwargs, tensors)))  # says it in its own words
-            raise
+        except ShapeError as refusal:
+            try:  # torch refuses in its own words; without values it does not notice everything
+                self._unknown(func, args, kwargs)
+                raise RuntimeError(str(refusal)) from refusal
+            except Exception as cause:
+                self._record.explained = cause
+                raise
         except (NotFollowedError, TypeError, ValueError, IndexError, KeyError, AttributeError):
             self._lose(name, "is called in a way that the calculus does not follow")
-            return self._unknown(func, args, kwargs, tensors)
+            return self._unknown(func, args, kwargs)
         if self._light and name in LIGHT and not isinstance(shapes, list) and is_ordinary(name, args, kwargs, tensors):
             if (kwargs.get("inplace") or name.endswith("_")) and values(shapes) == tuple(tensors[0].shape):
                 return tensors[0]
             result = torch.empty(values(shapes), dtype=tensors[0].dtype, device="meta")
-            self.enter(result, shapes)
-            return result
-        on_meta = {"device": "meta"} if not tensors and "device" not in kwargs else {}
-        result = func(*_plain(_mixed(args, tensors)), **_plain(_mixed(kwargs, tensors)), **on_meta)
-        made = _tensors(result)
-        for tensor, shape in zip(made, shapes if isinstance(shapes, list) else [shapes] * len(made), strict=False):
-            if values(shape) != tuple(tensor.shape):
-                words = f"{values(shape)} was expected of '{name}' and {tuple(tensor.shape)} came"
+            return self.enter(result, shapes)
+        expected = iter(shapes if isinstance(shapes, list) else itertools.repeat(shapes))
+
+        def entered(one: Any) -> Any:
+            if not isinstance(one, Tensor):
+                return one
+            shape = next(expected, None)
+            if shape is None or values(shape) != tuple(one.shape):
+                words = f"{shape and values(shape)} was expected of '{name}' and {tuple(one.shape)} came"
                 self._record.lose(f"{words}, in {self._record.where}")
-                shape = tuple(tensor.shape)
-            self.enter(tensor, shape)
-        return result
+                shape = tuple(one.shape)
+            self._decide(shape, ">=")
+            return self.enter(one, shape)
+
+        return _mapped(self._run(func, args, kwargs), entered)
 
 
 def _name_of(func: Any) -> tuple[str, bool]:
@@ -203,24 +283,20 @@ def _tensors(value: Any) -> list[Tensor]:
 
 
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
-    if type(value) in (list, tuple, TracedShape, torch.Size):
+    if type(value) in (list, tuple, TracedShape):
         parts = [_mapped(one, change) for one in value]
         return parts if type(value) is list else tuple(parts)
     if type(value) is dict:
         return {key: _mapped(one, change) for key, one in value.items()}
     if type(value) is slice:
         return slice(change(value.start), change(value.stop), change(value.step))
+    if isinstance(value, tuple) and type(value) is not torch.Size:  # named results, as of torch.max
+        parts = [_mapped(one, change) for one in value]
+        kept = all(one is other for one, other in zip(parts, value, strict=True))
+        return value if kept else type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return change(value)
 
 
-def _plain(value: Any) -> Any:
-    """Return arguments with ints in place of traced sizes."""
-    return _mapped(value, plain)
-
-
-def _mixed(value: Any, tensors: list[Tensor]) -> Any:
-    """Return arguments with every tensor without values where one of them has none."""
-    places = {tensor.is_meta for tensor in tensors}
-    if places != {True, False}:
-        return value
-    return _mapped(value, lambda one: one.to("meta") if isinstance(one, Tensor) else one)
+def _on_meta(value: Any) -> Any:
+    """Return a traced size as its int, and a tensor without its values."""
+    return value.to("meta") if isinstance(value, Tensor) and not value.is_meta else plain(value)

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from segup.inspection.shape_rules import names
+from segup.inspection.traced import values
 
 LIGHT = frozenset(
     names(
@@ -29,7 +30,7 @@ def is_ordinary(name: str, args: Any, kwargs: Any, tensors: list[Tensor]) -> boo
     one = tensors[0]
     if kwargs.get("return_indices") or kwargs.get("dtype") is not None or not one.is_floating_point():
         return False
-    if not one.is_meta or any(tensor.dtype != one.dtype for tensor in tensors):
+    if not one.is_meta or any(tensor.dtype != one.dtype or 0 in tensor.shape for tensor in tensors):
         return False
     check = _CHECKS.get(name)
     return check is None or check(one, tensors[1:], args, kwargs)
@@ -54,7 +55,7 @@ def _fits_batch_norm(one: Tensor, others: list[Tensor], args: Any, kwargs: Any) 
 
 
 def _fits_layer_norm(one: Tensor, others: list[Tensor], args: Any, kwargs: Any) -> bool:
-    shape = tuple(_argument(args, kwargs, "normalized_shape", 1, ()))
+    shape = values(_argument(args, kwargs, "normalized_shape", 1, ()))
     return shape == tuple(one.shape[len(one.shape) - len(shape) :])
 
 

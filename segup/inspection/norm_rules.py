@@ -8,7 +8,7 @@ from typing import Any
 from segup.errors import ShapeError
 from segup.inspection.lines import Line
 from segup.inspection.record import Decision
-from segup.inspection.sizes import Rule, Shape, Sizes
+from segup.inspection.sizes import NotFollowedError, Rule, Shape, Sizes
 from segup.inspection.traced import Dim, TracedSize, extent_of, plain
 
 
@@ -24,7 +24,7 @@ def batch_norm(
     **kwargs: Any,
 ) -> Shape:
     """Return the shape after a batch norm, which in training needs two values in each channel."""
-    shape = sizes.of(input)
+    shape = _of_fixed_channels(sizes, input)
     if training:
         _need_two(sizes, (shape[0], *shape[2:]), "a batch norm in training")
     return shape
@@ -42,7 +42,7 @@ def instance_norm(
     **kwargs: Any,
 ) -> Shape:
     """Return the shape after an instance norm, which needs two pixels unless it kept its statistics."""
-    shape = sizes.of(input)
+    shape = _of_fixed_channels(sizes, input)
     if use_input_stats:
         _need_two(sizes, shape[2:], "an instance norm")
     return shape
@@ -50,8 +50,20 @@ def instance_norm(
 
 def group_norm(sizes: Sizes, input: Any, num_groups: int, *args: Any, **kwargs: Any) -> Shape:
     """Return the shape after a group norm, which needs two values in each group."""
-    shape = sizes.of(input)
+    shape = _of_fixed_channels(sizes, input)
     _need_two(sizes, (shape[0], shape[1] // num_groups, *shape[2:]), "a group norm")
+    return shape
+
+
+def per_channel(sizes: Sizes, input: Any, *args: Any, **kwargs: Any) -> Shape:
+    """Return the shape after a function that has a parameter, or a place, for each channel."""
+    return _of_fixed_channels(sizes, input)
+
+
+def _of_fixed_channels(sizes: Sizes, input: Any) -> Shape:
+    shape = sizes.of(input)
+    if len(shape) < 2 or type(shape[1]) is TracedSize:
+        raise NotFollowedError
     return shape
 
 
@@ -86,6 +98,12 @@ def _is_never_one(dim: Dim) -> bool:
 
 
 NORM_RULES: Mapping[str, Rule] = MappingProxyType(
-    {"batch_norm": batch_norm, "instance_norm": instance_norm, "group_norm": group_norm}
+    {
+        "batch_norm": batch_norm,
+        "instance_norm": instance_norm,
+        "group_norm": group_norm,
+        "prelu": per_channel,
+        "channel_shuffle": per_channel,
+    }
 )
 """The rules by the functions' names."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from segup.inspection.sizes import NotFollowedError, Rule, Shape, Sizes, broadcast_shapes
+from segup.inspection.sizes import NotFollowedError, Rule, Shape, Sizes, fitted
 from segup.inspection.traced import Dim, plain, same
 
 
@@ -45,6 +45,10 @@ def narrowed(sizes: Sizes, input: Any, dim: int, start: Any, length: Dim) -> Sha
     shape = list(sizes.of(input))
     if not isinstance(start, int):
         raise NotFollowedError
+    sizes.require(length, ">=", 0, f"{plain(length)} rows are asked for")
+    if not sizes.decide(start, ">=", 0):
+        start = shape[dim] + start
+        sizes.require(start, ">=", 0, f"rows from {plain(start)} on are asked for")
     message = f"rows {plain(start)} … {plain(start) + plain(length) - 1} of {plain(shape[dim])} are asked for"
     sizes.require(shape[dim], ">=", start + length, message)
     shape[dim] = length
@@ -86,11 +90,7 @@ def setitem(sizes: Sizes, input: Any, items: Any, value: Any) -> list[Shape]:
     """Check what is put in the place that indices and slices pick."""
     target = getitem(sizes, input, items)
     if isinstance(value, Tensor):
-        shape = broadcast_shapes(sizes, [target, sizes.of(value)])
-        if len(shape) != len(target):
-            raise NotFollowedError
-        for wanted, got in zip(target, shape, strict=True):
-            sizes.require(wanted, "==", got, f"a map of size {plain(got)} is put in a place of {plain(wanted)}")
+        fitted(sizes, target, sizes.of(value))
     return []
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from math import prod
 from types import MappingProxyType
 from typing import Any
 
@@ -76,6 +77,8 @@ class Record:
         lines: Every function of the input's size that some map had, for either axis.
         values_needed: Why the run cannot be done without the values of tensors, in words; empty where it can.
         size: The input's (height, width).
+        explained: The last error of torch's that follows from comparisons of sizes that were noted.
+        shapes: Of every tensor, where the run was watched.
         layer: Tells the qualified name of the layer that is at work; empty for the model's own code.
     """
 
@@ -85,6 +88,8 @@ class Record:
     size: tuple[int, int] = (0, 0)
     layer: Callable[[], str] = field(default=lambda: "")
     values_needed: str = ""
+    explained: Exception | None = field(default=None, repr=False)
+    shapes: list[tuple[Any, ...]] = field(default_factory=list, repr=False)
     _doubts: dict[tuple[Any, int] | None, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -163,6 +168,10 @@ class Extent:
         if other.coefficient == 0 or self.coefficient % other.coefficient:
             return None
         return Extent(self.coefficient // other.coefficient, tuple(left))
+
+    def at(self, size: tuple[int, int]) -> int:
+        """Return the value at an input of ``size``."""
+        return self.coefficient * prod(line(size[axis]) for axis, line in self.factors)
 
     def single(self) -> tuple[int, Line] | None:
         """Return the axis and the line of an extent of one factor, else None."""

@@ -186,8 +186,9 @@ class SizeReport:
         run = listed(height.sizes)
         if self.proved:
             lines.append(
-                f"  Why this is proved: every call that changes a size is one that the calculus knows, and no Python "
-                f"code of the model branched on a size. Run besides: {run}, the other axis at {self.other}."
+                f"  Why this is proved: every call that changes a size is one that the calculus knows, no Python code "
+                f"of the model branched on a size, and the model itself gave the same sizes.\n"
+                f"  Run on shapes alone: {run}, the other axis at {self.other}."
             )
         else:
             lines.append(f"  Run: {run}" + (f", the other axis at {self.other}." if self.other else ", squares."))
@@ -205,7 +206,8 @@ def _statement(name: str, axis: AxisReport) -> str:
         if axis.always:
             return f"{subject} for every {name} that was run"
         held = [size for size in axis.sizes if axis.holds(size)]
-        return f"{subject} for {listed(held)} of the {len(axis.sizes)} sizes of {name} that were run"
+        which = f": {listed(held)}" if held else ""
+        return f"{subject} for {len(held)} of the {len(axis.sizes)} sizes of {name} that were run{which}"
     if axis.always:
         return f"{subject} for every {name}"
     proof = axis.proof

@@ -88,6 +88,20 @@ def broadcast_shapes(sizes: Sizes, shapes: Sequence[Shape]) -> Shape:
     return result
 
 
+def fitted(sizes: Sizes, shape: Shape, other: Shape) -> None:
+    """Require that ``other`` can be brought to ``shape`` without changing it: what is done in place, or put in a place.
+
+    Raises:
+        ShapeError: It cannot.
+    """
+    for place, size in enumerate(reversed(other), 1):
+        wanted = shape[-place] if place <= len(shape) else 1
+        if (type(size) is int and size == 1) or same(size, wanted):
+            continue
+        if type(size) is not TracedSize or not sizes.decide(size, "==", 1):
+            sizes.require(size, "==", wanted, f"a map of size {plain(size)} is put in a place of {plain(wanted)}")
+
+
 def _one_of(sizes: Sizes, one: Dim, other: Dim) -> Dim:
     if type(one) is int and one == 1:
         return other

@@ -1,7 +1,7 @@
 """A copy of a model without its weights: its structure alone, to run code on that only shapes are asked of."""
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -23,6 +23,19 @@ def sketch(model: nn.Module) -> nn.Module:
     >>> sketch(model).weight.device, model.weight.device
     (device(type='meta'), device(type='cpu'))
     """
+    return _copied(model, lambda tensor: torch.empty_like(tensor.detach(), device="meta"))
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """Return a copy of ``model`` with its weights, also where ``copy.deepcopy`` refuses a weight that is computed.
+
+    Raises:
+        ConfigError: As :func:`sketch`.
+    """
+    return _copied(model, lambda tensor: tensor.detach().clone())
+
+
+def _copied(model: nn.Module, twin: Callable[[Tensor], Tensor]) -> nn.Module:
     memo: dict[int, Any] = {}
     for tensor in tensors_of(model):
         if is_lazy(tensor):
@@ -31,20 +44,17 @@ def sketch(model: nn.Module) -> nn.Module:
                 f"  try: run it once on a small batch."
             )
         if id(tensor) not in memo:
-            memo[id(tensor)] = _without_values(tensor)
+            made = twin(tensor)
+            is_parameter = isinstance(tensor, nn.Parameter)
+            memo[id(tensor)] = nn.Parameter(made, tensor.requires_grad) if is_parameter else made
+            if made.is_floating_point() and not is_parameter:
+                made.requires_grad_(tensor.requires_grad)
     try:
         return copy.deepcopy(model, memo)
     except Exception as cause:  # a model's own state may raise anything when it is copied
         raise ConfigError(
             f"{type(model).__name__} cannot be copied, so its sizes cannot be looked at without touching it: {cause}"
         ) from cause
-
-
-def _without_values(tensor: Tensor) -> Tensor:
-    empty = torch.empty_like(tensor.detach(), device="meta")
-    if isinstance(tensor, nn.Parameter):
-        return nn.Parameter(empty, requires_grad=tensor.requires_grad)
-    return empty.requires_grad_(tensor.requires_grad)
 
 
 def tensors_of(model: nn.Module) -> Iterator[Tensor]:

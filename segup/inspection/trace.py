@@ -19,6 +19,7 @@ from segup.inspection.record import Extent, Record
 from segup.inspection.sizes import Shape
 from segup.inspection.sketch import tensors_of
 from segup.inspection.traced import TracedSize
+from segup.inspection.watched import asks_for_types, functions_called
 
 
 @dataclass(frozen=True)
@@ -66,27 +67,27 @@ class Tracer:
 
     def __init__(self, model: nn.Module, in_channels: int, batch: int = 1, dtype: torch.dtype | None = None) -> None:
         self._model, self._channels, self._batch = model, in_channels, batch
-        first = next((p for p in model.parameters() if p.is_floating_point()), None)
-        self._dtype = dtype or (torch.float32 if first is None else first.dtype)
-        self._stack: list[str] = []
+        self._dtype = dtype or dtype_of(model)
+        self._layers = Layers(model)
         self._bears_following = True
+        self._mode: Follow | None = None
         for tensor in tensors_of(model):
             tensor._segup_shape = tuple(tensor.shape)  # type: ignore[attr-defined]
-        self._watch()
 
-    def run(self, size: tuple[int, int], *, light: bool = True, follow: bool = True) -> Run:
+    def run(self, size: tuple[int, int], *, light: bool = True, follow: bool = True, watch: bool = False) -> Run:
         """Run the model on an input of ``size``, once more without following sizes where its code does not bear it.
 
         Args:
             size: (height, width).
             light: Take the shapes of common layers from their rules instead of torch's kernels for shapes.
             follow: Hand the model's code sizes that remember where they come from, instead of plain ints.
+            watch: Find code that learns sizes unseen too, which takes longer.
 
         Raises:
             ValuesNeededError: The model's code reads values of tensors.
         """
         follow = follow and self._bears_following
-        run = self._run(size, light, follow)
+        run = self._watched(size) if follow and watch else self._run(size, light, follow)
         if not follow or run.refusal is None or run.refusal.explained:
             return run
         plainly = self._run(size, light, follow=False)
@@ -100,34 +101,61 @@ class Tracer:
             run.record.lose(f"it refuses {size[0]}×{size[1]} for a reason that is not arithmetic")
         return run
 
-    def _run(self, size: tuple[int, int], light: bool, follow: bool) -> Run:
-        record = Record(size=size, layer=self._innermost)
-        self._stack.clear()
+    def _watched(self, size: tuple[int, int]) -> Run:
+        """Run on tensors that tell who asks for their sizes, and look through the code that is run."""
+        with functions_called(lambda: self._mode is not None and self._mode.at_work) as functions:
+            run = self._run(size, light=False, follow=True, watch=True)
+        for code in functions:
+            if asks_for_types(code):
+                run.record.lose(f"'{code.co_qualname}' (line {code.co_firstlineno}) asks for types")
+        return run
+
+    def _run(self, size: tuple[int, int], light: bool, follow: bool, watch: bool = False) -> Run:
+        record = Record(size=size, layer=self._layers.innermost)
+        self._layers.clear()
         image = torch.empty(self._batch, self._channels, *size, dtype=self._dtype, device="meta")
         traced = (TracedSize(record, n, Extent.of(i, Line.identity())) for i, n in enumerate(size))
-        mode = Follow(record, light, follow)
-        mode.enter(image, (self._batch, self._channels, *traced))
-        try:
-            with torch.no_grad(), preserved_randomness(), mode:
-                output = self._model(image)
-        except Exception as cause:  # a model refuses a size with whatever its layers raise
-            _check_values(record)
-            record.close()
-            explained = _is_known(cause) or _was_required(record)
-            return Run(size, {}, Refusal(self._innermost(), _line_of(cause), explained), record)
-        _check_values(record)  # the model's code may have caught the error
+        with preserved_randomness() as drawn:
+            mode = self._mode = Follow(record, light, follow, watch)
+            refusal: Refusal | None = None
+            image = mode.enter(image, (self._batch, self._channels, *traced))
+            try:
+                with torch.no_grad(), mode:
+                    output = self._model(image)
+            except Exception as cause:  # a model refuses a size with whatever its layers raise
+                refusal = Refusal(
+                    self._layers.innermost(), in_one_line(cause), cause is record.explained or _is_known(cause)
+                )
+            if drawn():
+                record.lose("its code draws random numbers outside torch")
+        if record.values_needed:  # the model's code may have caught the error
+            raise ValuesNeededError(record.values_needed)
         record.close()
-        return Run(size, {name: mode.shape_of(one) for name, one in _maps_of(output).items()}, None, record)
+        outputs = {} if refusal else {name: mode.shape_of(one) for name, one in maps_of(output).items()}
+        return Run(size, outputs, refusal, record)
 
-    def _innermost(self) -> str:
+
+class Layers:
+    """Knows which layer of a model is at work.
+
+    Args:
+        model: Hooks are put on its modules.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._stack: list[str] = []
+        for name, module in model.named_modules():
+            if not isinstance(module, torch.jit.ScriptModule):
+                module.register_forward_pre_hook(self._entering(name))
+                module.register_forward_hook(self._leaving(name))
+
+    def innermost(self) -> str:
+        """Return the qualified name of the innermost layer that is at work; empty for the model's own code."""
         return self._stack[-1] if self._stack else ""
 
-    def _watch(self) -> None:
-        for name, module in self._model.named_modules():
-            if isinstance(module, torch.jit.ScriptModule):
-                continue
-            module.register_forward_pre_hook(self._entering(name))
-            module.register_forward_hook(self._leaving(name))
+    def clear(self) -> None:
+        """Forget where the last run ended."""
+        self._stack.clear()
 
     def _entering(self, name: str) -> Callable[..., None]:
         def enter(*_: Any) -> None:
@@ -143,15 +171,9 @@ class Tracer:
         return leave
 
 
-def _check_values(record: Record) -> None:
-    if record.values_needed:
-        raise ValuesNeededError(record.values_needed)
-
-
-def _was_required(record: Record) -> bool:
-    """Return whether the last comparison was one without which torch refuses."""
-    last = record.decisions[-1] if record.decisions else None
-    return last is not None and last.required and not last.outcome
+def dtype_of(model: nn.Module) -> torch.dtype:
+    """Return the type of the images that a model takes: that of its first parameter."""
+    return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
 
 
 def _is_known(error: Exception) -> bool:
@@ -167,12 +189,12 @@ def _message(refusal: Refusal | None) -> str:
     return "" if refusal is None else textwrap.shorten(refusal.message, 120, placeholder=" …")
 
 
-def _line_of(error: Exception) -> str:
+def in_one_line(error: Exception) -> str:
     """Return an error in one line with its type."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _maps_of(output: Any, prefix: str = "") -> dict[str, Tensor]:
+def maps_of(output: Any, prefix: str = "") -> dict[str, Tensor]:
     """Return the tensors of a model's output by their keys or places."""
     if isinstance(output, Tensor):
         return {prefix or "out": output}
@@ -183,19 +205,29 @@ def _maps_of(output: Any, prefix: str = "") -> dict[str, Tensor]:
     else:
         return {}
     dotted = f"{prefix}." if prefix else ""
-    return {name: one for key, value in parts for name, one in _maps_of(value, dotted + key).items()}
+    return {name: one for key, value in parts for name, one in maps_of(value, dotted + key).items()}
 
 
 @contextmanager
-def preserved_randomness() -> Iterator[None]:
-    """Leave the random generators of torch (CPU), Python and numpy as they were."""
-    torchs, pythons = torch.get_rng_state(), random.getstate()
+def preserved_randomness() -> Iterator[Callable[[], bool]]:
+    """Leave the random generators of torch (CPU), Python and numpy as they were.
+
+    Yields:
+        A function that tells whether Python's or numpy's were used meanwhile.
+    """
     numpy: Any = sys.modules.get("numpy")
-    numpys = numpy.random.get_state() if numpy is not None else None
+
+    def state() -> tuple[Any, ...]:
+        if numpy is None:
+            return (random.getstate(),)
+        name, keys, *rest = numpy.random.get_state()
+        return (random.getstate(), (name, keys.tobytes(), *rest))
+
+    torchs, before, numpys = torch.get_rng_state(), state(), numpy and numpy.random.get_state()
     try:
-        yield
+        yield lambda: state() != before
     finally:
         torch.set_rng_state(torchs)
-        random.setstate(pythons)
-        if numpys is not None:
+        random.setstate(before[0])
+        if numpy is not None:
             numpy.random.set_state(numpys)

@@ -4,6 +4,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, SupportsIndex, Union
 
+import torch
+from torch import Tensor
+
 from segup.inspection.lines import Line, PeriodTooLongError
 from segup.inspection.record import Decision, Extent, Record
 
@@ -13,6 +16,9 @@ KNOWN = ("segup.", "torch.")
 """Where code may branch on a size and still be proved: it does what it says it does, and every way of it is run."""
 
 
+# A size equals none of these, and cannot be ordered against them.
+_NO_NUMBERS = (str, bytes, tuple, list, dict, set, frozenset, type)
+
 # They show sizes in their errors, and do nothing else with the text.
 _HARMLESS = ("segup.", "torch.nn.modules.conv,")
 
@@ -20,8 +26,8 @@ _HARMLESS = ("segup.", "torch.nn.modules.conv,")
 class TracedSize:
     """An int that is the size of a map, and what it is as a function of the input's size.
 
-    It passes for an int. Arithmetic that the calculus follows gives another one; a comparison is noted; whatever
-    turns it into a plain number is noted as a place where it was lost.
+    It passes for an int. Arithmetic that the calculus follows gives another one; a comparison is noted; whatever else
+    an int can do gives a plain value and is noted as a place where the size was lost.
     """
 
     __slots__ = ("extent", "layer", "record", "value")
@@ -187,44 +193,66 @@ class TracedSize:
 
     # Comparisons.
 
-    def _compared(self, other: Any, relation: str) -> bool:
+    def _compared(self, other: Any, relation: str) -> Any:
+        if isinstance(other, Tensor):
+            return NotImplemented  # the tensor's own comparison, which is followed as every torch function is
+        if other is None or isinstance(other, _NO_NUMBERS):
+            return _plainly(self.value, other, relation)
         if isinstance(other, float) and other.is_integer():
             other = int(other)
-        if not isinstance(other, int):
+        if type(other) not in (int, bool, TracedSize):
             return _plainly(self._lost("compares a size with something else than an int"), other, relation)
         self._check_record(other)
         return compare(self, other, relation, self.record)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, int | float):
-            return False
+    def __eq__(self, other: object) -> Any:
         return self._compared(other, "==")
 
-    def __ne__(self, other: object) -> bool:
-        if not isinstance(other, int | float):
-            return True
+    def __ne__(self, other: object) -> Any:
         return self._compared(other, "!=")
 
-    def __lt__(self, other: Any) -> bool:
+    def __lt__(self, other: Any) -> Any:
         return self._compared(other, "<")
 
-    def __le__(self, other: Any) -> bool:
+    def __le__(self, other: Any) -> Any:
         return self._compared(other, "<=")
 
-    def __gt__(self, other: Any) -> bool:
+    def __gt__(self, other: Any) -> Any:
         return self._compared(other, ">")
 
-    def __ge__(self, other: Any) -> bool:
+    def __ge__(self, other: Any) -> Any:
         return self._compared(other, ">=")
 
     def __bool__(self) -> bool:
-        return self._compared(0, "!=")
+        return bool(self._compared(0, "!="))
+
+    # All else that an int has.
+
+    def __getattr__(self, name: str) -> Any:
+        if not hasattr(int, name):
+            raise AttributeError(f"'int' object has no attribute '{name}'")
+        return getattr(self._lost(), name)
+
+
+def _as_plain_int(name: str) -> Callable[..., Any]:
+    def operate(self: TracedSize, *others: Any) -> Any:
+        return getattr(self._lost(), name)(*map(plain, others))
+
+    return operate
+
+
+for _name in ("or", "ror", "xor", "rxor", "invert", "rlshift", "rrshift", "rdivmod"):
+    setattr(TracedSize, f"__{_name}__", _as_plain_int(f"__{_name}__"))
 
 
 class TracedShape(tuple[Dim, ...]):
     """A tensor's shape with traced sizes in it; passes for a ``torch.Size``."""
 
     __slots__ = ()
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return torch.Size
 
     def numel(self) -> Dim:
         """Return the product."""

@@ -1,4 +1,4 @@
-# ruff: noqa: A002, ARG001 -- a rule has the parameters of torch's function, by torch's names
+# ruff: noqa: A002 -- a rule has the parameters of torch's function, by torch's names
 """The shape rules of torch's functions that give the same values another shape, or more of them."""
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 
 from segup.errors import ShapeError
 from segup.inspection.record import Extent
-from segup.inspection.sizes import NotFollowedError, Rule, Shape, Sizes, product
+from segup.inspection.sizes import NotFollowedError, Rule, Shape, Sizes, fitted, product
 from segup.inspection.traced import extent_of, plain
 
 
@@ -121,15 +121,20 @@ def expanded(sizes: Sizes, input: Any, *shape: Any) -> Shape:
     before = sizes.of(input)
     padded = (*(1,) * (len(wanted) - len(before)), *before)
     kept = tuple(old if _is_rest(new) else new for old, new in zip(padded, wanted, strict=True))
-    for old, new in zip(padded, kept, strict=True):
-        if not (type(old) is int and old == 1):
-            sizes.require(old, "==", new, f"a map of size {plain(old)} cannot be expanded to {plain(new)}")
+    fitted(sizes, kept, before)
+    for new in kept:
+        sizes.require(new, ">=", 0, f"a map cannot be expanded to {plain(new)} rows")
     return kept
 
 
 def shaped_as(sizes: Sizes, input: Any, other: Any) -> Shape:
-    """Return the shape of the second tensor."""
-    return sizes.of(other)
+    """Return the shape of the second tensor, to which the first is brought."""
+    return expanded(sizes, input, sizes.of(other))
+
+
+def reshaped_as(sizes: Sizes, input: Any, other: Any) -> Shape:
+    """Return the shape of the second tensor, which has as many values."""
+    return reshaped(sizes, input, sizes.of(other))
 
 
 def repeated(sizes: Sizes, input: Any, *repeats: Any) -> Shape:
@@ -155,8 +160,8 @@ VIEW_RULES: Mapping[str, Rule] = MappingProxyType(
         "squeeze": squeezed,
         "expand": expanded,
         "expand_as": shaped_as,
-        "view_as": shaped_as,
-        "reshape_as": shaped_as,
+        "view_as": reshaped_as,
+        "reshape_as": reshaped_as,
         "repeat": repeated,
     }
 )

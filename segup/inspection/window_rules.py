@@ -15,10 +15,6 @@ from segup.shapes.arguments import AXIS_NAMES
 from segup.shapes.layer import LawAxis, Layer
 
 
-class ChannelsError(ShapeError):
-    """A map does not have the channels that a layer takes."""
-
-
 def conv2d(
     sizes: Sizes,
     input: Any,
@@ -30,9 +26,9 @@ def conv2d(
     groups: int = 1,
 ) -> Shape:
     """Return the shape after a convolution."""
-    out_channels, per_group, *kernel = weight.shape
+    out_channels, per_group, *kernel = _fixed(sizes.of(weight))
     _check_channels(sizes, input, per_group * groups, "convolution")
-    layer = Conv(tuple(kernel), pair(stride), padding if isinstance(padding, str) else pair(padding), pair(dilation))
+    layer = Conv(pair(kernel), pair(stride), padding if isinstance(padding, str) else pair(padding), pair(dilation))
     return _through(sizes, layer, sizes.of(input), out_channels)
 
 
@@ -48,13 +44,14 @@ def conv_transpose2d(
     dilation: Any = 1,
 ) -> Shape:
     """Return the shape after a transposed convolution; output_padding may depend on the sizes (``output_size``)."""
-    in_channels, per_group, *kernel = weight.shape
+    in_channels, per_group, *kernel = _fixed(sizes.of(weight))
     _check_channels(sizes, input, in_channels, "transposed convolution")
-    layer = ConvTranspose(tuple(kernel), pair(stride), pair(padding), dilation=pair(dilation))
+    layer = ConvTranspose(pair(kernel), pair(stride), pair(padding), dilation=pair(dilation))
     before = sizes.of(input)
     extra = _two(output_padding)
     outs = []
     for axis, size, more, name in zip(layer.axes, before[-2:], extra, AXIS_NAMES, strict=True):
+        sizes.require(more, ">=", 0, f"output_padding {plain(more)} of '{layer}' is below 0")
         most = max(axis.stride, axis.dilation)
         sizes.require(most, ">", more, f"output_padding {plain(more)} of '{layer}' must be below {most}")
         out = _apply(sizes, axis, size) + more
@@ -74,10 +71,10 @@ def max_pool2d(
     return_indices: bool = False,
 ) -> Shape:
     """Return the shape after a maximum pooling, of the values and of the indices."""
-    before, kernel = sizes.of(input), pair(kernel_size)
+    before, kernel = sizes.of(input), _two(kernel_size)
     if any(type(part) is TracedSize for part in kernel):
         return _pooled_whole(before, kernel, pair(padding), pair(dilation))
-    layer = Pool(kernel, pair(stride) if stride else None, pair(padding), pair(dilation), ceil_mode)
+    layer = Pool(pair(kernel), pair(stride) if stride else None, pair(padding), pair(dilation), ceil_mode)
     return _through(sizes, layer, before)
 
 
@@ -141,7 +138,11 @@ def max_unpool2d(
 def adaptive_pool2d(sizes: Sizes, input: Any, output_size: Any, *args: Any, **kwargs: Any) -> Shape:
     """Return the shape after adaptive pooling: the size asked for, whatever comes in."""
     before = sizes.of(input)
-    asked = zip(_two(output_size), before[-2:], strict=True)
+    asked = list(zip(_two(output_size), before[-2:], strict=True))
+    for wanted, size in asked:
+        sizes.require(size, ">=", 1, "a map without pixels is pooled")
+        if wanted is not None:
+            sizes.require(wanted, ">=", 0, f"a map is pooled to {plain(wanted)} rows")
     return (*before[:-2], *(size if wanted is None else _new(sizes, wanted) for wanted, size in asked))
 
 
@@ -158,6 +159,8 @@ def interpolate(
     before = sizes.of(input)
     if len(before) != 4:
         raise NotFollowedError
+    for dim in before[2:]:
+        sizes.require(dim, ">=", 1, "a map without pixels is resized")
     if size is not None:
         wanted = _two(size)
         if any(not isinstance(part, int) for part in wanted):
@@ -188,6 +191,8 @@ def pixel_shuffle(sizes: Sizes, input: Any, upscale_factor: int) -> Shape:
     """Return the shape after depth to space."""
     before = sizes.of(input)
     channels = before[-3] // upscale_factor**2
+    message = f"{plain(before[-3])} channels are no multiple of {upscale_factor**2}"
+    sizes.require(before[-3] % upscale_factor**2, "==", 0, message)
     return _through(sizes, PixelShuffle(upscale_factor), before, channels)
 
 
@@ -211,7 +216,9 @@ def pad(sizes: Sizes, input: Any, pad: Any, mode: str = "constant", value: Any =
             raise NotFollowedError
         size = shape[place]
         for end in (before, after):
-            if mode == "reflect":
+            if mode == "replicate":
+                sizes.require(size, ">=", 1, "replicate padding needs a row")
+            elif mode == "reflect":
                 sizes.require(size, ">", end, f"{mode} padding of {plain(end)} needs more than {plain(size)} rows")
             elif mode == "circular":
                 sizes.require(size, ">=", end, f"{mode} padding of {plain(end)} needs as many rows, not {plain(size)}")
@@ -251,8 +258,19 @@ def pair(value: Any) -> tuple[int, int]:
     >>> pair(3), pair([2]), pair((1, 2))
     ((3, 3), (2, 2), (1, 2))
     """
-    height, width = _two(value)
+    height, width = _fixed(_two(value))
     return height, width
+
+
+def _fixed(dims: Sequence[Any]) -> tuple[int, ...]:
+    """Return sizes that do not depend on the input's.
+
+    Raises:
+        NotFollowedError: One does.
+    """
+    if any(type(dim) is TracedSize for dim in dims):
+        raise NotFollowedError
+    return tuple(dims)
 
 
 def exact(factor: Any) -> int | float:
@@ -274,10 +292,9 @@ def _two(value: Any) -> tuple[Any, Any]:
 
 
 def _check_channels(sizes: Sizes, x: Any, wanted: int, kind: str) -> None:
-    """Raise a ChannelsError unless ``x`` has the channels that a layer takes; torch says little without values."""
+    """Require that ``x`` has the channels that a layer takes."""
     given = sizes.of(x)[-3]
-    if type(given) is int and given != wanted:
-        raise ChannelsError(f"a {kind} of {wanted} channels is given {given}")
+    sizes.require(given, "==", wanted, f"a {kind} of {wanted} channels is given {plain(given)}")
 
 
 def _through(sizes: Sizes, layer: Layer[Any], before: Shape, channels: Any = None) -> Shape:
