@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch.plugins import MixedPrecision
 
 from segup import create_model
 from segup.losses import create_loss
@@ -31,8 +32,11 @@ def module_of(encoder, num_classes=3, optimizer=ADAMW, **options):
 class Trainer(SimpleNamespace):
     """What a step asks Lightning's trainer for."""
 
-    def __init__(self, precision="bf16-mixed"):
-        super().__init__(precision=precision, estimated_stepping_batches=5, global_step=0, world_size=1, global_rank=0)
+    def __init__(self, precision):
+        super().__init__(
+            precision=precision, estimated_stepping_batches=5, global_step=0, world_size=1, global_rank=0,
+            gradient_clip_val=1.0, gradient_clip_algorithm="norm", precision_plugin=MixedPrecision(precision, "cpu"),
+        )  # fmt: skip
 
 
 def on(device, module, precision="bf16-mixed"):
@@ -61,6 +65,7 @@ def update(module, device, precision="bf16-mixed"):
     assert loss.dtype == torch.float32
     for parameter in module.parameters():
         parameter.grad = torch.empty_like(parameter)
+    module.configure_gradient_clipping(optimizer, 1.0, "norm")
     optimizer.step()
     scheduler.step()
 
