@@ -144,11 +144,10 @@ def test_an_operators_step_stands_beside_those_that_took_turns(scripts, monkeypa
 
 
 @pytest.mark.slow
-def test_the_whole_command(tmp_path, scripts):
-    """The compiled run takes most of it."""
+@pytest.mark.parametrize(("title", "line"), [("Determinism", "| loss lovasz | yes | yes |"), ("Tests", "[100%]")])
+def test_a_part_in_a_process_of_its_own(scripts, title, line):
     report, _ = scripts
-    assert report.main(["--device", "cpu", "--to", str(tmp_path / "page.md"), "--seconds", "420"]) == 0
-    page = (tmp_path / "page.md").read_text()
-    assert "Failed" not in page
-    assert all(f"| {run} |" in page for run in ("float32", "bfloat16", "bfloat16, compiled"))
-    assert " skipped" in page or " passed" in page
+    options = ["--part", title, "--device", "cpu", "--until", str(soon(100))]
+    outcome = report.run([sys.executable, report.__file__, *options], 120)
+    assert outcome.fault is None
+    assert line in outcome.text
