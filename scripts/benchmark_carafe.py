@@ -10,20 +10,17 @@ Each row is printed when it is measured; the defaults take about five minutes on
 """
 
 import argparse
-import ctypes
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from statistics import median
 
 import torch
 import torch.nn.functional as F
+from measuring import FORMATS, measure
 from torch import Tensor
 
 from segup.upsamplers import Carafe
 
 GIB = 2**30
-FORMATS = {"channels_last": torch.channels_last, "default": torch.contiguous_format}
 
 
 class Einsum(Carafe):
@@ -121,34 +118,6 @@ def forward(form: Carafe, x: Tensor) -> Tensor:
 
 def training(form: Carafe, x: Tensor) -> None:
     torch.autograd.grad(form(x).square().mean(), [x, *form.parameters()])
-
-
-def measure(call: Callable[[], object], device: torch.device) -> tuple[int, float]:
-    """Return the most bytes held while ``call`` runs beyond those held before, and the seconds it takes."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        took = seconds(call, device)
-        return torch.cuda.max_memory_allocated(device) - before, took
-    ctypes.CDLL(None).malloc_trim(0)  # memory that was freed but kept would hide what the call takes
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
-    before = _resident("VmRSS")
-    took = seconds(call, device)
-    return _resident("VmHWM") - before, took
-
-
-def seconds(call: Callable[[], object], device: torch.device) -> float:
-    start = time.perf_counter()
-    call()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start
-
-
-def _resident(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 def _arguments() -> argparse.Namespace:

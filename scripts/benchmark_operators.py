@@ -8,7 +8,7 @@ rows of their own beside ``deconv`` on the same encoder.
 import argparse
 
 import torch
-from alternation import alternate, training_step
+from measuring import alternate, training_step
 
 from segup import create_model
 from segup.models import SegmentationModel
@@ -31,12 +31,12 @@ def main() -> None:
         steps = [training_step(model.to(device), image, target) for model in models.values()]
         times = dict(zip(models, alternate(steps, arguments.steps, device), strict=True))
         print(f"\n{encoder}\n{'':>18}  parameters      MACs       step  ratio")
-        for name, seconds in times.items():
+        for name, time in times.items():
             model = models[name]
             print(
                 f"{name:>18}  {count_parameters(model)['total'] / 1e6:8.2f} M  "
-                f"{count_macs(model, tuple(arguments.size))['total'] / 1e9:6.2f} G  {seconds * 1e3:6.0f} ms  "
-                f"{seconds / times[REFERENCE]:5.2f}"
+                f"{count_macs(model, tuple(arguments.size))['total'] / 1e9:6.2f} G  {time.median * 1e3:6.0f} ms  "
+                f"{time.median / times[REFERENCE].median:5.2f}"
             )
 
 

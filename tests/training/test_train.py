@@ -126,3 +126,12 @@ def test_median_frequency_weights_are_counted_over_the_training_masks(small_run)
     assert result["last"]["miou"] > 0
     with pytest.raises(ValueError, match="loss.class_weights='median' must be null, median_frequency or a list"):
         small_run("other", loss={"class_weights": "median"})
+
+
+def test_bfloat16_trains_with_clipped_gradients(small_run, monkeypatch):
+    """What a GPU does by default."""
+    clipped, clip = [], torch.nn.utils.clip_grad_norm_
+    monkeypatch.setattr("torch.nn.utils.clip_grad_norm_", lambda p, most: clipped.append((float(clip(p, most)), most)))
+    small_run(trainer={"precision": "bf16-mixed", "max_epochs": 1})
+    assert [most for _, most in clipped] == [1.0] * 4
+    assert all(0 < norm < float("inf") for norm, _ in clipped)

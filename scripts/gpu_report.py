@@ -1,0 +1,134 @@
+"""Measure on a GPU all that waits for one, in at most eight minutes, into ``docs/gpu.md``.
+
+    python scripts/gpu_report.py
+
+Its tests; training in bfloat16, compiled and not, beside float32; every operator's step and memory; whole steps beside
+segmentation_models_pytorch's; which backward passes are deterministic. Each part is a process with seconds of its own:
+what it had no time for is said, and a part that fails is reported, does not stop the others, and makes the exit code 1.
+Without a GPU nothing is measured and the exit code is 1; ``--device cpu --to FILE`` tries the command itself out.
+"""
+
+import argparse
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import torch
+from gpu_parts import Load, determinism, gpu_tests, operators, training, whole_steps
+
+from segup.training.whole import write_whole
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "gpu.md"
+PARTS = {
+    "Tests": (gpu_tests, 40),
+    "Training": (training, 210),
+    "Operators": (operators, 90),
+    "Whole steps": (whole_steps, 50),
+    "Determinism": (determinism, 40),
+}
+"""Each part and its seconds, out of ``SECONDS``."""
+SECONDS = sum(seconds for _, seconds in PARTS.values())
+SPARE = 0.2
+"""Share of a part's seconds in which it begins nothing new, and ends what it began."""
+LOADS = {"cuda": Load(16, (256, 256), 100, 20), "cpu": Load(2, (64, 64), 5, 1, workers=0)}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a part printed, and what went wrong with it."""
+
+    text: str
+    fault: str | None = None
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    arguments = _arguments(words)
+    if arguments.part:
+        return print_part(arguments.part, torch.device(arguments.device), arguments.until)
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        print("no GPU: torch finds none, so nothing was measured and docs/gpu.md is as it was")
+        return 1
+    to = arguments.to or PAGE
+    if arguments.device != "cuda" and to.resolve() == PAGE:
+        print("docs/gpu.md holds a GPU's figures alone\n  try: --device cpu --to page.md", file=sys.stderr)
+        return 2
+    outcomes = {}
+    for title, (_, share) in PARTS.items():
+        limit = share * arguments.seconds / SECONDS
+        until = time.monotonic() + (1 - SPARE) * limit  # the same clock for all processes of a machine
+        options = ["--part", title, "--device", arguments.device, "--until", str(until)]
+        outcomes[title] = run([sys.executable, __file__, *options], limit)
+        print(f"{title}: {outcomes[title].fault or 'done'}", flush=True)
+    write_whole(to, page(torch.device(arguments.device), outcomes).encode())
+    print(f"written: {to}")
+    return int(any(outcome.fault for outcome in outcomes.values()))
+
+
+def print_part(title: str, device: torch.device, until: float) -> int:
+    """Print a part's lines as they come, and return its exit code."""
+    part, _ = PARTS[title]
+    try:
+        for line in part(device, until, LOADS[device.type]):
+            print(line, flush=True)
+    except Exception as cause:  # whatever it is, it belongs in the report
+        print(f"{type(cause).__name__}: {' '.join(str(cause).split())[:500]}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(command: Sequence[str], limit: float) -> Outcome:
+    """Run a command for at most ``limit`` seconds, and return what it had printed by then."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, stdout=out, stderr=errors, start_new_session=True)
+        try:
+            code: int | None = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            code = None
+        text, said = (file.read() for file in (out, errors) if file.seek(0) == 0)
+    if code == 0:
+        return Outcome(text)
+    if code is None:
+        return Outcome(text, f"stopped after {limit:.0f} s")
+    return Outcome(text, (said.strip().splitlines() or [f"exit code {code}"])[-1])
+
+
+def page(device: torch.device, outcomes: dict[str, Outcome]) -> str:
+    """Return the page."""
+    on_gpu = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if on_gpu else f"{platform.machine()} CPU, which stands for no GPU"
+    cuda = f", CUDA {torch.version.cuda}" if on_gpu else ""
+    lines = [
+        "# Measured on a GPU" if on_gpu else "# Not measured on a GPU",
+        "",
+        f"{name}; torch {torch.__version__}{cuda}; Python {platform.python_version()}; {date.today().isoformat()}.",
+        "Written by `python scripts/gpu_report.py`, which says what each part does.",
+    ]
+    for title, outcome in outcomes.items():
+        lines += ["", f"## {title}", "", outcome.text.strip() or "Nothing was measured."]
+        if outcome.fault:
+            lines += ["", f"**Failed**: {outcome.fault}"]
+    return "\n".join(lines) + "\n"
+
+
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda", choices=LOADS)
+    parser.add_argument("--to", type=Path, metavar="FILE", help="docs/gpu.md by default")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of all parts; {SECONDS} by default")
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    parser.add_argument("--until", type=float, help=argparse.SUPPRESS)
+    return parser.parse_args(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
