@@ -192,5 +192,5 @@ def values_held_by_the_model(d: Draw):
             lambda m, x: x[:, :, m.index],
             lambda m, x: change(x) if read(x) in m.limit else x,
         ),
-        limit=torch.tensor(t), index=torch.arange(3), reads_values=True,
+        limit=torch.tensor(t), index=torch.arange(3), reads_values=True, by_values=True,
     )  # fmt: skip
