@@ -124,7 +124,7 @@ def _works(real: Real) -> bool:
 
 def _sizes(module: RandomModule, dense: bool) -> list[int]:
     rng = random.Random(module.name)
-    few = [*range(1, 11), 16, 31, 32, 33, 63, 64, 65, 127, 128, *rng.sample(range(11, 131), 12)]
+    few = [*range(1, 9), 16, 31, 32, 33, 64, 65, 128, *rng.sample(range(9, 131), 9)]
     chosen = {*(range(1, 131) if dense else few), *module.thresholds, 257, 500, 640, 1001, rng.randint(131, 1200)}
     return sorted(chosen)
 
