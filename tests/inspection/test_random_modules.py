@@ -1,0 +1,98 @@
+"""check_sizes against random modules; real runs on the CPU are the reference."""
+
+from collections import Counter
+
+import pytest
+import torch
+from random_modules.assembly import HONEST, alone, module_of, names_of_module
+from random_modules.form import FORMS, make
+from random_modules.judge import judge
+
+from segup.inspection import follow, record, sizes, traced
+
+SUITE = 200
+SLOW = 3000
+BATCH = 50
+
+
+@pytest.mark.parametrize("start", range(0, SUITE, 10))
+def test_no_report_is_contradicted_by_its_module(start):
+    assert [str(fault) for i in range(start, start + 10) for fault in judge(module_of(i))[:1]] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", range(0, SLOW, BATCH))
+def test_no_report_of_3000_is_contradicted_by_its_module(start):
+    faults = [fault for i in range(start, start + BATCH) for fault in judge(module_of(i, seed=1000), dense=True)[:1]]
+    assert [str(fault) for fault in faults] == []
+
+
+def test_every_form_comes_once_in_the_suite_and_twenty_times_in_the_slow_test():
+    assert len(FORMS) >= 40
+    assert 1 / 3 <= sum(i % 5 in (0, 2) for i in range(SUITE)) / SUITE <= 1 / 2
+    for count, seed, least in ((SUITE, 0, 1), (SLOW, 1000, 20)):
+        drawn = Counter(name for i in range(count) for name in names_of_module(i, seed))
+        assert min(drawn[name] for name in FORMS) >= least
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_is_a_module_that_runs(name):
+    taken = 0
+    for seed in range(12):
+        part = make(name, f"{seed}").eval()
+        taken += any(runs(part, shape) for n in (64, 128, *part.thresholds) for shape in ((n, 64), (64, n)))
+        assert part.honest == (name in HONEST)
+    assert taken >= 8
+
+
+def runs(part, shape):
+    """Return whether a form takes a map of this shape; that it gives one of its channels is asserted."""
+    try:
+        with torch.no_grad():
+            out = part(torch.rand(1, 4, *shape))
+    except Exception:
+        return False
+    assert (out.dim(), *out.shape[:2]) == (4, 1, 4)
+    return True
+
+
+def broken_comparison(monkeypatch):
+    """A size forgets to note that it is compared."""
+    monkeypatch.setattr(traced.TracedSize, "__gt__", lambda self, other: self.value > traced.plain(other))
+
+
+def broken_loss(monkeypatch):
+    """A run forgets why nothing can be proved of it."""
+    monkeypatch.setattr(record.Record, "lose", lambda self, reason: None)
+
+
+def broken_requirement(monkeypatch):
+    """A call that torch refuses at some sizes does not say at which."""
+    monkeypatch.setattr(sizes.Sizes, "require", lambda self, one, relation, other, message: None)
+
+
+def broken_rule(monkeypatch):
+    """The rows after a resize are one too many."""
+    right = follow.WINDOW_RULES["interpolate"]
+
+    def wrong(*args, **kwargs):
+        n, c, h, w = right(*args, **kwargs)
+        return n, c, h + 1, w
+
+    monkeypatch.setattr(follow, "WINDOW_RULES", {**follow.WINDOW_RULES, "interpolate": wrong})
+
+
+@pytest.mark.parametrize(
+    ("broken", "form"),
+    [
+        (broken_comparison, "int_comparison"),
+        (broken_loss, "text_of_size"),
+        (broken_requirement, "skip_that_must_fit"),
+        (broken_rule, "resized_and_back"),
+    ],
+)
+def test_a_tracer_broken_on_purpose_is_caught(broken, form, monkeypatch):
+    modules = [alone(form, seed) for seed in range(3)]
+    assert [fault for module in modules for fault in judge(module)] == []
+    broken(monkeypatch)
+    assert [fault for module in modules for fault in judge(module)] != []
