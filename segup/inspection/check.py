@@ -48,28 +48,29 @@ def check_sizes(
 ) -> SizeReport:
     """Find for which input sizes the output of ``model`` has the input's size.
 
-    A copy of the model without weights is run on shapes alone: no pixel is computed, no memory is taken, and the
-    model, its weights, buffers, training flags and the random generators stay as they were. One axis is varied at a
-    time. Every size is followed through the model as a function of the input's size.
+    A copy of the model without weights is run on shapes alone, one axis varied at a time, and every size is followed
+    through it as a function of the input's size. A second copy, with its weights, is run on images as it is. The
+    model, its weights, buffers, training flags and the random generators stay as they were.
 
-    The verdict is **proved**, for all sizes, when every call that changes a size is one that the calculus knows and
-    nothing in the model's Python code branched on a size (torch's own code, and the corrections of segup's own
-    upsamplers, count as known: every way through them is run). Otherwise it is **checked**, for the sizes run, with
-    the reasons.
+    The verdict is **proved**, for all sizes, when every call that changes a size is one that the calculus knows,
+    nothing else in the model's code learns a size (torch's own code, and the corrections of segup's own upsamplers,
+    count as known: every way through them is run), and the model itself agrees at sizes of every kind and beyond every
+    threshold, as far as that stays below 2²² pixels and ten seconds. Otherwise it is **checked**, for the sizes that
+    the model itself was run at, with the reasons.
 
     Args:
         model: Any module that maps ``(N, in_channels, H, W)`` to ``(N, K, H, W)``, or to a dict or list with such a
             map in it.
         in_channels: Channels of the input; by default those of the model's first convolution.
-        sizes: The sizes to run of each axis, in pixels; by default all up to a few periods of the model, at least 32
-            for a proof and 128 without one. Where a proof takes others besides, these are run too.
+        sizes: The sizes to run of each axis, in pixels; by default all up to the model's period, at least 32 for a
+            proof and 128 without one. Where a proof takes others besides, these are run too.
         other: The size of the axis that is not varied; by default the first accepted one of 64, 96, 128, 224, ...
         output: Key or place of the map, where the output is a dict or a list; by default "out", or else the first map.
         training: Run the copy in training mode with a batch of one, where BatchNorm refuses maps of one pixel. By
             default it runs in evaluation mode, whatever mode the model is in.
 
     Raises:
-        ConfigError: The model cannot be copied, reads values of tensors to choose its sizes, or gives no map.
+        ConfigError: The model cannot be copied, is one of volumes or sequences, or gives no map.
         ShapeError: A size or channel count is not an int of at least 1.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ConvTranspose2d(8, 2, 4, stride=2, padding=1))
