@@ -206,8 +206,10 @@ def _directly(size: int, out: int) -> list[StampAxis]:
     """Return what is found for one axis, or else the one kernel whose stamps lie side by side and end with ``out``."""
     found = [up.axes[0] for up in find_transposed(size, out)]
     if out >= size:
-        return found or [StampAxis(out - (size - 1) * (out // size), out // size, 0, 0, 1)]
-    return found or [StampAxis(size - out + 1, 1, size - out, 0, 1)]
+        beside = StampAxis(out - (size - 1) * (out // size), out // size, 0, 0, 1)
+    else:
+        beside = StampAxis(size - out + 1, 1, size - out, 0, 1)
+    return found if found and not found[0].output_padding else [beside, *found]
 
 
 def _joined(high: StampAxis, wide: StampAxis, groups: int = 1) -> ConvTranspose:
