@@ -14,7 +14,7 @@ from segup.errors import ShapeError
 from segup.explain.check import checked
 from segup.explain.numbers import Array, written
 from segup.explain.operation import Operation
-from segup.explain.phrases import by, unread_said
+from segup.explain.phrases import by, size_said, unread_said
 from segup.explain.steps import VIEWS, steps
 from segup.explain.windows import ConvOperation, PoolOperation
 from segup.shapes.arguments import split
@@ -36,8 +36,8 @@ def print_report(explanation: "Explanation", at: tuple[int, int] | None, channel
     if not console.is_terminal:
         console = Console(highlight=False, soft_wrap=True, width=1000)
     console.print(Text(f"{explanation.words}: {_shape(operation.x.shape)} → {_shape(operation.shape)}", style="bold"))
-    height, width = explanation.formulas
-    console.print(f"size    {height}" if height == width else f"height  {height}\nwidth   {width}")
+    for title, text in size_said(operation):
+        console.print(Text(f"{title:<8}{text}"))
     if explanation.parameters:
         console.print(_parameters(explanation))
     for way in operation.ways:

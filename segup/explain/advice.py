@@ -4,14 +4,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.shapes import Conv, ConvTranspose, Layer, Pool
+from segup.shapes import Conv, ConvTranspose, Layer, Pool, reaching
 from segup.shapes.arguments import AXIS_NAMES, spell, two
-from segup.shapes.language import KINDS
+from segup.shapes.language import KINDS, mended
+from segup.shapes.layer import EXTENT
+from segup.shapes.transposed import StampAxis
 
 Given = Mapping[str, Any]
 Pair = tuple[int, int]
-Reaching = tuple[int, int, int, int]
 SEARCHED = 64
+WINDOWS = "⌊(n + 2·padding − e)/stride⌋ + 1"
 CHANGED = ("padding", "output_padding", "kernel_size", "dilation")
 
 
@@ -30,6 +32,8 @@ def built(kind: str, given: Given, size: Pair, output_size: Pair | None = None) 
     >>> built("deconv", {"kernel_size": 3, "stride": 2, "padding": 1}, (6, 6), (12, 12)).output_padding
     1
     """
+    if output_size is not None and kind == "deconv":
+        given = {**given, "output_padding": 0}  # it follows from the size, as in torch
     _teach_values(kind, given, size)
     layer = KINDS[kind][0](**given)
     if output_size is not None:
@@ -73,12 +77,17 @@ def _teach_output_padding(given: Given, size: Pair) -> None:
         others = _reached_by_others(given, size, _formula(given, size))
         raise ShapeError(
             f"'{_spelled('deconv', given)}' has output_padding {more} on the {AXIS_NAMES[i]}.\n"
-            f"  ({size[i]} − 1)·{stride} − 2·{padding} + {extent} + {more} = {wanted} is what the formula gives.\n"
+            f"  {StampAxis.symbols} = ({size[i]} − 1)·{stride} − 2·{padding} + {extent} + {more} = {wanted} "
+            f"is what the formula gives{_extent(extent)}.\n"
             f"  rule: output_padding must be less than max(stride, dilation) = max({stride}, {dilation}) = {most}. It "
             f"chooses one of the sizes that the convolution with these parameters brings to {size[i]}, and those are "
             f"{stride}.\n"
             f"  try: {'; or '.join(others) or _alternatives('deconv', given, size)}."
         )
+
+
+def _extent(extent: int) -> str:
+    return f" with {EXTENT} = {extent}" if extent else ""
 
 
 def _formula(given: Given, size: Pair) -> Pair:
@@ -92,53 +101,32 @@ def _formula(given: Given, size: Pair) -> Pair:
 def _reached_by_others(given: Given, size: Pair, wanted: Pair, asked: bool = False) -> list[str]:
     """Return the nearest kernels and paddings that bring ``size`` to ``wanted``, each with its output_padding.
 
-    Of a kernel and a padding that are the same on both axes, those that are so too come before others. Where
-    ``wanted`` was ``asked`` for as an output_size, output_padding follows from it and is less than the stride.
+    Where ``wanted`` was ``asked`` for as an output_size, output_padding follows from it and is less than the stride.
     """
-    kernels, cuts = _pair(given, "kernel_size", 1), _pair(given, "padding", 0)
-    before = (0, 0) if asked else _pair(given, "output_padding", 0)
-    axes = [_reaching_axis(given, i, size[i], wanted[i], asked) for i in (0, 1)]
-    found: list[tuple[Reaching, Reaching]] = []
-    if kernels[0] == kernels[1] and cuts[0] == cuts[1]:
-        across = {one[:3]: one for one in axes[1]}
-        found = [(one, across[one[:3]]) for one in axes[0] if one[:3] in across][:2]
-    if not found:
-        # An axis that needs no change keeps what it has.
-        kept = [one[:1] if one and one[0][0] == 0 else one[:2] for one in axes]
-        longest = max(map(len, kept))
-        found = (
-            [(kept[0][min(n, len(kept[0]) - 1)], kept[1][min(n, len(kept[1]) - 1)]) for n in range(longest)]
-            if all(kept)
-            else []
-        )
+    if min(wanted) < 1:
+        return []
+    names = ("kernel_size", "padding", "output_padding")
+    before = {name: _pair(given, name, 0) for name in names} | ({"output_padding": (0, 0)} if asked else {})
+    near = ConvTranspose(**{**given, "output_padding": 0})
     ways = []
-    for high, wide in found:
-        values = {
-            "kernel_size": ((high[1], wide[1]), kernels),
-            "padding": ((high[2], wide[2]), cuts),
-            "output_padding": ((high[3], wide[3]), before),
-        }
-        out = _works("deconv", {**given, **{name: value for name, (value, _) in values.items()}}, size)
-        changed = [f"{name}={_shown(_single(value))}" for name, (value, was) in values.items() if value != was]
-        if out == wanted and changed:
-            ways.append(f"{', '.join(changed)}, which gives {out[0]}×{out[1]}")
+    for other in reaching(size, wanted, near, output_padding=not asked)[:2]:
+        after = {name: two(getattr(other, name), name) for name in names}
+        changed = [f"{name}={_shown(getattr(other, name))}" for name in names if after[name] != before[name]]
+        if changed:
+            ways.append(f"{', '.join(changed)}, which gives {wanted[0]}×{wanted[1]}")
     return ways
 
 
-def _reaching_axis(given: Given, i: int, size: int, wanted: int, asked: bool) -> list[Reaching]:
-    """Return every (change, kernel, padding, output_padding) that brings one axis to ``wanted``, least change first."""
-    kernel, stride, padding, dilation = (
-        _pair(given, name, default)[i]
-        for name, default in (("kernel_size", 1), ("stride", 1), ("padding", 0), ("dilation", 1))
-    )
-    most = stride if asked else max(stride, dilation)
-    found = []
-    for other in range(1, kernel + SEARCHED):
-        for cut in range(padding + SEARCHED):
-            more = wanted - ((size - 1) * stride - 2 * cut + dilation * (other - 1) + 1)
-            if 0 <= more < most and cut <= dilation * (other - 1):
-                found.append((abs(other - kernel) + abs(cut - padding), other, cut, more))
-    return sorted(found, key=lambda one: (one[0], one[3]))
+def _another(given: Given, size: Pair, wanted: Pair) -> str:
+    """Return a transposed convolution of another stride that brings ``size`` to ``wanted``."""
+    other = reaching(size, wanted)[0]
+    before = {"kernel_size": (0, 0), "stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
+    changed = [
+        f"{name}={_shown(getattr(other, name))}"
+        for name, default in before.items()
+        if two(getattr(other, name), name) != two(given.get(name, default), name)
+    ]
+    return f"{', '.join(changed)}, which gives {wanted[0]}×{wanted[1]}"
 
 
 def _reachable(layer: ConvTranspose, size: Pair, wanted: Pair) -> list[str]:
@@ -180,8 +168,8 @@ def _teach_same(given: Given, size: Pair) -> None:
         out = (size[i] + extent - 1 - extent) // stride + 1
         raise ShapeError(
             f"'{_spelled('conv', given)}' asks for padding=\"same\" with stride {stride} on the {AXIS_NAMES[i]}.\n"
-            f"  ⌊({size[i]} + {extent - 1} − {extent})/{stride}⌋ + 1 = {out} is what the formula gives, not {size[i]}: "
-            f"with a stride above 1 windows are fewer than pixels.\n"
+            f"  {WINDOWS} = ⌊({size[i]} + {extent - 1} − {extent})/{stride}⌋ + 1 = {out} is what the formula gives"
+            f"{_extent(extent)}, not {size[i]}: with a stride above 1 windows are fewer than pixels.\n"
             f'  rule: "same" means an output of the input\'s size, and needs stride 1.\n'
             f"  try: {_halved(given, size)}stride=1."
         )
@@ -196,7 +184,8 @@ def _teach_pool_padding(given: Given, size: Pair) -> None:
         out = (size[i] + 2 * padding - extent) // stride + 1
         raise ShapeError(
             f"'{_spelled('pool', given)}' has padding {padding} on the {AXIS_NAMES[i]}.\n"
-            f"  ⌊({size[i]} + 2·{padding} − {extent})/{stride}⌋ + 1 = {out} is what the formula gives.\n"
+            f"  {WINDOWS} = ⌊({size[i]} + 2·{padding} − {extent})/{stride}⌋ + 1 = {out} is what the formula gives"
+            f"{_extent(extent)}.\n"
             f"  rule: padding of a pool must be at most half its kernel_size, {kernel} // 2 = {kernel // 2}: a window "
             f"further out would see nothing but padding.\n"
             f"  try: {_alternatives('pool', given, size)}."
@@ -216,9 +205,10 @@ def _reaching(layer: Layer, given: Given, size: Pair, output_size: Pair) -> Laye
         ways = [*_reachable(layer, size, output_size), *_reached_by_others(given, size, output_size, asked=True)]
         raise ShapeError(
             f"'{layer}' cannot bring {AXIS_NAMES[i]} {n} to {wanted}.\n"
-            f"  {axis.size_rule(n, padding=False)} is what the formula gives without output_padding.\n"
+            f"  {axis.symbols} = {axis.size_rule(n, padding=False)} is what the formula gives without output_padding"
+            f"{_extent(axis.extent)}.\n"
             f"  rule: output_size may ask for {span}: output_padding adds 0 … stride − 1 = {axis.slack}.\n"
-            f"  try: {'; or '.join(ways) or 'without output_size: ' + _alternatives('deconv', given, size)}."
+            f"  try: {'; or '.join(ways or [_another(given, size, output_size)])}."
         )
     extra = tuple(o - axis.matched_law(n) for axis, n, o in zip(layer.axes, size, output_size, strict=True))
     return KINDS["deconv"][0](**{**given, "output_padding": extra})
@@ -239,7 +229,8 @@ def _teach_size(kind: str, given: Given, layer: Layer, size: Pair) -> None:
             said, rule = "leaves nothing of", "an output has at least one row and one column"
         raise ShapeError(
             f"'{layer}' {said} {size[0]}×{size[1]}.\n"
-            f"  {axis.size_rule(n)} is what the formula gives for the {AXIS_NAMES[i]}.\n"
+            f"  {axis.symbols} = {axis.size_rule(n)} is what the formula gives for the {AXIS_NAMES[i]}"
+            f"{_extent(getattr(axis, 'extent', 0))}.\n"
             f"  rule: an output has at least 1 row and 1 column{'' if rule.startswith('an output') else '; ' + rule}.\n"
             f"  try: {_alternatives(kind, given, size)}."
         )
@@ -251,7 +242,24 @@ def _alternatives(kind: str, given: Given, size: Pair) -> str:
     if not ways and kind == "deconv":
         rest = {name: value for name, value in given.items() if name != "output_padding"}
         ways = [f"output_padding=0, {way}" for way in _ways(kind, rest, size)]
-    return "; or ".join(ways) or "other parameters"
+    return "; or ".join(ways or [_farther(kind, given, size)])
+
+
+def _farther(kind: str, given: Given, size: Pair) -> str:
+    """Return the parameters that were out of their range moved into it, and the smallest input that they take."""
+    values = mended(kind, given)
+    layer = KINDS[kind][0](**values)
+    least = two(layer.min_size, "size")
+    larger = max(size[0], int(least[0])), max(size[1], int(least[1]))  # type: ignore[call-overload]
+    out = layer.out(larger)
+    before = {name: two(given[name], name) for name in values if given.get(name) is not None}
+    changed = [
+        f"{name}={_shown(_single(_pair(values, name, 0)))}"
+        for name, value in values.items()
+        if name in before and name in CHANGED and two(value, name) != before[name]
+    ]
+    needed = [f"an input of {larger[0]}×{larger[1]}"] if larger != size else []
+    return f"{', '.join(changed + needed)}, which gives {out[0]}×{out[1]}"
 
 
 def _ways(kind: str, given: Given, size: Pair) -> list[str]:

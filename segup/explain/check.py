@@ -1,6 +1,11 @@
 """Every picture's numbers are held against torch's before they are shown."""
 
+import copy
+from collections.abc import Sequence
+
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from segup.errors import ConfigError
 from segup.explain.numbers import LARGEST_EXACT, Array
@@ -33,9 +38,40 @@ def checked(operation: Operation, way: str) -> Array:
     return made
 
 
-def _agree(operation: Operation, made: Array, theirs: Array) -> bool:
+def check_module(module: nn.Module, x: Tensor, output_size: Sequence[int] | None, made: Sequence[Operation]) -> None:
+    """Compare what was explained with what the module itself gives: a copy of it, in float64 and evaluation mode.
+
+    Raises:
+        ConfigError: It gives something else, or refuses ``x``.
+    """
+    name = type(module).__name__
+    asked = {} if output_size is None else {"output_size": list(output_size)}
+    try:
+        twin, image = copy.deepcopy(module).cpu().double().eval(), x.detach().cpu().double()
+        with torch.no_grad():
+            theirs = twin(image, **asked)
+    except Exception as cause:
+        raise ConfigError(f"{name} itself refuses x of the shape {tuple(x.shape)}: {cause}") from None
+    theirs = theirs[0] if isinstance(theirs, tuple) else theirs
+    for operation, answer in zip(made, theirs.numpy(), strict=True):
+        output = operation.compute(operation.ways[0])
+        if output.shape == answer.shape and _agree(operation, output.astype(np.float64), answer):
+            continue
+        if output.shape == answer.shape and operation.doubt():
+            raise ConfigError(operation.doubt())
+        apart = ""
+        if output.shape == answer.shape:
+            apart = f", up to {np.abs(output.astype(float) - answer).max():.3g} apart"
+        raise ConfigError(
+            f"{name} gives something else than a layer with its parameters, '{operation.words}': "
+            f"{' × '.join(map(str, answer.shape))}, not {' × '.join(map(str, output.shape))}{apart}.\n"
+            f'  try: explain("{operation.words}", x), which explains the layer with these parameters.'
+        )
+
+
+def _agree(operation: Operation, made: Array, theirs: Array, rounding: float = ROUNDING) -> bool:
     scale = operation.largest()
     if operation.whole() and scale < LARGEST_EXACT:
         return bool((made == theirs).all())
     with np.errstate(invalid="ignore"):  # −∞, where a pooling's window sees padding alone
-        return bool(((made == theirs) | (np.abs(made - theirs) <= ROUNDING * scale)).all())
+        return bool(((made == theirs) | (np.abs(made - theirs) <= rounding * scale)).all())

@@ -308,11 +308,6 @@ class DeconvOperation(Operation):
         answer: Array = y[0].numpy()
         return answer
 
-    def formulas(self) -> tuple[str, str]:
-        """Return the size formula with the numbers put in."""
-        height, width = (axis.size_rule(size) for axis, size in zip(self.layer.axes, self.x.shape[1:], strict=True))
-        return height, width
-
 
 def _shifted(x: Array, top: int, left: int, size: tuple[int, int]) -> Array:
     """Return ``x`` read from (top, left) on for ``size`` rows and columns, zero outside."""

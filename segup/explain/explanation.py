@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from segup.errors import ConfigError, DataError, ShapeError, unknown
-from segup.explain.check import checked
+from segup.explain.check import check_module, checked
 from segup.explain.deconv import DeconvOperation
 from segup.explain.language import read_words
 from segup.explain.modules import operation_of, operations_of, weight_shape
 from segup.explain.numbers import Array, written
 from segup.explain.operation import Entry, Operation
+from segup.explain.phrases import size_said
 from segup.explain.steps import VIEWS, steps
 from segup.explain.values import numbers
 from segup.explain.windows import ConvOperation
@@ -49,6 +50,11 @@ class Explanation:
     def formulas(self) -> tuple[str, str]:
         """The size formula of height and of width with the numbers put in."""
         return self.operations[0].formulas()
+
+    @property
+    def rules(self) -> tuple[str, str]:
+        """The size formula of height and of width in symbols."""
+        return self.operations[0].rules()
 
     def contributions(self, row: int, column: int, *, channel: int = 0, image: int = 0) -> Entry:
         """Return what goes into one output entry: a sequence of terms, whose ``str`` is the equation.
@@ -173,11 +179,10 @@ class Explanation:
 
     def __str__(self) -> str:
         operation = self.operations[0]
-        height, width = operation.formulas()
-        size = f"size: {height}" if height == width else f"height: {height}; width: {width}"
         told = [f"  {place}. {line}" for place, line in enumerate(steps(operation, operation.ways[0]), 1)]
         _, rows, columns = operation.shape
-        lines = [f"{self.words} on {_by(operation.x.shape)} → {_by(operation.shape)}", size, *told]
+        lines = [f"{self.words} on {_by(operation.x.shape)} → {_by(operation.shape)}"]
+        lines += [*(f"{title}: {text}" for title, text in size_said(operation)), *told]
         if rows * columns <= 400:
             lines += ["", table(checked(operation, operation.ways[0])[0])]
         return "\n".join(lines)
@@ -216,7 +221,9 @@ def explain(
 
     Raises:
         ShapeError: A parameter, ``x`` or ``output_size`` breaks a rule; the message says what works.
-        ConfigError: A module that is not one of these.
+        ConfigError: A module that is not one of these, or that does something else than its class in torch with its
+            parameters: a subclass with a forward of its own, hooks, a weight of another size. What is explained is
+            compared with ``layer(x)``, of a copy in evaluation mode.
         DataError: Values that are no finite real numbers.
 
     Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", arXiv 1603.07285.
@@ -256,6 +263,7 @@ def explain(
     elif not batch.is_floating_point():
         batch = batch.to(torch.get_default_dtype())
     made = operations_of(layer, batch, reach)
+    check_module(layer, batch, reach, made)
     return Explanation(made, _kept(dimensions, made), batch.dtype)
 
 

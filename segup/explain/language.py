@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from segup.errors import ShapeError, unknown
-from segup.shapes.language import KINDS, parameters
+from segup.errors import ShapeError, nearest, unknown
+from segup.shapes.language import KINDS, read
+from segup.shapes.spelling import kind_of, layers_of, words_of
 
 EXTRA = ("carafe",)
-POOLS = ("max", "avg")
 
 
 @dataclass(frozen=True)
@@ -33,27 +33,21 @@ def read_words(text: str) -> Words:
     >>> read_words("pool k2 avg").pool, read_words("carafe x2").given
     ('avg', {'scale': 2, 'kernel_size': 5, 'groups': 1})
     """
-    pair = re.search(r"([a-z]+)=?[(\[] *([0-9]+) *, *([0-9]+) *[)\]]", text)
-    if pair is not None:
-        raise ShapeError(
-            f"a pair is written height x width here, without brackets: not '{pair[0]}'.\n"
-            f'  try: segup explain "{text.replace(pair[0], f"{pair[1]}{pair[2]}x{pair[3]}")}".'
-        )
-    if "," in text:
+    parts = layers_of(text)
+    if len(parts) > 1:
+        layers = ", ".join(parts)
         raise ShapeError(
             f"one layer is explained at a time, and '{text}' names several.\n"
-            f'  try: segup explain "{text.partition(",")[0].strip()}"; segup shapes "{text}" shows a chain\'s sizes.'
+            f'  try: segup explain "{parts[0]}"; segup shapes "{layers}" shows a chain\'s sizes.'
         )
-    words = text.split()
-    if words and words[0] == "carafe":
+    words = words_of(text)
+    if words and words[0].lower() == "carafe":
         return Words(text, "carafe", _carafe(words[1:]))
-    if words and words[0] not in KINDS:
-        raise ShapeError(unknown("kind of layer", words[0], [*KINDS, *EXTRA]))
-    pools = [word for word in words[1:] if word in POOLS] if words and words[0] == "pool" else []
-    if len(pools) > 1:
-        raise ShapeError(f"a pool is max or avg, not {' and '.join(pools)}.")
-    kind, given = parameters([word for word in words if word not in pools])
-    return Words(text, kind, given, pools[0] if pools else "max")
+    if words and kind_of(words[0].partition("(")[0]) is None and nearest(words[0], ["carafe", *KINDS]) == "carafe":
+        raise ShapeError(f"{unknown('kind of layer', words[0], [*KINDS, *EXTRA])}\n  try: carafe x2")
+    kind, given = read(text)
+    pool = given.pop("pool", "max")
+    return Words(text, kind, given, pool)
 
 
 def _carafe(options: list[str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """From a torch module, or a layer's words with a weight, to the layer with its numbers."""
 
+import copy
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Protocol, runtime_checkable
@@ -20,6 +21,7 @@ from segup.explain.windows import ConvOperation, PoolOperation
 from segup.shapes import Conv, ConvTranspose, PixelShuffle, Pool, Resize
 from segup.shapes.channels import out_channels_of
 from segup.shapes.resize import MODES
+from segup.unaltered import altered
 
 KNOWN = "Conv2d, ConvTranspose2d, MaxPool2d, AvgPool2d, Upsample, PixelShuffle or CARAFE"
 Pair = tuple[int, int]
@@ -45,6 +47,13 @@ def operations_of(module: nn.Module, x: Tensor, output_size: Pair | None = None)
         ConfigError: The module, or an option of it, is not one that can be explained.
         ShapeError: ``x`` or a parameter breaks a rule.
     """
+    known = (nn.ConvTranspose2d, nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.Upsample, nn.PixelShuffle)
+    own = () if isinstance(module, known) else (type(module),)
+    reason = altered(module, *own) if own == () or isinstance(module, Reassembler) else ""
+    if reason:
+        raise ConfigError(
+            f"explain goes by a layer's parameters: {reason}.\n  try: torch's own layer with them, without hooks."
+        )
     size = (int(x.shape[2]), int(x.shape[3]))
     images = [image.numpy() for image in x.detach().cpu().double()]
     if isinstance(module, nn.ConvTranspose2d | nn.Conv2d):
@@ -227,8 +236,10 @@ def _reassemblies(module: Reassembler, x: Tensor) -> list[Operation]:
             "this CARAFE ends with a 1×1 convolution from its input's channels to others, a second layer.\n"
             "  try: out_channels equal to in_channels, and the convolution by itself."
         )
+    twin: Any = copy.deepcopy(module)
+    twin.cpu().double().eval()
     with torch.no_grad():
-        kernels = module.kernels(x).detach().cpu().double().numpy()
+        kernels = twin.kernels(x.detach().cpu().double()).numpy()
     layer = Resize(module.scale)
     return [
         CarafeOperation(layer, image.double().numpy(), kernel, module.kernel_size, module.groups)

@@ -180,9 +180,18 @@ class Operation(ABC):
     def by_torch(self) -> Array:
         """Return what torch makes of the same numbers in float64."""
 
-    @abstractmethod
     def formulas(self) -> tuple[str, str]:
         """Return the size formula of height and width with the numbers put in."""
+        height, width = (axis.size_rule(size) for axis, size in zip(self.layer.axes, self.x.shape[1:], strict=True))
+        return height, width
+
+    def rules(self) -> tuple[str, str]:
+        """Return the size formula of height and width in symbols."""
+        return self.layer.axes[0].symbols_explained, self.layer.axes[1].symbols_explained
+
+    def roundings(self) -> list[str]:
+        """Return where the output's size is not what another reading of the parameters gives."""
+        return []
 
     @abstractmethod
     def counts(self) -> Array:

@@ -22,6 +22,22 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def size_said(operation: Operation) -> list[tuple[str, str]]:
+    """Return the size formula in symbols and then with the numbers put in, and where another reading gives another.
+
+    Each is a title and a text; height and width are told apart where they differ.
+    """
+    said = []
+    for title, (height, width) in (("formula", operation.rules()), ("size", operation.formulas())):
+        if height == width:
+            said.append((title, height))
+        elif title == "size":
+            said += [("height", height), ("width", width)]
+        else:
+            said.append((title, f"{height} (height); {width} (width)"))
+    return said + [("torch", note) for note in operation.roundings()]
+
+
 def unread_said(operation: Operation) -> str:
     """Return the rows and columns that go into no output, and how many pixels they hold; nothing where all do."""
     rows, columns = operation.unread()

@@ -56,12 +56,6 @@ class ShuffleOperation(Operation):
         """Return how many inputs go into each output: one."""
         return np.ones(self.shape[1:], dtype=int)
 
-    def formulas(self) -> tuple[str, str]:
-        """Return the size formula with the numbers put in."""
-        r = self.layer.upscale_factor
-        height, width = (f"{size}·{r} = {size * r}" for size in self.x.shape[1:])
-        return height, width
-
     def by_torch(self) -> Array:
         """Return torch's own answer in float64."""
         moved = F.pixel_shuffle(torch.from_numpy(self.x.astype(np.float64)), self.layer.upscale_factor)
@@ -157,11 +151,6 @@ class CarafeOperation(Operation):
             inside = [min(size, n + edge + 1) - max(0, n - edge) for n in range(size)]
             lines.append(np.repeat(inside, self.scale))
         return np.outer(*lines)
-
-    def formulas(self) -> tuple[str, str]:
-        """Return the size formula with the numbers put in."""
-        height, width = (f"{size}·{self.scale} = {size * self.scale}" for size in self.x.shape[1:])
-        return height, width
 
     def by_torch(self) -> Array:
         """Return torch's own answer in float64: the definition, with unfold on the enlarged map."""

@@ -1,23 +1,30 @@
 """A resize with its numbers: which input pixels each output reads, and with which weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from math import floor
-from typing import ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from segup.explain.numbers import LONGEST_FRACTION, Array, Number, plain
 from segup.explain.operation import Operation, Term
 from segup.shapes import Resize
+from segup.shapes.resize import kernel_weights
 
-KEYS_A = Fraction(-3, 4)
-"""The constant of torch's bicubic kernel (Keys 1981)."""
 Weighted = list[tuple[int, Fraction]]
+_KERNELS: Mapping[str, Any] = MappingProxyType(
+    {
+        "nearest": torch.ops.aten.upsample_nearest2d.default,
+        "nearest-exact": torch.ops.aten._upsample_nearest_exact2d.default,
+        "bilinear": torch.ops.aten.upsample_bilinear2d.default,
+        "bicubic": torch.ops.aten.upsample_bicubic2d.default,
+    }
+)
+"""What torch's interpolate calls for each mode, which takes an output size beside the factors."""
 
 
 def source(out: int, factor: Fraction) -> Fraction:
@@ -31,16 +38,8 @@ def weights_of(mode: str, centre: Fraction, size: int) -> Weighted:
     >>> weights_of("bilinear", source(1, Fraction(2)), 4)
     [(0, Fraction(3, 4)), (1, Fraction(1, 4))]
     """
-    if mode == "bilinear":
-        centre = max(centre, Fraction(0))
-    below = floor(centre)
-    rest = centre - below
-    if mode == "bilinear":
-        pairs = [(below, 1 - rest), (below + 1, rest)]
-    else:
-        pairs = [(below + step, _cubic(abs(rest - step))) for step in (-1, 0, 1, 2)]
     merged: dict[int, Fraction] = {}
-    for index, weight in pairs:
+    for index, weight in kernel_weights(mode, centre):
         inside = min(max(index, 0), size - 1)
         merged[inside] = merged.get(inside, Fraction(0)) + weight
     return [(index, weight) for index, weight in merged.items() if weight]
@@ -60,12 +59,6 @@ def nearest_index(out: int, size: int, made: int, step: np.float32, mode: str) -
         half = np.float32(0.5)
         place = max(step * (np.float32(out) + half) - half, np.float32(0)) + half
     return min(int(np.floor(place)), size - 1)
-
-
-def _cubic(distance: Fraction) -> Fraction:
-    if distance <= 1:
-        return (KEYS_A + 2) * distance**3 - (KEYS_A + 3) * distance**2 + 1
-    return KEYS_A * (distance**3 - 5 * distance**2 + 8 * distance - 4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +130,16 @@ class ResizeOperation(Operation):
         centre = Fraction(out * (size - 1), max(1, made - 1)) if self.align_corners else source(out, factor)
         return weights_of(mode, centre, size)
 
+    def rounded(self, i: int) -> list[tuple[int, int, int]]:
+        """Return where a nearest mode copies another input than its rule says: (output, what it copies, the rule's)."""
+        if not self.layer.mode.startswith("nearest"):
+            return []
+        size, made = self.x.shape[i + 1], self.shape[i + 1]
+        axis = self.layer.axes[i]
+        rule = axis if self.out is None else replace(axis, factor=Fraction(made, size))
+        pairs = [(out, self.reads(i, out)[0][0], min(rule.taps(out)[0], size - 1)) for out in range(made)]
+        return [(out, read, exact) for out, read, exact in pairs if read != exact]
+
     def _step(self, i: int) -> np.float32:
         """Return input pixels from one output to the next, rounded as torch rounds them."""
         if self.out is None:
@@ -177,22 +180,29 @@ class ResizeOperation(Operation):
 
     def formulas(self) -> tuple[str, str]:
         """Return the size formula with the numbers put in."""
+        return super().formulas() if self.out is None else (f"{self.out[0]}", f"{self.out[1]}")
+
+    def rules(self) -> tuple[str, str]:
+        """Return the size formula in symbols, or that a size was asked for."""
+        return super().rules() if self.out is None else ("the size asked for", "the size asked for")
+
+    def roundings(self) -> list[str]:
+        """Return where an exact factor and torch's float give different sizes."""
         if self.out is not None:
-            return f"asked for: {self.out[0]}", f"asked for: {self.out[1]}"
-        height, width = (axis.size_rule(size) for axis, size in zip(self.layer.axes, self.x.shape[1:], strict=True))
-        return height, width
+            return []
+        notes = [axis.rounding(size) for axis, size in zip(self.layer.axes, self.x.shape[1:], strict=True)]
+        return list(dict.fromkeys(note for note in notes if note))
 
     def by_torch(self) -> Array:
-        """Return torch's own answer in float64."""
-        smooth = self.layer.mode in ("bilinear", "bicubic")
-        y = F.interpolate(
-            torch.from_numpy(self.x.astype(np.float64))[None],
-            size=self.out,
-            scale_factor=None if self.out else [float(axis.factor) for axis in self.layer.axes],
-            mode=self.layer.mode,
-            align_corners=self.align_corners if smooth else None,
-        )
-        answer: Array = y[0].numpy()
+        """Return torch's own answer in float64.
+
+        This is what interpolate calls with the size that it has found; where the exact factor gives another size than
+        torch's float, it is that of the exact one.
+        """
+        x = torch.from_numpy(self.x.astype(np.float64))[None]
+        factors = [None, None] if self.out else [float(axis.factor) for axis in self.layer.axes]
+        corners = [self.align_corners] if self.layer.mode in ("bilinear", "bicubic") else []
+        answer: Array = _KERNELS[self.layer.mode](x, self.shape[1:], *corners, *factors)[0].numpy()
         return answer
 
     def doubt(self) -> str:

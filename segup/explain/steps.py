@@ -83,7 +83,15 @@ def _sampling(operation: ResizeOperation) -> list[str]:
     edge = [] if mode.startswith("nearest") else ["Beyond the edge the outermost row or column is repeated."]
     unread = unread_said(operation)
     skipped = [f"No output ever reads {unread}."] if unread else []
-    return [centre, taken, *edge, *_copied(operation), f"The output has {by(height, width)}.", *skipped]
+    return [
+        centre,
+        taken,
+        *edge,
+        *_copied(operation),
+        *_rounded(operation),
+        f"The output has {by(height, width)}.",
+        *skipped,
+    ]
 
 
 def _copied(operation: ResizeOperation) -> list[str]:
@@ -96,6 +104,18 @@ def _copied(operation: ResizeOperation) -> list[str]:
         for name, axis, had, made in axes
         if made == had and axis.factor != 1
     ]
+
+
+def _rounded(operation: ResizeOperation) -> list[str]:
+    """Say which outputs of a nearest resize copy another input than the rule says, as torch rounds in float32."""
+    lines = []
+    for i, axis in enumerate(("row", "column")):
+        apart = operation.rounded(i)
+        if apart:
+            out, read, exact = apart[0]
+            more = f", and so do {len(apart) - 1} more {axis}s" if len(apart) > 1 else ""
+            lines.append(f"torch takes o/factor in float32: output {axis} {out} copies {read}, not {exact}{more}.")
+    return lines
 
 
 def _shuffle(operation: ShuffleOperation) -> list[str]:

@@ -78,11 +78,6 @@ class WindowOperation(Operation):
         )
         return np.outer(rows, columns)
 
-    def formulas(self) -> tuple[str, str]:
-        """Return the size formula with the numbers put in."""
-        height, width = (axis.size_rule(size) for axis, size in zip(self.layer.axes, self.x.shape[1:], strict=True))
-        return height, width
-
     def window(self, seen: Array, i: int, j: int) -> Array:
         """Return what tap (i, j) of all windows sees of the padded image."""
         (high, wide), (_, height, width) = self.layer.axes, self.shape

@@ -10,6 +10,8 @@ from segup.errors import ConfigError
 from segup.inspection.window_rules import exact, pair
 from segup.shapes import Chain, Conv, ConvTranspose, PixelShuffle, Pool, Resize
 from segup.shapes.layer import Layer
+from segup.shapes.resize import MODES
+from segup.unaltered import altered
 
 _KEEPING = (
     *(nn.Identity, nn.BatchNorm2d, nn.SyncBatchNorm, nn.InstanceNorm2d, nn.GroupNorm, nn.LocalResponseNorm),
@@ -29,7 +31,9 @@ def size_map(module: nn.Module) -> Layer[Any]:
             (activations, norms, dropout), or an ``nn.Sequential`` of them, which becomes a chain.
 
     Raises:
-        ConfigError: Another layer, or one whose output does not follow from its input's size by a law.
+        ConfigError: Another layer, or one whose output does not follow from its input's size by a law; or one that
+            may do something else than its class in torch: a subclass with a forward of its own, hooks, a weight of
+            another size than its parameters say.
 
     >>> size_map(nn.Conv2d(3, 8, (3, 5), stride=2, padding=(1, 2)))
     Conv(kernel_size=(3, 5), stride=2, padding=(1, 2), dilation=1, groups=1)
@@ -37,6 +41,11 @@ def size_map(module: nn.Module) -> Layer[Any]:
     >>> print(size_map(stem), size_map(stem).out(417))
     conv k7 s2 p3, pool k3 s2 ceil 104
     """
+    reason = altered(module) if isinstance(module, (nn.Sequential, *_KEEPING, *_RULES)) else ""
+    if reason:
+        raise ConfigError(
+            f"no size rule of {module}: {reason}.\n  try: segup.inspection.check_sizes, which runs what it is given."
+        )
     if isinstance(module, nn.Sequential):
         return Chain([size_map(part) for part in module])
     if isinstance(module, _KEEPING):
@@ -70,19 +79,25 @@ def _conv_transpose(module: Any) -> ConvTranspose:
 
 
 def _max_pool(module: Any) -> Pool:
-    kernel, stride = pair(module.kernel_size), pair(module.stride)
+    kernel, stride = pair(module.kernel_size), pair(module.stride or module.kernel_size)
     return Pool(kernel, stride, pair(module.padding), pair(module.dilation), module.ceil_mode)
 
 
 def _avg_pool(module: Any) -> Pool:
-    return Pool(pair(module.kernel_size), pair(module.stride), pair(module.padding), ceil_mode=module.ceil_mode)
+    kernel, stride = pair(module.kernel_size), pair(module.stride or module.kernel_size)
+    return Pool(kernel, stride, pair(module.padding), ceil_mode=module.ceil_mode)
 
 
 def _resize(module: Any) -> Resize:
-    if module.scale_factor is None:
+    if module.scale_factor is None or module.size is not None:
         raise ConfigError(
             f"no size rule of {module}: it gives {module.size} whatever comes in.\n"
             f"  try: Upsample(scale_factor=...); segup.inspection.check_sizes takes any model."
+        )
+    if module.mode not in MODES:
+        raise ConfigError(
+            f"no size rule of {module}: the modes {', '.join(MODES)} have one, and {module.mode!r} has none.\n"
+            f"  try: segup.inspection.check_sizes, which takes any model."
         )
     height, width = map(exact, pair(module.scale_factor))
     return Resize((height, width), module.mode)

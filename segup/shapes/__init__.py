@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from segup.shapes.report import Report, chain_report
     from segup.shapes.resize import PixelShuffle, Resize
     from segup.shapes.rungs import Ladder, Rung, ladder
-    from segup.shapes.search import find_convs, find_transposed, inputs_for, smallest_padding
+    from segup.shapes.search import find_convs, find_transposed, inputs_for, reaching, smallest_padding
     from segup.shapes.transposed import ConvTranspose
     from segup.shapes.windows import Conv, Pool
 
@@ -57,6 +57,7 @@ __all__ = [
     "out_shape",
     "parse",
     "prove_inversion",
+    "reaching",
     "receptive_field",
     "smallest_padding",
 ]
@@ -72,7 +73,7 @@ _HOMES = {
     "report": ("Report", "chain_report"),
     "resize": ("PixelShuffle", "Resize"),
     "rungs": ("Ladder", "Rung", "ladder"),
-    "search": ("find_convs", "find_transposed", "inputs_for", "smallest_padding"),
+    "search": ("find_convs", "find_transposed", "inputs_for", "reaching", "smallest_padding"),
     "transposed": ("ConvTranspose",),
     "windows": ("Conv", "Pool"),
 }

@@ -59,11 +59,6 @@ class ChainAxis(Axis):
         """Input pixels from one output to the next."""
         return reduce(lambda pitch, link: pitch * link[1].pitch, self.links, Fraction(1))
 
-    @property
-    def centre(self) -> Fraction:
-        """Centre of output 0 in input pixels."""
-        return reduce(lambda centre, link: link[1].centre + link[1].pitch * centre, reversed(self.links), Fraction(0))
-
     def taps(self, out: int) -> list[int]:
         """Return the input indices that output ``out`` reads, borders ignored."""
         indices = {out}

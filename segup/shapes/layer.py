@@ -1,6 +1,6 @@
 """What all layers of the calculus share: one axis at a time, sizes as ints or (height, width) pairs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, Generic, TypeVar, overload
 
@@ -9,6 +9,8 @@ from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, two, whole
 from segup.shapes.law import FloorLaw
 
 T = TypeVar("T")
+EXTENT = "e = dilation·(kernel_size − 1) + 1"
+"""What e stands for in a size rule in symbols."""
 
 
 class Axis:
@@ -41,14 +43,19 @@ class Axis:
         """Input pixels from one output to the next."""
         raise NotImplementedError
 
-    @property
-    def centre(self) -> Fraction:
-        """Centre of output 0 in input pixels, where input 0 has its centre at 0."""
-        raise NotImplementedError
-
     def taps(self, out: int) -> list[int]:
         """Return the input indices that output ``out`` reads, those beyond the ends included."""
         raise NotImplementedError
+
+    @property
+    def symbols(self) -> str:
+        """The output size in symbols, such as ``(n − 1)·stride − 2·padding + e + output_padding``; e is ``EXTENT``."""
+        raise NotImplementedError
+
+    @property
+    def symbols_explained(self) -> str:
+        """The output size in symbols, with what e stands for where it has one."""
+        return f"{self.symbols} with {EXTENT}" if " e" in self.symbols else self.symbols
 
     def size_rule(self, size: int) -> str:
         """Return the arithmetic for ``size`` in figures, such as ``(17 − 1)·2 − 2·1 + 4 = 34``."""
@@ -104,6 +111,14 @@ class LawAxis(Axis):
         """Return the smallest integer that gives at least ``out``, accepted or not."""
         return self.law.first(out)
 
+    def reads(self, out: int) -> Sequence[tuple[int, Fraction | int]]:
+        """Return the input indices that output ``out`` reads, each with its weight; those of a kernel count alike."""
+        return [(tap, 1) for tap in self.taps(out)]
+
+    def taps(self, out: int) -> list[int]:
+        """Return the input indices that output ``out`` reads, those beyond the ends included."""
+        return [tap for tap, _ in self.reads(out)]
+
 
 A = TypeVar("A", bound=Axis)
 
@@ -154,7 +169,7 @@ class Layer(Generic[A]):
             return rule(self.same_axes(number), self.accepted(0, number, "size", least), "size")
         sizes = [whole(part, name, 1) for part, name in zip(two(size, "size"), AXIS_NAMES, strict=True)]
         return tuple(
-            rule(self.axes[i], self.accepted(i, sizes[i], AXIS_NAMES[i], least), AXIS_NAMES[i]) for i in (0, 1)
+            rule(self.axes[i], self.accepted(i, sizes[i], AXIS_NAMES[i], least, sizes), AXIS_NAMES[i]) for i in (0, 1)
         )
 
     def same_axes(self, size: int) -> A:
@@ -166,12 +181,19 @@ class Layer(Generic[A]):
             )
         return self.axes[0]
 
-    def accepted(self, i: int, size: int, name: str, least: int | None = None) -> int:
-        """Return ``size`` if axis ``i`` accepts it; else raise a ShapeError that calls it ``name``."""
+    def accepted(self, i: int, size: int, name: str, least: int | None = None, sizes: Sequence[int] = ()) -> int:
+        """Return ``size`` if axis ``i`` accepts it; else raise a ShapeError that calls it ``name``.
+
+        With the ``sizes`` of both axes, one that both accept is proposed.
+        """
         axis = self.axes[i]
         if size < (axis.least if least is None else least):
             raise ShapeError(
                 f"'{self}' does not accept {name} {size}: it would give {axis.size_rule(size)}, and an output is "
-                f"at least 1.\n  try: {axis.advice(size)}."
+                f"at least 1.\n  try: {self._larger(sizes) if sizes else axis.advice(size)}."
             )
         return size
+
+    def _larger(self, sizes: Sequence[int]) -> str:
+        needed = [max(n, axis.least) for n, axis in zip(sizes, self.axes, strict=True)]
+        return f"a size of at least {needed[0]}×{needed[1]}"

@@ -36,7 +36,7 @@ def as_plain(report: "Report") -> dict[str, Any]:
       where the size does not), ``period``, ``start``, ``min_size``, ``counterexample``, and the exact set: ``residues``
       modulo the period from ``start`` on and the ``exceptions`` below it, each a list of [first, last] runs; ``words``
       says all of it.
-    - ``remarks``: what could not be said, and why.
+    - ``remarks``: what could not be said, and why; where the exact factor of a resize and torch's float part.
 
     >>> from segup.shapes import chain_report, parse
     >>> plain = chain_report(parse("conv k2 s2"), 417).as_dict()

@@ -18,7 +18,9 @@ class ReceptiveField:
         size: Input pixels from the first to the last that one output depends on; where a chain that enlarges gives
             its outputs different fields, the largest.
         stride: Total stride: input pixels from one output to the next, below 1 where the chain enlarges.
-        centre: Alignment: the centre of the first output in input pixels, where input 0 has its centre at 0.
+        centre: Alignment: the centre of the first output in input pixels, where input 0 has its centre at 0. Output o
+            has its own at centre + o·stride; where the outputs of a period lie unevenly, as those of a nearest resize
+            by 3/2, that is so on average over them. Taps of a kernel count alike, those of a resize by their weights.
     """
 
     size: int
@@ -45,7 +47,7 @@ def receptive_field(layers: Layer | Sequence[Layer]) -> ReceptiveField | tuple[R
 def _field(axis: ChainAxis) -> ReceptiveField:
     links = [link for _, link in axis.links]
     spans = _spans_by_ends(links) if all(link.ordered for link in links) else _spans_by_taps(axis)
-    return ReceptiveField(max(spans, default=0), axis.pitch, axis.centre)
+    return ReceptiveField(max(spans, default=0), axis.pitch, _centre(links))
 
 
 def _spans_by_taps(axis: ChainAxis) -> list[int]:
@@ -70,3 +72,28 @@ def _spans_by_ends(links: Sequence[LawAxis]) -> set[int]:
                 found.add((highest - lowest + 1, following, lowest % following))
         ends = found
     return {span for span, _, _ in ends}
+
+
+def _centre(links: Sequence[LawAxis]) -> Fraction:
+    """Return how far what an output reads lies beyond output·pitch, on average over all outputs; 0 where none reads.
+
+    Followed back to the input, the outputs are classes of indices, step·q + first for every q, each with its weight and
+    its share of the sum. A class is kept modulo what the layers before can tell apart: of convolutions alone, one.
+    """
+    classes = {(1, 0): (Fraction(1), Fraction(0))}
+    for place in range(len(links) - 1, -1, -1):
+        link, found = links[place], dict[tuple[int, int], tuple[Fraction, Fraction]]()
+        _, apart = period_through(tuple(before.law for before in links[:place]))
+        for (step, first), (weight, moment) in classes.items():
+            cycle = link.law.rise // gcd(step, link.law.rise)
+            following = gcd(step * cycle * link.law.run // link.law.rise, apart)
+            for index in range(first, first + step * cycle, step):
+                for tap, share in link.reads(index):
+                    part = Fraction(share) / cycle
+                    key = (following, tap % following)
+                    before, so_far = found.get(key, (Fraction(0), Fraction(0)))
+                    moved = weight * (tap - link.pitch * index) + link.pitch * moment
+                    found[key] = (before + weight * part, so_far + moved * part)
+        classes = found
+    total = sum(weight for weight, _ in classes.values())
+    return sum((moment for _, moment in classes.values()), start=Fraction(0)) / total if total else Fraction(0)

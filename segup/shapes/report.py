@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, split
+from segup.shapes.arguments import AXIS_NAMES, Size, figure, split
 from segup.shapes.chain import Chain
 from segup.shapes.course import Course, course
 from segup.shapes.formula import formula
@@ -16,11 +17,14 @@ from segup.shapes.layer import Layer
 from segup.shapes.plain import as_plain
 from segup.shapes.proof import Proof, prove_inversion
 from segup.shapes.receptive import ReceptiveField, receptive_field
-from segup.shapes.resize import Resize
-from segup.shapes.rungs import Ladder, ladder
+from segup.shapes.resize import Resize, ScaleAxis
+from segup.shapes.rungs import Ladder
 from segup.shapes.transposed import ConvTranspose
+from segup.shapes.ways import climbed, with_ways
 from segup.shapes.windows import Conv, Pool
 
+COPIED = 6
+"""So many outputs of a nearest resize are listed with what they copy."""
 GIVEN = "each given the size to reach"
 
 
@@ -34,7 +38,7 @@ class Report:
         size: The input's size, or None.
         ladder: The sizes stage by stage, or None without a size.
         proofs: What was proved, each under what it is about.
-        remarks: What could not be said, and why.
+        remarks: What could not be said, and why; and where the exact factor of a resize and torch's float part.
     """
 
     layers: Chain
@@ -92,12 +96,28 @@ class Report:
         if isinstance(only, ConvTranspose) and self.size is not None:
             reached = _spans(only.reachable(self.size))
             lines.append(f"Given the size to reach, as output_size, {shown(self.size)} comes to {reached}.")
+        for kind, rule in self.rules.items():
+            lines.append(f"A {kind} brings n to {rule}.")
         for name, rule, period in self._axes(self.formula, self.period):
             lines.append(f"{name}out(n) = {rule}, so out(n + {period[0]}) = out(n) + {period[1]}.")
         for name, field in self._axes(self.fields[-1]):
             said = _lies(field)
             lines.append(f"{name}{said[0].lower()}{said[1:]}" if name else said)
-        return lines
+        if isinstance(only, Resize) and only.mode.startswith("nearest"):
+            for name, axis in zip(("Height: ", "Width: "), only.axes, strict=True):
+                read = ", ".join(str(axis.taps(place)[0]) for place in range(COPIED))
+                said = f"outputs {', '.join(map(str, range(COPIED)))}, … copy input pixels {read}, …"
+                lines.append(f"{name}{said}." if only.axes[0] != only.axes[1] else f"O{said[1:]}.")
+        return list(dict.fromkeys(lines))
+
+    @property
+    def rules(self) -> dict[str, str]:
+        """The size rule in symbols of each kind of layer, in the order in which they come first."""
+        named = [(str(layer).split()[0], axis) for layer in self.layers.layers for axis in layer.axes]
+        rules: dict[str, list[str]] = {}
+        for kind, axis in named:
+            rules.setdefault(kind, []).append(axis.symbols_explained)
+        return {kind: ", or ".join(dict.fromkeys(said)) for kind, said in rules.items()}
 
     def _axes(self, *values: Any) -> list[Any]:
         """Return the values once with no name, or for height and width with theirs; none where they are None."""
@@ -155,15 +175,26 @@ def chain_report(
     chain = Chain(layers if not isinstance(layers, Layer) else [layers])
     if not chain.layers:
         raise ShapeError("there are no layers to report on.\n  try: segup.shapes.parse('conv k3 s2 p1').")
-    stages = course(chain)
-    steps = None
+    stages, steps = course(chain), None
     if size is not None:
-        if not matched:
-            chain.out(size)
-        up = stages.up if stages.down or not matched else (sum(stages.up, ()),)  # alone, the sizes between are free
-        steps = ladder(stages.down, up, size=size, matched=matched, out=out)
+        try:
+            stages, steps = climbed(chain, size, matched, out)
+        except ShapeError as cause:
+            raise with_ways(cause, chain, size, matched, out) from None
     proofs, remarks = _verdicts(chain, stages)
+    if steps is not None:
+        remarks += _roundings(chain, steps)
     return Report(chain, stages, size, steps, tuple(proofs), tuple(remarks))
+
+
+def _roundings(chain: Chain, steps: Ladder) -> list[str]:
+    """Return where the exact fraction of a resize and torch's float part."""
+    found: dict[str, None] = {}
+    for rung, layer in zip(steps.rungs, chain.layers, strict=False):
+        for axis, size in zip(layer.axes, split(rung.size), strict=True):
+            if isinstance(axis, ScaleAxis) and axis.rounding(size):
+                found[f"'{layer}' at {size}: {axis.rounding(size)}."] = None
+    return list(found)
 
 
 def _exact(layers: Sequence[Layer]) -> bool:
@@ -174,9 +205,20 @@ def _verdicts(chain: Chain, stages: Course) -> tuple[list[tuple[str, Proof]], li
     try:
         if not all(axis.laws for axis in chain.axes) or not stages.down:
             return [], []
+        if not stages.up and any(isinstance(layer, Resize) for layer in chain.layers):
+            last = [layer for layer in chain.layers if isinstance(layer, Resize)][-1]
+            return [], [
+                f"No verdict for all sizes: inverse takes a Conv or a Pool, and no way back is given for a resize.\n"
+                f'  try: segup shapes "{chain}, resize x{figure(_factor_back(last))}"'
+            ]
         return (_of_the_way_back(stages) if stages.up else _of_the_inverse(stages)), []
     except ShapeError as cause:
         return [], [f"No verdict for all sizes: {cause}"]
+
+
+def _factor_back(layer: Resize) -> Any:
+    high, wide = (1 / Fraction(axis.factor) for axis in layer.axes)
+    return high if high == wide else (high, wide)
 
 
 def _of_the_way_back(stages: Course) -> list[tuple[str, Proof]]:
@@ -216,6 +258,8 @@ def _has_inverse(layer: Layer) -> bool:
 
 def _lies(field: ReceptiveField) -> str:
     """Say what one output sees, and how the outputs lie over the input."""
+    if not field.size:
+        return "No output reads the input."
     moved = field.centre - (field.stride - 1) / 2
     grid = "as on the grid of align_corners=False"
     if moved:

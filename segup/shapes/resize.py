@@ -9,9 +9,37 @@ from segup.errors import ShapeError
 from segup.shapes.arguments import one_or_pair, spell, whole
 from segup.shapes.law import FloorLaw
 from segup.shapes.layer import LawAxis, Layer
+from segup.shapes.spelling import MODES
 
 Factor = int | Fraction | float
 SMALLEST = 2.0**-32
+LARGEST = 2**53
+"""Up to here a float64 holds every size."""
+
+
+KEYS_A = Fraction(-3, 4)
+"""The constant of torch's bicubic kernel (Keys 1981)."""
+
+
+def kernel_weights(mode: str, centre: Fraction) -> list[tuple[int, Fraction]]:
+    """Return the inputs that a bilinear or bicubic output with this centre reads, with weights that sum to 1.
+
+    >>> kernel_weights("bilinear", Fraction(1, 4))
+    [(0, Fraction(3, 4)), (1, Fraction(1, 4))]
+    """
+    below = floor(centre)
+    rest = centre - below
+    if mode == "bilinear":
+        pairs = [(below, 1 - rest), (below + 1, rest)]
+    else:
+        pairs = [(below + step, _cubic(abs(rest - step))) for step in (-1, 0, 1, 2)]
+    return [(index, weight) for index, weight in pairs if weight]
+
+
+def _cubic(distance: Fraction) -> Fraction:
+    if distance <= 1:
+        return (KEYS_A + 2) * distance**3 - (KEYS_A + 3) * distance**2 + 1
+    return KEYS_A * (distance**3 - 5 * distance**2 + 8 * distance - 4)
 
 
 @dataclass(frozen=True)
@@ -25,18 +53,55 @@ class ScaleAxis(LawAxis):
     def law(self) -> FloorLaw:
         """The law of an exact factor; a ShapeError for a float."""
         if isinstance(self.factor, float):
-            near = Fraction(self.factor).limit_denominator(1000) or Fraction(self.factor)
+            near = self.fraction or Fraction(self.factor)
             raise ShapeError(
                 f"nothing can be proved about a resize by the float {self.factor}: torch rounds size·factor before it "
                 f"takes the floor, so no law holds for all sizes (⌊0.29·100⌋ = 28).\n"
-                f"  try: Fraction({near.numerator}, {near.denominator})."
+                f"  try: Fraction({near.numerator}, {near.denominator}), or x{near} in words."
             )
         exact = Fraction(self.factor)
         return FloorLaw(rise=exact.numerator, offset=0, run=exact.denominator)
 
     def out(self, size: int) -> int:
         """Return ⌊size·factor⌋, for a float with torch's rounding of the product."""
-        return floor(float(size) * self.factor) if isinstance(self.factor, float) else self.law(size)
+        return self.by_torch(size) if isinstance(self.factor, float) else self.law(size)
+
+    def by_torch(self, size: int) -> int:
+        """Return what torch's ``scale_factor`` gives, a float: the floor of the product in float64."""
+        return floor(float(size) * float(self.factor))
+
+    @property
+    def fraction(self) -> Fraction | None:
+        """The exact factor, of a float the fraction of a denominator up to 1000 that rounds to it; None without one."""
+        near = Fraction(self.factor).limit_denominator(1000)
+        return near if float(near) == float(self.factor) else None
+
+    def rounding(self, size: int) -> str:
+        """Return what there is to say where the exact fraction and torch's float give different sizes; else nothing.
+
+        >>> print(ScaleAxis(Fraction(7, 5)).rounding(45))
+        7/5 is meant exactly and gives 63; torch's scale_factor=1.4 gives 62, since 45·1.4 is 62.99999999999999 in \
+float64 (size=63 gives 63)
+        >>> print(ScaleAxis(0.29).rounding(100))
+        the float 0.29 is meant, as torch takes it, and gives 28, since 100·0.29 is 28.999999999999996 in float64; the \
+exact fraction 29/100 gives 29
+        """
+        exact = self.fraction
+        if exact is None or size >= LARGEST:
+            return ""
+        wanted, given, factor = floor(size * exact), self.by_torch(size), float(self.factor)
+        if wanted == given:
+            return ""
+        product = f"since {size}·{factor!r} is {size * factor!r} in float64"
+        if isinstance(self.factor, float):
+            return (
+                f"the float {factor!r} is meant, as torch takes it, and gives {given}, {product}; the exact fraction "
+                f"{exact} gives {wanted}"
+            )
+        return (
+            f"{exact} is meant exactly and gives {wanted}; torch's scale_factor={factor!r} gives {given}, {product} "
+            f"(size={wanted} gives {wanted})"
+        )
 
     @property
     def least(self) -> int:
@@ -49,7 +114,7 @@ class ScaleAxis(LawAxis):
 
     def _first(self, out: int) -> int:
         """Return the smallest size with a float factor that gives at least ``out``: the rounded product never falls."""
-        low, high = 0, int(2 * (out + 1) / self.factor) + 2
+        low, high = 0, int(2 * (out + 1) / Fraction(self.factor)) + 2
         while low < high:
             middle = (low + high) // 2
             low, high = (low, middle) if self.out(middle) >= out else (middle + 1, high)
@@ -65,27 +130,24 @@ class ScaleAxis(LawAxis):
         """Input pixels from one output to the next."""
         return 1 / Fraction(self.factor)
 
-    @property
-    def centre(self) -> Fraction:
-        """Centre of output 0 in input pixels, where input 0 has its centre at 0 (align_corners=False)."""
-        return (self.pitch - 1) / 2
+    def reads(self, out: int) -> list[tuple[int, Fraction]]:
+        """Return the input indices that output ``out`` reads, beyond the ends included, each with its weight.
 
-    def taps(self, out: int) -> list[int]:
-        """Return the input indices that output ``out`` reads, beyond the ends included."""
-        centre = out * self.pitch + self.centre
-        below = floor(centre)
-        if self.mode == "bilinear":
-            return [below] if centre == below else [below, below + 1]
-        if self.mode == "bicubic":
-            return [below] if centre == below else [below - 1, below, below + 1, below + 2]
-        return [floor(centre + Fraction(1, 2) if self.mode == "nearest-exact" else out * self.pitch)]
+        The nearest modes copy ⌊out/factor⌋ and ⌊(out + ½)/factor⌋; the others look around (out + ½)/factor − ½.
+        """
+        half = Fraction(1, 2)
+        if self.mode.startswith("nearest"):
+            return [(floor((out + half if self.mode == "nearest-exact" else out) * self.pitch), Fraction(1))]
+        return kernel_weights(self.mode, (out + half) * self.pitch - half)
+
+    @property
+    def symbols(self) -> str:
+        """The size rule in symbols; a product of whole numbers has nothing to round."""
+        return "n·factor" if isinstance(self.factor, int) else "⌊n·factor⌋"
 
     def size_rule(self, size: int) -> str:
         """Return the arithmetic in figures."""
-        return f"⌊{size}·{self.factor}⌋ = {self.out(size)}"
-
-
-MODES = ("nearest", "nearest-exact", "bilinear", "bicubic")
+        return f"{self.symbols.replace('n·factor', f'{size}·{self.factor}')} = {self.out(size)}"
 
 
 @dataclass(frozen=True)
@@ -95,7 +157,7 @@ class Resize(Layer[ScaleAxis]):
     Args:
         scale_factor: Factor, or a (height, width) pair of them, above 0. An int or a Fraction is exact and takes
             part in proofs; a float, from 2**-32 to 2**32, follows torch, which rounds the product first, and proofs
-            refuse it.
+            refuse it. Where the two give different sizes, the axis' ``rounding`` says so.
         mode: "nearest", "nearest-exact", "bilinear" or "bicubic", with align_corners=False. Sizes do not depend on
             it; the receptive field does.
 

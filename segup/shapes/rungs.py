@@ -151,16 +151,36 @@ def ladder(
     up 1    deconv k4 s2 p1  209  418           cuts 1 to fit 417
     """
     downs, ups = stages(down, "down") if down else [], stages(up, "up") if up else []
-    names = AXIS_NAMES if is_pair(size) else ("size", "size")
-    sizes = [whole(part, name, 1) for part, name in zip(two(size, "size"), names, strict=True)]
-    ends = [None if part is None else whole(part, "out", 1) for part in two(out, "out")]
+    _checked(size, out)
+    try:
+        return climb(downs, ups, size, matched, out)
+    except ShapeError as cause:
+        from segup.shapes.ways import with_ways  # tries others with climb
+
+        raise with_ways(cause, Chain([*downs, *ups]), size, matched, out) from None
+
+
+def climb(
+    down: Sequence[Stage], up: Sequence[Stage], size: Size, matched: bool, out: Size | None, only: int | None = None
+) -> Ladder:
+    """Return the ladder as :func:`ladder` does, without a way out where there is none; of one axis ``only``, if any."""
+    downs, ups = stages(down, "down") if down else [], stages(up, "up") if up else []
+    sizes, ends = _checked(size, out)
     if out is not None and not ups:
         raise ShapeError(f"out={out} is a size for the way up to reach, and there is no way up.")
-    if not is_pair(size) and not is_pair(out):
+    if only is None and not is_pair(size) and not is_pair(out):
         Chain([*downs, *ups]).same_axes(sizes[0])
-        return Ladder(sizes[0], tuple(_rungs(downs, ups, sizes[0], ends[0], matched, 0)))
+        only = 0
+    if only is not None:
+        return Ladder(sizes[only], tuple(_rungs(downs, ups, sizes[only], ends[only], matched, only)))
     columns = [_rungs(downs, ups, n, end, matched, i) for i, (n, end) in enumerate(zip(sizes, ends, strict=True))]
     return Ladder((sizes[0], sizes[1]), tuple(_joined(one, other) for one, other in zip(*columns, strict=True)))
+
+
+def _checked(size: object, out: object) -> tuple[list[int], list[int | None]]:
+    names = AXIS_NAMES if is_pair(size) else ("size", "size")
+    sizes = [whole(part, name, 1) for part, name in zip(two(size, "size"), names, strict=True)]
+    return sizes, [None if part is None else whole(part, "out", 1) for part in two(out, "out")]
 
 
 def _joined(height: Rung, width: Rung) -> Rung:
@@ -179,9 +199,9 @@ def _rungs(downs: list[Chain], ups: list[Chain], size: int, end: int | None, mat
         rungs += [_down_rung(stage, words, axis, here, out) for (words, axis), here, out in steps]
         tops.append(path[-1])
     here = tops[-1]
-    for chain, target, stage in zip(ups, _targets(tops, len(ups), end), range(len(ups), 0, -1), strict=True):
+    for chain, target, stage in zip(ups, targets_of(tops, len(ups), end), range(len(ups), 0, -1), strict=True):
         if matched and target is not None:
-            path = _path_to(chain, i, here, target, stage, bool(downs))
+            path = _path_to(chain, i, here, target, stage)
         else:
             path = chain.axes[i].sizes(_accepted(chain, i, here, f"up stage {stage}"))
         found, here = _up_rungs(stage, chain.axes[i], path, target)
@@ -189,7 +209,7 @@ def _rungs(downs: list[Chain], ups: list[Chain], size: int, end: int | None, mat
     return rungs
 
 
-def _targets(tops: list[int], count: int, end: int | None) -> list[int | None]:
+def targets_of(tops: Sequence[int], count: int, end: int | None) -> list[int | None]:
     """Return the size that each of ``count`` stages up has to fit, or None where it is free."""
     if count == len(tops) - 1:
         targets: list[int | None] = [*tops[-2::-1]]
@@ -231,28 +251,42 @@ def _up_rungs(stage: int, axis: ChainAxis, path: list[int], target: int | None) 
     return rungs, last
 
 
-def _path_to(chain: Chain, i: int, size: int, target: int, stage: int, undoes: bool) -> list[int]:
-    """Return the sizes with which the stage reaches its target, the smallest ones, or raise.
-
-    What may come before a layer, so that it can be asked for one of a range of sizes, is a range again.
-    """
+def _path_to(chain: Chain, i: int, size: int, target: int, stage: int) -> list[int]:
+    """Return the sizes with which the stage reaches its target, the smallest ones, or raise."""
     links = [link for _, link in chain.axes[i].links]
-    wanted = [range(target, target + 1)]
-    for link in reversed(links):
-        wanted.insert(0, _askable(link, wanted[0]))
+    wanted = _wanted(links, target)
     if size in wanted[0]:
         path = [size]
         for link, goal in zip(links, wanted[1:], strict=True):
             path.append(max(_outs(link, path[-1]).start, goal.start))
         return path
+    span = outs_through(links, size)
+    reached = "no size" if not span else str(span[0]) if len(span) == 1 else f"{span[0]} … {span[-1]}"
+    raise ShapeError(f"up stage {stage}: '{chain}' brings {size} to {reached}, not to {target}.")
+
+
+def _wanted(links: Sequence[LawAxis], target: int) -> list[range]:
+    """Return the sizes before each layer from which ``target`` can be asked for, and the target.
+
+    What may come before a layer, so that it can be asked for one of a range of sizes, is a range again.
+    """
+    wanted = [range(target, target + 1)]
+    for link in reversed(links):
+        wanted.insert(0, _askable(link, wanted[0]))
+    return wanted
+
+
+def askable_from(axis: ChainAxis, target: int) -> range:
+    """Return the sizes from which a chain can be asked for ``target``."""
+    return _wanted([link for _, link in axis.links], target)[0]
+
+
+def outs_through(links: Sequence[LawAxis], size: int) -> range:
+    """Return the range of the sizes, of at least 1, that layers can be asked for."""
     low, high = size, size
     for link in links:
         low, high = max(1, _outs(link, low).start), _outs(link, high).stop - 1
-    reached = "no size" if high < low else str(low) if low == high else f"{low} … {high}"
-    way_out = f"segup.shapes.find_transposed({size}, {target}), which lists layers that reach it"
-    if undoes:
-        way_out = "the inverse of the stage that it undoes, segup.shapes.inverse"
-    raise ShapeError(f"up stage {stage}: '{chain}' brings {size} to {reached}, not to {target}.\n  try: {way_out}.")
+    return range(low, high + 1)
 
 
 def _askable(link: LawAxis, outs: range) -> range:

@@ -4,11 +4,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import Size, whole
+from segup.shapes.arguments import Size, two, whole
 from segup.shapes.chain import Chain
 from segup.shapes.layer import Layer
-from segup.shapes.transposed import ConvTranspose
+from segup.shapes.transposed import ConvTranspose, StampAxis
 from segup.shapes.windows import Conv
+
+MOST = 8
+WIDEST = 64
+"""Up to this stride kernels of two strides are tried."""
 
 
 def inputs_for(layers: Layer | Sequence[Layer], out: Size) -> Any:
@@ -53,9 +57,10 @@ def smallest_padding(size: int, kernel_size: int, stride: int = 1, dilation: int
     for padding in range(least, least + axis.stride):
         if (n + 2 * padding - axis.extent) % axis.stride == 0:
             return padding
+    sizes = [str(other) for other in (n - 1, n + 1) if other]
     raise ShapeError(
         f"no padding leaves a residue of 0: ({n} + 2·padding − {axis.extent}) mod {axis.stride} is "
-        f"{_residues(n - axis.extent, axis.stride)} for every padding.\n  try: size {n - 1} or {n + 1}."
+        f"{_residues(n - axis.extent, axis.stride)} for every padding.\n  try: size {' or '.join(sizes)}."
     )
 
 
@@ -68,8 +73,8 @@ def find_convs(
     size: int,
     out: int,
     *,
-    kernel_sizes: Iterable[int] = range(1, 8),
-    strides: Iterable[int] = range(1, 5),
+    kernel_sizes: Iterable[int] | None = None,
+    strides: Iterable[int] | None = None,
     dilations: Iterable[int] = (1,),
     exact: bool = False,
 ) -> list[Conv]:
@@ -81,8 +86,8 @@ def find_convs(
     Args:
         size: Input size.
         out: Output size.
-        kernel_sizes: Kernel sizes to try.
-        strides: Strides to try.
+        kernel_sizes: Kernel sizes to try; by default from 1 to 7, and up to two strides.
+        strides: Strides to try; by default from 1 to 4, and those nearest to the ratio of the sizes.
         dilations: Dilations to try.
         exact: Only those with a residue of 0.
 
@@ -93,7 +98,7 @@ def find_convs(
     ['conv k3 s2 p1', 'conv k5 s2 p2', 'conv k2 s2 p1', 'conv k4 s2 p2']
     """
     n, o, found = whole(size, "size", 1), whole(out, "out", 1), []
-    for kernel, stride, dilation in _grid(kernel_sizes, strides, dilations):
+    for kernel, stride, dilation in _grid(n, o, kernel_sizes, strides, dilations):
         axis = Conv(kernel, stride, dilation=dilation).axes[0]
         # (o − 1)·s ≤ n + 2p − e ≤ (o − 1)·s + s − 1, solved for p.
         smallest = -((n - axis.extent - (o - 1) * stride) // 2)
@@ -108,8 +113,8 @@ def find_transposed(
     size: int,
     out: int,
     *,
-    kernel_sizes: Iterable[int] = range(1, 8),
-    strides: Iterable[int] = range(1, 5),
+    kernel_sizes: Iterable[int] | None = None,
+    strides: Iterable[int] | None = None,
     dilations: Iterable[int] = (1,),
 ) -> list[ConvTranspose]:
     """Return the transposed convolutions that bring ``size`` to ``out``.
@@ -119,18 +124,94 @@ def find_transposed(
 
     >>> [str(up) for up in find_transposed(16, 33, kernel_sizes=[2, 3, 4], strides=[2])]
     ['deconv k3 s2', 'deconv k2 s2 op1', 'deconv k4 s2 p1 op1']
+    >>> ConvTranspose(16, 8, 8, 1) in find_transposed(62, 489)
+    True
     """
     n, o, found = whole(size, "size", 1), whole(out, "out", 1), []
-    for kernel, stride, dilation in _grid(kernel_sizes, strides, dilations):
+    for kernel, stride, dilation in _grid(o, n, kernel_sizes, strides, dilations):
         extent = dilation * (kernel - 1) + 1
         surplus = (n - 1) * stride + extent - o
-        for output_padding in range(max(stride, dilation)):
-            padding, odd = divmod(surplus + output_padding, 2)
-            if not odd and 0 <= padding < extent:
-                found.append(ConvTranspose(kernel, stride, padding, output_padding, dilation))
+        # 0 ≤ surplus + output_padding < 2·extent, and even: half of it is the padding.
+        first = max(0, -surplus) + (surplus + max(0, -surplus)) % 2
+        for output_padding in range(first, min(max(stride, dilation), 2 * extent - surplus), 2):
+            found.append(ConvTranspose(kernel, stride, (surplus + output_padding) // 2, output_padding, dilation))
     return sorted(found, key=lambda up: (up.output_padding, up.stride, up.kernel_size, up.padding))
 
 
-def _grid(kernel_sizes: Iterable[int], strides: Iterable[int], dilations: Iterable[int]) -> list[tuple[int, int, int]]:
-    steps, gaps = list(strides), list(dilations)
-    return [(kernel, stride, dilation) for kernel in kernel_sizes for stride in steps for dilation in gaps]
+def _grid(
+    large: int, small: int, kernels: Iterable[int] | None, strides: Iterable[int] | None, dilations: Iterable[int]
+) -> list[tuple[int, int, int]]:
+    """Return (kernel, stride, dilation) to try; strides that are left out follow from the ratio of the two sizes."""
+    steps = sorted({*range(1, 5), large // small or 1, -(-large // small)}) if strides is None else list(strides)
+    taps, gaps = None if kernels is None else list(kernels), list(dilations)
+    return [
+        (kernel, stride, dilation)
+        for stride in steps
+        for kernel in (range(1, max(7, 2 * min(stride, WIDEST)) + 1) if taps is None else taps)
+        for dilation in gaps
+    ]
+
+
+def reaching(
+    size: Size, out: Size, near: ConvTranspose | None = None, *, output_padding: bool = False
+) -> list[ConvTranspose]:
+    """Return up to eight transposed convolutions that bring ``size`` to ``out``; without ``near``, at least one.
+
+    Args:
+        size: Input size, or a (height, width) pair.
+        out: Output size, or a pair.
+        near: Only those with its stride and dilation, the least change of kernel and padding first; where it has one
+            kernel and one padding for both axes, so do those that are returned, if there are any.
+        output_padding: Whether output_padding may be as large as the layer takes, max(stride, dilation) − 1; else as
+            large as it is made by an output_size, stride − 1.
+
+    >>> [str(up) for up in reaching(62, 489, ConvTranspose(16, 8, 4))[:2]]
+    ['deconv k15 s8 p7', 'deconv k16 s8 p8 op1']
+    >>> print(reaching(3, 100)[0], reaching(100, 3)[0])
+    deconv k34 s33 deconv k98 p97
+    """
+    sizes = [whole(part, "size", 1) for part in two(size, "size")]
+    outs = [whole(part, "out", 1) for part in two(out, "out")]
+    if near is None:
+        found = [_directly(n, o) for n, o in zip(sizes, outs, strict=True)]
+        return [_joined(*pair) for pair in (_alike(*found) or list(zip(*found, strict=False)))[:MOST]]
+    found = [
+        axis.nearest(n, o, max(axis.stride, axis.dilation) if output_padding else axis.stride)
+        for axis, n, o in zip(near.axes, sizes, outs, strict=True)
+    ]
+    high, wide = near.axes
+    if (high.kernel_size, high.padding) == (wide.kernel_size, wide.padding):
+        alike = _alike(*found)
+        if alike:
+            return [_joined(*pair, near.groups) for pair in alike[:MOST]]
+    if not all(found):
+        return []
+    kept = [  # an axis that needs no change keeps what it has
+        one[:1] if (one[0].kernel_size, one[0].padding) == (axis.kernel_size, axis.padding) else one
+        for one, axis in zip(found, near.axes, strict=True)
+    ]
+    longest = min(MOST, max(map(len, kept)))
+    pairs = [(kept[0][min(place, len(kept[0]) - 1)], kept[1][min(place, len(kept[1]) - 1)]) for place in range(longest)]
+    return [_joined(*pair, near.groups) for pair in pairs]
+
+
+def _alike(high: list[StampAxis], wide: list[StampAxis]) -> list[tuple[StampAxis, StampAxis]]:
+    """Return the pairs that differ in nothing but output_padding, in the order of ``high``."""
+    across = {(one.kernel_size, one.stride, one.padding, one.dilation): one for one in wide}
+    keys = [(one.kernel_size, one.stride, one.padding, one.dilation) for one in high]
+    return [(one, across[key]) for one, key in zip(high, keys, strict=True) if key in across]
+
+
+def _directly(size: int, out: int) -> list[StampAxis]:
+    """Return what is found for one axis, or else the one kernel whose stamps lie side by side and end with ``out``."""
+    found = [up.axes[0] for up in find_transposed(size, out)]
+    if out >= size:
+        beside = StampAxis(out - (size - 1) * (out // size), out // size, 0, 0, 1)
+    else:
+        beside = StampAxis(size - out + 1, 1, size - out, 0, 1)
+    return found if found and not found[0].output_padding else [beside, *found]
+
+
+def _joined(high: StampAxis, wide: StampAxis, groups: int = 1) -> ConvTranspose:
+    names = ("kernel_size", "stride", "padding", "output_padding", "dilation")
+    return ConvTranspose(*((getattr(high, name), getattr(wide, name)) for name in names), groups=groups)

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 from segup.errors import ShapeError
 from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, one_or_pair_of_ints, spell, split, two, whole
 from segup.shapes.law import FloorLaw
 from segup.shapes.layer import LawAxis, Layer
 from segup.shapes.unread import Unread
+
+SEARCHED = 64
+"""Kernels and paddings are searched so far beyond those of a layer."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class StampAxis(LawAxis):
     padding: int
     output_padding: int
     dilation: int
+    symbols: ClassVar[str] = "(n − 1)·stride − 2·padding + e + output_padding"
 
     @property
     def extent(self) -> int:
@@ -52,11 +56,6 @@ class StampAxis(LawAxis):
         """Input pixels from one output to the next."""
         return Fraction(1, self.stride)
 
-    @property
-    def centre(self) -> Fraction:
-        """Centre of output 0 in input pixels, where input 0 has its centre at 0."""
-        return (self.padding - Fraction(self.extent - 1, 2)) / self.stride
-
     def taps(self, out: int) -> list[int]:
         """Return the input indices that output ``out`` reads, beyond the ends included."""
         stamps = (out + self.padding - self.dilation * j for j in range(self.kernel_size))
@@ -66,6 +65,22 @@ class StampAxis(LawAxis):
         """Return the output sizes that torch's output_size accepts."""
         smallest = self.matched_law(size)
         return range(max(1, smallest), smallest + self.stride)
+
+    def nearest(self, size: int, out: int, most: int) -> "list[StampAxis]":
+        """Return the axes of this stride and dilation that bring ``size`` to ``out``, least change first.
+
+        The change is that of kernel_size and padding; output_padding follows from them and stays below ``most``.
+        """
+        found = []
+        for kernel in range(1, self.kernel_size + SEARCHED):
+            extent = self.dilation * (kernel - 1) + 1
+            for padding in range(min(self.padding + SEARCHED, extent)):
+                more = out - ((size - 1) * self.stride - 2 * padding + extent)
+                if 0 <= more < most:
+                    found.append((abs(kernel - self.kernel_size) + abs(padding - self.padding), more, kernel, padding))
+        return [
+            StampAxis(kernel, self.stride, padding, more, self.dilation) for _, more, kernel, padding in sorted(found)
+        ]
 
     def unwritten(self, size: int, out: int) -> Unread:
         """Return the output positions that no stamp reaches."""
@@ -120,13 +135,14 @@ class ConvTranspose(Layer[StampAxis]):
             object.__setattr__(self, name, one_or_pair_of_ints(getattr(self, name), name, smallest))
         object.__setattr__(self, "groups", whole(self.groups, "groups", 1))
         object.__setattr__(self, "axes", self._build_axes())
+        smallest = min(max(axis.stride, axis.dilation) for axis in self.axes)
         for axis in self.axes:
             if axis.output_padding >= max(axis.stride, axis.dilation):
                 most = max(axis.stride, axis.dilation)
                 raise ShapeError(
                     f"output_padding must be less than the larger of stride and dilation, max({axis.stride}, "
                     f"{axis.dilation}) = {most}, not {axis.output_padding}.\n"
-                    f"  try: output_padding={most - 1}; a larger kernel_size or a smaller padding adds the rest."
+                    f"  try: output_padding={smallest - 1}; a larger kernel_size or a smaller padding adds the rest."
                 )
 
     def _build_axes(self) -> tuple[StampAxis, StampAxis]:
@@ -208,8 +224,24 @@ class ConvTranspose(Layer[StampAxis]):
         raise ShapeError(
             f"'{self}' brings {name} {n} to {_span(reachable)}, not to {o}.\n"
             f"  {axis.size_rule(n, padding=False)}, and output_padding adds at most stride − 1 = {axis.slack}.\n"
-            f"  try: {_other_kernel(axis, n, o)}."
+            f"  try: {self._other_kernel(axis, n, o)}."
         )
+
+    @staticmethod
+    def _other_kernel(axis: StampAxis, size: int, out: int) -> str:
+        """Return the nearest change with which ``size`` reaches ``out``, or the input that reaches it."""
+        for other in axis.nearest(size, out, axis.stride)[:1]:
+            changed = [
+                f"{name}={getattr(other, name)}"
+                for name in ("kernel_size", "padding")
+                if getattr(other, name) != getattr(axis, name)
+            ]
+            return f"{', '.join(changed)}, which reaches {_span(other.reachable(size))}"
+        sizes = [n for n in (axis.matched_law.first(out - axis.slack), axis.matched_law.last(out)) if n >= 1]
+        sizes = [n for n in sizes if out in axis.reachable(n)]
+        if sizes:
+            return f"an input of {sizes[0]}, which reaches {_span(axis.reachable(sizes[0]))}"
+        return f"segup.shapes.reaching({size}, {out}), which lists layers that reach it"
 
     def __str__(self) -> str:
         return spell(
@@ -227,15 +259,3 @@ def _span(sizes: range) -> str:
     if not sizes:
         return "no size of at least 1"
     return str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} … {sizes[-1]}"
-
-
-def _other_kernel(axis: StampAxis, size: int, out: int) -> str:
-    """Return the nearest change of kernel_size, or else of padding, with which ``size`` reaches ``out``."""
-    smallest = axis.matched_law(size)
-    gap = out - smallest if out < smallest else out - smallest - axis.slack
-    kernel = axis.kernel_size + (gap // axis.dilation if gap < 0 else -(-gap // axis.dilation))
-    other = StampAxis(kernel, axis.stride, axis.padding, 0, axis.dilation)
-    if kernel >= 1 and abs(gap) <= axis.extent and out in other.reachable(size):
-        return f"kernel_size={kernel}, which reaches {_span(other.reachable(size))}"
-    sizes = [n for n in (axis.matched_law.first(out - axis.slack), axis.matched_law.last(out)) if n >= 1]
-    return f"an input of {sizes[0]}, which reaches {_span(axis.reachable(sizes[0]))}" if sizes else "another layer"

@@ -44,11 +44,6 @@ class WindowAxis(LawAxis):
         """Input pixels from one output to the next."""
         return Fraction(self.stride)
 
-    @property
-    def centre(self) -> Fraction:
-        """Centre of output 0 in input pixels, where input 0 has its centre at 0."""
-        return Fraction(self.extent - 1, 2) - self.before
-
     def taps(self, out: int) -> list[int]:
         """Return the input indices that output ``out`` reads, padding included."""
         return [out * self.stride - self.before + self.dilation * j for j in range(self.kernel_size)]
@@ -62,9 +57,18 @@ class WindowAxis(LawAxis):
         """Return the input indices that no window reads."""
         return Unread(size, self.out(size), self.kernel_size, self.stride, self.before, self.dilation)
 
+    @property
+    def symbols(self) -> str:
+        """The size rule in symbols."""
+        pads = "2·padding" if self.before == self.after else "before + after"
+        inner = f"(n + {pads} − e)/stride"
+        if self.ceil_mode:
+            return f"⌈{inner}⌉ + 1 (less a last window beyond the input)"
+        return f"⌊{inner}⌋ + 1"
+
     def size_rule(self, size: int) -> str:
         """Return the arithmetic in figures."""
-        pads = f"2·{self.before}" if self.before == self.after else f"{self.before + self.after}"
+        pads = f"2·{self.before}" if self.before == self.after else f"{self.before} + {self.after}"
         inner = f"({size} + {pads} − {self.extent})"
         if not self.ceil_mode:
             return f"⌊{inner}/{self.stride}⌋ + 1 = {self.law(size)}"
@@ -205,7 +209,8 @@ class Pool(Windows):
             if padding > kernel // 2:
                 raise ShapeError(
                     f"padding of a pool must be at most half its kernel_size, {kernel} // 2 = {kernel // 2}, not "
-                    f"{padding}.\n  try: padding={kernel // 2}, or kernel_size={2 * padding}."
+                    f"{padding}.\n  try: padding={min(split(self.kernel_size)) // 2}, or "
+                    f"kernel_size={max(*split(self.kernel_size), 2 * max(split(self.padding)))}."
                 )
 
     def _build_axes(self) -> tuple[WindowAxis, WindowAxis]:
@@ -229,6 +234,6 @@ def _padding(value: object, stride: Size) -> Size | str:
     if stride != 1:
         raise ShapeError(
             f'padding="same" needs stride 1, not stride {stride}: torch has no padding that keeps the size there.\n'
-            f"  try: padding=dilation·(kernel_size − 1) // 2, which gives ⌈size/stride⌉ for an odd kernel."
+            f"  try: padding=(dilation·(kernel_size − 1)) // 2, as a number: ⌈size/stride⌉ for an odd kernel."
         )
     return "same"

@@ -244,7 +244,7 @@ def test_signs_between_height_and_width(capsys, size):
         (["pool k2", "--weights", "ones"], 2, "has no weights"),
         (["pool k2", "--out-channels", "2"], 2, "leaves no choice"),
         (["conv k3 g2", "--input", "3x4x4"], 2, "groups=2 of 'conv k3 g2' must divide in_channels=3"),
-        (["deconv k(3,2) s2"], 2, 'try: segup explain "deconv k3x2 s2"'),
+        (["conv k3, pool k2"], 2, 'try: segup explain "conv k3"; segup shapes "conv k3, pool k2"'),
     ],
 )
 def test_mistakes_are_answered(capsys, words, code, part):

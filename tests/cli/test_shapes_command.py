@@ -63,7 +63,8 @@ def test_the_quotes_may_be_left_out(capsys):
 
 def test_without_a_size_the_rules_are_said(capsys):
     out = said(capsys, "conv k3 s2 p1")
-    assert out.startswith("Accepts every size from 1 on.\nout(n) = ⌊(n + 1)/2⌋, so out(n + 2) = out(n) + 1.\n")
+    rule = "A conv brings n to ⌊(n + 2·padding − e)/stride⌋ + 1 with e = dilation·(kernel_size − 1) + 1."
+    assert out.startswith(f"Accepts every size from 1 on.\n{rule}\nout(n) = ⌊(n + 1)/2⌋, so out(n + 2) = out(n) + 1.\n")
     assert "✓ The inverse layers, each given the size to reach: deconv k3 s2 p1" in out
 
 
@@ -126,8 +127,9 @@ def test_programs_read_json(capsys):
         (["conv k3", "9", "--output-size", "7"], "ShapeError: out=7 is a size for the way up to reach"),
         (
             ["deconv k3 s2 p1", "9", "--output-size", "20"],
-            "ShapeError: up stage 1: 'deconv k3 s2 p1' brings 9 to 17 … 18, not to 20. try: segup.shapes."
-            "find_transposed(9, 20), which lists layers that reach it.",
+            "ShapeError: up stage 1: 'deconv k3 s2 p1' brings 9 to 17 … 18, not to 20. try: "
+            'segup shapes "deconv k3 s2 op1" 9 --output-size 20; or segup shapes "deconv k4 s2" 9 --output-size 20; or '
+            'segup shapes "deconv k3 s2 p1" 9 --output-size 18\n',
         ),
         ([""], "ShapeError: layer 1, '': there are no words here"),
     ],

@@ -57,7 +57,8 @@ def test_what_leaves_nothing_is_refused_with_what_works():
         explain("deconv k2 s2 p2", X, weight=W)
     assert str(caught.value).splitlines() == [
         "'deconv k2 s2 p2' leaves nothing of 2×2.",
-        "  (2 − 1)·2 − 2·2 + 2 = 0 is what the formula gives for the height.",
+        "  (n − 1)·stride − 2·padding + e + output_padding = (2 − 1)·2 − 2·2 + 2 = 0 is what the formula gives for the "
+        "height with e = dilation·(kernel_size − 1) + 1 = 2.",
         "  rule: an output has at least 1 row and 1 column; the padding may not cut all that the stamps fill.",
         "  try: padding=1, which gives 2×2; or kernel_size=3, which gives 1×1; or an input of 3×3, which gives 2×2.",
     ]

@@ -52,6 +52,8 @@ def test_the_object_accepts_and_gives_what_the_layer_does(data, height, width):
     try:
         with torch.no_grad():
             expected = tuple(layer(torch.zeros(1, 4, height, width)).shape[-2:])
+        if 0 in expected and isinstance(layer, nn.ConvTranspose2d):
+            expected = None  # to exactly 0, some of torch's kernels refuse and some return an empty map
     except RuntimeError:
         expected = None
     try:

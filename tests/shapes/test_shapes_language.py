@@ -90,8 +90,8 @@ def test_one_layer(text, layer):
         ("conv k3x3x3", r"'k3x3x3' needs a number after its letter, or height x width"),
         ("deconv k3 psame", r"'psame' needs a number after its letter"),
         ("resize x1/0", r"'x1/0' needs a number after its letter"),
-        ("conv k3 s0", r"^layer 1, 'conv k3 s0': stride must be an int of at least 1, not 0\.$"),
-        ("conv k3 p-1", r"^layer 1, 'conv k3 p-1': padding must be an int of at least 0, not -1\.$"),
+        ("conv k3 s0", r"^layer 1, 'conv k3 s0': stride must be an int of at least 1, not 0\.\n  try: conv k3$"),
+        ("conv k3 p-1", r"^layer 1, 'conv k3 p-1': padding must be an int of at least 0, not -1\.\n  try: conv k3$"),
         ("pool k3 p2", r"^layer 1, 'pool k3 p2': padding of a pool must be at most half its kernel_size"),
     ],
 )

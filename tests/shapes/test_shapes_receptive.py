@@ -103,7 +103,7 @@ def test_the_alignment_of_an_upsampler_is_its_mean_shift(layer):
     axis = layer.axes[0]
     period = axis.law.rise
     shifts = [tap - out * axis.pitch for out in range(period) for tap in axis.taps(out)]
-    assert mean(shifts) == axis.centre
+    assert mean(shifts) == receptive_field(layer).centre
 
 
 def test_the_stem_of_a_residual_network():

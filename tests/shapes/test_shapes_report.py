@@ -11,7 +11,7 @@ from segup.shapes import Chain, Conv, ConvTranspose, PixelShuffle, Pool, Resize,
 from segup.shapes.course import course
 from segup.shapes.formula import formula, merged
 from segup.shapes.law import FloorLaw
-from segup.shapes.layer import Layer
+from segup.shapes.layer import EXTENT, Layer
 
 
 def stages_of(words):
@@ -126,6 +126,9 @@ def test_a_report_has_the_rungs_and_the_verdicts():
     assert report.notes() == [
         "As written, with nothing cut or repeated, 417 becomes 420.",
         "Accepts every size from 1 on.",
+        f"A conv brings n to ⌊(n + 2·padding − e)/stride⌋ + 1 with {EXTENT}.",
+        f"A pool brings n to ⌊(n + 2·padding − e)/stride⌋ + 1 with {EXTENT}.",
+        f"A deconv brings n to (n − 1)·stride − 2·padding + e + output_padding with {EXTENT}.",
         "out(n) = 4·⌊(n + 3)/4⌋, so out(n + 4) = out(n) + 4.",
         "Receptive field 11, total stride 1; the first output has its centre at input pixel −3/2, 3/2 pixels before "
         "the grid of align_corners=False.",
@@ -174,7 +177,8 @@ def test_a_report_without_a_size_says_what_holds_for_all():
     report = chain_report(parse("conv k7 s2 p3"))
     assert (report.size, report.out, report.ladder) == (None, None, None)
     assert report.as_dict()["rungs"] == []
-    assert str(report).startswith("Accepts every size from 1 on.\nout(n) = ⌊(n + 1)/2⌋")
+    rule = "A conv brings n to ⌊(n + 2·padding − e)/stride⌋ + 1 with e = dilation·(kernel_size − 1) + 1."
+    assert str(report).startswith(f"Accepts every size from 1 on.\n{rule}\nout(n) = ⌊(n + 1)/2⌋")
 
 
 def test_a_report_is_plain_data_for_programs():

@@ -9,6 +9,7 @@ from segup.errors import ShapeError
 from segup.explain.drawing.compose import CELL, TALLEST, WIDEST, Plan, plan
 from segup.explain.drawing.story import Story
 from segup.explain.operation import Operation
+from segup.explain.phrases import size_said
 from segup.explain.rearrange import ShuffleOperation
 from segup.explain.steps import VIEWS, steps
 from segup.explain.views.common import Built, Place, busiest
@@ -102,11 +103,10 @@ def _readable(outline: Plan) -> bool:
 def _told_with(operation: Operation, view: str, at: Place | None, channel: int, most: int) -> Story:
     place = busiest(operation) if at is None else at
     built = _builder(operation, view, most)(operation, channel, place)
-    height, width = operation.formulas()
-    size = f"size: {height}" if height == width else f"height: {height};  width: {width}"
+    size = tuple(f"{title}: {text}" for title, text in size_said(operation))
     about = "" if view == "overlap" else " ".join(steps(operation, view))
     name = VIEWS[view].partition(":")[0]
-    lines = (size, about) if about else (size,)
+    lines = (*size, about) if about else size
     return Story(view, f"{operation.words} · {name}", lines, built.count, built.steps, built.still, tuple(built.legend))
 
 

@@ -8,6 +8,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from segup.errors import ConfigError, ShapeError
+from segup.unaltered import altered
 from segup.upsamplers.equivalents.forms import StampedConv2d, SubPixelConv2d, ZeroInsertionConv2d
 from segup.upsamplers.equivalents.stamp import Pair, Stamp, as_transposed_weight, join_phases
 
@@ -96,13 +97,11 @@ def check_plain(layer: nn.Module) -> None:
         )
     if any(is_lazy(value) for value in layer.parameters(recurse=False)):
         raise ConfigError(f"{name} has no weights yet.\n  try: run the model once first.")
-    if type(layer) not in _LEAVES and isinstance(layer, _LEAVES):
-        raise ConfigError(f"{name} is a subclass of torch's layer, and may compute something else")
-    if "forward" in vars(layer):
-        raise ConfigError(f"{name} has a forward of its own, which a rewrite would lose")
-    hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
-    if any(hooks):
-        raise ConfigError(f"{name} has hooks, which a rewrite would lose.\n  try: remove them first.")
+    reason = altered(layer, *_LEAVES) if isinstance(layer, _LEAVES) else ""
+    if reason:
+        lost = "" if "something else" in reason else ", which a rewrite would lose"
+        way = "\n  try: remove them first." if "hooks" in reason else ""
+        raise ConfigError(f"{reason}{lost}{'.' if way else ''}{way}")
     if any(value.is_meta for value in layer.parameters()):
         raise ConfigError(f"{name} is on the meta device: its weights have no values.\n  try: load them first.")
 
