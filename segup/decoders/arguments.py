@@ -3,9 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from segup.conform import Count, Few, Name, Signed, closed
 from segup.errors import ConfigError
 from segup.upsamplers.contract import OPTIONS_OF_ALL
 
+STORABLE = closed(
+    widths=list[Count] | None,
+    final=Name,
+    fit=Name,
+    convs=Few | None,
+    upsampler_options=dict[str, Any] | None,
+    final_options=dict[str, Any] | None,
+    roundings=list[Name | Signed | None] | None,
+)
+"""The options of every topology that a checkpoint may hold; the operators' own are theirs to declare."""
 IMAGE_WIDTH = 16
 """Channels at the image's own resolution: a 3×3 convolution there costs more than all others together."""
 

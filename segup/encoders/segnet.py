@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segup.encoders.contract import Encoder, encoders
+from segup.conform import Count, Few
+from segup.encoders.contract import FROZEN, Encoder, encoders
 from segup.errors import ConfigError
 
 
-@encoders.register("segnet")
+@encoders.register("segnet", storable={**FROZEN, "widths": list[Count], "convs": Few})
 def segnet(
     in_channels: int = 3,
     *,

@@ -9,7 +9,8 @@ import torch
 
 from segup.data.labels import Labels
 from segup.errors import ConfigError, DataError, SegupError
-from segup.models import SegmentationModel, check_trust, load_checkpoint
+from segup.models import SegmentationModel, load_checkpoint
+from segup.names import check_trust
 
 CHECKPOINTS = ("last", "best")
 DEVICES = ("auto", "cpu", "cuda")
