@@ -5,10 +5,11 @@ everything can be checked before it is opened: that no record is packed or named
 functions the pickle may call. The tensors are then mapped, not copied, so that they lie inside the file.
 """
 
+import io
 import pickle
-import pickletools
 import warnings
 import zipfile
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +19,24 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from segup.conform import short
 from segup.errors import ConfigError, DataError
 from segup.stored import check_plain
 
-_CALLED = frozenset(
-    {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter", "torch Size"}
-)
+_BYTES = {
+    f"{kind}Storage": size
+    for kinds, size in (
+        (("ComplexDouble",), 16), (("Double", "Long", "ComplexFloat"), 8), (("Float", "Int"), 4),
+        (("Half", "BFloat16", "Short"), 2), (("Bool", "Byte", "Char", "Untyped"), 1),
+    )
+    for kind in kinds
+}  # fmt: skip
+_CALLED = {
+    ("collections", "OrderedDict"),
+    ("torch._utils", "_rebuild_tensor_v2"),
+    ("torch._utils", "_rebuild_parameter"),
+    ("torch", "Size"),
+}
 _MAKERS = frozenset(
     {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye, torch.arange}
     | {torch.linspace, torch.empty_strided, Tensor.new_empty, Tensor.new_zeros, Tensor.new_ones, Tensor.new_full}
@@ -69,31 +82,44 @@ def _check_records(path: Path) -> None:
             pickles = [name for name in names if name.endswith(".pkl")]
             if len(pickles) != 1:
                 raise DataError(f"{path} is not a segup checkpoint: it has {len(pickles)} pickles, not one")
-            _check_calls(path, archive.read(pickles[0]))
+            sizes = {record.filename.partition("/")[2]: record.file_size for record in records}
+            _Dry(path, archive.read(pickles[0]), sizes).load()
     except DataError:
         raise
     except Exception as cause:  # of a file of any kind; zipfile raises its own, and struct's, and the system's
         raise DataError(f"{path} is not a segup checkpoint: it cannot be read ({type(cause).__name__})") from cause
 
 
-def _check_calls(path: Path, content: bytes) -> None:
-    """Raise a DataError for a pickle that names a function beyond those that put tensors together."""
-    if content.startswith((b"\x80\x03", b"\x80\x04", b"\x80\x05")):
-        raise pickle.UnpicklingError("torch writes the second protocol")
-    for code, argument, _ in pickletools.genops(content):
-        name = str(argument)
-        if code.name in ("INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4") or (
-            code.name == "GLOBAL" and name not in _CALLED and not _is_storage(name)
-        ):
+class _Dry(pickle._Unpickler):
+    """Reads a pickle without making what it describes; raises a DataError where it would call more than tensors take.
+
+    Args:
+        path: For the message.
+        content: The pickle.
+        sizes: Bytes of the archive's records: what a tensor is said to hold has to be what its record does.
+    """
+
+    def __init__(self, path: Path, content: bytes, sizes: Mapping[str, int]) -> None:
+        super().__init__(io.BytesIO(content))
+        self._path, self._sizes = path, sizes
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "torch" and name in _BYTES:
+            return _BYTES[name]
+        if (module, name) not in _CALLED:
             raise DataError(
-                f"{path} is not a segup checkpoint: it holds more than tensors and plain values, and nothing in it was "
-                f"run"
+                f"{self._path} is not a segup checkpoint: it holds more than tensors and plain values, and nothing in "
+                f"it was run"
             )
+        return OrderedDict if name == "OrderedDict" else lambda *_: None
 
-
-def _is_storage(name: str) -> bool:
-    module, _, kind = name.partition(" ")
-    return module == "torch" and kind.endswith("Storage") and kind.removesuffix("Storage").isalnum()
+    def persistent_load(self, pid: Any) -> None:
+        _, item, key, _, count = pid
+        if count * item != self._sizes[f"data/{key}"]:
+            raise DataError(
+                f"{self._path} is damaged: it says that its record 'data/{key}' has {short(count)} numbers of {item} "
+                f"bytes; it has {self._sizes[f'data/{key}']} bytes"
+            )
 
 
 def _is_dense(value: Any) -> bool:

@@ -97,7 +97,7 @@ def _simple(kind: Any, value: Any, path: str, refused: str) -> Any:
             return conform(part, value, path, refused=refused)
     if str in allowed and int not in allowed and type(value) in (int, float):
         return str(value)  # a name or a precision may look like a number
-    if float in allowed and type(value) is int and abs(value) < LARGEST:
+    if float in allowed and int not in allowed and type(value) is int and abs(value) < LARGEST:
         return float(value)
     if not any(type(value) is part for part in allowed):
         raise ConfigError(f"{path}={short(value)} must be {' or '.join(map(_called, allowed))}")

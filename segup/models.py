@@ -265,7 +265,8 @@ def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> Checkpoint:
     try:
         model.load_state_dict(weights)
     except RuntimeError as cause:
-        raise DataError(f"{path}: the weights do not fit the model it names: {' '.join(str(cause).split())}") from cause
+        said = " ".join(str(cause).split())[:400]
+        raise DataError(f"{path}: the weights do not fit the model it names: {said}") from cause
     info = {key: value for key, value in entry.items() if key not in ("format", "model")}
     return Checkpoint(model.eval(), info)
 

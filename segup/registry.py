@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from segup.conform import conform
 from segup.errors import ConfigError, unknown
+from segup.imports import import_named
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -128,7 +129,7 @@ class Registry(Generic[T]):
     def _import(self, module: str, name: str) -> T:
         attribute = name.partition(":")[2]
         try:
-            found = getattr(importlib.import_module(module), attribute)
+            found = getattr(import_named(module), attribute)
         except (ImportError, AttributeError) as cause:
             raise ConfigError(f"{self.kind} '{name}' cannot be imported: {cause}") from cause
         if not callable(found):

@@ -10,7 +10,7 @@ import math
 import os
 import stat
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +90,16 @@ def read_yaml(file: Path) -> Any:
     """Return the plain values of a YAML file; see :func:`read_json`."""
     import yaml
 
-    return _read(file, lambda text: yaml.load(text, Loader=_loader()))
+    def parse(text: str) -> Any:
+        loader = _loader()
+        _check_events(yaml.parse(text, Loader=loader))
+        return yaml.load(text, Loader=loader)
+
+    return _read(file, parse)
 
 
-def read_text(file: Path) -> str:
-    """Return the text of a regular file of at most :data:`MOST_BYTES`.
+def read_text(file: Path, most: int = MOST_BYTES) -> str:
+    """Return the text of a regular file of at most so many bytes.
 
     Raises:
         FileNotFoundError: There is none.
@@ -105,13 +110,13 @@ def read_text(file: Path) -> str:
         with open(descriptor, "rb") as opened:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise DataError(f"{file} is no regular file")
-            content = opened.read(MOST_BYTES + 1)
+            content = opened.read(most + 1)
     except FileNotFoundError:
         raise
     except OSError as cause:
         raise DataError(f"{file}: {cause.strerror}") from cause
-    if len(content) > MOST_BYTES:
-        raise DataError(f"{file} is not what segup writes: it has more than {MOST_BYTES} bytes")
+    if len(content) > most:
+        raise DataError(f"{file} is not what segup writes: it has more than {most} bytes")
     try:
         return content.decode()
     except UnicodeDecodeError as cause:
@@ -140,6 +145,18 @@ def _read(file: Path, parse: Callable[[str], Any]) -> Any:
         why = "it is nested too deep" if isinstance(cause, RecursionError) else str(cause) or type(cause).__name__
         raise DataError(f"{file} is not what segup writes: {' '.join(visible(why).split())[:300]}") from cause
     return value
+
+
+def _check_events(events: Iterable[Any]) -> None:
+    """Raise a ConfigError for YAML that is too deep or too long: the C library would overflow its stack on it."""
+    depth = 0
+    for count, event in enumerate(events):
+        kind = type(event).__name__
+        depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
+        if depth > DEEPEST + 2:  # a stream, and a document in it
+            raise ConfigError(f"it is nested more than {DEEPEST} deep")
+        if count > MOST_VALUES:
+            raise ConfigError(f"it holds more than {MOST_VALUES} values")
 
 
 def _loader() -> Any:

@@ -6,11 +6,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segup.conform import Count, Few
-from segup.encoders.contract import FROZEN, Encoder, encoders
+from segup.encoders.contract import Encoder, encoders
 from segup.errors import ConfigError
 
 
-@encoders.register("segnet", storable={**FROZEN, "widths": list[Count], "convs": Few})
+@encoders.register("segnet", storable={"freeze": bool | None, "widths": list[Count], "convs": Few})
 def segnet(
     in_channels: int = 3,
     *,

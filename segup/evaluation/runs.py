@@ -112,7 +112,7 @@ def stored_data(run: OpenedRun, trust: Iterable[str] = ()) -> dict[str, Any]:
     if not isinstance(stored, dict) or not stored:
         raise ConfigError(f"{run.path} holds a model without its run's data: give data=... and data.root=...")
     check_trust(stored.get("name"), trust, run.path)
-    return dict(stored)
+    return {**stored, "download": False} if "download" in stored else dict(stored)  # fetching is for who asks
 
 
 def _labels(stored: Any, num_classes: int, path: Path) -> Labels:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypedDict
 from segup.conform import Within, conform
 
 Seed = Annotated[int, Within(0, 2**32 - 1)]  # numpy takes no larger one
-Count = Annotated[int, Within(1)]
+Times = Annotated[int, Within(1)]
 Processes = Annotated[int, Within(1, 4096)]
 
 
@@ -30,10 +30,10 @@ class TrainerConfig:
     devices: Processes = 1
     strategy: str = "auto"
     precision: str = "auto"
-    max_epochs: Count = 12
-    max_steps: Count | None = None
+    max_epochs: Times = 12
+    max_steps: Times | None = None
     gradient_clip_val: Annotated[float, Within(0)] | None = 1.0
-    val_every_n_epochs: Count = 1
+    val_every_n_epochs: Times = 1
     deterministic: bool = False
     sync_batchnorm: bool = False
     threads: Processes | None = None

@@ -11,6 +11,7 @@ import lightning as L
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
+from rich.text import Text
 
 from segup.conform import short
 from segup.data import SegmentationData, create_data
@@ -116,7 +117,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     write_json(folder / "result.json", result)  # last: a folder that has it is complete
     scores = {name: scores for name in ("last", "best") if (scores := result[name]) is not None}
     console.print(score_table("Validation scores", scores, data.labels.names))
-    console.print(f"run folder: {folder}", highlight=False, soft_wrap=True)
+    console.print(Text(f"run folder: {folder}"), soft_wrap=True)
     return result
 
 

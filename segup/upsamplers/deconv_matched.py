@@ -13,7 +13,7 @@ from segup.upsamplers.fitting import Size
 Rounding = Literal["up", "down", "mixed"]
 
 
-@register_upsampler("deconv_matched", storable=closed(rounding=Name | Signed, init=Name))
+@register_upsampler("deconv_matched", storable=closed(rounding=Name | Signed | None, init=Name))
 class MatchedDeconv(TransposedConv):
     """ConvTranspose2d given the output size: it inverts the encoder stage's size rule and corrects nothing.
 
