@@ -91,8 +91,8 @@ class Study:
 
     @property
     def name(self) -> str:
-        """The folder's name."""
-        return self.path.resolve().name
+        """The folder's name, fit to be shown."""
+        return visible(self.path.resolve().name)
 
     def finished(self) -> dict[str, list[Run]]:
         """Return the finished runs by label, in the order of their seeds; a label without one is left out."""

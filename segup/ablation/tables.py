@@ -10,6 +10,7 @@ from math import isnan, nan
 from segup.ablation.comparison import Comparison, Row
 from segup.ablation.statistics import Difference, Spread
 from segup.errors import ConfigError, unknown
+from segup.stored import visible
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def csv_text(comparison: Comparison, columns: list[Column]) -> str:
     for row in comparison.rows:
         for run in row.runs:
             values = {**run.scores, **run.costs}
-            writer.writerow([row.name, run.seed, *(values.get(c.key) for c in columns), run.path])
+            writer.writerow([row.name, run.seed, *(values.get(c.key) for c in columns), visible(str(run.path))])
     return file.getvalue()
 
 
@@ -220,6 +221,7 @@ def _ampersands(texts: list[str]) -> str:
 
 _TEX = {
     **{sign: f"\\{sign}" for sign in "_&%$#{}"},
+    "\0": "{}",
     "\\": "\\textbackslash{}",
     "~": "\\textasciitilde{}",
     "^": "\\textasciicircum{}",
@@ -246,4 +248,5 @@ def tex(text: str) -> str:
     >>> print(tex("lr=-0.002, one-cycle"))
     lr=$-$0.002, one-cycle
     """
-    return "".join(_TEX.get(sign, sign) for sign in _NEGATIVE.sub("−", text))
+    apart = text.replace("--", "-\0-").replace("--", "-\0-")  # two hyphens would be one dash
+    return "".join(_TEX.get(sign, sign) for sign in _NEGATIVE.sub("−", apart))

@@ -85,7 +85,7 @@ def test_any_value_at_any_place_is_read_or_refused_in_a_line(study, name):
             except (TypeError, ValueError):  # no JSON: an int of 5000 digits
                 continue
             refused += bool(told(study))
-    assert refused > 50
+    assert refused > 15
     file.write_text(write(whole))
     assert not told(study)
 

@@ -10,6 +10,7 @@ from segup.ablation.comparison import Comparison
 from segup.ablation.report.content import Figure, Report
 from segup.ablation.report.facts import Facts, duration
 from segup.ablation.tables import COSTS, NOTES, Column, code, latex, markdown, pipes, plain, score_columns, tex
+from segup.stored import visible
 
 FIGURES = "figures"
 """The folder beside the report with its figures."""
@@ -63,7 +64,7 @@ def as_csv(report: Report) -> str:
             [member.label, member.seed, member.state]
             + [known.get(key) for key in columns]
             + [around.get(width) for width in widths]
-            + [member.wall_seconds, member.cause, member.path.relative_to(report.study.path)]
+            + [member.wall_seconds, member.cause, visible(str(member.path.relative_to(report.study.path)))]
         )
     return file.getvalue()
 
