@@ -17,7 +17,7 @@ _UNSET = "???"
 
 @dataclass(frozen=True)
 class Within:
-    """The range of a number, or of a text's length, both ends included: ``Annotated[int, Within(1, 64)]``."""
+    """The range of a number, or of the length of a text or list, ends included: ``Annotated[int, Within(1, 64)]``."""
 
     least: float
     most: float = math.inf
@@ -32,6 +32,7 @@ Count = Annotated[int, Within(1, 2**16)]
 Signed = Annotated[int, Within(-(2**16), 2**16)]
 Few = Annotated[int, Within(0, 64)]
 Share = Annotated[float, Within(0, 1)]
+Counts = Annotated[list[Count], Within(0, 64)]
 
 
 def closed(**options: Any) -> Mapping[str, Any]:
@@ -61,9 +62,11 @@ def conform(kind: Any, value: Any, path: str = "", *, refused: str = "") -> Any:
         raise ConfigError(f"{path} is not set: give {path}=...")
     if get_origin(kind) is Annotated:
         inner, rule = get_args(kind)
+        sized = isinstance(value, list | tuple) or (isinstance(value, str) and inner is str)
+        if sized and not rule.least <= len(value) <= rule.most:
+            what = "letters" if isinstance(value, str) else "values"
+            raise ConfigError(f"{path}={short(value)} has {len(value)} {what}, which must be {rule}")
         found = conform(inner, value, path, refused=refused)
-        if isinstance(found, str) and not rule.least <= len(found) <= rule.most:
-            raise ConfigError(f"{path}={short(found)} has {len(found)} letters, which must be {rule}")
         if isinstance(found, int | float) and not rule.least <= found <= rule.most:
             raise ConfigError(f"{path}={short(found)} must be {rule}")
         return found

@@ -79,7 +79,7 @@ class Result(TypedDict):
     """What ``result.json`` holds."""
 
     seed: Seed
-    classes: list[str]
+    classes: Annotated[list[str], Within(1, 4096)]
     last: Scores
     best: Best | None
     checkerboard: Checkerboard

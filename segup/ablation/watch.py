@@ -77,7 +77,10 @@ class Watch:
 
     def _look_at(self, label: str, seed: int) -> Sight:
         folder = member_path(self._study, label, seed)
-        status = read_status(folder)
+        try:
+            status = read_status(folder)
+        except SegupError as cause:
+            return Sight(label, seed, Status("failed", str(cause)))
         if status.state == "finished":
             result = _read(folder / "result.json", lambda file: as_written(_Result, read_json(file), file))
             if result is None:

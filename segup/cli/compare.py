@@ -113,12 +113,16 @@ def _finished(study: "Study") -> "dict[str, list[Run]]":
     if not found:
         command = study.settings.get("command") or "the command that began it"
         raise DataError(
-            f"the study {study.path} has no finished run: {', '.join(open_ones) or 'it has no runs'}.\n"
+            f"the study {study.path} has no finished run: {_listed(open_ones) or 'it has no runs'}.\n"
             f"  try: {command} (the same command continues it)"
         )
     if open_ones:
-        print(visible(f"{study.path}: left out, not finished: {', '.join(open_ones)}"), file=sys.stderr)
+        print(visible(f"{study.path}: left out, not finished: {_listed(open_ones)}"), file=sys.stderr)
     return found
+
+
+def _listed(names: list[str], most: int = 20) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _table(title: str, comparison: "Comparison", columns: "list[Column]", versus: bool = False) -> "Table":

@@ -1,20 +1,20 @@
 """What the topologies' arguments have in common, checked with the numbers put in."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from segup.conform import Count, Few, Name, Signed, closed
+from segup.conform import Counts, Few, Name, Signed, Within, closed
 from segup.errors import ConfigError
 from segup.upsamplers.contract import OPTIONS_OF_ALL
 
 STORABLE = closed(
-    widths=list[Count] | None,
+    widths=Counts | None,
     final=Name,
     fit=Name,
     convs=Few | None,
     upsampler_options=dict[str, Any] | None,
     final_options=dict[str, Any] | None,
-    roundings=list[Name | Signed | None] | None,
+    roundings=Annotated[list[Name | Signed | None], Within(0, 64)] | None,
 )
 """The options of every topology that a checkpoint may hold; the operators' own are theirs to declare."""
 IMAGE_WIDTH = 16

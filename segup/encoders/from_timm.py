@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Annotated, Any
 
 import timm
 
-from segup.conform import Count, Index, Name, Share, closed
+from segup.conform import Count, Counts, Index, Name, Share, Within, closed
 from segup.encoders.contract import FROZEN, Encoder, encoders
 from segup.errors import ConfigError, unknown
 
@@ -29,8 +29,8 @@ _BUILDS = closed(
     proj_drop_rate=Share,
     attn_drop_rate=Share,
     global_pool=Name,
-    img_size=Count | list[Count] | None,
-    window_size=Count | list[Count],
+    img_size=Count | Counts | None,
+    window_size=Count | Counts,
     strict_img_size=bool,
     dynamic_img_size=bool,
     feature_cls=Name,
@@ -40,7 +40,9 @@ _BUILDS = closed(
 """Arguments of timm that shape a model. Others read files (checkpoint_path, pretrained_cfg) or are no plain values."""
 
 
-@encoders.register("timm", storable={**FROZEN, "out_indices": list[Index] | None, "options": _BUILDS})
+@encoders.register(
+    "timm", storable={**FROZEN, "out_indices": Annotated[list[Index], Within(1, 64)] | None, "options": _BUILDS}
+)
 def from_timm(
     model: str,
     in_channels: int = 3,
