@@ -115,9 +115,12 @@ class Registry(Generic[T]):
             options: What a file says, or is to say.
             path: What they are called there.
         """
-        storable = self.storable(name)
-        if storable is not None and options is not None:
-            conform(storable, options, path, refused=f"is no option of {self.kind} '{name}' that a file may hold")
+        storable, owner = self.storable(name), f"{self.kind} '{name}'"
+        if storable is None or options is None:
+            return
+        if isinstance(options, Mapping):
+            check_options(self.get(name), {key: None for key in options if len(str(key)) < 100}, owner)
+        conform(storable, options, path, refused=f"is no option of {owner} that a file may hold")
 
     def _fill(self) -> None:
         if self._complete or self._package is None:
