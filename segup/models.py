@@ -1,7 +1,6 @@
 """Encoder, decoder and head as one model: created from names, saved as names, opened without running anything."""
 
-import pickle
-import warnings
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import lcm
@@ -11,18 +10,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segup.archive import at_most, read_archive, size_of
+from segup.conform import short
 from segup.decoders import Decoder, Rung, create_decoder
 from segup.decoders.blocks import linear
 from segup.decoders.contract import topology_class
 from segup.decoders.steps import listed_guides, unguided_upsamplers
 from segup.decoders.verdict import Verdict, check_decoder, prove_decoder
 from segup.encoders import Encoder, create_encoder
+from segup.encoders.contract import family_of
 from segup.errors import ConfigError, DataError, ShapeError
 from segup.inspection import inverse_of
+from segup.names import check_storable, check_trust, topology_options
 from segup.registry import outside_module
+from segup.stored import check_plain
 
 FORMAT = 1
 """The version of what a checkpoint's ``"segup"`` entry holds."""
+_OF_A_LIBRARY = 4 * 2**30
+"""Bytes beyond the file's that an encoder's library may take: it builds a whole classifier, of which maps are kept."""
 
 
 class SegmentationModel(nn.Module):
@@ -141,12 +147,17 @@ def create_model(
         **decoder_options,
     }
     body = create_encoder(encoder, in_channels, pretrained=pretrained, **(encoder_options or {}))
+    return _joined(body, spec)
+
+
+def _joined(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
+    """Return the model that ``spec`` names, around its encoder."""
+    options = topology_options(spec)
+    encoder, topology, upsampler, num_classes = (spec[k] for k in ("encoder", "topology", "upsampler", "num_classes"))
     derived: dict[str, Any] = {"roundings": [inverse_of(rule) for rule in body.pyramid.rules()]}
     if topology_class(topology).gives_scores:
         derived["num_classes"] = num_classes
-    decoder = create_decoder(
-        topology, body.channels, body.strides, upsampler=upsampler, **{**derived, **decoder_options}
-    )
+    decoder = create_decoder(topology, body.channels, body.strides, upsampler=upsampler, **{**derived, **options})
     missing = decoder.requires - body.provides
     if missing:
         raise ConfigError(
@@ -158,7 +169,7 @@ def create_model(
             decoder.ladder(maps, size)
         except ShapeError as cause:
             hint = "Convolutions without padding lose rows that no operator may invent: choose another encoder."
-            if decoder_options.get("fit") == "strict":
+            if options.get("fit") == "strict":
                 hint = "The step to the image has to be exact, too: decoder.final=deconv_matched."
             raise ShapeError(
                 f"encoder '{encoder}' and topology '{topology}' do not fit at image size {size}, where the maps have "
@@ -188,9 +199,10 @@ def checkpoint_entry(model: SegmentationModel, info: Mapping[str, Any] | None = 
     """Return what a checkpoint stores under ``"segup"``: names and options, nothing that runs.
 
     Raises:
-        ConfigError: The model is no longer the one that its names build.
+        ConfigError: The model is no longer the one that its names build, or has an option that no checkpoint may hold.
     """
     model.check_as_built()
+    check_storable(model.spec)
     return {"format": FORMAT, "model": model.spec, **(info or {})}
 
 
@@ -205,33 +217,27 @@ def save_model(model: SegmentationModel, path: str | Path, info: Mapping[str, An
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint's content with ``weights_only=True``: nothing in it is run.
+    """Return a checkpoint's content, see :func:`segup.archive.read_archive`; tensors are mapped from the file.
 
     Raises:
-        DataError: The file is missing, or not a segup checkpoint.
+        DataError: The file is missing, damaged, or not a segup checkpoint.
     """
     if not Path(path).is_file():
         raise DataError(f"no checkpoint at {path}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols, on the way to the error below
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as cause:  # a file of any kind: the unpickler, the zip reader and torch each raise their own
-        raise DataError(f"{path} is not a segup checkpoint: {_reason(cause)}") from cause
+    content = read_archive(Path(path))
     entry = content.get("segup") if isinstance(content, dict) else None
     weights = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(entry, dict) or not isinstance(entry.get("model"), dict) or not isinstance(weights, dict):
         raise DataError(f"{path} is not a segup checkpoint: it has no 'segup' entry with the model's names")
     if entry.get("format") != FORMAT:
-        raise DataError(f"{path} has checkpoint format {entry.get('format')}; this version of segup reads {FORMAT}")
+        raise DataError(
+            f"{path} has checkpoint format {short(entry.get('format'))}; this version of segup reads {FORMAT}"
+        )
+    try:
+        check_plain(entry)
+    except ConfigError as cause:
+        raise DataError(f"{path} is not a segup checkpoint: {cause}") from cause
     return content
-
-
-def _reason(cause: Exception) -> str:
-    """Return why a file could not be read, in a line: torch's own advice would be to run what the file says."""
-    if isinstance(cause, pickle.UnpicklingError):
-        return "it holds more than tensors and plain values, and nothing in it was run"
-    return f"it cannot be read ({type(cause).__name__})"
 
 
 def load_model(path: str | Path, trust: Iterable[str] = ()) -> SegmentationModel:
@@ -254,39 +260,56 @@ def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> Checkpoint:
     entry = content["segup"]
     spec = entry["model"]
     check_trust(spec, trust, path)
-    try:
-        model = create_model(**{**spec, "pretrained": False})
-    except TypeError as cause:
-        raise DataError(f"{path} is not a segup checkpoint: its model's names are incomplete ({cause})") from cause
-    weights = {name.removeprefix("model."): t for name, t in content["state_dict"].items() if name.startswith("model.")}
+    weights = _weights(content["state_dict"], path)
+    model = _built(path, spec, weights)
     try:
         model.load_state_dict(weights)
     except RuntimeError as cause:
-        raise DataError(f"{path}: the weights do not fit the model it names: {' '.join(str(cause).split())}") from cause
+        said = " ".join(str(cause).split())[:400]
+        raise DataError(f"{path}: the weights do not fit the model it names: {said}") from cause
     info = {key: value for key, value in entry.items() if key not in ("format", "model")}
     return Checkpoint(model.eval(), info)
 
 
-def check_trust(names: Any, trust: Iterable[str], path: str | Path) -> None:
-    """Raise a ConfigError if anything in ``names``, read from ``path``, would import a module not in ``trust``.
+def _weights(stored: Mapping[Any, Any], path: str | Path) -> dict[str, Tensor]:
+    """Return the model's weights of a checkpoint by their names in the model."""
+    if not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in stored.items()):
+        raise DataError(f"{path} is not a segup checkpoint: its state_dict holds more than tensors by their names")
+    return {name.removeprefix("model."): t for name, t in stored.items() if name.startswith("model.")}
 
-    >>> check_trust({"upsampler": "deconv"}, (), "a.ckpt")
-    >>> check_trust({"upsampler": "mypackage.blocks:Up"}, ("mypackage.blocks",), "a.ckpt")
+
+def _built(path: str | Path, spec: Mapping[str, Any], weights: Mapping[str, Tensor]) -> SegmentationModel:
+    """Return the model that ``spec`` names, unless it would take more memory than its weights account for.
+
+    What builds it makes each tensor once, and a few more to start from: four times the weights is ample.
     """
-    for name in _names(names):
-        module = outside_module(name)
-        if module is not None and module not in set(trust):
-            raise ConfigError(
-                f"{path} has a part from outside segup, '{name}'. Importing it runs that module's code.\n"
-                f"  If you trust it: --trust {module} (segup train: trust=[{module}])"
-            )
+    try:
+        check_storable(spec)
+        family, model = family_of(spec["encoder"])
+        held = size_of({name: tensor for name, tensor in weights.items() if name.startswith("encoder.")})
+        with at_most(4 * held + (_OF_A_LIBRARY if model or outside_module(family) else 2**26)):
+            options = spec.get("encoder_options") or {}
+            body = create_encoder(spec["encoder"], spec["in_channels"], pretrained=False, **options)
+        with at_most(4 * (size_of(weights) - held) + 2**24):
+            return _joined(body, spec)
+    except (ConfigError, ShapeError) as cause:
+        raise DataError(f"{path}: the model it names cannot be built: {cause}") from cause
+    except (TypeError, KeyError) as cause:
+        raise DataError(f"{path} is not a segup checkpoint: its model's names are incomplete ({cause})") from cause
 
 
-def _names(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, Mapping):
-        return [name for part in value.values() for name in _names(part)]
-    if isinstance(value, list | tuple):
-        return [name for part in value for name in _names(part)]
-    return []
+def build_again(path: str | Path, spec: Mapping[str, Any]) -> SegmentationModel:
+    """Return the model of a checkpoint whose run goes on, without its weights.
+
+    Args:
+        path: The file.
+        spec: The names that the run's configuration gives, which have to be the file's.
+
+    Raises:
+        DataError: The file is not a segup checkpoint, or holds another model.
+    """
+    content = read_checkpoint(path)
+    ours, theirs = (json.dumps(one, sort_keys=True) for one in (spec, content["segup"]["model"]))
+    if ours != theirs:
+        raise DataError(f"{path} contradicts itself: its configuration names another model than its weights are of")
+    return _built(path, spec, _weights(content["state_dict"], path))

@@ -6,7 +6,9 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
+from segup.conform import conform
 from segup.errors import ConfigError, unknown
+from segup.imports import import_named
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -38,10 +40,17 @@ class Registry(Generic[T]):
         self.kind = kind
         self._package = package
         self._parts: dict[str, T] = {}
+        self._storable: dict[Any, Any] = {}
         self._complete = package is None
 
-    def register(self, name: str) -> Callable[[T], T]:
+    def register(self, name: str, storable: Mapping[str, Any] | None = None) -> Callable[[T], T]:
         """Return a decorator that enters a part under ``name``.
+
+        Args:
+            name: One word.
+            storable: Which of its options a checkpoint may hold, and their types and ranges, see
+                :func:`segup.conform.closed`. None, for a part from outside: all that it takes, since opening such a
+                checkpoint takes the person's trust.
 
         Raises:
             ConfigError: No name that can be asked for, or one taken by another part.
@@ -57,6 +66,8 @@ class Registry(Generic[T]):
             if taken is not None and (taken.__module__, taken.__qualname__) != (part.__module__, part.__qualname__):
                 raise ConfigError(f"{self.kind} '{name}' is already {taken.__module__}.{taken.__qualname__}")
             self._parts[name] = part
+            if storable is not None:
+                self._storable[part] = storable
             return part
 
         return enter
@@ -91,6 +102,26 @@ class Registry(Generic[T]):
         check_options(part, options, f"{self.kind} '{name}'")
         return part(*args, **options)
 
+    def storable(self, name: str) -> Mapping[str, Any] | None:
+        """Return what was declared of the options of the part called ``name``."""
+        found: Mapping[str, Any] | None = self._storable.get(self.get(name))
+        return found
+
+    def check_stored(self, name: str, options: Any, path: str) -> None:
+        """Raise a ConfigError for an option that does not belong in a file, or a value out of its range.
+
+        Args:
+            name: Of the part.
+            options: What a file says, or is to say.
+            path: What they are called there.
+        """
+        storable, owner = self.storable(name), f"{self.kind} '{name}'"
+        if storable is None or options is None:
+            return
+        if isinstance(options, Mapping):
+            check_options(self.get(name), {key: None for key in options if len(str(key)) < 100}, owner)
+        conform(storable, options, path, refused=f"is no option of {owner} that a file may hold")
+
     def _fill(self) -> None:
         if self._complete or self._package is None:
             return
@@ -101,7 +132,7 @@ class Registry(Generic[T]):
     def _import(self, module: str, name: str) -> T:
         attribute = name.partition(":")[2]
         try:
-            found = getattr(importlib.import_module(module), attribute)
+            found = getattr(import_named(module), attribute)
         except (ImportError, AttributeError) as cause:
             raise ConfigError(f"{self.kind} '{name}' cannot be imported: {cause}") from cause
         if not callable(found):

@@ -11,12 +11,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
-from segup.ablation.status import HeldError, Status, lock, stored_status, write_status
+from segup.ablation.status import HeldError, State, Status, lock, stored_status, write_status
 from segup.errors import SegupError
 from segup.training.config import RunConfig
-from segup.training.run_folder import write_yaml
+from segup.training.run_folder import read_config, write_yaml
 from segup.training.start import start
 
 LOG = "log.txt"
@@ -49,7 +47,8 @@ def _written_down(folder: Path, before: Status) -> Iterator[None]:
         seconds=before.seconds + _lost_seconds(folder, before),
     )
     write_status(folder, begun)
-    state, cause = "failed", None
+    state: State = "failed"
+    cause = None
     try:
         yield
         state = "finished"
@@ -70,7 +69,7 @@ def _written_down(folder: Path, before: Status) -> Iterator[None]:
 
 
 def _train(folder: Path) -> None:
-    values = yaml.safe_load((folder / "config.yaml").read_text())
+    values = read_config(folder)
     checkpoint = folder / "last.ckpt"
     if (folder / "result.json").exists():
         return  # written last: the process died before it could say that it had finished

@@ -33,7 +33,7 @@ class Row:
 
     def score(self, name: str) -> Spread | None:
         """Return the spread of a score or cost over the seeds; None where no run has it."""
-        return _spread([{**run.scores, **run.costs}[name] for run in self.runs])
+        return _spread([{**run.scores, **run.costs}.get(name) for run in self.runs])  # a class that not all runs have
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _warnings(runs: Sequence[Run], rows: Sequence[Row], baseline: str) -> list[s
 
 
 def _place(environment: Mapping[str, Any]) -> dict[str, Any]:
-    packages = environment.get("packages", {})
+    packages = environment.get("packages") or {}
     return {**{key: environment.get(key) for key in ("processor", "threads", "gpu")}, "torch": packages.get("torch")}
 
 

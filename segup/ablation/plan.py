@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from segup.ablation.runs import flat
 from segup.ablation.status import LOCK, Status, lock, stored_status, write_status
 from segup.ablation.study import FILE, member_path, read_settings, write_settings
 from segup.errors import ConfigError, unknown
 from segup.training.config import RunConfig
-from segup.training.run_folder import write_yaml
+from segup.training.run_folder import read_config, write_yaml
 
 MATCHES = ("none", "params", "macs")
 STARTS = (None, "interpolate")
@@ -181,7 +179,7 @@ def _changed_runs(study: Path, asked: Sequence[Asked]) -> dict[str, list[str]]:
     for run in asked:
         file = member_path(study, run.label, run.seed) / "config.yaml"
         if file.exists():
-            for change in _changes(yaml.safe_load(file.read_text()), run.config):
+            for change in _changes(read_config(file.parent), run.config):
                 if run.label not in found.setdefault(change, []):
                     found[change].append(run.label)
     return found

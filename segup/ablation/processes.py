@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from segup.ablation.attempt import LOG, attempt
-from segup.ablation.status import HeldError, lock, stored_status, write_status
+from segup.ablation.status import HeldError, State, lock, stored_status, write_status
+from segup.imports import children_kept_off
 
 
 class Processes:
@@ -40,7 +41,8 @@ class Processes:
         if stored_status(folder).state == "finished":
             return
         self._wait_for(lambda: len(self._running) < self._at_once)
-        _start_server()
+        with children_kept_off():
+            _start_server()
         process = self._context.Process(target=_run, args=(folder.resolve(), os.getcwd()), name=str(folder))
         process.start()
         self._running[process] = folder
@@ -105,7 +107,7 @@ def _settle(folder: Path, process: Any) -> None:
     stopped = process.exitcode in (-signal.SIGTERM, -signal.SIGINT)
     when = "" if began else "before it began, "
     cause = None if stopped else f"{when}its process was ended by {_ending(process.exitcode)}"
-    state = "interrupted" if stopped else "failed"
+    state: State = "interrupted" if stopped else "failed"
     try:
         with lock(folder):
             write_status(folder, replace(status, state=state, cause=cause, ended=time.time()))

@@ -5,10 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from segup.ablation.plan import Asked, Terms
 from segup.ablation.study import read_study
+from segup.training.run_folder import read_config
 
 
 def settled(study: Path, asked: Sequence[Asked], terms: Terms) -> tuple[tuple[Asked, ...], Terms]:
@@ -44,5 +43,4 @@ def settled(study: Path, asked: Sequence[Asked], terms: Terms) -> tuple[tuple[As
 
 def _stored(study: Path, label: str) -> dict[str, Any]:
     path = next(member.path for member in read_study(study).members if member.label == label)
-    config: dict[str, Any] = yaml.safe_load((path / "config.yaml").read_text())
-    return config
+    return read_config(path)

@@ -1,7 +1,6 @@
 """``status.json``: where one run of a study stands, and the lock that lets one process alone train it."""
 
 import fcntl
-import json
 import os
 import socket
 import time
@@ -9,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Literal
 
+from segup.conform import Within
 from segup.errors import DataError, SegupError
+from segup.stored import as_written, read_json
 from segup.training.run_folder import write_json
 
-STATES = ("waiting", "running", "interrupted", "finished", "failed")
+State = Literal["waiting", "running", "interrupted", "finished", "failed"]
+Seconds = Annotated[float, Within(0, 1e12)]
 LOCK = "lock"
 _REMOVE = "  try: remove the file; the study's command takes the run up where its checkpoint is."
 
@@ -28,7 +30,7 @@ class Status:
     """Where a run stands.
 
     Args:
-        state: One of :data:`STATES`; ``"running"`` is only so while its process lives, see :func:`read_status`.
+        state: One of :data:`State`; ``"running"`` is only so while its process lives, see :func:`read_status`.
         cause: Why it failed, in one message.
         started, ended: Of the last attempt, in seconds since 1970.
         pid, host: Of the process that trains, or trained, it.
@@ -36,14 +38,14 @@ class Status:
         seconds: What its attempts took together, those that were killed counted until they last wrote.
     """
 
-    state: str = "waiting"
+    state: State = "waiting"
     cause: str | None = None
-    started: float | None = None
-    ended: float | None = None
+    started: Seconds | None = None
+    ended: Seconds | None = None
     pid: int | None = None
     host: str | None = None
-    attempt: int = 0
-    seconds: float = 0.0
+    attempt: Annotated[int, Within(0, 10**9)] = 0
+    seconds: Seconds = 0.0
 
 
 def read_status(folder: Path) -> Status:
@@ -70,16 +72,11 @@ def stored_status(folder: Path) -> Status:
     """
     file = folder / "status.json"
     try:
-        values: Any = json.loads(file.read_text())
-        status = Status(**values)
+        status: Status = as_written(Status, read_json(file), file)
     except FileNotFoundError:
         return Status()
-    except (ValueError, TypeError) as cause:
-        raise DataError(f"{file} is not what segup writes: {cause}.\n{_REMOVE}") from cause
-    if status.state not in STATES:
-        raise DataError(
-            f"{file} is not what segup writes: state {status.state!r} is none of {', '.join(STATES)}.\n{_REMOVE}"
-        )
+    except DataError as cause:
+        raise DataError(f"{cause}.\n{_REMOVE}") from cause
     if status.state == "finished" and not (folder / "result.json").is_file():
         return replace(status, state="interrupted")  # somebody removed it: what is left is taken up again
     return status

@@ -3,16 +3,38 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
-import yaml
-
-from segup.ablation.runs import Run, read_run
+from segup.ablation.runs import Amount, Run, read_run
 from segup.ablation.status import Status, read_status
+from segup.conform import Count, Name, Within
 from segup.errors import DataError
+from segup.stored import all_visible, as_written, read_yaml, visible
+from segup.training.config import Seed
 from segup.training.run_folder import write_yaml
 
 FILE = "study.yaml"
+
+
+class Chosen(TypedDict, total=False):
+    """What was chosen for one decoder."""
+
+    widths: list[Count] | None
+    budget: Amount | None
+    difference: Annotated[float, Within(-1e9, 1e9)] | None
+    start: str | None
+
+
+class Settings(TypedDict):
+    """What ``study.yaml`` holds."""
+
+    command: NotRequired[str | None]
+    baseline: NotRequired[Name | None]
+    match: NotRequired[Name | None]
+    start: NotRequired[Name | None]
+    config: NotRequired[dict[str, Any] | None]
+    decoders: NotRequired[dict[str, Chosen] | None]
+    members: list[tuple[Name, Seed]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +63,7 @@ class Member:
     @property
     def cause(self) -> str | None:
         """Why it failed, in one message; None where it did not."""
-        return self.status.cause
+        return None if self.status.cause is None else visible(self.status.cause, keep="\n")
 
     @property
     def wall_seconds(self) -> float | None:
@@ -55,10 +77,11 @@ class Study:
 
     Args:
         path: Its folder.
-        settings: The content of ``study.yaml``: ``command``, ``baseline`` (a label), ``match``, ``start``, ``config``
-            (what all runs share), ``decoders`` and ``members``. ``decoders[label]`` says of each decoder what was
-            chosen for it: ``widths`` with ``budget`` and ``difference`` (relative to the baseline's) where widths were
-            matched, and ``start``, where one was asked for: ``"interpolate"``, or why the operator cannot.
+        settings: The content of ``study.yaml``, its text fit to be shown: ``command``, ``baseline`` (a label),
+            ``match``, ``start``, ``config`` (what all runs share), ``decoders`` and ``members``. ``decoders[label]``
+            says of each decoder what was chosen for it: ``widths`` with ``budget`` and ``difference`` (relative to the
+            baseline's) where widths were matched, and ``start``, where one was asked for: ``"interpolate"``, or why
+            the operator cannot.
         members: Its runs, in the order in which they were asked for.
     """
 
@@ -68,8 +91,8 @@ class Study:
 
     @property
     def name(self) -> str:
-        """The folder's name."""
-        return self.path.resolve().name
+        """The folder's name, fit to be shown."""
+        return visible(self.path.resolve().name)
 
     def finished(self) -> dict[str, list[Run]]:
         """Return the finished runs by label, in the order of their seeds; a label without one is left out."""
@@ -91,11 +114,8 @@ def read_study(path: str | Path) -> Study:
     """
     path = Path(path)
     settings = read_settings(path)
-    try:
-        asked = [(str(label), int(seed)) for label, seed in settings["members"]]
-    except (KeyError, TypeError, ValueError) as cause:
-        raise DataError(f"{path / FILE} is not what segup writes: {type(cause).__name__} {cause}") from cause
-    return Study(path, settings, tuple(_member(path, label, seed) for label, seed in asked))
+    members = tuple(_member(path, label, seed) for label, seed in settings["members"])
+    return Study(path, all_visible(settings), members)
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -109,12 +129,14 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise DataError(f"no study folder at {path}")
     if not file.is_file():
         raise DataError(f"{path} has no {FILE}: {_instead(path)}")
-    try:
-        settings = yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (ValueError, yaml.YAMLError) as cause:
-        raise DataError(f"{file} is not what segup writes: {' '.join(str(cause).split())}") from cause
-    if not isinstance(settings, dict):
-        raise DataError(f"{file} is not what segup writes: it holds no settings")
+    settings: dict[str, Any] = as_written(Settings, read_yaml(file), file)
+    seen: set[tuple[str, int]] = set()
+    for label, seed in settings["members"]:
+        if Path(label).parts != (label,) or label == ".." or "\0" in label:
+            raise DataError(f"{file} is not what segup writes: '{visible(label)}' is no name of a folder in it")
+        if (label, seed) in seen:
+            raise DataError(f"{file} is not what segup writes: '{visible(label)}' with seed {seed} is there twice")
+        seen.add((label, seed))
     return settings
 
 
@@ -138,4 +160,4 @@ def member_path(study: Path, label: str, seed: int) -> Path:
 def _member(study: Path, label: str, seed: int) -> Member:
     path = member_path(study, label, seed)
     status = read_status(path)
-    return Member(path, label, seed, status, read_run(path) if status.state == "finished" else None)
+    return Member(path, visible(label), seed, status, read_run(path) if status.state == "finished" else None)

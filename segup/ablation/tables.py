@@ -10,6 +10,7 @@ from math import isnan, nan
 from segup.ablation.comparison import Comparison, Row
 from segup.ablation.statistics import Difference, Spread
 from segup.errors import ConfigError, unknown
+from segup.stored import visible
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,10 @@ def difference_text(value: Difference) -> str:
 def markdown(comparison: Comparison, columns: list[Column]) -> str:
     """Return a Markdown table; below it what has to be known to read it."""
     header = ["decoder", *(column.title for column in columns), f"mIoU − {comparison.baseline}"]
-    lines = [pipes(header), f"|{'---|' * len(header)}"]
+    lines = [pipes([plain(title) for title in header]), f"|{'---|' * len(header)}"]
     for row, texts in zip(comparison.rows, cells(comparison, columns, lambda text: f"**{text}**"), strict=True):
         lines.append(pipes([code(texts[0]), *texts[1:], versus_text(row, comparison)]))
-    return "\n".join([*lines, "", NOTES, *(f"- {warning}" for warning in comparison.warnings)])
+    return "\n".join([*lines, "", NOTES, *(f"- {plain(warning)}" for warning in comparison.warnings)])
 
 
 def latex(comparison: Comparison, columns: list[Column], versus: bool = True) -> str:
@@ -168,7 +169,7 @@ def csv_text(comparison: Comparison, columns: list[Column]) -> str:
     for row in comparison.rows:
         for run in row.runs:
             values = {**run.scores, **run.costs}
-            writer.writerow([row.name, run.seed, *(values[c.key] for c in columns), run.path])
+            writer.writerow([row.name, run.seed, *(values.get(c.key) for c in columns), visible(str(run.path))])
     return file.getvalue()
 
 
@@ -183,6 +184,18 @@ def best_of(comparison: Comparison, column: Column) -> frozenset[str]:
         return frozenset()
     best = (max if column.better > 0 else min)(texts, key=means.__getitem__)
     return frozenset(name for name, text in texts.items() if text == texts[best])
+
+
+_MARKED = re.compile(r"[\\`*<$~]|&(?=[#\w])|\](?=[(\[:])|(?<!\w)_|_(?!\w)|#+$")
+
+
+def plain(text: str) -> str:
+    r"""Return text in which no character means more to Markdown, or to GitHub's formulas, than itself.
+
+    >>> print(plain("<b> a_b $x$ [c](d) *e*"))
+    \<b> a_b \$x\$ [c\](d) \*e\*
+    """
+    return _MARKED.sub(lambda found: "".join(f"\\{sign}" for sign in found.group()), text)
 
 
 def pipes(texts: list[str]) -> str:
@@ -208,6 +221,7 @@ def _ampersands(texts: list[str]) -> str:
 
 _TEX = {
     **{sign: f"\\{sign}" for sign in "_&%$#{}"},
+    "\0": "{}",
     "\\": "\\textbackslash{}",
     "~": "\\textasciitilde{}",
     "^": "\\textasciicircum{}",
@@ -219,6 +233,9 @@ _TEX = {
     "×": "$\\times$",
     "–": "--",
     "*": "$^*$",
+    "`": "\\textasciigrave{}",
+    "'": "\\textquotesingle{}",
+    '"': "\\textquotedbl{}",
 }
 _NEGATIVE = re.compile(r"(?<![\w-])-(?=\.?\d)")
 
@@ -231,4 +248,5 @@ def tex(text: str) -> str:
     >>> print(tex("lr=-0.002, one-cycle"))
     lr=$-$0.002, one-cycle
     """
-    return "".join(_TEX.get(sign, sign) for sign in _NEGATIVE.sub("−", text))
+    apart = text.replace("--", "-\0-").replace("--", "-\0-")  # two hyphens would be one dash
+    return "".join(_TEX.get(sign, sign) for sign in _NEGATIVE.sub("−", apart))

@@ -1,17 +1,18 @@
 """A study while it runs: where each run stands, the best so far and the time left, read from its files."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypedDict
 
-import yaml
-
+from segup.ablation.runs import Score
 from segup.ablation.status import Status, read_status
 from segup.ablation.study import member_path
+from segup.errors import SegupError
+from segup.stored import as_written, read_json, read_yaml
+from segup.training.config import Times
 from segup.training.rows import read_history
 
 
@@ -41,6 +42,22 @@ class Sight:
         return (self.epoch or 0) / self.epochs if self.epochs else 0.0
 
 
+class _Last(TypedDict):
+    miou: Score
+
+
+class _Result(TypedDict):
+    last: _Last
+
+
+class _Trainer(TypedDict):
+    max_epochs: Times
+
+
+class _Config(TypedDict):
+    trainer: _Trainer
+
+
 class Watch:
     """Looks at runs of a study; a finished one is read once.
 
@@ -60,9 +77,12 @@ class Watch:
 
     def _look_at(self, label: str, seed: int) -> Sight:
         folder = member_path(self._study, label, seed)
-        status = read_status(folder)
+        try:
+            status = read_status(folder)
+        except SegupError as cause:
+            return Sight(label, seed, Status("failed", str(cause)))
         if status.state == "finished":
-            result = _read(folder / "result.json", lambda file: json.loads(file.read_text()))
+            result = _read(folder / "result.json", lambda file: as_written(_Result, read_json(file), file))
             if result is None:
                 return Sight(label, seed, status)
             self._finished[label, seed] = Sight(label, seed, status, miou=result["last"]["miou"])
@@ -71,7 +91,7 @@ class Watch:
             return Sight(label, seed, status)
         rows = _read(folder / "metrics.csv", read_history)
         if (label, seed) not in self._epochs:
-            config = _read(folder / "config.yaml", lambda file: yaml.safe_load(file.read_text()))
+            config = _read(folder / "config.yaml", lambda file: as_written(_Config, read_yaml(file), file))
             if config is not None:
                 self._epochs[label, seed] = config["trainer"]["max_epochs"]
         epochs = self._epochs.get((label, seed))
@@ -84,10 +104,10 @@ class Watch:
 
 
 def _read(file: Path, how: Callable[[Path], Any]) -> Any:
-    """Return what ``how`` reads from the file, or None where there is none."""
+    """Return what ``how`` reads from the file, or None where there is none, or none that it can read."""
     try:
         return how(file)
-    except FileNotFoundError:  # asked first, it may be gone by the time it is opened: a retried run's folder is emptied
+    except (FileNotFoundError, SegupError):  # asked first, it may be gone when it is opened: a retried run's folder is
         return None
 
 

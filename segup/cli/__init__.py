@@ -33,14 +33,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(segup.__version__)
         sys.exit(0)
     command, rest = words[0], words[1:]
-    sys.path.append(os.getcwd())  # for parts of your own, named as module:attribute; python train.py has it too
     if command not in _COMMANDS:
         from segup.errors import unknown
 
         print(unknown("command", command, _COMMANDS), file=sys.stderr)
         sys.exit(2)
+    from segup.imports import children_kept_off
+
     try:
-        code = _load(command)(rest)
+        with children_kept_off():
+            code = _load(command)(rest)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has seen enough: segup shapes ... | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends

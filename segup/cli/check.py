@@ -2,7 +2,6 @@
 
 import argparse
 import ast
-import importlib
 import inspect
 import json
 import sys
@@ -186,10 +185,11 @@ def _imported(target: str, values: dict[str, Any]) -> "nn.Module":
     from torch import nn
 
     from segup.errors import ConfigError, unknown
+    from segup.imports import import_named
 
     module, _, attribute = target.partition(":")
     try:
-        home = importlib.import_module(module)
+        home = import_named(module)
     except ImportError as cause:
         raise ConfigError(f"'{target}' cannot be imported: {cause}") from cause
     build: Any = home

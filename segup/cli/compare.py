@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from segup.cli.help_text import HelpFormatter
 from segup.cli.report import run_reported
 from segup.errors import DataError
+from segup.stored import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -64,6 +65,7 @@ def _compare(options: argparse.Namespace) -> None:
         return
 
     from rich.console import Console
+    from rich.text import Text
 
     console = Console()
     console.print(_table("mIoU", comparison, scores[:2], versus=True))
@@ -71,7 +73,7 @@ def _compare(options: argparse.Namespace) -> None:
     console.print(_table("IoU by class", comparison, scores[5:]))
     console.print(_table("Costs", comparison, list(COSTS)))
     for line in (NOTES, *comparison.warnings):
-        console.print(line, highlight=False)
+        console.print(Text(line))
 
 
 def _comparison(paths: list[Path], baseline: str | None) -> "Comparison":
@@ -111,27 +113,31 @@ def _finished(study: "Study") -> "dict[str, list[Run]]":
     if not found:
         command = study.settings.get("command") or "the command that began it"
         raise DataError(
-            f"the study {study.path} has no finished run: {', '.join(open_ones) or 'it has no runs'}.\n"
+            f"the study {study.path} has no finished run: {_listed(open_ones) or 'it has no runs'}.\n"
             f"  try: {command} (the same command continues it)"
         )
     if open_ones:
-        print(f"{study.path}: left out, not finished: {', '.join(open_ones)}", file=sys.stderr)
+        print(visible(f"{study.path}: left out, not finished: {_listed(open_ones)}"), file=sys.stderr)
     return found
 
 
+def _listed(names: list[str], most: int = 20) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def _table(title: str, comparison: "Comparison", columns: "list[Column]", versus: bool = False) -> "Table":
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from segup.ablation.tables import cells, versus_text
 
     table = Table(title=title, title_justify="left", header_style="bold")
     table.add_column("decoder", overflow="fold")
     for column in columns:
-        table.add_column(escape(column.title), justify="right")
+        table.add_column(Text(column.title), justify="right")
     if versus:
-        table.add_column(f"mIoU − {escape(comparison.baseline)}", justify="right")
+        table.add_column(Text(f"mIoU − {comparison.baseline}"), justify="right")
     texts = cells(comparison, columns, lambda text: f"[bold]{text}[/bold]")
     for row, line in zip(comparison.rows, texts, strict=True):
-        table.add_row(escape(line[0]), *line[1:], *([versus_text(row, comparison)] if versus else []))
+        table.add_row(Text(line[0]), *line[1:], *([versus_text(row, comparison)] if versus else []))
     return table

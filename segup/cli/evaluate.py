@@ -56,10 +56,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     overrides = parse_overrides(options.data)
 
     from rich.console import Console
+    from rich.text import Text
 
     from segup.evaluation.evaluate import check_out, evaluate_run, write_report
     from segup.evaluation.runs import open_run, stored_data
     from segup.evaluation.segment import Inference
+    from segup.stored import visible
     from segup.training.progress import score_table
 
     how = Inference(options.window, options.overlap, options.tta, options.batch_size)
@@ -71,7 +73,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     file = write_report(report, options.out)
     images = f"{report['images']} image{'' if report['images'] == 1 else 's'}"
     console.print(score_table(f"Scores of {opened.path.stem}", {options.split: report["scores"]}, report["classes"]))
-    console.print(f"{data['name']}, {options.split}: {images}; written: {file}", highlight=False, soft_wrap=True)
+    told = f"{data['name']}, {options.split}: {images}; written: {file}"
+    console.print(Text(visible(told)), soft_wrap=True)
 
 
 def _shown(console: "Console", samples: Iterable[Any], count: int) -> Iterator[Any]:

@@ -57,11 +57,13 @@ def _predict(options: argparse.Namespace) -> None:
 
     from rich.console import Console
     from rich.progress import track
+    from rich.text import Text
 
     from segup.errors import DataError
     from segup.evaluation.predict import predict_files
     from segup.evaluation.runs import open_run
     from segup.evaluation.segment import Inference
+    from segup.stored import visible
 
     how = Inference(options.window, options.overlap, options.tta, options.batch_size)
     opened = open_run(options.run, options.checkpoint, options.trust, options.device)
@@ -72,9 +74,9 @@ def _predict(options: argparse.Namespace) -> None:
     done = len(tasks) - len(failures)
     if done:
         classes = ", ".join(f"{index} {name}" for index, name in enumerate(opened.labels.names))
-        console.print(f"classes: {classes}", highlight=False, soft_wrap=True)
+        console.print(Text(visible(f"classes: {classes}")), soft_wrap=True)
         images = f"{done} image{'' if done == 1 else 's'}"
-        console.print(f"{images} segmented: {options.out}", highlight=False, soft_wrap=True)
+        console.print(Text(visible(f"{images} segmented: {options.out}")), soft_wrap=True)
     if failures:
         lines = [f"{len(failures)} of {len(tasks)} images could not be used:", *failures]
         raise DataError("\n  ".join(lines) if len(tasks) > 1 else failures[0])

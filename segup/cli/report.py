@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from segup.errors import SegupError, refusals_named
+from segup.stored import visible
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -27,6 +28,6 @@ def report(error: SegupError) -> int:
     if os.environ.get("SEGUP_TRACEBACK") == "1":
         raise error
     if not getattr(error, "reported", False):
-        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        print(visible(f"{type(error).__name__}: {error}", keep="\n"), file=sys.stderr, flush=True)
         error.reported = True  # type: ignore[attr-defined]
     return INTERRUPTED if type(error).__name__ == "RunInterruptedError" else FAILED

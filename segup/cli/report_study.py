@@ -47,8 +47,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _report(options: argparse.Namespace) -> None:
     from rich.console import Console
+    from rich.text import Text
 
     from segup.ablation.report import write_report
+    from segup.stored import visible
 
     written = write_report(options.study, options.baseline, options.trust)
-    Console().print(f"report: {written}", highlight=False, soft_wrap=True)
+    Console().print(Text(visible(f"report: {written}")), soft_wrap=True)

@@ -7,11 +7,11 @@ from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from segup.ablation.watch import Sight, Watch, best_so_far, seconds_left
+from segup.stored import visible
 
 _EVERY = 1.0
 _STYLES = {"running": "cyan", "finished": "green", "failed": "bold red", "interrupted": "yellow", "waiting": "dim"}
@@ -85,7 +85,7 @@ class StudyView:
         name, status = f"{sight.label} seed {sight.seed}", sight.status
         if status.state == "failed":
             (self._live.console if self._live is not None else self._errors).print(
-                f"{name} failed: {status.cause}", highlight=False, markup=False, soft_wrap=True
+                Text(visible(f"{name} failed: {status.cause}", keep="\n")), soft_wrap=True
             )
         elif self._live is None:
             score = "" if sight.miou is None or status.state != "finished" else f", mIoU {sight.miou:.4f}"
@@ -93,7 +93,7 @@ class StudyView:
             self._print(f"{name} {status.state}{score}  [{summary(sights, self._at_once)}]")
 
     def _print(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(Text(visible(line)), soft_wrap=True)
 
 
 def _moment(sight: Sight) -> tuple[str, int]:
@@ -150,8 +150,8 @@ def study_table(sights: Sequence[Sight], at_once: int = 1, height: int = 40) -> 
         rows.setdefault(sight.label, {})[sight.seed] = sight
     shown = _fitting(rows, max(3, height - 8))
     for label in shown:
-        table.add_row(escape(label), *(_cell(rows[label].get(seed)) for seed in seeds))
-    lines = [Text(summary(sights, at_once))]
+        table.add_row(Text(visible(label)), *(_cell(rows[label].get(seed)) for seed in seeds))
+    lines = [Text(visible(summary(sights, at_once)))]
     if len(shown) < len(rows):
         lines.insert(0, Text(f"{len(rows) - len(shown)} more decoders are not shown", style="dim"))
     return Group(table, *lines)

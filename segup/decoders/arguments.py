@@ -1,11 +1,22 @@
 """What the topologies' arguments have in common, checked with the numbers put in."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from segup.conform import Counts, Few, Name, Signed, Within, closed
 from segup.errors import ConfigError
 from segup.upsamplers.contract import OPTIONS_OF_ALL
 
+STORABLE = closed(
+    widths=Counts | None,
+    final=Name,
+    fit=Name,
+    convs=Few | None,
+    upsampler_options=dict[str, Any] | None,
+    final_options=dict[str, Any] | None,
+    roundings=Annotated[list[Name | Signed | None], Within(0, 64)] | None,
+)
+"""The options of every topology that a checkpoint may hold; the operators' own are theirs to declare."""
 IMAGE_WIDTH = 16
 """Channels at the image's own resolution: a 3×3 convolution there costs more than all others together."""
 

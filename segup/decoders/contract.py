@@ -156,12 +156,17 @@ D = TypeVar("D", bound=type[Decoder])
 topologies: Registry[type[Decoder]] = Registry("topology", "segup.decoders")
 
 
-def register_topology(name: str) -> Callable[[D], D]:
-    """Return a decorator that enters a topology under ``name``."""
+def register_topology(name: str, storable: Mapping[str, Any] | None = None) -> Callable[[D], D]:
+    """Return a decorator that enters a topology under ``name``.
+
+    Args:
+        name: The word.
+        storable: Its options that a checkpoint may hold, see :meth:`segup.registry.Registry.register`.
+    """
 
     def enter(topology: D) -> D:
         topology.name = name
-        topologies.register(name)(topology)
+        topologies.register(name, storable)(topology)
         return topology
 
     return enter

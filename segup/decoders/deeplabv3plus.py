@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segup.decoders.arguments import IMAGE_WIDTH, checked_count, checked_widths, first_level
+from segup.conform import Counts, Few
+from segup.decoders.arguments import IMAGE_WIDTH, STORABLE, checked_count, checked_widths, first_level
 from segup.decoders.aspp import ASPP
 from segup.decoders.blocks import ConvNormAct, conv_stack
 from segup.decoders.contract import Step, register_topology
@@ -18,7 +19,7 @@ from segup.upsamplers.contract import Fit, Size
 from segup.upsamplers.costs import FREE, conv_cost
 
 
-@register_topology("deeplabv3plus")
+@register_topology("deeplabv3plus", storable={**STORABLE, "depths": Few | None, "rates": Counts | None})
 class DeepLabV3PlusDecoder(FinalStepDecoder):
     """ASPP on the last map, brought up to one high map and joined with it (DeepLabv3+, arXiv 1802.02611).
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from segup.decoders.arguments import IMAGE_WIDTH, checked_count, checked_widths
+from segup.decoders.arguments import IMAGE_WIDTH, STORABLE, checked_count, checked_widths
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Decoder, Step, register_topology
 from segup.decoders.costs import CostPlan
@@ -15,7 +15,7 @@ from segup.shapes import Cost
 from segup.upsamplers.contract import Fit, Size
 
 
-@register_topology("duc")
+@register_topology("duc", storable=STORABLE)
 class DUCDecoder(Decoder):
     """One operator from the last map's channels to ``num_classes`` scores, by its whole stride (arXiv 1702.08502).
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import IMAGE_WIDTH, checked_count, checked_widths, first_level
+from segup.conform import Few
+from segup.decoders.arguments import IMAGE_WIDTH, STORABLE, checked_count, checked_widths, first_level
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Step, register_topology
 from segup.decoders.costs import CostPlan
@@ -15,7 +16,7 @@ from segup.streams import own_stream
 from segup.upsamplers.contract import Fit, Size
 
 
-@register_topology("fcn")
+@register_topology("fcn", storable={**STORABLE, "depths": Few | None})
 class FCNDecoder(FinalStepDecoder):
     """Score each map by a 1×1 convolution; bring the scores up map by map and add (FCN, arXiv 1411.4038).
 

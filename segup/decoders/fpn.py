@@ -5,7 +5,8 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import IMAGE_WIDTH, checked_count, checked_widths, first_level
+from segup.conform import Few
+from segup.decoders.arguments import IMAGE_WIDTH, STORABLE, checked_count, checked_widths, first_level
 from segup.decoders.blocks import conv_stack, linear
 from segup.decoders.contract import Step, register_topology
 from segup.decoders.costs import CostPlan
@@ -15,7 +16,7 @@ from segup.upsamplers.contract import Fit, Size
 from segup.upsamplers.costs import FREE
 
 
-@register_topology("fpn")
+@register_topology("fpn", storable={**STORABLE, "depths": Few | None})
 class FPNDecoder(FinalStepDecoder):
     """Add each map to the one above it, bring all to the highest and add them (Panoptic FPN, arXiv 1901.02446).
 

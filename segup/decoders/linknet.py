@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import checked_count, checked_widths
+from segup.decoders.arguments import STORABLE, checked_count, checked_widths
 from segup.decoders.blocks import ConvNormAct, conv_stack
 from segup.decoders.contract import Step, register_topology
 from segup.decoders.costs import CostPlan, norm_cost
@@ -15,7 +15,7 @@ from segup.upsamplers.contract import Fit, Size
 from segup.upsamplers.costs import FREE
 
 
-@register_topology("linknet")
+@register_topology("linknet", storable=STORABLE)
 class LinkNetDecoder(FinalStepDecoder):
     """Climb the pyramid map by map through a narrow middle and add each skip (LinkNet, arXiv 1707.03718).
 

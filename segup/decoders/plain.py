@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import checked_count, step_widths
+from segup.decoders.arguments import STORABLE, checked_count, step_widths
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Step, register_topology
 from segup.decoders.costs import CostPlan, norm_cost
@@ -15,7 +15,7 @@ from segup.upsamplers.contract import Fit, Size
 from segup.upsamplers.costs import FREE
 
 
-@register_topology("plain")
+@register_topology("plain", storable=STORABLE)
 class PlainDecoder(FinalStepDecoder):
     """Climb from the last map to the image by the operator alone; of the other maps only the sizes are taken.
 

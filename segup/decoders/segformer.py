@@ -6,7 +6,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from segup.decoders.arguments import IMAGE_WIDTH, checked_count, checked_widths, first_level
+from segup.conform import Few
+from segup.decoders.arguments import IMAGE_WIDTH, STORABLE, checked_count, checked_widths, first_level
 from segup.decoders.blocks import ConvNormAct, conv_stack, linear
 from segup.decoders.contract import Step, register_topology
 from segup.decoders.costs import CostPlan
@@ -15,7 +16,7 @@ from segup.shapes import Cost
 from segup.upsamplers.contract import Fit, Size
 
 
-@register_topology("segformer")
+@register_topology("segformer", storable={**STORABLE, "depths": Few | None})
 class SegFormerDecoder(FinalStepDecoder):
     """Bring every map to one width and to the highest resolution, join all and mix (SegFormer, arXiv 2105.15203).
 

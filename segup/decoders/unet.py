@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import checked_count, step_widths
+from segup.decoders.arguments import STORABLE, checked_count, step_widths
 from segup.decoders.blocks import UNetBlock
 from segup.decoders.contract import Step, register_topology
 from segup.decoders.costs import CostPlan
@@ -15,7 +15,7 @@ from segup.upsamplers.contract import Fit, Size
 from segup.upsamplers.costs import FREE
 
 
-@register_topology("unet")
+@register_topology("unet", storable=STORABLE)
 class UNetDecoder(FinalStepDecoder):
     """Climb the pyramid map by map, joining each skip (U-Net, arXiv 1505.04597).
 

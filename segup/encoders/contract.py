@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from segup.conform import closed
 from segup.errors import ConfigError, ShapeError, unknown, wrong_map
 from segup.inspection import Pyramid, feature_sizes, probe_pyramid
 from segup.modes import modes_of, set_modes
@@ -147,6 +148,8 @@ class Encoder(nn.Module):
 
 
 encoders: Registry[Callable[..., Encoder]] = Registry("encoder", "segup.encoders")
+FROZEN = closed(freeze=bool | None, freeze_norm=bool | None)
+"""The options of every encoder that a checkpoint may hold."""
 
 
 @own_stream()
@@ -171,12 +174,7 @@ def create_encoder(
     >>> encoder.channels, encoder.strides
     ((16, 24, 40, 112, 320), (2, 4, 8, 16, 32))
     """
-    if not isinstance(name, str):
-        raise ConfigError(f"encoder={name!r} must be a name, such as 'efficientnet_lite0' or 'timm/resnet18'")
-    family, slash, model = name.partition("/")
-    if not slash and name not in encoders and ":" not in name:
-        family, model = "timm", name
-        _check_timm(name)
+    family, model = family_of(name)
     build = encoders.get(family)
     check_options(build, options, f"encoder '{name}'")
     for option, value in (("pretrained", pretrained), ("freeze", freeze), ("freeze_norm", options.get("freeze_norm"))):
@@ -184,6 +182,24 @@ def create_encoder(
             raise ConfigError(f"encoder '{name}': {option}={value!r} must be true or false")
     common = {"in_channels": in_channels, "pretrained": pretrained, "freeze": freeze}
     return build(model, **common, **options) if model else build(**common, **options)
+
+
+def family_of(name: str) -> tuple[str, str]:
+    """Return the word that an encoder is registered by, and the model's name in its library.
+
+    Raises:
+        ConfigError: No name, or one that neither segup nor timm knows.
+
+    >>> family_of("segnet"), family_of("torchvision/resnet18"), family_of("resnet18")
+    (('segnet', ''), ('torchvision', 'resnet18'), ('timm', 'resnet18'))
+    """
+    if not isinstance(name, str):
+        raise ConfigError(f"encoder={name!r} must be a name, such as 'efficientnet_lite0' or 'timm/resnet18'")
+    family, slash, model = name.partition("/")
+    if not slash and name not in encoders and ":" not in name:
+        _check_timm(name)
+        return "timm", name
+    return family, model
 
 
 def list_encoders() -> list[str]:

@@ -2,15 +2,47 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Annotated, Any
 
 import timm
 
-from segup.encoders.contract import Encoder, encoders
+from segup.conform import Count, Counts, Index, Name, Share, Within, closed
+from segup.encoders.contract import FROZEN, Encoder, encoders
 from segup.errors import ConfigError, unknown
 
+_BUILDS = closed(
+    output_stride=Count,
+    act_layer=Name,
+    norm_layer=Name,
+    aa_layer=Name,
+    attn_layer=Name,
+    pad_type=Name,
+    stem_type=Name,
+    stem_width=Count,
+    stem_kernel_size=Count,
+    base_width=Count,
+    cardinality=Count,
+    replace_stem_pool=bool,
+    drop_rate=Share,
+    drop_path_rate=Share | None,
+    drop_block_rate=Share | None,
+    proj_drop_rate=Share,
+    attn_drop_rate=Share,
+    global_pool=Name,
+    img_size=Count | Counts | None,
+    window_size=Count | Counts,
+    strict_img_size=bool,
+    dynamic_img_size=bool,
+    feature_cls=Name,
+    scriptable=bool,
+    exportable=bool,
+)
+"""Arguments of timm that shape a model. Others read files (checkpoint_path, pretrained_cfg) or are no plain values."""
 
-@encoders.register("timm")
+
+@encoders.register(
+    "timm", storable={**FROZEN, "out_indices": Annotated[list[Index], Within(1, 64)] | None, "options": _BUILDS}
+)
 def from_timm(
     model: str,
     in_channels: int = 3,

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segup.conform import Counts, Few
 from segup.encoders.contract import Encoder, encoders
 from segup.errors import ConfigError
 
 
-@encoders.register("segnet")
+@encoders.register("segnet", storable={"freeze": bool | None, "widths": Counts, "convs": Few})
 def segnet(
     in_channels: int = 3,
     *,

@@ -3,16 +3,25 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import torch
 
+from segup.conform import Signed, conform
 from segup.data.labels import Labels
 from segup.errors import ConfigError, DataError, SegupError
-from segup.models import SegmentationModel, check_trust, load_checkpoint
+from segup.models import SegmentationModel, load_checkpoint
+from segup.names import check_trust
+from segup.training.config import DataConfig
 
 CHECKPOINTS = ("last", "best")
 DEVICES = ("auto", "cpu", "cuda")
+
+
+class _Labels(TypedDict):
+    names: list[str]
+    colors: NotRequired[Any]
+    ignore_index: NotRequired[Signed]
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,8 @@ def stored_data(run: OpenedRun, trust: Iterable[str] = ()) -> dict[str, Any]:
     if not isinstance(stored, dict) or not stored:
         raise ConfigError(f"{run.path} holds a model without its run's data: give data=... and data.root=...")
     check_trust(stored.get("name"), trust, run.path)
-    return dict(stored)
+    conform(DataConfig, stored, "data")
+    return {**stored, "download": False} if "download" in stored else dict(stored)  # fetching is for who asks
 
 
 def _labels(stored: Any, num_classes: int, path: Path) -> Labels:
@@ -120,12 +130,11 @@ def _labels(stored: Any, num_classes: int, path: Path) -> Labels:
     if stored is None:
         return Labels(tuple(f"class {index}" for index in range(classes)), ignore_index=-1)
     try:
-        labels = Labels(stored["names"], stored.get("colors") or (), stored.get("ignore_index", -1))
-    except (SegupError, TypeError, KeyError, AttributeError) as cause:
+        held: _Labels = conform(_Labels, stored, "labels")
+        names = held["names"]
+        if len(names) == classes:
+            return Labels(tuple(names), held.get("colors") or (), held.get("ignore_index", -1))
+    except SegupError as cause:
         raise DataError(f"{path}: its labels cannot be read: {cause}") from cause
-    if labels.num_classes != classes:
-        raise DataError(
-            f"{path}: its labels name {labels.num_classes} classes ({', '.join(labels.names)}), "
-            f"its model has num_classes={num_classes}"
-        )
-    return labels
+    told = ", ".join(names[:12])
+    raise DataError(f"{path}: its labels name {len(names)} classes ({told}), its model has num_classes={num_classes}")

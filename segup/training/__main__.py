@@ -3,10 +3,9 @@
 import sys
 from pathlib import Path
 
-import yaml
-
 from segup.errors import SegupError, refusals_named
 from segup.training.config import RunConfig
+from segup.training.run_folder import read_config
 
 
 def main() -> int:
@@ -16,7 +15,7 @@ def main() -> int:
         from segup.training.run import train
 
         with refusals_named():
-            train(RunConfig.of(yaml.safe_load((folder / "config.yaml").read_text())), folder)
+            train(RunConfig.of(read_config(folder)), folder)
     except SegupError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

@@ -13,7 +13,8 @@ from rich.console import Console
 from segup.data import SegmentationData
 from segup.errors import ConfigError
 from segup.losses import create_loss, median_frequency_weights
-from segup.models import SegmentationModel, create_model
+from segup.models import SegmentationModel, build_again, create_model
+from segup.names import check_storable
 from segup.training.checkpoints import AtomicCheckpointIO
 from segup.training.config import RunConfig, TrainerConfig
 from segup.training.history import CsvHistory
@@ -21,22 +22,30 @@ from segup.training.progress import RunProgressBar
 
 
 def build_model(config: RunConfig, num_classes: int, in_channels: int) -> SegmentationModel:
-    """Build the model that the groups ``encoder`` and ``decoder`` describe."""
+    """Build the model that the groups ``encoder`` and ``decoder`` describe.
+
+    Raises:
+        ConfigError: They hold what no checkpoint may hold, so that none of this run could be opened.
+        DataError: The checkpoint that the run goes on from holds another model.
+    """
     # null is the topology's own default, and an option that a topology does not have is not set either
     decoder = {key: value for key, value in config.decoder.items() if value is not None}
     for key in ("topology", "upsampler"):
         if key not in decoder:
             raise ConfigError(f"decoder.{key} is not set: give decoder.{key}=...")
-    return create_model(
-        config.encoder.full_name,
-        decoder.pop("topology"),
-        decoder.pop("upsampler"),
-        num_classes=num_classes,
-        in_channels=in_channels,
-        pretrained=config.encoder.pretrained and config.ckpt_path is None,
-        encoder_options=config.encoder.options,
+    names = {
+        "encoder": config.encoder.full_name,
+        "topology": decoder.pop("topology"),
+        "upsampler": decoder.pop("upsampler"),
+        "num_classes": num_classes,
+        "in_channels": in_channels,
+        "encoder_options": config.encoder.options,
         **decoder,
-    )
+    }
+    if config.ckpt_path is not None:
+        return build_again(config.ckpt_path, names)
+    check_storable(names)
+    return create_model(**names, pretrained=config.encoder.pretrained)
 
 
 def build_loss(config: RunConfig, num_classes: int, data: SegmentationData) -> torch.nn.Module:

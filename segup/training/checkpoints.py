@@ -1,5 +1,6 @@
 """Checkpoints that are whole or not there: last, best, and one at Ctrl-C."""
 
+import copy
 import io
 import signal
 import threading
@@ -14,6 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from segup.errors import SegupError
+from segup.models import read_checkpoint
 from segup.training.whole import copy_whole, write_whole
 
 
@@ -29,6 +31,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         write_whole(Path(path), buffer.getbuffer())
+
+    def load_checkpoint(self, path: Any, *args: Any, **options: Any) -> dict[str, Any]:
+        """Return what :func:`segup.models.read_checkpoint` finds sound, in memory of its own, whatever becomes of it.
+
+        Raises:
+            DataError: It is not.
+        """
+        return copy.deepcopy(read_checkpoint(path))
 
 
 class RunInterruptedError(SegupError):
@@ -50,6 +60,7 @@ class RunCheckpoints(Checkpoint):
         self.last, self.best = folder / "last.ckpt", folder / "best.ckpt"
         self.last_scores: dict[str, Any] | None = None
         self.best_scores: dict[str, Any] | None = None
+        self.begun = False
         self._improved = False
         self._interrupted = self._stopping = False
         self._handler: Any = None
@@ -61,6 +72,7 @@ class RunCheckpoints(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Answer SIGTERM in the same way, in place of Lightning, which would stop unsaved and with exit code 0."""
+        self.begun = True
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._on_interrupt)  # Lightning's teardown gives it back
 

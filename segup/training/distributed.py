@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from segup.errors import SegupError
+from segup.imports import children_kept_off
 
 
 class ProcessFailedError(SegupError):
@@ -33,7 +34,6 @@ def launch(folder: Path, processes: int) -> None:
         ProcessFailedError: A process failed; the others are ended.
     """
     shared = {
-        **os.environ,
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(_free_port()),
         "NODE_RANK": "0",
@@ -41,7 +41,9 @@ def launch(folder: Path, processes: int) -> None:
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes))),
     }
     command = [sys.executable, "-m", "segup.training", str(folder)]
-    children = [subprocess.Popen(command, env={**shared, "LOCAL_RANK": str(rank)}) for rank in range(processes)]
+    with children_kept_off():
+        envs = [{**os.environ, **shared, "LOCAL_RANK": str(rank)} for rank in range(processes)]
+    children = [subprocess.Popen(command, env=env) for env in envs]
     # Ctrl-C reaches the children too: they save and stop, and this process waits for that.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     # SIGTERM, with which schedulers end a process, reaches this one alone.

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from segup.data import Labels, SegmentationData
 from segup.models import SegmentationModel, predicted_labels
+from segup.stored import visible
 from segup.training.history import read_history
 
 _SHOWN = 4
@@ -53,6 +55,7 @@ def save_predictions(model: SegmentationModel, data: SegmentationData, path: Pat
     draw_predictions(rows, data.labels).savefig(path, dpi=110)
 
 
+@rc_context({"text.parse_math": False})  # a name may hold dollars
 def draw_predictions(rows: Sequence[tuple[str, Any, Any, Any]], labels: Labels) -> Figure:
     """Return a figure with a row for each ``(name, image (C, H, W) in 0 … 1, mask (H, W), prediction (H, W))``."""
     scale = 3.4
@@ -70,11 +73,11 @@ def draw_predictions(rows: Sequence[tuple[str, Any, Any, Any]], labels: Labels) 
         )
         for ax, (title, picture) in zip(axes, shown, strict=True):
             ax.imshow(picture, interpolation="nearest")
-            ax.set_title(title, fontsize=9)
+            ax.set_title(visible(title), fontsize=9)
             ax.set_axis_off()
     ignored = [("ignored", IGNORED)] if any((mask == labels.ignore_index).any() for _, _, mask, _ in rows) else []
     handles = [
-        Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="black", linewidth=0.5, label=name)
+        Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="black", linewidth=0.5, label=visible(name))
         for name, color in (*zip(labels.names, labels.colors, strict=True), ("wrong", WRONG), *ignored)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8), fontsize=9, frameon=False)

@@ -9,8 +9,10 @@ import lightning as L
 from lightning.pytorch.callbacks import RichProgressBar
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from segup.decoders import Rung
+from segup.stored import visible
 
 
 class RunProgressBar(RichProgressBar):
@@ -57,13 +59,13 @@ def ladder_table(
         maps: For each axis, the sizes of the encoder's maps.
         rungs: For each axis, the decoder's steps.
     """
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=Text(visible(title)), title_justify="left", header_style="bold")
     table.add_column("step")
     for name in ("from", "to", "corrected"):
         table.add_column(name, justify="right", no_wrap=True)
     pairs = [f"{height}×{width}" for height, width in zip(*maps, strict=True)]
     for stage, (before, after) in zip(stages, itertools.pairwise([f"{size[0]}×{size[1]}", *pairs]), strict=True):
-        table.add_row(stage, before, after, "")
+        table.add_row(Text(stage), before, after, "")
     table.add_section()
     for height, width in zip(*rungs, strict=True):
         table.add_row(
@@ -103,7 +105,7 @@ def score_table(title: str, columns: Mapping[str, Mapping[str, Any]], classes: S
         columns: From the column's name to what :class:`segup.metrics.SegmentationMetrics` computed.
         classes: Names of the classes.
     """
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=Text(visible(title)), title_justify="left", header_style="bold")
     table.add_column("")
     for name in columns:
         table.add_column(name, justify="right")
@@ -119,7 +121,7 @@ def score_table(title: str, columns: Mapping[str, Mapping[str, Any]], classes: S
         table.add_row(label, *(_cell(scores[key]) for scores in columns.values()))
     table.add_section()
     for index, name in enumerate(classes):
-        table.add_row(f"IoU {name}", *(_cell(scores["iou"][index]) for scores in columns.values()))
+        table.add_row(Text(f"IoU {visible(name)}"), *(_cell(scores["iou"][index]) for scores in columns.values()))
     return table
 
 

@@ -3,10 +3,54 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
+from segup.conform import Within, conform
 from segup.errors import ConfigError, DataError
-from segup.models import check_trust, read_checkpoint
+from segup.models import read_checkpoint
+from segup.names import check_trust
+
+Done = Annotated[int, Within(0, 10**12)]
+
+
+class _Processed(TypedDict):
+    processed: Done
+
+
+class _Batches(TypedDict):
+    is_last_batch: bool
+    current: _Processed
+
+
+_Fit = TypedDict("_Fit", {"epoch_loop.batch_progress": _Batches})
+
+
+class _Loops(TypedDict):
+    fit_loop: _Fit
+
+
+class _Scores(TypedDict):
+    step: Done
+    miou: float
+
+
+class _Kept(TypedDict):
+    best_scores: _Scores | None
+    last_scores: _Scores | None
+
+
+class _Callbacks(TypedDict):
+    RunCheckpoints: _Kept
+
+
+class _State(TypedDict):
+    epoch: Done
+    global_step: Done
+    loops: _Loops
+    callbacks: _Callbacks
+    optimizer_states: list[dict[str, Any]]
+    lr_schedulers: list[dict[str, Any]]
+
 
 _MAY_CHANGE = ("trainer.", "data.root", "data.num_workers", "data.cache", "compile", "ckpt_path", "run_dir", "trust")
 
@@ -37,14 +81,13 @@ def read_position(path: str | Path) -> Position:
     if "loops" not in content:
         raise ConfigError(f"{path} holds a model without its training state: it can be evaluated, not continued")
     try:
-        batches = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-        finished = batches["is_last_batch"]
-        processed = batches["current"]["processed"]
-        step, scored = content["global_step"], content["callbacks"]["RunCheckpoints"]["best_scores"]
-        best = scored is not None and scored["step"] == step
-        return Position(content["epoch"] + finished, 0 if finished else processed, step, best)
-    except (KeyError, TypeError) as cause:
-        raise DataError(f"{path}: its training state is not one that segup wrote ({cause!r} in it)") from cause
+        state: _State = conform(_State, content)
+    except ConfigError as cause:
+        raise DataError(f"{path}: its training state is not one that segup wrote ({cause})") from cause
+    batches, step = state["loops"]["fit_loop"]["epoch_loop.batch_progress"], state["global_step"]
+    finished, scored = batches["is_last_batch"], state["callbacks"]["RunCheckpoints"]["best_scores"]
+    best = scored is not None and scored["step"] == step
+    return Position(state["epoch"] + finished, 0 if finished else batches["current"]["processed"], step, best)
 
 
 def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,7 +106,8 @@ def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]
     if not isinstance(stored, dict):
         raise ConfigError(f"{path} holds a model without its run's configuration: it can be evaluated, not continued")
     config = {**_copy(stored), "run_dir": None}  # its own folder, wherever that lies now
-    check_trust(config, given.get("trust") or [], str(path))
+    named = {**config, "data": {"name": (config.get("data") or {}).get("name")}}  # a class may be called "a: b"
+    check_trust(named, given.get("trust") or [], str(path))
     for key, value in given.items():
         before = _get(config, key)
         if key == "trainer.max_epochs" and before != value and config["scheduler"].get("name") != "constant":

@@ -9,10 +9,13 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
+from rich.text import Text
 
+from segup.conform import short
 from segup.data import SegmentationData, create_data
-from segup.errors import ConfigError
+from segup.errors import ConfigError, DataError, SegupError
 from segup.inspection import rounding_of
 from segup.metrics import SegmentationMetrics
 from segup.models import SegmentationModel
@@ -77,7 +80,15 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         write_whole(folder / "ladder.txt", as_text(*sizes).encode())
         if config.ckpt_path is not None:
             take_over(Path(config.ckpt_path), folder, position.best)
-    trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, MisconfigurationException) as cause:
+        if isinstance(cause, SegupError) or config.ckpt_path is None or checkpoints.begun:
+            raise
+        raise DataError(  # what Lightning and torch put back is theirs to know, and to raise
+            f"{config.ckpt_path}: its training state does not fit its run: {type(cause).__name__} "
+            f"{short(' '.join(str(cause).split()))}"
+        ) from cause
     if checkpoints.last_scores is None or checkpoints.last_scores["step"] != trainer.global_step:
         trainer.validate(module, datamodule=data, verbose=False)  # the last epoch was not one to be validated
     if not trainer.is_global_zero:
@@ -106,7 +117,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     write_json(folder / "result.json", result)  # last: a folder that has it is complete
     scores = {name: scores for name in ("last", "best") if (scores := result[name]) is not None}
     console.print(score_table("Validation scores", scores, data.labels.names))
-    console.print(f"run folder: {folder}", highlight=False, soft_wrap=True)
+    console.print(Text(f"run folder: {folder}"), soft_wrap=True)
     return result
 
 

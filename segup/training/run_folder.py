@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from segup.errors import ConfigError
+from segup.stored import as_written, read_yaml
 from segup.training.whole import write_whole
 
 _PACKAGES = (
@@ -74,6 +75,18 @@ def discard_unstarted(folder: Path) -> bool:
     with contextlib.suppress(OSError):  # not empty: other runs lie there
         folder.parent.rmdir()
     return True
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the ``config.yaml`` of a run folder, unchecked: see :class:`segup.training.config.RunConfig`.
+
+    Raises:
+        FileNotFoundError: There is none.
+        DataError: It is no group of keys.
+    """
+    file = folder / "config.yaml"
+    config: dict[str, Any] = as_written(dict[str, Any], read_yaml(file), file)
+    return config
 
 
 def write_yaml(path: Path, values: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from segup.conform import closed
 from segup.shapes import Cost, Resize
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
 from segup.upsamplers.costs import UpStep, project_cost
@@ -9,7 +10,7 @@ from segup.upsamplers.projection import project
 from segup.upsamplers.resize_conv import resize
 
 
-@register_upsampler("bilinear_additive")
+@register_upsampler("bilinear_additive", storable=closed())
 class BilinearAdditive(Upsampler):
     """Bilinear resize by ``scale`` (align_corners=False), then sums of every ``n`` consecutive channels.
 

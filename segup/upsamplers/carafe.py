@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segup.conform import Count, closed
 from segup.errors import ShapeError, figures
 from segup.shapes import Cost, Resize
 from segup.upsamplers.arguments import check_count, check_groups, check_odd_kernel
@@ -14,7 +15,9 @@ from segup.upsamplers.layout import is_channels_last
 from segup.upsamplers.projection import project
 
 
-@register_upsampler("carafe")
+@register_upsampler(
+    "carafe", storable=closed(kernel_size=Count, compressed_channels=Count, encoder_kernel=Count, groups=Count)
+)
 class Carafe(Upsampler):
     """Predict a kernel for every output pixel, and reassemble the neighbourhood of its source pixel with it.
 

@@ -262,8 +262,12 @@ upsamplers: Registry[type[Upsampler]] = Registry("upsampler", "segup.upsamplers"
 U = TypeVar("U", bound=type[Upsampler])
 
 
-def register_upsampler(name: str) -> Callable[[U], U]:
+def register_upsampler(name: str, storable: Mapping[str, Any] | None = None) -> Callable[[U], U]:
     """Return a decorator that enters an operator under ``name``: it is then one word everywhere.
+
+    Args:
+        name: The word.
+        storable: Its own options that a checkpoint may hold, see :meth:`segup.registry.Registry.register`.
 
     >>> from segup.upsamplers import Bilinear, create_upsampler, register_upsampler
     >>> @register_upsampler("bilinear_1x1")
@@ -273,7 +277,7 @@ def register_upsampler(name: str) -> Callable[[U], U]:
     >>> sum(p.numel() for p in create_upsampler("bilinear_1x1", 8, 4).parameters())
     36
     """
-    register = upsamplers.register(name)
+    register = upsamplers.register(name, storable)
 
     def enter(operator: U) -> U:
         register(operator)

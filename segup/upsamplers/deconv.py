@@ -6,6 +6,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
+from segup.conform import Count, Name, closed
 from segup.errors import ConfigError
 from segup.shapes import ConvTranspose, Cost, cost
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
@@ -85,7 +86,7 @@ class TransposedConv(Upsampler):
         return self.arithmetic.axes[0].size_rule(low)
 
 
-@register_upsampler("deconv")
+@register_upsampler("deconv", storable=closed(kernel_size=Count | None, init=Name))
 class Deconv(TransposedConv):
     """Strided transposed convolution: every input value stamps its kernel, overlapping stamps add.
 

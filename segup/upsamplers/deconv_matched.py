@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from segup.conform import Name, Signed, closed
 from segup.errors import ConfigError
 from segup.shapes import Cost
 from segup.upsamplers.contract import Fit, register_upsampler
@@ -12,7 +13,7 @@ from segup.upsamplers.fitting import Size
 Rounding = Literal["up", "down", "mixed"]
 
 
-@register_upsampler("deconv_matched")
+@register_upsampler("deconv_matched", storable=closed(rounding=Name | Signed | None, init=Name))
 class MatchedDeconv(TransposedConv):
     """ConvTranspose2d given the output size: it inverts the encoder stage's size rule and corrects nothing.
 

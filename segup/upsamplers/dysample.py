@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segup.conform import Count, Name, closed
 from segup.errors import ConfigError
 from segup.shapes import Cost, Resize
 from segup.upsamplers.arguments import check_groups
@@ -20,7 +21,7 @@ Style = Literal["lp", "pl"]
 USUAL_GROUPS: dict[Style, int] = {"lp": 4, "pl": 8}
 
 
-@register_upsampler("dysample")
+@register_upsampler("dysample", storable=closed(style=Name, dynamic=bool, groups=Count | None, init=Name))
 class DySample(Upsampler):
     """Move every position of bilinear upsampling by an offset predicted from ``x``, and sample there.
 

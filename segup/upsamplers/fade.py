@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segup.conform import Count, closed
 from segup.shapes import Cost, Resize
 from segup.upsamplers.arguments import check_count, check_odd_kernel
 from segup.upsamplers.carafe import carafe_reassemble
@@ -13,7 +14,7 @@ from segup.upsamplers.projection import project
 from segup.upsamplers.resize_conv import resize
 
 
-@register_upsampler("fade")
+@register_upsampler("fade", storable=closed(kernel_size=Count, compressed_channels=Count, encoder_kernel=Count))
 class Fade(Upsampler):
     """Reassemble ``x`` with kernels that skip and ``x`` predict together, and let a gate mix in the skip itself.
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from segup.conform import Count, closed
 from segup.errors import ShapeError, figures
 from segup.shapes import ConvTranspose, Cost
 from segup.upsamplers.arguments import check_odd_kernel
@@ -12,7 +13,7 @@ from segup.upsamplers.layout import is_channels_last
 from segup.upsamplers.projection import project
 
 
-@register_upsampler("max_unpool")
+@register_upsampler("max_unpool", storable=closed(kernel_size=Count))
 class MaxUnpool(Upsampler):
     """Put every value where the encoder's max pooling found its maximum, zeros elsewhere; then a convolution.
 

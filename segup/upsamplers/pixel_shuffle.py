@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segup.conform import Count, Name, closed
 from segup.shapes import Cost
 from segup.shapes import PixelShuffle as PixelShuffleArithmetic
 from segup.upsamplers.arguments import check_odd_kernel
@@ -12,7 +13,7 @@ from segup.upsamplers.costs import UpStep, conv_cost
 from segup.upsamplers.interpolation import channel_map, check_init, init_weight, phase_taps
 
 
-@register_upsampler("pixel_shuffle")
+@register_upsampler("pixel_shuffle", storable=closed(kernel_size=Count, init=Name))
 class PixelShuffle(Upsampler):
     """A convolution to ``out_channels·scale²`` at low resolution, whose channels become the pixels of each cell.
 

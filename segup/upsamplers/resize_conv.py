@@ -7,12 +7,16 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segup.conform import Count, Name, closed
 from segup.errors import ConfigError
 from segup.shapes import Cost, Resize
 from segup.upsamplers.arguments import check_odd_kernel
 from segup.upsamplers.contract import Fit, Upsampler
 from segup.upsamplers.costs import UpStep, conv_cost
 from segup.upsamplers.interpolation import channel_map, check_init, init_weight, separable
+
+STORABLE = closed(kernel_size=Count, init=Name)
+"""The options of a resize that a checkpoint may hold."""
 
 
 class ResizeConv(Upsampler):

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segup.conform import Count, closed
 from segup.shapes import Cost, Resize
 from segup.upsamplers.arguments import check_count, check_odd_kernel
 from segup.upsamplers.carafe import carafe_reassemble, neighbourhoods
@@ -13,7 +14,7 @@ from segup.upsamplers.guide import on_grid
 from segup.upsamplers.projection import project
 
 
-@register_upsampler("sapa")
+@register_upsampler("sapa", storable=closed(kernel_size=Count, compressed_channels=Count))
 class Sapa(Upsampler):
     """Reassemble ``x`` with kernels that are similarities between the skip's pixel and the pixels of ``x`` around it.
 

@@ -31,10 +31,10 @@ def test_nested_values_become_one_value():
         ({"trainer": {"max_epochs": 0}}, "^trainer.max_epochs=0 must be 1 or more$"),
         ({"seed": 2**32}, "^seed=4294967296 must be 0 or more and at most 4294967295$"),
         ({"trainer": {"max_steps": -5}}, "^trainer.max_steps=-5 must be 1 or more$"),
-        ({"trainer": {"threads": 0}}, "^trainer.threads=0 must be 1 or more$"),
+        ({"trainer": {"threads": 0}}, "^trainer.threads=0 must be 1 or more and at most 4096$"),
         ({"trainer": {"gradient_clip_val": -1}}, "^trainer.gradient_clip_val=-1.0 must be 0 or more$"),
         ({"trainer": {"gradient_clip_val": float("nan")}}, "^trainer.gradient_clip_val=nan must be 0 or more$"),
-        ({"trainer": {"devices": 0}}, "^trainer.devices=0 must be 1 or more$"),
+        ({"trainer": {"devices": 0}}, "^trainer.devices=0 must be 1 or more and at most 4096$"),
     ],
 )
 def test_a_wrong_key_or_value_is_named(values, message):

@@ -37,7 +37,7 @@ def read_curves(folder: Path) -> dict[str, Curve]:
     try:
         rows = read_history(file) if file.is_file() else []
         return {name: curve for name in LOGGED if (curve := _curve(rows, name)) is not None}
-    except (OSError, ValueError, KeyError):  # a file that is being written, or is not segup's: there is no curve
+    except (OSError, ValueError):  # a file that is being written, or is not segup's: there is no curve
         return {}
 
 

@@ -14,10 +14,14 @@ from segup.ablation.report.crops import Crop, choose_crops, looked_at, predictio
 from segup.ablation.report.responses import Response, trained_response
 from segup.ablation.report.style import new_figure
 from segup.ablation.runs import Run
+from segup.conform import conform
 from segup.data.config import create_data
 from segup.data.labels import Labels
 from segup.errors import DataError, SegupError
 from segup.evaluation.runs import open_run
+from segup.names import check_trust
+from segup.stored import visible
+from segup.training.config import DataConfig
 from segup.training.pictures import IGNORED, WRONG, colored, error_map, to_rgb
 
 _IN_A_LINE = 7
@@ -53,8 +57,10 @@ def look(runs: Mapping[str, Run], trust: Sequence[str] = ()) -> Shown:
     missing: list[str] = []
     labels, samples = None, []
     try:
-        data = create_data({**next(iter(runs.values())).result["config"]["data"], "cache": False})
-        data.prepare_data()
+        first = next(iter(runs.values()))
+        stored = first.result["config"].get("data") or {}
+        check_trust(stored.get("name"), trust, first.path)
+        data = create_data({**conform(DataConfig, stored, "data"), "cache": False})
         samples, labels = looked_at(data), data.labels
     except SegupError as cause:
         missing.append(f"no crops are shown, since the images cannot be read: {_line(cause)}")
@@ -85,7 +91,7 @@ def crop_figure(crops: Sequence[Crop], labels: Labels) -> Figure:
     for number, (crop, part) in enumerate((crop, part) for crop in crops for part in parts):
         valid = crop.truth != labels.ignore_index
         upper, lower = 2 * number, 2 * number + 1
-        grid.show(upper, 0, to_rgb(crop.image), f"{crop.name} at {crop.top}, {crop.left}")
+        grid.show(upper, 0, to_rgb(crop.image), f"{visible(crop.name)} at {crop.top}, {crop.left}")
         grid.show(lower, 0, colored(crop.truth, labels), "truth")
         for place, name in enumerate(part, 1):
             ids = crop.predictions[name]
@@ -95,7 +101,7 @@ def crop_figure(crops: Sequence[Crop], labels: Labels) -> Figure:
             grid.show(lower, place, error_map(crop.image, wrong, valid), title)
     ignored = [("ignored", IGNORED)] if any((crop.truth == labels.ignore_index).any() for crop in crops) else []
     handles = [
-        Patch(facecolor=_hex(color), edgecolor="black", linewidth=0.5, label=name)
+        Patch(facecolor=_hex(color), edgecolor="black", linewidth=0.5, label=visible(name))
         for name, color in (*zip(labels.names, labels.colors, strict=True), ("wrong", WRONG), *ignored)
     ]
     grid.figure.legend(

@@ -35,6 +35,7 @@ SETTINGS: dict[str, Any] = {
     "xtick.color": "#333333",
     "ytick.color": "#333333",
     "text.color": INK,
+    "text.parse_math": False,  # a name may hold dollars
     "axes.labelcolor": INK,
     "lines.linewidth": 1.5,
     "lines.markersize": 5,

@@ -2,13 +2,15 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from math import ceil, isnan
 
 from segup.ablation.comparison import Comparison
 from segup.ablation.report.content import Figure, Report
 from segup.ablation.report.facts import Facts, duration
-from segup.ablation.tables import COSTS, NOTES, Column, code, latex, markdown, pipes, score_columns, tex
+from segup.ablation.tables import COSTS, NOTES, Column, code, latex, markdown, pipes, plain, score_columns, tex
+from segup.stored import visible
 
 FIGURES = "figures"
 """The folder beside the report with its figures."""
@@ -30,19 +32,19 @@ def as_markdown(report: Report, figures: Sequence[Figure], missing: Sequence[str
         figures: Those that were drawn.
         missing: What could not be shown.
     """
-    parts = [f"# {report.title}", report.verdict]
+    parts = [f"# {plain(report.title)}", plain(report.verdict)]
     if report.comparison is not None:
         parts.append(markdown(report.comparison, report.columns))
-        parts += [f"- {warning}" for warning in report.warnings if warning not in report.comparison.warnings]
+        parts += [f"- {plain(warning)}" for warning in report.warnings if warning not in report.comparison.warnings]
         parts += [UNITS, "## Seed by seed", _seeds(report.comparison)]
     else:
-        parts += [f"- {warning}" for warning in report.warnings]
+        parts += [f"- {plain(warning)}" for warning in report.warnings]
     if report.unfinished:
         parts += ["## Unfinished runs", _unfinished(report)]
     for figure in figures:
         parts += [f"## {figure.title}", f"![{figure.title}]({FIGURES}/{figure.name}.png)", figure.caption]
     if missing:
-        parts += ["## Not shown", "\n".join(f"- {_plain(line)}" for line in missing)]
+        parts += ["## Not shown", "\n".join(f"- {plain(_line(line))}" for line in missing)]
     return "\n\n".join([*parts, "## What was run", _facts(report.facts)]) + "\n"
 
 
@@ -62,7 +64,7 @@ def as_csv(report: Report) -> str:
             [member.label, member.seed, member.state]
             + [known.get(key) for key in columns]
             + [around.get(width) for width in widths]
-            + [member.wall_seconds, member.cause, member.path.relative_to(report.study.path)]
+            + [member.wall_seconds, member.cause, visible(str(member.path.relative_to(report.study.path)))]
         )
     return file.getvalue()
 
@@ -73,7 +75,7 @@ def as_latex(report: Report) -> str:
     A float with more columns than a page's text is wide has them in several tables, one below the other.
     """
     lines = [f"% {tex(report.title)}: {tex(report.progress)}", "% needs \\usepackage{booktabs}"]
-    lines += [f"% {_plain(warning)}" for warning in report.warnings]
+    lines += [f"% {_line(warning)}" for warning in report.warnings]
     if report.comparison is None:
         return "\n".join([*lines, ""])
     scores = score_columns(report.comparison)
@@ -134,13 +136,14 @@ def _seeds(comparison: Comparison) -> str:
 def _unfinished(report: Report) -> str:
     lines = [pipes(["decoder", "seed", "state", "cause"]), "|---|---|---|---|"]
     for member in report.unfinished:
-        cause = _plain(member.cause or "").replace("<", "\\<")  # "<class 'int'>" would be a tag that nobody sees
+        cause = plain(_line(member.cause or ""))
         lines.append(pipes([code(member.label), str(member.seed), member.state, cause]))
     return "\n".join(lines)
 
 
 def _facts(facts: Facts) -> str:
-    lines = [f"```text\n{facts.command}\n```"] if facts.command else []
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", facts.command)), default=0))
+    lines = [f"{fence}text\n{facts.command}\n{fence}"] if facts.command else []
     told = [
         f"- {code(label)}: " + ", ".join(code(f"{key}={value}") for key, value in own.items())
         for label, own in facts.differences.items()
@@ -148,8 +151,10 @@ def _facts(facts: Facts) -> str:
     ]
     lines += ["What differs between the rows:", "\n".join(told)] if told else []
     for title, said in (("Matched widths", facts.matched), ("Start of the operators", facts.start)):
-        lines += [f"{title}:", "\n".join(f"- {code(label)}: {text}" for label, text in said.items())] if said else []
-    lines.append("\n".join(f"- {name}: {value}" for name, value in versions(facts).items()))
+        lines += (
+            [f"{title}:", "\n".join(f"- {code(label)}: {plain(text)}" for label, text in said.items())] if said else []
+        )
+    lines.append("\n".join(f"- {name}: {plain(value)}" for name, value in versions(facts).items()))
     return "\n\n".join(lines)
 
 
@@ -157,7 +162,7 @@ def _number(value: float | None) -> str:
     return "–" if value is None or isnan(value) else f"{value:.4f}"
 
 
-def _plain(text: str) -> str:
+def _line(text: str) -> str:
     return " ".join(text.split())
 
 

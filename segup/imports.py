@@ -1,0 +1,48 @@
+"""What may be imported from the current folder: the modules that a person names or trusts, and nothing else.
+
+Libraries ask for many a module that need not be there. Where the current folder is on the path, a file of such a name
+in it is run, and somebody else may have filled it.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def import_named(module: str) -> ModuleType:
+    """Return a module that a person named; the current folder is searched after all others, while it is imported.
+
+    Raises:
+        ImportError: It is not there, or cannot be imported.
+    """
+    here = os.getcwd()
+    sys.path.append(here)
+    try:
+        return importlib.import_module(module)
+    finally:
+        sys.path.reverse()
+        sys.path.remove(here)
+        sys.path.reverse()
+
+
+@contextmanager
+def children_kept_off() -> Iterator[None]:
+    """Let no Python that is started within put the current folder on its path; those start segup from where it is."""
+    before = {name: os.environ.get(name) for name in ("PYTHONSAFEPATH", "PYTHONPATH")}
+    os.environ["PYTHONSAFEPATH"] = "1"
+    if not {"site-packages", "dist-packages"} & set(_ROOT.parts):  # a checkout, which need not be installed
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (before["PYTHONPATH"], str(_ROOT))))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,61 @@
+"""The names and options that stand for a model in a checkpoint: which may stand there, and which need trust."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from segup.conform import Count, Name, closed, conform
+from segup.decoders.contract import topologies
+from segup.encoders import encoders
+from segup.encoders.contract import family_of
+from segup.errors import ConfigError
+from segup.registry import outside_module
+from segup.upsamplers.contract import upsamplers
+
+_OF_EVERY_MODEL = closed(encoder=Name, topology=Name, upsampler=Name, num_classes=Count, in_channels=Count)
+
+
+def check_storable(spec: Mapping[str, Any]) -> None:
+    """Raise a ConfigError unless the names that build a model are names and options that a checkpoint may hold.
+
+    >>> check_storable({"encoder": "timm/resnet18", "encoder_options": {"options": {"checkpoint_path": "a.pth"}}})
+    Traceback (most recent call last):
+    ...
+    segup.errors.ConfigError: encoder_options.options.checkpoint_path is no option of encoder 'timm' that a file may ...
+    """
+    conform(_OF_EVERY_MODEL, {key: value for key, value in spec.items() if key in _OF_EVERY_MODEL})
+    if "encoder" in spec:
+        encoders.check_stored(family_of(spec["encoder"])[0], spec.get("encoder_options"), "encoder_options")
+    topologies.check_stored(spec.get("topology", "unet"), topology_options(spec), "")
+    for options, operator in (("upsampler_options", "upsampler"), ("final_options", "final")):
+        upsamplers.check_stored(spec.get(operator) or "bilinear", spec.get(options), options)
+
+
+def topology_options(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the topology's own options."""
+    return {key: value for key, value in spec.items() if key not in _OF_EVERY_MODEL and key != "encoder_options"}
+
+
+def check_trust(names: Any, trust: Iterable[str], path: str | Path) -> None:
+    """Raise a ConfigError if anything in ``names``, read from ``path``, would import a module not in ``trust``.
+
+    >>> check_trust({"upsampler": "deconv"}, (), "a.ckpt")
+    >>> check_trust({"upsampler": "mypackage.blocks:Up"}, ("mypackage.blocks",), "a.ckpt")
+    """
+    for name in _names(names):
+        module = outside_module(name)
+        if module is not None and module not in set(trust):
+            raise ConfigError(
+                f"{path} has a part from outside segup, '{name}'. Importing it runs that module's code.\n"
+                f"  If you trust it: --trust {module} (segup train: trust=[{module}])"
+            )
+
+
+def _names(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [name for part in value.values() for name in _names(part)]
+    if isinstance(value, list | tuple):
+        return [name for part in value for name in _names(part)]
+    return []
