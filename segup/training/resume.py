@@ -8,7 +8,17 @@ from typing import Any
 from segup.errors import ConfigError, DataError
 from segup.models import check_trust, read_checkpoint
 
-_MAY_CHANGE = ("trainer.", "data.root", "data.num_workers", "data.cache", "compile", "ckpt_path", "run_dir", "trust")
+_MAY_CHANGE = (
+    "trainer.",
+    "data.root",
+    "data.num_workers",
+    "data.cache",
+    "data.max_pixels",
+    "compile",
+    "ckpt_path",
+    "run_dir",
+    "trust",
+)
 
 
 @dataclass(frozen=True)
@@ -19,12 +29,14 @@ class Position:
         epoch, batch: The next batch: its epoch, and its place in the epoch.
         step: Optimizer steps already done.
         best: Whether these are the best weights so far.
+        image_range: What the run takes for 0 and 1 in images; None for a run that begins.
     """
 
     epoch: int = 0
     batch: int = 0
     step: int = 0
     best: bool = False
+    image_range: Any = None
 
 
 def read_position(path: str | Path) -> Position:
@@ -42,7 +54,8 @@ def read_position(path: str | Path) -> Position:
         processed = batches["current"]["processed"]
         step, scored = content["global_step"], content["callbacks"]["RunCheckpoints"]["best_scores"]
         best = scored is not None and scored["step"] == step
-        return Position(content["epoch"] + finished, 0 if finished else processed, step, best)
+        image_range = content["segup"].get("image_range", "dtype")  # of earlier versions, which went by the files
+        return Position(content["epoch"] + finished, 0 if finished else processed, step, best, image_range)
     except (KeyError, TypeError) as cause:
         raise DataError(f"{path}: its training state is not one that segup wrote ({cause!r} in it)") from cause
 

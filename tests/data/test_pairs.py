@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from segup.data.pairs import Pair, check_sizes, held_out, match_by_stem
+from segup.data.pairs import Pair, check_pairs, held_out, match_by_stem
 from segup.errors import ConfigError, DataError
 
 
@@ -13,6 +13,10 @@ def touch(folder, *names):
     for name in names:
         Image.new("L", (4, 3)).save(folder / name)
     return folder
+
+
+def sizes(pairs):
+    return [checked.image.size for checked in check_pairs(pairs)]
 
 
 def test_pairs_match_by_stem_whatever_the_extension_and_are_sorted(tmp_path):
@@ -56,10 +60,10 @@ def test_missing_and_empty_folders_are_named(tmp_path):
 def test_sizes_come_from_headers_and_must_agree(tmp_path):
     images = touch(tmp_path / "images", "a.png", "b.png")
     masks = touch(tmp_path / "masks", "a.png", "b.png")
-    assert check_sizes(match_by_stem(images, masks)) == [(3, 4), (3, 4)]
+    assert sizes(match_by_stem(images, masks)) == [(3, 4), (3, 4)]
     Image.new("L", (4, 5)).save(masks / "b.png")
     with pytest.raises(DataError) as caught:
-        check_sizes(match_by_stem(images, masks))
+        check_pairs(match_by_stem(images, masks))
     assert str(caught.value) == (
         f"{masks / 'b.png'}: the mask is 5×4 (height × width), its image {images / 'b.png'} is 3×4; they must be equal"
     )
@@ -71,7 +75,7 @@ def test_a_photograph_that_is_noted_as_turned_fits_its_upright_mask(tmp_path):
     exif[0x0112] = 6
     Image.fromarray(np.zeros((3, 4, 3), dtype=np.uint8)).save(images / "a.jpg", exif=exif)
     Image.new("L", (3, 4)).save(masks / "a.png")
-    assert check_sizes(match_by_stem(images, masks)) == [(4, 3)]
+    assert sizes(match_by_stem(images, masks)) == [(4, 3)]
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
@@ -81,12 +85,12 @@ def test_a_file_that_was_cut_short_is_found_before_it_is_drawn(tmp_path, suffix,
     file = tmp_path / f"a.{suffix}"
     Image.fromarray(pixels).save(file)
     content = file.read_bytes()
-    check_sizes([Pair(file, None, "a")])
+    check_pairs([Pair(file, None, "a")])
     file.write_bytes(content + b"appended by another program" * 400)
-    check_sizes([Pair(file, None, "a")])
+    check_pairs([Pair(file, None, "a")])
     file.write_bytes(content[: int(share * len(content))])
     with pytest.raises(DataError, match=rf"a\.{suffix}: not a readable image, or cut short"):
-        check_sizes([Pair(file, None, "a")])
+        check_pairs([Pair(file, None, "a")])
 
 
 @given(st.sets(st.text(min_size=1, max_size=6), min_size=2, max_size=40), st.floats(0.001, 0.999))

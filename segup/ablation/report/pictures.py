@@ -53,7 +53,9 @@ def look(runs: Mapping[str, Run], trust: Sequence[str] = ()) -> Shown:
     missing: list[str] = []
     labels, samples = None, []
     try:
-        data = create_data({**next(iter(runs.values())).result["config"]["data"], "cache": False})
+        result = next(iter(runs.values())).result
+        image_range = result.get("image_range", "dtype")  # of earlier versions, which went by the files
+        data = create_data({**result["config"]["data"], "image_range": image_range, "cache": False})
         data.prepare_data()
         samples, labels = looked_at(data), data.labels
     except SegupError as cause:

@@ -1,0 +1,105 @@
+"""What a mask file holds, before anything in it is a class: numbers, colours, or numbers with a palette."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from segup.data.files import as_stored, layout_of, opened, read_array, read_bands
+from segup.data.headers import is_wide_color
+from segup.data.images import read_wide
+from segup.errors import DataError
+
+# Grey PNGs of 2 and 4 bits, which Pillow stretches to 0…255 on reading: the stretch is undone.
+_STRETCHED = {"L;2": 85, "L;4": 17}
+
+
+@dataclass(frozen=True)
+class MaskPixels:
+    """The pixels of a mask file.
+
+    Attributes:
+        values: Whole numbers (H, W), or colours (H, W, 3) as uint8.
+        palette: The colours (256, 3) that a palette gives the numbers, -1 where it gives none; or None.
+        ordered: Whether the palette's order is the file's own; a GIF's is its writer's, and says nothing.
+        lossy: Whether compression changed the values (JPEG).
+    """
+
+    values: np.ndarray
+    palette: np.ndarray | None = None
+    ordered: bool = True
+    lossy: bool = False
+
+
+def read_mask_pixels(path: Path) -> MaskPixels:
+    """Read a mask file.
+
+    Raises:
+        DataError: For pixels that can be neither class ids nor colours.
+    """
+    if path.suffix.lower() == ".npy":
+        array = read_array(path)
+        if array.shape[2] != 1:
+            raise DataError(f"{path}: {array.dtype} of shape {array.shape}: a mask array holds integers of (H, W)")
+        return MaskPixels(_whole(array[..., 0], path))
+    if layout_of(path) == "bands":
+        return MaskPixels(_bands(path))
+    with opened(path) as file:
+        pages = getattr(file, "n_frames", 1) if file.format != "MPO" else 1
+        if pages > 1:
+            raise DataError(f"{path}: {pages} pages, where a mask is one; save the class ids as a single image")
+        lossy = file.format in ("JPEG", "MPO")
+        if is_wide_color(file):
+            return MaskPixels(_narrowed(read_wide(path), file.mode == "LA", path))
+        if file.mode in ("P", "PA"):
+            file.load()  # a GIF's palette comes with its pixels
+            colors = np.full((256, 3), -1, dtype=np.int16)
+            entries = np.array(file.getpalette("RGB"), dtype=np.int16).reshape(-1, 3)
+            colors[: len(entries)] = entries
+            return MaskPixels(np.asarray(file.getchannel(0)), colors, file.format != "GIF")
+        if file.mode in ("1", "L", "I;16", "I;16L", "I;16B", "I", "F"):
+            rawmode = str(file.tile[0][3]) if file.tile else ""
+            return MaskPixels(_whole(as_stored(file), path) // _STRETCHED.get(rawmode, 1), lossy=lossy)
+        if file.mode == "LA":
+            return MaskPixels(np.asarray(file.getchannel(0)))
+        if file.mode in ("RGB", "RGBA", "RGBX"):
+            return MaskPixels(np.asarray(file.convert("RGB")), lossy=lossy)
+        raise DataError(f"{path}: a mask is a palette, grey or RGB image; this one has Pillow's mode '{file.mode}'")
+
+
+def _whole(numbers: np.ndarray, path: Path) -> np.ndarray:
+    """Return numbers as integers, which they must be in value."""
+    if numbers.dtype.kind == "b":
+        return numbers.astype(np.uint8)
+    if numbers.dtype.kind != "f":
+        return numbers
+    with np.errstate(invalid="ignore"):
+        whole = numbers.astype(np.int64)
+    wrong = numbers[whole != numbers]
+    if wrong.size:
+        raise DataError(
+            f"{path}: the mask holds {wrong[0]:g}, and {wrong.size} of {numbers.size} values are no whole numbers; "
+            f"class ids are"
+        )
+    return whole
+
+
+def _bands(path: Path) -> np.ndarray:
+    bands = read_bands(path)
+    if bands is not None and bands.ndim == 3 and bands.shape[2] == 1:
+        return _whole(bands[..., 0], path)
+    if bands is not None and bands.ndim == 3 and bands.shape[2] in (3, 4) and bands.dtype == np.uint8:
+        return bands[..., :3]
+    shape = None if bands is None else f"{bands.dtype} of shape {bands.shape}"
+    raise DataError(f"{path}: {shape}, where a mask is one channel of class ids or RGB")
+
+
+def _narrowed(colors: np.ndarray, grey: bool, path: Path) -> np.ndarray:
+    """Return 16-bit colours as 8-bit ones, or as one channel where grey is what they are."""
+    if grey:
+        return colors if colors.ndim == 2 else colors[..., 0]
+    if not (colors[..., :3] % 257).any():
+        return (colors[..., :3] // 257).astype(np.uint8)
+    if (colors[..., :1] == colors[..., :3]).all():
+        return colors[..., 0]
+    raise DataError(f"{path}: 16-bit colours that are no 8-bit ones, where a class's colour is three of 0…255")
