@@ -9,7 +9,7 @@ import numpy as np
 from segup.data.files import reading
 from segup.data.mask_codes import MaskCode
 from segup.data.mask_files import MaskPixels, read_mask_pixels
-from segup.data.masks import decode_mask, mask_ids
+from segup.data.masks import decode_mask, mask_ids, mask_values
 from segup.data.samples import Samples
 from segup.errors import DataError
 
@@ -112,7 +112,7 @@ class MaskCheck:
                 raise DataError(
                     f"{path}: its palette disagrees with its class ids: index {index} is #{color:06x}, and "
                     f"#{known:06x} in {first}; give the classes' colours in data.colors if colours decide, or "
-                    f"'data.mask_values={{0:0,1:1,...}}' if indices do"
+                    f"data.colors=null {mask_values(self._code.ids)} if indices do"
                 )
 
 

@@ -38,6 +38,12 @@ class MaskCode:
         return given or {index: index for index in (*range(self.labels.num_classes), self.labels.ignore_index)}
 
     @cached_property
+    def ids(self) -> dict[int, int]:
+        """The class ids, and the ignore_index where a picture can hold it, as what they are."""
+        ids = [*range(self.labels.num_classes), self.labels.ignore_index]
+        return {index: index for index in ids if index >= 0}
+
+    @cached_property
     def colors(self) -> dict[int, int]:
         """The id of each colour, 0xRRGGBB."""
         table = {red << 16 | green << 8 | blue: index for index, (red, green, blue) in enumerate(self.labels.colors)}
@@ -84,24 +90,23 @@ class MaskCode:
         """Return the id of the nearest known colour, each channel of which is within the tolerance."""
         return self._near(packed, self.colors, _channels, path)
 
-    def tolerance_for(self, numbers: list[int]) -> int | None:
-        """Return the smallest tolerance with which all numbers are known; None where none is safe."""
-        keys = np.array(sorted(self.numbers))
-        needed = int(np.abs(np.array(numbers)[:, np.newaxis] - keys).min(axis=1).max())
-        return needed if 2 * needed < np.diff(keys).min(initial=1 << 20) else None
+    def safe_tolerance(self, colors: bool) -> int:
+        """Return the largest tolerance that tells all known colours, or numbers, from each other."""
+        keys = np.array(sorted(self.colors if colors else self.numbers))
+        return int(_apart(_channels(keys) if colors else keys[:, np.newaxis]).min() - 1) // 2
 
     def _near(self, values: np.ndarray, table: Mapping[int, int], spread: _Spread, path: Path) -> np.ndarray:
         keys = np.array(sorted(table))
         found, inverse = np.unique(values, return_inverse=True)
         own, others = spread(keys), spread(found)
-        apart = np.abs(own[:, np.newaxis] - own).max(axis=-1) + (1 << 20) * np.eye(len(keys), dtype=int)
+        apart = _apart(own)
         if 2 * (self.tolerance or 0) >= apart.min():
             one, other = (keys[place] for place in np.unravel_index(apart.argmin(), apart.shape))
             names = (f"#{one:06x}", f"#{other:06x}") if own.shape[1] == 3 else (one, other)
             raise DataError(
                 f"{path}: data.mask_tolerance={self.tolerance} does not tell {names[0]} from {names[1]}, which are "
-                f"{apart.min()} apart: it must be less than half of that. If other values than these occur in the "
-                f"masks, 'data.mask_values={{0:0,255:1}}' says so"
+                f"{apart.min()} apart: it must be less than half of that. If the masks hold other values than these, "
+                f"'data.mask_values={{0:0,255:1}}' says which"
             )
         distance = np.abs(others[:, np.newaxis] - own).max(axis=-1)
         nearest = distance.argmin(axis=1)
@@ -142,6 +147,12 @@ def parsed_color(text: str) -> int:
         return int(text[1:], 16)
     except ValueError:
         raise ConfigError(f"mask_values: '{text}' is not a colour: write '#rrggbb', such as '#ff8000'") from None
+
+
+def _apart(places: np.ndarray) -> np.ndarray:
+    """Return how far each place (N, channels) is from each other one, and very far from itself."""
+    apart: np.ndarray = np.abs(places[:, np.newaxis] - places).max(axis=-1) + (1 << 20) * np.eye(len(places), dtype=int)
+    return apart
 
 
 def _channels(packed: np.ndarray) -> np.ndarray:

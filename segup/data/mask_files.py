@@ -4,14 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import ImageFile
 
 from segup.data.files import as_stored, layout_of, opened, read_array, read_bands
 from segup.data.headers import is_wide_color
 from segup.data.images import read_wide
 from segup.errors import DataError
 
-# Grey PNGs of 2 and 4 bits, which Pillow stretches to 0…255 on reading: the stretch is undone.
+# What Pillow makes of grey pixels of few bits, and of a TIFF's whose 0 is white, is undone: the numbers are the ids.
 _STRETCHED = {"L;2": 85, "L;4": 17}
+_LARGEST = {"1": np.uint8(1), "L": np.uint8(255)}
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class MaskPixels:
         values: Whole numbers (H, W), or colours (H, W, 3) as uint8.
         palette: The colours (256, 3) that a palette gives the numbers, -1 where it gives none; or None.
         ordered: Whether the palette's order is the file's own; a GIF's is its writer's, and says nothing.
-        lossy: Whether compression changed the values (JPEG).
+        lossy: Whether compression may have changed the values (JPEG, WebP).
     """
 
     values: np.ndarray
@@ -48,7 +50,7 @@ def read_mask_pixels(path: Path) -> MaskPixels:
         pages = getattr(file, "n_frames", 1) if file.format != "MPO" else 1
         if pages > 1:
             raise DataError(f"{path}: {pages} pages, where a mask is one; save the class ids as a single image")
-        lossy = file.format in ("JPEG", "MPO")
+        lossy = file.format in ("JPEG", "MPO", "WEBP")
         if is_wide_color(file):
             return MaskPixels(_narrowed(read_wide(path), file.mode == "LA", path))
         if file.mode in ("P", "PA"):
@@ -58,13 +60,22 @@ def read_mask_pixels(path: Path) -> MaskPixels:
             colors[: len(entries)] = entries
             return MaskPixels(np.asarray(file.getchannel(0)), colors, file.format != "GIF")
         if file.mode in ("1", "L", "I;16", "I;16L", "I;16B", "I", "F"):
-            rawmode = str(file.tile[0][3]) if file.tile else ""
-            return MaskPixels(_whole(as_stored(file), path) // _STRETCHED.get(rawmode, 1), lossy=lossy)
+            rawmode = _rawmode(file)  # forgotten by Pillow once the pixels are read
+            numbers = _whole(as_stored(file), path)
+            if rawmode.endswith("I") and rawmode[:2] in ("1;", "L;"):
+                numbers = _LARGEST[file.mode] - numbers
+            return MaskPixels(numbers // _STRETCHED.get(rawmode[:3], 1), lossy=lossy)
         if file.mode == "LA":
             return MaskPixels(np.asarray(file.getchannel(0)))
         if file.mode in ("RGB", "RGBA", "RGBX"):
             return MaskPixels(np.asarray(file.convert("RGB")), lossy=lossy)
         raise DataError(f"{path}: a mask is a palette, grey or RGB image; this one has Pillow's mode '{file.mode}'")
+
+
+def _rawmode(file: ImageFile.ImageFile) -> str:
+    """Return how Pillow says the pixels are stored: "L;4" for grey of four bits, "1;I" for bits whose 0 is white."""
+    arguments = file.tile[0][3] if file.tile else ""
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 
 def _whole(numbers: np.ndarray, path: Path) -> np.ndarray:

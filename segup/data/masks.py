@@ -1,5 +1,6 @@
 """A mask file becomes class ids, and every value in it is accounted for."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,7 @@ def _ids_of_colors(mask: MaskPixels, code: MaskCode, path: Path) -> np.ndarray:
     if code.tolerance:
         ids = code.near_colors(packed, path)
     if np.any(ids == UNKNOWN):
-        raise DataError(f"{path}: {_unknown_colors(packed[ids == UNKNOWN], mask.lossy)}")
+        raise DataError(f"{path}: {_unknown_colors(packed[ids == UNKNOWN], code, mask.lossy)}")
     return ids
 
 
@@ -121,11 +122,11 @@ def _palette_ids(used: np.ndarray, entries: np.ndarray, code: MaskCode, path: Pa
     if code.colors_decide:
         if ordered:
             if code.numbers_given and either.any():
-                raise DataError(f"{path}: {_disagreement(used, colors, by_index, by_color, either)}")
+                raise DataError(f"{path}: {_disagreement(used, colors, by_index, by_color, either, code)}")
             listed = code.numbers_given | ignored
             by_color = np.where((by_color == UNKNOWN) & listed, by_index, by_color)
         if np.any(by_color == UNKNOWN):
-            raise DataError(f"{path}: {_unknown_colors(colors[by_color == UNKNOWN])}")
+            raise DataError(f"{path}: {_unknown_colors(colors[by_color == UNKNOWN], code)}")
         return by_color
     grey = _is_grey(entries) and entries.min() >= 0
     by_level = code.of_numbers(entries[:, 0]) if grey else np.full_like(by_index, UNKNOWN)
@@ -133,20 +134,20 @@ def _palette_ids(used: np.ndarray, entries: np.ndarray, code: MaskCode, path: Pa
         known = by_level if grey and not np.any(by_level == UNKNOWN) else by_color
         if np.any(known == UNKNOWN):
             raise DataError(
-                f"{path}: {_unknown_numbers(entries[:, 0], code) if grey else _unknown_colors(colors)} "
+                f"{path}: {_unknown_numbers(entries[:, 0], code) if grey else _unknown_colors(colors, code)} "
                 f"(the order of a GIF's palette is its writer's)"
             )
         return known
     either &= ~ignored  # where no colours were given, what is ignored may have any
     if not code.numbers_given and either.any():
-        raise DataError(f"{path}: {_disagreement(used, colors, by_index, by_color, either)}")
+        raise DataError(f"{path}: {_disagreement(used, colors, by_index, by_color, either, code)}")
     if np.any(by_index == UNKNOWN):
         if not np.any(by_level == UNKNOWN):
             return by_level
         raise DataError(f"{path}: {_unknown_numbers(used[by_index == UNKNOWN], code)}")
     white = (by_level == code.labels.ignore_index) & ~ignored & (not code.numbers_given)
     if not np.any((by_level == UNKNOWN) | white) and np.any(by_level != by_index):
-        raise DataError(f"{path}: {_disagreement(used, colors, by_index, by_level, by_level != by_index)}")
+        raise DataError(f"{path}: {_disagreement(used, colors, by_index, by_level, by_level != by_index, code)}")
     return by_index
 
 
@@ -159,22 +160,30 @@ def _is_grey(colors: np.ndarray, spread: int = 0) -> bool:
 def _two_meanings(numbers: np.ndarray, as_ids: np.ndarray, as_colors: np.ndarray, code: MaskCode) -> str:
     value, one, other = int(numbers.flat[0]), int(as_ids.flat[0]), int(as_colors.flat[0])
     return (
-        f"the grey value {value} is {_class(one, code)} as a class id, and {_class(other, code)} as a colour; "
-        f"'data.mask_values={{{value}:{other}}}' with all other values says which"
+        f"the grey value {value} is {_class(one, code)} as a class id, and {_class(other, code)} as a colour; set "
+        f"{mask_values(code.greys)} if colours decide, or {mask_values(code.ids)} if class ids do"
     )
 
 
 def _disagreement(
-    used: np.ndarray, colors: np.ndarray, by_index: np.ndarray, by_color: np.ndarray, where: np.ndarray
+    used: np.ndarray, colors: np.ndarray, by_index: np.ndarray, by_color: np.ndarray, where: np.ndarray, code: MaskCode
 ) -> str:
     index, color = int(used[where][0]), int(colors[where][0])
     one, other = int(by_index[where][0]), int(by_color[where][0])
-    listed = ",".join(f"{i}:{i}" for i in range(min(3, int(used.max()) + 1)))
     return (
-        f"its palette disagrees with its class ids: index {index} is class {one}, and its colour #{color:06x} class "
-        f"{other}; give the classes' colours in data.colors if colours decide, or "
-        f"'data.mask_values={{{listed},...}}' (with data.colors=null) if indices do"
+        f"its palette disagrees with its class ids: index {index} is {_class(one, code)}, and its colour "
+        f"#{color:06x} {_class(other, code)}; give the classes' colours in data.colors if colours decide, or "
+        f"data.colors=null {mask_values(code.ids)} if indices do"
     )
+
+
+def mask_values(table: Mapping[int, int]) -> str:
+    """Return the override that gives values their ids, as it is typed.
+
+    >>> mask_values({0: 0, 255: 1})
+    "'data.mask_values={0:0,255:1}'"
+    """
+    return f"'data.mask_values={{{','.join(f'{value}:{index}' for value, index in table.items())}}}'"
 
 
 def _class(index: int, code: MaskCode) -> str:
@@ -187,10 +196,7 @@ def _unknown_numbers(numbers: np.ndarray, code: MaskCode, lossy: bool = False) -
     labels = code.labels
     found = np.unique(numbers).tolist()
     message = f"the mask holds {_first(found)}"
-    near = code.tolerance_for(found) if lossy else None
-    hint = (
-        f"; its values were changed by compression (JPEG): data.mask_tolerance={near} takes the nearest" if near else ""
-    )
+    hint = f"; {_nearest_taken(code, colors=False)}" if lossy else ""
     if code.numbers_given:
         return f"{message}, which mask_values does not list ({_first(sorted(code.numbers))}){hint}"
     message += f", where 0…{labels.num_classes - 1} and the ignore_index {labels.ignore_index} are allowed"
@@ -200,15 +206,22 @@ def _unknown_numbers(numbers: np.ndarray, code: MaskCode, lossy: bool = False) -
     return f"{message}; 'data.mask_values={{value:id,...}}' says what other values mean"
 
 
-def _unknown_colors(packed: np.ndarray, lossy: bool = False) -> str:
+def _unknown_colors(packed: np.ndarray, code: MaskCode, lossy: bool = False) -> str:
     names = [f"#{color:06x}" if color >= 0 else "an index beyond its palette" for color in np.unique(packed).tolist()]
     message = f"the mask holds colours that are in no class: {_first(names)}"
     if lossy:
-        return f"{message}; compression (JPEG) changed them: data.mask_tolerance=40 takes the nearest class's"
+        return f"{message}; {_nearest_taken(code, colors=code.colors_decide or not code.numbers_given)}"
     return (
         f"{message}; give the classes' colours in data.colors, "
         f"or list more in data.mask_values ('#rrggbb': id) of your YAML"
     )
+
+
+def _nearest_taken(code: MaskCode, colors: bool) -> str:
+    safe = code.safe_tolerance(colors)
+    if safe <= (code.tolerance or 0):
+        return "compression changed them further than classes are apart: save the masks as PNG, from what they were"
+    return f"compression changed them: data.mask_tolerance={safe} takes the nearest that is known"
 
 
 def _first(found: list) -> str:

@@ -147,7 +147,7 @@ class SegmentationData(LightningDataModule):
         image_range, source = self._found_range
         if image_range == "dtype":
             return "image values: 8 bits 0…255, 16 bits 0…65535, floats 0…1, as each file's type (data.image_range)"
-        return f"image values: {image_range[0]:g}…{image_range[1]:g} ({source}; data.image_range)"
+        return f"image values: {image_range[0]:.10g}…{image_range[1]:.10g} ({source}; data.image_range)"
 
     @cached_property
     def _found_range(self) -> tuple[Range, str]:

@@ -70,7 +70,7 @@ def find_range(headers: Mapping[Path, Header], read: Callable[[Path], np.ndarray
     low, high = _extremes(list(headers), read)
     if declared and low >= 0 and high < 2**declared:
         return (0, 2**declared - 1), f"{kind}, {declared} bits declared"
-    return widened(low, high, kind), f"{kind}, from {low:g} to {high:g} in the training images"
+    return widened(low, high, kind), f"{kind}, from {low:.10g} to {high:.10g} in the training images"
 
 
 def widened(low: float, high: float, kind: str = "16-bit") -> tuple[float, float]:
@@ -79,9 +79,11 @@ def widened(low: float, high: float, kind: str = "16-bit") -> tuple[float, float
     >>> widened(3, 4011), widened(-1000, 3071), widened(0.0, 0.8, "floating-point"), widened(0, 1.5, "floating-point")
     ((0, 4095), (-1024, 4095), (0, 1), (0, 2))
     """
-    if kind == "floating-point":
-        return -_power(-low) if low < 0 else 0, max(1, _power(high))
-    return -_power(-low) if low < 0 else 0, max(255, 2 ** max(0, int(np.ceil(high))).bit_length() - 1)
+    floating = kind == "floating-point"
+    top = _power(high if floating else high + 1)
+    if not floating or (top >= 256 and high <= top - 1):
+        top -= 1  # the largest number of so many bits
+    return -_power(-low) if low < 0 else 0, max(1 if floating or low < 0 else 255, top)
 
 
 def to_unit(pixels: np.ndarray, image_range: Range, path: Path) -> np.ndarray:
@@ -103,18 +105,19 @@ def to_unit(pixels: np.ndarray, image_range: Range, path: Path) -> np.ndarray:
 def _check_fit(pixels: np.ndarray, low: float, high: float, path: Path) -> None:
     kind = _kind(pixels.dtype)
     least, most = _ends(pixels)
-    found = f"{path}: {kind} values from {least:g} to {most:g}, where {low:g}…{high:g} is allowed"
+    found = f"{path}: {kind} values from {least:.10g} to {most:.10g}, where {low:.10g}…{high:.10g} is allowed"
     if not (low <= least and most <= high):
         if not np.isfinite((least, most)).all():
             raise DataError(f"{found}; replace what is no number")
         ends = widened(min(least, low), max(most, high), "16-bit" if float(high).is_integer() and high > 1 else kind)
         given = ",".join(f"{end:.12g}" for end in ends)
         raise DataError(f"{found}; data.image_range=[{given}] covers them (segup predict: --image-range {given})")
-    if (kind == "8-bit" and high > 255) or (kind == "floating-point" and high >= 255 and 0 < most <= 1):
+    shares = kind == "floating-point" and high >= 255 and 0 < most <= 1 and bool((pixels != np.rint(pixels)).any())
+    if shares or (kind == "8-bit" and high > 255):
         own = "0…255" if kind == "8-bit" else "0…1"
         raise DataError(
-            f"{path}: {kind} values, which span {own}, where the data set's span {low:g}…{high:g}: they would come out "
-            f"nearly black; rescale the file (segup predict: --image-range {own.replace('…', ',')}, if all are such)"
+            f"{path}: {kind} values, which span {own}, where the data set's span {low:.10g}…{high:.10g}: they would come "
+            f"out nearly black; rescale the file (segup predict: --image-range {own.replace('…', ',')}, if all are such)"
         )
 
 
@@ -139,7 +142,7 @@ def _extremes(paths: Sequence[Path], read: Callable[[Path], np.ndarray]) -> tupl
 def _file_ends(path: Path, read: Callable[[Path], np.ndarray]) -> tuple[float, float]:
     least, most = _ends(read(path))
     if not np.isfinite((least, most)).all():
-        raise DataError(f"{path}: values from {least:g} to {most:g}; replace what is no number")
+        raise DataError(f"{path}: values from {least:.10g} to {most:.10g}; replace what is no number")
     return least, most
 
 
