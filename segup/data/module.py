@@ -17,7 +17,7 @@ from segup.data.images import read_pixels
 from segup.data.labels import Labels, MaskValues
 from segup.data.mask_checks import MaskCheck, check_foreground, check_labelled
 from segup.data.mask_codes import MaskCode, check_values
-from segup.data.pairs import Checked, check_pairs
+from segup.data.pairs import Checked, Pair, check_pairs
 from segup.data.ranges import Range, check_range, find_range
 from segup.data.samples import Loader, Sample, Samples, as_list, stack
 from segup.data.sampling import DrawSampler, dealt_batches
@@ -125,6 +125,7 @@ class SegmentationData(LightningDataModule):
         self._start_batch = 0
         self._sampler: DrawSampler | None = None
         self._splits: dict[str, Samples] = {}
+        self._found_pairs: dict[str, list[Pair]] = {}
         self._headers: dict[str, list[Checked]] = {}
 
     @property
@@ -155,7 +156,7 @@ class SegmentationData(LightningDataModule):
             return self._given_range, "given"
         there = self.source.splits()
         split = next((name for name in SPLITS if name in there), "train")
-        pairs = self.source.pairs(split)
+        pairs = self._pairs(split)
         headers = {pair.image: checked.image for pair, checked in zip(pairs, self._checked(split), strict=True)}
         return find_range(headers, partial(read_pixels, in_channels=self.in_channels))
 
@@ -238,7 +239,7 @@ class SegmentationData(LightningDataModule):
         if split == "test" and "test" not in self.source.splits():
             _log.warning("the data set has no test split: its validation images stand in")
             return self.samples("val")
-        pairs, headers = self.source.pairs(split), self._checked(split)
+        pairs, headers = self._pairs(split), self._checked(split)
         masks = [pair.mask for pair in pairs if pair.mask is not None]
         samples = Samples(pairs, self.labels, self.in_channels, self.code, headers, self.image_range, cache=self.cache)
         MaskCheck({split: samples}, self.code).check_sample()
@@ -248,11 +249,15 @@ class SegmentationData(LightningDataModule):
 
     def _checked(self, split: str) -> list[Checked]:
         if split not in self._headers:
-            pairs = self.source.pairs(split)
-            if not pairs:
-                raise DataError(f"{type(self.source).__name__} has no images in its split '{split}'")
-            self._headers[split] = check_pairs(pairs, self.max_pixels, self.mask_orientation)
+            self._headers[split] = check_pairs(self._pairs(split), self.max_pixels, self.mask_orientation)
         return self._headers[split]
+
+    def _pairs(self, split: str) -> list[Pair]:
+        if split not in self._found_pairs:
+            self._found_pairs[split] = self.source.pairs(split)
+            if not self._found_pairs[split]:
+                raise DataError(f"{type(self.source).__name__} has no images in its split '{split}'")
+        return self._found_pairs[split]
 
     def _training_size(self) -> tuple[int, int]:
         if self.crop_size is not None:
