@@ -110,8 +110,11 @@ def read_bands(path: Path) -> np.ndarray | None:
 
 def check_archive(path: Path) -> None:
     """Raise a DataError for a zip file that says of itself that it unpacks to more than a hundred times its size."""
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except zipfile.BadZipFile as cause:
+        raise DataError(f"{path}: no zip file, or cut short") from cause
     if unpacked > _MOST_UNPACKED * path.stat().st_size:
         raise DataError(
             f"{path}: {path.stat().st_size} bytes that unpack to {unpacked}, more than {_MOST_UNPACKED} times as many; "
