@@ -25,6 +25,7 @@ _MAY_CHANGE = (
     "data.root",
     "data.num_workers",
     "data.cache",
+    "data.max_pixels",
     "data.download",
 )
 """What says where and how fast a run is trained, not what comes out."""

@@ -1,6 +1,7 @@
 """What ``segup evaluate`` and ``segup predict`` both ask for: the model, and how it is run over an image."""
 
 import argparse
+import math
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -74,3 +75,21 @@ def window(text: str) -> tuple[int, int]:
     if len(sides) > 2 or not all(side.strip().isdecimal() and int(side) > 0 for side in sides):
         raise argparse.ArgumentTypeError(f"'{text}' is neither N nor H,W, integers of 1 or more")
     return int(sides[0]), int(sides[-1])
+
+
+def image_range(text: str) -> tuple[float, float]:
+    """Return (low, high) of ``"0,4095"``.
+
+    Raises:
+        argparse.ArgumentTypeError: For anything else.
+
+    >>> image_range("0,4095")
+    (0.0, 4095.0)
+    """
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        low = high = 0.0
+    if not -math.inf < low < high < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not LOW,HIGH, two numbers such as 0,4095")
+    return low, high

@@ -1,12 +1,10 @@
 """``segup predict``: class ids and coloured overlays of images."""
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from segup.cli.help_text import HelpFormatter
-from segup.cli.model_options import add_inference, add_model, positive
+from segup.cli.model_options import add_inference, add_model, image_range, positive
 from segup.cli.report import run_reported
 
 _EPILOG = """\
@@ -43,15 +41,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max-pixels",
         type=positive,
-        default=178_956_970,
+        default=100_000_000,
         metavar="N",
-        help="refuse images of more pixels, since a small file may claim any size (default: 178956970)",
+        help="refuse images of more pixels, since a small file may claim any size (default: 100000000)",
+    )
+    parser.add_argument(
+        "--image-range",
+        type=image_range,
+        metavar="LOW,HIGH",
+        help="the values that are black and white in the images (default: those of the training)",
     )
     return parser
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from segup.evaluation.plan import plan
+    from segup.evaluation.plan import left_out, plan
 
     tasks = plan(options.images, options.out, options.overwrite)
 
@@ -68,9 +72,11 @@ def _predict(options: argparse.Namespace) -> None:
     how = Inference(options.window, options.overlap, options.tta, options.batch_size)
     opened = open_run(options.run, options.checkpoint, options.trust, options.device)
     console = Console()
+    for line in left_out(options.images, options.out):
+        console.print(line, highlight=False, soft_wrap=True)
     shown = track(tasks, "predicting", console=console, transient=True, disable=not console.is_terminal)
-    with _any_size():
-        failures = predict_files(opened.model, opened.labels, shown, how, options.max_pixels)
+    values = options.image_range or opened.image_range
+    failures = predict_files(opened.model, opened.labels, shown, how, options.max_pixels, values)
     done = len(tasks) - len(failures)
     if done:
         classes = ", ".join(f"{index} {name}" for index, name in enumerate(opened.labels.names))
@@ -80,15 +86,3 @@ def _predict(options: argparse.Namespace) -> None:
     if failures:
         lines = [f"{len(failures)} of {len(tasks)} images could not be used:", *failures]
         raise DataError("\n  ".join(lines) if len(tasks) > 1 else failures[0])
-
-
-@contextmanager
-def _any_size() -> Iterator[None]:
-    """Lift Pillow's limit on an image's pixels: ``--max-pixels`` stands in for it."""
-    from PIL import Image
-
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit

@@ -3,27 +3,33 @@
 import importlib
 import os
 import struct
+import threading
+import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from PIL import Image, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageSequence, UnidentifiedImageError
 
 from segup.errors import DataError
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".npy")
-ORIENTATION = 0x0112
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".npy")
 _SAMPLES_PER_PIXEL = 277
+_SAMPLE_FORMAT = 339
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # What decoders raise over bytes that are not what they should be.
-_BROKEN = (OSError, EOFError, SyntaxError, ValueError, LookupError, struct.error, zlib.error)
+_BROKEN = (OSError, EOFError, SyntaxError, ValueError, LookupError, OverflowError, struct.error, zlib.error)
 
 # How the formats that are stored in one piece begin and end.
 _ENDINGS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG\r\n\x1a\n": b"IEND"}
 _TAIL = 4096
+_MOST_UNPACKED = 100
+
+_LIMIT = threading.Lock()
 
 R = TypeVar("R")
 
@@ -36,20 +42,30 @@ def reading(path: Path, read: Callable[[Path], R]) -> R:
         raise
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except Image.DecompressionBombError as cause:
-        raise DataError(f"{path}: {cause}; raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file") from None
     except _BROKEN as cause:
         reason = "unknown format" if isinstance(cause, UnidentifiedImageError) else str(cause).strip() or repr(cause)
         raise DataError(f"{path}: not a readable image, or cut short ({reason.splitlines()[0]})") from cause
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Return (height, width) from the file's header alone, with a camera's orientation followed.
+@contextmanager
+def opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """Open a picture with Pillow, without its own limit on pixels, which :func:`check_pixels` stands in for.
 
     Raises:
-        DataError: When the file is missing or not an image.
+        DataError: For an animation, of which one picture alone would be read.
     """
-    return reading(path, _oriented_size)
+    with _LIMIT:  # the limit is Pillow's one global value, and several threads read
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            file = Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+    with file:
+        # a photograph (MPO) may carry a preview behind it, and the pages of a TIFF are its channels
+        frames = getattr(file, "n_frames", 1) if file.format in ("GIF", "PNG", "WEBP") else 1
+        if frames > 1:
+            raise DataError(f"{path}: {frames} frames, where an image or a mask is one; save the one that is meant")
+        yield file
 
 
 def check_whole(path: Path) -> None:
@@ -63,46 +79,98 @@ def check_whole(path: Path) -> None:
     reading(path, _check_ending)
 
 
-def read_array(path: Path, mmap: bool = False) -> np.ndarray:
-    """Return a ``.npy`` file as (H, W, C)."""
-    array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+def read_array(path: Path) -> np.ndarray:
+    """Return a ``.npy`` file as (H, W, C), mapped into memory: its header is held against the file's size."""
+    array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.ndim == 2:
         array = array[..., np.newaxis]
-    if array.ndim != 3 or array.dtype.kind not in "uif" or not array.size:
+    if array.ndim != 3 or array.dtype.kind not in "uifb" or not array.size:
         raise DataError(f"{path}: {array.dtype} of shape {array.shape}, where numbers of (H, W) or (H, W, C) are read")
     return array
 
 
 def read_bands(path: Path) -> np.ndarray | None:
     """Return a TIFF of several pages or of bands that Pillow does not know as (H, W, C); None for any other file."""
-    layout = _layout(path)
+    layout = layout_of(path)
     if layout == "pages":
-        with Image.open(path) as file:
+        with opened(path) as file:
             pages = [np.asarray(page) for page in ImageSequence.Iterator(file)]
         if any(page.ndim != 2 or page.shape != pages[0].shape for page in pages):
             raise DataError(f"{path}: {len(pages)} pages that are not one grey channel each of the same size")
         return np.stack(pages, axis=-1)
     if layout == "bands":
-        with _tifffile(path).TiffFile(path) as file:
+        with tifffile(path).TiffFile(path) as file:
             series = file.series[0]
             bands: np.ndarray = series.asarray()
+            if bands.ndim == 2:
+                return bands[..., np.newaxis]
             return np.moveaxis(bands, 0, -1) if series.axes.startswith(("S", "C")) and bands.ndim == 3 else bands
     return None
 
 
-def _oriented_size(path: Path) -> tuple[int, int]:
-    if path.suffix.lower() == ".npy":
-        array = read_array(path, mmap=True)
-        return array.shape[0], array.shape[1]
-    if _layout(path) == "bands":
-        with _tifffile(path).TiffFile(path) as file:
-            page = file.pages[0]
-            return page.imagelength, page.imagewidth
-    with Image.open(path) as file:
-        # Pillow decodes a whole PNG to look for a note behind the pixels; what stands before them must do here.
-        noted = file.format != "PNG" or "exif" in file.info
-        turned = noted and file.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-        return file.size if turned else (file.height, file.width)
+def check_archive(path: Path) -> None:
+    """Raise a DataError for a zip file that says of itself that it unpacks to more than a hundred times its size."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except zipfile.BadZipFile as cause:
+        raise DataError(f"{path}: no zip file, or cut short") from cause
+    if unpacked > _MOST_UNPACKED * path.stat().st_size:
+        raise DataError(
+            f"{path}: {path.stat().st_size} bytes that unpack to {unpacked}, more than {_MOST_UNPACKED} times as many; "
+            f"if you trust the file, unpack it yourself"
+        )
+
+
+def as_stored(file: ImageFile.ImageFile) -> np.ndarray:
+    """Return the pixels of an opened picture, in the type that :func:`stored_type` says."""
+    pixels = np.asarray(file)
+    kind = stored_type(file)
+    return pixels.view(kind) if kind.itemsize == pixels.dtype.itemsize and pixels.dtype.kind in "ui" else pixels
+
+
+def stored_type(file: ImageFile.ImageFile) -> np.dtype:
+    """Return the type of an opened picture's pixels; Pillow takes a TIFF's int8 for uint8, and uint32 for int32."""
+    tags: Any = getattr(file, "tag_v2", {})
+    kinds = tags.get(_SAMPLE_FORMAT, 1 if file.format == "TIFF" else None)
+    kind = kinds[0] if isinstance(kinds, tuple) else kinds
+    if file.mode == "L" and kind == 2:
+        return np.dtype(np.int8)
+    if file.mode == "I":
+        return np.dtype(np.uint32 if kind == 1 else np.int32)
+    if file.mode.startswith("I;16"):
+        return np.dtype(">u2" if file.mode.endswith("B") else "<u2")
+    return np.dtype(np.float32 if file.mode == "F" else np.uint8)
+
+
+def layout_of(path: Path) -> str:
+    """Return "picture" (Pillow reads it whole), "pages" (a channel per page) or "bands" (Pillow cannot)."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return "picture"
+    try:
+        with opened(path) as file:
+            tags: Any = getattr(file, "tag_v2", {})
+            if tags.get(_SAMPLES_PER_PIXEL, 1) not in (1, len(file.getbands())):
+                return "bands"
+            return "pages" if getattr(file, "n_frames", 1) > 1 else "picture"
+    except (UnidentifiedImageError, ValueError) as cause:
+        if isinstance(cause, DataError):
+            raise
+        with path.open("rb") as head:
+            if head.read(4) not in _TIFF_MAGIC:
+                raise
+        return "bands"
+
+
+def tifffile(path: Path) -> Any:
+    """Return the package tifffile, or raise a DataError that says what it is needed for."""
+    try:
+        return importlib.import_module("tifffile")
+    except ImportError:
+        raise DataError(
+            f"{path}: Pillow cannot read the bands of this TIFF: pip install tifffile, "
+            "or save the image as .npy of (H, W, C)"
+        ) from None
 
 
 def _check_ending(path: Path) -> None:
@@ -114,32 +182,5 @@ def _check_ending(path: Path) -> None:
         file.seek(-min(_TAIL, path.stat().st_size), os.SEEK_END)
         if mark in file.read():
             return
-    with Image.open(path) as picture:
+    with opened(path) as picture:
         picture.load()
-
-
-def _layout(path: Path) -> str:
-    """Return "picture" (Pillow reads it whole), "pages" (a channel per page) or "bands" (Pillow cannot)."""
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        return "picture"
-    try:
-        with Image.open(path) as file:
-            tags: Any = getattr(file, "tag_v2", {})
-            if tags.get(_SAMPLES_PER_PIXEL, 1) not in (1, len(file.getbands())):
-                return "bands"
-            return "pages" if getattr(file, "n_frames", 1) > 1 else "picture"
-    except (UnidentifiedImageError, ValueError):
-        with path.open("rb") as head:
-            if head.read(4) not in _TIFF_MAGIC:
-                raise
-        return "bands"
-
-
-def _tifffile(path: Path) -> Any:
-    try:
-        return importlib.import_module("tifffile")
-    except ImportError:
-        raise DataError(
-            f"{path}: Pillow cannot read the bands of this TIFF: pip install tifffile, "
-            "or save the image as .npy of (H, W, C)"
-        ) from None

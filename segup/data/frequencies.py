@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segup.data.labels import Labels, MaskValues
+from segup.data.mask_codes import MaskCode
 from segup.data.masks import decode_mask
 from segup.data.pairs import Pair
 
@@ -35,18 +35,19 @@ class ClassFrequencies:
         return tuple(own / whole if whole else 0.0 for own, whole in zip(self.pixels, self.image_pixels, strict=True))
 
 
-def count_classes(pairs: Sequence[Pair], labels: Labels, values: MaskValues | None = None) -> ClassFrequencies:
+def count_classes(pairs: Sequence[Pair], code: MaskCode) -> ClassFrequencies:
     """Read each mask once and count its classes.
 
     Raises:
         DataError: When a mask cannot be read or holds a value that is no class.
     """
+    labels = code.labels
     pixels = np.zeros(labels.num_classes, dtype=np.int64)
     image_pixels = np.zeros(labels.num_classes, dtype=np.int64)
     for pair in pairs:
         if pair.mask is None:
             continue
-        ids = decode_mask(pair.mask, labels, values)
+        ids = decode_mask(pair.mask, code)
         counts = np.bincount(ids[ids != labels.ignore_index], minlength=labels.num_classes)
         pixels += counts
         image_pixels[counts > 0] += counts.sum()

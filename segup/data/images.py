@@ -5,9 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from PIL import Image, ImageFile
+from PIL import Image
 
-from segup.data.files import ORIENTATION, read_array, read_bands, reading
+from segup.data.files import as_stored, opened, read_array, read_bands, reading
+from segup.data.headers import MAX_PIXELS, check_pixels, is_wide_color, orientation_of, read_header
+from segup.data.ranges import Range, to_unit
 from segup.errors import DataError
 
 # Luminance of ITU-R BT.601, as in PIL.
@@ -24,21 +26,27 @@ _TURNS = {
 }
 
 
-def read_image(path: Path | str, in_channels: int = 3) -> torch.Tensor:
+def read_image(
+    path: Path | str, in_channels: int = 3, image_range: Range = "dtype", max_pixels: int = MAX_PIXELS
+) -> torch.Tensor:
     """Read an image as float32 in 0…1, (in_channels, H, W).
 
-    PNG, JPEG, TIFF, BMP, WebP and ``.npy`` of (H, W) or (H, W, C). 8-bit values are divided by 255, 16-bit ones by
-    65535; floating-point values must already be in 0…1. Palettes are resolved to colours, and the orientation that a
-    camera notes (EXIF) is followed. Grey is repeated for three channels, colour becomes luminance for one. An alpha
-    channel is dropped, unless the file has exactly ``in_channels`` with it. A TIFF holds its channels as bands or as
-    pages.
+    PNG, JPEG, TIFF, BMP, WebP, GIF and ``.npy`` of (H, W) or (H, W, C). Palettes are resolved to colours, and the
+    orientation that a camera notes (EXIF) is followed. Grey is repeated for three channels, colour becomes luminance
+    for one. An alpha channel is dropped, unless the file has exactly ``in_channels`` with it. A TIFF holds its channels
+    as bands or as pages.
 
     Args:
         path: The file.
         in_channels: Channels that the model takes.
+        image_range: The values that become 0 and 1, such as ``(0, 4095)``, which is a property of the data set: a
+            trained model's is in its checkpoint. "dtype" goes by the file's type: 8-bit values are divided by 255,
+            16-bit ones by 65535, floating-point ones must already be in 0…1.
+        max_pixels: A picture of more is refused, unread.
 
     Raises:
-        DataError: When the file is missing, cut short or not an image; when its channels cannot become ``in_channels``.
+        DataError: When the file is missing, cut short, too large, an animation or not an image; when its channels
+            cannot become ``in_channels``; when its values do not fit the range.
 
     Example:
         >>> import tempfile
@@ -49,7 +57,9 @@ def read_image(path: Path | str, in_channels: int = 3) -> torch.Tensor:
         >>> tuple(image.shape), image.mean().item()
         ((3, 4, 5), 1.0)
     """
-    return to_tensor(decode_image(Path(path), in_channels))
+    path = Path(path)
+    check_pixels(path, read_header(path), max_pixels, "max_pixels=")
+    return to_tensor(decode_image(path, in_channels, image_range))
 
 
 def to_tensor(image: np.ndarray) -> torch.Tensor:
@@ -58,40 +68,26 @@ def to_tensor(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.divide(image, divisor, dtype=np.float32)).permute(2, 0, 1)
 
 
-def decode_image(path: Path, in_channels: int) -> np.ndarray:
+def decode_image(path: Path, in_channels: int, image_range: Range = "dtype") -> np.ndarray:
     """Return the image as (H, W, in_channels), uint8 or float32 in 0…1; see :func:`read_image`."""
+    return to_unit(read_pixels(path, in_channels), image_range, path)
+
+
+def read_pixels(path: Path, in_channels: int) -> np.ndarray:
+    """Return the image as (H, W, in_channels) in the values that it holds."""
     pixels, has_alpha = reading(path, _read_array if path.suffix.lower() == ".npy" else _read_picture)
-    return _to_unit(_to_channels(pixels, has_alpha, in_channels, path), path)
+    return _to_channels(pixels, has_alpha, in_channels, path)
 
 
-def _read_array(path: Path) -> tuple[np.ndarray, bool]:
-    return read_array(path), False
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Return pixels (H, W) or (H, W, C) as a camera's note of their orientation asks for."""
+    transpose, rows, columns = _TURNS.get(orientation, (False, False, False))
+    pixels = pixels.swapaxes(0, 1) if transpose else pixels
+    return pixels[:: -1 if rows else 1, :: -1 if columns else 1]
 
 
-def _read_picture(path: Path) -> tuple[np.ndarray, bool]:
-    """Return the pixels as (H, W, C) in the file's own precision, and whether the last channel is alpha."""
-    bands = read_bands(path)
-    if bands is not None:
-        return bands, False
-    with Image.open(path) as file:
-        wide = _is_wide_color(file)  # before getexif(), which decodes a PNG and forgets how
-        orientation = file.getexif().get(ORIENTATION, 1)
-        picture: Image.Image = file
-        if file.mode not in ("1", "L", "LA", "I;16", "I;16L", "I;16B", "I", "F", "RGB", "RGBA", "RGBX"):
-            picture = file.convert("RGBA" if "transparency" in file.info else "RGB")
-        has_alpha = picture.mode in ("LA", "RGBA", "RGBX")
-        pixels = _read_wide(path) if wide else np.asarray(picture.convert("L") if picture.mode == "1" else picture)
-    pixels = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
-    return _turned(pixels, orientation), has_alpha
-
-
-def _is_wide_color(file: ImageFile.ImageFile) -> bool:
-    """Whether Pillow would cut a file of 16-bit colours to 8 bits."""
-    rawmode = str(file.tile[0][3]) if file.tile else ""
-    return file.mode in ("RGB", "RGBA", "LA") and "16" in rawmode
-
-
-def _read_wide(path: Path) -> np.ndarray:
+def read_wide(path: Path) -> np.ndarray:
+    """Return a file of 16-bit colours as (H, W, C): RGB, RGBA, or grey and alpha as the library brings them."""
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         raise DataError(f"{path}: not a readable image of 16-bit colours")
@@ -100,10 +96,32 @@ def _read_wide(path: Path) -> np.ndarray:
     return pixels
 
 
-def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    transpose, rows, columns = _TURNS.get(orientation, (False, False, False))
-    pixels = pixels.swapaxes(0, 1) if transpose else pixels
-    return pixels[:: -1 if rows else 1, :: -1 if columns else 1]
+def _read_array(path: Path) -> tuple[np.ndarray, bool]:
+    array = read_array(path)
+    return (array.astype(np.uint8) * 255 if array.dtype.kind == "b" else array), False
+
+
+def _read_picture(path: Path) -> tuple[np.ndarray, bool]:
+    """Return the pixels as (H, W, C) in the file's own precision, and whether the last channel is alpha."""
+    bands = read_bands(path)
+    if bands is not None:
+        return turned(bands, read_header(path).orientation), False
+    with opened(path) as file:
+        wide = is_wide_color(file)
+        orientation = orientation_of(file, path)
+        stored = file.mode in ("L", "LA", "I;16", "I;16L", "I;16B", "I", "F", "RGB", "RGBA", "RGBX")
+        picture = file if stored else file.convert(_resolved(file))
+        has_alpha = picture.mode in ("LA", "RGBA", "RGBX")
+        pixels = read_wide(path) if wide else as_stored(file) if stored else np.asarray(picture)
+    pixels = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+    return turned(pixels, orientation), has_alpha
+
+
+def _resolved(file: Image.Image) -> str:
+    """Return the mode of grey or colours that a picture of bits, a palette or inks is resolved to."""
+    if file.mode == "1":
+        return "L"
+    return "RGBA" if "transparency" in file.info else "RGB"
 
 
 def _to_channels(pixels: np.ndarray, has_alpha: bool, in_channels: int, path: Path) -> np.ndarray:
@@ -122,18 +140,3 @@ def _to_channels(pixels: np.ndarray, has_alpha: bool, in_channels: int, path: Pa
         f"{path}: {found} channels cannot become in_channels={in_channels}: equal numbers are taken as they are, "
         f"1 becomes 3, 3 becomes 1; set data.in_channels={given}"
     )
-
-
-def _to_unit(pixels: np.ndarray, path: Path) -> np.ndarray:
-    if pixels.dtype == np.uint8:
-        return np.ascontiguousarray(pixels)
-    low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
-    if pixels.dtype.kind == "f":
-        if not (low >= 0 and high <= 1):
-            raise DataError(
-                f"{path}: floating-point values from {low:g} to {high:g}, where 0…1 is allowed; rescale them"
-            )
-        return np.ascontiguousarray(pixels, dtype=np.float32)
-    if low < 0 or high > 65535:
-        raise DataError(f"{path}: integers from {low:g} to {high:g}, where 8 or 16 bits (0…65535) are allowed")
-    return np.ascontiguousarray(pixels.astype(np.float32) / np.float32(65535))

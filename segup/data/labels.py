@@ -36,6 +36,7 @@ class Labels:
     ignore_index: int = 255
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_given", bool(self.colors))
         names = _names(self.names)
         if not isinstance(self.colors or (), list | tuple):
             raise ConfigError(f"colors must be a list with one colour per class, not {self.colors!r}")
@@ -56,6 +57,12 @@ class Labels:
             )
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "colors", colors)
+
+    @property
+    def colors_given(self) -> bool:
+        """Whether the colours were given, and are not those of a made palette: the masks' colours mean classes then."""
+        given: bool = self._given  # type: ignore[attr-defined]
+        return given
 
     @property
     def num_classes(self) -> int:

@@ -1,35 +1,39 @@
 """A mask file becomes class ids, and every value in it is accounted for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
-from segup.data.files import read_array, reading
+from segup.data.files import reading
 from segup.data.labels import Labels, MaskValues
-from segup.errors import ConfigError, DataError
-
-# Grey PNGs of 2 and 4 bits, which Pillow stretches to 0…255 on reading: the stretch is undone.
-_STRETCHED = {"L;2": 85, "L;4": 17}
-_UNKNOWN = np.iinfo(np.int32).min
+from segup.data.mask_codes import UNKNOWN, MaskCode
+from segup.data.mask_files import MaskPixels, read_mask_pixels
+from segup.errors import DataError
 
 
-def read_mask(path: Path | str, labels: Labels, values: MaskValues | None = None) -> torch.Tensor:
+def read_mask(
+    path: Path | str, labels: Labels, values: MaskValues | None = None, tolerance: int | None = None
+) -> torch.Tensor:
     """Read a mask as int64 class ids, (H, W).
 
-    A palette image gives its palette's indices, a grey one (1 to 16 bits) its values, an RGB one the ids of its
-    colours in ``labels.colors``; alpha is dropped. ``.npy`` files of integers are read too.
+    A grey image (1 to 16 bits, or floating-point of whole numbers) gives its values, an RGB one the ids of its colours
+    in ``labels.colors``, or its grey values where it is grey; alpha is dropped. A palette image gives the ids of its
+    palette's colours where ``labels.colors`` were given, else its indices, unless its colours say something else.
+    ``.npy`` files of whole numbers are read too. An orientation that is noted in the file (EXIF) is not followed.
 
     Args:
         path: The file.
         labels: The classes; besides their ids only ``labels.ignore_index`` may occur.
         values: What values in the file mean, where they are not ids: ``{0: 0, 255: 1}``, or ``{"#ff8000": 2}`` for
             a colour. Colours listed here come on top of ``labels.colors``; grey values replace the ids.
+        tolerance: How far a value, or each channel of a colour, may lie from the nearest that is known, whose class
+            it gets: compression (JPEG) changes values. None is 0.
 
     Raises:
-        DataError: When the file is missing, cut short or not an image, or holds a value that is no class.
+        DataError: When the file is missing, cut short or not an image, holds a value that is no class, or one that
+            means one class as a number and another as a colour.
 
     Example:
         >>> import tempfile
@@ -40,160 +44,184 @@ def read_mask(path: Path | str, labels: Labels, values: MaskValues | None = None
         >>> mask.tolist()
         [[1, 1, 1], [1, 1, 1]]
     """
-    return torch.from_numpy(decode_mask(Path(path), labels, values).astype(np.int64))
+    return torch.from_numpy(decode_mask(Path(path), MaskCode(labels, values, tolerance)).astype(np.int64))
 
 
-def decode_mask(path: Path, labels: Labels, values: MaskValues | None = None) -> np.ndarray:
+def decode_mask(path: Path, code: MaskCode) -> np.ndarray:
     """Return the class ids as int32 (H, W); see :func:`read_mask`."""
-    pixels = reading(path, _read_pixels)
-    if pixels.ndim == 3:
-        packed = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
-        ids = _looked_up(packed, _color_table(labels, values))
-        if np.any(ids == _UNKNOWN):
-            raise DataError(f"{path}: {_unknown_colors(packed[ids == _UNKNOWN])}")
+    return mask_ids(reading(path, read_mask_pixels), code, path)
+
+
+def mask_ids(mask: MaskPixels, code: MaskCode, path: Path) -> np.ndarray:
+    """Return the class ids of a mask's pixels as int32 (H, W); see :func:`read_mask`."""
+    if mask.palette is not None:
+        return _ids_of_palette(mask, code, path)
+    if mask.values.ndim == 3:
+        return _ids_of_colors(mask, code, path)
+    return _ids_of_numbers(mask.values, code, path, mask.lossy)
+
+
+def _ids_of_numbers(numbers: np.ndarray, code: MaskCode, path: Path, lossy: bool = False) -> np.ndarray:
+    ids = code.of_numbers(numbers)
+    if code.colors_decide and code.greys:
+        as_colors = code.of_greys(numbers)
+        if not np.any(as_colors == UNKNOWN):
+            known = ids != UNKNOWN
+            if known.all() and np.any(differ := ids != as_colors):
+                raise DataError(f"{path}: {_two_meanings(numbers[differ], ids[differ], as_colors[differ], code)}")
+            return ids if known.all() else as_colors
+    if not np.any(ids == UNKNOWN):
         return ids
-    ids = _looked_up(pixels, _number_table(labels, values))
-    if np.any(ids == _UNKNOWN):
-        raise DataError(f"{path}: {_unknown_numbers(pixels[ids == _UNKNOWN], labels, values)}")
+    if code.tolerance:
+        ids = code.near_numbers(numbers, path)
+    if np.any(ids == UNKNOWN):
+        raise DataError(f"{path}: {_unknown_numbers(numbers[ids == UNKNOWN], code, lossy)}")
     return ids
 
 
-def check_values(values: MaskValues, labels: Labels) -> None:
-    """Raise a ConfigError for a table of mask values that cannot be meant."""
-    if not isinstance(values, Mapping):
-        raise ConfigError(
-            f"data.mask_values={values!r} must be a mapping; quote it: 'data.mask_values={{0: 0, 255: 1}}'"
-        )
-    allowed = {*range(labels.num_classes), labels.ignore_index}
-    for key, value in values.items():
-        if isinstance(key, str):
-            _parsed_color(key)
-        elif isinstance(key, bool) or not isinstance(key, int):
-            raise ConfigError(f"mask_values: {key!r} is neither a grey value nor a colour such as '#ff8000'")
-        if value not in allowed:
-            raise ConfigError(
-                f"mask_values: {key} becomes {value}, which is neither a class (0…{labels.num_classes - 1}) "
-                f"nor the ignore_index {labels.ignore_index}"
+def _ids_of_colors(mask: MaskPixels, code: MaskCode, path: Path) -> np.ndarray:
+    packed = code.packed(mask.values)
+    ids = code.of_colors(packed)
+    known = not np.any(ids == UNKNOWN)
+    if known and code.colors_decide:
+        return ids
+    if _is_grey(mask.values, code.tolerance or 0):
+        numbers = mask.values[..., 1]
+        as_numbers = code.of_numbers(numbers)
+        if not known:
+            return _ids_of_numbers(numbers, code, path, mask.lossy)
+        if not np.any(as_numbers == UNKNOWN) and np.any(differ := ids != as_numbers):
+            raise DataError(f"{path}: {_two_meanings(numbers[differ], as_numbers[differ], ids[differ], code)}")
+    if known:
+        return ids
+    if code.tolerance:
+        ids = code.near_colors(packed, path)
+    if np.any(ids == UNKNOWN):
+        raise DataError(f"{path}: {_unknown_colors(packed[ids == UNKNOWN], code, mask.lossy)}")
+    return ids
+
+
+def _ids_of_palette(mask: MaskPixels, code: MaskCode, path: Path) -> np.ndarray:
+    """Return the ids of a palette image, decided index by index over those that occur."""
+    assert mask.palette is not None
+    used = np.unique(mask.values)
+    entries = mask.palette[used]
+    if code.official or (entries == used[:, np.newaxis]).all():  # a grey image in all but name
+        return _ids_of_numbers(mask.values, code, path)
+    table = np.full(256, UNKNOWN, dtype=np.int32)
+    table[used] = _palette_ids(used, entries, code, path, mask.ordered)
+    ids: np.ndarray = table[mask.values]
+    return ids
+
+
+def _palette_ids(used: np.ndarray, entries: np.ndarray, code: MaskCode, path: Path, ordered: bool) -> np.ndarray:
+    colors = code.packed(entries)
+    by_color, by_index = code.of_colors(colors), code.of_numbers(used)
+    ignored = by_index == code.labels.ignore_index
+    either = (by_color != UNKNOWN) & (by_index != UNKNOWN) & (by_color != by_index)
+    if code.colors_decide:
+        if ordered:
+            if code.numbers_given and either.any():
+                raise DataError(f"{path}: {_disagreement(used, colors, by_index, by_color, either, code)}")
+            listed = code.numbers_given | ignored
+            by_color = np.where((by_color == UNKNOWN) & listed, by_index, by_color)
+        if np.any(by_color == UNKNOWN):
+            raise DataError(f"{path}: {_unknown_colors(colors[by_color == UNKNOWN], code)}")
+        return by_color
+    grey = _is_grey(entries) and entries.min() >= 0
+    by_level = code.of_numbers(entries[:, 0]) if grey else np.full_like(by_index, UNKNOWN)
+    if not ordered:
+        known = by_level if grey and not np.any(by_level == UNKNOWN) else by_color
+        if np.any(known == UNKNOWN):
+            raise DataError(
+                f"{path}: {_unknown_numbers(entries[:, 0], code) if grey else _unknown_colors(colors, code)} "
+                f"(the order of a GIF's palette is its writer's)"
             )
+        return known
+    either &= ~ignored  # where no colours were given, what is ignored may have any
+    if not code.numbers_given and either.any():
+        raise DataError(f"{path}: {_disagreement(used, colors, by_index, by_color, either, code)}")
+    if np.any(by_index == UNKNOWN):
+        if not np.any(by_level == UNKNOWN):
+            return by_level
+        raise DataError(f"{path}: {_unknown_numbers(used[by_index == UNKNOWN], code)}")
+    white = (by_level == code.labels.ignore_index) & ~ignored & (not code.numbers_given)
+    if not np.any((by_level == UNKNOWN) | white) and np.any(by_level != by_index):
+        raise DataError(f"{path}: {_disagreement(used, colors, by_index, by_level, by_level != by_index, code)}")
+    return by_index
 
 
-def check_foreground(paths: Iterable[Path], labels: Labels) -> None:
-    """Raise a DataError when masks of two classes hold 0 and 255 alone, and 255 is the ignore_index.
+def _is_grey(colors: np.ndarray, spread: int = 0) -> bool:
+    if spread:
+        return bool((np.ptp(colors, axis=-1) <= spread).all())
+    return bool((colors == colors[..., :1]).all())
 
-    Such masks are black and white; without this check every white pixel would silently be left out. Reads masks until
-    one holds the second class, which is mostly the first.
+
+def _two_meanings(numbers: np.ndarray, as_ids: np.ndarray, as_colors: np.ndarray, code: MaskCode) -> str:
+    value, one, other = int(numbers.flat[0]), int(as_ids.flat[0]), int(as_colors.flat[0])
+    return (
+        f"the grey value {value} is {_class(one, code)} as a class id, and {_class(other, code)} as a colour; set "
+        f"{mask_values(code.greys)} if colours decide, or {mask_values(code.ids)} if class ids do"
+    )
+
+
+def _disagreement(
+    used: np.ndarray, colors: np.ndarray, by_index: np.ndarray, by_color: np.ndarray, where: np.ndarray, code: MaskCode
+) -> str:
+    index, color = int(used[where][0]), int(colors[where][0])
+    one, other = int(by_index[where][0]), int(by_color[where][0])
+    return (
+        f"its palette disagrees with its class ids: index {index} is {_class(one, code)}, and its colour "
+        f"#{color:06x} {_class(other, code)}; give the classes' colours in data.colors if colours decide, or "
+        f"data.colors=null {mask_values(code.ids)} if indices do"
+    )
+
+
+def mask_values(table: Mapping[int, int]) -> str:
+    """Return the override that gives values their ids, as it is typed.
+
+    >>> mask_values({0: 0, 255: 1})
+    "'data.mask_values={0:0,255:1}'"
     """
-    if labels.num_classes != 2 or labels.ignore_index != 255:
-        return
-    white: Path | None = None
-    for path in paths:
-        ids = decode_mask(path, labels)
-        if np.any(ids == 1):
-            return
-        white = path if white is None and np.any(ids == 255) else white
-    if white is not None:
-        raise DataError(
-            f"{white}: no mask holds class 1 ('{labels.names[1]}'), but 255, which is the ignore_index; "
-            f"if 255 means '{labels.names[1]}', set data.ignore_index=-1 'data.mask_values={{0:0,255:1}}'"
-        )
+    return f"'data.mask_values={{{','.join(f'{value}:{index}' for value, index in table.items())}}}'"
 
 
-def check_labelled(paths: Iterable[Path], labels: Labels, values: MaskValues | None = None) -> None:
-    """Raise a DataError when there are masks and each is the ignore_index throughout: nothing could be learnt.
-
-    Reads masks until one holds a class, which is mostly the first.
-    """
-    count, path = 0, None
-    for count, path in enumerate(paths, 1):  # noqa: B007
-        if np.any(decode_mask(path, labels, values) != labels.ignore_index):
-            return
-    if count:
-        raise DataError(
-            f"{path}: no mask of {count} holds a class: every pixel is {labels.ignore_index}, the ignore_index.\n"
-            f"  try: data.mask_values={{VALUE:CLASS,...}}, what the values in the files mean, or data.ignore_index=-1 "
-            f"where {labels.ignore_index} is a class."
-        )
+def _class(index: int, code: MaskCode) -> str:
+    if index == code.labels.ignore_index:
+        return f"the ignore_index {index}"
+    return f"class {index} ('{code.labels.names[index]}')"
 
 
-def _read_pixels(path: Path) -> np.ndarray:
-    """Return whole numbers (H, W), or colours (H, W, 3) as uint8."""
-    if path.suffix.lower() == ".npy":
-        array = read_array(path)
-        if array.shape[2] != 1 or array.dtype.kind not in "ui":
-            raise DataError(f"{path}: {array.dtype} of shape {array.shape}: a mask array holds integers of (H, W)")
-        return array[..., 0]
-    with Image.open(path) as file:
-        pages = getattr(file, "n_frames", 1)
-        if pages > 1:
-            raise DataError(f"{path}: {pages} pages, where a mask is one; save the class ids as a single image")
-        if file.mode in ("P", "PA"):
-            return np.asarray(file.getchannel(0))
-        rawmode = str(file.tile[0][3]) if file.tile else ""
-        if file.mode in ("1", "L", "I;16", "I;16L", "I;16B", "I"):
-            pixels = np.asarray(file)
-            return pixels.astype(np.uint8) if pixels.dtype == bool else pixels // _STRETCHED.get(rawmode, 1)
-        if file.mode == "LA":
-            return np.asarray(file.getchannel(0))
-        if file.mode in ("RGB", "RGBA", "RGBX"):
-            return np.asarray(file.convert("RGB"))
-        raise DataError(f"{path}: a mask is a palette, grey or RGB image; this one has Pillow's mode '{file.mode}'")
-
-
-def _number_table(labels: Labels, values: MaskValues | None) -> dict[int, int]:
-    numbers = {key: value for key, value in (values or {}).items() if isinstance(key, int)}
-    return numbers or {index: index for index in (*range(labels.num_classes), labels.ignore_index)}
-
-
-def _color_table(labels: Labels, values: MaskValues | None) -> dict[int, int]:
-    table = {_packed(*color): index for index, color in enumerate(labels.colors)}
-    named = {_parsed_color(key): value for key, value in (values or {}).items() if isinstance(key, str)}
-    return table | named
-
-
-def _packed(red: int, green: int, blue: int) -> int:
-    return red << 16 | green << 8 | blue
-
-
-def _parsed_color(text: str) -> int:
-    try:
-        if len(text) != 7 or text[0] != "#":
-            raise ValueError
-        return int(text[1:], 16)
-    except ValueError:
-        raise ConfigError(f"mask_values: '{text}' is not a colour: write '#rrggbb', such as '#ff8000'") from None
-
-
-def _looked_up(numbers: np.ndarray, table: Mapping[int, int]) -> np.ndarray:
-    """Return the table's entry for each number, or _UNKNOWN."""
-    if numbers.dtype == np.uint8:
-        entries = np.array([table.get(number, _UNKNOWN) for number in range(256)], dtype=np.int32)
-        return entries[numbers]
-    keys = np.array(sorted(table), dtype=np.int64)
-    entries = np.array([table[key] for key in keys.tolist()], dtype=np.int32)
-    places = np.minimum(np.searchsorted(keys, numbers), len(keys) - 1)
-    return np.where(keys[places] == numbers, entries[places], np.int32(_UNKNOWN))
-
-
-def _unknown_numbers(numbers: np.ndarray, labels: Labels, values: MaskValues | None) -> str:
+def _unknown_numbers(numbers: np.ndarray, code: MaskCode, lossy: bool = False) -> str:
+    labels = code.labels
     found = np.unique(numbers).tolist()
     message = f"the mask holds {_first(found)}"
-    if values:
-        return f"{message}, which mask_values does not list ({_first(sorted(k for k in values if isinstance(k, int)))})"
+    hint = f"; {_nearest_taken(code, colors=False)}" if lossy else ""
+    if code.numbers_given:
+        return f"{message}, which mask_values does not list ({_first(sorted(code.numbers))}){hint}"
     message += f", where 0…{labels.num_classes - 1} and the ignore_index {labels.ignore_index} are allowed"
-    if labels.num_classes == 2 and found == [255]:
-        return f"{message}; if 255 means '{labels.names[1]}', set 'data.mask_values={{0:0,255:1}}'"
+    if labels.num_classes == 2 and (found == [255] or (lossy and max(found) > 127)):
+        tolerance = " data.mask_tolerance=127" if lossy else ""
+        return f"{message}; if 255 means '{labels.names[1]}', set 'data.mask_values={{0:0,255:1}}'{tolerance}"
     return f"{message}; 'data.mask_values={{value:id,...}}' says what other values mean"
 
 
-def _unknown_colors(packed: np.ndarray) -> str:
-    found = np.unique(packed).tolist()
-    message = f"the mask holds colours that are in no class: {_first([f'#{color:06x}' for color in found])}"
-    if all(color % 0x010101 == 0 for color in found):
-        return f"{message}; if its grey values are class ids, save it with one channel instead of three"
+def _unknown_colors(packed: np.ndarray, code: MaskCode, lossy: bool = False) -> str:
+    names = [f"#{color:06x}" if color >= 0 else "an index beyond its palette" for color in np.unique(packed).tolist()]
+    message = f"the mask holds colours that are in no class: {_first(names)}"
+    if lossy:
+        return f"{message}; {_nearest_taken(code, colors=code.colors_decide or not code.numbers_given)}"
     return (
         f"{message}; give the classes' colours in data.colors, "
         f"or list more in data.mask_values ('#rrggbb': id) of your YAML"
     )
+
+
+def _nearest_taken(code: MaskCode, colors: bool) -> str:
+    safe = code.safe_tolerance(colors)
+    if safe <= (code.tolerance or 0):
+        return "compression changed them further than classes are apart: save the masks as PNG, from what they were"
+    return f"compression changed them: data.mask_tolerance={safe} takes the nearest that is known"
 
 
 def _first(found: list) -> str:

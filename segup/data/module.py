@@ -2,8 +2,9 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -11,12 +12,16 @@ from lightning import LightningDataModule
 from torch.utils.data import BatchSampler
 
 from segup.data.frequencies import ClassFrequencies, count_classes
+from segup.data.headers import MAX_PIXELS
+from segup.data.images import read_pixels
 from segup.data.labels import Labels, MaskValues
-from segup.data.masks import check_foreground, check_labelled, check_values
-from segup.data.pairs import check_sizes
+from segup.data.mask_checks import MaskCheck, check_foreground, check_labelled
+from segup.data.mask_codes import MaskCode, check_values
+from segup.data.pairs import Checked, Pair, check_pairs
+from segup.data.ranges import Range, check_range, find_range
 from segup.data.samples import Loader, Sample, Samples, as_list, stack
 from segup.data.sampling import DrawSampler, dealt_batches
-from segup.data.sets import DataSource
+from segup.data.sets import SPLITS, DataSource
 from segup.data.transforms import Augment, TrainingTransform
 from segup.errors import ConfigError, DataError
 
@@ -41,6 +46,13 @@ class SegmentationData(LightningDataModule):
         augment: How training samples vary; None changes nothing.
         in_channels: Channels of every image.
         mask_values: What the values in the masks mean, in place of what the data set says.
+        mask_tolerance: How far a value in a mask may lie from the nearest that is known, whose class it gets: for JPEG
+            masks. None is 0.
+        mask_orientation: By whose EXIF note masks are turned: their "own", or that of their "image". None: by their
+            sizes, and where these do not tell, the pair is refused.
+        image_range: The values [low, high] that become 0 and 1 in images; "dtype" goes by each file's type. None finds
+            them, see :func:`segup.data.ranges.find_range`.
+        max_pixels: Pictures of more are refused from their headers. None is 100 million.
         cache: Keep decoded images in memory.
         seed: Of the order and the augmentation.
 
@@ -76,6 +88,10 @@ class SegmentationData(LightningDataModule):
         augment: Augment | None = None,
         in_channels: int = 3,
         mask_values: MaskValues | None = None,
+        mask_tolerance: int | None = None,
+        mask_orientation: str | None = None,
+        image_range: Sequence[float] | str | None = None,
+        max_pixels: int | None = None,
         cache: bool = False,
         seed: int = 0,
     ) -> None:
@@ -92,18 +108,61 @@ class SegmentationData(LightningDataModule):
         self.in_channels = _at_least(1, "in_channels", in_channels)
         self.mask_values = source.mask_values if mask_values is None else mask_values
         check_values(self.mask_values or {}, source.labels)
+        self.code = MaskCode(
+            source.labels,
+            self.mask_values,
+            None if mask_tolerance is None else _at_least(0, "mask_tolerance", mask_tolerance),
+            official=mask_values is None and source.mask_values is not None,
+        )
+        if mask_orientation not in (None, "own", "image"):
+            raise ConfigError(f"data.mask_orientation={mask_orientation!r} must be own, image or null")
+        self.mask_orientation = mask_orientation
+        self.max_pixels = MAX_PIXELS if max_pixels is None else _at_least(1, "max_pixels", max_pixels)
+        self._given_range = check_range(image_range)
         self.cache = cache
         self.seed = _at_least(0, "seed", seed)
         self.start_epoch = 0
         self._start_batch = 0
         self._sampler: DrawSampler | None = None
         self._splits: dict[str, Samples] = {}
-        self._sizes: dict[str, list[tuple[int, int]]] = {}
+        self._found_pairs: dict[str, list[Pair]] = {}
+        self._headers: dict[str, list[Checked]] = {}
 
     @property
     def labels(self) -> Labels:
         """Class names, colours and ignore_index."""
         return self.source.labels
+
+    @property
+    def image_range(self) -> Range:
+        """The values that become 0 and 1 in images: given, or found in the training images."""
+        return self._found_range[0]
+
+    def keep_range(self, image_range: Range | None) -> None:
+        """Take over the range of a run that is resumed, before ``setup``; None is no run."""
+        self._given_range = check_range(image_range) if self._given_range is None else self._given_range
+
+    @property
+    def image_range_text(self) -> str:
+        """The range, and from what it is known, in a line."""
+        image_range, source = self._found_range
+        if image_range == "dtype":
+            return "image values: 8 bits 0…255, 16 bits 0…65535, floats 0…1, as each file's type (data.image_range)"
+        return f"image values: {image_range[0]:.10g}…{image_range[1]:.10g} ({source}; data.image_range)"
+
+    @cached_property
+    def _found_range(self) -> tuple[Range, str]:
+        if self._given_range is not None:
+            return self._given_range, "given"
+        there = self.source.splits()
+        split = next((name for name in SPLITS if name in there), "train")
+        pairs = self._pairs(split)
+        headers = {pair.image: checked.image for pair, checked in zip(pairs, self._checked(split), strict=True)}
+        return find_range(headers, partial(read_pixels, in_channels=self.in_channels))
+
+    def mask_check(self) -> MaskCheck:
+        """Return a check of all masks of the training and validation splits."""
+        return MaskCheck({split: self.samples(split) for split in ("train", "val")}, self.code)
 
     @property
     def start_batch(self) -> int:
@@ -142,7 +201,7 @@ class SegmentationData(LightningDataModule):
 
     @cached_property
     def _class_frequencies(self) -> ClassFrequencies:
-        return count_classes(self.samples("train").pairs, self.labels, self.mask_values)
+        return count_classes(self.samples("train").pairs, self.code)
 
     def train_dataloader(self) -> Loader:
         """Return the loader of training crops for this process."""
@@ -180,20 +239,30 @@ class SegmentationData(LightningDataModule):
         if split == "test" and "test" not in self.source.splits():
             _log.warning("the data set has no test split: its validation images stand in")
             return self.samples("val")
-        pairs = self.source.pairs(split)
-        if not pairs:
-            raise DataError(f"{type(self.source).__name__} has no images in its split '{split}'")
-        self._sizes[split] = check_sizes(pairs)
+        pairs, headers = self._pairs(split), self._checked(split)
         masks = [pair.mask for pair in pairs if pair.mask is not None]
-        if not self.mask_values:
-            check_foreground(masks, self.labels)
-        check_labelled(masks, self.labels, self.mask_values)
-        return Samples(pairs, self.labels, self.in_channels, self.mask_values, cache=self.cache)
+        samples = Samples(pairs, self.labels, self.in_channels, self.code, headers, self.image_range, cache=self.cache)
+        MaskCheck({split: samples}, self.code).check_sample()
+        check_foreground(masks, self.code)
+        check_labelled(masks, self.code)
+        return samples
+
+    def _checked(self, split: str) -> list[Checked]:
+        if split not in self._headers:
+            self._headers[split] = check_pairs(self._pairs(split), self.max_pixels, self.mask_orientation)
+        return self._headers[split]
+
+    def _pairs(self, split: str) -> list[Pair]:
+        if split not in self._found_pairs:
+            self._found_pairs[split] = self.source.pairs(split)
+            if not self._found_pairs[split]:
+                raise DataError(f"{type(self.source).__name__} has no images in its split '{split}'")
+        return self._found_pairs[split]
 
     def _training_size(self) -> tuple[int, int]:
         if self.crop_size is not None:
             return self.crop_size
-        pairs, sizes = self.samples("train").pairs, self._sizes["train"]
+        pairs, sizes = self.samples("train").pairs, [checked.image.size for checked in self._checked("train")]
         for pair, size in zip(pairs, sizes, strict=True):
             if size != sizes[0]:
                 raise DataError(

@@ -1,12 +1,16 @@
 """Images and their masks, matched by name and checked before training starts."""
 
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segup.data.files import IMAGE_SUFFIXES, check_whole, image_size
+from segup.data.files import IMAGE_SUFFIXES, check_whole
+from segup.data.headers import MAX_PIXELS, Header, check_pixels, read_header, turned_size
 from segup.errors import ConfigError, DataError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -18,18 +22,37 @@ class Pair:
     name: str
 
 
+def is_image(file: Path) -> bool:
+    """Whether a file is taken for an image by its name; hidden files are not."""
+    return file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
+
+
 def image_files(folder: Path) -> list[Path]:
-    """Return the image files of a folder, sorted by name; hidden files are left out.
+    """Return the image files of a folder, sorted by name; what is left out is counted and named in a warning.
 
     Raises:
         DataError: When the folder is missing or holds no image file.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    files = [f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and not f.name.startswith(".")]
+    content = sorted(folder.iterdir(), key=lambda file: file.name)
+    files = [file for file in content if is_image(file)]
     if not files:
         raise DataError(f"{folder}: no image files ({', '.join(IMAGE_SUFFIXES)})")
-    return sorted(files, key=lambda file: file.name)
+    if len(files) < len(content):
+        left_out = [file for file in content if not is_image(file)]
+        _log.warning("%s: %s", folder, skipped(left_out, folder))
+    return files
+
+
+def skipped(left_out: Sequence[Path], folder: Path) -> str:
+    """Return how many files and folders were left out of a folder, and the names of the first.
+
+    >>> skipped([Path("a/notes.txt"), Path("a/b.psd")], Path("a"))
+    '2 skipped, which are no image files: notes.txt, b.psd'
+    """
+    names = [f"{file.relative_to(folder)}{'/' if file.is_dir() else ''}" for file in left_out]
+    return f"{len(names)} skipped, which are no image files: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
 
 
 def match_by_stem(images: Path, masks: Path) -> list[Pair]:
@@ -76,24 +99,85 @@ def held_out(names: Sequence[str], fraction: float) -> set[str]:
     return set(sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:count])
 
 
-def check_sizes(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
-    """Return each image's (height, width), read from the headers.
+@dataclass(frozen=True)
+class Checked:
+    """What the headers of a pair say.
+
+    Attributes:
+        image: The image's header.
+        turn: The EXIF orientation by which the mask's pixels are turned, so that they lie on the turned image's.
+    """
+
+    image: Header
+    turn: int
+
+
+def check_pairs(
+    pairs: Sequence[Pair], max_pixels: int = MAX_PIXELS, mask_orientation: str | None = None
+) -> list[Checked]:
+    """Return what the headers of images and masks say, which nothing is decoded for.
+
+    Args:
+        pairs: Images and masks.
+        max_pixels: The most pixels of a picture.
+        mask_orientation: By whose EXIF note masks are turned: their "own" (without one they stay as they are), or that
+            of their "image". None: by their sizes, where these tell.
 
     Raises:
-        DataError: When a file is missing, unreadable or cut short, or a mask's size differs from its image's.
+        DataError: When a file is missing, unreadable, too large or cut short, when a mask's size differs from its
+            image's, and when nothing tells whether a mask is to be turned as its image is.
     """
-    sizes = []
+    checked, lossy = [], []
     for pair in pairs:
-        size = image_size(pair.image)
-        for file in filter(None, (pair.image, pair.mask)):
-            check_whole(file)
-        if pair.mask is not None and (other := image_size(pair.mask)) != size:
-            raise DataError(
-                f"{pair.mask}: the mask is {other[0]}×{other[1]} (height × width), "
-                f"its image {pair.image} is {size[0]}×{size[1]}; they must be equal"
-            )
-        sizes.append(size)
-    return sizes
+        image, turn = _header(pair.image, max_pixels), 1
+        if pair.mask is not None:
+            mask = _header(pair.mask, max_pixels)
+            turn = _turn(pair, image, mask, mask_orientation)
+            lossy += [pair.mask] if mask.lossy else []
+        checked.append(Checked(image, turn))
+    if lossy:
+        _log.warning(
+            "%d of %d masks are JPEG files, such as %s: compression changed their values, so that labels are uncertain "
+            "along the borders of classes; PNG keeps them",
+            *(len(lossy), len(pairs), lossy[0]),
+        )
+    return checked
+
+
+def _header(path: Path, max_pixels: int) -> Header:
+    header = read_header(path)
+    check_pixels(path, header, max_pixels)
+    check_whole(path)
+    return header
+
+
+def _turn(pair: Pair, image: Header, mask: Header, wanted: str | None) -> int:
+    """Return the orientation by which the mask is turned; see :func:`check_pairs`."""
+    turns = {"own": mask.orientation, "image": image.orientation}
+    fitting = {
+        whose: turn for whose, turn in turns.items() if turned_size((mask.height, mask.width), turn) == image.size
+    }
+    if wanted is not None:
+        fitting = {whose: turn for whose, turn in fitting.items() if whose == wanted}
+    if not fitting:
+        own = mask.size if wanted != "image" else turned_size((mask.height, mask.width), image.orientation)
+        notes = "" if image.orientation == mask.orientation == 1 else f" ({_notes(image, mask)})"
+        raise DataError(
+            f"{pair.mask}: the mask is {own[0]}×{own[1]} (height × width), its image {pair.image} is "
+            f"{image.size[0]}×{image.size[1]}{notes}; they must be equal"
+        )
+    if len(set(fitting.values())) > 1:
+        raise DataError(
+            f"{pair.image} is to be turned, and nothing tells whether {pair.mask} lies on the turned picture or on the "
+            f"pixels as they are stored: {_notes(image, mask)}.\n  try: data.mask_orientation=own (masks lie on the "
+            f"turned pictures, unless they have a note of their own), or data.mask_orientation=image (on the stored "
+            f"pixels, to be turned alike)."
+        )
+    return next(iter(fitting.values()))
+
+
+def _notes(image: Header, mask: Header) -> str:
+    return f"the image's EXIF orientation is {image.orientation}, the mask's {mask.orientation}"
 
 
 def _by_stem(files: Iterable[Path]) -> dict[str, Path]:

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from segup.data.images import decode_image, to_tensor
-from segup.data.labels import Labels, MaskValues
+from segup.data.images import decode_image, to_tensor, turned
+from segup.data.labels import Labels
+from segup.data.mask_codes import MaskCode
 from segup.data.masks import decode_mask
-from segup.data.pairs import Pair
+from segup.data.pairs import Checked, Pair
+from segup.data.ranges import Range
 from segup.data.sampling import Draw
 from segup.errors import DataError
 
@@ -44,7 +46,9 @@ class Samples(Dataset[Sample]):
         pairs: Images and masks; every mask is there.
         labels: The classes.
         in_channels: Channels of every image.
-        mask_values: What the values in the masks mean, where they are not class ids.
+        code: What the values in the masks mean; None where they are class ids and the ignore_index.
+        headers: What the files' headers say, see :func:`segup.data.pairs.check_pairs`; None where nothing is turned.
+        image_range: What becomes 0 … 1 in an image.
         transform: Makes a view of (image, mask, seed).
         cache: Whether decoded files stay in memory.
         decoded: Those that do, by number.
@@ -53,7 +57,9 @@ class Samples(Dataset[Sample]):
     pairs: Sequence[Pair]
     labels: Labels
     in_channels: int
-    mask_values: MaskValues | None = None
+    code: MaskCode | None = None
+    headers: Sequence[Checked] | None = None
+    image_range: Range = "dtype"
     transform: Transform | None = None
     cache: bool = False
     decoded: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
@@ -70,14 +76,22 @@ class Samples(Dataset[Sample]):
             image=to_tensor(image), mask=torch.from_numpy(mask.astype(np.int64)), name=self.pairs[number].name
         )
 
+    def check_image(self, number: int) -> None:
+        """Raise a DataError for an image whose values do not fit the range; one of 8 bits is not read for that."""
+        plain = self.headers is not None and self.headers[number].image.dtype == np.uint8
+        if not (plain and self.image_range in ("dtype", (0, 255))):
+            decode_image(self.pairs[number].image, self.in_channels, self.image_range)
+
     def _decode(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         if number in self.decoded:
             return self.decoded[number]
         pair = self.pairs[number]
         if pair.mask is None:
             raise DataError(f"{pair.image}: there is no mask to train or evaluate with")
-        image = decode_image(pair.image, self.in_channels)
-        mask = decode_mask(pair.mask, self.labels, self.mask_values)
+        image = decode_image(pair.image, self.in_channels, self.image_range)
+        mask = decode_mask(pair.mask, self.code or MaskCode(self.labels))
+        if self.headers is not None:
+            mask = np.ascontiguousarray(turned(mask, self.headers[number].turn))
         if image.shape[:2] != mask.shape:
             raise DataError(
                 f"{pair.mask}: the mask is {mask.shape}, its image is {image.shape[:2]}; they must be equal"

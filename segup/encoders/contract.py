@@ -122,9 +122,19 @@ class Encoder(nn.Module):
         return (image - self.mean) / self.std
 
     def check_image(self, image: Tensor) -> None:
-        """Raise a ShapeError unless ``image`` is a batch: normalising would broadcast a grey image, or a single one."""
+        """Raise unless ``image`` is a batch of floats.
+
+        Raises:
+            ShapeError: Another shape; normalising would broadcast a grey image, or a single one.
+            ConfigError: Integers, whose 0 … 255 would be taken for 0 … 1.
+        """
         if image.dim() != 4 or image.shape[1] != self.in_channels or 0 in image.shape[-2:]:
             raise ShapeError(wrong_map(f"encoder '{self.name}'", self.in_channels, image.shape))
+        if not image.is_floating_point():
+            raise ConfigError(
+                f"encoder '{self.name}' takes floats in 0 … 1, not {image.dtype}\n"
+                f"  try: image.float() / 255 for 8-bit values, / 65535 for 16-bit ones; segup.data.read_image does it."
+            )
 
     def with_indices(self, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Return the maps of ``image``, and for each step from a map to the next the indices of its pooling.

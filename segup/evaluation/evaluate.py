@@ -58,7 +58,8 @@ def evaluate_run(
 
     Args:
         run: From :func:`segup.evaluation.runs.open_run`.
-        data: The data configuration: the run's own, or another of the same classes.
+        data: The data configuration: the run's own, or another of the same classes. Without an ``image_range`` images
+            are read as the run's were.
         split: "train", "val" or "test"; no augmentation in any of them.
         how: Whole or in windows, with reflections or without.
         watch: Wraps the samples, given their number: a progress bar.
@@ -73,7 +74,8 @@ def evaluate_run(
     if split not in SPLITS:
         raise ConfigError(unknown("split", split, SPLITS))
     # Every image is read once: a cache would only fill the memory.
-    source = create_data({**data, "cache": False})
+    image_range = data.get("image_range") or run.image_range
+    source = create_data({**data, "image_range": image_range, "cache": False})
     check_classes(run, source.labels)
     channels = run.model.encoder.in_channels
     if source.in_channels != channels:
@@ -89,6 +91,7 @@ def evaluate_run(
         "data": dict(data),
         "split": split,
         "images": images,
+        "image_range": image_range,
         "inference": asdict(how),
         "device": str(next(run.model.parameters()).device),
         "classes": list(source.labels.names),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segup.data.files import IMAGE_SUFFIXES
+from segup.data.pairs import is_image, skipped
 from segup.errors import ConfigError, DataError
 
 
@@ -58,19 +59,34 @@ def _images(given: Path, out: Path) -> Iterable[tuple[Path, Path]]:
         return [(given, Path(given.stem))]
     if not given.is_dir():
         raise DataError(f"{given}: no such file or folder")
-    written = out.resolve()
-    inside = written != given.resolve()
-    images = [
-        file
-        for file in sorted(given.rglob("*"))
-        if file.suffix.lower() in IMAGE_SUFFIXES
-        and file.is_file()
-        and not any(part.startswith(".") for part in file.relative_to(given).parts)
-        and not (inside and file.resolve().is_relative_to(written) and written.is_relative_to(given.resolve()))
-    ]
+    images = [file for file in _content(given, out) if is_image(file) and not _hidden(file, given)]
     if not images:
         raise DataError(f"{given}: no image files ({', '.join(IMAGE_SUFFIXES)})")
     return [(file, file.relative_to(given).with_name(file.stem)) for file in images]
+
+
+def left_out(inputs: Sequence[str | Path], out: str | Path) -> list[str]:
+    """Return a line for each folder of which files are left out, with their number and the names of the first.
+
+    What lies in ``out`` is not counted.
+    """
+    lines = []
+    for folder in (Path(given) for given in inputs if Path(given).is_dir()):
+        content = [file for file in _content(folder, Path(out)) if not file.is_dir()]
+        others = [file for file in content if not is_image(file) or _hidden(file, folder)]
+        lines += [f"{folder}: {skipped(others, folder)}"] if others else []
+    return lines
+
+
+def _content(given: Path, out: Path) -> list[Path]:
+    """Return all files and folders below a folder, but for those in ``out``."""
+    written = out.resolve()
+    inside = written != given.resolve() and written.is_relative_to(given.resolve())
+    return [file for file in sorted(given.rglob("*")) if not (inside and file.resolve().is_relative_to(written))]
+
+
+def _hidden(file: Path, given: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(given).parts)
 
 
 def _files(place: Path) -> tuple[Path, Path]:

@@ -8,17 +8,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from segup.data.files import image_size
-from segup.data.images import read_image
+from segup.data.headers import MAX_PIXELS, check_pixels, read_header
+from segup.data.images import decode_image, to_tensor
 from segup.data.labels import Labels
+from segup.data.ranges import Range
 from segup.errors import DataError, SegupError
 from segup.evaluation.overlay import overlay
 from segup.evaluation.plan import Task
 from segup.evaluation.segment import WHOLE, Inference, segment
 from segup.models import SegmentationModel
-
-MAX_PIXELS = 178_956_970
-"""Pillow's own limit: above it, a small file may be one that was made to fill the memory."""
 
 
 def predict_files(
@@ -27,6 +25,7 @@ def predict_files(
     tasks: Iterable[Task],
     how: Inference = WHOLE,
     max_pixels: int = MAX_PIXELS,
+    image_range: Range = "dtype",
 ) -> list[str]:
     """Segment images and write each one's class ids and overlay, at exactly its size.
 
@@ -40,6 +39,8 @@ def predict_files(
         tasks: From :func:`segup.evaluation.plan.plan`.
         how: Whole or in windows, with reflections or without.
         max_pixels: Images of more are left out, unread.
+        image_range: The values that are 0 and 1 in images, as in the training; see
+            :func:`segup.data.images.read_image`.
 
     Returns:
         What kept images from being segmented, a line for each.
@@ -50,7 +51,7 @@ def predict_files(
     failures = []
     for task in tasks:
         try:
-            image = _read(task.image, model.encoder.in_channels, max_pixels)
+            image = _read(task.image, model.encoder.in_channels, max_pixels, image_range)
             ids = _segmented(model, image, how, task.image)
         except SegupError as error:
             failures.append(str(error))
@@ -60,17 +61,13 @@ def predict_files(
     return failures
 
 
-def _read(path: Path, in_channels: int, max_pixels: int) -> torch.Tensor:
-    height, width = image_size(path)
-    if height * width > max_pixels:
-        raise DataError(
-            f"{path}: {height}×{width} is {height * width} pixels, more than --max-pixels {max_pixels}; "
-            f"if you trust the file: --max-pixels {height * width}"
-        )
+def _read(path: Path, in_channels: int, max_pixels: int, image_range: Range) -> torch.Tensor:
+    header = read_header(path)
+    check_pixels(path, header, max_pixels, "--max-pixels ")
     try:
-        return read_image(path, in_channels)
+        return to_tensor(decode_image(path, in_channels, image_range))
     except MemoryError as cause:
-        raise DataError(f"{path}: {height}×{width} pixels do not fit into memory") from cause
+        raise DataError(f"{path}: {header.height}×{header.width} pixels do not fit into memory") from cause
 
 
 def _segmented(model: SegmentationModel, image: torch.Tensor, how: Inference, path: Path) -> np.ndarray:

@@ -9,6 +9,7 @@ import torch
 
 from segup.conform import Signed, conform
 from segup.data.labels import Labels
+from segup.data.ranges import Range, check_range
 from segup.errors import ConfigError, DataError, SegupError
 from segup.models import SegmentationModel, load_checkpoint
 from segup.names import check_trust
@@ -33,12 +34,14 @@ class OpenedRun:
         model: In evaluation mode, on its device.
         labels: The classes it was trained for.
         config: The configuration of its run; empty where the checkpoint has none.
+        image_range: The values that were 0 and 1 in its training images; "dtype" where the checkpoint does not say.
     """
 
     path: Path
     model: SegmentationModel
     labels: Labels
     config: Mapping[str, Any] = field(default_factory=dict)
+    image_range: Range = "dtype"
 
 
 def find_checkpoint(path: str | Path, which: str | None = None) -> Path:
@@ -93,7 +96,8 @@ def open_run(
     config = config if isinstance(config, dict) else {}
     layout = torch.channels_last if config.get("channels_last", True) else torch.contiguous_format
     model = opened.model.to(chosen).to(memory_format=layout)
-    return OpenedRun(file, model, _labels(opened.info.get("labels"), model.num_classes, file), config)
+    labels = _labels(opened.info.get("labels"), model.num_classes, file)
+    return OpenedRun(file, model, labels, config, _image_range(opened.info.get("image_range"), file))
 
 
 def choose_device(name: str | torch.device = "auto") -> torch.device:
@@ -122,6 +126,13 @@ def stored_data(run: OpenedRun, trust: Iterable[str] = ()) -> dict[str, Any]:
     check_trust(stored.get("name"), trust, run.path)
     conform(DataConfig, stored, "data")
     return {**stored, "download": False} if "download" in stored else dict(stored)  # fetching is for who asks
+
+
+def _image_range(stored: Any, path: Path) -> Range:
+    try:
+        return check_range(stored) or "dtype"
+    except ConfigError as cause:
+        raise DataError(f"{path}: its image_range cannot be read: {stored!r}") from cause
 
 
 def _labels(stored: Any, num_classes: int, path: Path) -> Labels:

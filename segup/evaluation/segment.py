@@ -63,7 +63,8 @@ def segment(model: SegmentationModel, image: Tensor, how: Inference = WHOLE) -> 
         ``(H, W)``, uint8 for up to 256 classes, else int32.
 
     Raises:
-        ConfigError: The image has another number of channels than the model takes.
+        ConfigError: The image has another number of channels than the model takes, is none of floats, or has values
+            far outside 0 … 1, such as those of 8 bits.
 
     >>> from segup.models import create_model
     >>> model = create_model("resnet18", num_classes=4, pretrained=False, widths=[8, 8, 8, 8, 8])
@@ -73,6 +74,8 @@ def segment(model: SegmentationModel, image: Tensor, how: Inference = WHOLE) -> 
     wanted = model.encoder.in_channels
     if image.ndim != 3 or image.shape[0] != wanted:
         raise ConfigError(f"the image has shape {tuple(image.shape)}; this model takes (C, H, W) with C = {wanted}")
+    if image.is_floating_point():
+        _check_values(*(float(end) for end in image.aminmax()))
     kind = torch.uint8 if max(2, model.num_classes) <= 256 else torch.int32
     with torch.inference_mode(), _evaluating(model):
         if how.window is None and not how.tta:
@@ -83,6 +86,14 @@ def segment(model: SegmentationModel, image: Tensor, how: Inference = WHOLE) -> 
             return _ids(predict(image[None])[0]).to("cpu", kind)
         bands = probability_bands(predict, image, how.window, how.overlap, how.batch_size)
         return torch.cat([_ids(band).to("cpu", kind) for band in bands])
+
+
+def _check_values(least: float, most: float) -> None:
+    if not (least >= -1 and most <= 2):  # resized images may lie a little outside of 0 … 1
+        raise ConfigError(
+            f"the image has values from {least:g} to {most:g}; this model takes 0 … 1 and normalises them itself.\n"
+            f"  try: image / 255 for 8-bit values; segup.data.read_image does it."
+        )
 
 
 def probabilities(model: SegmentationModel) -> Predict:

@@ -93,7 +93,6 @@ def _trainer(
         strategy=config.strategy,
         precision=_precision(config),
         max_epochs=config.max_epochs,
-        max_steps=-1 if config.max_steps is None else config.max_steps,
         gradient_clip_val=config.gradient_clip_val,
         check_val_every_n_epoch=config.val_every_n_epochs,
         deterministic="warn" if config.deterministic else None,

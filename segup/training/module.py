@@ -27,6 +27,7 @@ class SegmentationModule(L.LightningModule):
         loss: From logits ``(N, K, H, W)`` and class ids ``(N, H, W)`` to a number.
         metrics: Scores of predicted class ids over the validation set.
         optimizer, scheduler: The configuration groups, see :mod:`segup.training.optimizers`.
+        max_steps: Steps after which the run ends; None for its epochs' steps. The schedule is laid out over them.
         seed: Of what the model draws (dropout): each step starts from its own seed, so that a resumed run draws what
             an uninterrupted one would have drawn.
         info: Plain values stored beside the model's names in each checkpoint.
@@ -43,13 +44,14 @@ class SegmentationModule(L.LightningModule):
         *,
         optimizer: Mapping[str, Any],
         scheduler: Mapping[str, Any],
+        max_steps: int | None = None,
         seed: int = 0,
         info: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.model, self.loss, self.metrics = model, loss, metrics
         self.optimizer_config, self.scheduler_config = dict(optimizer), dict(scheduler)
-        self.seed, self.info = seed, dict(info or {})
+        self.max_steps, self.seed, self.info = max_steps, seed, dict(info or {})
         self.scores: Scores | None = None
         self.scored_step = -1
         self._unchecked: tuple[Tensor, str] | None = None
@@ -64,7 +66,8 @@ class SegmentationModule(L.LightningModule):
         # 16-mixed scales the gradients, and a fused step would undo it by itself: Lightning then refuses to clip them
         fused = self.device.type in ("cpu", "cuda") and self.trainer.precision != "16-mixed"
         optimizer = create_optimizer(self.optimizer_config, self.model, fused=fused)
-        steps = int(self.trainer.estimated_stepping_batches)
+        epochs_steps = int(self.trainer.estimated_stepping_batches)
+        steps = epochs_steps if self.max_steps is None else min(epochs_steps, self.max_steps)
         scheduler = create_scheduler(self.scheduler_config, optimizer, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -126,6 +129,14 @@ class SegmentationModule(L.LightningModule):
         if self.trainer.state.fn != TrainerFn.FITTING:  # after training Lightning counts a step and an epoch too many
             named |= {"step": float(self.global_step - 1), "epoch": float(self.trainer.current_epoch - 1)}
         self.log_dict(named, sync_dist=self.trainer.world_size > 1, batch_size=1)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Resume in the middle of an epoch that ``max_steps`` ended there: Lightning has counted it as finished."""
+        fit = checkpoint.get("loops", {}).get("fit_loop", {})
+        batches, epochs = fit.get("epoch_loop.batch_progress"), fit.get("epoch_progress")
+        if batches and not batches["is_last_batch"] and epochs["current"]["processed"] == epochs["current"]["started"]:
+            for counted in (epochs["total"], epochs["current"]):
+                counted["processed"] -= 1
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the names that build the model again, and what belongs to it."""

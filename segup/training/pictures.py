@@ -86,9 +86,8 @@ def draw_predictions(rows: Sequence[tuple[str, Any, Any, Any]], labels: Labels) 
 
 def colored(ids: Any, labels: Labels) -> Any:
     """Return ``(H, W, 3)`` uint8 colours of class ids ``(H, W)``; what is no class is grey."""
-    table = np.full((256 if ids.max(initial=0) < 256 else int(ids.max()) + 1, 3), IGNORED, dtype=np.uint8)
-    table[: labels.num_classes] = labels.colors
-    return table[np.where(ids < 0, labels.num_classes, ids)]
+    table = np.array([*labels.colors, IGNORED], dtype=np.uint8)
+    return table[np.where((ids < 0) | (ids >= labels.num_classes), labels.num_classes, ids)]
 
 
 def to_rgb(image: Any) -> Any:

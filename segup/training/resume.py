@@ -52,7 +52,17 @@ class _State(TypedDict):
     lr_schedulers: list[dict[str, Any]]
 
 
-_MAY_CHANGE = ("trainer.", "data.root", "data.num_workers", "data.cache", "compile", "ckpt_path", "run_dir", "trust")
+_MAY_CHANGE = (
+    "trainer.",
+    "data.root",
+    "data.num_workers",
+    "data.cache",
+    "data.max_pixels",
+    "compile",
+    "ckpt_path",
+    "run_dir",
+    "trust",
+)
 
 
 @dataclass(frozen=True)
@@ -63,12 +73,14 @@ class Position:
         epoch, batch: The next batch: its epoch, and its place in the epoch.
         step: Optimizer steps already done.
         best: Whether these are the best weights so far.
+        image_range: What the run takes for 0 and 1 in images; None for a run that begins.
     """
 
     epoch: int = 0
     batch: int = 0
     step: int = 0
     best: bool = False
+    image_range: Any = None
 
 
 def read_position(path: str | Path) -> Position:
@@ -87,7 +99,9 @@ def read_position(path: str | Path) -> Position:
     batches, step = state["loops"]["fit_loop"]["epoch_loop.batch_progress"], state["global_step"]
     finished, scored = batches["is_last_batch"], state["callbacks"]["RunCheckpoints"]["best_scores"]
     best = scored is not None and scored["step"] == step
-    return Position(state["epoch"] + finished, 0 if finished else batches["current"]["processed"], step, best)
+    processed = 0 if finished else batches["current"]["processed"]
+    image_range = content["segup"].get("image_range", "dtype")  # of earlier versions, which went by the files
+    return Position(state["epoch"] + finished, processed, step, best, image_range)
 
 
 def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A run, top to bottom: configuration, data, model, training, result."""
 
+import contextlib
 import logging
 import time
 import warnings
@@ -22,6 +23,7 @@ from segup.models import SegmentationModel
 from segup.training.build import build_loss, build_model, build_trainer, check_num_classes
 from segup.training.checkerboard import CheckerboardFigure, checkerboard_figures, checkerboard_spectra
 from segup.training.checkpoints import RunCheckpoints, take_over
+from segup.training.checks import CheckedMasks, StepLimit
 from segup.training.config import RunConfig
 from segup.training.cost import StepTimes, count_macs, count_parameters, inference_seconds, peak_memory
 from segup.training.module import SegmentationModule
@@ -52,6 +54,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
 
     data = create_data(config.data, config.seed)
     data.prepare_data()
+    data.keep_range(position.image_range)
     data.setup("fit")
     data.start_epoch, data.start_batch = position.epoch, position.batch
     crop = _crop(data)
@@ -61,9 +64,17 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     model = build_model(config, num_classes, data.in_channels)
     loss = build_loss(config, num_classes, data)
     metrics = SegmentationMetrics(data.labels.num_classes, data.labels.ignore_index)
-    stored = {"labels": asdict(data.labels), "config": asdict(config)}
+    pixels = data.image_range if data.image_range == "dtype" else list(data.image_range)
+    stored = {"labels": asdict(data.labels), "image_range": pixels, "config": asdict(config)}
     module = SegmentationModule(
-        model, loss, metrics, optimizer=config.optimizer, scheduler=config.scheduler, seed=config.seed, info=stored
+        model,
+        loss,
+        metrics,
+        optimizer=config.optimizer,
+        scheduler=config.scheduler,
+        max_steps=config.trainer.max_steps,
+        seed=config.seed,
+        info=stored,
     )
     if config.channels_last:
         module.to(memory_format=torch.channels_last)
@@ -71,26 +82,29 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     if config.compile:
         model.compile()
 
-    checkpoints, times = RunCheckpoints(folder), StepTimes()
-    callbacks = [checkpoints, times, CheckerboardFigure(), EpochLines(console)]
+    checkpoints, times, masks = RunCheckpoints(folder), StepTimes(), data.mask_check()
+    callbacks = [CheckedMasks(masks), checkpoints, times, CheckerboardFigure(), EpochLines(console)]
+    if config.trainer.max_steps is not None:
+        callbacks.insert(0, StepLimit(config.trainer.max_steps))
     trainer = build_trainer(config.trainer, folder, callbacks, position.step, console)
     if trainer.is_global_zero:
         sizes = sizes_shown(model, crop)
-        console.print(*sizes, sep="\n", highlight=False)
+        console.print(*sizes, data.image_range_text, sep="\n", highlight=False)
         write_whole(folder / "ladder.txt", as_text(*sizes).encode())
         if config.ckpt_path is not None:
             take_over(Path(config.ckpt_path), folder, position.best)
-    try:
-        trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, MisconfigurationException) as cause:
-        if isinstance(cause, SegupError) or config.ckpt_path is None or checkpoints.begun:
-            raise
-        raise DataError(  # what Lightning and torch put back is theirs to know, and to raise
-            f"{config.ckpt_path}: its training state does not fit its run: {type(cause).__name__} "
-            f"{short(' '.join(str(cause).split()))}"
-        ) from cause
-    if checkpoints.last_scores is None or checkpoints.last_scores["step"] != trainer.global_step:
-        trainer.validate(module, datamodule=data, verbose=False)  # the last epoch was not one to be validated
+    with contextlib.closing(masks):
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, MisconfigurationException) as cause:
+            if isinstance(cause, SegupError) or config.ckpt_path is None or checkpoints.begun:
+                raise
+            raise DataError(  # what Lightning and torch put back is theirs to know, and to raise
+                f"{config.ckpt_path}: its training state does not fit its run: {type(cause).__name__} "
+                f"{short(' '.join(str(cause).split()))}"
+            ) from cause
+        if checkpoints.last_scores is None or checkpoints.last_scores["step"] != trainer.global_step:
+            trainer.validate(module, datamodule=data, verbose=False)  # the last epoch was not one to be validated
     if not trainer.is_global_zero:
         return {}
 
@@ -99,6 +113,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         "name": config.name,
         "seed": config.seed,
         "classes": list(data.labels.names),
+        "image_range": pixels,
         "last": checkpoints.last_scores,
         "best": checkpoints.best_scores,
         "checkerboard": {**checkerboard_figures(model), "spectrum": checkerboard_spectra(model)},
@@ -112,11 +127,11 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         "environment": environment(),
         "config": asdict(config),
     }
-    save_curves(folder / "metrics.csv", folder / "curves.png")
-    save_predictions(model, data, folder / "predictions.png")
-    write_json(folder / "result.json", result)  # last: a folder that has it is complete
+    write_json(folder / "result.json", result)  # before anything is drawn, so that no picture can lose it
     scores = {name: scores for name in ("last", "best") if (scores := result[name]) is not None}
     console.print(score_table("Validation scores", scores, data.labels.names))
+    save_curves(folder / "metrics.csv", folder / "curves.png")
+    save_predictions(model, data, folder / "predictions.png")
     console.print(Text(f"run folder: {folder}"), soft_wrap=True)
     return result
 

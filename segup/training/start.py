@@ -17,9 +17,12 @@ def start(config: RunConfig, folder: Path) -> None:
 
     if config.trainer.devices > 1 and not is_launched():
         from segup.data import create_data
+        from segup.training.resume import read_position
 
         data = create_data(config.data, config.seed)  # once here: a download, and any fault of the files
         data.prepare_data()
+        if config.ckpt_path is not None:
+            data.keep_range(read_position(config.ckpt_path).image_range)
         data.setup("fit")
         launch(folder, config.trainer.devices)
         return

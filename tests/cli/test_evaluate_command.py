@@ -202,3 +202,22 @@ def test_a_data_set_from_outside_is_imported_only_when_trusted(tmp_path, monkeyp
     assert run([str(folder), "--trust", "outside_data"]) == 0
     assert Path("was_run").exists()
     assert report("run/evaluation-outside_data-Own-val.json")["images"] == 4
+
+
+def test_images_are_read_in_the_range_of_the_training_unless_another_is_given(a_run, capsys):
+    for path in Path("data/images/val").iterdir():
+        with Image.open(path) as image:
+            grey = np.asarray(image.convert("L"))
+        Image.fromarray(grey.astype(np.uint16) << 4).save(path)
+    content = torch.load(a_run / "last.ckpt", weights_only=True)
+    content["segup"]["image_range"] = [0, 255]
+    torch.save(content, a_run / "last.ckpt")
+    assert run([str(a_run)]) == 1
+    assert "where 0…255 is allowed; data.image_range=[0,4095] covers them" in capsys.readouterr().err
+    assert run([str(a_run), "data.image_range=[0,4095]"]) == 0
+    content["segup"]["image_range"] = [0, 4095]
+    torch.save(content, a_run / "last.ckpt")
+    assert run([str(a_run)]) == 0
+    given, kept = (report(f"run/evaluation-folder-val{number}.json") for number in ("", "-2"))
+    assert given["image_range"] == kept["image_range"] == [0, 4095]
+    assert given["scores"] == kept["scores"]

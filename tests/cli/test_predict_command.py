@@ -302,3 +302,66 @@ def test_help_imports_nothing_heavy(command):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert f"usage: segup {command}" in done.stdout
     assert done.stdout.splitlines()[-1] == "heavy: []"
+
+
+def test_what_a_folder_holds_beside_images_is_counted_and_named(checkpoint, capsys):
+    write_image(Path("in/a.png"), (20, 30))
+    write_image(Path("in/sub/b.gif"), (20, 30))
+    for name in ("in/notes.txt", "in/sub/c.heic", "in/.d.png", "in/.cache/e.png"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("")
+    assert run([str(checkpoint), "in", "--out", "out"]) == 0
+    said = capsys.readouterr().out
+    assert "in: 4 skipped, which are no image files: .cache/e.png, .d.png, notes.txt, sub/c.heic\n" in said
+    assert "2 images segmented: out" in said
+    assert run([str(checkpoint), "in", "--out", "in/out"]) == 0
+    assert "in: 4 skipped" in capsys.readouterr().out
+
+
+def ranged(path: Path, image_range: object) -> Path:
+    """A checkpoint whose images spanned ``image_range``."""
+    content = torch.load(make_checkpoint(path, in_channels=1), weights_only=True)
+    content["segup"]["image_range"] = image_range
+    torch.save(content, path)
+    return path
+
+
+def test_images_are_read_in_the_range_of_the_training(capsys):
+    checkpoint = ranged(Path("twelve.ckpt"), [0, 4095])
+    pixels = np.random.default_rng(0).integers(0, 4096, (20, 30), dtype=np.uint16)
+    Image.fromarray(pixels).save("a.png")
+    assert run([str(checkpoint), "a.png", "--out", "out"]) == 0
+    with torch.no_grad():
+        expected = predicted_labels(load_model(checkpoint)(torch.from_numpy(pixels / np.float32(4095))[None, None]))[0]
+    assert np.array_equal(np.asarray(Image.open("out/a.png")), expected.numpy())
+    Image.fromarray(pixels * np.uint16(2)).save("bright.png")
+    Image.fromarray((pixels >> 4).astype(np.uint8)).save("eight.png")
+    assert run([str(checkpoint), "a.png", "bright.png", "eight.png", "--out", "again"]) == 1
+    first, *causes = capsys.readouterr().err.strip().splitlines()
+    assert first == "DataError: 2 of 3 images could not be used:"
+    assert "bright.png: 16-bit values from" in causes[0]
+    assert "where 0…4095 is allowed; data.image_range=[0,8191] covers them" in causes[0]
+    assert "eight.png: 8-bit values, which span 0…255, where the data set's span 0…4095" in causes[1]
+    assert run([str(checkpoint), "bright.png", "--out", "wide", "--image-range", "0,8191"]) == 0
+    assert run([str(checkpoint), "eight.png", "--out", "wide", "--image-range", "0,255"]) == 0
+
+
+def test_a_checkpoint_without_a_range_goes_by_the_files_types(checkpoint):
+    write_image(Path("a.png"), (20, 30))
+    assert run([str(checkpoint), "a.png", "--out", "own"]) == 0
+    assert run([str(checkpoint), "a.png", "--out", "given", "--image-range", "0,255"]) == 0
+    assert Path("own/a.png").read_bytes() == Path("given/a.png").read_bytes()
+
+
+@pytest.mark.parametrize("stored", [[5, 1], "all", 3, [0, float("nan")]])
+def test_a_stored_range_that_is_none_is_one_line(capsys, stored):
+    write_image(Path("a.png"), (20, 30))
+    assert run([str(ranged(Path("odd.ckpt"), stored)), "a.png", "--out", "out"]) == 1
+    assert capsys.readouterr().err.startswith("DataError: odd.ckpt: its image_range cannot be read: ")
+
+
+@pytest.mark.parametrize("text", ["4095", "5,1", "a,b", "0,inf", "1,2,3", ""])
+def test_a_range_that_cannot_be_meant_is_refused(checkpoint, capsys, text):
+    with pytest.raises(SystemExit):
+        run([str(checkpoint), "a.png", "--out", "out", f"--image-range={text}"])
+    assert f"argument --image-range: '{text}' is not LOW,HIGH, two numbers such as 0,4095" in capsys.readouterr().err

@@ -169,13 +169,13 @@ def test_ignored_pixels_are_in_no_frequency(mixed):
 @pytest.mark.parametrize("fault", ["damaged", "value"])
 def test_a_bad_file_met_while_training_is_one_clean_message(mixed, workers, fault):
     bad = mixed / "masks/train/img_3.png"
+    data = folder_data(mixed, crop_size=[3, 3], batch_size=5, num_workers=workers)
+    data.setup("fit")
     if fault == "damaged":
         content = bad.read_bytes()
         bad.write_bytes(content[:60] + content[-12:])  # its end is there: only decoding finds it
     else:
         Image.fromarray(np.full((11, 13), 9, dtype=np.uint8)).save(bad)
-    data = folder_data(mixed, crop_size=[3, 3], batch_size=5, num_workers=workers)
-    data.setup("fit")
     with pytest.raises(DataError) as caught:
         list(data.train_dataloader())
     message = str(caught.value)

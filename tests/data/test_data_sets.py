@@ -1,6 +1,7 @@
 """Each data set finds its files and reads its masks; those that are downloaded elsewhere are made tiny here."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -204,3 +205,16 @@ def test_sets_are_downloaded_by_torchvision_when_asked_to(tmp_path, monkeypatch,
 def test_cityscapes_that_is_missing_says_where_to_get_it(tmp_path):
     with pytest.raises(DataError, match=r"no leftImg8bit/train and gtFine/train .*; get them from cityscapes-dataset"):
         create_data(config("cityscapes", root=str(tmp_path))).setup("fit")
+
+
+def test_an_archive_that_unpacks_to_more_than_it_should_is_refused_from_its_header(tmp_path):
+    with zipfile.ZipFile(tmp_path / "gtFine_trainvaltest.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("gtFine/train/a.png", bytes(10**6))
+    (tmp_path / "other.zip").write_bytes(b"PK\x03\x04")
+    data = create_data(config("cityscapes", root=str(tmp_path)))
+    with pytest.raises(DataError, match=r"other\.zip: no zip file, or cut short"):
+        data.setup("fit")
+    (tmp_path / "other.zip").unlink()
+    with pytest.raises(DataError, match=r"gtFine_trainvaltest\.zip: \d+ bytes that unpack to 1000000, more than 100"):
+        data.setup("fit")
+    assert not (tmp_path / "gtFine").exists()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from segup.data import read_image
-from segup.data.files import image_size
+from segup.data.headers import image_size
 from segup.errors import DataError
 
 H, W = 7, 10
@@ -227,8 +227,15 @@ def test_floating_point_values_outside_0_to_1_are_refused(tmp_path, low, high):
         read_image(tmp_path / "image.npy", 1)
 
 
-def test_an_image_too_large_for_pillow_is_named(tmp_path, monkeypatch, rgb):
-    Image.fromarray(rgb).save(tmp_path / "image.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(DataError, match=r"image\.png: .*raise PIL\.Image\.MAX_IMAGE_PIXELS if you trust the file"):
-        read_image(tmp_path / "image.png")
+def test_an_image_of_too_many_pixels_is_refused_from_its_header_with_the_way_out(tmp_path, monkeypatch, rgb):
+    path = tmp_path / "image.png"
+    Image.fromarray(rgb).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow's own limit is no further one
+    assert read_image(path, max_pixels=70).shape == (3, H, W)
+    assert Image.MAX_IMAGE_PIXELS == 10
+    path.write_bytes(path.read_bytes()[:100])  # and without decoding it
+    with pytest.raises(DataError) as caught:
+        read_image(path, max_pixels=69)
+    assert str(caught.value) == (
+        f"{path}: 7×10 is 70 pixels, more than max_pixels=69; if you trust the file: max_pixels=70"
+    )

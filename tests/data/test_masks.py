@@ -1,6 +1,7 @@
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from segup.data import Labels, read_mask
-from segup.data.masks import check_values
+from segup.data import Labels, read_image, read_mask
+from segup.data.mask_codes import check_values
 from segup.errors import ConfigError, DataError
 
 TWO = Labels(("background", "cell"))
@@ -48,18 +49,11 @@ def test_grey_values_are_ids(tmp_path):
     assert torch.equal(mask, IDS_AS_READ)
 
 
-def test_palette_indices_are_ids_whatever_their_colours(tmp_path):
-    image = Image.fromarray(IDS.astype(np.uint8), mode="P")
-    image.putpalette([200, 0, 0, 10, 20, 30, 1, 1, 1] + [9] * 759)
-    image.save(tmp_path / "mask.png")
-    assert torch.equal(read_mask(tmp_path / "mask.png", THREE), IDS_AS_READ)
-
-
-def test_a_palette_with_transparency_keeps_its_indices(tmp_path):
-    image = Image.fromarray(IDS.astype(np.uint8), mode="P")
-    image.putpalette([9] * 768)
-    image.save(tmp_path / "mask.png", transparency=0)
-    assert torch.equal(read_mask(tmp_path / "mask.png", THREE), IDS_AS_READ)
+def palette_mask(path, indices, palette, **options):
+    image = Image.fromarray(np.array(indices, dtype=np.uint8), mode="P")
+    image.putpalette([channel for color in palette for channel in color])
+    image.save(path, **options)
+    return path
 
 
 def test_rgb_masks_go_by_the_colours_of_the_classes(tmp_path):
@@ -152,18 +146,13 @@ def test_unknown_colours_are_named(tmp_path):
         f"{path}: the mask holds colours that are in no class: #ff8000; give the classes' colours in data.colors, "
         "or list more in data.mask_values ('#rrggbb': id) of your YAML"
     )
-    grey = save(tmp_path / "grey.png", np.full((2, 2, 3), 1, dtype=np.uint8))
-    assert error(grey, THREE) == (
-        f"{grey}: the mask holds colours that are in no class: #010101; if its grey values are class ids, "
-        "save it with one channel instead of three"
-    )
 
 
 def test_a_mask_of_measured_values_is_refused(tmp_path):
-    path = save(tmp_path / "mask.tif", np.zeros((2, 2), dtype=np.float32))
-    assert error(path, TWO) == f"{path}: a mask is a palette, grey or RGB image; this one has Pillow's mode 'F'"
-    np.save(tmp_path / "mask.npy", np.zeros((2, 2), dtype=np.float32))
-    assert "a mask array holds integers of (H, W)" in error(tmp_path / "mask.npy", TWO)
+    path = save(tmp_path / "mask.tif", np.array([[0, 1], [0.5, 1]], dtype=np.float32))
+    assert error(path, TWO) == f"{path}: the mask holds 0.5, and 1 of 4 values are no whole numbers; class ids are"
+    np.save(tmp_path / "mask.npy", np.array([[0, np.nan]], dtype=np.float32))
+    assert "the mask holds nan, and 1 of 2 values are no whole numbers" in error(tmp_path / "mask.npy", TWO)
 
 
 def test_a_mask_of_several_pages_is_refused(tmp_path):
@@ -191,3 +180,145 @@ def test_mask_values_that_cannot_be_meant_are_refused(values, message):
     with pytest.raises(ConfigError) as caught:
         check_values(values, TWO)
     assert str(caught.value) == message
+
+
+PICTURE = [[1, 1, 0, 0]]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp", ".gif"])
+def test_a_palette_goes_by_the_given_colours_as_the_same_picture_in_rgb_does(tmp_path, suffix):
+    colors = np.array(THREE.colors, dtype=np.uint8)[np.array(PICTURE)]
+    rgb = save(tmp_path / "rgb.png", colors)
+    palette = palette_mask(tmp_path / f"palette{suffix}", [[0, 0, 1, 1]], [THREE.colors[1], THREE.colors[0]])
+    assert read_mask(rgb, THREE).tolist() == read_mask(palette, THREE).tolist() == PICTURE
+
+
+@given(order=st.permutations(range(3)), transparent=st.booleans())
+def test_any_order_of_a_palette_gives_the_classes_of_its_colours(tmp_path_factory, order, transparent):
+    path = tmp_path_factory.mktemp("masks") / "mask.png"
+    options = {"transparency": 0} if transparent else {}
+    palette_mask(path, [[0, 1, 2, 1]], [THREE.colors[place] for place in order], **options)
+    assert read_mask(path, THREE).tolist() == [[order[0], order[1], order[2], order[1]]]
+
+
+def test_a_border_outside_all_classes_is_ignored_where_its_index_says_so(tmp_path):
+    colors = [*THREE.colors, *[(1, 1, 2)] * 252, (224, 224, 192)]
+    path = palette_mask(tmp_path / "mask.png", [[0, 2, 255]], colors)
+    assert read_mask(path, THREE).tolist() == [[0, 2, 255]]
+    stray = palette_mask(tmp_path / "stray.png", [[0, 3, 255]], colors)
+    assert "colours that are in no class: #010102; give" in error(stray, THREE)
+
+
+@pytest.mark.parametrize(
+    ("labels", "palette", "said"),
+    [
+        (
+            Labels(tuple("abc")),
+            [(0, 114, 178), (0, 0, 0)],
+            r"index 0 is class 0 \('a'\), and its colour #0072b2 class 1",
+        ),
+        (TWO, [(255, 255, 255), (0, 0, 0)], r"index 1 is class 1 \('cell'\), and its colour #000000 class 0"),
+        (Labels(tuple("abc")), [(0, 0, 0), (2, 2, 2)], r"index 1 is class 1 \('b'\), and its colour #020202 class 2"),
+    ],
+)
+def test_a_palette_that_disagrees_with_its_ids_is_refused_where_no_colours_decide(tmp_path, labels, palette, said):
+    path = palette_mask(tmp_path / "mask.png", [[0, 1]], palette)
+    with pytest.raises(DataError, match=said) as caught:
+        read_mask(path, labels)
+    assert "if colours decide, or data.colors=null 'data.mask_values={0:0,1:1," in str(caught.value)
+    assert read_mask(path, labels, {0: 0, 1: 1}).tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    "palette", [[(9, 9, 9)] * 256, [(1, 2, 3), (4, 5, 6), (7, 8, 9)], [(0, 0, 0), (255, 255, 255)]]
+)
+def test_a_palette_that_says_nothing_of_classes_leaves_its_indices(tmp_path, palette):
+    ids = [[0, 1, 2][: min(3, len(palette))]]
+    assert read_mask(palette_mask(tmp_path / "mask.png", ids, palette), Labels(tuple("abc"))).tolist() == ids
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "GIF"])
+@pytest.mark.parametrize(("levels", "values"), [([0, 1, 0], None), ([0, 255, 0], {0: 0, 255: 1})])
+def test_grey_masks_in_any_form_are_read_by_their_grey_values(tmp_path, mode, levels, values):
+    grey = Image.fromarray(np.array([levels], dtype=np.uint8))
+    path = tmp_path / ("mask.gif" if mode == "GIF" else "mask.png")
+    (grey if mode == "GIF" else grey.convert(mode)).save(path)
+    assert read_mask(path, TWO, values).tolist() == [[0, 1, 0]]
+
+
+def test_a_gif_of_grey_values_keeps_those_that_its_writer_left_out(tmp_path):
+    path = save(tmp_path / "mask.gif", np.array([[0, 2, 2]], dtype=np.uint8))  # indices 0 and 1 in the file
+    assert read_mask(path, Labels(tuple("abc"))).tolist() == [[0, 2, 2]]
+
+
+def test_black_and_white_colours_decide_where_grey_values_are_no_ids(tmp_path):
+    shades = Labels(tuple("abc"), ((0, 0, 0), (128, 128, 128), (255, 255, 255)))
+    assert read_mask(save(tmp_path / "a.png", np.array([[0, 128, 255]], dtype=np.uint8)), shades).tolist() == [
+        [0, 1, 2]
+    ]
+    path = save(tmp_path / "b.png", np.array([[0, 255]], dtype=np.uint8))
+    assert error(path, shades) == (
+        f"{path}: the grey value 255 is the ignore_index 255 as a class id, and class 2 ('c') as a colour; set "
+        "'data.mask_values={0:0,128:1,255:2}' if colours decide, or 'data.mask_values={0:0,1:1,2:2,255:255}' if class "
+        "ids do"
+    )
+    assert read_mask(path, shades, {0: 0, 128: 1, 255: 2}).tolist() == [[0, 2]]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint16, np.int8, np.float64, np.int64, bool])
+def test_tiffs_of_whole_numbers_are_ids_whatever_their_type(tmp_path, dtype):
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "mask.tif", np.array([[0, 1, 1]], dtype=dtype))
+    assert read_mask(tmp_path / "mask.tif", TWO).tolist() == [[0, 1, 1]]
+
+
+def test_a_tiff_whose_zero_is_white_holds_the_ids_that_were_written(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "mask.tif", np.array([[0, 1, 255]], dtype=np.uint8), photometric="miniswhite")
+    assert read_mask(tmp_path / "mask.tif", TWO).tolist() == [[0, 1, 255]]
+
+
+def test_sixteen_bit_grey_with_alpha_keeps_its_low_byte(tmp_path):
+    pixels = np.zeros((1, 3, 4), dtype=np.uint16)
+    pixels[..., :3] = np.array([[0, 1, 300]])[..., None]
+    pixels[..., 3] = 65535
+    assert cv2.imwrite(str(tmp_path / "mask.png"), pixels)
+    labels = Labels(tuple(f"class {number}" for number in range(301)), ignore_index=999)
+    assert read_mask(tmp_path / "mask.png", labels).tolist() == [[0, 1, 300]]
+
+
+SHAPE = np.zeros((24, 40), dtype=np.uint8)
+SHAPE[5:20, 7:30] = 1
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_jpeg_mask_is_read_to_the_nearest_value_within_a_tolerance(tmp_path, mode):
+    path = tmp_path / "mask.jpg"
+    Image.fromarray(SHAPE * 255).convert(mode).save(path, quality=80)
+    found = error(path, TWO, {0: 0, 255: 1})
+    assert found.endswith("compression changed them: data.mask_tolerance=127 takes the nearest that is known")
+    assert read_mask(path, TWO, {0: 0, 255: 1}, 127).tolist() == SHAPE.tolist()
+
+
+def test_a_jpeg_mask_of_colours_is_read_to_the_nearest_colour(tmp_path):
+    labels = Labels(("a", "b"), ((0, 0, 0), (250, 120, 0)))
+    path = tmp_path / "mask.jpg"
+    Image.fromarray(np.array(labels.colors, dtype=np.uint8)[SHAPE]).save(path, quality=95)
+    assert "compression changed them: data.mask_tolerance=124 takes the nearest" in error(path, labels)
+    assert read_mask(path, labels, None, 124).tolist() == SHAPE.tolist()
+
+
+@pytest.mark.parametrize(("tolerance", "values"), [(20, None), (128, {0: 0, 255: 1})])
+def test_a_tolerance_that_does_not_tell_two_values_apart_is_refused(tmp_path, tolerance, values):
+    path = save(tmp_path / "mask.jpg", SHAPE * 255)
+    with pytest.raises(DataError, match=rf"data\.mask_tolerance={tolerance} does not tell 0 from .*, which are"):
+        read_mask(path, TWO, values, tolerance)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
+def test_an_animation_is_no_mask_and_no_image(tmp_path, suffix):
+    frames = [Image.new("RGB", (4, 3), color) for color in ("black", "white")]
+    frames[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=frames[1:], lossless=True)
+    assert "2 frames, where an image or a mask is one" in error(tmp_path / f"a{suffix}", TWO)
+    with pytest.raises(DataError, match="2 frames, where an image or a mask is one"):
+        read_image(tmp_path / f"a{suffix}")

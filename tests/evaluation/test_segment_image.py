@@ -107,3 +107,26 @@ def test_numbers_out_of_range_are_refused():
         Inference(overlap=-0.5)
     with pytest.raises(ConfigError, match="batch_size=0 must be 1 or more"):
         Inference(batch_size=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int64, torch.bool])
+def test_an_image_of_integers_is_refused_with_the_way_out(dtype):
+    model = create_model("test_efficientnet", num_classes=2, pretrained=False, widths=[8, 8, 8, 8, 8]).eval()
+    image = torch.ones(1, 3, 33, 35, dtype=dtype)
+    for refusing in (model, model.encoder, lambda image: segment(model, image[0])):
+        with pytest.raises(ConfigError) as caught:
+            refusing(image)
+        assert str(caught.value) == (
+            f"encoder '{model.encoder.name}' takes floats in 0 … 1, not {dtype}\n"
+            "  try: image.float() / 255 for 8-bit values, / 65535 for 16-bit ones; segup.data.read_image does it."
+        )
+    assert model(image.float() / 255).shape == (1, 2, 33, 35)
+
+
+@pytest.mark.parametrize("scale", [255, -3, float("nan")])
+def test_values_far_outside_0_to_1_are_refused_with_the_way_out(scale):
+    model = create_model("test_efficientnet", num_classes=2, pretrained=False, widths=[8, 8, 8, 8, 8])
+    image = torch.linspace(0, 1, 3 * 33 * 35).reshape(3, 33, 35)
+    with pytest.raises(ConfigError, match="this model takes 0 … 1 and normalises them itself.\n  try: image / 255 for"):
+        segment(model, image * scale)
+    segment(model, image * 1.2 - 0.1)

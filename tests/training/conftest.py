@@ -29,12 +29,19 @@ def tiny_run(folder, pictures=False, **changes):
         "trainer": {"accelerator": "cpu", "max_epochs": 3, "threads": 1},
     }
     for key, change in changes.items():
-        values[key] = {**values[key], **change} if isinstance(change, dict) else change
+        anew = not isinstance(change, dict) or key == "scheduler"
+        values[key] = change if anew else {**values[key], **change}
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patched:
         for name in () if pictures else ("save_curves", "save_predictions"):
             patched.setattr(f"segup.training.run.{name}", lambda *arguments: None)
         return train(RunConfig.of(values), folder, Console(quiet=True)), folder
+
+
+@pytest.fixture(scope="session")
+def run_in():
+    """:func:`tiny_run` itself."""
+    return tiny_run
 
 
 @pytest.fixture

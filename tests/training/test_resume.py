@@ -21,6 +21,9 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
+CONSTANT = {"name": "constant"}
+
+
 class PowerCutError(Exception):
     """The process ends here: nothing is saved."""
 
@@ -152,6 +155,45 @@ def test_a_run_that_is_out_of_steps_is_not_continued(small_run):
     with pytest.raises(ConfigError, match="has finished its 1 steps: there is nothing to continue"):
         small_run(ckpt_path=str(folder / "last.ckpt"), trainer={"max_steps": 1})
     assert (folder / "result.json").read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def limited_run(run_in, tmp_path_factory):
+    """A run that its steps end in the middle of the third epoch."""
+    return run_in(tmp_path_factory.mktemp("limited") / "run", trainer={"max_steps": 10}, scheduler=CONSTANT)
+
+
+@pytest.mark.parametrize("first", [4, 6, pytest.param(8, marks=pytest.mark.slow)])
+def test_a_run_that_its_steps_ended_goes_on_with_more(small_run, limited_run, first):
+    """At an epoch's end, and within one."""
+    whole, whole_folder = limited_run
+    _, folder = small_run(trainer={"max_steps": first}, scheduler=CONSTANT)
+    (folder / "result.json").unlink()
+    result, _ = small_run(trainer={"max_steps": 10}, scheduler=CONSTANT, ckpt_path=str(folder / "last.ckpt"))
+    assert result["last"] == whole["last"]
+    assert same(weights(folder / "last.ckpt"), weights(whole_folder / "last.ckpt"))
+
+
+@pytest.mark.parametrize("at", [6, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_killed_run_with_a_number_of_steps_goes_on_from_its_last_epoch(small_run, limited_run, tmp_path, at):
+    whole, whole_folder = limited_run
+    with stopped_at(at, power_cut), pytest.raises(PowerCutError):
+        small_run("cut", trainer={"max_steps": 10}, scheduler=CONSTANT)
+    options = {"trainer": {"max_steps": 10}, "scheduler": CONSTANT}
+    result, folder = small_run("cut", **options, ckpt_path=str(tmp_path / "cut" / "last.ckpt"))
+    assert (result["last"], result["best"]) == (whole["last"], whole["best"])
+    assert same(weights(folder / "last.ckpt"), weights(whole_folder / "last.ckpt"))
+
+
+def test_a_run_without_a_stored_range_goes_on_by_the_files_types(small_run, tmp_path):
+    with stopped_at(6, ctrl_c), pytest.raises(RunInterruptedError):
+        small_run("old")
+    checkpoint = tmp_path / "old" / "last.ckpt"
+    content = torch.load(checkpoint, weights_only=True)
+    assert content["segup"].pop("image_range") == [0, 255]
+    torch.save(content, checkpoint)
+    result, _ = small_run("old", ckpt_path=str(checkpoint))
+    assert result["image_range"] == "dtype"
 
 
 def test_a_training_state_of_another_kind_is_refused(tmp_path):

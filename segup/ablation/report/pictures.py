@@ -60,7 +60,9 @@ def look(runs: Mapping[str, Run], trust: Sequence[str] = ()) -> Shown:
         first = next(iter(runs.values()))
         stored = first.result["config"].get("data") or {}
         check_trust(stored.get("name"), trust, first.path)
-        data = create_data({**conform(DataConfig, stored, "data"), "cache": False})
+        image_range = first.result.get("image_range", "dtype")  # of earlier versions, which went by the files
+        data = create_data({**conform(DataConfig, stored, "data"), "image_range": image_range, "cache": False})
+        data.prepare_data()
         samples, labels = looked_at(data), data.labels
     except SegupError as cause:
         missing.append(f"no crops are shown, since the images cannot be read: {_line(cause)}")

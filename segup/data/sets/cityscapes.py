@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from segup.data.files import check_archive
 from segup.data.labels import Labels, MaskValues
 from segup.data.pairs import Pair
 from segup.data.sets import datasets
@@ -44,6 +45,8 @@ class Cityscapes:
         """Return the images and masks of a split, sorted by name."""
         from torchvision.datasets import Cityscapes as Official
 
+        for archive in sorted(self.root.glob("*.zip"), reverse=True):  # torchvision unpacks what it finds
+            check_archive(archive)
         try:
             found = Official(str(self.root), split=split, mode="fine", target_type="semantic")
         except (RuntimeError, OSError) as cause:

@@ -1,5 +1,6 @@
 """A person's own folder of images and masks."""
 
+from functools import cached_property
 from pathlib import Path
 
 from segup.data.labels import Labels, MaskValues
@@ -52,9 +53,13 @@ class Folder:
                 found = ", ".join(self.splits())
                 raise DataError(f"{self.root}: no folder for the split '{split}' beside those for {found}")
             return match_by_stem(*folders)
-        pairs = match_by_stem(self.root / "images", self.root / "masks")
-        validating = held_out([pair.name for pair in pairs], self.val_fraction)
-        return [pair for pair in pairs if (pair.name in validating) == (split == "val")]
+        validating = held_out([pair.name for pair in self._together], self.val_fraction)
+        return [pair for pair in self._together if (pair.name in validating) == (split == "val")]
+
+    @cached_property
+    def _together(self) -> list[Pair]:
+        """All pairs of a folder without splits of its own."""
+        return match_by_stem(self.root / "images", self.root / "masks")
 
     def _own_split(self, split: str) -> tuple[Path, Path] | None:
         for images, masks in ((f"images/{split}", f"masks/{split}"), (f"{split}/images", f"{split}/masks")):

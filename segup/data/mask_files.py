@@ -1,0 +1,116 @@
+"""What a mask file holds, before anything in it is a class: numbers, colours, or numbers with a palette."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import ImageFile
+
+from segup.data.files import as_stored, layout_of, opened, read_array, read_bands
+from segup.data.headers import is_wide_color
+from segup.data.images import read_wide
+from segup.errors import DataError
+
+# What Pillow makes of grey pixels of few bits, and of a TIFF's whose 0 is white, is undone: the numbers are the ids.
+_STRETCHED = {"L;2": 85, "L;4": 17}
+_LARGEST = {"1": np.uint8(1), "L": np.uint8(255)}
+
+
+@dataclass(frozen=True)
+class MaskPixels:
+    """The pixels of a mask file.
+
+    Attributes:
+        values: Whole numbers (H, W), or colours (H, W, 3) as uint8.
+        palette: The colours (256, 3) that a palette gives the numbers, -1 where it gives none; or None.
+        ordered: Whether the palette's order is the file's own; a GIF's is its writer's, and says nothing.
+        lossy: Whether compression may have changed the values (JPEG, WebP).
+    """
+
+    values: np.ndarray
+    palette: np.ndarray | None = None
+    ordered: bool = True
+    lossy: bool = False
+
+
+def read_mask_pixels(path: Path) -> MaskPixels:
+    """Read a mask file.
+
+    Raises:
+        DataError: For pixels that can be neither class ids nor colours.
+    """
+    if path.suffix.lower() == ".npy":
+        array = read_array(path)
+        if array.shape[2] != 1:
+            raise DataError(f"{path}: {array.dtype} of shape {array.shape}: a mask array holds integers of (H, W)")
+        return MaskPixels(_whole(array[..., 0], path))
+    if layout_of(path) == "bands":
+        return MaskPixels(_bands(path))
+    with opened(path) as file:
+        pages = getattr(file, "n_frames", 1) if file.format != "MPO" else 1
+        if pages > 1:
+            raise DataError(f"{path}: {pages} pages, where a mask is one; save the class ids as a single image")
+        lossy = file.format in ("JPEG", "MPO", "WEBP")
+        if is_wide_color(file):
+            return MaskPixels(_narrowed(read_wide(path), file.mode == "LA", path))
+        if file.mode in ("P", "PA"):
+            file.load()  # a GIF's palette comes with its pixels
+            colors = np.full((256, 3), -1, dtype=np.int16)
+            entries = np.array(file.getpalette("RGB"), dtype=np.int16).reshape(-1, 3)
+            colors[: len(entries)] = entries
+            return MaskPixels(np.asarray(file.getchannel(0)), colors, file.format != "GIF")
+        if file.mode in ("1", "L", "I;16", "I;16L", "I;16B", "I", "F"):
+            rawmode = _rawmode(file)  # forgotten by Pillow once the pixels are read
+            numbers = _whole(as_stored(file), path)
+            if rawmode.endswith("I") and rawmode[:2] in ("1;", "L;"):
+                numbers = _LARGEST[file.mode] - numbers
+            return MaskPixels(numbers // _STRETCHED.get(rawmode[:3], 1), lossy=lossy)
+        if file.mode == "LA":
+            return MaskPixels(np.asarray(file.getchannel(0)))
+        if file.mode in ("RGB", "RGBA", "RGBX"):
+            return MaskPixels(np.asarray(file.convert("RGB")), lossy=lossy)
+        raise DataError(f"{path}: a mask is a palette, grey or RGB image; this one has Pillow's mode '{file.mode}'")
+
+
+def _rawmode(file: ImageFile.ImageFile) -> str:
+    """Return how Pillow says the pixels are stored: "L;4" for grey of four bits, "1;I" for bits whose 0 is white."""
+    arguments = file.tile[0][3] if file.tile else ""
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
+
+
+def _whole(numbers: np.ndarray, path: Path) -> np.ndarray:
+    """Return numbers as integers, which they must be in value."""
+    if numbers.dtype.kind == "b":
+        return numbers.astype(np.uint8)
+    if numbers.dtype.kind != "f":
+        return numbers
+    with np.errstate(invalid="ignore"):
+        whole = numbers.astype(np.int64)
+    wrong = numbers[whole != numbers]
+    if wrong.size:
+        raise DataError(
+            f"{path}: the mask holds {wrong[0]:g}, and {wrong.size} of {numbers.size} values are no whole numbers; "
+            f"class ids are"
+        )
+    return whole
+
+
+def _bands(path: Path) -> np.ndarray:
+    bands = read_bands(path)
+    if bands is not None and bands.ndim == 3 and bands.shape[2] == 1:
+        return _whole(bands[..., 0], path)
+    if bands is not None and bands.ndim == 3 and bands.shape[2] in (3, 4) and bands.dtype == np.uint8:
+        return bands[..., :3]
+    shape = None if bands is None else f"{bands.dtype} of shape {bands.shape}"
+    raise DataError(f"{path}: {shape}, where a mask is one channel of class ids or RGB")
+
+
+def _narrowed(colors: np.ndarray, grey: bool, path: Path) -> np.ndarray:
+    """Return 16-bit colours as 8-bit ones, or as one channel where grey is what they are."""
+    if grey:
+        return colors if colors.ndim == 2 else colors[..., 0]
+    if not (colors[..., :3] % 257).any():
+        return (colors[..., :3] // 257).astype(np.uint8)
+    if (colors[..., :1] == colors[..., :3]).all():
+        return colors[..., 0]
+    raise DataError(f"{path}: 16-bit colours that are no 8-bit ones, where a class's colour is three of 0…255")

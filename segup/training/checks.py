@@ -1,0 +1,51 @@
+"""What ends a run before its last epoch does: its steps are done, or a mask is found that is wrong."""
+
+from typing import Any
+
+import lightning as L
+
+from segup.data.mask_checks import MaskCheck
+
+
+class StepLimit(L.Callback):
+    """End training after a number of optimizer steps.
+
+    Lightning's own ``max_steps`` counts epochs in another way, by which a run that is resumed from the end of an epoch
+    begins with one without a batch.
+
+    Args:
+        steps: The number.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Train nothing if the steps were done before."""
+        trainer.should_stop = trainer.should_stop or trainer.global_step >= self._steps
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Stop when they are done."""
+        trainer.should_stop = trainer.should_stop or trainer.global_step >= self._steps
+
+
+class CheckedMasks(L.Callback):
+    """Check all masks while the first epoch runs; a wrong one ends the run before anything is validated.
+
+    Args:
+        masks: The check; whoever made it closes it.
+    """
+
+    def __init__(self, masks: MaskCheck) -> None:
+        self._masks = masks
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        """Begin with the first batch: by now the worker processes are forked, and a thread's locks are not."""
+        if not self._masks.started:
+            self._masks.start(trainer.global_rank, trainer.world_size)
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Raise what was found so far; at the epoch's end, before validation forks its workers, wait for the rest."""
+        if trainer.should_stop or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            self._masks.wait()
+        self._masks.report()
