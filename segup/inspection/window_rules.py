@@ -2,6 +2,7 @@
 """The shape rules of torch's functions that the size calculus is about: each builds its object of ``segup.shapes``."""
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
@@ -168,7 +169,7 @@ def interpolate(
         for out, name in zip(wanted, AXIS_NAMES, strict=True):
             sizes.require(out, ">=", 1, f"a resize to {name} {plain(out)}, below 1")
         return (*before[:2], *(_new(sizes, out) for out in wanted))
-    factors = [exact(factor) for factor in _two(scale_factor)]
+    factors = [_dyadic(exact(factor)) for factor in _two(scale_factor)]
     outs = []
     for i, (factor, dim) in enumerate(zip(factors, before[-2:], strict=True)):
         axis = Resize(factor).axes[i]
@@ -282,6 +283,12 @@ def exact(factor: Any) -> int | float:
     if type(factor) is TracedSize or not isinstance(factor, int | float) or isinstance(factor, bool):
         raise NotFollowedError
     return int(factor) if float(factor).is_integer() else factor
+
+
+def _dyadic(factor: int | float) -> int | float | Fraction:
+    """Return a float that is a fraction of a small power of two, 0.5 or 1.25, as that: its products are exact."""
+    fraction = Fraction(factor)
+    return fraction if fraction.denominator <= 1024 else factor
 
 
 def _two(value: Any) -> tuple[Any, Any]:

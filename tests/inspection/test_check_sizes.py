@@ -119,7 +119,12 @@ def catches(m, x):
         return m.keep(x)
 
 
+def resizes_by_a_half(m, x):
+    return F.interpolate(F.interpolate(m.keep(x), scale_factor=(1.5, 0.25)), scale_factor=(2, 4.0))
+
+
 PROVED = {
+    resizes_by_a_half: (False, 4),
     straight: (False, 2),
     resized_back: (True, 1),
     half_and_double: (False, 2),
@@ -221,7 +226,7 @@ def asks_for_strides(m, x):
 
 
 def resizes_by_a_float(m, x):
-    return F.interpolate(F.interpolate(m.keep(x), scale_factor=1.5), size=x.shape[-2:])
+    return F.interpolate(F.interpolate(m.keep(x), scale_factor=1.4), size=x.shape[-2:])
 
 
 def converts_a_size_to_a_tensor(m, x):
@@ -253,7 +258,7 @@ UNPROVED = {
     asks_for_the_type: "asks for types",
     counts: "branches on a size",
     asks_for_strides: "'stride' is no function that the calculus knows",
-    resizes_by_a_float: "a resize by the float 1.5",
+    resizes_by_a_float: "a resize by the float 1.4",
     converts_a_size_to_a_tensor: "'tensor' is no function that the calculus knows",
 }
 
