@@ -8,7 +8,7 @@ from random_modules.assembly import HONEST, alone, module_of, names_of_module
 from random_modules.form import FORMS, make
 from random_modules.judge import judge
 
-from segup.inspection import follow, record, sizes, traced
+from segup.inspection import follow, record, shape_rules, traced, verify
 
 SUITE = 200
 SLOW = 3000
@@ -66,32 +66,40 @@ def broken_loss(monkeypatch):
     monkeypatch.setattr(record.Record, "lose", lambda self, reason: None)
 
 
-def broken_requirement(monkeypatch):
-    """A call that torch refuses at some sizes does not say at which."""
-    monkeypatch.setattr(sizes.Sizes, "require", lambda self, one, relation, other, message: None)
-
-
 def broken_rule(monkeypatch):
-    """The rows after a resize are one too many."""
+    """After a resize there is one row too many where their number is odd."""
     right = follow.WINDOW_RULES["interpolate"]
 
     def wrong(*args, **kwargs):
         n, c, h, w = right(*args, **kwargs)
-        return n, c, h + 1, w
+        return n, c, h + h % 2, w
 
     monkeypatch.setattr(follow, "WINDOW_RULES", {**follow.WINDOW_RULES, "interpolate": wrong})
 
 
-@pytest.mark.parametrize(
-    ("broken", "form"),
-    [
-        (broken_comparison, "int_comparison"),
-        (broken_loss, "text_of_size"),
-        (broken_requirement, "skip_that_must_fit"),
-        (broken_rule, "resized_and_back"),
-    ],
-)
+def broken_in_place(monkeypatch):
+    """What is done in place does not state that the others have to fit."""
+    monkeypatch.setattr(shape_rules, "fitted", lambda sizes, shape, other: None)
+
+
+def broken_watch(monkeypatch):
+    """Nothing tells of sizes that are read unseen."""
+    monkeypatch.setattr(follow.Follow, "_tell", lambda self, what: None)
+
+
+BROKEN = [
+    (broken_comparison, "int_comparison"),
+    (broken_loss, "text_of_size"),
+    (broken_rule, "resized_and_back"),
+    (broken_in_place, "in_place_arithmetic_that_broadcasts"),
+    (broken_watch, "scripted_function"),
+]
+
+
+@pytest.mark.parametrize(("broken", "form"), BROKEN)
 def test_a_tracer_broken_on_purpose_is_caught(broken, form, monkeypatch):
+    """By the random modules, where the comparison with the model itself is off too: it would save the day."""
+    monkeypatch.setattr(verify.Verifier, "verified", lambda self: list(self._proofs))
     modules = [alone(form, seed) for seed in range(3)]
     assert [fault for module in modules for fault in judge(module)] == []
     broken(monkeypatch)
