@@ -21,6 +21,7 @@ from segup.shapes.arguments import AXIS_NAMES, whole
 _OTHERS = (64, 96, 128, 224, 256, 160, 192, 320, 384, 448, 512, 518, 640, 768, 1024)
 _MOST = 512  # sizes that are run of each axis by default
 _MOST_MISSING = 2048
+_MOST_VALUES = 1 << 27  # of one tensor, in a real run
 _PATIENCE = 20.0  # seconds for real runs where nothing is proved and no sizes were asked for
 _ALIKE = 3  # sizes at which a model has to fail by a mistake of its own before it is believed to fail at all
 _OWN_ERRORS = (
@@ -89,7 +90,7 @@ def check_sizes(
     if base is None:
         return _nowhere(subject, _title(model), asked or refused, output, other)
     name = _output_of(base, output)
-    traced = subject.traced(base.size, watch=True)
+    traced = subject.watched(base.size)
     questions = [Question.about(base, axis, name) for axis in (0, 1)]
     found = [_proved(subject, question, traced, asked) for question in questions]
     proofs = Verifier(subject.plain, traced, [proof for _, proof in found], questions).verified()
@@ -111,8 +112,15 @@ class Subject:
 
     def __init__(self, model: nn.Module, channels: int, training: bool) -> None:
         self.channels = channels
+        self._base: Run | None = None
         self._tracer = Tracer(sketch(model).train(training), channels)
         self.plain = PlainModel(model, channels, training)
+
+    def watched(self, size: tuple[int, int]) -> Run:
+        """Return a traced run that finds what is learnt unseen, and tells how large tensors get at other sizes."""
+        if self._base is None or self._base.size != size:
+            self._base = self.traced(size, watch=True)
+        return self._base
 
     def traced(self, size: tuple[int, int], *, watch: bool = False) -> Run:
         """Return a run on shapes alone, in which sizes are followed as far as that goes."""
@@ -124,8 +132,10 @@ class Subject:
             return Run(size, {}, Refusal("", str(cause), explained=False), record)
 
     def true(self, size: tuple[int, int]) -> Run:
-        """Return a real run; one on shapes alone where the model has no values, or the image is too large."""
-        return self.traced(size) if self.plain.on_meta or size[0] * size[1] > MOST_PIXELS else self.plain.run(size)
+        """Return a real run; one on shapes alone where the model has no values, or that would take too much memory."""
+        known = self._base or self.watched(size)
+        too_large = size[0] * size[1] > MOST_PIXELS or known.record.most_values(size) > _MOST_VALUES
+        return self.traced(size) if self.plain.on_meta or too_large else self.plain.run(size)
 
 
 def _proved(

@@ -97,6 +97,26 @@ class Record:
         """The layer that is at work, in words."""
         return in_words(self.layer())
 
+    def most_values(self, size: tuple[int, int]) -> int:
+        """Return how many values the largest tensor has at another input, by a watched run; an estimate where it lost.
+
+        Attention of all pixels with all has as many as the square of the image.
+        """
+        growth = max(1, -(-size[0] * size[1] // (self.size[0] * self.size[1])))
+
+        def at(dim: Any) -> int:
+            extent: Extent | None = getattr(dim, "extent", None)
+            return (
+                int(dim)
+                if isinstance(dim, int) and type(dim) is int
+                else extent.at(size)
+                if extent
+                else dim.value * growth
+            )
+
+        most = max((prod(map(at, shape)) for shape in self.shapes), default=0)
+        return most * growth**2 if self.unfollowed else most
+
     def lose(self, reason: str) -> None:
         """Note why nothing can be proved from this run."""
         self.unfollowed.setdefault(reason)

@@ -156,6 +156,7 @@ def attention(
     heads = broadcast_shapes(sizes, [one[:-2], two[:-2], three[:-2]])
     if attn_mask is not None:
         fitted(sizes, (*heads, one[-2], two[-2]), sizes.of(attn_mask))
+    sizes.record.shapes.append((*heads, one[-2], two[-2]))  # which torch may make within
     return (*heads, one[-2], three[-1])
 
 

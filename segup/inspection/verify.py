@@ -1,21 +1,17 @@
 """The last word before *proved*: the real model, run at sizes of every way and beyond every threshold that is known."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from math import prod
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from segup.inspection.cover import Proof, Question
 from segup.inspection.plain import MOST_PIXELS, PlainModel
-from segup.inspection.record import Extent
-from segup.inspection.sizes import Shape
 from segup.inspection.trace import Run
-from segup.inspection.traced import TracedSize, plain
+from segup.inspection.traced import plain
 
 Pair = tuple[int, int]
 
 MOST_SECONDS = 10.0
-MOST_VALUES = 1 << 24  # of one tensor: attention of all pixels with all grows with the square of the image
+MOST_VALUES = 1 << 24  # of one tensor
 _OPTIONAL_SECONDS = 1.0  # for the runs that need not be made
 _MOST_WAYS = 12
 _BEYOND = (131, 200, 257, 389, 521, 777, 1031, 1540, 2053)  # where code that the run did not see may have a threshold
@@ -34,7 +30,7 @@ class Verifier:
     def __init__(self, model: PlainModel, base: Run, proofs: Sequence[Proof], questions: Sequence[Question]) -> None:
         self._model, self._base, self._proofs, self._questions = model, base, proofs, questions
         self._pixels, self._seconds = model.pixels, model.seconds
-        self._most = max(MOST_VALUES, 4 * _largest(base.record.shapes, base.size, base.size))
+        self._most = max(MOST_VALUES, 4 * base.record.most_values(base.size))
 
     def verified(self) -> list[Proof]:
         """Return what is left of the proofs."""
@@ -122,21 +118,8 @@ class Verifier:
         return (
             pixels + more <= MOST_PIXELS
             and seconds + self._model.expected_seconds(more) <= limit
-            and _largest(self._base.record.shapes, pair, self._base.size) <= self._most
+            and self._base.record.most_values(pair) <= self._most
         )
-
-
-def _largest(shapes: Iterable[Shape], size: Pair, base: Pair) -> int:
-    """Return the values of the largest tensor of a run at ``size``, by the shapes of one at ``base``."""
-    growth = max(1, -(-size[0] * size[1] // (base[0] * base[1])))
-
-    def at(dim: Any) -> int:
-        if type(dim) is not TracedSize:
-            return int(dim)
-        extent: Extent | None = dim.extent
-        return dim.value * growth if extent is None else extent.at(size)
-
-    return max((prod(map(at, shape)) for shape in shapes), default=0)
 
 
 def _difference(pair: Pair, expected: Pair | None, found: str) -> str:
