@@ -103,11 +103,14 @@ class Tracer:
 
     def _watched(self, size: tuple[int, int]) -> Run:
         """Run on tensors that tell who asks for their sizes, and look through the code that is run."""
-        with functions_called(lambda: self._mode is not None and self._mode.at_work) as functions:
-            run = self._run(size, light=False, follow=True, watch=True)
-        for code in functions:
-            if asks_for_types(code):
-                run.record.lose(f"'{code.co_qualname}' (line {code.co_firstlineno}) asks for types")
+        for _ in range(2):  # at first torch may import something, whose code is run once
+            with functions_called(lambda: self._mode is not None and self._mode.at_work) as functions:
+                run = self._run(size, light=False, follow=True, watch=True)
+            asking = [code for code in functions if asks_for_types(code)]
+            if not asking:
+                break
+        for code in asking:
+            run.record.lose(f"'{code.co_qualname}' (line {code.co_firstlineno}) asks for types")
         return run
 
     def _run(self, size: tuple[int, int], light: bool, follow: bool, watch: bool = False) -> Run:
