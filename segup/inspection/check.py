@@ -88,9 +88,9 @@ def check_sizes(
     squares = [whole(other, "other", 1)] if other is not None else [*_OTHERS, *(asked or range(1, 257))]
     base, refused = _base(subject, squares)
     if base is None:
-        return _nowhere(subject, _title(model), asked or refused, output, other)
+        return _nowhere(subject, _title(model), asked or sorted(refused), refused, output, other)
     name = _output_of(base, output)
-    traced = subject.watched(base.size)
+    traced = subject.traced(base.size, watch=True)
     questions = [Question.about(base, axis, name) for axis in (0, 1)]
     found = [_proved(subject, question, traced, asked) for question in questions]
     proofs = Verifier(subject.plain, traced, [proof for _, proof in found], questions).verified()
@@ -112,18 +112,12 @@ class Subject:
 
     def __init__(self, model: nn.Module, channels: int, training: bool) -> None:
         self.channels = channels
-        self._base: Run | None = None
+        self._accepted: Run | None = None
         self._tracer = Tracer(sketch(model).train(training), channels)
         self.plain = PlainModel(model, channels, training)
 
-    def watched(self, size: tuple[int, int]) -> Run:
-        """Return a traced run that finds what is learnt unseen, and tells how large tensors get at other sizes."""
-        if self._base is None or self._base.size != size:
-            self._base = self.traced(size, watch=True)
-        return self._base
-
     def traced(self, size: tuple[int, int], *, watch: bool = False) -> Run:
-        """Return a run on shapes alone, in which sizes are followed as far as that goes."""
+        """Return a run on shapes alone, in which sizes are followed as far as that goes; watched, nothing hides."""
         try:
             return self._tracer.run(size, watch=watch)
         except ValuesNeededError as cause:
@@ -133,7 +127,9 @@ class Subject:
 
     def true(self, size: tuple[int, int]) -> Run:
         """Return a real run; one on shapes alone where the model has no values, or that would take too much memory."""
-        known = self._base or self.watched(size)
+        known = self._accepted or self.traced(size)
+        if known.refusal is None:
+            self._accepted = known
         too_large = size[0] * size[1] > MOST_PIXELS or known.record.most_values(size) > _MOST_VALUES
         return self.traced(size) if self.plain.on_meta or too_large else self.plain.run(size)
 
@@ -172,9 +168,12 @@ def _report(
 ) -> AxisReport:
     """Report what is proved of one axis; where nothing is, what the model itself does."""
     name, place = AXIS_NAMES[question.axis], base.size[0]
-    if proof.found is not None:  # the model's own words where it refuses
-        own = {size: subject.true(run.size) for size, run in traced.items() if run.refusal is not None}
-        runs = {**traced, **own}
+    own = {size: subject.true(run.size) for size, run in traced.items() if proof.found and run.refusal is not None}
+    taken = [size for size, run in own.items() if run.refusal is None]
+    if taken:
+        proof = Proof(None, reasons=(f"the model itself takes {name} {taken[0]}, which it refuses by its trace",))
+    if proof.found is not None:
+        runs = {**traced, **own}  # the model's own words where it refuses
     else:
         most = min(_MOST, max(4 * _period(traced[place], question.axis), 128))
         runs, started = {place: base}, thread_time()
@@ -206,10 +205,10 @@ def _failure(run: Run, question: Question, size: int, traced: Run | None) -> Fai
     return Failure(name, size, outcome.out, layer, f"the output has {outcome.out}, the input {size}")
 
 
-def _base(subject: Subject, squares: Sequence[int]) -> tuple[Run | None, list[int]]:
-    """Return a run on a square that is accepted, preferably one whose output has its size, and the sizes refused."""
+def _base(subject: Subject, squares: Sequence[int]) -> tuple[Run | None, dict[int, Run]]:
+    """Return a run on a square that is accepted, preferably one whose output has its size, and those that are not."""
     accepted: Run | None = None
-    refused: list[int] = []
+    refused: dict[int, Run] = {}
     started = thread_time()
     for place, size in enumerate(squares):
         if accepted is not None:
@@ -217,13 +216,13 @@ def _base(subject: Subject, squares: Sequence[int]) -> tuple[Run | None, list[in
                 break
             if not _ends_alike(subject.traced((size, size))):  # a look, before a real run on a larger image
                 continue
-        run = subject.true((size, size))
+        run = refused.get(size) or subject.true((size, size))
         if run.refusal is None:
             if _ends_alike(run):
                 return run, refused
             accepted = accepted or run
             continue
-        refused.append(size)
+        refused[size] = run
         own = run.refusal.message.startswith(_OWN_ERRORS) and len(refused) >= _ALIKE
         if accepted is None and (own or thread_time() - started > _PATIENCE):
             break
@@ -234,11 +233,18 @@ def _ends_alike(run: Run) -> bool:
     return any(len(shape) == 4 and tuple(map(plain, shape[-2:])) == run.size for shape in run.outputs.values())
 
 
-def _nowhere(subject: Subject, title: str, sizes: Sequence[int], output: str | None, other: int | None) -> SizeReport:
+def _nowhere(
+    subject: Subject,
+    title: str,
+    sizes: Sequence[int],
+    refused: Mapping[int, Run],
+    output: str | None,
+    other: int | None,
+) -> SizeReport:
     """Return the report about a model that refused the square from which one axis could have been varied."""
     failures, accepted = [], []
     for size in sizes:
-        run = subject.true((size, size))
+        run = refused.get(size) or subject.true((size, size))
         if run.refusal is not None:
             failures.append(Failure("size", size, None, run.refusal.layer, run.refusal.message))
             continue

@@ -75,10 +75,9 @@ class Follow(TorchFunctionMode):
 
     def enter(self, tensor: Tensor, shape: Sequence[Dim]) -> Tensor:
         """Keep what a tensor's shape is, and return the tensor, watched where that is wanted."""
-        if self._watch:
-            self._record.shapes.append(tuple(shape))
-            if tensor.is_meta and type(tensor) is Tensor:
-                tensor = Watched(tensor, self._tell)
+        if self._watch and tensor.is_meta and type(tensor) is Tensor:
+            tensor = Watched(tensor, self._tell)
+        self._record.shapes.append(tuple(shape))
         tensor._segup_shape = tuple(shape)  # type: ignore[attr-defined]
         return tensor
 

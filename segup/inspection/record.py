@@ -78,7 +78,7 @@ class Record:
         values_needed: Why the run cannot be done without the values of tensors, in words; empty where it can.
         size: The input's (height, width).
         explained: The last error of torch's that follows from comparisons of sizes that were noted.
-        shapes: Of every tensor, where the run was watched.
+        shapes: Of every tensor.
         layer: Tells the qualified name of the layer that is at work; empty for the model's own code.
     """
 
@@ -98,7 +98,7 @@ class Record:
         return in_words(self.layer())
 
     def most_values(self, size: tuple[int, int]) -> int:
-        """Return how many values the largest tensor has at another input, by a watched run; an estimate where it lost.
+        """Return how many values the largest tensor has at another input; an estimate where sizes were lost.
 
         Attention of all pixels with all has as many as the square of the image.
         """
