@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -35,11 +36,12 @@ def configs_folder() -> Path:
 
 def run(arguments: list[str]) -> int:
     """Train as the overrides say and return the exit code."""
-    called = sys.argv
+    called, arguments = sys.argv, _together(arguments)
     sys.argv = ["train.py" if called[0].endswith("train.py") else "segup train", *arguments]  # Hydra reads it there
     own_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them its way
     try:
+        _check_modes(arguments)
         _check_choices(arguments)
         launch = hydra.main(config_path=str(configs_folder()), config_name="train", version_base="1.3")
         sweep = read_sweep(sys.argv[0], arguments, configs_folder())
@@ -61,6 +63,22 @@ def run(arguments: list[str]) -> int:
         if not own_traceback:
             del os.environ["HYDRA_FULL_ERROR"]
     return task.code
+
+
+def _together(arguments: list[str]) -> list[str]:
+    """Return the arguments with the overrides in one row, as Hydra's parser wants them: -m may stand among them.
+
+    >>> _together(["seed=0,1", "-m", "decoder=deconv"]), _together(["-m", "seed=0,1"])
+    (['seed=0,1', 'decoder=deconv', '-m'], ['-m', 'seed=0,1'])
+    """
+    parser = get_args_parser()
+    if not parser.parse_known_args(arguments)[1]:
+        return arguments
+    overrides = parser.parse_intermixed_args(arguments).overrides
+    options = list(arguments)
+    for word in overrides:
+        options.remove(word)
+    return [*overrides, *options]
 
 
 def explained(error: Exception, arguments: Sequence[str] = ()) -> SegupError:
@@ -132,6 +150,18 @@ def _several_values(word: str, arguments: Sequence[str]) -> str:
         return f"{word}: {key} takes one value.\n  try: {key}={values.partition(',')[0]}"
     ways = listed if isinstance(now, list) else f"{swept}, or {listed}" if now in (None, "???") else swept
     return f"{word}: several values are for several runs, or for a list.\n  try: {ways}."
+
+
+def _check_modes(arguments: Sequence[str]) -> None:
+    """Raise a ConfigError for --multirun with --cfg and the like, which Hydra answers with a bare ValueError."""
+    parsed = get_args_parser().parse_args(arguments)
+    modes = [mode for mode in ("run", "multirun", "cfg", "info", "shell_completion") if getattr(parsed, mode)]
+    if len(modes) > 1:
+        first, second = (f"--{mode.replace('_', '-')}" for mode in modes[:2])
+        raise ConfigError(
+            f"{first} and {second} cannot be given together.\n"
+            f"  try: {first} by itself; or {second}, with one value for each key."
+        )
 
 
 def _check_choices(arguments: Sequence[str]) -> None:
