@@ -105,8 +105,9 @@ def documented_calls() -> list[Example]:
             before: list[str] = []
             for example in test.examples:
                 for place, call in enumerate(_calls(ast.parse(example.source))):
-                    name = ast.unparse(call.func).rpartition(".")[2]
-                    if name in public and (call.args or call.keywords):
+                    home, _, name = ast.unparse(call.func).rpartition(".")
+                    own = home.partition(".")[0] in ("", "segup") and name in public
+                    if own and (call.args or call.keywords):
                         found.append(Example(test.name, tuple(before), example.source, place))
                 before.append(example.source)
     return found

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_HOMES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR")
+_HOMES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR", "TMPDIR")
 _MEMORY = 8 * 2**30
 _WRITING = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "shutil.rmtree"}
 
@@ -65,14 +65,16 @@ def _become(task: Callable[[], int], folder: Path, output: Path) -> None:
         os.setsid()
         resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
         said = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        for stream in (1, 2):
-            os.dup2(said, stream)
+        for descriptor in (1, 2):
+            os.dup2(said, descriptor)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
         os.chdir(folder)
-        os.environ.update({name: str(folder.parent / "home") for name in _HOMES}, TMPDIR=str(folder))
+        home = folder.parent / "home"
+        home.mkdir(exist_ok=True)
+        os.environ.update(dict.fromkeys(_HOMES, str(home)), HF_HUB_OFFLINE="1")
         tempfile.tempdir = None
         sys.addaudithook(_watcher(folder.parent, said))
         code = task()
