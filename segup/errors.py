@@ -40,17 +40,52 @@ def refusals_named() -> Iterator[None]:
         raise DataError(f"{file}{cause.strerror}") from cause
 
 
+_SPOKEN = {
+    "bce": "cross_entropy",
+    "nll": "cross_entropy",
+    "xent": "cross_entropy",
+    "jaccard": "lovasz",
+    "iou": "lovasz",
+    "convtranspose": "deconv",
+    "transposed": "deconv",
+    "subpixel": "pixel_shuffle",
+    "unpool": "max_unpool",
+    "linear": "bilinear",
+}
+"""What the field calls things that have another name here, without capitals and signs."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name closest to ``name``, capitals aside, or None when nothing is close.
+    """Return the known name that ``name`` most likely means, or None: better none than a silly one.
+
+    An abbreviation is looked for first (initials, a word, a beginning, what the field says), then a slip of the keys.
 
     >>> nearest("decov", ["deconv", "bilinear"]), nearest("BILINEAR", ["deconv", "bilinear"])
     ('deconv', 'bilinear')
+    >>> nearest("ce", ["dice", "ce_dice", "cross_entropy"]), nearest("resnet", ["segnet", "timm"])
+    ('cross_entropy', None)
     """
-    from difflib import get_close_matches  # wanted for a mistake alone; the size calculus loads in milliseconds
+    from difflib import SequenceMatcher  # wanted for a mistake alone; the size calculus loads in milliseconds
 
-    names = {other.casefold(): other for other in known}
-    matches = get_close_matches(name.casefold(), list(names), n=1, cutoff=0.6)
-    return names[matches[0]] if matches else None
+    asked = name.casefold()
+    plain = "".join(letter for letter in asked if letter.isalnum())
+
+    def likeness(other: str) -> float:
+        words = other.casefold().split("_")
+        initials = "".join(word[:1] for word in words)
+        if other == _SPOKEN.get(plain) or plain == "".join(words):
+            return 4
+        if len(plain) > 1 and (plain in words or (len(words) > 1 and plain == initials)):
+            return 3 if plain == initials else 2
+        ratio = SequenceMatcher(None, asked, other.casefold()).ratio()
+        return ratio if ratio >= (0.6 if asked[:1] == other[:1].casefold() else 0.75) else 0
+
+    names = list(known)
+    best = max(names, key=likeness, default="")
+    if best and likeness(best):
+        return best
+    begun = [other for other in names if len(plain) > 1 and other.casefold().startswith(plain)]
+    return begun[0] if len(begun) == 1 else None
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:

@@ -1,12 +1,14 @@
 """``segup train`` and ``python train.py``: Hydra composes the configuration, ``segup.training`` does the work."""
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -16,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segup.cli.report import INTERRUPTED, report
 from segup.cli.sweep import read_sweep
-from segup.errors import ConfigError, SegupError, refusals_named, unknown
+from segup.errors import ConfigError, SegupError, nearest, refusals_named, unknown
 
 
 def configs_folder() -> Path:
@@ -34,11 +36,12 @@ def configs_folder() -> Path:
 
 def run(arguments: list[str]) -> int:
     """Train as the overrides say and return the exit code."""
-    called = sys.argv
+    called, arguments = sys.argv, _together(arguments)
     sys.argv = ["train.py" if called[0].endswith("train.py") else "segup train", *arguments]  # Hydra reads it there
     own_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them its way
     try:
+        _check_modes(arguments)
         _check_choices(arguments)
         launch = hydra.main(config_path=str(configs_folder()), config_name="train", version_base="1.3")
         sweep = read_sweep(sys.argv[0], arguments, configs_folder())
@@ -62,6 +65,22 @@ def run(arguments: list[str]) -> int:
     return task.code
 
 
+def _together(arguments: list[str]) -> list[str]:
+    """Return the arguments with the overrides in one row, as Hydra's parser wants them: -m may stand among them.
+
+    >>> _together(["seed=0,1", "-m", "decoder=deconv"]), _together(["-m", "seed=0,1"])
+    (['seed=0,1', 'decoder=deconv', '-m'], ['-m', 'seed=0,1'])
+    """
+    parser = get_args_parser()
+    if not parser.parse_known_args(arguments)[1]:
+        return arguments
+    overrides = parser.parse_intermixed_args(arguments).overrides
+    options = list(arguments)
+    for word in overrides:
+        options.remove(word)
+    return [*overrides, *options]
+
+
 def explained(error: Exception, arguments: Sequence[str] = ()) -> SegupError:
     """Return Hydra's or OmegaConf's error as one message with the name, the nearest match and what is known.
 
@@ -75,8 +94,12 @@ def explained(error: Exception, arguments: Sequence[str] = ()) -> SegupError:
         return ConfigError(_unreadable(error.override))
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
-        return ConfigError(f"{group}={option}: {unknown(f'{group} option', option, error.options)}")
+        elsewhere = _model_of_timm(option) if group == "encoder" else ""
+        return ConfigError(f"{group}={option}: {unknown(f'{group} option', option, error.options)}{elsewhere}")
     if isinstance(error, ConfigCompositionException):
+        word = _quoted(str(error), "Ambiguous value for argument '")
+        if word is not None:
+            return ConfigError(_several_values(word, arguments))
         key = _quoted(str(error), "Could not override '") or _quoted(str(error), "Could not find '")
         if key is not None:
             return ConfigError(_unknown_key(key, arguments))
@@ -90,11 +113,55 @@ def _unreadable(override: str) -> str:
         return f"'{override}' is no override; one has the form key=value, such as decoder=deconv or seed=1"
     if any(value.count(left) != value.count(right) for left, right in ("[]", "{}", "()")):
         return f"'{override}' cannot be read: its brackets do not match"
-    bare = value.strip("'\"").replace("'", "\\'")
     return (
         f"'{override}' cannot be read: a value with spaces, commas, brackets or letters beyond a-z is quoted twice, "
-        f"once for the shell and once for Hydra.\n  try: \"{key}='{bare}'\""
+        f"once for the shell and once for Hydra.\n  try: {_quoted_twice(key, value)}"
     )
+
+
+def _quoted_twice(key: str, value: str) -> str:
+    bare = value.strip("'\"").replace("'", "\\'")
+    return f"\"{key}='{bare}'\""
+
+
+def _model_of_timm(name: str) -> str:
+    """Return how a model of timm's is asked for, where ``name`` is nearly one."""
+    from difflib import get_close_matches
+
+    import timm
+
+    close = get_close_matches(name, timm.list_models(), n=1, cutoff=0.75)
+    return f"\n  try: encoder=timm encoder.name={close[0]}" if close else ""
+
+
+def _several_values(word: str, arguments: Sequence[str]) -> str:
+    """Say how several values are given: each in a run of its own, or as one list, where the key takes one."""
+    key, _, values = word.partition("=")
+    now = _composed([other for other in arguments if other != word and not other.startswith("-")])
+    for part in key.split("."):
+        if not isinstance(now, Mapping) or part not in now:
+            return _unknown_key(key, arguments)
+        now = now[part]
+    listed = f"'{key}=[{values}]' for a list"
+    swept = f"-m {shlex.quote(word)} for a run with each"
+    if key in ("name", "run_dir", "ckpt_path"):
+        return f"{word}: {key} takes one value.\n  try: {_quoted_twice(key, values)}"
+    if key.startswith("ablation."):
+        return f"{word}: {key} takes one value.\n  try: {key}={values.partition(',')[0]}"
+    ways = listed if isinstance(now, list) else f"{swept}, or {listed}" if now in (None, "???") else swept
+    return f"{word}: several values are for several runs, or for a list.\n  try: {ways}."
+
+
+def _check_modes(arguments: Sequence[str]) -> None:
+    """Raise a ConfigError for --multirun with --cfg and the like, which Hydra answers with a bare ValueError."""
+    parsed = get_args_parser().parse_args(arguments)
+    modes = [mode for mode in ("run", "multirun", "cfg", "info", "shell_completion") if getattr(parsed, mode)]
+    if len(modes) > 1:
+        first, second = (f"--{mode.replace('_', '-')}" for mode in modes[:2])
+        raise ConfigError(
+            f"{first} and {second} cannot be given together.\n"
+            f"  try: {first} by itself; or {second}, with one value for each key."
+        )
 
 
 def _check_choices(arguments: Sequence[str]) -> None:
@@ -117,6 +184,10 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> str:
     for part in key.split("."):
         here = {name.removeprefix(place).partition(".")[0] for name in known if name.startswith(place)}
         if part not in here:
+            below = {name.rpartition(".")[2]: name for name in known if name.startswith(place)}
+            elsewhere = nearest(part, below)
+            if elsewhere is not None and (part in below or nearest(part, here) is None):  # lr is in optimizer.lr
+                return f"unknown key '{place}{part}': did you mean '{below[elsewhere]}'?"
             return unknown("key", part, here).replace(f"'{part}'", f"'{place}{part}'", 1)
         place += f"{part}."
     return f"unknown key '{key}'"
@@ -124,13 +195,17 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> str:
 
 def _known_keys(arguments: Sequence[str]) -> list[str]:
     """Return every dotted key of the configuration with the groups that are chosen in ``arguments``."""
+    return sorted(_keys(_composed(arguments), "") | {"experiment", "debug"})
+
+
+def _composed(arguments: Sequence[str]) -> Any:
+    """Return the configuration with the groups that are chosen in ``arguments``, and nothing else of them."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(configs_folder()), version_base="1.3"):
-        values = OmegaConf.to_container(compose("train", overrides=_choices(arguments)))
-    return sorted(_keys(values, "") | {"experiment", "debug"})
+        return OmegaConf.to_container(compose("train", overrides=_choices(arguments)))
 
 
 def _choices(arguments: Sequence[str]) -> list[str]:

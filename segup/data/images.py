@@ -138,5 +138,6 @@ def _to_channels(pixels: np.ndarray, has_alpha: bool, in_channels: int, path: Pa
         return (np.rint(grey) if pixels.dtype.kind == "u" else grey).astype(pixels.dtype)[..., np.newaxis]
     raise DataError(
         f"{path}: {found} channels cannot become in_channels={in_channels}: equal numbers are taken as they are, "
-        f"1 becomes 3, 3 becomes 1; set data.in_channels={given}"
+        f"1 becomes 3, 3 becomes 1.\n"
+        f"  try: images of {in_channels} channels, or a model that is trained with data.in_channels={given}."
     )

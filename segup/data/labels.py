@@ -53,7 +53,8 @@ class Labels:
         if 0 <= self.ignore_index < len(names):
             raise ConfigError(
                 f"ignore_index {self.ignore_index} is class '{names[self.ignore_index]}': "
-                f"it must lie outside 0…{len(names) - 1}, for example 255"
+                f"it must lie outside 0…{len(names) - 1}.\n"
+                f"  try: data.ignore_index={255 if len(names) <= 255 else -1}"
             )
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "colors", colors)

@@ -80,8 +80,8 @@ def evaluate_run(
     channels = run.model.encoder.in_channels
     if source.in_channels != channels:
         raise ConfigError(
-            f"data.in_channels={source.in_channels}, but the model of {run.path} takes {channels}; "
-            f"try data.in_channels={channels}"
+            f"data.in_channels={source.in_channels}, but the model of {run.path} takes {channels}.\n"
+            f"  try: data.in_channels={channels}."
         )
     source.prepare_data()
     samples, images = _whole_images(source, split, str(data["name"]))

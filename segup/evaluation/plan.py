@@ -1,5 +1,6 @@
 """What a prediction reads and writes, settled before anything is written."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,7 @@ def _check_targets(tasks: Sequence[Task], overwrite: bool) -> None:
 
 
 def _collision(first: Path, second: Path, target: Path) -> str:
-    return (
-        f"{first} and {second} would both become {target}; nothing was written.\n"
-        f"  try: one --out for each, or a folder that holds both."
-    )
+    ways = "a command for each of the two, with an --out of its own"
+    if first.parent != second.parent:
+        ways += f"; or {os.path.commonpath([first.parent, second.parent]) or '.'}, the folder that holds both"
+    return f"{first} and {second} would both become {target}; nothing was written.\n  try: {ways}."

@@ -78,7 +78,7 @@ def _segmented(model: SegmentationModel, image: torch.Tensor, how: Inference, pa
             raise
         height, width = image.shape[-2:]
         way = "a smaller --window or --batch-size" if how.window else "--window 1024"
-        raise DataError(f"{path}: {height}×{width} needs more memory than there is; try {way}") from cause
+        raise DataError(f"{path}: {height}×{width} needs more memory than there is.\n  try: {way}.") from cause
     return ids if ids.dtype == np.uint8 else ids.astype(np.uint16)
 
 

@@ -110,7 +110,9 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device={name}: torch {torch.__version__} sees no GPU here; try device=cpu")
+        raise ConfigError(
+            f"device={name}: torch {torch.__version__} sees no GPU here.\n  try: device='cpu' (--device cpu)."
+        )
     return device
 
 

@@ -1,6 +1,7 @@
 """The parts of a run, built from its configuration."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,20 @@ def build_trainer(
         raise ConfigError(
             f"trainer.accelerator={config.accelerator}, devices={config.devices}, strategy={config.strategy}, "
             f"precision={config.precision} cannot be used here: {' '.join(str(cause).split())}"
+            + _usable(config, folder)
         ) from cause
+
+
+def _usable(config: TrainerConfig, folder: Path) -> str:
+    """Return the one setting at its default with which a trainer can be built here."""
+    for name in ("accelerator", "precision", "strategy"):
+        default = getattr(TrainerConfig(), name)
+        try:
+            _trainer(replace(config, **{name: default}), folder, [], [], Console())
+        except (MisconfigurationException, ModuleNotFoundError, ValueError):
+            continue
+        return f"\n  try: trainer.{name}={default}."
+    return ""
 
 
 def _trainer(

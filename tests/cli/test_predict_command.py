@@ -179,7 +179,7 @@ def test_an_image_too_large_for_the_memory_names_the_way_out(checkpoint, monkeyp
     write_image(Path("a.png"), (20, 30))
     monkeypatch.setattr("segup.evaluation.predict.segment", lambda *_: torch.empty(10**15))
     assert run([str(checkpoint), "a.png", "--out", "out"]) == 1
-    message = "DataError: a.png: 20×30 needs more memory than there is; try --window 1024\n"
+    message = "DataError: a.png: 20×30 needs more memory than there is.\n  try: --window 1024.\n"
     assert capsys.readouterr().err == message
 
 

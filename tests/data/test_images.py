@@ -185,7 +185,8 @@ def test_channels_that_cannot_be_made_are_refused(tmp_path, found, asked, hint):
         read_image(tmp_path / "image.npy", asked)
     assert str(caught.value) == (
         f"{tmp_path / 'image.npy'}: {found} channels cannot become in_channels={asked}: equal numbers are taken as "
-        f"they are, 1 becomes 3, 3 becomes 1; set data.in_channels={hint}"
+        f"they are, 1 becomes 3, 3 becomes 1.\n"
+        f"  try: images of {asked} channels, or a model that is trained with data.in_channels={hint}."
     )
 
 

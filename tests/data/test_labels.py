@@ -58,3 +58,12 @@ def test_grey_looks_the_same_to_every_vision():
     seen = appearance(np.array([[0, 0, 0], [90, 90, 90], [255, 255, 255]]))
     np.testing.assert_allclose(seen[1:], np.broadcast_to(seen[:1], seen[1:].shape), atol=1e-3)
     np.testing.assert_allclose(seen[0, :, 0], [0, 0.4671, 1], atol=1e-3)
+
+
+@pytest.mark.parametrize("count", [2, 255, 256, 300])
+def test_the_ignore_index_that_is_proposed_is_no_class(count):
+    names = tuple(f"class {index}" for index in range(count))
+    with pytest.raises(ConfigError, match=f"it must lie outside 0…{count - 1}") as caught:
+        Labels(names, ignore_index=1)
+    proposed = int(str(caught.value).rpartition("data.ignore_index=")[2])
+    assert Labels(names, ignore_index=proposed).ignore_index == proposed

@@ -89,3 +89,21 @@ def test_missing_and_empty_inputs_are_named(files):
         plan(["in"], "out")
     with pytest.raises(ConfigError, match="--out file is a file: give a folder"):
         plan(["in"], "file")
+
+
+@pytest.mark.parametrize(
+    "images",
+    [("in/a.png", "in/a.jpg"), ("in/a.png", "in/a_overlay.png"), ("x/a.png", "y/a.png"), ("x/y/a.png", "a.png")],
+)
+def test_what_is_proposed_for_two_images_of_one_name_works(files, images):
+    files(*images)
+    with pytest.raises(ConfigError, match=r"would both become out/a\S*; nothing was written") as caught:
+        plan(images, "out")
+    proposed = str(caught.value).partition("try: ")[2].removesuffix(".")
+    for number, image in enumerate(images):
+        assert len(plan([image], f"out-{number}")) == 1
+    assert proposed.startswith("a command for each of the two, with an --out of its own")
+    _, both, folder = proposed.partition("; or ")
+    assert bool(both) == (Path(images[0]).parent != Path(images[1]).parent)
+    if both:
+        assert len(plan([folder.removesuffix(", the folder that holds both")], "out")) == 2
