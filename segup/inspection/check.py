@@ -81,6 +81,8 @@ def check_sizes(
     >>> check_sizes(nn.Conv2d(3, 8, 3, padding=1)).always
     True
     """
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"check_sizes takes a torch module, not {type(model).__name__}.\n  try: a torch.nn.Module.")
     channels = _channels_of(model) if in_channels is None else whole(in_channels, "in_channels", 1)
     asked = None if sizes is None else _sorted_sizes(sizes)
     _check_kind(model)
@@ -153,6 +155,10 @@ def _proved(
     while proof.missing and len(runs) < _MOST_MISSING:
         run(proof.missing[:: max(1, len(proof.missing) // 4)])
         proof = prove(runs, question)
+    taken = {one.record.fork: one for one in runs.values() if one.refusal is None} if proof.found is not None else {}
+    for one in taken.values() if len(taken) > 1 else ():  # code that the base did not run may learn sizes unseen
+        hidden = subject.traced(one.size, watch=True).record.unfollowed
+        proof = Proof(None, reasons=tuple(hidden)) if hidden else proof
     first = None if proof.found is None else proof.found.sizes.first_missing(1)
     run([] if first is None else [first])  # for its layer and message
     return runs, proof

@@ -138,6 +138,10 @@ def prove(runs: Mapping[int, Run], question: Question) -> Proof:
     reasons = dict.fromkeys(reason for run in runs.values() for reason in run.record.unfollowed)
     if reasons:
         return Proof(None, reasons=tuple(reasons))
+    accepted_runs = [run for run in runs.values() if run.refusal is None]
+    beside = {tuple(d for d in run.record.decisions if d.axis != question.axis) for run in accepted_runs}
+    if len(beside) > 1 and any(any(run.record.fork) for run in accepted_runs):
+        return Proof(None, reasons=("the way that the code takes at a size of one axis depends on the other",))
     ways = {size: way_of(run, question) for size, run in runs.items()}
     first: dict[tuple[Decision, ...], tuple[Way, int]] = {}
     for size, way in sorted(ways.items()):

@@ -41,6 +41,9 @@ _PLACES = frozenset(("to", "cpu", "cuda"))
 _TORCH_FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodDescriptorType, MethodWrapperType, WrapperDescriptorType)
 
 
+_CPU = torch.device("cpu")
+
+
 class ValuesNeededError(ConfigError):
     """The model's code asks for the values of a tensor, which a run on shapes alone does not have."""
 
@@ -56,15 +59,19 @@ class Follow(TorchFunctionMode):
         record: What is seen is noted here.
         light: Take the shapes of common layers from their rules instead of torch's kernels for shapes.
         follow: Hand the model's code sizes that remember where they come from, instead of plain ints.
+        device: On which the model's tensors are said to be.
         watch: Make every tensor a :class:`segup.inspection.watched.Watched`, so that sizes cannot be read unseen.
     """
 
-    def __init__(self, record: Record, light: bool, follow: bool, watch: bool = False) -> None:
+    def __init__(
+        self, record: Record, light: bool, follow: bool, watch: bool = False, device: torch.device = _CPU
+    ) -> None:
         super().__init__()
         self._record, self._light, self._follow, self._watch = record, light and not watch, follow, watch
         self._sizes = Sizes(record, self.shape_of)
         self._depth, self._thread = 0, threading.get_ident()
-        self._random = torch.get_rng_state()
+        self._random, self._generators = torch.get_rng_state(), False
+        self._device, self._dispatch_modes = device, torch._C._len_torch_dispatch_stack()
         if not follow:
             record.lose("its code was run on plain sizes")
 
@@ -105,6 +112,8 @@ class Follow(TorchFunctionMode):
         calling = sys._getframe(1)
         self._record.trust((calling, calling.f_lasti))
         self._depth += 1
+        if not all(map(_is_torchs_own, types)) or torch._C._len_torch_dispatch_stack() != self._dispatch_modes:
+            self._record.lose(f"a class or mode of its own sees torch's functions, in {self._record.where}")
         try:
             return self._followed(func, args, kwargs or {})
         finally:
@@ -117,8 +126,11 @@ class Follow(TorchFunctionMode):
         if name in _PLACES and args and isinstance(args[0], Tensor) and args[0].is_meta:
             args, kwargs = _staying(args, kwargs)
         tensors = _tensors((args, kwargs))
+        self._generators |= any(isinstance(one, torch.Generator) for one in (*args, *kwargs.values()))
         if name in _VALUES:
             self._check_values(name, tensors)
+        if any(one.is_meta for one in tensors) or any(type(one) is TracedSize for one in _leaves((args, kwargs))):
+            self._check_written(name, args, kwargs)
         traced = any(type(one) is TracedSize for one in _leaves((args, kwargs)))
         traced = traced or any(_is_traced(self.shape_of(one)) for one in tensors)
         if not traced and not (self._light and name in LIGHT and tensors and tensors[0].is_meta):
@@ -146,8 +158,15 @@ class Follow(TorchFunctionMode):
                 f"content, and cannot be checked on shapes alone"
             )
             raise ValuesNeededError(self._record.values_needed)
-        if not torch.equal(torch.get_rng_state(), self._random):
+        if self._generators or not torch.equal(torch.get_rng_state(), self._random):
             self._record.lose(f"random numbers are read ('{name}'), in {self._record.where}")
+
+    def _check_written(self, name: str, args: Any, kwargs: Mapping[str, Any]) -> None:
+        """Note where what may follow from a size is written to a tensor with values, which could be read again."""
+        in_place = (name.endswith("_") and not name.endswith("__")) or name.startswith("__i") or name == "__setitem__"
+        written = [*_tensors(args[:1] if in_place else ()), *_tensors(kwargs.get("out"))]
+        if any(not tensor.is_meta for tensor in written):
+            self._record.lose(f"'{name}' writes to a tensor with values, in {self._record.where}")
 
     def _decide(self, shape: Shape, relation: str) -> None:
         """Note where sizes are compared with 1."""
@@ -167,6 +186,9 @@ class Follow(TorchFunctionMode):
                 return plain(shape[0]) if type(shape[0]) is not TracedSize else shape[0].__index__()
             place = kwargs.get("dim", args[1] if len(args) > 1 else None)
             return shape if name == "shape" or place is None else shape[place]
+        if name in ("device", "is_meta", "is_cpu", "is_cuda") and args[0].is_meta:
+            answers = {"device": self._device, "is_meta": self._device.type == "meta"}
+            return answers.get(name, self._device.type == name.removeprefix("is_"))
         result = func(*args, **kwargs)
         if func.__name__ == "__get__" and name in ("data", "T", "mT", "real"):
             shape = TracedShape(self.shape_of(args[0]))
@@ -230,7 +252,8 @@ class Follow(TorchFunctionMode):
                 words = f"{shape and values(shape)} was expected of '{name}' and {tuple(one.shape)} came"
                 self._record.lose(f"{words}, in {self._record.where}")
                 shape = tuple(one.shape)
-            self._decide(shape, ">=")
+            if name not in LIGHT:  # of those a rule or a requirement of its own tells
+                self._decide(shape, ">=")
             return self.enter(one, shape)
 
         return _mapped(self._run(func, args, kwargs), entered)
@@ -251,6 +274,11 @@ def _is_torchs(func: Any) -> bool:
     if not isinstance(func, _TORCH_FUNCTIONS):
         return False
     return not isinstance(func, FunctionType) or str(func.__module__).partition(".")[0] == "torch"
+
+
+def _is_torchs_own(kind: type) -> bool:
+    """Return whether a class whose tensors are given to a torch function is torch's or this package's."""
+    return kind in (Tensor, Watched, torch.nn.Parameter) or kind.__module__.partition(".")[0] == "torch"
 
 
 def _staying(args: Any, kwargs: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:

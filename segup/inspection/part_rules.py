@@ -49,6 +49,8 @@ def narrowed(sizes: Sizes, input: Any, dim: int, start: Any, length: Dim) -> Sha
     if not sizes.decide(start, ">=", 0):
         start = shape[dim] + start
         sizes.require(start, ">=", 0, f"rows from {plain(start)} on are asked for")
+    sizes.decide(length, "==", shape[dim])
+    sizes.require(shape[dim], ">=", start, f"rows from {plain(start)} on of {plain(shape[dim])} are asked for")
     message = f"rows {plain(start)} … {plain(start) + plain(length) - 1} of {plain(shape[dim])} are asked for"
     sizes.require(shape[dim], ">=", start + length, message)
     shape[dim] = length
@@ -104,6 +106,7 @@ def _sliced(sizes: Sizes, size: Dim, item: slice) -> Dim:
     if not sizes.decide(stop, ">=", start):
         return 0
     length = stop - start
+    sizes.decide(length, "==", size)  # a part of a map lies in memory otherwise than the whole
     length = length if step == 1 else (length + (step - 1)) // step
     return length if same(length, size) else sizes.moved(length)
 

@@ -77,6 +77,7 @@ class Record:
         lines: Every function of the input's size that some map had, for either axis.
         values_needed: Why the run cannot be done without the values of tensors, in words; empty where it can.
         size: The input's (height, width).
+        squeezed: Whether a dimension was dropped for being 1 at this size.
         explained: The last error of torch's that follows from comparisons of sizes that were noted.
         shapes: Of every tensor.
         layer: Tells the qualified name of the layer that is at work; empty for the model's own code.
@@ -88,9 +89,16 @@ class Record:
     size: tuple[int, int] = (0, 0)
     layer: Callable[[], str] = field(default=lambda: "")
     values_needed: str = ""
+    squeezed: bool = False
     explained: Exception | None = field(default=None, repr=False)
     shapes: list[tuple[Any, ...]] = field(default_factory=list, repr=False)
     _doubts: dict[tuple[Any, int] | None, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def fork(self) -> tuple[bool, frozenset[Line]]:
+        """Where the code may have gone on unlike at most sizes: a dimension dropped, and refusals that it caught."""
+        caught = (one.line for one in self.decisions if one.required and not one.outcome)
+        return self.squeezed, frozenset(caught)
 
     @property
     def where(self) -> str:

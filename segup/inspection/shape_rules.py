@@ -253,7 +253,7 @@ asin acos atan floor ceil round trunc frac reciprocal square erf erfc logical_no
 nan_to_num contiguous clone detach float half double bfloat16 long int bool type cpu cuda requires_grad
 zeros_like ones_like empty_like rand_like randn_like full_like fill zero cumsum cumprod flip roll triu tril sort
 argsort bernoulli normal uniform positive pin_memory __neg__ __invert__ __abs__ __pos__
-index_fill sgn logit expit alias __deepcopy__
+sgn logit expit alias __deepcopy__
     """
 )
 

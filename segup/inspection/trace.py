@@ -19,7 +19,7 @@ from segup.inspection.record import Extent, Record
 from segup.inspection.sizes import Shape
 from segup.inspection.sketch import tensors_of
 from segup.inspection.traced import TracedSize
-from segup.inspection.watched import asks_for_types, functions_called
+from segup.inspection.watched import asks_for_types, draws_by_chance, functions_called
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,19 @@ class Tracer:
         in_channels: Channels of the input.
         batch: Images in the input.
         dtype: Type of the input; by default that of the first parameter.
+        device: Where the model's code is told that tensors are; by default the CPU.
     """
 
-    def __init__(self, model: nn.Module, in_channels: int, batch: int = 1, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        in_channels: int,
+        batch: int = 1,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> None:
         self._model, self._channels, self._batch = model, in_channels, batch
+        self._device = device or torch.device("cpu")
         self._dtype = dtype or dtype_of(model)
         self._layers = Layers(model)
         self._bears_following = True
@@ -106,9 +115,12 @@ class Tracer:
         for _ in range(2):  # at first torch may import something, whose code is run once
             with functions_called(lambda: self._mode is not None and self._mode.at_work) as functions:
                 run = self._run(size, light=False, follow=True, watch=True)
-            asking = [code for code in functions if asks_for_types(code)]
+            drawing = [code for code in functions if draws_by_chance(code)]
+            asking = [code for code in functions if asks_for_types(code) and code not in drawing]
             if not asking:
                 break
+        for code in drawing:
+            run.record.lose(f"its code draws random numbers outside torch ('{code.co_qualname}')")
         for code in asking:
             run.record.lose(f"'{code.co_qualname}' (line {code.co_firstlineno}) asks for types")
         return run
@@ -119,7 +131,7 @@ class Tracer:
         image = torch.empty(self._batch, self._channels, *size, dtype=self._dtype, device="meta")
         traced = (TracedSize(record, n, Extent.of(i, Line.identity())) for i, n in enumerate(size))
         with preserved_randomness() as drawn:
-            mode = self._mode = Follow(record, light, follow, watch)
+            mode = self._mode = Follow(record, light, follow, watch, self._device)
             refusal: Refusal | None = None
             image = mode.enter(image, (self._batch, self._channels, *traced))
             try:

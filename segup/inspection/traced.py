@@ -97,6 +97,7 @@ class TracedSize:
         if type(other) is int and other > 0:
             return self._combined(other, lambda a, b: a // b, lambda a, _: a.over(other))
         if type(other) is TracedSize:
+            require_nonzero(other)
             exact = self.extent and other.extent and self.extent.divided(other.extent)
             return self._made(self.value // other.value, exact or None)
         return self._lost() // other
@@ -183,6 +184,7 @@ class TracedSize:
         return format(self._as_text(), spec)
 
     def __hash__(self) -> int:
+        self._lost("uses a size as a key")
         raise TypeError("a size that is followed cannot be a key: what is looked up would outlive the run")
 
     def __deepcopy__(self, memo: Any) -> "TracedSize":
@@ -226,7 +228,12 @@ class TracedSize:
     def __bool__(self) -> bool:
         return bool(self._compared(0, "!="))
 
-    # All else that an int has.
+    # All else that an int has, and numpy's way to take one.
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        import numpy
+
+        return numpy.asarray(self._lost(), dtype)
 
     def __getattr__(self, name: str) -> Any:
         if not hasattr(int, name):
@@ -297,6 +304,16 @@ def compare(one: Dim, other: Dim, relation: str, record: Record) -> bool:
         return record.note(decision, outcome)
     record.lose(f"Python branches on a size ({where})")
     return record.note(decision, outcome)
+
+
+def require_nonzero(size: TracedSize) -> None:
+    """Note that code divides by a size, which Python refuses where it is 0."""
+    found = difference(size, 0)
+    if found is None:
+        size.record.lose(f"Python divides by a size ({caller()})")
+    else:
+        axis, line = found
+        size.record.note(size.record.decide(axis, line, "!="), size.value != 0)
 
 
 def same(one: Dim, other: Dim) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from segup.errors import ShapeError
 from segup.inspection.record import Extent
 from segup.inspection.sizes import NotFollowedError, Rule, Shape, Sizes, fitted, product
-from segup.inspection.traced import extent_of, plain
+from segup.inspection.traced import TracedSize, extent_of, plain
 
 
 def permuted(sizes: Sizes, input: Any, *dims: Any) -> Shape:
@@ -93,6 +93,14 @@ def _is_rest(dim: Any) -> bool:
     return type(dim) is int and dim == -1
 
 
+def viewed(sizes: Sizes, input: Any, *shape: Any) -> Shape:
+    """Return the shape asked for of the same memory: whether torch can depends on dimensions of 1 too."""
+    for size in sizes.of(input):
+        if type(size) is TracedSize and size.extent is not None and size.extent.single() is not None:
+            sizes.decide(size, "==", 1)
+    return reshaped(sizes, input, *shape)
+
+
 def unflattened(sizes: Sizes, input: Any, dim: int, shape: Any) -> Shape:
     """Return the shape with one dimension split into several."""
     before = sizes.of(input)
@@ -112,6 +120,7 @@ def squeezed(sizes: Sizes, input: Any, dim: Any = None) -> Shape:
     shape = sizes.of(input)
     places = range(len(shape)) if dim is None else [d % len(shape) for d in ([dim] if isinstance(dim, int) else dim)]
     gone = {i for i in places if sizes.decide(shape[i], "==", 1)}
+    sizes.record.squeezed |= any(type(shape[i]) is TracedSize for i in gone)
     return tuple(size for i, size in enumerate(shape) if i not in gone)
 
 
@@ -142,6 +151,8 @@ def repeated(sizes: Sizes, input: Any, *repeats: Any) -> Shape:
     counts = tuple(repeats[0]) if len(repeats) == 1 and not isinstance(repeats[0], int) else repeats
     before = sizes.of(input)
     padded = (*(1,) * (len(counts) - len(before)), *before)
+    for count in counts:
+        sizes.require(count, ">=", 0, f"{plain(count)} copies are asked for")
     return tuple(size * count for size, count in zip(padded, counts, strict=True))
 
 
@@ -154,7 +165,7 @@ VIEW_RULES: Mapping[str, Rule] = MappingProxyType(
         "t": matrix_transposed,
         "flatten": flattened,
         "reshape": reshaped,
-        "view": reshaped,
+        "view": viewed,
         "unflatten": unflattened,
         "unsqueeze": unsqueezed,
         "squeeze": squeezed,

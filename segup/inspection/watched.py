@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+_CHANCE = ("random", "secrets", "uuid")
+
 
 class Watched(Tensor):
     """A tensor without values that tells of every operation on it and of every question for its sizes.
@@ -71,7 +73,7 @@ class Watched(Tensor):
 
 @contextmanager
 def functions_called(by_torch: Callable[[], bool]) -> Iterator[set[CodeType]]:
-    """Collect the code of every Python function that is called, the standard library's and torch's own left out.
+    """Collect the code of every Python function that is called, torch's own and most of the standard library left out.
 
     Args:
         by_torch: Tells whether a function of torch's is at work: what that calls is left out too.
@@ -82,7 +84,10 @@ def functions_called(by_torch: Callable[[], bool]) -> Iterator[set[CodeType]]:
     def note(frame: Any, event: str, _: Any) -> None:
         if event == "call" and frame.f_code not in found and not by_torch():
             home = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-            if home not in ("segup", "torch") and home not in sys.stdlib_module_names:
+            own = str(frame.f_back and frame.f_back.f_globals.get("__name__")).startswith("segup.inspection")
+            if (home in _CHANCE and not own) or (
+                home not in ("segup", "torch") and home not in sys.stdlib_module_names
+            ):
                 found.add(frame.f_code)
 
     if before is not None and not callable(before):  # a profiler in C, which could not be put back
@@ -93,6 +98,11 @@ def functions_called(by_torch: Callable[[], bool]) -> Iterator[set[CodeType]]:
         yield found
     finally:
         sys.setprofile(before)
+
+
+def draws_by_chance(code: CodeType) -> bool:
+    """Return whether a function is one of the standard library that gives another value at each call."""
+    return code.co_filename.rpartition("/")[2].removesuffix(".py") in _CHANCE
 
 
 @lru_cache(4096)
@@ -107,4 +117,4 @@ def asks_for_types(code: CodeType) -> bool:
     True
     """
     loads = (one for one in dis.get_instructions(code) if one.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
-    return any(one.argval in ("type", "issubclass") for one in loads)
+    return any(one.argval in ("type", "issubclass", "builtins", "__builtins__") for one in loads)

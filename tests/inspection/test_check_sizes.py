@@ -141,7 +141,6 @@ PROVED = {
     one_axis_only: (False, 2),
     new_tensor: (True, 1),
     gated: (True, 1),
-    catches: (True, 1),
     expanded_by_a_mixed_list: (True, 1),
 }
 
@@ -245,6 +244,7 @@ def picks_from_a_list(m, x):
 
 
 UNPROVED = {
+    catches: "the way that the code takes at a size of one axis depends on the other",
     repeats_by_a_list: "reads a size as a plain number",
     picks_from_a_list: "reads a size as a plain number",
     branches: "branches on a size",

@@ -66,7 +66,7 @@ def drawn(x):
 
 UNSEEN = {
     "numpy's int": (cut_if(lambda x: x.shape[2] == np.int64(700)), "something else than an int"),
-    "numpy's int on the left": (cut_if(lambda x: np.int32(700) == x.shape[2]), "branches on a size"),
+    "numpy's int on the left": (cut_if(lambda x: np.int32(700) == x.shape[2]), "computes with a size"),
     "fraction": (cut_if(lambda x: x.shape[2] == Fraction(700)), "something else than an int"),
     "complex": (cut_if(lambda x: x.shape[2] == 700 + 0j), "something else than an int"),
     "tensor": (cut_if(lambda x: x.shape[2] == torch.tensor(700)), "reads the values of a tensor"),
@@ -138,12 +138,101 @@ def test_what_depends_on_both_axes_at_once_is_not_proved_from_each():
     assert report.holds((1, 1)) is None
 
 
-def test_a_model_that_the_trace_misreads_is_found_by_its_own_runs():
-    """On the meta device code may go another way: real runs alone tell."""
+def test_the_trace_says_that_tensors_are_where_the_model_is():
     report = check_sizes(Model(cut_if(lambda x: x.device.type == "cpu" and not x.is_meta)))
+    assert report.holds((64, 33)) is report.holds((700, 33)) is False
+    report = check_sizes(Model(cut_if(lambda x: x.device.type == "cpu" and x.shape[2] == 700)))
     assert report.verdict == "checked"
-    assert not report.always
-    assert report.holds((64, 33)) is False
+
+
+class Elsewhere:
+    """Has torch's functions for itself."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        return args[0][:, :, 1:] if args[0].shape[2] == 700 else args[0] * 2
+
+
+def written_beside(m, x):
+    size = torch.zeros(1)
+    size[0] = x.shape[2]
+    return x[:, :, 1:] if size[0] == 700 else x
+
+
+def looked_up(m, x):
+    try:
+        return x[:, :, {700: 1}[x.shape[2]] :]
+    except (KeyError, TypeError):
+        return x
+
+
+def squeezed_then_cut(m, x):
+    y = x[:, :, 6:].squeeze(2)
+    return x[..., :100] if y.dim() == 3 else x
+
+
+def caught_then_read(m, x):
+    try:
+        x.narrow(2, 99, 1)
+    except (RuntimeError, IndexError):
+        return x
+    return x[:, :, 1:] if is_700(x) else x
+
+
+def divided(m, x):
+    rest = x.shape[2] % 150
+    return x * ((4 * rest) // rest)
+
+
+def drawn_by_an_own_generator(m, x):
+    return x[:, :, 1:] if random.Random(0).randrange(200) == 17 else x
+
+
+FOUND_BY_A_TESTER = {
+    "written beside": (written_beside, "writes to a tensor with values"),
+    "looked up": (looked_up, "uses a size as a key"),
+    "squeezed": (squeezed_then_cut, "depends on the other"),
+    "caught, then read": (caught_then_read, "sizes are read unseen"),
+    "own generator": (drawn_by_an_own_generator, "draws random numbers"),
+    "torch's own generator": (
+        lambda m, x: x[:, :, int(torch.randint(0, 200, (), generator=torch.Generator()) == 17) :],
+        "random numbers are read",
+    ),
+    "torch functions of its own": (lambda m, x: torch.mul(x, Elsewhere()), "a class or mode of its own"),
+    "numpy's array": (cut_if(lambda x: np.array(x.shape[2:]).dtype.kind == "i" and x.shape[2] == 700), "computes with"),
+    "filled by index": (
+        lambda m, x: x + x.new_zeros((x.shape[2] + 14) % 64 + 1, 1).index_fill(0, torch.tensor([1]), 0.0).sum(),
+        "'index_fill' is no function",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOUND_BY_A_TESTER)
+def test_what_a_tester_found_is_not_proved(name):
+    function, words = FOUND_BY_A_TESTER[name]
+    report = check_sizes(Model(function))
+    assert report.verdict == "checked"
+    assert any(words in reason for reason in report.reasons), report.reasons
+
+
+def parts_in_memory(m, x):
+    y = F.pad(x, (0, 0, 0, 200))[:, :, : x.shape[2] + 200 - (x.shape[2] + 1) % 150]
+    return x[:, :, 1:] if y.is_contiguous() else x
+
+
+@pytest.mark.parametrize(
+    ("function", "wrong"),
+    [
+        (divided, {150, 300}),
+        (parts_in_memory, {149, 299}),
+        (lambda m, x: x + x.new_zeros(1).repeat(x.shape[2] % 150 - 1).sum(), {150, 300}),
+    ],
+    ids=["divided by 0", "in one piece", "repeated less than never"],
+)
+def test_what_fails_at_single_sizes_is_never_said_to_hold(function, wrong):
+    report = check_sizes(Model(function))
+    for size in (149, 150, 151, 299, 300, 301):
+        assert report.axes[0].holds(size) in (None, size not in wrong), size
 
 
 @pytest.mark.parametrize(
