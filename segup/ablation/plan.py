@@ -207,5 +207,5 @@ def _refusal(path: Path, changes: Mapping[str, Sequence[str]]) -> str:
     lines = [f"\n  {change}{_of(labels)}" for change, labels in changes.items()]
     return (
         f"the study {path} was begun with another configuration; nothing in it was touched:{''.join(lines)}\n"
-        f"  try: the values from before to continue it, or ablation.name=<another name> for a study of its own."
+        f"  try: the values from before to continue it, or ablation.name=another_name for a study of its own."
     )

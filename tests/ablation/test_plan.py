@@ -54,7 +54,7 @@ def test_a_changed_configuration_is_refused_with_every_difference_and_nothing_is
         "  decoder.convs was null and is now 1 in bilinear",
         "  trainer.max_epochs was 2 and is now 3",
     ]
-    assert lines[4].startswith("  try: the values from before to continue it, or ablation.name=<another name>")
+    assert lines[4].startswith("  try: the values from before to continue it, or ablation.name=another_name")
     assert before == {file: file.read_bytes() for file in (tmp_path / "mine").rglob("*") if file.is_file()}
 
 

@@ -353,7 +353,7 @@ def test_a_checkpoint_without_a_range_goes_by_the_files_types(checkpoint):
     assert Path("own/a.png").read_bytes() == Path("given/a.png").read_bytes()
 
 
-@pytest.mark.parametrize("stored", [[5, 1], "all", 3, [0, float("nan")]])
+@pytest.mark.parametrize("stored", [[5, 1], "all", 3, [0, 0]])
 def test_a_stored_range_that_is_none_is_one_line(capsys, stored):
     write_image(Path("a.png"), (20, 30))
     assert run([str(ranged(Path("odd.ckpt"), stored)), "a.png", "--out", "out"]) == 1

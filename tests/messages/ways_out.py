@@ -18,8 +18,10 @@ import shlex
 import subprocess
 import tomllib
 from collections import Counter
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +30,7 @@ import segup.errors
 ROOT = Path(__file__).parent.parent.parent
 LEFT_OPEN = re.compile(r"\.\.\.|…|<[^>]+>|[A-Z]{2,}")
 _GROUPS = ("decoder", "encoder", "data", "loss", "optimizer", "scheduler", "trainer")
-_QUOTED = re.compile(r"""(?<![\w=])(?:'([^']+)'|"([^"]+)")""")
+_QUOTED = re.compile(r"""(?<![\w=])(?:'([^']+)'|"((?:\\.|[^"\\])+)")""")
 _COMMAND = re.compile(
     r"(?:python train\.py|segup [a-z]+)(?: (?:\"[^\"]*\"|'[^']*'|--?[\w-]+|[\w./=<>\[\]*,-]*[\w/=>\]*]))*"
 )
@@ -58,13 +60,13 @@ def faults(message: str) -> list[str]:
             found.append(judge(match))
         text = pattern.sub(" ", text)
     for match in _QUOTED.finditer(text):
-        inner = match.group(1) or match.group(2)
+        inner = match.group(1) or re.sub(r"\\([\\\"$`])", r"\1", match.group(2))
         if _KEY_VALUE.fullmatch(inner) or re.match(r"[\w.]+='", inner):
             found.append(_override(inner))
         elif _LAYER.match(inner):
             found.append(_layers(inner))
     bare = _QUOTED.sub(" ", text)
-    found += [_layers(text.rstrip("."))] if _LAYER.match(text.rstrip(".")) else []
+    found += [_layers(one) for one in re.split(r",? or ", text.rstrip(".")) if _LAYER.match(one)]
     found += [_call(match.group()) for match in _CALL.finditer(text)]
     bare = _CALL.sub(" ", bare)
     found += [_option(match.group()) for match in _OPTION.finditer(bare)]
@@ -271,42 +273,34 @@ class Watch:
     def faults(self) -> list[str]:
         """Judge what is new."""
         new, self.new = self.new, []
-        with judging():
-            return [f"{fault}\n    in: {message}" for message in new for fault in faults(message)]
-
-
-class judging:  # noqa: N801
-    """No message is noted while messages are judged."""
-
-    now = False
-
-    def __enter__(self) -> None:
-        judging.now = True
-
-    def __exit__(self, *_: object) -> None:
-        judging.now = False
+        return [f"{fault}\n    in: {message}" for message in new for fault in faults(message)]
 
 
 _WATCH = Watch()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Note every SegupError that is made, and what commands in processes of their own say."""
-    make, talk = segup.errors.SegupError.__init__, subprocess.Popen.communicate
+    """Note every SegupError that a test expects, and what commands print, here and in processes of their own."""
+    expected = type(pytest.raises(segup.errors.SegupError))
+    leave, read, talk = expected.__exit__, pytest.CaptureFixture.readouterr, subprocess.Popen.communicate
 
-    def noted(self: Exception, *arguments: object) -> None:
-        make(self, *arguments)
-        if not judging.now and arguments:
-            _WATCH.see(str(arguments[0]))
+    def left(self: object, kind: type | None, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, segup.errors.SegupError):
+            _WATCH.see(str(error))
+        return leave(self, kind, error, trace)
 
-    def heard(self: subprocess.Popen, *arguments: object, **options: object) -> tuple:
-        said = talk(self, *arguments, **options)
-        for text in said:
-            _WATCH.see(text.decode(errors="replace") if isinstance(text, bytes) else text or "")
-        return said
+    def heard(ask: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(*arguments: object, **options: object) -> Any:
+            said = ask(*arguments, **options)
+            for text in said:
+                _WATCH.see(text.decode(errors="replace") if isinstance(text, bytes) else text or "")
+            return said
 
-    segup.errors.SegupError.__init__ = noted  # type: ignore[method-assign]
-    subprocess.Popen.communicate = heard  # type: ignore[method-assign]
+        return asked
+
+    expected.__exit__ = left  # type: ignore[method-assign, assignment]
+    pytest.CaptureFixture.readouterr = heard(read)  # type: ignore[method-assign]
+    subprocess.Popen.communicate = heard(talk)  # type: ignore[method-assign]
 
 
 @pytest.hookimpl(wrapper=True)
