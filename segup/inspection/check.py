@@ -115,8 +115,8 @@ class Subject:
     def __init__(self, model: nn.Module, channels: int, training: bool) -> None:
         self.channels = channels
         self._accepted: Run | None = None
-        self._tracer = Tracer(sketch(model).train(training), channels)
         self.plain = PlainModel(model, channels, training)
+        self._tracer = Tracer(sketch(model).train(training), channels, device=self.plain.device)
 
     def traced(self, size: tuple[int, int], *, watch: bool = False) -> Run:
         """Return a run on shapes alone, in which sizes are followed as far as that goes; watched, nothing hides."""

@@ -39,8 +39,6 @@ _VALUES = frozenset(
 )
 _PLACES = frozenset(("to", "cpu", "cuda"))
 _TORCH_FUNCTIONS = (FunctionType, BuiltinFunctionType, MethodDescriptorType, MethodWrapperType, WrapperDescriptorType)
-
-
 _CPU = torch.device("cpu")
 
 
@@ -135,9 +133,7 @@ class Follow(TorchFunctionMode):
         traced = traced or any(_is_traced(self.shape_of(one)) for one in tensors)
         if not traced and not (self._light and name in LIGHT and tensors and tensors[0].is_meta):
             return self._constant(func, args, kwargs, tensors)
-        if (
-            name == "is_contiguous"
-        ):  # maps of one row have all formats at once; else the format does not depend on sizes
+        if name == "is_contiguous":  # a map of one row has all formats at once; else sizes do not matter to them
             self._decide(self.shape_of(args[0]), "==")
             return func(*args, **kwargs)
         rule = (WINDOW_RULES.get(name) or NORM_RULES.get(name) or SHAPE_RULES.get(name)) if _is_torchs(func) else None

@@ -26,6 +26,7 @@ class PlainModel:
         training: Whether the copy runs in training mode.
 
     Attributes:
+        device: Of the model's first tensor; the images are on it.
         on_meta: Whether the model has no values: then a run computes nothing.
         seconds: What the runs took, in processor time of this thread, so far.
         pixels: Pixels of all images so far.
@@ -36,7 +37,7 @@ class PlainModel:
         self._layers = Layers(self._model)
         self._dtype = dtype_of(model)
         device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
-        self._device, self.on_meta = device, device.type == "meta"
+        self.device, self.on_meta = device, device.type == "meta"
         self.seconds, self.pixels = 0.0, 0
         self._largest, self._least = (1, 0.0), 0.0
 
@@ -49,7 +50,7 @@ class PlainModel:
         with preserved_randomness(), torch.no_grad(), _one_thread():
             _seed(seed)
             image = torch.rand(1, self._channels, *size, device="meta" if self.on_meta else "cpu")
-            image = image.to(self._device, self._dtype)
+            image = image.to(self.device, self._dtype)
             try:
                 outputs = {name: tuple(one.shape) for name, one in maps_of(self._model(image)).items()}
             except Exception as cause:  # a model refuses a size with whatever its layers raise
