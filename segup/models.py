@@ -1,5 +1,6 @@
 """Encoder, decoder and head as one model: created from names, saved as names, opened without running anything."""
 
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from segup.inspection import inverse_of
 from segup.names import check_storable, check_trust, topology_options
 from segup.registry import outside_module
 from segup.stored import check_plain
+from segup.whole import write_whole
 
 FORMAT = 1
 """The version of what a checkpoint's ``"segup"`` entry holds."""
@@ -211,9 +213,12 @@ def save_model(model: SegmentationModel, path: str | Path, info: Mapping[str, An
 
     Raises:
         ConfigError: The model is no longer the one that its names build: rewritten, with other operators, ...
+        DataError: The file cannot be written; one that was there is left as it was.
     """
     state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    torch.save({"segup": checkpoint_entry(model, info), "state_dict": state}, path)
+    buffer = io.BytesIO()
+    torch.save({"segup": checkpoint_entry(model, info), "state_dict": state}, buffer)
+    write_whole(Path(path), buffer.getbuffer())
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

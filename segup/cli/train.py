@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segup.cli.report import INTERRUPTED, report
+from segup.cli.report import report
 from segup.cli.sweep import read_sweep
 from segup.errors import ConfigError, SegupError, nearest, refusals_named, unknown
 
@@ -51,9 +51,6 @@ def run(arguments: list[str]) -> int:
             return run_study(sweep, lambda task: launch(task)())
         task = _Task()
         launch(task)()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
     except (SegupError, HydraException, OmegaConfBaseException) as error:
         if own_traceback:
             raise
@@ -251,7 +248,7 @@ def _train(composed: DictConfig) -> None:
     values.pop("ablation", None)  # of a sweep
 
     from segup.training.config import RunConfig
-    from segup.training.run_folder import discard_unstarted, make_run_folder, write_yaml
+    from segup.training.run_folder import run_folder
     from segup.training.start import start
 
     checkpoint = values.get("ckpt_path")
@@ -260,17 +257,8 @@ def _train(composed: DictConfig) -> None:
 
         values = resumed_config(checkpoint, given_keys(values, list(HydraConfig.get().overrides.task)))
     config = RunConfig.of(values)
-    if checkpoint is not None and config.run_dir is None:
-        folder = Path(checkpoint).parent
-    else:
-        folder = make_run_folder(config.run_dir, config.name, str(config.decoder.get("upsampler")), config.seed)
-    write_yaml(folder / "config.yaml", values)
-    try:
+    with run_folder(config) as folder:
         start(config, folder)
-    except SegupError:
-        if checkpoint is None:
-            discard_unstarted(folder)
-        raise
 
 
 def given_keys(values: Mapping[str, Any], overrides: list[str]) -> dict[str, Any]:

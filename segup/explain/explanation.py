@@ -123,7 +123,13 @@ class Explanation:
         return found
 
     def save(
-        self, path: str | Path, view: str | None = None, *, at: tuple[int, int] | None = None, channel: int = 0
+        self,
+        path: str | Path,
+        view: str | None = None,
+        *,
+        at: tuple[int, int] | None = None,
+        channel: int = 0,
+        replace: bool = True,
     ) -> Path:
         """Write a picture and return its path.
 
@@ -133,9 +139,10 @@ class Explanation:
             view: One of ``views``; by default the first, and in a page all of them.
             at: (row, column) of the output entry to point out; by default one into which much goes.
             channel: The output channel that is shown.
+            replace: Whether a file that is there may be replaced.
 
         Raises:
-            ConfigError: Another ending, or no such view.
+            ConfigError: Another ending, no such view, or a file that is not to be replaced.
             ShapeError: The picture would be too large to read; or there is no such entry.
         """
         from segup.explain.drawing.files import ANIMATIONS, ending, save
@@ -144,8 +151,8 @@ class Explanation:
         kind = ending(target)
         if kind == ".html" and view is None:
             stories, left_out = self._stories(at, channel)
-            return save(target, stories, left_out)
-        return save(target, [self.story(view, at=at, channel=channel, animated=kind in ANIMATIONS)])
+            return save(target, stories, left_out, replace)
+        return save(target, [self.story(view, at=at, channel=channel, animated=kind in ANIMATIONS)], replace=replace)
 
     def _stories(self, at: tuple[int, int] | None = None, channel: int = 0) -> "tuple[list[Story], list[str]]":
         """Return every view that can be read as an animation, and why others cannot; an error where none can."""
