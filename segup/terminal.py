@@ -1,13 +1,15 @@
 """The terminal: what it cannot show is written in ASCII, and when it closes, the work is ended in order."""
 
 import codecs
+import errno
 import os
 import signal
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import Any
 
 _ASCII = {
     "×": "x", "·": "*", "∗": "*", "…": "...", "−": "-", "–": "-", "—": "-", "²": "^2", "³": "^3", "¹": "^1",
@@ -30,10 +32,20 @@ def in_ascii(text: str) -> str:
 
 
 def show_everything() -> None:
-    """Let standard output and error write what their encoding lacks as :func:`in_ascii` does, in place of an error."""
+    """Let standard output and error write what their encoding lacks as :func:`in_ascii` does, in place of an error.
+
+    A terminal that has closed takes what is written as nowhere does: no error keeps the work from being saved.
+    """
     codecs.register_error(_ERRORS, _replaced)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, TextIOWrapper):
+            continue
+        if stream.isatty():
+            stream.flush()
+            raw = _Terminal(stream.fileno(), "wb", closefd=False)
+            setattr(sys, name, TextIOWrapper(BufferedWriter(raw), stream.encoding, _ERRORS, line_buffering=True))
+        else:
             stream.reconfigure(errors=_ERRORS)
 
 
@@ -62,6 +74,17 @@ def endings_answered(answer: Callable[[int], None], signals: tuple[signal.Signal
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+
+
+class _Terminal(FileIO):
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as cause:
+            if cause.errno != errno.EIO:
+                raise
+            _let_go()
+            return len(data)
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:

@@ -140,7 +140,7 @@ def _explained(options: argparse.Namespace) -> "Explanation":
     shape_of_weight = weight_shape(words, x.shape[0], out_channels, (x.shape[1], x.shape[2]))
     weight = bias = None
     if shape_of_weight is not None:
-        chosen = options.weights or ("random" if words.kind == "carafe" else "arange")
+        chosen = ("random" if words.kind == "carafe" else "arange") if options.weights is None else options.weights
         low, high = (-2, 2) if words.kind == "carafe" else (-3, 3)
         weight = torch.from_numpy(numbers(chosen, "weights", shape_of_weight, options.seed + 1, low, high))
     elif options.weights is not None:

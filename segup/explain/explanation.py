@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from segup.errors import ConfigError, DataError, ShapeError, unknown
+from segup.explain.amount import check_amount
 from segup.explain.check import check_module, checked
 from segup.explain.deconv import DeconvOperation
 from segup.explain.language import read_words
@@ -44,6 +45,8 @@ class Explanation:
         self.words = operations[0].words
         self.views = (*operations[0].ways, OVERLAP)
         self._dimensions, self._dtype = dimensions, dtype or torch.get_default_dtype()
+        for operation in self.operations:
+            check_amount(operation)
         self.output = self.result(operations[0].ways[0])
 
     @property
