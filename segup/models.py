@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from segup.archive import at_most, read_archive, size_of
+from segup.calls import annotated
 from segup.conform import short
 from segup.decoders import Decoder, Rung, create_decoder
 from segup.decoders.blocks import linear
@@ -49,6 +50,7 @@ class SegmentationModel(nn.Module):
     size: that of timm's edgenext and tiny_vit, for two.
     """
 
+    @annotated
     def __init__(self, encoder: Encoder, decoder: Decoder, num_classes: int, spec: Mapping[str, Any]) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
@@ -104,6 +106,7 @@ def _weight_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
+@annotated
 def create_model(
     encoder: str = "efficientnet_lite0",
     topology: str = "unet",
@@ -208,6 +211,7 @@ def checkpoint_entry(model: SegmentationModel, info: Mapping[str, Any] | None = 
     return {"format": FORMAT, "model": model.spec, **(info or {})}
 
 
+@annotated
 def save_model(model: SegmentationModel, path: str | Path, info: Mapping[str, Any] | None = None) -> None:
     """Write a model so that :func:`load_model` opens it; ``info`` is stored beside it and has to be plain values.
 
@@ -221,6 +225,7 @@ def save_model(model: SegmentationModel, path: str | Path, info: Mapping[str, An
     write_whole(Path(path), buffer.getbuffer())
 
 
+@annotated
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Return a checkpoint's content, see :func:`segup.archive.read_archive`; tensors are mapped from the file.
 
@@ -245,11 +250,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return content
 
 
+@annotated
 def load_model(path: str | Path, trust: Iterable[str] = ()) -> SegmentationModel:
     """Open a checkpoint's model, in evaluation mode, on the CPU; see :func:`load_checkpoint`."""
     return load_checkpoint(path, trust).model
 
 
+@annotated
 def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> Checkpoint:
     """Open a checkpoint that training or :func:`save_model` wrote.
 

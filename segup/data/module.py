@@ -11,6 +11,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import BatchSampler
 
+from segup.calls import annotated
 from segup.data.frequencies import ClassFrequencies, count_classes
 from segup.data.headers import MAX_PIXELS
 from segup.data.images import read_pixels
@@ -76,6 +77,7 @@ class SegmentationData(LightningDataModule):
         [(3, 210, 576)]
     """
 
+    @annotated
     def __init__(
         self,
         source: DataSource,

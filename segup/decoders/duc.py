@@ -66,7 +66,12 @@ class DUCDecoder(Decoder):
     ) -> None:
         super().__init__(channels, strides)
         plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)
-        if final != "bilinear" or final_options:
+        if (
+            not isinstance(final, str)
+            or final != "bilinear"
+            or not isinstance(final_options, Mapping | None)
+            or final_options
+        ):
             raise ConfigError(
                 f"topology 'duc' has one step, made by its upsampler: final={final!r} would change nothing.\n"
                 f"  try: decoder.upsampler={final}"

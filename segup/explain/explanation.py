@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from segup.calls import annotated
 from segup.errors import ConfigError, DataError, ShapeError, unknown
 from segup.explain.amount import check_amount
 from segup.explain.check import check_module, checked
@@ -40,12 +41,15 @@ class Explanation:
         views: The names of the views that can be drawn, the one shown first leading.
     """
 
+    @annotated
     def __init__(self, operations: Sequence[Operation], dimensions: int = 4, dtype: torch.dtype | None = None) -> None:
+        if not operations:
+            raise ConfigError("an explanation is of one image or more.\n  try: segup.explain.explain")
         self.operations = tuple(operations)
         self.words = operations[0].words
         self.views = (*operations[0].ways, OVERLAP)
         self._dimensions, self._dtype = dimensions, dtype or torch.get_default_dtype()
-        for operation in self.operations:
+        for operation in operations:
             check_amount(operation)
         self.output = self.result(operations[0].ways[0])
 
@@ -284,6 +288,8 @@ def _explain_words(
     channels, size = int(batch.shape[1]), (int(batch.shape[2]), int(batch.shape[3]))
     kernel = None if weight is None else _real_tensor(weight, "weight").detach().cpu().numpy()
     groups = words.given.get("groups", 1)
+    if kernel is not None and kernel.ndim < 2:
+        raise ShapeError(f"weight must have two dimensions at least, (kh, kw), not the shape {kernel.shape}.")
     if kernel is None or kernel.ndim == 2:
         out_channels = groups
     else:
@@ -340,7 +346,9 @@ def _kept(dimensions: int, made: Sequence[Operation]) -> int:
 def _pair(output_size: Sequence[int] | None) -> tuple[int, int] | None:
     if output_size is None:
         return None
-    sizes = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)[-2:]
+    sizes: tuple[Any, ...] = (output_size, output_size)
+    if isinstance(output_size, Sequence):
+        sizes = tuple(output_size)[-2:]
     if len(sizes) != 2 or not all(isinstance(size, int) for size in sizes):
         raise ShapeError(f"output_size must be (height, width), not {output_size!r}.")
     return int(sizes[0]), int(sizes[1])

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from segup.calls import annotated
 from segup.errors import ConfigError, ShapeError
 from segup.metrics import confusion as scores
 from segup.metrics.boundary import bf_score, boundary_counts, trimap_counts
@@ -86,6 +87,7 @@ class SegmentationMetrics(Metric):
     band_intersection: Tensor
     band_union: Tensor
 
+    @annotated
     def __init__(
         self,
         num_classes: int,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from segup.calls import annotated
 from segup.errors import ShapeError
 from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, split, two, whole
 from segup.shapes.chain import Chain, flat
@@ -92,6 +93,7 @@ def out_shape(layer: Layer, shape: tuple[int, int, int], out_channels: int | Non
     return (made, *layer.out((height, width)))
 
 
+@annotated
 def cost(layer: Layer, size: Size, in_channels: int, out_channels: int | None = None, *, bias: bool = True) -> Cost:
     """Return what ``layer`` costs for one image.
 

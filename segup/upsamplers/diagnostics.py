@@ -10,6 +10,7 @@
 import torch
 from torch import Tensor, nn
 
+from segup.calls import annotated
 from segup.errors import ShapeError
 from segup.upsamplers.probe import Probe
 
@@ -158,6 +159,7 @@ def impulse_shift(
     return moved[0], moved[1]
 
 
+@annotated
 def overlap_counts(
     kernel_size: int | Pair,
     stride: int | Pair,
