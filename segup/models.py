@@ -106,7 +106,6 @@ def _weight_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
-@annotated
 def create_model(
     encoder: str = "efficientnet_lite0",
     topology: str = "unet",
