@@ -139,8 +139,8 @@ def create_model(
     torch.Size([2, 19, 65, 97])
     """
     for field, value in (("num_classes", num_classes), ("in_channels", in_channels)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"{field}={value!r} must be an int of 1 or more")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
+            raise ConfigError(f"{field}={short(value)} must be an int of 1 or more")
     spec = {
         "encoder": encoder,
         "topology": topology,

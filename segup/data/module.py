@@ -11,7 +11,6 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import BatchSampler
 
-from segup.calls import annotated
 from segup.data.frequencies import ClassFrequencies, count_classes
 from segup.data.headers import MAX_PIXELS
 from segup.data.images import read_pixels
@@ -77,7 +76,6 @@ class SegmentationData(LightningDataModule):
         [(3, 210, 576)]
     """
 
-    @annotated
     def __init__(
         self,
         source: DataSource,
@@ -98,6 +96,8 @@ class SegmentationData(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if not hasattr(source, "labels") or not hasattr(source, "splits"):
+            raise ConfigError(f"SegmentationData takes a data source, not {source!r}.\n  try: segup.data.create_data")
         self.source = source
         self.crop_size = _size(crop_size)
         self.batch_size = _at_least(1, "batch_size", batch_size)

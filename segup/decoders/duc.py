@@ -74,7 +74,7 @@ class DUCDecoder(Decoder):
         ):
             raise ConfigError(
                 f"topology 'duc' has one step, made by its upsampler: final={final!r} would change nothing.\n"
-                f"  try: decoder.upsampler={final}"
+                f"  try: decoder.upsampler={final if isinstance(final, str) else upsampler}"
             )
         if strides[-1] == 1:
             raise ConfigError("topology 'duc' brings the last map to the image: at stride 1 there is nothing to do")

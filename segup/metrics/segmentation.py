@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from segup.calls import annotated
 from segup.errors import ConfigError, ShapeError
 from segup.metrics import confusion as scores
 from segup.metrics.boundary import bf_score, boundary_counts, trimap_counts
@@ -87,7 +86,6 @@ class SegmentationMetrics(Metric):
     band_intersection: Tensor
     band_union: Tensor
 
-    @annotated
     def __init__(
         self,
         num_classes: int,
@@ -98,7 +96,7 @@ class SegmentationMetrics(Metric):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 2:
+        if isinstance(num_classes, bool) or not isinstance(num_classes, int) or not 2 <= num_classes < 2**16:
             raise ConfigError(
                 f"num_classes={num_classes!r}: must be an integer of at least 2, the classes of the labels; "
                 "for a model with one sigmoid channel give 2"

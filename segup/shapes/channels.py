@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from segup.calls import annotated
 from segup.errors import ShapeError
 from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, split, two, whole
 from segup.shapes.chain import Chain, flat
@@ -93,7 +92,6 @@ def out_shape(layer: Layer, shape: tuple[int, int, int], out_channels: int | Non
     return (made, *layer.out((height, width)))
 
 
-@annotated
 def cost(layer: Layer, size: Size, in_channels: int, out_channels: int | None = None, *, bias: bool = True) -> Cost:
     """Return what ``layer`` costs for one image.
 
@@ -117,6 +115,8 @@ def cost(layer: Layer, size: Size, in_channels: int, out_channels: int | None = 
     >>> cost(ConvTranspose(4, stride=2, padding=1), 16, 8, 4)
     Cost(parameters=516, macs=131072)
     """
+    if not isinstance(layer, Layer):
+        raise ShapeError(f"cost takes a layer such as Conv(3, stride=2, padding=1), not {layer!r}.")
     made = out_channels_of(layer, in_channels, out_channels)
     pair = _pair(size)
     out = layer.out(pair)
