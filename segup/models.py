@@ -141,6 +141,8 @@ def create_model(
     for field, value in (("num_classes", num_classes), ("in_channels", in_channels)):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
             raise ConfigError(f"{field}={short(value)} must be an int of 1 or more")
+    if not isinstance(encoder_options, Mapping | None):
+        raise ConfigError(f"encoder_options={short(encoder_options)} must be a group of keys, or None")
     spec = {
         "encoder": encoder,
         "topology": topology,

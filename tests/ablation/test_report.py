@@ -290,7 +290,7 @@ def test_a_report_takes_the_place_of_a_report_alone(tmp_path, make_study, capsys
         before = contents(path)
         assert report_command([str(path)]) == 1
         said = capsys.readouterr().err
-        assert f"{name} exists already; nothing was written.\n  try: move what segup report did not write, or " in said
+        assert f"{name} exists already; nothing was written.\n  try: segup report {path} --overwrite" in said
         assert contents(path) == before, is_new
         assert report_command([str(path), "--overwrite"]) == 0
         assert contents(path)[name] != b"mine"

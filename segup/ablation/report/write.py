@@ -74,7 +74,7 @@ def _check(folder: Path, before: Mapping[str, list[str]], names: Iterable[str], 
     if not overwrite:
         paths = {path: before.get(name) for name in names if os.path.lexists(path := folder / name)}
         foreign = [path for path, digests in paths.items() if not _is_known(path, digests)]
-        check_free(foreign, f"move what segup report did not write, or segup report {folder} --overwrite")
+        check_free(foreign, f"segup report {folder} --overwrite; or another place for what that report did not write")
 
 
 def _is_known(path: Path, digests: list[str] | None) -> bool:
