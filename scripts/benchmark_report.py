@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from segup.ablation.report import write_report
-from segup.training.whole import write_whole
+from segup.whole import write_whole
 
 OPERATORS = (
     "deconv", "deconv_matched", "bilinear", "nearest", "bicubic", "bilinear_additive", "pixel_shuffle", "carafe",

@@ -4,6 +4,8 @@ Made for the README: the image and the truth, then each run's prediction with it
 """
 
 import argparse
+import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,18 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from segup.cli.report import run_reported
 from segup.data import create_data
 from segup.metrics import SegmentationMetrics
 from segup.models import load_checkpoint, predicted_labels
 from segup.training.pictures import WRONG, colored, to_rgb
+from segup.whole import check_free, write_whole
 
 
-def main() -> None:
+def main() -> int:
     arguments = _arguments()
+    if not arguments.overwrite and (code := run_reported(lambda: check_free([arguments.out]))):
+        return code
     config = load_checkpoint(arguments.runs[0] / "last.ckpt").info["config"]
     data = create_data(config["data"], config["seed"])
     data.setup("validate")
@@ -56,8 +62,11 @@ def main() -> None:
         for name, color in colors.items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=12, frameon=False)
-    figure.savefig(arguments.out, dpi=80)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    write_whole(arguments.out, buffer.getbuffer())
     print(arguments.out)
+    return 0
 
 
 def _arguments() -> argparse.Namespace:
@@ -67,9 +76,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--crop", type=int, nargs=4, metavar=("TOP", "LEFT", "HEIGHT", "WIDTH"), help="what is shown of it"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.png")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -24,7 +24,8 @@ from pathlib import Path
 import torch
 from gpu_parts import Load, determinism, gpu_tests, operators, training, whole_steps
 
-from segup.training.whole import write_whole
+from segup.cli.report import run_reported
+from segup.whole import check_free, write_whole
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "gpu.md"
 PARTS = {
@@ -60,6 +61,8 @@ def main(words: Sequence[str] | None = None) -> int:
     if arguments.device != "cuda" and to.resolve() == PAGE:
         print("docs/gpu.md holds a GPU's figures alone\n  try: --device cpu --to page.md", file=sys.stderr)
         return 2
+    if arguments.to and not arguments.overwrite and (code := run_reported(lambda: check_free([to]))):
+        return code
     outcomes = {}
     for title, (_, share) in PARTS.items():
         limit = share * arguments.seconds / SECONDS
@@ -124,6 +127,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda", choices=LOADS)
     parser.add_argument("--to", type=Path, metavar="FILE", help="docs/gpu.md by default")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of all parts; {SECONDS} by default")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--until", type=float, help=argparse.SUPPRESS)

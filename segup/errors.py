@@ -21,6 +21,14 @@ class DataError(SegupError, ValueError):
     """A file or folder of images, masks or weights cannot be used."""
 
 
+INTERRUPTED = 130
+"""The exit code of what was stopped, as shells have it."""
+
+
+class RunInterruptedError(SegupError):
+    """A run was stopped by Ctrl-C or a signal that ends processes, and can be continued."""
+
+
 @contextmanager
 def refusals_named() -> Iterator[None]:
     """Turn what the operating system refuses (no permission, a full disk) into a DataError that names the file.

@@ -1,5 +1,6 @@
 """Encoder, decoder and head as one model: created from names, saved as names, opened without running anything."""
 
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from segup.archive import at_most, read_archive, size_of
+from segup.calls import annotated
 from segup.conform import short
 from segup.decoders import Decoder, Rung, create_decoder
 from segup.decoders.blocks import linear
@@ -24,6 +26,7 @@ from segup.inspection import inverse_of
 from segup.names import check_storable, check_trust, topology_options
 from segup.registry import outside_module
 from segup.stored import check_plain
+from segup.whole import write_whole
 
 FORMAT = 1
 """The version of what a checkpoint's ``"segup"`` entry holds."""
@@ -47,6 +50,7 @@ class SegmentationModel(nn.Module):
     size: that of timm's edgenext and tiny_vit, for two.
     """
 
+    @annotated
     def __init__(self, encoder: Encoder, decoder: Decoder, num_classes: int, spec: Mapping[str, Any]) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
@@ -135,8 +139,10 @@ def create_model(
     torch.Size([2, 19, 65, 97])
     """
     for field, value in (("num_classes", num_classes), ("in_channels", in_channels)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"{field}={value!r} must be an int of 1 or more")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
+            raise ConfigError(f"{field}={short(value)} must be an int of 1 or more")
+    if not isinstance(encoder_options, Mapping | None):
+        raise ConfigError(f"encoder_options={short(encoder_options)} must be a group of keys, or None")
     spec = {
         "encoder": encoder,
         "topology": topology,
@@ -206,16 +212,21 @@ def checkpoint_entry(model: SegmentationModel, info: Mapping[str, Any] | None = 
     return {"format": FORMAT, "model": model.spec, **(info or {})}
 
 
+@annotated
 def save_model(model: SegmentationModel, path: str | Path, info: Mapping[str, Any] | None = None) -> None:
     """Write a model so that :func:`load_model` opens it; ``info`` is stored beside it and has to be plain values.
 
     Raises:
         ConfigError: The model is no longer the one that its names build: rewritten, with other operators, ...
+        DataError: The file cannot be written; one that was there is left as it was.
     """
     state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    torch.save({"segup": checkpoint_entry(model, info), "state_dict": state}, path)
+    buffer = io.BytesIO()
+    torch.save({"segup": checkpoint_entry(model, info), "state_dict": state}, buffer)
+    write_whole(Path(path), buffer.getbuffer())
 
 
+@annotated
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Return a checkpoint's content, see :func:`segup.archive.read_archive`; tensors are mapped from the file.
 
@@ -240,11 +251,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return content
 
 
+@annotated
 def load_model(path: str | Path, trust: Iterable[str] = ()) -> SegmentationModel:
     """Open a checkpoint's model, in evaluation mode, on the CPU; see :func:`load_checkpoint`."""
     return load_checkpoint(path, trust).model
 
 
+@annotated
 def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> Checkpoint:
     """Open a checkpoint that training or :func:`save_model` wrote.
 

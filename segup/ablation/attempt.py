@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import socket
 import sys
 import time
@@ -11,14 +10,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from segup.ablation.status import HeldError, State, Status, lock, stored_status, write_status
-from segup.errors import SegupError
+from segup.ablation.status import State, Status, stored_status, write_status
+from segup.errors import RunInterruptedError, SegupError
+from segup.lock import HeldError, lock
 from segup.training.config import RunConfig
-from segup.training.run_folder import read_config, write_yaml
+from segup.training.run_folder import clear_unstarted, read_config
 from segup.training.start import start
 
 LOG = "log.txt"
-_OF_THE_STUDY = ("config.yaml", "status.json", "lock", LOG)
 
 
 def attempt(folder: Path) -> None:
@@ -54,12 +53,11 @@ def _written_down(folder: Path, before: Status) -> Iterator[None]:
         state = "finished"
     except KeyboardInterrupt:
         state = "interrupted"
+    except RunInterruptedError:
+        state = "interrupted"
     except SegupError as error:
-        if type(error).__name__ == "RunInterruptedError":
-            state = "interrupted"
-        else:
-            cause = f"{type(error).__name__}: {error}"
-            print(cause, file=sys.stderr)
+        cause = f"{type(error).__name__}: {error}"
+        print(cause, file=sys.stderr)
     except BaseException as error:  # whatever ends this run is written down, and the others go on
         traceback.print_exc()
         cause = f"{type(error).__name__}: {error}"
@@ -73,20 +71,9 @@ def _train(folder: Path) -> None:
     checkpoint = folder / "last.ckpt"
     if (folder / "result.json").exists():
         return  # written last: the process died before it could say that it had finished
-    for file in folder.glob(".*.part"):
-        file.unlink()
-    if not checkpoint.exists():
-        _clear(folder)
     values["ckpt_path"] = str(checkpoint) if checkpoint.exists() else None
-    write_yaml(folder / "config.yaml", values)
+    clear_unstarted(folder)
     start(RunConfig.of(values), folder)
-
-
-def _clear(folder: Path) -> None:
-    """Remove what an attempt left that ended before it had anything to continue from."""
-    for file in folder.iterdir():
-        if file.name not in _OF_THE_STUDY:
-            shutil.rmtree(file) if file.is_dir() else file.unlink()
 
 
 def _lost_seconds(folder: Path, before: Status) -> float:

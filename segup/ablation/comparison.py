@@ -8,6 +8,7 @@ from typing import Any
 
 from segup.ablation.runs import Run
 from segup.ablation.statistics import Difference, Spread, differences, spread
+from segup.calls import annotated
 from segup.errors import ConfigError, unknown
 
 
@@ -53,6 +54,7 @@ class Comparison:
     classes: tuple[str, ...]
 
 
+@annotated
 def compare(runs: Sequence[Run], baseline: str | None = None) -> Comparison:
     """Group runs by decoder and hold each group against the baseline.
 

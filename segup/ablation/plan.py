@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from segup.ablation.runs import flat
-from segup.ablation.status import LOCK, Status, lock, stored_status, write_status
+from segup.ablation.status import Status, stored_status, write_status
 from segup.ablation.study import FILE, member_path, read_settings, write_settings
 from segup.errors import ConfigError, unknown
+from segup.lock import LOCK, lock
 from segup.training.config import RunConfig
 from segup.training.run_folder import read_config, write_yaml
 
@@ -65,16 +66,6 @@ class Terms:
     start: str | None
     config: Mapping[str, Any]
     decoders: Mapping[str, Mapping[str, Any]]
-
-
-def check_name(name: object) -> None:
-    """Raise a ConfigError unless ``name`` is that of a folder below ``ablations/``."""
-    path = Path("" if name is None else str(name))
-    if path.is_absolute() or not path.parts or ".." in path.parts:
-        raise ConfigError(
-            f"ablation.name={'null' if name is None else name or repr(name)} must name a folder below ablations/.\n"
-            f"  try: ablation.name=<name>; the command makes ablations/ in the folder it is given in."
-        )
 
 
 def check_choice(key: str, value: object, known: Sequence[str | None]) -> None:

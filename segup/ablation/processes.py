@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from segup.ablation.attempt import LOG, attempt
-from segup.ablation.status import HeldError, State, lock, stored_status, write_status
+from segup.ablation.status import State, stored_status, write_status
 from segup.imports import children_kept_off
+from segup.lock import HeldError, lock
+from segup.terminal import show_everything
 
 
 class Processes:
@@ -130,6 +132,7 @@ def _run(folder: Path, place: str) -> None:
     log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(log, stream)
+    show_everything()
     attempt(folder)
 
 

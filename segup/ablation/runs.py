@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict
 
+from segup.calls import annotated
 from segup.conform import Count, Name, Within
 from segup.errors import DataError
 from segup.stored import all_visible, as_written, read_json
@@ -178,6 +179,7 @@ class Run:
         return tuple(self.result["checkerboard"].get("spectrum", ()))
 
 
+@annotated
 def read_run(path: str | Path) -> Run:
     """Read a finished run.
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from math import nan, sqrt
 from statistics import fmean, stdev
 
+from segup.calls import annotated
+from segup.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -28,8 +31,11 @@ class Spread:
     count: int
 
 
+@annotated
 def spread(values: Sequence[float]) -> Spread:
     """Return mean and standard deviation of one value or more."""
+    if not values:
+        raise ConfigError("there are no values, and so no mean.\n  try: one or more.")
     return Spread(fmean(values), stdev(values) if len(values) > 1 else nan, len(values))
 
 
@@ -52,6 +58,7 @@ class Difference:
     count: int
 
 
+@annotated
 def differences(paired: Mapping[str, Sequence[float]], alpha: float = 0.05) -> dict[str, Difference]:
     """Return for each name the mean of its paired differences, and whether it is more than noise.
 

@@ -1,28 +1,21 @@
-"""``status.json``: where one run of a study stands, and the lock that lets one process alone train it."""
+"""``status.json``: where one run of a study stands."""
 
 import fcntl
 import os
 import socket
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, Annotated, Literal
+from typing import Annotated, Literal
 
 from segup.conform import Within
-from segup.errors import DataError, SegupError
+from segup.errors import DataError
+from segup.lock import LOCK, taken
 from segup.stored import as_written, read_json
 from segup.training.run_folder import write_json
 
 State = Literal["waiting", "running", "interrupted", "finished", "failed"]
 Seconds = Annotated[float, Within(0, 1e12)]
-LOCK = "lock"
 _REMOVE = "  try: remove the file; the study's command takes the run up where its checkpoint is."
-
-
-class HeldError(SegupError):
-    """Another process has the lock."""
 
 
 @dataclass(frozen=True)
@@ -87,27 +80,6 @@ def write_status(folder: Path, status: Status) -> None:
     write_json(folder / "status.json", asdict(status))
 
 
-@contextmanager
-def lock(folder: Path, name: str = LOCK, patience: float = 5.0) -> Iterator[None]:
-    """Hold the folder's lock; the system gives it back when the process ends, however that comes about.
-
-    Args:
-        folder: An existing folder.
-        name: Of the lock's file in it.
-        patience: Seconds to wait for whoever has it: a process that was killed takes a moment to go.
-
-    Raises:
-        HeldError: It is still held by another process after that.
-    """
-    with (folder / name).open("a+") as file:
-        until = time.monotonic() + patience
-        while not _taken(file, fcntl.LOCK_EX):
-            if time.monotonic() >= until:
-                raise HeldError(f"another process holds {folder / name}")
-            time.sleep(0.05)
-        yield
-
-
 def _is_held(folder: Path, status: Status) -> bool:
     if status.pid == os.getpid():  # closing the file here would give this process's own lock back
         return True
@@ -116,12 +88,4 @@ def _is_held(folder: Path, status: Status) -> bool:
     except OSError:
         return False
     with file:
-        return not _taken(file, fcntl.LOCK_SH)
-
-
-def _taken(file: IO[str], kind: int) -> bool:
-    try:
-        fcntl.lockf(file, kind | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
+        return not taken(file, fcntl.LOCK_SH)

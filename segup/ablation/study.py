@@ -7,6 +7,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from segup.ablation.runs import Amount, Run, read_run
 from segup.ablation.status import Status, read_status
+from segup.calls import annotated
 from segup.conform import Count, Name, Within
 from segup.errors import DataError
 from segup.stored import all_visible, as_written, read_yaml, visible
@@ -103,6 +104,7 @@ class Study:
         return {label: found[label] for label in dict.fromkeys(m.label for m in self.members) if label in found}
 
 
+@annotated
 def read_study(path: str | Path) -> Study:
     """Read a study, finished or not.
 

@@ -23,6 +23,9 @@ _MODULES = {"report": "report_study"}
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``segup COMMAND ...`` and exit: 0 when it worked, 1 on an error, 2 on a wrong command, 130 after Ctrl-C."""
+    from segup.terminal import show_everything
+
+    show_everything()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         print(_usage())
@@ -44,6 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with children_kept_off():
             code = _load(command)(rest)
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        from segup.errors import INTERRUPTED
+
+        print("interrupted", file=sys.stderr)
+        code = INTERRUPTED
     except BrokenPipeError:  # whoever read the output has seen enough: segup shapes ... | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
         code = 128 + signal.SIGPIPE

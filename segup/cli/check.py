@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from segup.cli.help_text import HelpFormatter
-from segup.cli.report import INTERRUPTED, report
+from segup.cli.report import report
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,9 +47,6 @@ def run(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         return 0 if _check(options) else 1
-    except KeyboardInterrupt:
-        print("interrupted")
-        return INTERRUPTED
     except SegupError as error:
         report(error)
         return USAGE

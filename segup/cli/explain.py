@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from io import TextIOWrapper
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from segup.cli.help_text import command
 from segup.cli.shapes import WRONG, read_size, size_parts
 from segup.errors import ConfigError, DataError, SegupError, ShapeError, refusals_named
+from segup.whole import check_free, write_whole
 
 if TYPE_CHECKING:
     from segup.explain import Explanation
@@ -36,9 +36,6 @@ Rows, columns and channels count from 0. Whole numbers stay exact.
 def run(arguments: list[str]) -> int:
     """Print and draw what the arguments ask for; return 0, 2 where they break a rule, 1 where a file cannot be used."""
     options = _parser().parse_args(_with_places(arguments))
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
     try:
         with refusals_named():
             explanation = _explained(options)
@@ -101,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a picture: .svg, .png, .gif, or .html with every view (default: LAYER-SIZE.svg here, numbered where that "
         "is another picture); may be repeated",
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace the file of --out; without it, it is refused")
     parser.add_argument("--no-picture", action="store_true", help="numbers alone")
     return parser
 
@@ -142,7 +140,7 @@ def _explained(options: argparse.Namespace) -> "Explanation":
     shape_of_weight = weight_shape(words, x.shape[0], out_channels, (x.shape[1], x.shape[2]))
     weight = bias = None
     if shape_of_weight is not None:
-        chosen = options.weights or ("random" if words.kind == "carafe" else "arange")
+        chosen = ("random" if words.kind == "carafe" else "arange") if options.weights is None else options.weights
         low, high = (-2, 2) if words.kind == "carafe" else (-3, 3)
         weight = torch.from_numpy(numbers(chosen, "weights", shape_of_weight, options.seed + 1, low, high))
     elif options.weights is not None:
@@ -198,17 +196,21 @@ def _draw(explanation: "Explanation", options: argparse.Namespace, at: tuple[int
     _, height, width = explanation.operations[0].x.shape
     named = f"{explanation.words.replace(' ', '-').replace('/', '_')}-{height}x{width}.svg"
     code = 0
-    for path in options.out or [Path(named)]:
-        for target, view in _targets(explanation, path, options.view):
-            try:
-                if options.out:
-                    print(f"picture: {explanation.save(target, view, at=at, channel=options.channel)}")
-                else:
-                    print(f"picture: {_drawn_here(explanation, target, view, at, options.channel)}")
-            except UnreadableError as error:  # of several views, the others may be readable
-                said = error.with_way(_smaller(explanation, options, error.size)) if error.size else str(error)
-                print(f"{'ShapeError' if options.out else 'no picture'}: {said}", file=sys.stderr)
-                code = WRONG if options.out else 0  # nobody asked for the other one by name
+    paths = options.out or [Path(named)]
+    targets = [target for path in paths for target in _targets(explanation, path, options.view)]
+    if options.out and not options.overwrite:
+        check_free([target for target, _ in targets], "another --out, or --overwrite")
+    for target, view in targets:
+        try:
+            if options.out:
+                where = explanation.save(target, view, at=at, channel=options.channel, replace=options.overwrite)
+            else:
+                where = _drawn_here(explanation, target, view, at, options.channel)
+            print(f"picture: {where}")
+        except UnreadableError as error:  # of several views, the others may be readable
+            said = error.with_way(_smaller(explanation, options, error.size)) if error.size else str(error)
+            print(f"{'ShapeError' if options.out else 'no picture'}: {said}", file=sys.stderr)
+            code = WRONG if options.out else 0  # nobody asked for the other one by name
     return code
 
 
@@ -237,7 +239,7 @@ def _drawn_here(
 
     picture = svg_text(explanation.story(view, at=at, channel=channel)).encode()
     free = _free_or_same(path, picture)
-    free.write_bytes(picture)
+    write_whole(free, picture)  # nothing, or these very bytes, is there
     return free
 
 

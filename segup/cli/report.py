@@ -4,10 +4,10 @@ import os
 import sys
 from collections.abc import Callable
 
-from segup.errors import SegupError, refusals_named
+from segup.errors import INTERRUPTED, RunInterruptedError, SegupError, refusals_named
 from segup.stored import visible
 
-FAILED, INTERRUPTED = 1, 130
+FAILED = 1
 
 
 def run_reported(work: Callable[[], None]) -> int:
@@ -30,4 +30,4 @@ def report(error: SegupError) -> int:
     if not getattr(error, "reported", False):
         print(visible(f"{type(error).__name__}: {error}", keep="\n"), file=sys.stderr, flush=True)
         error.reported = True  # type: ignore[attr-defined]
-    return INTERRUPTED if type(error).__name__ == "RunInterruptedError" else FAILED
+    return INTERRUPTED if isinstance(error, RunInterruptedError) else FAILED

@@ -13,7 +13,8 @@ examples:
 
 Into the study's folder go report.html (one page that needs no network), report.md, report.csv (a line for each run),
 report.tex (tables for the package booktabs) and figures/ (PNG and SVG). A sweep writes them when it ends. A study that
-has not finished is told as far as it is there, with the state of every run and the cause of each that failed.
+has not finished is told as far as it is there, with the state of every run and the cause of each that failed. A report
+takes the place of the one before it, and of no other file.
 """
 
 
@@ -42,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         help="a module outside segup that the checkpoints name and that may be imported, which runs its code, to show "
         "their pictures; may be repeated",
     )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files of the report's names that segup report did not write"
+    )
     return parser
 
 
@@ -52,5 +56,5 @@ def _report(options: argparse.Namespace) -> None:
     from segup.ablation.report import write_report
     from segup.stored import visible
 
-    written = write_report(options.study, options.baseline, options.trust)
+    written = write_report(options.study, options.baseline, options.trust, options.overwrite)
     Console().print(Text(visible(f"report: {written}")), soft_wrap=True)

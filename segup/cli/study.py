@@ -10,20 +10,21 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from segup.ablation.plan import MATCHES, STARTS, Asked, Terms, baseline_of, check_choice, check_name, plan_study
+from segup.ablation.plan import MATCHES, STARTS, Asked, Terms, baseline_of, check_choice, plan_study
 from segup.ablation.processes import Processes, free_slot
 from segup.ablation.settle import settled
 from segup.ablation.study import read_study
-from segup.cli.report import FAILED, INTERRUPTED
+from segup.cli.report import FAILED
 from segup.cli.study_view import StudyView
 from segup.cli.sweep import Sweep
-from segup.errors import ConfigError, refusals_named
+from segup.errors import INTERRUPTED, ConfigError, refusals_named
 from segup.registry import outside_module
+from segup.terminal import endings_answered
+from segup.training.config import check_name
 
 Launch = Callable[[Callable[[Any], None]], None]
 
@@ -210,7 +211,7 @@ def _with_cores(config: dict[str, Any], share: int) -> dict[str, Any]:
 
 def _terms(sweep: Sweep) -> Terms:
     ablation = sweep.ablation
-    check_name(ablation["name"])
+    check_name("ablation.name", ablation["name"], "ablations/")
     check_choice("ablation.match", ablation["match"], MATCHES)
     check_choice("ablation.start", ablation["start"], STARTS)
     baseline = baseline_of(sweep.path, [run.label for run in sweep.asked], ablation["baseline"])
@@ -257,13 +258,10 @@ def _outside_modules(value: Any) -> set[str]:
 
 @contextmanager
 def _termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM, with which schedulers end a process, do what Ctrl-C does."""
+    """Let SIGTERM, of schedulers, and SIGHUP, of a terminal that closes, do what Ctrl-C does."""
 
-    def interrupt(_signum: int, _frame: FrameType | None) -> None:
+    def interrupt(_number: int) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
+    with endings_answered(interrupt, (signal.SIGTERM, signal.SIGHUP)):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -5,10 +5,12 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -16,9 +18,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segup.cli.report import INTERRUPTED, report
+from segup.cli.report import report
 from segup.cli.sweep import read_sweep
 from segup.errors import ConfigError, SegupError, nearest, refusals_named, unknown
+
+if TYPE_CHECKING:
+    from segup.training.config import RunConfig
 
 
 def configs_folder() -> Path:
@@ -43,6 +48,7 @@ def run(arguments: list[str]) -> int:
     try:
         _check_modes(arguments)
         _check_choices(arguments)
+        _check_shown(arguments)
         launch = hydra.main(config_path=str(configs_folder()), config_name="train", version_base="1.3")
         sweep = read_sweep(sys.argv[0], arguments, configs_folder())
         if sweep is not None:
@@ -51,9 +57,6 @@ def run(arguments: list[str]) -> int:
             return run_study(sweep, lambda task: launch(task)())
         task = _Task()
         launch(task)()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
     except (SegupError, HydraException, OmegaConfBaseException) as error:
         if own_traceback:
             raise
@@ -178,6 +181,26 @@ def _check_choices(arguments: Sequence[str]) -> None:
             raise ConfigError(f"{word}: {unknown(f'{group} option', given, options)}")
 
 
+def _check_shown(arguments: Sequence[str]) -> None:
+    """Raise an error where what ``--cfg`` is to show is no configuration that can be trained."""
+    args = get_args_parser().parse_args(list(arguments))
+    if (args.resolve or args.package) and not args.cfg:
+        raise ConfigError("--resolve and --package go with --cfg.\n  try: --cfg job --resolve.")
+    if args.shell_completion and not any("install=" in word or "query=" in word for word in args.overrides):
+        raise ConfigError("--shell-completion does one thing.\n  try: --shell-completion +install=bash.")
+    if args.experimental_rerun and not Path(args.experimental_rerun).is_file():
+        raise ConfigError(f"--experimental-rerun: there is no file {args.experimental_rerun}")
+    if args.cfg not in ("job", "all") or args.config_path or args.config_dir or args.config_name:
+        return
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(configs_folder()), version_base="1.3"):
+        config = _config(compose("train", overrides=args.overrides), args.overrides)
+    if args.overrides and config.ckpt_path is None:  # what is not given is known to work: that is said without torch
+        from segup.training.build import check_parts
+
+        check_parts(config)
+
+
 def _unknown_key(key: str, arguments: Sequence[str]) -> str:
     """Name the first part of a dotted key that is not known, with what is known at its place."""
     known, place = _known_keys(arguments), ""
@@ -200,9 +223,6 @@ def _known_keys(arguments: Sequence[str]) -> list[str]:
 
 def _composed(arguments: Sequence[str]) -> Any:
     """Return the configuration with the groups that are chosen in ``arguments``, and nothing else of them."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(configs_folder()), version_base="1.3"):
         return OmegaConf.to_container(compose("train", overrides=_choices(arguments)))
@@ -244,6 +264,21 @@ class _Task:
 
 @refusals_named()
 def _train(composed: DictConfig) -> None:
+    config = _config(composed, HydraConfig.get().overrides.task)
+
+    from segup.training.run_folder import run_folder
+    from segup.training.start import start
+
+    with run_folder(config) as folder:
+        start(config, folder)
+
+
+def _config(composed: DictConfig, overrides: Sequence[str]) -> "RunConfig":
+    """Return the checked configuration of one run.
+
+    Raises:
+        SegupError: Whatever is wrong with it.
+    """
     missing = sorted(OmegaConf.missing_keys(composed))
     if missing:
         raise ConfigError(f"{missing[0]} is not set: give {missing[0]}=...")
@@ -251,26 +286,13 @@ def _train(composed: DictConfig) -> None:
     values.pop("ablation", None)  # of a sweep
 
     from segup.training.config import RunConfig
-    from segup.training.run_folder import discard_unstarted, make_run_folder, write_yaml
-    from segup.training.start import start
 
     checkpoint = values.get("ckpt_path")
     if checkpoint is not None:
         from segup.training.resume import resumed_config
 
-        values = resumed_config(checkpoint, given_keys(values, list(HydraConfig.get().overrides.task)))
-    config = RunConfig.of(values)
-    if checkpoint is not None and config.run_dir is None:
-        folder = Path(checkpoint).parent
-    else:
-        folder = make_run_folder(config.run_dir, config.name, str(config.decoder.get("upsampler")), config.seed)
-    write_yaml(folder / "config.yaml", values)
-    try:
-        start(config, folder)
-    except SegupError:
-        if checkpoint is None:
-            discard_unstarted(folder)
-        raise
+        values = resumed_config(checkpoint, given_keys(values, list(overrides)))
+    return RunConfig.of(values)
 
 
 def given_keys(values: Mapping[str, Any], overrides: list[str]) -> dict[str, Any]:

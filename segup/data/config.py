@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from segup.calls import annotated
 from segup.data.labels import Labels
 from segup.data.module import SegmentationData
 from segup.data.sets import create_dataset, datasets
@@ -14,6 +15,7 @@ _LABELS = ("classes", "colors", "ignore_index")
 _MISSING = "???"
 
 
+@annotated
 def create_data(config: Mapping[str, Any], seed: int = 0) -> SegmentationData:
     """Create the DataModule that a data configuration describes.
 

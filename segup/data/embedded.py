@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+from segup.calls import annotated
 from segup.errors import DataError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
+@annotated
 def embedded_folder(name: str) -> Path:
     """Return the folder of an embedded data set: inside the installed package, or in the checkout's ``data``.
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from segup.calls import annotated
 from segup.data.files import as_stored, opened, read_array, read_bands, reading
 from segup.data.headers import MAX_PIXELS, check_pixels, is_wide_color, orientation_of, read_header
 from segup.data.ranges import Range, to_unit
@@ -26,6 +27,7 @@ _TURNS = {
 }
 
 
+@annotated
 def read_image(
     path: Path | str, in_channels: int = 3, image_range: Range = "dtype", max_pixels: int = MAX_PIXELS
 ) -> torch.Tensor:

@@ -74,7 +74,7 @@ class Labels:
 def _names(names: Iterable[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise ConfigError(f"classes must be a list of names, not the word '{names}'")
-    if not isinstance(names, Iterable):
+    if not isinstance(names, Iterable) or getattr(names, "ndim", 1) != 1:
         raise ConfigError(f"classes must be a list of names, not {names!r}")
     checked = tuple(str(name) for name in names)
     if len(checked) < 2:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from segup.calls import annotated
 from segup.data.files import reading
 from segup.data.labels import Labels, MaskValues
 from segup.data.mask_codes import UNKNOWN, MaskCode
@@ -13,6 +14,7 @@ from segup.data.mask_files import MaskPixels, read_mask_pixels
 from segup.errors import DataError
 
 
+@annotated
 def read_mask(
     path: Path | str, labels: Labels, values: MaskValues | None = None, tolerance: int | None = None
 ) -> torch.Tensor:

@@ -96,6 +96,8 @@ class SegmentationData(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if not hasattr(source, "labels") or not hasattr(source, "splits"):
+            raise ConfigError(f"SegmentationData takes a data source, not {source!r}.\n  try: segup.data.create_data")
         self.source = source
         self.crop_size = _size(crop_size)
         self.batch_size = _at_least(1, "batch_size", batch_size)

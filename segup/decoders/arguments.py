@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from segup.conform import Counts, Few, Name, Signed, Within, closed
+from segup.conform import Counts, Few, Name, Signed, Within, closed, short
 from segup.errors import ConfigError
 from segup.upsamplers.contract import OPTIONS_OF_ALL
 
@@ -19,6 +19,10 @@ STORABLE = closed(
 """The options of every topology that a checkpoint may hold; the operators' own are theirs to declare."""
 IMAGE_WIDTH = 16
 """Channels at the image's own resolution: a 3×3 convolution there costs more than all others together."""
+
+
+MOST = 2**16
+"""Of anything that is counted in a decoder."""
 
 
 def default_width(stride: int) -> int:
@@ -53,7 +57,7 @@ def checked_widths(widths: Any, default: Sequence[int], rule: str) -> list[int]:
     if isinstance(widths, str) or not isinstance(widths, Sequence):
         raise ConfigError(f"decoder.widths={widths!r} must be a list of ints of 1 or more")
     for width in widths:
-        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+        if isinstance(width, bool) or not isinstance(width, int) or not 1 <= width < 2**31:
             raise ConfigError(f"decoder.widths={list(widths)} must be a list of ints of 1 or more; {width!r} is not")
     if len(widths) != len(default):
         raise ConfigError(f"decoder.widths={list(widths)} {rule}")
@@ -85,9 +89,10 @@ def checked_count(name: str, value: Any, default: int, least: int, most: int | N
     """
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
-        reach = f"of {least} or more" if most is None else f"from {least} to {most}"
-        raise ConfigError(f"decoder.{name}={value!r} must be an int {reach}")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= (most or MOST):
+        huge = isinstance(value, int) and value > MOST
+        reach = f"of {least} or more" if most is None and not huge else f"from {least} to {most or MOST}"
+        raise ConfigError(f"decoder.{name}={short(value)} must be an int {reach}")
     return value
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from segup.calls import annotated
 from segup.decoders.blocks import ConvNormAct, linear
 
 
@@ -24,6 +25,7 @@ class ASPP(nn.Module):
     torch.Size([2, 16, 5, 7])
     """
 
+    @annotated
     def __init__(self, in_channels: int, out_channels: int, rates: Sequence[int]) -> None:
         super().__init__()
         self.branches = nn.ModuleList(

@@ -6,10 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segup.calls import annotated
 from segup.decoders.arguments import checked_count, checked_options
 from segup.errors import ConfigError, ShapeError, figures
 from segup.streams import own_stream
 from segup.upsamplers import create_upsampler
+from segup.upsamplers.arguments import check_count, check_odd_kernel
 from segup.upsamplers.contract import Fit, Size
 
 
@@ -25,7 +27,11 @@ class ConvNormAct(nn.Sequential):
     torch.Size([2, 4, 5, 7])
     """
 
+    @annotated
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, dilation: int = 1) -> None:
+        for option, count in (("in_channels", in_channels), ("out_channels", out_channels), ("dilation", dilation)):
+            check_count("ConvNormAct", count, option)
+        check_odd_kernel("ConvNormAct", kernel_size)
         padding = dilation * (kernel_size // 2)
         with own_stream():
             conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=False)

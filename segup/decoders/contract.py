@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
+from segup.conform import short
 from segup.decoders.costs import CostPlan, Maps, counted
 from segup.errors import ConfigError, ShapeError, figures
 from segup.registry import Registry
@@ -226,8 +227,8 @@ def check_pyramid(channels: Sequence[int], strides: Sequence[int]) -> None:
         raise ConfigError(f"channels={list(channels)} and strides={list(strides)} must be two lists of one length, ≥ 1")
     for name, values in (("channels", channels), ("strides", strides)):
         for value in values:
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name}={list(values)} must be ints of 1 or more; {value!r} is not")
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
+                raise ConfigError(f"{name}={short(list(values))} must be ints of 1 or more; {short(value)} is not")
     for high, low in itertools.pairwise(strides):
         if low <= high or low % high:
             raise ConfigError(

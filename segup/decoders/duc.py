@@ -66,10 +66,15 @@ class DUCDecoder(Decoder):
     ) -> None:
         super().__init__(channels, strides)
         plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)
-        if final != "bilinear" or final_options:
+        if (
+            not isinstance(final, str)
+            or final != "bilinear"
+            or not isinstance(final_options, Mapping | None)
+            or final_options
+        ):
             raise ConfigError(
                 f"topology 'duc' has one step, made by its upsampler: final={final!r} would change nothing.\n"
-                f"  try: decoder.upsampler={final}"
+                f"  try: decoder.upsampler={final if isinstance(final, str) else upsampler}"
             )
         if strides[-1] == 1:
             raise ConfigError("topology 'duc' brings the last map to the image: at stride 1 there is nothing to do")

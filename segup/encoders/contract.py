@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from segup.calls import annotated
 from segup.conform import closed
 from segup.errors import ConfigError, ShapeError, unknown, wrong_map
 from segup.inspection import Pyramid, feature_sizes, probe_pyramid
@@ -45,6 +46,7 @@ class Encoder(nn.Module):
     provides: ClassVar[frozenset[str]] = frozenset()
     """What it hands out beside its maps: ``"indices"`` where :meth:`with_indices` has an answer."""
 
+    @annotated
     def __init__(
         self,
         name: str,

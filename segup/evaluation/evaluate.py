@@ -17,6 +17,7 @@ from segup.evaluation.segment import WHOLE, Inference, segment
 from segup.metrics import Scores, SegmentationMetrics
 from segup.models import SegmentationModel
 from segup.training.run_folder import environment, write_json
+from segup.whole import check_free
 
 
 def evaluate(model: SegmentationModel, samples: Iterable[Sample], labels: Labels, how: Inference = WHOLE) -> Scores:
@@ -114,14 +115,14 @@ def write_report(report: Mapping[str, Any], out: Path | None = None) -> Path:
     """
     check_out(out)
     file = out or _free_file(Path(report["checkpoint"]).parent, f"{report['data']['name']}-{report['split']}")
-    write_json(file, report)
+    write_json(file, report, replace=False)
     return file
 
 
 def check_out(out: Path | None) -> None:
     """Raise a ConfigError if ``out`` exists: before the work, not after it."""
-    if out is not None and out.exists():
-        raise ConfigError(f"{out} exists already and is not written over; give another file")
+    if out is not None:
+        check_free([out], "another --out")
 
 
 def _free_file(folder: Path, name: str) -> Path:

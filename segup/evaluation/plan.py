@@ -8,6 +8,7 @@ from pathlib import Path
 from segup.data.files import IMAGE_SUFFIXES
 from segup.data.pairs import is_image, skipped
 from segup.errors import ConfigError, DataError
+from segup.whole import check_free
 
 
 @dataclass(frozen=True)
@@ -105,13 +106,8 @@ def _check_targets(tasks: Sequence[Task], overwrite: bool) -> None:
     for target in makers:
         if target.resolve() in read:
             raise ConfigError(f"{target} is an image that is read: it is not written over. Give another --out.")
-    there = [target for target in makers if target.exists()]
-    if there and not overwrite:
-        examples = ", ".join(str(target) for target in there[:3]) + (", …" if len(there) > 3 else "")
-        raise ConfigError(
-            f"{len(there)} of {len(makers)} files exist already: {examples}; nothing was written.\n"
-            f"  try: another --out, or --overwrite."
-        )
+    if not overwrite:
+        check_free(makers, "another --out, or --overwrite")
 
 
 def _collision(first: Path, second: Path, target: Path) -> str:

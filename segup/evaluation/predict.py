@@ -1,6 +1,6 @@
 """Images in, class-id files and coloured overlays out, each at exactly its image's size."""
 
-import os
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from segup.evaluation.overlay import overlay
 from segup.evaluation.plan import Task
 from segup.evaluation.segment import WHOLE, Inference, segment
 from segup.models import SegmentationModel
+from segup.whole import write_whole
 
 
 def predict_files(
@@ -89,12 +90,6 @@ def _out_of_memory(error: RuntimeError) -> bool:
 
 def _write(picture: Image.Image, path: Path) -> None:
     """Write a PNG so that it is whole or not there."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(beside, format="PNG")
-        os.replace(beside, path)
-    except OSError as cause:
-        if beside.exists():
-            beside.unlink()
-        raise DataError(f"{path} cannot be written: {cause.strerror or cause}") from cause
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    write_whole(path, buffer.getbuffer())

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from segup.calls import annotated
 from segup.errors import ConfigError, DataError, ShapeError, unknown
+from segup.explain.amount import check_amount
 from segup.explain.check import check_module, checked
 from segup.explain.deconv import DeconvOperation
 from segup.explain.language import read_words
@@ -39,11 +41,16 @@ class Explanation:
         views: The names of the views that can be drawn, the one shown first leading.
     """
 
+    @annotated
     def __init__(self, operations: Sequence[Operation], dimensions: int = 4, dtype: torch.dtype | None = None) -> None:
+        if not operations:
+            raise ConfigError("an explanation is of one image or more.\n  try: segup.explain.explain")
         self.operations = tuple(operations)
         self.words = operations[0].words
         self.views = (*operations[0].ways, OVERLAP)
         self._dimensions, self._dtype = dimensions, dtype or torch.get_default_dtype()
+        for operation in operations:
+            check_amount(operation)
         self.output = self.result(operations[0].ways[0])
 
     @property
@@ -123,7 +130,13 @@ class Explanation:
         return found
 
     def save(
-        self, path: str | Path, view: str | None = None, *, at: tuple[int, int] | None = None, channel: int = 0
+        self,
+        path: str | Path,
+        view: str | None = None,
+        *,
+        at: tuple[int, int] | None = None,
+        channel: int = 0,
+        replace: bool = True,
     ) -> Path:
         """Write a picture and return its path.
 
@@ -133,9 +146,10 @@ class Explanation:
             view: One of ``views``; by default the first, and in a page all of them.
             at: (row, column) of the output entry to point out; by default one into which much goes.
             channel: The output channel that is shown.
+            replace: Whether a file that is there may be replaced.
 
         Raises:
-            ConfigError: Another ending, or no such view.
+            ConfigError: Another ending, no such view, or a file that is not to be replaced.
             ShapeError: The picture would be too large to read; or there is no such entry.
         """
         from segup.explain.drawing.files import ANIMATIONS, ending, save
@@ -144,8 +158,8 @@ class Explanation:
         kind = ending(target)
         if kind == ".html" and view is None:
             stories, left_out = self._stories(at, channel)
-            return save(target, stories, left_out)
-        return save(target, [self.story(view, at=at, channel=channel, animated=kind in ANIMATIONS)])
+            return save(target, stories, left_out, replace)
+        return save(target, [self.story(view, at=at, channel=channel, animated=kind in ANIMATIONS)], replace=replace)
 
     def _stories(self, at: tuple[int, int] | None = None, channel: int = 0) -> "tuple[list[Story], list[str]]":
         """Return every view that can be read as an animation, and why others cannot; an error where none can."""
@@ -274,6 +288,8 @@ def _explain_words(
     channels, size = int(batch.shape[1]), (int(batch.shape[2]), int(batch.shape[3]))
     kernel = None if weight is None else _real_tensor(weight, "weight").detach().cpu().numpy()
     groups = words.given.get("groups", 1)
+    if kernel is not None and kernel.ndim < 2:
+        raise ShapeError(f"weight must have two dimensions at least, (kh, kw), not the shape {kernel.shape}.")
     if kernel is None or kernel.ndim == 2:
         out_channels = groups
     else:
@@ -330,7 +346,9 @@ def _kept(dimensions: int, made: Sequence[Operation]) -> int:
 def _pair(output_size: Sequence[int] | None) -> tuple[int, int] | None:
     if output_size is None:
         return None
-    sizes = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)[-2:]
+    sizes: tuple[Any, ...] = (output_size, output_size)
+    if isinstance(output_size, Sequence):
+        sizes = tuple(output_size)[-2:]
     if len(sizes) != 2 or not all(isinstance(size, int) for size in sizes):
         raise ShapeError(f"output_size must be (height, width), not {output_size!r}.")
     return int(sizes[0]), int(sizes[1])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from segup.errors import DataError, ShapeError, refusals_named, unknown
+from segup.explain.amount import check_numbers
 from segup.explain.numbers import Array
 
 WORDS = ("ones", "arange", "random")
@@ -30,11 +31,14 @@ def numbers(word: str, what: str, shape: Sequence[int], seed: int = 0, low: int 
     >>> numbers("arange", "weight", (2, 2)).tolist(), numbers("[[2,4],[0,1]]", "x", (1, 2, 2)).shape
     ([[1, 2], [3, 4]], (1, 2, 2))
     """
+    check_numbers(what, shape)
     if word == "ones":
         return np.ones(shape, dtype=np.int64)
     if word == "arange":
         return np.arange(1, int(np.prod(shape)) + 1).reshape(shape)
     if word == "random":
+        if seed < 0:
+            raise ShapeError(f"the seed must be 0 or more, not {seed}.\n  try: 0.")
         return np.random.default_rng(seed).integers(low, high + 1, size=shape)
     found = given(word, what)
     trimmed = tuple(shape)
@@ -57,6 +61,8 @@ def given(word: str, what: str) -> Array:
     """Return typed numbers, or those of a file."""
     if word.lstrip().startswith("["):
         return _table(word, what, "typed")
+    if not word.strip():
+        raise DataError(f"{what}: nothing is named.\n  try: ones, arange or random.")
     path = Path(word)
     if not path.suffix and not path.exists():
         raise DataError(

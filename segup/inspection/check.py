@@ -6,6 +6,7 @@ from time import thread_time
 
 from torch import nn
 
+from segup.calls import annotated
 from segup.errors import ConfigError, ShapeError, unknown
 from segup.inspection.cover import Outcome, Proof, Question, outcome_of, prove
 from segup.inspection.follow import ValuesNeededError
@@ -38,6 +39,7 @@ _OWN_ERRORS = (
 )
 
 
+@annotated
 def check_sizes(
     model: nn.Module,
     in_channels: int | None = None,

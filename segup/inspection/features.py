@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from segup.calls import annotated
 from segup.errors import ShapeError
 from segup.inspection.lines import Line
 from segup.inspection.rules import Rounding, fitted, rounding_of
@@ -90,6 +91,7 @@ class Pyramid:
         return tuple(rounding_of(rule) for rule in self.rules()[1:])
 
 
+@annotated
 def feature_sizes(encoder: nn.Module, size: int | tuple[int, int], in_channels: int = 3) -> list[tuple[int, int]]:
     """Return ``(height, width)`` of every map that ``encoder`` makes of an image of ``size``, in evaluation mode.
 
@@ -116,6 +118,7 @@ def feature_sizes(encoder: nn.Module, size: int | tuple[int, int], in_channels: 
     return [(shape[-2], shape[-1]) for shape in shapes]
 
 
+@annotated
 def probe_pyramid(encoder: nn.Module, in_channels: int = 3) -> Pyramid:
     """Try ``encoder`` on square images of a few sizes, on shapes alone, and return what it did.
 

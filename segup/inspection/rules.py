@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from segup.calls import annotated
 from segup.inspection.lines import Line
 from segup.shapes import Conv
 from segup.shapes.law import FloorLaw
@@ -56,6 +57,7 @@ def rounding_of(rule: Layer[Any] | None) -> Rounding | None:
     return "down" if law.offset == 0 else None
 
 
+@annotated
 def inverse_of(rule: Conv | None) -> Rounding | int | None:
     """Return the ``rounding`` of an operator that is matched to a stage: up, down, or c for any other ⌊(n + c)/stride⌋.
 
@@ -65,6 +67,7 @@ def inverse_of(rule: Conv | None) -> Rounding | int | None:
     return rounding_of(rule) or (None if rule is None else rule.axes[0].law.offset)
 
 
+@annotated
 def stage_rules(encoder: nn.Module, in_channels: int = 3) -> tuple[Conv | None, ...]:
     """Return, for each map of an encoder, the size rule by which it follows from the map before (the first: the image).
 

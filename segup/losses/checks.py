@@ -46,7 +46,8 @@ def as_class_weights(weights: Sequence[float] | Tensor | None, num_classes: int)
             f"class_weights={weights!r}: a loss takes the numbers themselves; "
             "median_frequency_weights(...) computes them from the pixel counts of a training set"
         )
-    if not isinstance(weights, Sequence | Tensor) or not all(isinstance(weight, Real | Tensor) for weight in weights):
+    flat = weights.dim() == 1 if isinstance(weights, Tensor) else isinstance(weights, Sequence)
+    if not flat or not all(isinstance(weight, Real | Tensor) for weight in weights):
         raise ConfigError(f"class_weights={weights!r} must be a list of numbers, or null for equal weights")
     values = [float(weight) for weight in weights]
     expected = label_classes(num_classes)

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from segup.calls import annotated
 from segup.errors import ConfigError
 
 
+@annotated
 def median_frequency_weights(
     pixels_per_class: Sequence[int] | Tensor, pixels_of_images_with_class: Sequence[int] | Tensor
 ) -> Tensor:

@@ -96,7 +96,7 @@ class SegmentationMetrics(Metric):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 2:
+        if isinstance(num_classes, bool) or not isinstance(num_classes, int) or not 2 <= num_classes < 2**16:
             raise ConfigError(
                 f"num_classes={num_classes!r}: must be an integer of at least 2, the classes of the labels; "
                 "for a model with one sigmoid channel give 2"
@@ -104,8 +104,10 @@ class SegmentationMetrics(Metric):
         if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
             raise ConfigError(f"ignore_index={ignore_index!r}: must be an integer, such as 255")
         for name, ratio in (("boundary_ratio", boundary_ratio), ("bf_tolerance", bf_tolerance)):
-            if not 0 < ratio < 1:
+            if not isinstance(ratio, int | float) or not 0 < ratio < 1:
                 raise ConfigError(f"{name}={ratio!r}: must be a share of the image's diagonal, above 0 and below 1")
+        if not isinstance(band_widths, Sequence):
+            raise ConfigError(f"band_widths={band_widths!r}: must be a list of whole pixels, such as [1, 2, 4]")
         self.band_widths = _rising(band_widths)
         self.num_classes = num_classes
         self.ignore_index = ignore_index

@@ -129,7 +129,7 @@ Conv(kernel_size=1, stride=1, padding=0, dilation=1, groups=1)]
         return list(parts.layers)
     if isinstance(parts, Layer):
         return [parts]
-    if isinstance(parts, Iterable) and not isinstance(parts, str):
+    if isinstance(parts, Iterable) and not isinstance(parts, str) and not hasattr(parts, "dtype"):  # no array
         return [layer for part in parts for layer in flat(part, name)]
     example = "Conv(3, stride=2, padding=1)"
     hint = f"\n  try: segup.shapes.parse({parts!r})" if isinstance(parts, str) else ""
@@ -138,7 +138,7 @@ Conv(kernel_size=1, stride=1, padding=0, dilation=1, groups=1)]
 
 def stages(parts: object, name: str) -> list[Chain]:
     """Return one chain for every part of a list: a layer, a chain, or a list of the layers of one stage."""
-    if isinstance(parts, Layer | str) or not isinstance(parts, Iterable):
+    if isinstance(parts, Layer | str) or not isinstance(parts, Iterable) or hasattr(parts, "dtype"):
         flat(parts, name)
         parts = [parts]
     return [Chain(flat(part, name)) for part in parts]

@@ -115,6 +115,8 @@ def cost(layer: Layer, size: Size, in_channels: int, out_channels: int | None = 
     >>> cost(ConvTranspose(4, stride=2, padding=1), 16, 8, 4)
     Cost(parameters=516, macs=131072)
     """
+    if not isinstance(layer, Layer):
+        raise ShapeError(f"cost takes a layer such as Conv(3, stride=2, padding=1), not {layer!r}.")
     made = out_channels_of(layer, in_channels, out_channels)
     pair = _pair(size)
     out = layer.out(pair)

@@ -125,7 +125,7 @@ def _begun(part: str, words: list[str], given: dict[str, Any]) -> tuple[str, lis
         understood = {kind: _understood(kind, words) for kind in ("conv", "deconv", "resize")}
         most = max(map(len, understood.values()))
         ways = [_way(kind, given) for kind, given in understood.items() if len(given) == most]
-        raise ShapeError(f"it has parameters and no kind of layer.\n  try: {', or '.join(ways)}")
+        raise ShapeError(f"it has parameters and no kind of layer.\n  try: {ways[0]}")
     if found is None:
         meant = kind_of(nearest(name, [*KINDS, "Conv2d", "ConvTranspose2d", "MaxPool2d", "Upsample"]) or "conv")
         kind = meant[0] if meant else "conv"

@@ -1,5 +1,6 @@
 """Layers that resize by a factor: interpolation and pixel shuffle."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor, isfinite
@@ -218,7 +219,8 @@ class PixelShuffle(Layer[ScaleAxis]):
 
 def _factor(value: object, name: str) -> Factor:
     if hasattr(value, "__index__") and not isinstance(value, bool):  # numpy's ints are ints here as in every layer
-        value = index(value)
+        with suppress(TypeError):  # of an array
+            value = index(value)
     known = isinstance(value, int | float | Fraction) and not isinstance(value, bool)
     if not known or not isfinite(value) or value <= 0:  # type: ignore[arg-type, operator]
         raise ShapeError(f"{name} must be an int, a Fraction or a float above 0 and finite, not {value!r}.")

@@ -150,7 +150,10 @@ def ladder(
     up 2    deconv k4 s2 p1  104  208           repeats 1 to fit 209
     up 1    deconv k4 s2 p1  209  418           cuts 1 to fit 417
     """
-    downs, ups = stages(down, "down") if down else [], stages(up, "up") if up else []
+    downs, ups = (
+        [] if parts is None or (isinstance(parts, Sequence) and not parts) else stages(parts, name)
+        for parts, name in ((down, "down"), (up, "up"))
+    )
     _checked(size, out)
     try:
         return climb(downs, ups, size, matched, out)

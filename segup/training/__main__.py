@@ -1,24 +1,29 @@
-"""``python -m segup.training <run folder>``: one process of a run that has several."""
+"""``python -m segup.training <run folder>``: one process of a run that has several; its configuration comes by pipe."""
 
+import json
 import sys
 from pathlib import Path
 
-from segup.errors import SegupError, refusals_named
+from segup.errors import INTERRUPTED, RunInterruptedError, SegupError, refusals_named
+from segup.terminal import show_everything
 from segup.training.config import RunConfig
-from segup.training.run_folder import read_config
+from segup.training.distributed import received
 
 
 def main() -> int:
-    """Train the folder's ``config.yaml`` and return the exit code."""
-    folder = Path(sys.argv[1])
+    """Train what standard input says in the folder and return the exit code."""
+    show_everything()
     try:
+        config = RunConfig.of(json.loads(received()))
+
         from segup.training.run import train
 
         with refusals_named():
-            train(RunConfig.of(read_config(folder)), folder)
-    except SegupError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+            train(config, Path(sys.argv[1]))
+    except (SegupError, KeyboardInterrupt) as error:
+        stopped = isinstance(error, RunInterruptedError | KeyboardInterrupt)
+        print(f"{type(error).__name__}: {error}" if str(error) else "interrupted", file=sys.stderr)
+        return INTERRUPTED if stopped else 1
     return 0
 
 

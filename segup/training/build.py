@@ -29,12 +29,39 @@ def build_model(config: RunConfig, num_classes: int, in_channels: int) -> Segmen
         ConfigError: They hold what no checkpoint may hold, so that none of this run could be opened.
         DataError: The checkpoint that the run goes on from holds another model.
     """
+    names = model_names(config, num_classes, in_channels)
+    if config.ckpt_path is not None:
+        return build_again(config.ckpt_path, names)
+    check_storable(names)
+    return create_model(**names, pretrained=config.encoder.pretrained)
+
+
+def check_parts(config: RunConfig) -> None:
+    """Raise a SegupError unless model and loss can be built, as far as that is known without the data.
+
+    Nothing is downloaded, and no weights are allocated.
+    """
+    classes = config.num_classes or len(config.data.get("classes") or ()) or 2
+    names = model_names(config, classes, config.data.get("in_channels") or 3)
+    check_storable(names)
+    with torch.device("meta"):
+        create_model(**names, pretrained=False)
+    options = {key: value for key, value in config.loss.items() if not isinstance(value, str) or key == "name"}
+    create_loss(options.pop("name", "ce_dice"), num_classes=classes, **options)
+
+
+def model_names(config: RunConfig, num_classes: int, in_channels: int) -> dict[str, Any]:
+    """Return the names and options that the groups ``encoder`` and ``decoder`` build a model from.
+
+    Raises:
+        ConfigError: The topology or the upsampler is not named.
+    """
     # null is the topology's own default, and an option that a topology does not have is not set either
     decoder = {key: value for key, value in config.decoder.items() if value is not None}
     for key in ("topology", "upsampler"):
         if key not in decoder:
             raise ConfigError(f"decoder.{key} is not set: give decoder.{key}=...")
-    names = {
+    return {
         "encoder": config.encoder.full_name,
         "topology": decoder.pop("topology"),
         "upsampler": decoder.pop("upsampler"),
@@ -43,10 +70,6 @@ def build_model(config: RunConfig, num_classes: int, in_channels: int) -> Segmen
         "encoder_options": config.encoder.options,
         **decoder,
     }
-    if config.ckpt_path is not None:
-        return build_again(config.ckpt_path, names)
-    check_storable(names)
-    return create_model(**names, pretrained=config.encoder.pretrained)
 
 
 def build_loss(config: RunConfig, num_classes: int, data: SegmentationData) -> torch.nn.Module:

@@ -1,11 +1,12 @@
 """Checkpoints that are whole or not there: last, best, and one at Ctrl-C."""
 
+import contextlib
 import copy
 import io
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import lightning as L
@@ -14,9 +15,10 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
-from segup.errors import SegupError
+from segup.errors import RunInterruptedError
 from segup.models import read_checkpoint
-from segup.training.whole import copy_whole, write_whole
+from segup.terminal import endings_answered
+from segup.whole import copy_whole, write_whole
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -41,8 +43,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return copy.deepcopy(read_checkpoint(path))
 
 
-class RunInterruptedError(SegupError):
-    """Ctrl-C or SIGTERM, after the step was finished and saved."""
+@contextlib.contextmanager
+def interrupts_handed_on() -> Iterator[None]:
+    """Raise KeyboardInterrupt where Lightning met one, in place of its exit with code 1."""
+    try:
+        yield
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
 
 
 class RunCheckpoints(Checkpoint):
@@ -51,8 +60,9 @@ class RunCheckpoints(Checkpoint):
     Args:
         folder: Where they go.
 
+    Before its first step, a run writes what :attr:`at_begin` does.
     The first Ctrl-C lets the step finish, saves and stops; a second one stops at once, and what was saved stays.
-    SIGTERM, with which schedulers end a process, does the same.
+    SIGTERM, with which schedulers end a process, and SIGHUP, of a terminal that closes, are answered as the first is.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,26 +71,29 @@ class RunCheckpoints(Checkpoint):
         self.last_scores: dict[str, Any] | None = None
         self.best_scores: dict[str, Any] | None = None
         self.begun = False
+        self.at_begin: Callable[[], None] | None = None
         self._improved = False
         self._interrupted = self._stopping = False
-        self._handler: Any = None
+        self._answered = contextlib.ExitStack()
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Answer Ctrl-C after the step."""
-        if threading.current_thread() is threading.main_thread():
-            self._handler = signal.signal(signal.SIGINT, self._on_interrupt)
+        """Answer Ctrl-C, and a terminal that closes, after the step."""
+        self._answer(signal.SIGINT, signal.SIGHUP)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Answer SIGTERM in the same way, in place of Lightning, which would stop unsaved and with exit code 0."""
+        self.begin()
+        self._answer(signal.SIGTERM)
+
+    def begin(self) -> None:
+        """Do what is done once, when nothing refused the run."""
+        if not self.begun and self.at_begin is not None:
+            self.at_begin()
         self.begun = True
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._on_interrupt)  # Lightning's teardown gives it back
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Give Ctrl-C back."""
-        if self._handler is not None:
-            signal.signal(signal.SIGINT, self._handler)
-            self._handler = None
+        """Give the signals back."""
+        self._answered.close()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Note whether this is the best so far."""
@@ -123,8 +136,12 @@ class RunCheckpoints(Checkpoint):
         """Take over what the run knew."""
         self.last_scores, self.best_scores = state_dict["last_scores"], state_dict["best_scores"]
 
-    def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
-        if self._interrupted:
+    def _answer(self, *signals: signal.Signals) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._answered.enter_context(endings_answered(self._on_ending, signals))
+
+    def _on_ending(self, number: int) -> None:
+        if self._interrupted and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._interrupted = True
 

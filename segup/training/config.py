@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from segup.conform import Within, conform
+from segup.errors import ConfigError
+from segup.stored import visible
 
 Seed = Annotated[int, Within(0, 2**32 - 1)]  # numpy takes no larger one
 Times = Annotated[int, Within(1)]
@@ -88,4 +91,22 @@ class RunConfig:
         """Check plain nested values, as YAML gives them, and return them as one value."""
         config: RunConfig = conform(RunConfig, values)
         conform(DataConfig, config.data, "data")
+        check_name("name", config.name, "outputs/")
         return config
+
+
+def check_name(key: str, name: object, below: str) -> None:
+    """Raise a ConfigError unless ``name`` is that of a folder below ``below``.
+
+    >>> check_name("name", "../x", "outputs/")
+    Traceback (most recent call last):
+    ...
+    segup.errors.ConfigError: name=../x must name a folder below outputs/.
+      try: name=<name>; the command makes outputs/ in the folder it is given in.
+    """
+    path = Path("" if name is None else str(name))
+    if path.is_absolute() or not path.parts or ".." in path.parts or "\0" in str(name):
+        raise ConfigError(
+            f"{key}={'null' if name is None else visible(str(name)) or repr(name)} must name a folder below {below}.\n"
+            f"  try: {key}=<name>; the command makes {below} in the folder it is given in."
+        )

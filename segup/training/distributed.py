@@ -1,15 +1,21 @@
 """Several processes for one run: one per device, started here, each training the same folder's configuration."""
 
+import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
-from segup.errors import SegupError
+from segup.errors import INTERRUPTED, RunInterruptedError, SegupError
 from segup.imports import children_kept_off
+from segup.terminal import endings_answered
+from segup.training.config import RunConfig
 
 
 class ProcessFailedError(SegupError):
@@ -25,14 +31,17 @@ def is_launched() -> bool:
     return "LOCAL_RANK" in os.environ or "SLURM_NTASKS" in os.environ
 
 
-def launch(folder: Path, processes: int) -> None:
-    """Train ``folder``'s ``config.yaml`` in several processes on this machine and wait for them.
+def launch(config: RunConfig, folder: Path) -> None:
+    """Train in several processes on this machine, ``config.trainer.devices`` of them, and wait for them.
 
-    Hydra is not asked again: every process reads the resolved configuration, so that all share one run folder.
+    Hydra is not asked again: every process gets the checked configuration through a pipe, so that all share one run
+    folder. The pipe stays open as long as this process lives: the others end when it does, however it ends.
 
     Raises:
         ProcessFailedError: A process failed; the others are ended.
+        RunInterruptedError: They were stopped, and saved.
     """
+    processes = config.trainer.devices
     shared = {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(_free_port()),
@@ -43,17 +52,44 @@ def launch(folder: Path, processes: int) -> None:
     command = [sys.executable, "-m", "segup.training", str(folder)]
     with children_kept_off():
         envs = [{**os.environ, **shared, "LOCAL_RANK": str(rank)} for rank in range(processes)]
-    children = [subprocess.Popen(command, env=env) for env in envs]
-    # Ctrl-C reaches the children too: they save and stop, and this process waits for that.
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # SIGTERM, with which schedulers end a process, reaches this one alone.
-    terminated = signal.signal(signal.SIGTERM, lambda *_: _terminate(children))
-    try:
-        _wait(children)
-    finally:
-        _terminate(children)
-        signal.signal(signal.SIGINT, handler)
-        signal.signal(signal.SIGTERM, terminated)
+    children = [subprocess.Popen(command, env=env, stdin=subprocess.PIPE) for env in envs]
+
+    def stop(number: int) -> None:
+        if number != signal.SIGINT:  # it reaches the children too: they save and stop, and this process waits for that
+            _terminate(children)
+
+    with endings_answered(stop, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
+        try:
+            for child in children:
+                _send(child, json.dumps(asdict(config)))
+            _wait(children)
+        finally:
+            _terminate(children)
+
+
+def received() -> str:
+    """Return what the process that started this one has sent, and end this one as soon as that one ends.
+
+    Standard input is read by its descriptor: a thread that waits in Python's own stream would hold up the end.
+    """
+    parts: list[bytes] = []
+    while not (parts and parts[-1].endswith(b"\n")) and (part := os.read(0, 2**16)):
+        parts.append(part)
+
+    def end_with_parent() -> None:
+        while os.read(0, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    return b"".join(parts).decode()
+
+
+def _send(child: subprocess.Popen[bytes], text: str) -> None:
+    assert child.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # it has ended, and says why itself
+        child.stdin.write(f"{text}\n".encode())
+        child.stdin.flush()
 
 
 def _terminate(children: list[subprocess.Popen[bytes]]) -> None:
@@ -71,6 +107,8 @@ def _wait(children: list[subprocess.Popen[bytes]]) -> None:
 
 def _raise_if_failed(children: list[subprocess.Popen[bytes]]) -> None:
     failed = [(rank, child.returncode) for rank, child in enumerate(children) if child.returncode]
+    if failed and all(code == INTERRUPTED for _, code in failed):
+        raise RunInterruptedError("the run's processes were stopped; their messages stand above")
     if failed:
         time.sleep(1.0)  # the first process may be about to say why
         raise ProcessFailedError(*failed[0])

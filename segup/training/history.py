@@ -10,7 +10,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from segup.training.rows import read_history
-from segup.training.whole import write_whole
+from segup.whole import write_whole
 
 __all__ = ["COLUMNS", "CsvHistory", "read_history"]
 
@@ -33,19 +33,25 @@ class CsvHistory(Logger):
     """Append what is logged to a CSV file; an empty cell was not logged at that step.
 
     Args:
-        path: The file. Rows that it has from steps after ``first_step`` are dropped: the resumed run writes them anew.
+        path: The file. Rows that it has from steps after ``first_step`` are dropped with the first row that is logged:
+            the resumed run writes them anew.
         first_step: The optimizer steps that are already done.
     """
 
     def __init__(self, path: Path, first_step: int = 0) -> None:
         super().__init__()
-        self.path = path
+        self.path, self._first_step = path, first_step
+        self._begun = False
+
+    def _begin(self) -> None:
+        path, first_step = self.path, self._first_step
         kept = [row for row in read_history(path) if int(row["step"]) <= first_step] if path.exists() else []
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS)
         writer.writeheader()
         writer.writerows(kept)
         write_whole(path, text.getvalue().encode())  # the rows that are kept outlive a kill at this moment
+        self._begun = True
 
     @property
     def name(self) -> str:
@@ -69,5 +75,7 @@ class CsvHistory(Logger):
         row["step"] = (step or 0) + 1
         if "epoch" in row:
             row["epoch"] = int(row["epoch"])
+        if not self._begun:
+            self._begin()
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, COLUMNS).writerow(row)

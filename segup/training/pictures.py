@@ -1,5 +1,6 @@
 """Pictures of a run: its curves, and what it predicts."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from segup.data import Labels, SegmentationData
 from segup.models import SegmentationModel, predicted_labels
 from segup.stored import visible
 from segup.training.history import read_history
+from segup.whole import write_whole
 
 _SHOWN = 4
 WRONG = (214, 0, 110)
@@ -37,7 +39,7 @@ def save_curves(history: Path, path: Path) -> None:
     loss.legend()
     scores.legend()
     scores.set_ylim(0, 1)
-    figure.savefig(path, dpi=110)
+    _save(figure, path)
 
 
 def save_predictions(model: SegmentationModel, data: SegmentationData, path: Path) -> None:
@@ -52,7 +54,13 @@ def save_predictions(model: SegmentationModel, data: SegmentationData, path: Pat
         with torch.no_grad():
             predicted = predicted_labels(model(image[None].to(device)).float())[0].cpu()
         rows.append((sample["name"], image.numpy(), mask.numpy(), predicted.numpy()))
-    draw_predictions(rows, data.labels).savefig(path, dpi=110)
+    _save(draw_predictions(rows, data.labels), path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    write_whole(path, buffer.getbuffer())
 
 
 @rc_context({"text.parse_math": False})  # a name may hold dollars

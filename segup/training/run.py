@@ -22,7 +22,7 @@ from segup.metrics import SegmentationMetrics
 from segup.models import SegmentationModel
 from segup.training.build import build_loss, build_model, build_trainer, check_num_classes
 from segup.training.checkerboard import CheckerboardFigure, checkerboard_figures, checkerboard_spectra
-from segup.training.checkpoints import RunCheckpoints, take_over
+from segup.training.checkpoints import RunCheckpoints, interrupts_handed_on, take_over
 from segup.training.checks import CheckedMasks, StepLimit
 from segup.training.config import RunConfig
 from segup.training.cost import StepTimes, count_macs, count_parameters, inference_seconds, peak_memory
@@ -30,8 +30,8 @@ from segup.training.module import SegmentationModule
 from segup.training.pictures import save_curves, save_predictions
 from segup.training.progress import EpochLines, as_text, ladder_table, score_table
 from segup.training.resume import Position, read_position
-from segup.training.run_folder import environment, write_json
-from segup.training.whole import write_whole
+from segup.training.run_folder import environment, write_json, write_yaml
+from segup.whole import write_whole
 
 
 def train(config: RunConfig, folder: Path, console: Console | None = None) -> dict[str, Any]:
@@ -87,13 +87,19 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     if config.trainer.max_steps is not None:
         callbacks.insert(0, StepLimit(config.trainer.max_steps))
     trainer = build_trainer(config.trainer, folder, callbacks, position.step, console)
+    sizes = sizes_shown(model, crop)
     if trainer.is_global_zero:
-        sizes = sizes_shown(model, crop)
         console.print(*sizes, data.image_range_text, sep="\n", highlight=False)
+
+    def begin() -> None:
+        """Write what the run is: now that nothing refused it, for until then the folder stays as it was."""
+        write_yaml(folder / "config.yaml", asdict(config))
         write_whole(folder / "ladder.txt", as_text(*sizes).encode())
         if config.ckpt_path is not None:
             take_over(Path(config.ckpt_path), folder, position.best)
-    with contextlib.closing(masks):
+
+    checkpoints.at_begin = begin if trainer.is_global_zero else None
+    with contextlib.closing(masks), interrupts_handed_on():
         try:
             trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, MisconfigurationException) as cause:
@@ -104,6 +110,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
                 f"{short(' '.join(str(cause).split()))}"
             ) from cause
         if checkpoints.last_scores is None or checkpoints.last_scores["step"] != trainer.global_step:
+            checkpoints.begin()  # where all was trained before
             trainer.validate(module, datamodule=data, verbose=False)  # the last epoch was not one to be validated
     if not trainer.is_global_zero:
         return {}

@@ -3,11 +3,13 @@
 import contextlib
 import json
 import math
+import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,9 +17,12 @@ from typing import Any
 
 import yaml
 
-from segup.errors import ConfigError
+from segup.errors import ConfigError, SegupError
+from segup.lock import LOCK, lock
 from segup.stored import as_written, read_yaml
-from segup.training.whole import write_whole
+from segup.training.config import RunConfig
+from segup.training.rows import read_history
+from segup.whole import is_part, write_whole
 
 _PACKAGES = (
     "segup",
@@ -32,49 +37,121 @@ _PACKAGES = (
 )
 
 
-def make_run_folder(wanted: str | None, name: str, upsampler: str, seed: int) -> Path:
-    """Make a new run folder and return its path.
+@contextlib.contextmanager
+def run_folder(config: RunConfig) -> Iterator[Path]:
+    """Make a run's folder, or find the one in which it goes on, and hold its lock within.
+
+    A run that was killed before its first checkpoint begins anew in the same folder. One that fails before its first
+    step leaves nothing, so that the same command can be given again.
 
     Args:
-        wanted: The path, or None for ``outputs/<name>/<upsampler>/<seed>-<time>``.
-        name, upsampler, seed: Parts of the path when none is given.
+        config: Of the run. Without a ``run_dir``, it is ``outputs/<name>/<upsampler>/<seed>-<time>``; with a
+            ``ckpt_path`` alone, the checkpoint's folder.
 
     Raises:
-        ConfigError: ``wanted`` exists and is not an empty folder, or cannot be made.
+        ConfigError: ``run_dir`` holds anything else, or cannot be made; or the folder's run has gone further than the
+            checkpoint.
+        HeldError: Another process trains in it.
     """
-    if wanted is not None:
-        folder = Path(wanted)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ConfigError(
-                f"run_dir {folder} exists already; nothing in it was touched.\n"
-                f"  try: another run_dir" + _continuing(folder)
-            )
-        _make(folder, exist_ok=True)
-        return folder
-    stem = Path("outputs") / name / upsampler / f"{seed}-{datetime.now():%Y%m%d-%H%M%S}"
+    wanted, checkpoint = config.run_dir, config.ckpt_path
+    if checkpoint is not None and wanted is None:
+        folder = Path(checkpoint).parent
+        with lock(folder) if _is_first() else contextlib.nullcontext():
+            _check_newest(folder, Path(checkpoint))
+            yield folder
+        return
+    folder = _new_folder(config) if wanted is None else Path(wanted)
+    _check_unused(folder, config)
+    _make(folder, exist_ok=True)
+    with lock(folder) if _is_first() else contextlib.nullcontext():
+        _check_unused(folder, config)  # once more: by now another process may have trained in it
+        clear_unstarted(folder)
+        try:
+            yield folder
+        except SegupError:
+            discard_unstarted(folder)
+            raise
+
+
+def clear_unstarted(folder: Path) -> None:
+    """Remove what a run wrote that ended before its first checkpoint, and nothing else."""
+    if (folder / "last.ckpt").exists():
+        return
+    for name in ("ladder.txt", "metrics.csv"):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+
+
+def discard_unstarted(folder: Path) -> None:
+    """Remove the folder of a run that failed before its first step; whatever else lies in it stays."""
+    history = folder / "metrics.csv"
+    if (folder / "last.ckpt").exists() or (history.exists() and read_history(history)):
+        return
+    clear_unstarted(folder)
+    for name in ("config.yaml", LOCK):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # not empty: the person's files, or other runs, lie there
+        folder.rmdir()
+        folder.parent.rmdir()
+
+
+def _new_folder(config: RunConfig) -> Path:
+    operator = as_folder(str(config.decoder.get("upsampler")))
+    stem = Path("outputs") / config.name / operator / f"{config.seed}-{datetime.now():%Y%m%d-%H%M%S}"
     for attempt in range(1, 1000):
         folder = stem if attempt == 1 else stem.with_name(f"{stem.name}-{attempt}")
-        try:
+        with contextlib.suppress(FileExistsError):
             _make(folder, exist_ok=False)
-        except FileExistsError:
-            continue
-        return folder
+            return folder
     raise ConfigError(f"no free run folder beside {stem}")
 
 
-def discard_unstarted(folder: Path) -> bool:
-    """Remove the folder of a run that failed before its first step, so that the same command can be given again.
+def as_folder(text: str) -> str:
+    """Return text as the name of one folder.
 
-    Returns:
-        Whether it was given up: a folder with a checkpoint or a logged step stays.
+    >>> as_folder("mypackage.blocks:Up"), as_folder("../x"), as_folder("..")
+    ('mypackage.blocks:Up', '..%2Fx', '%2E%2E')
     """
-    history = folder / "metrics.csv"
-    if (folder / "last.ckpt").exists() or (history.exists() and len(history.read_text().splitlines()) > 1):
+    name = text.replace("/", "%2F").replace("\0", "%00")
+    return name.replace(".", "%2E") if name.strip(".") == "" else name
+
+
+def _is_first() -> bool:
+    """Return whether this is the one process that holds the lock for all of a run's."""
+    return int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
+
+
+def _check_unused(folder: Path, config: RunConfig) -> None:
+    """Raise a ConfigError unless nothing is there but what this very run left before its first checkpoint."""
+    if not os.path.lexists(folder):
+        return
+    found = {file.name for file in folder.iterdir() if not is_part(file)} if folder.is_dir() else {str(folder)}
+    if found <= {LOCK}:
+        return
+    trained = found & {"last.ckpt", "best.ckpt", "result.json", "status.json"}
+    if "config.yaml" in found and not trained and _is_of(folder, config):
+        return
+    raise ConfigError(
+        f"run_dir {folder} exists already; nothing in it was touched.\n  try: another run_dir{_continuing(folder)}"
+    )
+
+
+def _is_of(folder: Path, config: RunConfig) -> bool:
+    try:
+        found = RunConfig.of(read_config(folder))
+    except SegupError:  # not one that segup wrote
         return False
-    shutil.rmtree(folder, ignore_errors=True)  # a folder that cannot go, such as a mount, must not hide why it failed
-    with contextlib.suppress(OSError):  # not empty: other runs lie there
-        folder.parent.rmdir()
-    return True
+    return replace(found, run_dir=None) == replace(config, run_dir=None)  # however the folder was called
+
+
+def _check_newest(folder: Path, checkpoint: Path) -> None:
+    """Raise a ConfigError where going on from ``checkpoint`` would replace a later ``last.ckpt`` beside it."""
+    last = folder / "last.ckpt"
+    if last.exists() and not last.samefile(checkpoint):
+        raise ConfigError(
+            f"{checkpoint} is not the last checkpoint of its run, and going on from it in {folder} would replace "
+            f"{last}.\n  try: another run_dir, or ckpt_path={last}."
+        )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -94,9 +171,10 @@ def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
     write_whole(path, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True).encode())
 
 
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write plain values as JSON, whole or not at all; NaN becomes null, which every reader of JSON knows."""
-    write_whole(path, (json.dumps(_finite(values), indent=2, ensure_ascii=False) + "\n").encode())
+def write_json(path: Path, values: Mapping[str, Any], *, replace: bool = True) -> None:
+    """Write plain values as JSON, see :func:`segup.whole.write_whole`; NaN becomes null, which every reader knows."""
+    text = json.dumps(_finite(values), indent=2, ensure_ascii=False) + "\n"
+    write_whole(path, text.encode(), replace=replace)
 
 
 def environment() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from segup.training.config import RunConfig
 
 @refusals_named()
 def start(config: RunConfig, folder: Path) -> None:
-    """Train what ``config`` says in ``folder``, whose ``config.yaml`` says the same.
+    """Train what ``config`` says in ``folder``.
 
     Raises:
         SegupError: Whatever is wrong with the configuration, the data or the training.
@@ -24,7 +24,7 @@ def start(config: RunConfig, folder: Path) -> None:
         if config.ckpt_path is not None:
             data.keep_range(read_position(config.ckpt_path).image_range)
         data.setup("fit")
-        launch(folder, config.trainer.devices)
+        launch(config, folder)
         return
 
     from segup.training.run import train

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 
 import torch
 
+from segup.conform import short
 from segup.errors import ConfigError, ShapeError
 from segup.upsamplers.fitting import Size
+
+_MOST = 2**31 - 1
+"""Which torch takes of anything that is counted."""
 
 
 def check_count(name: str, count: object, option: str, least: int = 1, otherwise: object = 1) -> None:
@@ -24,6 +28,8 @@ def check_count(name: str, count: object, option: str, least: int = 1, otherwise
         meant = _meant(count)
         instead = otherwise if meant is None or meant < least else meant
         raise ConfigError(f"'{name}': {option}={count!r} must be an int of {least} or more\n  try: {option}={instead}")
+    if count > _MOST:
+        raise ConfigError(f"'{name}': {option}={short(count)} must be at most {_MOST}\n  try: {option}={otherwise}")
 
 
 def check_odd_kernel(name: str, kernel_size: object, option: str = "kernel_size") -> None:

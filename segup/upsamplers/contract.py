@@ -289,7 +289,7 @@ def register_upsampler(name: str, storable: Mapping[str, Any] | None = None) -> 
 
 def check_fit(fit: object, option: str) -> None:
     """Raise a ConfigError unless ``fit``, given as ``option``, is one of :data:`Fit`."""
-    if fit not in get_args(Fit):
+    if not isinstance(fit, str) or fit not in get_args(Fit):
         raise ConfigError(f"{option}={fit!r} is unknown; known: {', '.join(get_args(Fit))}")
 
 

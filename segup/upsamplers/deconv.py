@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from segup.conform import Count, Name, closed
 from segup.errors import ConfigError
 from segup.shapes import ConvTranspose, Cost, cost
+from segup.upsamplers.arguments import check_count
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
 from segup.upsamplers.costs import UpStep
 from segup.upsamplers.interpolation import channel_map, check_init, init_weight, separable, transposed_taps, triangle
@@ -32,6 +33,7 @@ class TransposedConv(Upsampler):
         Raises:
             ConfigError: An unknown ``init``, or one that this kernel and padding cannot have.
         """
+        check_count(self.name, kernel_size, "kernel_size")
         check_init(self.name, init, ("he", "bilinear", "interpolate"))
         self.kernel_size, self.padding = kernel_size, padding
         self._arithmetic = ConvTranspose(kernel_size, self.scale, padding)

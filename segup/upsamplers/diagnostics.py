@@ -212,6 +212,6 @@ def overlap_counts(
 
 def _whole(value: int | Pair, name: str, least: int = 1) -> Pair:
     pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(pair) != 2 or any(isinstance(n, bool) or not isinstance(n, int) or n < least for n in pair):
+    if len(pair) != 2 or any(isinstance(n, bool) or not isinstance(n, int) or not least <= n < 2**16 for n in pair):
         raise ShapeError(f"{name}={value!r} must be an int of {least} or more, or a (height, width) pair of them")
     return pair[0], pair[1]

@@ -81,7 +81,7 @@ class DySample(Upsampler):
         init: str = "normal",
     ) -> None:
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
-        if style not in get_args(Style):
+        if not isinstance(style, str) or style not in get_args(Style):
             raise ConfigError(f"'{self.name}': style={style!r} is unknown; known: {', '.join(get_args(Style))}")
         if not isinstance(dynamic, bool):
             raise ConfigError(f"'{self.name}': dynamic={dynamic!r} must be True or False")

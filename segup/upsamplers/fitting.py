@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segup.errors import ShapeError
+
 Size = tuple[int, int]
 
 
@@ -20,6 +22,10 @@ def fit_to(y: Tensor, size: Size, most: int | None = None) -> Tensor:
     >>> fit_to(torch.arange(4.0).reshape(1, 1, 2, 2), (3, 1)).flatten().tolist()
     [0.0, 2.0, 2.0]
     """
+    if not hasattr(y, "new_zeros") or not isinstance(size, tuple | list) or len(size) != 2:
+        raise ShapeError(
+            f"fit_to takes maps and (height, width), not {type(y).__name__} and {size!r}\n  try: fit_to(y, (32, 32))"
+        )
     rows, columns = size[0] - y.shape[-2], size[1] - y.shape[-1]
     if most is not None and (torch.compiler.is_compiling() or torch.jit.is_tracing()):
         # Extended by a constant and then cut by what is too much, so that neither step depends on a sign.

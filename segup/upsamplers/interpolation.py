@@ -36,7 +36,7 @@ def check_init(name: str, init: str, known: Iterable[str]) -> None:
     segup.errors.ConfigError: 'deconv': init='bilinaer' is unknown: did you mean 'bilinear'? known: he, bilinear
     """
     starts = tuple(known)
-    if init not in starts:
+    if not isinstance(init, str) or init not in starts:
         match = nearest(str(init), starts)
         hint = f": did you mean '{match}'?" if match else ";"
         raise ConfigError(f"'{name}': init={init!r} is unknown{hint} known: {', '.join(starts)}")

@@ -3,11 +3,11 @@ import time
 import pytest
 import yaml
 
+from segup import whole
 from segup.ablation import attempt as attempts
 from segup.ablation.attempt import attempt
 from segup.ablation.status import Status, read_status, stored_status, write_status
-from segup.errors import DataError
-from segup.training.checkpoints import RunInterruptedError
+from segup.errors import DataError, RunInterruptedError
 
 
 @pytest.fixture
@@ -71,6 +71,7 @@ def test_however_a_run_ends_it_is_written_down_and_the_next_attempt_clears_it(fo
 def test_a_run_goes_on_from_its_checkpoint_and_one_without_begins_anew(folder, begun):
     (folder / "metrics.csv").write_text("left")
     (folder / ".last.ckpt.77.part").write_text("half")
+    whole._clear.cache_clear()  # as in the process of this attempt's own
     (folder / "tensorboard").mkdir()
     begun.does = lambda config, folder: (
         (folder / "last.ckpt").write_text("state") and (_ for _ in ()).throw(OSError(5, "x"))
@@ -81,7 +82,6 @@ def test_a_run_goes_on_from_its_checkpoint_and_one_without_begins_anew(folder, b
     (folder / "metrics.csv").write_text("kept")
     attempt(folder)
     assert begun[1][0].ckpt_path == str(folder / "last.ckpt")
-    assert yaml.safe_load((folder / "config.yaml").read_text())["ckpt_path"] == str(folder / "last.ckpt")
     assert (folder / "metrics.csv").read_text() == "kept"
 
 

@@ -7,13 +7,14 @@ import json
 import re
 import shutil
 import subprocess
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from segup.ablation.report import write_report
-from segup.ablation.report.content import read_report
+from segup.ablation.report.content import Figure, read_report
 from segup.ablation.report.page import as_html
 from segup.ablation.report.texts import as_csv, as_latex, as_markdown
 from segup.cli.report_study import run as report_command
@@ -49,7 +50,7 @@ def table(text, heading):
 
 def test_all_files_are_there_and_whole(study):
     assert {path.name for path in study.iterdir() if path.is_file()} == {
-        "study.yaml", "report.html", "report.md", "report.csv", "report.tex",
+        "study.yaml", "report.html", "report.md", "report.csv", "report.tex", ".report.json",
     }  # fmt: skip
     names = {path.name for path in (study / "figures").iterdir()}
     expected = ("accuracy_cost", "learning_curves", "band_iou", "class_iou", "checkerboard_spectrum")
@@ -255,13 +256,68 @@ def test_results_of_an_earlier_version_are_told_as_far_as_they_go(tmp_path, make
     }  # fmt: skip
 
 
-def test_a_figure_of_an_earlier_report_does_not_stay(tmp_path, make_study):
-    path = make_study(tmp_path, {("deconv", 0): "waiting"})
-    (path / "figures").mkdir()
-    for name in ("band_iou.png", "notes.txt"):
-        (path / "figures" / name).touch()
+def contents(path):
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def test_a_figure_of_an_earlier_report_does_not_stay_and_what_is_the_persons_does(tmp_path, make_study):
+    path = make_study(tmp_path, {("deconv", 0): 0.7, ("bilinear", 0): 0.6})
     write_report(path)
-    assert [file.name for file in (path / "figures").iterdir()] == ["notes.txt"]
+    mine = {f"figures/{name}": name.encode() for name in ("mine.png", "mine.svg", "notes.txt", "later.png")}
+    for name, content in mine.items():
+        (path / name).write_bytes(content)
+    drawn = {file.name for file in (path / "figures").iterdir()} - {Path(name).name for name in mine}
+    assert "learning_curves.png" in drawn
+    (path / "figures" / "class_iou.png").write_bytes(b"drawn by hand since")
+    for label in ("deconv", "bilinear"):
+        (path / label / "0" / "status.json").unlink()  # nothing has finished: there is nothing to draw
+    write_report(path)
+    left = {**mine, "figures/class_iou.png": b"drawn by hand since"}
+    found = {name: content for name, content in contents(path).items() if name.startswith("figures/")}
+    assert {name: content for name, content in found.items() if "learning_curves" not in name} == left
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.md", "report.csv", "report.tex", "figures/class_iou.png"])
+def test_a_report_takes_the_place_of_a_report_alone(tmp_path, make_study, capsys, monkeypatch, name):
+    """What the person put there, or changed since, stays: with the way out, and the old report whole."""
+    monkeypatch.setattr(
+        "segup.ablation.report.write.draw", lambda report: [Figure("class_iou", "t", "c", b"p", b"s", 1, 1)]
+    )
+    path = make_study(tmp_path, {("deconv", 0): "waiting"})
+    for is_new in (True, False):
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_bytes(b"mine")
+        before = contents(path)
+        assert report_command([str(path)]) == 1
+        said = capsys.readouterr().err
+        assert f"{name} exists already; nothing was written.\n  try: segup report {path} --overwrite" in said
+        assert contents(path) == before, is_new
+        assert report_command([str(path), "--overwrite"]) == 0
+        assert contents(path)[name] != b"mine"
+        assert report_command([str(path)]) == 0
+
+
+def test_a_report_of_an_earlier_version_is_replaced(tmp_path, make_study):
+    path = make_study(tmp_path, {("deconv", 0): 0.7, ("bilinear", 0): 0.6})
+    write_report(path)
+    (path / ".report.json").unlink()
+    (path / "figures" / "mine.png").write_bytes(b"mine")
+    write_report(path)
+    assert (path / "figures" / "mine.png").read_bytes() == b"mine"
+
+
+def test_a_damaged_list_of_what_was_written_removes_nothing_elsewhere(tmp_path, make_study):
+    path = make_study(tmp_path, {("deconv", 0): "waiting"})
+    write_report(path)
+    (tmp_path / "precious.png").write_bytes(b"x")
+    digest = sha256(b"x").hexdigest()
+    for name in ("../precious.png", "figures/../../precious.png", str(tmp_path / "precious.png")):
+        (path / ".report.json").write_text(json.dumps({name: [digest]}))
+        write_report(path, overwrite=True)
+    assert (tmp_path / "precious.png").read_bytes() == b"x"
+    (path / ".report.json").write_text("[1, 2")
+    with pytest.raises(DataError, match=r"\.report\.json is not what segup writes"):
+        write_report(path)
 
 
 def test_one_seed_says_that_no_spread_is_known(tmp_path, make_study):

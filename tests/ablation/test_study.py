@@ -8,9 +8,10 @@ import time
 import pytest
 import yaml
 
-from segup.ablation.status import HeldError, Status, lock, read_status, stored_status, write_status
+from segup.ablation.status import Status, read_status, stored_status, write_status
 from segup.ablation.study import read_study
 from segup.errors import DataError
+from segup.lock import HeldError, lock
 
 
 @pytest.fixture
@@ -94,7 +95,8 @@ def test_a_status_that_segup_did_not_write_is_refused(tmp_path):
 
 HOLD = """
 import os, sys, time, socket, pathlib
-from segup.ablation.status import Status, lock, write_status
+from segup.ablation.status import Status, write_status
+from segup.lock import lock
 folder = pathlib.Path(sys.argv[1])
 with lock(folder):
     write_status(folder, Status("running", started=time.time(), pid=os.getpid(), host=socket.gethostname(), attempt=1))
@@ -108,7 +110,7 @@ def test_a_run_is_running_while_its_process_lives_and_interrupted_once_it_is_kil
     try:
         assert holder.stdout.readline() == "held\n"
         assert read_status(tmp_path).state == "running"
-        with pytest.raises(HeldError, match="another process holds"), lock(tmp_path, patience=0.2):
+        with pytest.raises(HeldError, match="another process works in .* and holds "), lock(tmp_path, patience=0.2):
             pass
     finally:
         holder.kill()
@@ -124,7 +126,7 @@ def test_a_run_of_this_process_is_running_and_looking_leaves_its_lock(tmp_path):
     with lock(tmp_path):
         write_status(tmp_path, own)
         assert read_status(tmp_path).state == "running"
-        take = "import sys, pathlib; from segup.ablation.status import lock\n"
+        take = "import sys, pathlib; from segup.lock import lock\n"
         take += "with lock(pathlib.Path(sys.argv[1]), patience=0): pass"
         other = subprocess.run([sys.executable, "-c", take, str(tmp_path)], capture_output=True, text=True)
         assert "HeldError" in other.stderr

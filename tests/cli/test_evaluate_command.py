@@ -79,7 +79,7 @@ def test_no_file_is_written_over(a_run, capsys):
     assert run([str(a_run), "--out", "own.json"]) == 0
     before = Path("own.json").read_text()
     assert run([str(a_run), "--out", "own.json"]) == 1
-    assert "own.json exists already and is not written over" in capsys.readouterr().err
+    assert "own.json exists already; nothing was written.\n  try: another --out" in capsys.readouterr().err
     assert Path("own.json").read_text() == before
     for expected in ("evaluation-folder-val.json", "evaluation-folder-val-2.json", "evaluation-folder-val-3.json"):
         assert run([str(a_run), "--batch-size", "2"]) == 0

@@ -165,13 +165,14 @@ def test_max_pixels_stands_in_for_pillows_limit(checkpoint, monkeypatch):
 def test_a_full_disk_leaves_no_half_file(checkpoint, monkeypatch, capsys):
     write_image(Path("a.png"), (20, 30))
 
-    def save(_, path, **_options):
-        Path(path).write_bytes(b"half")
+    def full(_descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", save)
+    monkeypatch.setattr("os.fsync", full)
     assert run([str(checkpoint), "a.png", "--out", "out"]) == 1
-    assert capsys.readouterr().err == "DataError: out/a.png cannot be written: No space left on device\n"
+    assert capsys.readouterr().err == (
+        "DataError: out/a.png cannot be written: No space left on device; there is none before it\n"
+    )
     assert list(Path("out").iterdir()) == []
 
 

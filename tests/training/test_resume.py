@@ -1,13 +1,15 @@
 """A run that was stopped goes on to the numbers of one that was not."""
 
+import shutil
 import signal
 from contextlib import contextmanager
 
 import pytest
 import torch
 
-from segup.errors import ConfigError, DataError
-from segup.training.checkpoints import RunInterruptedError, take_over
+from segup.cli.train import run
+from segup.errors import ConfigError, DataError, RunInterruptedError
+from segup.training.checkpoints import take_over
 from segup.training.config import RunConfig
 from segup.training.module import SegmentationModule
 from segup.training.resume import read_position, resumed_config
@@ -131,6 +133,48 @@ def test_a_finished_run_is_not_continued(small_run, whole_run):
     _, folder = whole_run
     with pytest.raises(ValueError, match="has finished its 3 epochs: there is nothing to continue"):
         small_run(ckpt_path=str(folder / "last.ckpt"))
+
+
+def contents(folder):
+    return {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in folder.iterdir() if file.is_file()}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],  # finished
+        ["trainer.max_epochs=9"],
+        ["seed=3"],
+        ["name=../x"],
+        ["trainer.threads=0"],
+        ["trainer.devices=2", "data.root=nowhere"],
+        ["data.root=nowhere"],
+        ["trainer.accelerator=nothing"],
+        ["trust=5"],
+    ],
+)
+def test_a_refused_resume_changes_nothing(whole_run, tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(whole_run[1], "run")
+    before = contents(tmp_path / "run")
+    assert run(["ckpt_path=run/last.ckpt", *words]) == 1
+    assert "Error: " in capsys.readouterr().err
+    assert {name: found for name, found in contents(tmp_path / "run").items() if name != "lock"} == before
+
+
+def test_a_resume_refused_by_the_state_itself_changes_nothing(whole_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(whole_run[1], "run")
+    (tmp_path / "run" / "result.json").unlink()
+    content = torch.load("run/last.ckpt", weights_only=True)
+    content["optimizer_states"][0]["param_groups"] = []
+    content["loops"]["fit_loop"]["epoch_progress"]["current"]["completed"] = 1
+    content["epoch"] = 1
+    torch.save(content, "run/last.ckpt")
+    before = contents(tmp_path / "run")
+    assert run(["ckpt_path=run/last.ckpt"]) == 1
+    assert "its training state does not fit its run" in capsys.readouterr().err
+    assert {name: found for name, found in contents(tmp_path / "run").items() if name != "lock"} == before
 
 
 def test_what_a_resumed_run_may_change(whole_run):

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from segup.errors import ConfigError, refusals_named
+from segup.errors import ConfigError
 from segup.explain.drawing.compose import compose, plan
 from segup.explain.drawing.page import page
 from segup.explain.drawing.raster import raster
 from segup.explain.drawing.story import Story
 from segup.explain.drawing.svg import svg
+from segup.whole import write_whole
 
 STILLS, ANIMATIONS = (".svg", ".png"), (".gif", ".html")
 ENDINGS = (*STILLS, *ANIMATIONS)
@@ -26,6 +27,8 @@ def ending(path: Path) -> str:
     Raises:
         ConfigError: It is none of those that can be written.
     """
+    if not path.name:
+        raise ConfigError("a picture's name is empty.\n  try: layer.svg.")
     found = path.suffix.lower()
     if found not in ENDINGS:
         raise ConfigError(
@@ -35,11 +38,11 @@ def ending(path: Path) -> str:
     return found
 
 
-def save(path: Path, stories: Sequence[Story], left_out: Sequence[str] = ()) -> Path:
-    """Write stories, one unless it is a page, and return the path.
+def save(path: Path, stories: Sequence[Story], left_out: Sequence[str] = (), replace: bool = True) -> Path:
+    """Write stories, one unless it is a page, whole or not at all, and return the path.
 
     Raises:
-        ConfigError: Another ending.
+        ConfigError: Another ending; or there is a file that is not to be replaced.
         DataError: The file cannot be written.
     """
     kind = ending(path)
@@ -49,9 +52,7 @@ def save(path: Path, stories: Sequence[Story], left_out: Sequence[str] = ()) -> 
         ".gif": lambda: gif(stories[0]),
         ".html": lambda: page(stories, left_out).encode(),
     }[kind]()
-    with refusals_named():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    write_whole(path, content, replace=replace)
     return path
 
 
