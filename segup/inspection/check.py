@@ -13,7 +13,7 @@ from segup.inspection.follow import ValuesNeededError
 from segup.inspection.plain import MOST_PIXELS, PlainModel
 from segup.inspection.record import Record
 from segup.inspection.report import AxisReport, Failure, SizeReport
-from segup.inspection.sketch import sketch
+from segup.inspection.sketch import buffers_kept, sketch
 from segup.inspection.trace import Refusal, Run, Tracer
 from segup.inspection.traced import TracedSize, plain
 from segup.inspection.verify import Verifier
@@ -88,8 +88,19 @@ def check_sizes(
     channels = _channels_of(model) if in_channels is None else whole(in_channels, "in_channels", 1)
     asked = None if sizes is None else _sorted_sizes(sizes)
     _check_kind(model)
-    subject = Subject(model, channels, training)
     squares = [whole(other, "other", 1)] if other is not None else [*_OTHERS, *(asked or range(1, 257))]
+    with buffers_kept(model):
+        return _checked(model, Subject(model, channels, training), squares, asked, other, output)
+
+
+def _checked(
+    model: nn.Module,
+    subject: "Subject",
+    squares: Sequence[int],
+    asked: Sequence[int] | None,
+    other: int | None,
+    output: str | None,
+) -> SizeReport:
     base, refused = _base(subject, squares)
     if base is None:
         return _nowhere(subject, _title(model), asked or sorted(refused), refused, output, other)
@@ -102,7 +113,7 @@ def check_sizes(
         _report(subject, question, base, runs, proof, asked)
         for question, (runs, _), proof in zip(questions, found, proofs, strict=True)
     ]
-    return SizeReport(_title(model), channels, base.size[0], (axes[0], axes[1]))
+    return SizeReport(_title(model), subject.channels, base.size[0], (axes[0], axes[1]))
 
 
 class Subject:

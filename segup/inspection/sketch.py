@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -33,6 +34,19 @@ def copied(model: nn.Module) -> nn.Module:
         ConfigError: As :func:`sketch`.
     """
     return _copied(model, lambda tensor: tensor.detach().clone())
+
+
+@contextmanager
+def buffers_kept(model: nn.Module) -> Iterator[None]:
+    """Give a model its buffers' values back: a copy whose code holds on to the model itself runs that one's layers."""
+    kept = [(one, one.detach().clone()) for one in model.buffers() if not (is_lazy(one) or one.is_meta)]
+    try:
+        yield
+    finally:
+        for buffer, values in kept:
+            if not torch.equal(buffer, values):
+                with torch.no_grad():
+                    buffer.copy_(values)
 
 
 def _copied(model: nn.Module, twin: Callable[[Tensor], Tensor]) -> nn.Module:

@@ -102,3 +102,22 @@ def test_lazy_layers_and_models_that_cannot_be_copied_are_refused():
 
     with pytest.raises(ConfigError, match="Stubborn cannot be copied, .*: not me"):
         sketch(Stubborn())
+
+
+class HoldsOn(nn.Module):
+    """Its forward goes through a function that knows the module itself, which no copy has."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+        self.function = lambda x: self.norm(x)
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def test_a_model_whose_code_holds_on_to_it_keeps_its_buffers():
+    model = HoldsOn()
+    check_sizes(model, training=True)
+    assert model.norm.num_batches_tracked == 0
+    assert (model.norm.running_mean == 0).all()
