@@ -59,7 +59,10 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
     to = arguments.to or PAGE
     if arguments.device != "cuda" and to.resolve() == PAGE:
-        print("docs/gpu.md holds a GPU's figures alone\n  try: --device cpu --to page.md", file=sys.stderr)
+        print(
+            "docs/gpu.md holds a GPU's figures alone\n  try: python scripts/gpu_report.py --device cpu --to page.md",
+            file=sys.stderr,
+        )
         return 2
     if arguments.to and not arguments.overwrite and (code := run_reported(lambda: check_free([to]))):
         return code

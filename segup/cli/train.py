@@ -1,6 +1,7 @@
 """``segup train`` and ``python train.py``: Hydra composes the configuration, ``segup.training`` does the work."""
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -116,15 +117,44 @@ def _unreadable(override: str) -> str:
         return f"'{override}' is no override; one has the form key=value, such as decoder=deconv or seed=1"
     if any(value.count(left) != value.count(right) for left, right in ("[]", "{}", "()")):
         return f"'{override}' cannot be read: its brackets do not match"
+    way_out = _quoted_twice(key, value)
     return (
         f"'{override}' cannot be read: a value with spaces, commas, brackets or letters beyond a-z is quoted twice, "
-        f"once for the shell and once for Hydra.\n  try: {_quoted_twice(key, value)}"
+        f"once for the shell and once for Hydra." + (f"\n  try: {way_out}" if way_out else "")
     )
 
 
 def _quoted_twice(key: str, value: str) -> str:
-    bare = value.strip("'\"").replace("'", "\\'")
-    return f"\"{key}='{bare}'\""
+    """Return the override as it is typed, where Hydra reads that as what was meant; else an empty text.
+
+    >>> print(_quoted_twice("data.root", "my images"), _quoted_twice("data.classes", "[soil, big leaf]"))
+    "data.root='my images'" "data.classes=['soil','big leaf']"
+    """
+    if value[:1] == "{":  # a key cannot be quoted
+        meant = re.sub(r"""["']?#([0-9a-fA-F]{6})["']?""", r"0x\1", value)
+    elif value[:1] == "[":
+        meant = f"[{','.join(_as_text(element) for element in value[1:-1].split(','))}]"
+    else:
+        meant = _as_text(value)
+    try:
+        read = OverridesParser.create().parse_override(f"{key}={meant}").value()
+    except HydraException:
+        return ""
+    if meant[:1] == "'" and str(read) != _bare(value):
+        return ""
+    if "'" not in meant:
+        return shlex.quote(f"{key}={meant}")
+    return '"' + re.sub(r'([\\"$`])', r"\\\1", f"{key}={meant}") + '"'
+
+
+def _as_text(value: str) -> str:
+    return "'" + re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), _bare(value)) + "'"
+
+
+def _bare(value: str) -> str:
+    """Return a value without the quotes around it."""
+    value = value.strip()
+    return value[1:-1] if len(value) > 1 and value[0] in "'\"" and value[0] == value[-1] else value
 
 
 def _model_of_timm(name: str) -> str:

@@ -1,5 +1,6 @@
 """What the values of masks mean: numbers and colours to class ids, exactly or to the nearest."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -136,17 +137,18 @@ def check_values(values: MaskValues, labels: Labels) -> None:
 
 
 def parsed_color(text: str) -> int:
-    """Return "#rrggbb" as a number.
+    """Return "#rrggbb", or "0xrrggbb" as Hydra takes it for a key, as a number.
 
     Raises:
         ConfigError: For any other text.
     """
-    try:
-        if len(text) != 7 or text[0] != "#":
-            raise ValueError
-        return int(text[1:], 16)
-    except ValueError:
-        raise ConfigError(f"mask_values: '{text}' is not a colour: write '#rrggbb', such as '#ff8000'") from None
+    written = re.fullmatch(r"(?:#|0x)([0-9a-fA-F]{6})", text)
+    if written is None:
+        raise ConfigError(
+            f"mask_values: '{text}' is not a colour: write '#rrggbb', or 0xrrggbb on the command line.\n"
+            f"  try: 'data.mask_values={{0xff8000:1}}'."
+        )
+    return int(written[1], 16)
 
 
 def _apart(places: np.ndarray) -> np.ndarray:

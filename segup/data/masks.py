@@ -213,9 +213,10 @@ def _unknown_colors(packed: np.ndarray, code: MaskCode, lossy: bool = False) -> 
     message = f"the mask holds colours that are in no class: {_first(names)}"
     if lossy:
         return f"{message}; {_nearest_taken(code, colors=code.colors_decide or not code.numbers_given)}"
+    meant = ",".join(f"0x{color:06x}:CLASS" for color in np.unique(packed).tolist()[:2] if color >= 0) or "VALUE:CLASS"
     return (
-        f"{message}; give the classes' colours in data.colors, "
-        f"or list more in data.mask_values ('#rrggbb': id) of your YAML"
+        f"{message}.\n"
+        f"  try: 'data.mask_values={{{meant}}}', what the colours mean; or data.colors=[...], the classes' own."
     )
 
 

@@ -140,8 +140,8 @@ class Conv(Windows):
         set_field = object.__setattr__
         set_field(self, "kernel_size", one_or_pair_of_ints(self.kernel_size, "kernel_size", 1))
         set_field(self, "stride", one_or_pair_of_ints(self.stride, "stride", 1))
-        set_field(self, "padding", _padding(self.padding, self.stride))
         set_field(self, "dilation", one_or_pair_of_ints(self.dilation, "dilation", 1))
+        set_field(self, "padding", _padding(self.padding, self.kernel_size, self.stride, self.dilation))
         set_field(self, "groups", whole(self.groups, "groups", 1))
         set_field(self, "axes", self._build_axes())
 
@@ -224,7 +224,7 @@ class Pool(Windows):
         return f"{words} ceil" if self.ceil_mode else words
 
 
-def _padding(value: object, stride: Size) -> Size | str:
+def _padding(value: object, kernel_size: Size, stride: Size, dilation: Size) -> Size | str:
     if not isinstance(value, str):
         return one_or_pair(value, "padding", lambda part, name: whole(part, name, 0))
     if value == "valid":
@@ -232,8 +232,9 @@ def _padding(value: object, stride: Size) -> Size | str:
     if value != "same":
         raise ShapeError(f'padding must be an int of at least 0, a pair of them, "valid" or "same", not {value!r}.')
     if stride != 1:
+        halves = tuple(d * (k - 1) // 2 for k, d in zip(split(kernel_size), split(dilation), strict=True))
         raise ShapeError(
             f'padding="same" needs stride 1, not stride {stride}: torch has no padding that keeps the size there.\n'
-            f"  try: padding=(dilation·(kernel_size − 1)) // 2, as a number: ⌈size/stride⌉ for an odd kernel."
+            f"  try: padding={halves[0] if halves[0] == halves[1] else halves}, which gives ⌈size/stride⌉ for an odd kernel."
         )
     return "same"

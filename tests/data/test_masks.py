@@ -143,8 +143,8 @@ def test_black_and_white_masks_get_the_fitting_hint(tmp_path):
 def test_unknown_colours_are_named(tmp_path):
     path = save(tmp_path / "mask.png", np.array([[[255, 128, 0], [10, 20, 30]]], dtype=np.uint8))
     assert error(path, THREE) == (
-        f"{path}: the mask holds colours that are in no class: #ff8000; give the classes' colours in data.colors, "
-        "or list more in data.mask_values ('#rrggbb': id) of your YAML"
+        f"{path}: the mask holds colours that are in no class: #ff8000.\n"
+        "  try: 'data.mask_values={0xff8000:CLASS}', what the colours mean; or data.colors=[...], the classes' own."
     )
 
 
@@ -173,7 +173,11 @@ def test_a_truncated_mask_is_named(tmp_path):
     [
         ({0: 2}, "mask_values: 0 becomes 2, which is neither a class (0…1) nor the ignore_index 255"),
         ({1.5: 1}, "mask_values: 1.5 is neither a grey value nor a colour such as '#ff8000'"),
-        ({"red": 1}, "mask_values: 'red' is not a colour: write '#rrggbb', such as '#ff8000'"),
+        (
+            {"red": 1},
+            "mask_values: 'red' is not a colour: write '#rrggbb', or 0xrrggbb on the command line.\n"
+            "  try: 'data.mask_values={0xff8000:1}'.",
+        ),
     ],
 )
 def test_mask_values_that_cannot_be_meant_are_refused(values, message):
@@ -206,7 +210,7 @@ def test_a_border_outside_all_classes_is_ignored_where_its_index_says_so(tmp_pat
     path = palette_mask(tmp_path / "mask.png", [[0, 2, 255]], colors)
     assert read_mask(path, THREE).tolist() == [[0, 2, 255]]
     stray = palette_mask(tmp_path / "stray.png", [[0, 3, 255]], colors)
-    assert "colours that are in no class: #010102; give" in error(stray, THREE)
+    assert "colours that are in no class: #010102.\n  try: 'data.mask_values={0x010102:CLASS}'" in error(stray, THREE)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,10 @@ def test_a_cpus_figures_are_not_written_to_the_gpus_page(scripts, capsys, monkey
     monkeypatch.chdir(SCRIPTS.parent)
     monkeypatch.setattr(report, "run", lambda *command: pytest.fail("a part was run"))
     assert report.main(["--device", "cpu", *words]) == 2
-    assert "docs/gpu.md holds a GPU's figures alone\n  try: --device cpu --to page.md" in capsys.readouterr().err
+    assert (
+        "docs/gpu.md holds a GPU's figures alone\n  try: python scripts/gpu_report.py --device cpu --to page.md"
+        in capsys.readouterr().err
+    )
 
 
 def test_all_parts_end_within_eight_minutes(scripts):
@@ -105,7 +108,7 @@ def test_the_page_has_every_part_and_the_exit_code_says_whether_one_failed(scrip
     assert f"torch {torch.__version__}" in page
     assert all(f"\n## {title}\n\n| {title} |\n" in page for title in report.PARTS)
     outcomes["Tests"] = report.Outcome("", "stopped after 1 s")
-    assert report.main(["--device", "cpu", "--to", str(to), "--seconds", "5"]) == 1
+    assert report.main(["--device", "cpu", "--to", str(to), "--seconds", "5", "--overwrite"]) == 1
     assert "\n## Tests\n\nNothing was measured.\n\n**Failed**: stopped after 1 s\n" in to.read_text()
 
 

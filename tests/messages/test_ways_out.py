@@ -3,10 +3,11 @@
 import shlex
 
 import pytest
+import yaml
 from ways_out import faults, ways
 
 import segup.training.start
-from segup.cli.train import run
+from segup.cli.train import _unreadable, run
 
 WORKING = (
     "decoder=deconv_matched (kernel 3, padding 1 reaches 33), or decoder.fit=correct (cuts 1 row).",
@@ -58,6 +59,59 @@ def test_a_way_out_that_fails_is_found(way):
 def test_a_message_without_a_way_out_is_let_pass():
     assert ways("unknown loss 'x': known: dice") is None
     assert faults("unknown loss 'x': known: dice") == []
+
+
+UNREADABLE = (
+    "data.root=spåce dir",
+    "data.root=it's (mine)",
+    "name=$HOME and `x`",
+    'name=say "hello"',
+    "data.classes=[soil, größer]",
+    "data.classes=[big leaf,c&d]",
+    'data.mask_values={"#ff8000": 1, "#000000": 0}',
+    "data.mask_values={#ff8000: 1, '#1e5000': 0}",
+)
+
+
+@pytest.mark.parametrize("typed", UNREADABLE)
+def test_an_override_that_cannot_be_read_is_answered_with_one_that_bash_and_hydra_read(typed):
+    import subprocess
+
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    proposed = _unreadable(typed).rpartition("try: ")[2]
+    word = subprocess.run(["bash", "-c", f"printf %s {proposed}"], capture_output=True, text=True, check=True).stdout
+    read, value = OverridesParser.create().parse_override(word).value(), typed.partition("=")[2]
+    if value[0] == "{":
+        assert {key.replace("0x", "#"): index for key, index in read.items()} == yaml.safe_load(
+            value if '"' in value else value.replace("#ff8000", "'#ff8000'")
+        )
+    elif value[0] == "[":
+        assert read == [part.strip() for part in value[1:-1].split(",")]
+    else:
+        assert read == value
+
+
+def test_colours_of_masks_can_be_typed(tmp_path, monkeypatch):
+    import numpy as np
+    from PIL import Image
+
+    from segup.data.labels import Labels
+    from segup.data.mask_codes import MaskCode, check_values
+    from segup.data.masks import decode_mask
+    from segup.errors import DataError
+
+    pixels = np.array([[[255, 128, 0], [0x1E, 0x50, 0]]], dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "mask.png")
+    labels = Labels(("soil", "leaf"), ((1, 2, 3), (4, 5, 6)))
+    with pytest.raises(DataError) as caught:
+        decode_mask(tmp_path / "mask.png", MaskCode(labels, None, None))
+    word = shlex.split(ways(str(caught.value)).partition(",  what")[0].partition("', what")[0] + "'")[0]
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    values = OverridesParser.create().parse_override(word.replace("CLASS", "1", 1).replace("CLASS", "0")).value()
+    check_values(values, labels)
+    assert decode_mask(tmp_path / "mask.png", MaskCode(labels, values, None)).tolist() == [[0, 1]]
 
 
 class BeginsError(Exception):

@@ -1,9 +1,10 @@
 """Whatever an error proposes after "try:" is run or parsed, in the very test that met the error.
 
 Loaded as a plugin by the conftest.py at the root. A proposal that cannot be typed fails the test. What is recognised:
-overrides (``decoder.fit=correct``: they compose), commands (``segup ...``, ``--option``: they parse), ``pip install``
-(the extra exists), layers (``conv k3 s2``: the language reads them), calls, keyword arguments and names of Python (they
-parse, and exist in segup, torch or the standard library). The rest is prose.
+overrides (``decoder.fit=correct``: they compose), commands (``segup ...``, ``--option``: they parse), scripts (they
+exist and take these options), ``pip install`` (the extra exists), layers (``conv k3 s2``: the language reads them),
+calls, keyword arguments and names of Python (they parse, and exist in segup, torch or the standard library). The rest
+is prose.
 """
 
 import ast
@@ -34,6 +35,7 @@ _QUOTED = re.compile(r"""(?<![\w=])(?:'([^']+)'|"((?:\\.|[^"\\])+)")""")
 _COMMAND = re.compile(
     r"(?:python train\.py|segup [a-z]+)(?: (?:\"[^\"]*\"|'[^']*'|--?[\w-]+|[\w./=<>\[\]*,-]*[\w/=>\]*]))*"
 )
+_SCRIPT = re.compile(r"python (scripts/\w+\.py)((?: -?-?[\w./-]+)*)")
 _PIP = re.compile(r"pip install '?([\w-]+)(?:\[([\w,]+)\])?'?")
 _SWEPT = re.compile(r"(?<![\w-])-m ([\w./]+)=(\S+)")
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
@@ -55,7 +57,7 @@ def faults(message: str) -> list[str]:
     if text is None:
         return []
     found = []
-    for pattern, judge in ((_PIP, _pip), (_COMMAND, _command), (_SWEPT, _swept)):
+    for pattern, judge in ((_PIP, _pip), (_SCRIPT, _script), (_COMMAND, _command), (_SWEPT, _swept)):
         for match in pattern.finditer(text):
             found.append(judge(match))
         text = pattern.sub(" ", text)
@@ -83,6 +85,15 @@ def _pip(match: re.Match) -> str:
         return "" if known.issuperset(extras) else f"{match.group()}: no such extra"
     needed = [project["dependencies"], *project["optional-dependencies"].values()]
     return "" if any(name in one for some in needed for one in some) else f"{match.group()}: nothing of segup's"
+
+
+def _script(match: re.Match) -> str:
+    name, words = match.groups()
+    code = (ROOT / name).read_text() if (ROOT / name).is_file() else None
+    if code is None:
+        return f"{match.group()}: no such script"
+    unknown = [word for word in words.split() if word.startswith("--") and f'"{word}"' not in code]
+    return f"{match.group()}: it does not take {unknown[0]}" if unknown else ""
 
 
 def _swept(match: re.Match) -> str:
