@@ -233,8 +233,9 @@ def _padding(value: object, kernel_size: Size, stride: Size, dilation: Size) -> 
         raise ShapeError(f'padding must be an int of at least 0, a pair of them, "valid" or "same", not {value!r}.')
     if stride != 1:
         halves = tuple(d * (k - 1) // 2 for k, d in zip(split(kernel_size), split(dilation), strict=True))
+        padding = halves[0] if halves[0] == halves[1] else halves
         raise ShapeError(
             f'padding="same" needs stride 1, not stride {stride}: torch has no padding that keeps the size there.\n'
-            f"  try: padding={halves[0] if halves[0] == halves[1] else halves}, which gives ⌈size/stride⌉ for an odd kernel."
+            f"  try: padding={padding}, which gives ⌈size/stride⌉ for an odd kernel."
         )
     return "same"

@@ -98,7 +98,7 @@ def test_words_for_padding():
     assert Conv(4, padding="same", dilation=3).out(10) == 10
     with pytest.raises(ShapeError, match=r'padding must be .* "valid" or "same", not \'full\''):
         Conv(3, padding="full")
-    with pytest.raises(ShapeError, match=r'padding="same" needs stride 1, not stride \(1, 2\).*\n  try: padding=1, which'):
+    with pytest.raises(ShapeError, match=r'"same" needs stride 1, not stride \(1, 2\).*\n  try: padding=1, which'):
         Conv(3, stride=(1, 2), padding="same")
     with pytest.raises(ShapeError, match=r"try: padding=\(2, 3\), which gives ⌈size/stride⌉"):
         Conv((5, 7), stride=2, padding="same")
