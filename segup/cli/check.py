@@ -192,7 +192,8 @@ def _imported(target: str, values: dict[str, Any]) -> "nn.Module":
     build: Any = home
     for part in attribute.split("."):
         if not hasattr(build, part):
-            raise ConfigError(unknown(f"name in {module}", part, [name for name in dir(build) if name[0] != "_"]))
+            known = [name for name in dir(build) if name[0] != "_"]
+            raise ConfigError(unknown(f"name in {module}", part, known) + _by_its_builder(home, attribute))
         build = getattr(build, part)
     if isinstance(build, nn.Module):
         return build
@@ -208,6 +209,15 @@ def _imported(target: str, values: dict[str, Any]) -> "nn.Module":
     if not isinstance(model, nn.Module):
         raise ConfigError(f"'{target}' builds {type(model).__name__}, not a torch module")
     return model
+
+
+def _by_its_builder(home: Any, name: str) -> str:
+    """Return how a library that lists its models by name builds this one; nothing where it does not list it."""
+    for builder in ("create_model", "get_model"):
+        if callable(getattr(home, builder, None)) and name in getattr(home, "list_models", list)():
+            argument = next(iter(inspect.signature(getattr(home, builder)).parameters))
+            return f"\n  try: segup check {home.__name__}:{builder} --kwargs {argument}={name}"
+    return ""
 
 
 def _without_weights(build: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ VIEWS: Mapping[str, str] = MappingProxyType(
         "subpixel": "sub-pixel: one small convolution for each phase, interleaved",
         "convolution": "convolution: a window moves over the input",
         "pooling": "pooling: a window moves over the input",
-        "sampling": "sampling: every output reads the inputs nearest to its centre",
+        "sampling": "sampling: every output reads inputs at its place",
         "reassembly": "reassembly: every output has a kernel of its own",
         "overlap": "overlap: how many inputs go into each output",
     }

@@ -95,6 +95,7 @@ def test_weights_are_fetched_when_they_are_asked_for(capsys):
         (["models_to_check:keeps", "--kwargs", "21"], "--kwargs takes NAME=VALUE, not '21'"),
         (["models_to_check:keeps", "--channels", "0"], "in_channels must be an int of at least 1, not 0"),
         (["models_to_check:keeps", "--output", "aux"], "unknown output 'aux'"),
+        (["timm:resnet18"], "\n  try: segup check timm:create_model --kwargs model_name=resnet18"),
         (["timm/resnet17"], "unknown timm model 'resnet17'"),
         (["timm/resnet10t", "--decoder", "decov"], "unknown upsampler 'decov': did you mean 'deconv'?"),
     ],
