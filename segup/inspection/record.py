@@ -1,6 +1,8 @@
 """What a run is seen to do with sizes: the comparisons it makes, and where sizes are lost."""
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import prod
@@ -135,10 +137,19 @@ class Record:
         Torch reads its arguments so before it hands them on: :meth:`trust` takes the doubt back.
         """
         self._doubts.setdefault(call, reason)
+        if call is not None and sys.gettrace() is _step:
+            call[0].f_trace, call[0].f_trace_opcodes = self._settle, True
 
     def trust(self, call: tuple[Any, int]) -> None:
         """Note that what was read in ``call`` was read by a torch function that is followed."""
         self._doubts.pop(call, None)
+
+    def _settle(self, frame: Any, event: str, _: Any) -> None:
+        """Take a frame's doubts as losses when its next instruction begins: a loop comes back to the same one."""
+        if event == "opcode":
+            for call in [call for call in self._doubts if call is not None and call[0] is frame]:
+                self.lose(self._doubts.pop(call))
+            frame.f_trace_opcodes = False
 
     def close(self) -> None:
         """Take the doubts that are left as losses: the run is over."""
@@ -156,6 +167,22 @@ class Record:
         if not taken.fixed:
             self.decisions.append(taken)
         return outcome
+
+
+@contextmanager
+def step_by_step() -> Iterator[None]:
+    """Settle doubts at each instruction, where no debugger is at work."""
+    before = sys.gettrace()
+    if before is None:
+        sys.settrace(_step)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+def _step(frame: Any, event: str, _: Any) -> None:
+    """Let frames be traced; each that matters has a function of its own."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ import random
 import sys
 import textwrap
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +16,13 @@ from torch import Tensor, nn
 from segup.errors import SegupError
 from segup.inspection.follow import Follow, ValuesNeededError
 from segup.inspection.lines import Line
-from segup.inspection.record import Extent, Record
+from segup.inspection.record import Extent, Record, step_by_step
 from segup.inspection.sizes import Shape
 from segup.inspection.sketch import tensors_of
-from segup.inspection.traced import TracedSize
-from segup.inspection.watched import asks_for_types, draws_by_chance, functions_called
+from segup.inspection.traced import TracedSize, plain
+from segup.inspection.watched import asks_for_types, draws, functions_called
+
+_TORCHS_OWN = frozenset(vars(nn.Module()))
 
 
 @dataclass(frozen=True)
@@ -113,17 +116,36 @@ class Tracer:
     def _watched(self, size: tuple[int, int]) -> Run:
         """Run on tensors that tell who asks for their sizes, and look through the code that is run."""
         for _ in range(2):  # at first torch may import something, whose code is run once
-            with functions_called(lambda: self._mode is not None and self._mode.at_work) as functions:
+            with functions_called(lambda: self._mode is not None and self._mode.at_work) as (functions, chance):
                 run = self._run(size, light=False, follow=True, watch=True)
-            drawing = [code for code in functions if draws_by_chance(code)]
-            asking = [code for code in functions if asks_for_types(code) and code not in drawing]
+            asking = [code for code in functions if asks_for_types(code)]
             if not asking:
                 break
-        for code in drawing:
-            run.record.lose(f"its code draws random numbers outside torch ('{code.co_qualname}')")
+        for name in sorted(chance | {name for name, value in self._kept() if draws(value)}):
+            run.record.lose(f"its code draws random numbers outside torch ('{name}')")
         for code in asking:
-            run.record.lose(f"'{code.co_qualname}' (line {code.co_firstlineno}) asks for types")
+            run.record.lose(f"'{code.co_qualname}' (line {code.co_firstlineno}) asks for types or identities")
+        if run.refusal is None:
+            self._check_repeats(run)
         return run
+
+    def _check_repeats(self, run: Run) -> None:
+        """Note the numbers that the model keeps and that a second run on the same size leaves as others."""
+        first = dict(self._numbers())
+        self._run(run.size, light=True, follow=True)
+        second = dict(self._numbers())
+        for name in sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name)):
+            run.record.lose(f"it keeps numbers from call to call ('{name}')")
+
+    def _kept(self) -> Iterator[tuple[str, Any]]:
+        """Yield what the model's own attributes hold, lists and dicts opened."""
+        for owner, module in self._model.named_modules():
+            for name, value in vars(module).items():
+                if name not in _TORCHS_OWN:
+                    yield from _opened(f"{owner}.{name}" if owner else name, value)
+
+    def _numbers(self) -> Iterator[tuple[str, Any]]:
+        return ((name, plain(value)) for name, value in self._kept() if isinstance(value, int | float | str))
 
     def _run(self, size: tuple[int, int], light: bool, follow: bool, watch: bool = False) -> Run:
         record = Record(size=size, layer=self._layers.innermost)
@@ -135,7 +157,7 @@ class Tracer:
             refusal: Refusal | None = None
             image = mode.enter(image, (self._batch, self._channels, *traced))
             try:
-                with torch.no_grad(), mode:
+                with torch.no_grad(), mode, step_by_step() if watch else nullcontext():
                     output = self._model(image)
             except Exception as cause:  # a model refuses a size with whatever its layers raise
                 refusal = Refusal(
@@ -184,6 +206,17 @@ class Layers:
                 pass
 
         return leave
+
+
+def _opened(name: str, value: Any, depth: int = 3) -> Iterator[tuple[str, Any]]:
+    """Yield a value, or how many a list or dict has, and each of them."""
+    if depth and isinstance(value, dict | list | tuple | set | deque):
+        yield f"len({name})", len(value)
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, part in parts:
+            yield from _opened(f"{name}[{key!r}]", part, depth - 1)
+    else:
+        yield name, value
 
 
 def dtype_of(model: nn.Module) -> torch.dtype:

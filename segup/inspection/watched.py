@@ -1,8 +1,9 @@
-"""What finds code that learns sizes unseen: compiled code, other threads, and code that asks for types."""
+"""What finds code that learns sizes unseen: compiled code, other threads, code that asks for types, and chance."""
 
 import dis
+import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from types import CodeType
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 _CHANCE = ("random", "secrets", "uuid")
+_IDENTITY = ("type", "issubclass", "id", "builtins", "__builtins__")
 
 
 class Watched(Tensor):
@@ -72,49 +74,95 @@ class Watched(Tensor):
 
 
 @contextmanager
-def functions_called(by_torch: Callable[[], bool]) -> Iterator[set[CodeType]]:
-    """Collect the code of every Python function that is called, torch's own and most of the standard library left out.
+def functions_called(by_torch: Callable[[], bool]) -> Iterator[tuple[set[CodeType], set[str]]]:
+    """Collect the Python functions that are called, torch's own and most of the standard library left out.
 
     Args:
         by_torch: Tells whether a function of torch's is at work: what that calls is left out too.
+
+    Yields:
+        The code of the functions, and what they take that is another at each call: a clock, random numbers.
     """
     found: set[CodeType] = set()
+    chance: set[str] = set()
     before = sys.getprofile()
 
-    def note(frame: Any, event: str, _: Any) -> None:
-        if event == "call" and frame.f_code not in found and not by_torch():
-            home = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-            own = str(frame.f_back and frame.f_back.f_globals.get("__name__")).startswith("segup.inspection")
-            if (home in _CHANCE and not own) or (
-                home not in ("segup", "torch") and home not in sys.stdlib_module_names
-            ):
-                found.add(frame.f_code)
+    def note(frame: Any, event: str, called: Any) -> None:
+        if event not in ("call", "c_call") or by_torch():
+            return
+        code, home = frame.f_code, _home(frame)
+        if event == "c_call":
+            if _is_models(home) and _gives_chance(called):
+                chance.add(called.__qualname__)
+        elif home in _CHANCE and not _home(frame.f_back, 3).startswith("segup.inspection"):
+            chance.add(code.co_qualname)
+        elif _is_models(home) and code not in found:
+            found.add(code)
+            names = {*code.co_names, *code.co_freevars}
+            held = {**{name: frame.f_globals.get(name) for name in names}, **frame.f_locals}
+            chance.update(name for name, value in held.items() if draws(value))
 
     if before is not None and not callable(before):  # a profiler in C, which could not be put back
-        yield found
+        yield found, chance
         return
     sys.setprofile(note)
     try:
-        yield found
+        yield found, chance
     finally:
         sys.setprofile(before)
 
 
-def draws_by_chance(code: CodeType) -> bool:
-    """Return whether a function is one of the standard library that gives another value at each call."""
-    return code.co_filename.rpartition("/")[2].removesuffix(".py") in _CHANCE
+def draws(value: object) -> bool:
+    """Return whether a value is a random generator of Python's or numpy's, or a module that holds one.
+
+    >>> import random
+    >>> draws(random.Random(0)), draws(7)
+    (True, False)
+    """
+    kind = type(value)
+    return isinstance(value, random.Random) or (
+        kind.__module__.startswith("numpy.random") and kind.__name__ in ("Generator", "RandomState")
+    )
+
+
+def _gives_chance(function: Any) -> bool:
+    owner, name = getattr(function, "__self__", None), function.__name__
+    module = function.__module__ or getattr(owner, "__name__", "")
+    return draws(owner) or (module == "time" and name not in ("sleep", "strftime")) or name in ("urandom", "getrandom")
+
+
+def _home(frame: Any, parts: int = 1) -> str:
+    return ".".join(str(frame and frame.f_globals.get("__name__", "")).split(".")[:parts])
+
+
+def _is_models(home: str) -> bool:
+    return home not in ("segup", "torch") and home not in sys.stdlib_module_names
 
 
 @lru_cache(4096)
 def asks_for_types(code: CodeType) -> bool:
-    """Return whether a function uses ``type`` or ``issubclass``: a size that is followed is of another type than int.
+    """Return whether a function asks for types or identities: a size that is followed is another object than an int.
 
-    ``isinstance`` is no matter, it takes such a size for an int.
+    ``isinstance`` is no matter, it takes such a size for an int; nor is ``is`` with a constant or a global name.
 
     >>> def whole(n):
     ...     return n if type(n) is int else int(n)
     >>> asks_for_types(whole.__code__)
     True
     """
-    loads = (one for one in dis.get_instructions(code) if one.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
-    return any(one.argval in ("type", "issubclass", "builtins", "__builtins__") for one in loads)
+    before: list[dis.Instruction] = []
+    for one in dis.get_instructions(code):
+        if one.opname in ("LOAD_GLOBAL", "LOAD_NAME") and one.argval in _IDENTITY:
+            return True
+        if one.opname == "IS_OP" and not (before and _is_fixed(before)):
+            return True
+        before.append(one)
+    return False
+
+
+def _is_fixed(before: Sequence[dis.Instruction]) -> bool:
+    """Return whether the last value that was loaded is a constant, or reached from a global name."""
+    for one in reversed(before):
+        if one.opname != "LOAD_ATTR":
+            return one.opname in ("LOAD_CONST", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF")
+    return False

@@ -1,7 +1,9 @@
 """Sizes that code learns in ways that the trace does not follow: never proved, and not said to fail where they hold."""
 
+import os
 import random
 import threading
+import time
 from fractions import Fraction
 
 import numpy as np
@@ -20,6 +22,7 @@ class Model(nn.Module):
     def __init__(self, function):
         super().__init__()
         self.function, self.conv, self.scripted = function, nn.Conv2d(3, 4, 3, padding=1), torch.jit.script(CutsLarge())
+        self.seven_hundred, self.calls, self.sizes = 700, 0, []
 
     def forward(self, x):
         return self.function(self, self.conv(x))
@@ -188,6 +191,23 @@ def drawn_by_an_own_generator(m, x):
     return x[:, :, 1:] if random.Random(0).randrange(200) == 17 else x
 
 
+def drawn_by_a_part(m, x):
+    generator = m.conv.__dict__.setdefault("generator", np.random.default_rng(0))
+    return x[:, :, 1:] if generator.integers(1000) == 17 else x
+
+
+def counted(m, x):
+    m.calls += 1
+    return x[:, :, 1:] if m.calls == 1000 else x
+
+
+def listed(m, x):
+    m.sizes.append(tuple(x.shape))
+    return x[:, :, 1:] if len(m.sizes) == 1000 else x
+
+
+NUMBERS = list(range(1, 2049))
+PYTHONS, NUMPYS = random.Random(0), np.random.default_rng(0)
 FOUND_BY_A_TESTER = {
     "written beside": (written_beside, "writes to a tensor with values"),
     "looked up": (looked_up, "uses a size as a key"),
@@ -199,6 +219,23 @@ FOUND_BY_A_TESTER = {
         "random numbers are read",
     ),
     "torch functions of its own": (lambda m, x: torch.mul(x, Elsewhere()), "a class or mode of its own"),
+    "a clock": (cut_if(lambda x: time.time_ns() % 1000 == 17), "draws random numbers outside torch ('time_ns')"),
+    "noise of the system": (cut_if(lambda x: os.urandom(2) == b"ab"), "draws random numbers outside torch ('urandom')"),
+    "a generator that is kept": (cut_if(lambda x: PYTHONS.random() < 0.001), "draws random numbers"),
+    "numpy's generator": (
+        cut_if(lambda x: NUMPYS.integers(1000) == 17),
+        "draws random numbers outside torch ('NUMPYS')",
+    ),
+    "numpy's new generator": (cut_if(lambda x: np.random.default_rng().integers(1000) == 17), "draws random numbers"),
+    "a part's generator": (drawn_by_a_part, "draws random numbers outside torch ('conv.generator')"),
+    "who it is": (lambda m, x: x[:, :, 1:] if x.shape[2] is m.seven_hundred else x, "asks for types or identities"),
+    "where it is": (cut_if(lambda x: id(x.shape[2]) == id(5)), "asks for types or identities"),
+    "read in turn": (
+        lambda m, x: x[:, :, [t[x.shape[2] - 1] for t in (NUMBERS, torch.arange(2048))][0] == 700 :],
+        "reads a size as a plain number",
+    ),
+    "counted calls": (counted, "keeps numbers from call to call ('calls')"),
+    "listed calls": (listed, "keeps numbers from call to call ('len(sizes)')"),
     "numpy's array": (cut_if(lambda x: np.array(x.shape[2:]).dtype.kind == "i" and x.shape[2] == 700), "computes with"),
     "filled by index": (
         lambda m, x: x + x.new_zeros((x.shape[2] + 14) % 64 + 1, 1).index_fill(0, torch.tensor([1]), 0.0).sum(),
