@@ -544,7 +544,9 @@ def test_wrong_sizes_are_refused():
         check_sizes(nn.Identity(), sizes=[0])
     with pytest.raises(ShapeError, match="sizes must hold at least one size"):
         check_sizes(nn.Identity(), sizes=[])
-    with pytest.raises(ShapeError, match="in_channels must be an int of at least 1, not 'x'"):
+    with pytest.raises(ShapeError, match="in_channels must be an int of at least 1, not 0"):
+        check_sizes(nn.Identity(), 0)
+    with pytest.raises(ConfigError, match="check_sizes: in_channels='x' must be int or None"):
         check_sizes(nn.Identity(), "x")
 
 
