@@ -196,6 +196,11 @@ def drawn_by_a_part(m, x):
     return x[:, :, 1:] if generator.integers(1000) == 17 else x
 
 
+def read_in_turn(m, x):
+    first, _ = [numbers[x.shape[2] - 1] for numbers in (NUMBERS, torch.arange(2048))]
+    return x[:, :, 1:] if first == 700 else x
+
+
 def counted(m, x):
     m.calls += 1
     return x[:, :, 1:] if m.calls == 1000 else x
@@ -230,10 +235,7 @@ FOUND_BY_A_TESTER = {
     "a part's generator": (drawn_by_a_part, "draws random numbers outside torch ('conv.generator')"),
     "who it is": (lambda m, x: x[:, :, 1:] if x.shape[2] is m.seven_hundred else x, "asks for types or identities"),
     "where it is": (cut_if(lambda x: id(x.shape[2]) == id(5)), "asks for types or identities"),
-    "read in turn": (
-        lambda m, x: x[:, :, [t[x.shape[2] - 1] for t in (NUMBERS, torch.arange(2048))][0] == 700 :],
-        "reads a size as a plain number",
-    ),
+    "read in turn": (read_in_turn, "reads a size as a plain number"),
     "counted calls": (counted, "keeps numbers from call to call ('calls')"),
     "listed calls": (listed, "keeps numbers from call to call ('len(sizes)')"),
     "numpy's array": (cut_if(lambda x: np.array(x.shape[2:]).dtype.kind == "i" and x.shape[2] == 700), "computes with"),
