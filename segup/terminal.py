@@ -1,4 +1,4 @@
-"""The terminal: what it cannot show is written in ASCII, and when it closes, the work is ended in order."""
+"""What is printed: in ASCII where it cannot be shown, and no fault of the work's where it cannot be written."""
 
 import codecs
 import errno
@@ -34,19 +34,34 @@ def in_ascii(text: str) -> str:
 def show_everything() -> None:
     """Let standard output and error write what their encoding lacks as :func:`in_ascii` does, in place of an error.
 
-    A terminal that has closed takes what is written as nowhere does: no error keeps the work from being saved.
+    Where they cannot be written at all (a full disk, a reader that has gone, a terminal that has closed), what is
+    printed from then on goes nowhere: that keeps no work from being done and saved. :func:`unwritten` tells of it.
     """
     codecs.register_error(_ERRORS, _replaced)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
+        if stream is None:  # closed before the process began
+            stream = open(os.open(os.devnull, os.O_WRONLY), "w", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
         if not isinstance(stream, TextIOWrapper):
             continue
-        if stream.isatty():
-            stream.flush()
-            raw = _Terminal(stream.fileno(), "wb", closefd=False)
-            setattr(sys, name, TextIOWrapper(BufferedWriter(raw), stream.encoding, _ERRORS, line_buffering=True))
-        else:
+        if not _is_own(stream):
             stream.reconfigure(errors=_ERRORS)
+            continue
+        stream.flush()
+        raw = _Output(stream.fileno(), "wb", closefd=False)
+        buffer: Any = raw if isinstance(stream.buffer, FileIO) else BufferedWriter(raw)
+        how = {"line_buffering": stream.line_buffering or raw.isatty(), "write_through": stream.write_through}
+        setattr(sys, name, TextIOWrapper(buffer, stream.encoding, _ERRORS, **how))
+
+
+def unwritten() -> OSError | None:
+    """Return what kept standard output from being written, but for a terminal's closing; None where nothing did."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.flush()
+        raw = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+        return raw.refused if isinstance(raw, _Output) else None
+    return None
 
 
 @contextmanager
@@ -76,15 +91,25 @@ def endings_answered(answer: Callable[[int], None], signals: tuple[signal.Signal
             signal.signal(one, handler)
 
 
-class _Terminal(FileIO):
-    def write(self, data: Any, /) -> int:
+class _Output(FileIO):
+    refused: OSError | None = None
+
+    def write(self, data: Any, /) -> int | None:
         try:
             return super().write(data)
         except OSError as cause:
-            if cause.errno != errno.EIO:
-                raise
-            _let_go()
+            if not (cause.errno == errno.EIO and self.isatty()):
+                self.refused = cause
+            _lead_nowhere(self.fileno())
             return len(data)
+
+
+def _is_own(stream: TextIOWrapper) -> bool:
+    """Return whether a stream writes to the process's own output or error, and not to what stands in for it."""
+    try:
+        return stream.fileno() in (1, 2)
+    except OSError:
+        return False
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:
@@ -110,6 +135,10 @@ def _let_go() -> None:
     """Lead standard output and error nowhere where they led to a terminal."""
     for descriptor in (1, 2):
         if os.isatty(descriptor):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, descriptor)
-            os.close(nowhere)
+            _lead_nowhere(descriptor)
+
+
+def _lead_nowhere(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)

@@ -1,7 +1,7 @@
 """Files that are whole or not there, whenever the process dies, and that take no other file's place unasked.
 
 All that segup writes under a name goes through :func:`write_whole`: into a file of its own beside the place, which then
-takes that place at once.
+takes that place at once. What grows row by row goes through :func:`append_whole`.
 """
 
 import contextlib
@@ -49,6 +49,22 @@ def copy_whole(source: Path, target: Path) -> None:
     with _refusals_told(target), source.open("rb") as read, _beside(target, replace=True) as file:
         while chunk := read.read(_CHUNK):
             file.write(chunk)
+
+
+def append_whole(path: Path, content: bytes) -> None:
+    """Append to a file, all or nothing.
+
+    Raises:
+        DataError: The file system refused; the file is as it was.
+    """
+    with _refusals_told(path), path.open("ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            while content:
+                content = content[file.write(content) :]
+        except OSError:
+            file.truncate(size)
+            raise
 
 
 def check_free(paths: Iterable[Path], way_out: str = "another name, or --overwrite") -> None:

@@ -52,6 +52,22 @@ def test_a_limit_of_the_system_leaves_the_old_file(tmp_path):
     assert (path.read_bytes(), names(tmp_path)) == (b"old", ["file"])
 
 
+def test_what_cannot_be_appended_leaves_the_file_as_it_was(tmp_path):
+    """With the real limit, which takes a part of what is written."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old\n")
+    script = (
+        "import resource, pathlib, sys\n"
+        "from segup.whole import append_whole\n"
+        "append_whole(pathlib.Path(sys.argv[1]), b'row\\n')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
+        "append_whole(pathlib.Path(sys.argv[1]), b'row\\n')"
+    )
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
+    assert f"DataError: {path} cannot be written: File too large; the one before it is whole" in done.stderr
+    assert path.read_bytes() == b"old\nrow\n"
+
+
 def test_an_interrupt_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_bytes(b"old")

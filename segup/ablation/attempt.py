@@ -14,7 +14,7 @@ from segup.ablation.status import State, Status, stored_status, write_status
 from segup.errors import RunInterruptedError, SegupError
 from segup.lock import HeldError, lock
 from segup.training.config import RunConfig
-from segup.training.run_folder import clear_unstarted, read_config
+from segup.training.run_folder import clear_unstarted, is_complete, read_config
 from segup.training.start import start
 
 LOG = "log.txt"
@@ -69,8 +69,8 @@ def _written_down(folder: Path, before: Status) -> Iterator[None]:
 def _train(folder: Path) -> None:
     values = read_config(folder)
     checkpoint = folder / "last.ckpt"
-    if (folder / "result.json").exists():
-        return  # written last: the process died before it could say that it had finished
+    if is_complete(folder):
+        return  # the process died before it could say that it had finished
     values["ckpt_path"] = str(checkpoint) if checkpoint.exists() else None
     clear_unstarted(folder)
     start(RunConfig.of(values), folder)

@@ -1,10 +1,10 @@
 """The roof: the ``segup`` command. Nothing heavy is imported before a command starts to work."""
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import Any
 
 _COMMANDS = {
     "train": "train a model: segup train decoder=deconv seed=1",
@@ -22,40 +22,57 @@ _MODULES = {"report": "report_study"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``segup COMMAND ...`` and exit: 0 when it worked, 1 on an error, 2 on a wrong command, 130 after Ctrl-C."""
+    """Run ``segup COMMAND ...`` and exit: 0 when it worked, 1 on an error, 2 on a wrong command, 130 after Ctrl-C.
+
+    Where what it printed could not be written, the work is done all the same and the code is 1, or 141 where whoever
+    read it had seen enough.
+    """
     from segup.terminal import show_everything
 
     show_everything()
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help"):
-        print(_usage())
-        sys.exit(0 if words else 2)
-    if words[0] == "--version":
-        import segup
-
-        print(segup.__version__)
-        sys.exit(0)
-    command, rest = words[0], words[1:]
-    if command not in _COMMANDS:
-        from segup.errors import unknown
-
-        print(unknown("command", command, _COMMANDS), file=sys.stderr)
-        sys.exit(2)
-    from segup.imports import children_kept_off
-
     try:
-        with children_kept_off():
-            code = _load(command)(rest)
-        sys.stdout.flush()
+        code: Any = _run(list(sys.argv[1:] if arguments is None else arguments))
     except KeyboardInterrupt:
         from segup.errors import INTERRUPTED
 
         print("interrupted", file=sys.stderr)
         code = INTERRUPTED
-    except BrokenPipeError:  # whoever read the output has seen enough: segup shapes ... | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
-        code = 128 + signal.SIGPIPE
-    sys.exit(code)
+    except SystemExit as end:  # argparse's, which has said why
+        code = end.code
+    sys.exit(code or _unwritten())
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if words else 2
+    if words[0] == "--version":
+        import segup
+
+        print(segup.__version__)
+        return 0
+    command, rest = words[0], words[1:]
+    if command not in _COMMANDS:
+        from segup.errors import unknown
+
+        print(unknown("command", command, _COMMANDS), file=sys.stderr)
+        return 2
+    from segup.imports import children_kept_off
+
+    with children_kept_off():
+        return _load(command)(rest)
+
+
+def _unwritten() -> int:
+    """Say why standard output could not be written, and return the exit code: 0 where it could."""
+    from segup.terminal import unwritten
+
+    cause = unwritten()
+    if isinstance(cause, BrokenPipeError):  # whoever read the output has seen enough: segup shapes ... | head
+        return 128 + signal.SIGPIPE
+    if cause is not None:
+        print(f"DataError: standard output cannot be written: {cause.strerror}; all else was done", file=sys.stderr)
+    return 0 if cause is None else 1
 
 
 def _load(command: str) -> Callable[[list[str]], int]:

@@ -148,7 +148,6 @@ def _check(options: argparse.Namespace) -> bool:
         output=options.output,
         training=options.training,
     )
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     if options.json:
         print(json.dumps({"target": title, **found.as_dict()}, indent=2))
     else:

@@ -127,8 +127,6 @@ def _print(report: "Report") -> None:
 
     from segup.shapes.words import reasons
 
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     terminal = sys.stdout.isatty()
     console = Console(highlight=False, soft_wrap=not terminal, width=None if terminal else 1000)
     if report.ladder is not None:

@@ -10,7 +10,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from segup.training.rows import read_history
-from segup.whole import write_whole
+from segup.whole import append_whole, write_whole
 
 __all__ = ["COLUMNS", "CsvHistory", "read_history"]
 
@@ -77,5 +77,6 @@ class CsvHistory(Logger):
             row["epoch"] = int(row["epoch"])
         if not self._begun:
             self._begin()
-        with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, COLUMNS).writerow(row)
+        text = io.StringIO()
+        csv.DictWriter(text, COLUMNS).writerow(row)
+        append_whole(self.path, text.getvalue().encode())

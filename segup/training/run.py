@@ -30,7 +30,7 @@ from segup.training.module import SegmentationModule
 from segup.training.pictures import save_curves, save_predictions
 from segup.training.progress import EpochLines, as_text, ladder_table, score_table
 from segup.training.resume import Position, read_position
-from segup.training.run_folder import environment, write_json, write_yaml
+from segup.training.run_folder import environment, is_complete, write_json, write_yaml
 from segup.whole import write_whole
 
 
@@ -109,8 +109,8 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
                 f"{config.ckpt_path}: its training state does not fit its run: {type(cause).__name__} "
                 f"{short(' '.join(str(cause).split()))}"
             ) from cause
+        checkpoints.begin()  # where all was trained before
         if checkpoints.last_scores is None or checkpoints.last_scores["step"] != trainer.global_step:
-            checkpoints.begin()  # where all was trained before
             trainer.validate(module, datamodule=data, verbose=False)  # the last epoch was not one to be validated
     if not trainer.is_global_zero:
         return {}
@@ -134,7 +134,9 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         "environment": environment(),
         "config": asdict(config),
     }
-    write_json(folder / "result.json", result)  # before anything is drawn, so that no picture can lose it
+    written = folder / "result.json"
+    if trainer.global_step > position.step or not written.exists():  # else it was killed while it drew
+        write_json(written, result)  # before anything is drawn, so that no picture can lose it
     scores = {name: scores for name in ("last", "best") if (scores := result[name]) is not None}
     console.print(score_table("Validation scores", scores, data.labels.names))
     save_curves(folder / "metrics.csv", folder / "curves.png")
@@ -147,11 +149,10 @@ def _position(config: RunConfig) -> Position:
     if config.ckpt_path is None:
         return Position()
     position = read_position(config.ckpt_path)
-    # A run that was killed between its last checkpoint and its result has nothing to train, and a result to write.
+    # A run that was killed after its last checkpoint has nothing to train, and a result or pictures to write.
     steps = config.trainer.max_steps
     out_of_steps = steps is not None and position.step >= steps
-    written = Path(config.ckpt_path).with_name("result.json")
-    if (position.epoch >= config.trainer.max_epochs or out_of_steps) and written.exists():
+    if (position.epoch >= config.trainer.max_epochs or out_of_steps) and is_complete(Path(config.ckpt_path).parent):
         done = f"{steps} steps" if out_of_steps else f"{position.epoch} epochs"
         raise ConfigError(
             f"the run of {config.ckpt_path} has finished its {done}: there is nothing to continue.\n"

@@ -95,6 +95,11 @@ def discard_unstarted(folder: Path) -> None:
         folder.parent.rmdir()
 
 
+def is_complete(folder: Path) -> bool:
+    """Return whether a run wrote all that a run writes; its result comes first, and then its pictures."""
+    return all((folder / name).exists() for name in ("result.json", "curves.png", "predictions.png"))
+
+
 def _new_folder(config: RunConfig) -> Path:
     operator = as_folder(str(config.decoder.get("upsampler")))
     stem = Path("outputs") / config.name / operator / f"{config.seed}-{datetime.now():%Y%m%d-%H%M%S}"

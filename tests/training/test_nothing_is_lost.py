@@ -1,7 +1,9 @@
 """Twenty kills at random moments and ten full disks: every time the same command goes on, to the same numbers."""
 
+import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 import torch
 
 from segup.training.resume import read_position
+from segup.training.run_folder import is_complete
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = (
@@ -47,10 +50,19 @@ def begin(place, limit=None):
 
 
 def finish(place):
-    process = begin(place)
-    out, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, out
-    return torch.load(place / "run" / "last.ckpt", weights_only=True)["state_dict"]
+    """Let the run come to its end, and return what it leaves but for times."""
+    folder = place / "run"
+    if not is_complete(folder):
+        process = begin(place)
+        out, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, out
+    scores = json.loads((folder / "result.json").read_text())
+    return {
+        **{name: torch.load(folder / name, weights_only=True)["state_dict"] for name in ("last.ckpt", "best.ckpt")},
+        "metrics.csv": (folder / "metrics.csv").read_text(),
+        "result.json": [scores[name] for name in ("last", "best", "checkerboard", "macs")],
+        "folder": {file.name for file in folder.iterdir()},
+    }
 
 
 def position(place):
@@ -58,20 +70,19 @@ def position(place):
     return read_position(last).step if last.exists() else 0
 
 
-def check_same(place, weights):
-    if not (place / "run" / "result.json").exists():
-        finish(place)
-    found = torch.load(place / "run" / "last.ckpt", weights_only=True)["state_dict"]
-    assert all(torch.equal(found[name], weights[name]) for name in weights)
-    assert not list((place / "run").glob(".*.part"))
+def check_same(place, whole):
+    found = finish(place)
+    for name in ("last.ckpt", "best.ckpt"):
+        torch.testing.assert_close(found.pop(name), whole[name], rtol=0, atol=0)
+    assert found == {name: whole[name] for name in found}
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
+def whole(tmp_path_factory):
     return finish(tmp_path_factory.mktemp("whole"))
 
 
-def disturbed(tmp_path, weights, times, disturb):
+def disturbed(tmp_path, whole, times, disturb):
     """Disturb a run so many times; one that comes to its end all the same is compared, and another one begun."""
     place, step = tmp_path / "0", 0
     for count in range(times):
@@ -79,15 +90,15 @@ def disturbed(tmp_path, weights, times, disturb):
         disturb(place)
         assert position(place) >= step
         step = position(place)
-        if (place / "run" / "result.json").exists():
-            check_same(place, weights)
+        if is_complete(place / "run"):
+            check_same(place, whole)
             place, step = tmp_path / f"{count + 1}", 0
     place.mkdir(exist_ok=True)
-    check_same(place, weights)
+    check_same(place, whole)
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_again_and_again(tmp_path, weights):
+def test_a_run_that_is_killed_again_and_again(tmp_path, whole):
     draw = random.Random(0)
 
     def kill(place):
@@ -99,11 +110,11 @@ def test_a_run_that_is_killed_again_and_again(tmp_path, weights):
         process.send_signal(signal.SIGKILL)
         process.communicate()
 
-    disturbed(tmp_path, weights, KILLS, kill)
+    disturbed(tmp_path, whole, KILLS, kill)
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_again_and_again(tmp_path, weights):
+def test_a_disk_that_is_full_again_and_again(tmp_path, whole):
     """A file may have so many bytes: from those of a table to those of a checkpoint and more."""
     draw = random.Random(1)
 
@@ -116,4 +127,20 @@ def test_a_disk_that_is_full_again_and_again(tmp_path, weights):
         assert process.returncode == 0 or "DataError: " in out, out
         assert not list(place.glob("run/.*.part"))
 
-    disturbed(tmp_path, weights, FULL, fill)
+    disturbed(tmp_path, whole, FULL, fill)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", [2, 6])
+def test_a_history_that_cannot_grow_is_named_and_goes_on(tmp_path, whole, row):
+    history = tmp_path / "run" / "metrics.csv"
+    process = begin(tmp_path)
+    while not (history.exists() and history.read_bytes().count(b"\n") > row):
+        assert process.poll() is None
+        time.sleep(0.001)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (history.stat().st_size + 7, resource.RLIM_INFINITY))
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert "DataError: run/metrics.csv cannot be written: File too large; the one before it is whole" in out
+    assert history.read_bytes().endswith(b"\n")
+    check_same(tmp_path, whole)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+import segup.whole as whole_files
 from segup.cli.train import run
 from segup.errors import ConfigError, DataError, RunInterruptedError
 from segup.training.checkpoints import take_over
@@ -87,6 +88,48 @@ def test_a_run_that_goes_on_in_another_folder_takes_its_checkpoints_along(small_
         small_run("third", ckpt_path=str(folder / "last.ckpt"))
 
 
+@contextmanager
+def ended_at_write(number):
+    """Within it, the process ends when the file of that number is written and has not yet taken its place."""
+    move, count = whole_files._move, 0
+
+    def counted(*arguments):
+        nonlocal count
+        count += 1
+        if count == number:
+            power_cut()
+        move(*arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(whole_files, "_move", counted)
+        yield
+
+
+@pytest.fixture(scope="module")
+def short_run(run_in, tmp_path_factory):
+    """An undisturbed run of one epoch, whose checkpoint is the best."""
+    return run_in(tmp_path_factory.mktemp("short") / "run", trainer={"max_epochs": 1})
+
+
+@pytest.mark.parametrize(
+    "number", [pytest.param(number, marks=[] if number == 5 else pytest.mark.slow) for number in range(1, 7)]
+)
+def test_a_run_that_ends_at_any_of_its_writes_continues_to_the_same_files(small_run, short_run, tmp_path, number):
+    """Its configuration, sizes, history, last checkpoint, best checkpoint and result; at 5, all was trained."""
+    whole, whole_folder = short_run
+    with ended_at_write(number), pytest.raises(PowerCutError):
+        small_run("cut", trainer={"max_epochs": 1})
+    last = tmp_path / "cut" / "last.ckpt"
+    there = {"ckpt_path": str(last)} if last.exists() else {}
+    assert bool(there) == (number > 4)
+    result, folder = small_run("cut", trainer={"max_epochs": 1}, **there)
+    assert (result["last"], result["best"]) == (whole["last"], whole["best"])
+    for name in ("last.ckpt", "best.ckpt"):
+        assert same(weights(folder / name), weights(whole_folder / name))
+    assert (folder / "metrics.csv").read_text() == (whole_folder / "metrics.csv").read_text()
+    assert {file.name for file in folder.iterdir()} == {file.name for file in whole_folder.iterdir()}
+
+
 @pytest.mark.parametrize("best", [True, False])
 def test_the_best_checkpoint_is_the_one_that_goes_on_or_the_one_beside_it(tmp_path, best):
     there, here = tmp_path / "there", tmp_path / "here"
@@ -127,6 +170,15 @@ def test_dropout_draws_the_same_after_a_resume(small_run, monkeypatch, tmp_path)
         small_run("stopped")
     result, _ = small_run("stopped", ckpt_path=str(tmp_path / "stopped" / "last.ckpt"))
     assert result["last"] == whole["last"]
+
+
+def test_a_run_that_ends_while_it_draws_draws_and_keeps_its_result(small_run):
+    _, folder = small_run(trainer={"max_epochs": 1})
+    before = (folder / "result.json").read_bytes()
+    (folder / "predictions.png").unlink()
+    small_run(trainer={"max_epochs": 1}, ckpt_path=str(folder / "last.ckpt"))
+    assert (folder / "predictions.png").exists()
+    assert (folder / "result.json").read_bytes() == before
 
 
 def test_a_finished_run_is_not_continued(small_run, whole_run):
