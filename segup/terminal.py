@@ -51,8 +51,9 @@ def show_everything() -> None:
         stream.flush()
         raw = _Output(stream.fileno(), "wb", closefd=False)
         buffer: Any = raw if isinstance(stream.buffer, FileIO) else BufferedWriter(raw)
-        how = {"line_buffering": stream.line_buffering or raw.isatty(), "write_through": stream.write_through}
-        setattr(sys, name, TextIOWrapper(buffer, stream.encoding, _ERRORS, **how))
+        at_once = stream.line_buffering or raw.isatty()
+        text = TextIOWrapper(buffer, stream.encoding, _ERRORS, None, at_once, stream.write_through)
+        setattr(sys, name, text)
 
 
 def unwritten() -> OSError | None:
@@ -94,7 +95,7 @@ def endings_answered(answer: Callable[[int], None], signals: tuple[signal.Signal
 class _Output(FileIO):
     refused: OSError | None = None
 
-    def write(self, data: Any, /) -> int | None:
+    def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
         except OSError as cause:

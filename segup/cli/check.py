@@ -4,7 +4,6 @@ import argparse
 import ast
 import inspect
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
