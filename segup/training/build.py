@@ -8,7 +8,6 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
 from segup.data import SegmentationData
@@ -18,7 +17,7 @@ from segup.models import SegmentationModel, build_again, create_model
 from segup.names import check_storable
 from segup.training.checkpoints import AtomicCheckpointIO
 from segup.training.config import RunConfig, TrainerConfig
-from segup.training.history import CsvHistory
+from segup.training.history import CsvHistory, EventHistory
 from segup.training.progress import RunProgressBar
 
 
@@ -94,7 +93,7 @@ def build_trainer(
     config: TrainerConfig, folder: Path, callbacks: list[L.Callback], first_step: int, console: Console
 ) -> L.Trainer:
     """Build Lightning's trainer with segup's checkpoints, logs and progress."""
-    loggers: list[Any] = [TensorBoardLogger(folder, name="", version="", sub_dir="tensorboard")]
+    loggers: list[Any] = [EventHistory(folder)]
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
         loggers.insert(0, CsvHistory(folder / "metrics.csv", first_step))
     if console.is_terminal:

@@ -1,18 +1,22 @@
-"""``metrics.csv``: one row per logged step, kept whole when a run is resumed."""
+"""What a run logs: ``metrics.csv``, one row per step and kept whole when a run is resumed, and TensorBoard's events."""
 
 import csv
 import io
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from segup.errors import DataError
 from segup.training.rows import read_history
 from segup.whole import append_whole, write_whole
 
-__all__ = ["COLUMNS", "CsvHistory", "read_history"]
+__all__ = ["COLUMNS", "CsvHistory", "EventHistory", "read_history"]
 
 COLUMNS = (
     "step",
@@ -80,3 +84,57 @@ class CsvHistory(Logger):
         text = io.StringIO()
         csv.DictWriter(text, COLUMNS).writerow(row)
         append_whole(self.path, text.getvalue().encode())
+
+
+class EventHistory(TensorBoardLogger):
+    """TensorBoard's events, whose folder is named where they cannot be written.
+
+    Args:
+        folder: The run's; they go into ``tensorboard`` in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, name="", version="", sub_dir="tensorboard")
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log scalars."""
+        with self._refusals_told():
+            super().log_metrics(dict(metrics), step)
+
+    def save(self) -> None:
+        """Write what was logged."""
+        with self._refusals_told():
+            super().save()
+
+    def finalize(self, status: str) -> None:
+        """Write what was logged, and close the file."""
+        with self._refusals_told():
+            super().finalize(status)
+
+    @contextmanager
+    def _refusals_told(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as cause:
+            system = (
+                cause.__cause__ if isinstance(cause, ValueError) else cause
+            )  # Lightning wraps any
+            if not isinstance(system, OSError):
+                raise
+            raise DataError(f"{self.log_dir} cannot be written: {system.strerror or system}") from cause
+
+
+@contextmanager
+def told_once() -> Iterator[None]:
+    """Let the thread that writes events end in silence: what it met is raised by :class:`EventHistory` as well."""
+    before = threading.excepthook
+
+    def met(ending: threading.ExceptHookArgs) -> None:
+        if not type(ending.thread).__module__.startswith("tensorboard."):
+            before(ending)
+
+    threading.excepthook = met
+    try:
+        yield
+    finally:
+        threading.excepthook = before

@@ -26,6 +26,7 @@ from segup.training.checkpoints import RunCheckpoints, interrupts_handed_on, tak
 from segup.training.checks import CheckedMasks, StepLimit
 from segup.training.config import RunConfig
 from segup.training.cost import StepTimes, count_macs, count_parameters, inference_seconds, peak_memory
+from segup.training.history import told_once
 from segup.training.module import SegmentationModule
 from segup.training.pictures import save_curves, save_predictions
 from segup.training.progress import EpochLines, as_text, ladder_table, score_table
@@ -99,7 +100,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
             take_over(Path(config.ckpt_path), folder, position.best)
 
     checkpoints.at_begin = begin if trainer.is_global_zero else None
-    with contextlib.closing(masks), interrupts_handed_on():
+    with contextlib.closing(masks), interrupts_handed_on(), told_once():
         try:
             trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, MisconfigurationException) as cause:
