@@ -116,9 +116,7 @@ class EventHistory(TensorBoardLogger):
         try:
             yield
         except (OSError, ValueError) as cause:
-            system = (
-                cause.__cause__ if isinstance(cause, ValueError) else cause
-            )  # Lightning wraps any
+            system = cause.__cause__ if isinstance(cause, ValueError) else cause  # Lightning wraps any
             if not isinstance(system, OSError):
                 raise
             raise DataError(f"{self.log_dir} cannot be written: {system.strerror or system}") from cause
