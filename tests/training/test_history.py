@@ -11,6 +11,14 @@ from segup.errors import DataError
 from segup.training.history import EventHistory, told_once
 
 
+def go_on(events, waited):
+    events.log_metrics({"train/loss": 1.0}, 1)
+    if waited:
+        time.sleep(0.3)
+        events.log_metrics({"train/loss": 1.0}, 2)
+    events.save()
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EFBIG])
 @pytest.mark.parametrize("waited", [False, True])
 def test_events_that_cannot_be_written_are_told_once(tmp_path, monkeypatch, capsys, code, waited):
@@ -26,11 +34,7 @@ def test_events_that_cannot_be_written_are_told_once(tmp_path, monkeypatch, caps
     told = rf"tensorboard cannot be written: {os.strerror(code)}$"
     with told_once():
         with pytest.raises(DataError, match=told):
-            events.log_metrics({"train/loss": 1.0}, 1)
-            if waited:
-                time.sleep(0.3)
-                events.log_metrics({"train/loss": 1.0}, 2)
-            events.save()
+            go_on(events, waited)
         with pytest.raises(DataError, match=told):
             events.finalize("failed")
         time.sleep(0.1)
