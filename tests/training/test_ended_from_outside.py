@@ -74,8 +74,9 @@ def test_the_processes_of_a_run_end_when_their_parent_is_killed_and_when_they_ar
         process.kill()
         process.communicate()
     # the same command again: no checkpoint was there, so it begins anew
+    history, began = tmp_path / "run" / "metrics.csv", time.time()
     process = begin(tmp_path, "trainer=ddp", "trainer.devices=2", start_new_session=True)
-    wait_for(lambda: rows(tmp_path / "run" / "metrics.csv") > 3)
+    wait_for(lambda: rows(history) > 3 and history.stat().st_mtime > began)
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130, out
