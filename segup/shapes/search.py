@@ -3,14 +3,17 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from segup.conform import short
 from segup.errors import ShapeError
-from segup.shapes.arguments import Size, two, whole
+from segup.shapes.arguments import Size, flag, several, two, whole
 from segup.shapes.chain import Chain
 from segup.shapes.layer import Layer
 from segup.shapes.transposed import ConvTranspose, StampAxis
 from segup.shapes.windows import Conv
 
 MOST = 8
+TRIED = 2**16
+"""So many combinations of kernel, stride and dilation are tried."""
 WIDEST = 64
 """Up to this stride kernels of two strides are tried."""
 
@@ -52,7 +55,7 @@ def smallest_padding(size: int, kernel_size: int, stride: int = 1, dilation: int
     conv, n = Conv(kernel_size, stride, dilation=dilation), whole(size, "size", 1)
     axis = conv.axes[0]
     least = max(0, -((n - axis.extent) // 2))
-    if not exact:
+    if not flag(exact, "exact"):
         return least
     for padding in range(least, least + axis.stride):
         if (n + 2 * padding - axis.extent) % axis.stride == 0:
@@ -98,6 +101,7 @@ def find_convs(
     ['conv k3 s2 p1', 'conv k5 s2 p2', 'conv k2 s2 p1', 'conv k4 s2 p2']
     """
     n, o, found = whole(size, "size", 1), whole(out, "out", 1), []
+    exact = flag(exact, "exact")
     for kernel, stride, dilation in _grid(n, o, kernel_sizes, strides, dilations):
         axis = Conv(kernel, stride, dilation=dilation).axes[0]
         # (o − 1)·s ≤ n + 2p − e ≤ (o − 1)·s + s − 1, solved for p.
@@ -142,8 +146,15 @@ def _grid(
     large: int, small: int, kernels: Iterable[int] | None, strides: Iterable[int] | None, dilations: Iterable[int]
 ) -> list[tuple[int, int, int]]:
     """Return (kernel, stride, dilation) to try; strides that are left out follow from the ratio of the two sizes."""
-    steps = sorted({*range(1, 5), large // small or 1, -(-large // small)}) if strides is None else list(strides)
-    taps, gaps = None if kernels is None else list(kernels), list(dilations)
+    near = {*range(1, 5), large // small or 1, -(-large // small)}
+    steps = sorted(near) if strides is None else several(strides, "strides", 1)
+    taps, gaps = None if kernels is None else several(kernels, "kernel_sizes", 1), several(dilations, "dilations", 1)
+    count = len(steps) * len(gaps) * (2 * WIDEST if taps is None else len(taps))
+    if count > TRIED:
+        raise ShapeError(
+            f"{len(steps)} strides, {2 * WIDEST if taps is None else len(taps)} kernel sizes and {len(gaps)} dilations "
+            f"are {count} combinations; at most {TRIED} are tried.\n  try: fewer of them, such as strides=[2]."
+        )
     return [
         (kernel, stride, dilation)
         for stride in steps
@@ -172,6 +183,9 @@ def reaching(
     """
     sizes = [whole(part, "size", 1) for part in two(size, "size")]
     outs = [whole(part, "out", 1) for part in two(out, "out")]
+    output_padding = flag(output_padding, "output_padding")
+    if near is not None and not isinstance(near, ConvTranspose):
+        raise ShapeError(f"near must be a ConvTranspose or None, not {short(near)}.\n  try: ConvTranspose(4, 2, 1).")
     if near is None:
         found = [_directly(n, o) for n, o in zip(sizes, outs, strict=True)]
         return [_joined(*pair) for pair in (_alike(*found) or list(zip(*found, strict=False)))[:MOST]]
