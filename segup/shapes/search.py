@@ -107,7 +107,7 @@ def find_convs(
         # (o − 1)·s ≤ n + 2p − e ≤ (o − 1)·s + s − 1, solved for p.
         smallest = -((n - axis.extent - (o - 1) * stride) // 2)
         largest = ((o - 1) * stride + stride - 1 - n + axis.extent) // 2
-        for padding in range(max(0, smallest), min(largest, axis.extent - 1) + 1):
+        for padding in _few(range(max(0, smallest), min(largest, axis.extent - 1) + 1), found):
             found.append(Conv(kernel, stride, padding, dilation))
     found = [conv for conv in found if not exact or conv.residue(n) == 0]
     return sorted(found, key=lambda conv: (conv.residue(n), conv.stride, conv.kernel_size, conv.padding))
@@ -137,9 +137,16 @@ def find_transposed(
         surplus = (n - 1) * stride + extent - o
         # 0 ≤ surplus + output_padding < 2·extent, and even: half of it is the padding.
         first = max(0, -surplus) + (surplus + max(0, -surplus)) % 2
-        for output_padding in range(first, min(max(stride, dilation), 2 * extent - surplus), 2):
+        for output_padding in _few(range(first, min(max(stride, dilation), 2 * extent - surplus), 2), found):
             found.append(ConvTranspose(kernel, stride, (surplus + output_padding) // 2, output_padding, dilation))
     return sorted(found, key=lambda up: (up.output_padding, up.stride, up.kernel_size, up.padding))
+
+
+def _few(values: range, found: Sequence[Layer]) -> range:
+    """Return the values as they are, unless they and what is found by now are too many to try."""
+    if len(found) + (values.stop - values.start) // values.step > TRIED:
+        raise ShapeError(f"more than {TRIED} layers are to be tried.\n  try: smaller strides and dilations.")
+    return values
 
 
 def _grid(
