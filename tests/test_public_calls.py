@@ -116,7 +116,9 @@ def test_the_message_names_function_value_and_rule(part, arguments, message):
     assert re.match(message, str(caught.value))
 
 
-@pytest.mark.parametrize("wrong", [None, "x", b"x", [1], {}, LOOP, np.zeros((0, 3)), torch.zeros(2, 2), 1j, Path("x")])
+@pytest.mark.parametrize(
+    "wrong", [None, "x", b"x", [[1]], {}, LOOP, np.zeros((0, 3)), torch.zeros(2, 2), 1j, Path("x")]
+)
 @pytest.mark.parametrize(
     ("kept", "sound"),
     [

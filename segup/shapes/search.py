@@ -100,7 +100,8 @@ def find_convs(
     >>> [str(conv) for conv in find_convs(417, 209, kernel_sizes=[2, 3, 4, 5])]
     ['conv k3 s2 p1', 'conv k5 s2 p2', 'conv k2 s2 p1', 'conv k4 s2 p2']
     """
-    n, o, found = whole(size, "size", 1), whole(out, "out", 1), []
+    n, o = whole(size, "size", 1), whole(out, "out", 1)
+    found: list[Conv] = []
     exact = flag(exact, "exact")
     for kernel, stride, dilation in _grid(n, o, kernel_sizes, strides, dilations):
         axis = Conv(kernel, stride, dilation=dilation).axes[0]
@@ -131,7 +132,8 @@ def find_transposed(
     >>> ConvTranspose(16, 8, 8, 1) in find_transposed(62, 489)
     True
     """
-    n, o, found = whole(size, "size", 1), whole(out, "out", 1), []
+    n, o = whole(size, "size", 1), whole(out, "out", 1)
+    found: list[ConvTranspose] = []
     for kernel, stride, dilation in _grid(o, n, kernel_sizes, strides, dilations):
         extent = dilation * (kernel - 1) + 1
         surplus = (n - 1) * stride + extent - o
