@@ -4,6 +4,7 @@ import ast
 import contextlib
 import doctest
 import importlib
+import inspect
 import io
 import os
 import pkgutil
@@ -86,17 +87,19 @@ class Example:
         before: The statements before it.
         call: The statement with the call, as source.
         place: Which of its calls, in the order of the tree.
+        unused: The names of the arguments that it leaves at their defaults.
     """
 
     where: str
     before: tuple[str, ...]
     call: str
     place: int
+    unused: tuple[str, ...]
 
 
 def documented_calls() -> list[Example]:
     """Return each call of something public in the examples of segup's docstrings."""
-    finder, public = doctest.DocTestFinder(), _public_names()
+    finder, public = doctest.DocTestFinder(), _public()
     found: list[Example] = []
     for module in pkgutil.walk_packages(segup.__path__, "segup."):
         if module.name.endswith("__main__") or module.name.startswith("segup.cli"):
@@ -108,16 +111,28 @@ def documented_calls() -> list[Example]:
                     home, _, name = ast.unparse(call.func).rpartition(".")
                     own = home.partition(".")[0] in ("", "segup") and name in public
                     if own and (call.args or call.keywords):
-                        found.append(Example(test.name, tuple(before), example.source, place))
+                        unused = _unused(public[name], call)
+                        found.append(Example(test.name, tuple(before), example.source, place, unused))
                 before.append(example.source)
     return found
 
 
-def _public_names() -> set[str]:
-    """Return what segup and its packages offer."""
+def _public() -> dict[str, Any]:
+    """Return what segup and its packages offer, by name."""
     packages = (module.name for module in pkgutil.iter_modules(segup.__path__, "segup.") if module.ispkg)
     homes = [importlib.import_module(name) for name in ("segup", *packages) if name != "segup.cli"]
-    return {name for home in homes for name in getattr(home, "__all__", ())}
+    return {name: getattr(home, name) for home in homes for name in getattr(home, "__all__", ())}
+
+
+def _unused(function: Any, call: ast.Call) -> tuple[str, ...]:
+    """Return the names of the parameters that a call leaves at their defaults."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return ()
+    given = {keyword.arg for keyword in call.keywords} | {parameter.name for parameter in parameters[: len(call.args)]}
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return tuple(one.name for one in parameters if one.kind in named and one.name not in given)
 
 
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:
@@ -132,7 +147,7 @@ def call_case(work: Path, examples: list[Example], seed: str, limit: float) -> O
     case.mkdir(exist_ok=True)
     tree = ast.parse(example.call)
     call = list(_calls(tree))[example.place]
-    _spoil(call, rng)
+    _spoil(call, example.unused, rng)
     shown = re.sub(r"__odd__\[[\"'](.*?)[\"']\]", lambda match: match.group(1), ast.unparse(tree))
     what = f"{example.where}: {' '.join(shown.split())}"
     end, said, _ = forked(lambda: _called(example, tree), case, work / "said", limit)
@@ -143,8 +158,10 @@ def call_case(work: Path, examples: list[Example], seed: str, limit: float) -> O
     return Outcome(what, ends.get(end, end), said, fault)
 
 
-def _spoil(call: ast.Call, rng: random.Random) -> None:
-    """Put an odd value in the place of one argument or two."""
+def _spoil(call: ast.Call, unused: tuple[str, ...], rng: random.Random) -> None:
+    """Put an odd value in the place of one argument or two, at times of one that the example leaves out."""
+    if unused and rng.random() < 0.3:
+        call.keywords.append(ast.keyword(rng.choice(unused), ast.Constant(None)))
     places = [*range(len(call.args)), *(keyword.arg for keyword in call.keywords if keyword.arg)]
     for place in rng.sample(places, min(len(places), rng.choice((1, 1, 1, 2)))):
         odd = ast.parse(f"__odd__[{rng.choice(list(ODD))!r}]", mode="eval").body

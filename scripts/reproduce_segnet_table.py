@@ -8,7 +8,8 @@
 ``data.root`` is CamVid in SegNet's layout. The rows are one study, ``ablations/segnet_camvid/<row>/<seed>``: Ctrl-C (or
 ``timeout 1h``) saves and stops, the same command goes on, and rows and seeds may be asked for one after another. Words
 of the form key=value are those of ``python train.py experiment=segnet_camvid``, for all rows. Each trained row is
-scored on the test images; ``--show`` prints the table with what there is.
+scored on the test images; ``--show`` prints the table with what there is. It is written to ``segnet_table.md`` in the
+study, in the place of the table before it; a file that is not that table, or was changed since, needs ``--overwrite``.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +35,10 @@ from segup.cli.report import run_reported
 from segup.cli.sweep import check_complete, run_values
 from segup.cli.train import configs_folder, explained
 from segup.errors import ConfigError, DataError, unknown
+from segup.stored import as_written, read_json
 from segup.training.config import check_name
-from segup.whole import write_whole
+from segup.training.run_folder import write_json
+from segup.whole import check_free, write_whole
 
 if TYPE_CHECKING:
     from segup.ablation.study import Study
@@ -45,6 +49,9 @@ SOURCE = (
     "all in percent. Measured: the test set, each image whole."
 )
 SCORES = {"G": "pixel_accuracy", "C": "class_accuracy", "mIoU": "miou", "BF": "bf_score"}
+TABLE = "segnet_table.md"
+WRITTEN = ".segnet_table.json"
+"""The digest of the table as it was written, by which it is known again."""
 TEST = "evaluation-camvid-test.json"
 _BILINEAR_DECONV = (
     "decoder=deconv",
@@ -119,15 +126,38 @@ def run(arguments: Sequence[str]) -> int:
         base = _composed(given)
         check_name("ablation.name", base.ablation.name, "ablations/")
         study = Path("ablations") / str(base.ablation.name)
+        _check_table(study / TABLE, options.overwrite)
         if not options.show:
             command = shlex.join(["python", "scripts/reproduce_segnet_table.py", *arguments])
             code = _train(study, base, given, _rows(options.rows), _seeds(options.seeds), command)
         text = page(study, OmegaConf.to_container(base, resolve=False))
         if (study / FILE).exists():
-            write_whole(study / "segnet_table.md", text.encode())
+            digest = sha256(text.encode()).hexdigest()
+            # whichever of the two tables is there if the process dies, it is known again
+            write_json(study / WRITTEN, {TABLE: [*_digests(study / TABLE), digest]})
+            write_whole(study / TABLE, text.encode())
+            write_json(study / WRITTEN, {TABLE: [digest]})
         print(text, end="")
 
     return run_reported(work) or code
+
+
+def _check_table(file: Path, overwrite: bool) -> None:
+    """Raise a ConfigError where a file that this script did not write, or that was changed since, would be replaced."""
+    own = file.is_file() and sha256(file.read_bytes()).hexdigest() in _digests(file)
+    if not overwrite and not own:
+        check_free([file], "the same with --overwrite; or another place for that file")
+
+
+def _digests(file: Path) -> list[str]:
+    """Return those of the table as this script wrote it; of an earlier version's, which kept none, that of the file."""
+    written = file.with_name(WRITTEN)
+    if written.is_file():
+        known: dict[str, list[str]] = as_written(dict[str, list[str]], read_json(written), written)
+        return known.get(file.name, [])
+    if file.is_file() and SOURCE.encode() in (content := file.read_bytes()):
+        return [sha256(content).hexdigest()]
+    return []
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -141,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", default="0", metavar="N,...", help="(default: 0)")
     parser.add_argument("--epochs", type=int, metavar="N", help="trainer.max_epochs=N; a study of its own, so name it")
     parser.add_argument("--show", action="store_true", help="print the table with what is finished; train nothing")
+    parser.add_argument("--overwrite", action="store_true", help="replace a segnet_table.md of another origin")
     return parser
 
 

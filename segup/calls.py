@@ -19,7 +19,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def annotated(function: F) -> F:
     """Return the function with its arguments checked against its annotations: a ConfigError names one that is wrong.
 
-    Values within a container are checked too; ranges are the function's own.
+    Values within a container are checked too; ranges are the function's own. A class is returned with its ``__init__``
+    checked.
 
     >>> @annotated
     ... def repeat(word: str, times: int = 2) -> str:
@@ -31,6 +32,9 @@ def annotated(function: F) -> F:
     ...
     segup.errors.ConfigError: repeat: times=None must be int
     """
+    if isinstance(function, type):
+        function.__init__ = annotated(function.__init__)  # type: ignore[misc]
+        return function
     signature = inspect.signature(function)
 
     @wraps(function)
@@ -85,6 +89,8 @@ def accepts(kind: Any, value: Any) -> bool:
         return value is None
     if kind is int:
         return _is_whole(value)
+    if kind is bool:
+        return is_flag(value)
     if kind is float:
         return isinstance(value, float) or _is_whole(value)
     if kind is Path:
@@ -99,6 +105,15 @@ def accepts(kind: Any, value: Any) -> bool:
         members = {*vars(plain), *getattr(plain, "__annotations__", ())}
         return all(hasattr(value, name) for name in members if not name.startswith("_"))
     return callable(value) if plain is Callable else isinstance(value, plain)
+
+
+def is_flag(value: object) -> bool:
+    """Return whether a value is True or False, numpy's among them.
+
+    >>> is_flag(True), is_flag(1)
+    (True, False)
+    """
+    return isinstance(value, bool) or (type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"))
 
 
 def _is_whole(value: Any) -> bool:

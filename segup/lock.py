@@ -40,6 +40,15 @@ def lock(folder: Path, name: str = LOCK, patience: float = 5.0) -> Iterator[None
         yield
 
 
+def is_held(folder: Path, name: str = LOCK) -> bool:
+    """Return whether another process holds the folder's lock."""
+    try:
+        with (folder / name).open("r+") as file:
+            return not taken(file, fcntl.LOCK_EX)
+    except FileNotFoundError:
+        return False
+
+
 def taken(file: IO[str], kind: int) -> bool:
     """Return whether the lock of an open file could be had, at once."""
     try:

@@ -2,8 +2,11 @@
 
 import importlib
 import inspect
+import itertools
 import pkgutil
 import re
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +15,15 @@ import torch
 import segup
 from segup.decoders import create_decoder
 from segup.errors import SegupError
+from segup.shapes import Conv, ConvTranspose, chain_report, find_convs, find_transposed, ladder, prove_inversion
+from segup.upsamplers import constant_response, overlap_counts
 
+LOOP = []
+LOOP.append(LOOP)
 NONSENSE = (
     None, "", "x", b"x", -1, 0, 1.5, True, 10**30, float("nan"), float("inf"), np.zeros((2, 2)), torch.zeros(2, 2),
     torch.tensor(0.0), [], {}, [None], (10**30, 10**30), lambda: None, object(), np.float32(3), {"a": None}, range(3),
+    torch.zeros(1, 3, 0, 4), LOOP,
 )  # fmt: skip
 
 
@@ -60,8 +68,12 @@ def test_nonsense_in_every_place_is_refused_or_works(part):
 
 SOUND = {
     "channels": (16, 32), "strides": (2, 4), "in_channels": 4, "out_channels": 4, "num_classes": 3, "skip_channels": 4,
-    "topology": "unet", "name": "deconv", "encoder": "efficientnet_lite0", "widths": None, "layers": "conv k3",
-    "layer": "conv k3", "x": torch.ones(1, 1, 4, 4), "scale": 2,
+    "topology": "unet", "name": "deconv", "encoder": "efficientnet_lite0", "widths": None, "layers": (Conv(3, 2, 1),),
+    "layer": Conv(3, 2, 1), "x": torch.ones(1, 1, 4, 4), "scale": 2, "kernel_size": 3, "stride": 2, "size": 9, "out": 5,
+    "parameters": 1, "macs": 2, "mean": 0.5, "deviation": 0.1, "count": 3, "half_width": 0.1, "p_value": 0.5,
+    "significant": True, "pixels": (3, 0), "image_pixels": (4, 0), "up": torch.nn.Upsample(scale_factor=2),
+    "names": ("soil", "leaf"), "features": torch.ones(1, 1, 2, 2), "kernels": torch.ones(1, 9, 4, 4),
+    "down": (Conv(3, 2, 1),),
 }  # fmt: skip
 
 
@@ -102,6 +114,64 @@ def test_the_message_names_function_value_and_rule(part, arguments, message):
     with pytest.raises(SegupError) as caught:
         function(*arguments)
     assert re.match(message, str(caught.value))
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, "x", b"x", [[1]], {}, LOOP, np.zeros((0, 3)), torch.zeros(2, 2), 1j, Path("x")]
+)
+@pytest.mark.parametrize(
+    ("kept", "sound"),
+    [
+        ("shapes.Cost", (1, 2)),
+        ("ablation.Spread", (0.5, 0.1, 3)),
+        ("ablation.Difference", (0.5, 0.1, 0.5, True, 3)),
+        ("data.ClassFrequencies", ((3,), (4,))),
+    ],
+)
+def test_what_keeps_numbers_refuses_others_when_it_is_made(kept, sound, wrong):
+    module, _, name = f"segup.{kept}".rpartition(".")
+    part = getattr(importlib.import_module(module), name)
+    part(*sound)
+    for place in range(len(sound)):
+        with pytest.raises(SegupError, match=rf"^{name}: \w+="):
+            part(*sound[:place], wrong, *sound[place + 1 :])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: overlap_counts(3, 10**30),
+        lambda: overlap_counts(60000, 60000),
+        lambda: overlap_counts(3, 2, size=60000),
+        lambda: constant_response(torch.nn.Upsample(scale_factor=2), size=60000),
+        lambda: find_convs(417, 209, kernel_sizes=range(10**12)),
+        lambda: find_convs(417, 209, dilations=itertools.count(1)),
+        lambda: find_transposed(9, 5, dilations=[10**30]),
+        lambda: find_convs(9, 5, strides=[10**30], dilations=[10**30]),
+        lambda: find_transposed(16, 33, kernel_sizes=range(1, 1000), strides=range(1, 1000)),
+    ],
+)
+def test_what_would_not_end_is_refused_before_it_begins_with_a_way_out(call):
+    began = time.monotonic()
+    with pytest.raises(SegupError, match=r"\d{3}|2\*\*"):
+        call()
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("odd", ["no", 1, None, torch.zeros(1, 3, 0, 4), torch.nn.ReLU()])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda odd: chain_report([Conv(3, 2, 1), ConvTranspose(3, 2, 1)], 416, matched=odd),
+        lambda odd: prove_inversion([Conv(3)], [ConvTranspose(3)], matched=odd),
+        lambda odd: prove_inversion([Conv(3)], [ConvTranspose(3)], ends_only=odd),
+        lambda odd: ladder([Conv(3)], size=9, matched=odd),
+        lambda odd: find_convs(417, 209, exact=odd),
+    ],
+)
+def test_what_is_neither_true_nor_false_is_refused(call, odd):
+    with pytest.raises(SegupError, match="must be True or False"):
+        call(odd)
 
 
 def test_a_huge_number_is_refused_before_anything_is_made():

@@ -16,6 +16,7 @@ from segup.calls import annotated
 from segup.errors import ConfigError
 
 
+@annotated
 @dataclass(frozen=True)
 class Spread:
     """Mean and standard deviation of one score over seeds.
@@ -39,6 +40,7 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(fmean(values), stdev(values) if len(values) > 1 else nan, len(values))
 
 
+@annotated
 @dataclass(frozen=True)
 class Difference:
     """The mean of paired differences, with an interval that is corrected for how many were compared.

@@ -185,6 +185,10 @@ def _several_values(word: str, arguments: Sequence[str]) -> str:
     return f"{word}: several values are for several runs, or for a list.\n  try: {ways}."
 
 
+_ALONE = {"cfg": "segup train --cfg job", "multirun": "segup train -m decoder=deconv", "info": "segup train --info"}
+"""Options of which a command has one, as they are typed."""
+
+
 def _check_modes(arguments: Sequence[str]) -> None:
     """Raise a ConfigError for --multirun with --cfg and the like, which Hydra answers with a bare ValueError."""
     parsed = get_args_parser().parse_args(arguments)
@@ -193,7 +197,7 @@ def _check_modes(arguments: Sequence[str]) -> None:
         first, second = (f"--{mode.replace('_', '-')}" for mode in modes[:2])
         raise ConfigError(
             f"{first} and {second} cannot be given together.\n"
-            f"  try: {first} by itself; or {second}, with one value for each key."
+            f"  try: {_ALONE.get(modes[0], modes[0])}; or {_ALONE.get(modes[1], modes[1])}."
         )
 
 

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segup.calls import annotated
 from segup.data.mask_codes import MaskCode
 from segup.data.masks import decode_mask
 from segup.data.pairs import Pair
+from segup.errors import ConfigError
 
 
+@annotated
 @dataclass(frozen=True)
 class ClassFrequencies:
     """Counts over a set of masks; ignored pixels are in none of them.
@@ -21,6 +24,13 @@ class ClassFrequencies:
 
     pixels: tuple[int, ...]
     image_pixels: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.pixels) != len(self.image_pixels):
+            raise ConfigError(
+                f"pixels has {len(self.pixels)} classes and image_pixels {len(self.image_pixels)}: one number for each "
+                f"class in both"
+            )
 
     @property
     def frequencies(self) -> tuple[float, ...]:

@@ -36,9 +36,8 @@ class Labels:
     ignore_index: int = 255
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_given", bool(self.colors))
         names = _names(self.names)
-        if not isinstance(self.colors or (), list | tuple):
+        if self.colors is not None and not isinstance(self.colors, list | tuple):
             raise ConfigError(f"colors must be a list with one colour per class, not {self.colors!r}")
         colors = tuple(_color(color) for color in self.colors or ()) or palette(len(names))
         if len(colors) != len(names):
@@ -56,6 +55,7 @@ class Labels:
                 f"it must lie outside 0…{len(names) - 1}.\n"
                 f"  try: data.ignore_index={255 if len(names) <= 255 else -1}"
             )
+        object.__setattr__(self, "_given", bool(self.colors))
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "colors", colors)
 

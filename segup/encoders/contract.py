@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from segup.calls import annotated
-from segup.conform import closed
+from segup.conform import LARGEST, closed, short
 from segup.errors import ConfigError, ShapeError, unknown, wrong_map
 from segup.inspection import Pyramid, feature_sizes, probe_pyramid
 from segup.modes import modes_of, set_modes
@@ -192,6 +192,10 @@ def create_encoder(
     for option, value in (("pretrained", pretrained), ("freeze", freeze), ("freeze_norm", options.get("freeze_norm"))):
         if not isinstance(value, bool | None):
             raise ConfigError(f"encoder '{name}': {option}={value!r} must be true or false")
+    if isinstance(in_channels, bool) or not isinstance(in_channels, int) or not 1 <= in_channels < LARGEST:
+        raise ConfigError(
+            f"encoder '{name}': in_channels={short(in_channels)} must be an int of 1 or more\n  try: in_channels=3"
+        )
     common = {"in_channels": in_channels, "pretrained": pretrained, "freeze": freeze}
     return build(model, **common, **options) if model else build(**common, **options)
 

@@ -1,12 +1,17 @@
 """What a person hands in, checked once: whole numbers, (height, width) pairs and sizes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from operator import index
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
+from segup.calls import is_flag
+from segup.conform import short
 from segup.errors import ShapeError
 
+MOST = 4096
+"""So many numbers to try are taken."""
 Size: TypeAlias = int | tuple[int, int]
 T = TypeVar("T")
 
@@ -43,6 +48,39 @@ def _index(value: object, name: str, least: int) -> int:
         raise ShapeError(
             f"{name} must be an int of at least {least}, not {value!r} (a {type(value).__name__}){hint}."
         ) from None
+
+
+def several(values: object, name: str, least: int = 0) -> list[int]:
+    """Return the ints of at least ``least`` that ``values`` holds; a text, a lone number or far too many are refused.
+
+    >>> several(range(1, 4), "strides", 1)
+    [1, 2, 3]
+    >>> several(3, "strides", 1)
+    Traceback (most recent call last):
+    ...
+    segup.errors.ShapeError: strides must be a list of ints of at least 1, not 3.
+      try: [3].
+    """
+    if not isinstance(values, Iterable) or isinstance(values, str | bytes) or getattr(values, "ndim", 1) != 1:
+        hint = f"\n  try: [{values}]." if isinstance(values, int) and values >= least else ""
+        raise ShapeError(f"{name} must be a list of ints of at least {least}, not {short(values)}.{hint}")
+    found = list(islice(values, MOST + 1))
+    if len(found) > MOST:
+        raise ShapeError(f"{name} holds more than {MOST} numbers.\n  try: {found[:3]}.")
+    return [whole(value, name, least) for value in found]
+
+
+def flag(value: object, name: str) -> bool:
+    """Return True or False as it is; anything else is a ShapeError that names the field.
+
+    >>> flag("no", "exact")
+    Traceback (most recent call last):
+    ...
+    segup.errors.ShapeError: exact must be True or False, not 'no'.
+    """
+    if not is_flag(value):
+        raise ShapeError(f"{name} must be True or False, not {short(value)}.")
+    return bool(value)
 
 
 def is_pair(value: object) -> bool:

@@ -10,6 +10,8 @@ from segup.errors import ShapeError
 from segup.shapes.law import FloorLaw
 from segup.shapes.layer import Axis, LawAxis, Layer
 
+DEEPEST = 32
+"""So deep may lists of layers be nested."""
 Stage: TypeAlias = "Layer | Sequence[Layer]"
 
 
@@ -125,12 +127,18 @@ Conv(kernel_size=1, stride=1, padding=0, dilation=1, groups=1)]
     ...
     segup.errors.ShapeError: down must hold layers such as Conv(3, stride=2, padding=1), not 3.
     """
+    return _flat(parts, name, 0)
+
+
+def _flat(parts: object, name: str, depth: int) -> list[Layer]:
     if isinstance(parts, Chain):
         return list(parts.layers)
     if isinstance(parts, Layer):
         return [parts]
+    if depth > DEEPEST:
+        raise ShapeError(f"{name} must hold layers, or lists of them at most {DEEPEST} deep.\n  try: one list.")
     if isinstance(parts, Iterable) and not isinstance(parts, str) and not hasattr(parts, "dtype"):  # no array
-        return [layer for part in parts for layer in flat(part, name)]
+        return [layer for part in parts for layer in _flat(part, name, depth + 1)]
     example = "Conv(3, stride=2, padding=1)"
     hint = f"\n  try: segup.shapes.parse({parts!r})" if isinstance(parts, str) else ""
     raise ShapeError(f"{name} must hold layers such as {example}, not {parts!r}.{hint}")

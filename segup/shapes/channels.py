@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from segup.calls import annotated
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, split, two, whole
+from segup.shapes.arguments import AXIS_NAMES, Size, flag, is_pair, split, two, whole
 from segup.shapes.chain import Chain, flat
 from segup.shapes.layer import Layer
 from segup.shapes.resize import PixelShuffle
@@ -13,6 +14,7 @@ from segup.shapes.transposed import ConvTranspose
 from segup.shapes.windows import Conv
 
 
+@annotated
 @dataclass(frozen=True)
 class Cost:
     """Learned ``parameters``, and ``macs``, the multiply-accumulates for one image.
@@ -117,7 +119,7 @@ def cost(layer: Layer, size: Size, in_channels: int, out_channels: int | None = 
     """
     if not isinstance(layer, Layer):
         raise ShapeError(f"cost takes a layer such as Conv(3, stride=2, padding=1), not {layer!r}.")
-    made = out_channels_of(layer, in_channels, out_channels)
+    made, bias = out_channels_of(layer, in_channels, out_channels), flag(bias, "bias")
     pair = _pair(size)
     out = layer.out(pair)
     if not isinstance(layer, Conv | ConvTranspose):
@@ -125,7 +127,7 @@ def cost(layer: Layer, size: Size, in_channels: int, out_channels: int | None = 
     height, width = split(layer.kernel_size)
     weights = height * width * (in_channels // layer.groups) * made
     positions = prod(pair if isinstance(layer, ConvTranspose) else out)
-    return Cost(weights + made * bool(bias), weights * positions)
+    return Cost(weights + made * bias, weights * positions)
 
 
 def _pair(size: Size) -> tuple[int, int]:

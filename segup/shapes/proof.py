@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, two, whole
+from segup.shapes.arguments import AXIS_NAMES, Size, flag, is_pair, two, whole
 from segup.shapes.chain import Chain, Stage, stages
 from segup.shapes.decide import meeting, meeting_at_every_stage, way_back, way_down
 from segup.shapes.sets import Runs, SizeSet, joined
@@ -212,6 +212,7 @@ def prove_inversion(
     True
     """
     downs, ups = stages(down, "down"), stages(up, "up")
+    matched, ends_only = flag(matched, "matched"), flag(ends_only, "ends_only")
     if len(downs) != len(ups) and not ends_only:
         raise ShapeError(
             f"down has {len(downs)} stages and up has {len(ups)}: stage by stage, each needs its way back.\n"

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, figure, split
+from segup.shapes.arguments import AXIS_NAMES, Size, figure, flag, split
 from segup.shapes.chain import Chain
 from segup.shapes.course import Course, course
 from segup.shapes.formula import formula
@@ -18,7 +18,7 @@ from segup.shapes.plain import as_plain
 from segup.shapes.proof import Proof, prove_inversion
 from segup.shapes.receptive import ReceptiveField, receptive_field
 from segup.shapes.resize import Resize, ScaleAxis
-from segup.shapes.rungs import Ladder
+from segup.shapes.rungs import Ladder, checked
 from segup.shapes.transposed import ConvTranspose
 from segup.shapes.ways import climbed, with_ways
 from segup.shapes.windows import Conv, Pool
@@ -175,8 +175,9 @@ def chain_report(
     chain = Chain(layers if not isinstance(layers, Layer) else [layers])
     if not chain.layers:
         raise ShapeError("there are no layers to report on.\n  try: segup.shapes.parse('conv k3 s2 p1').")
-    stages, steps = course(chain), None
+    matched, stages, steps = flag(matched, "matched"), course(chain), None
     if size is not None:
+        checked(size, out)
         try:
             stages, steps = climbed(chain, size, matched, out)
         except ShapeError as cause:

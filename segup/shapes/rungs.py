@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, split, two, whole
+from segup.shapes.arguments import AXIS_NAMES, Size, flag, is_pair, split, two, whole
 from segup.shapes.chain import Chain, ChainAxis, Stage, stages
 from segup.shapes.layer import LawAxis
 from segup.shapes.tables import as_text, listed
@@ -154,7 +154,8 @@ def ladder(
         [] if parts is None or (isinstance(parts, Sequence) and not parts) else stages(parts, name)
         for parts, name in ((down, "down"), (up, "up"))
     )
-    _checked(size, out)
+    checked(size, out)
+    matched = flag(matched, "matched")
     try:
         return climb(downs, ups, size, matched, out)
     except ShapeError as cause:
@@ -168,7 +169,7 @@ def climb(
 ) -> Ladder:
     """Return the ladder as :func:`ladder` does, without a way out where there is none; of one axis ``only``, if any."""
     downs, ups = stages(down, "down") if down else [], stages(up, "up") if up else []
-    sizes, ends = _checked(size, out)
+    sizes, ends = checked(size, out)
     if out is not None and not ups:
         raise ShapeError(f"out={out} is a size for the way up to reach, and there is no way up.")
     if only is None and not is_pair(size) and not is_pair(out):
@@ -180,7 +181,8 @@ def climb(
     return Ladder((sizes[0], sizes[1]), tuple(_joined(one, other) for one, other in zip(*columns, strict=True)))
 
 
-def _checked(size: object, out: object) -> tuple[list[int], list[int | None]]:
+def checked(size: object, out: object) -> tuple[list[int], list[int | None]]:
+    """Return the sizes of both axes and those to end with; a ShapeError where one is no int of 1 or more."""
     names = AXIS_NAMES if is_pair(size) else ("size", "size")
     sizes = [whole(part, name, 1) for part, name in zip(two(size, "size"), names, strict=True)]
     return sizes, [None if part is None else whole(part, "out", 1) for part in two(out, "out")]

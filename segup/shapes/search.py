@@ -3,14 +3,17 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from segup.conform import short
 from segup.errors import ShapeError
-from segup.shapes.arguments import Size, two, whole
+from segup.shapes.arguments import Size, flag, several, two, whole
 from segup.shapes.chain import Chain
 from segup.shapes.layer import Layer
 from segup.shapes.transposed import ConvTranspose, StampAxis
 from segup.shapes.windows import Conv
 
 MOST = 8
+TRIED = 2**16
+"""So many combinations of kernel, stride and dilation are tried."""
 WIDEST = 64
 """Up to this stride kernels of two strides are tried."""
 
@@ -52,7 +55,7 @@ def smallest_padding(size: int, kernel_size: int, stride: int = 1, dilation: int
     conv, n = Conv(kernel_size, stride, dilation=dilation), whole(size, "size", 1)
     axis = conv.axes[0]
     least = max(0, -((n - axis.extent) // 2))
-    if not exact:
+    if not flag(exact, "exact"):
         return least
     for padding in range(least, least + axis.stride):
         if (n + 2 * padding - axis.extent) % axis.stride == 0:
@@ -97,13 +100,15 @@ def find_convs(
     >>> [str(conv) for conv in find_convs(417, 209, kernel_sizes=[2, 3, 4, 5])]
     ['conv k3 s2 p1', 'conv k5 s2 p2', 'conv k2 s2 p1', 'conv k4 s2 p2']
     """
-    n, o, found = whole(size, "size", 1), whole(out, "out", 1), []
+    n, o = whole(size, "size", 1), whole(out, "out", 1)
+    found: list[Conv] = []
+    exact = flag(exact, "exact")
     for kernel, stride, dilation in _grid(n, o, kernel_sizes, strides, dilations):
         axis = Conv(kernel, stride, dilation=dilation).axes[0]
         # (o − 1)·s ≤ n + 2p − e ≤ (o − 1)·s + s − 1, solved for p.
         smallest = -((n - axis.extent - (o - 1) * stride) // 2)
         largest = ((o - 1) * stride + stride - 1 - n + axis.extent) // 2
-        for padding in range(max(0, smallest), min(largest, axis.extent - 1) + 1):
+        for padding in _few(range(max(0, smallest), min(largest, axis.extent - 1) + 1), found):
             found.append(Conv(kernel, stride, padding, dilation))
     found = [conv for conv in found if not exact or conv.residue(n) == 0]
     return sorted(found, key=lambda conv: (conv.residue(n), conv.stride, conv.kernel_size, conv.padding))
@@ -127,23 +132,38 @@ def find_transposed(
     >>> ConvTranspose(16, 8, 8, 1) in find_transposed(62, 489)
     True
     """
-    n, o, found = whole(size, "size", 1), whole(out, "out", 1), []
+    n, o = whole(size, "size", 1), whole(out, "out", 1)
+    found: list[ConvTranspose] = []
     for kernel, stride, dilation in _grid(o, n, kernel_sizes, strides, dilations):
         extent = dilation * (kernel - 1) + 1
         surplus = (n - 1) * stride + extent - o
         # 0 ≤ surplus + output_padding < 2·extent, and even: half of it is the padding.
         first = max(0, -surplus) + (surplus + max(0, -surplus)) % 2
-        for output_padding in range(first, min(max(stride, dilation), 2 * extent - surplus), 2):
+        for output_padding in _few(range(first, min(max(stride, dilation), 2 * extent - surplus), 2), found):
             found.append(ConvTranspose(kernel, stride, (surplus + output_padding) // 2, output_padding, dilation))
     return sorted(found, key=lambda up: (up.output_padding, up.stride, up.kernel_size, up.padding))
+
+
+def _few(values: range, found: Sequence[Layer]) -> range:
+    """Return the values as they are, unless they and what is found by now are too many to try."""
+    if len(found) + (values.stop - values.start) // values.step > TRIED:
+        raise ShapeError(f"more than {TRIED} layers are to be tried.\n  try: smaller strides and dilations.")
+    return values
 
 
 def _grid(
     large: int, small: int, kernels: Iterable[int] | None, strides: Iterable[int] | None, dilations: Iterable[int]
 ) -> list[tuple[int, int, int]]:
     """Return (kernel, stride, dilation) to try; strides that are left out follow from the ratio of the two sizes."""
-    steps = sorted({*range(1, 5), large // small or 1, -(-large // small)}) if strides is None else list(strides)
-    taps, gaps = None if kernels is None else list(kernels), list(dilations)
+    near = {*range(1, 5), large // small or 1, -(-large // small)}
+    steps = sorted(near) if strides is None else several(strides, "strides", 1)
+    taps, gaps = None if kernels is None else several(kernels, "kernel_sizes", 1), several(dilations, "dilations", 1)
+    count = len(steps) * len(gaps) * (2 * WIDEST if taps is None else len(taps))
+    if count > TRIED:
+        raise ShapeError(
+            f"{len(steps)} strides, {2 * WIDEST if taps is None else len(taps)} kernel sizes and {len(gaps)} dilations "
+            f"are {count} combinations; at most {TRIED} are tried.\n  try: fewer of them, such as strides=[2]."
+        )
     return [
         (kernel, stride, dilation)
         for stride in steps
@@ -172,6 +192,9 @@ def reaching(
     """
     sizes = [whole(part, "size", 1) for part in two(size, "size")]
     outs = [whole(part, "out", 1) for part in two(out, "out")]
+    output_padding = flag(output_padding, "output_padding")
+    if near is not None and not isinstance(near, ConvTranspose):
+        raise ShapeError(f"near must be a ConvTranspose or None, not {short(near)}.\n  try: ConvTranspose(4, 2, 1).")
     if near is None:
         found = [_directly(n, o) for n, o in zip(sizes, outs, strict=True)]
         return [_joined(*pair) for pair in (_alike(*found) or list(zip(*found, strict=False)))[:MOST]]

@@ -12,6 +12,8 @@ from segup.shapes.unread import Unread
 
 SEARCHED = 64
 """Kernels and paddings are searched so far beyond those of a layer."""
+TRIED = 2**10
+"""So many kernels are searched, the largest that could do."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,18 @@ class StampAxis(LawAxis):
 
         The change is that of kernel_size and padding; output_padding follows from them and stays below ``most``.
         """
-        found = []
-        for kernel in range(1, self.kernel_size + SEARCHED):
+        found, room, widest = [], out - (size - 1) * self.stride, self.padding + SEARCHED
+        first = max(1, (room - most) // self.dilation + 1)
+        last = min(self.kernel_size + SEARCHED, (room + 2 * widest) // self.dilation + 2)
+        for kernel in range(max(first, last - TRIED), last):
             extent = self.dilation * (kernel - 1) + 1
-            for padding in range(min(self.padding + SEARCHED, extent)):
-                more = out - ((size - 1) * self.stride - 2 * padding + extent)
-                if 0 <= more < most:
-                    found.append((abs(kernel - self.kernel_size) + abs(padding - self.padding), more, kernel, padding))
+            least, largest = max(0, -((room - extent) // 2)), min(widest, extent) - 1  # 0 ≤ room + 2·padding − extent
+            middle = min(max(self.padding, least), largest)
+            for padding in range(max(least, middle - SEARCHED), min(largest, middle + SEARCHED) + 1):
+                more = room + 2 * padding - extent
+                if more >= most:
+                    break
+                found.append((abs(kernel - self.kernel_size) + abs(padding - self.padding), more, kernel, padding))
         return [
             StampAxis(kernel, self.stride, padding, more, self.dilation) for _, more, kernel, padding in sorted(found)
         ]

@@ -57,6 +57,8 @@ def ways_out(layers: Chain, size: Size, matched: bool, out: Size | None) -> list
     segup shapes "deconv k16 s8 p4" 62 --output-size 496
     """
     found: list[str] = []
+    if not layers.layers:
+        return found
     for others, there, wanted in _candidates(layers, size, matched, out):
         end = out if wanted is KEPT else wanted
         asked = matched and wanted is not None

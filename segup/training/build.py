@@ -1,6 +1,6 @@
 """The parts of a run, built from its configuration."""
 
-import os
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,14 @@ from segup.models import SegmentationModel, build_again, create_model
 from segup.names import check_storable
 from segup.training.checkpoints import AtomicCheckpointIO
 from segup.training.config import RunConfig, TrainerConfig
+<<<<<<< HEAD
 from segup.training.history import CsvHistory, EventHistory
+=======
+from segup.training.history import CsvHistory
+from segup.training.optimizers import create_optimizer, create_scheduler
+>>>>>>> helper-k
 from segup.training.progress import RunProgressBar
+from segup.training.ranks import is_first
 
 
 def build_model(config: RunConfig, num_classes: int, in_channels: int) -> SegmentationModel:
@@ -35,8 +41,12 @@ def build_model(config: RunConfig, num_classes: int, in_channels: int) -> Segmen
     return create_model(**names, pretrained=config.encoder.pretrained)
 
 
+STEPS = 1000
+"""Of a schedule that is built to see whether it can be: their number follows from the data."""
+
+
 def check_parts(config: RunConfig) -> None:
-    """Raise a SegupError unless model and loss can be built, as far as that is known without the data.
+    """Raise a SegupError unless all that trains can be built here, as far as that is known without the data.
 
     Nothing is downloaded, and no weights are allocated.
     """
@@ -44,9 +54,19 @@ def check_parts(config: RunConfig) -> None:
     names = model_names(config, classes, config.data.get("in_channels") or 3)
     check_storable(names)
     with torch.device("meta"):
-        create_model(**names, pretrained=False)
+        model = create_model(**names, pretrained=False)
+    optimizer = create_optimizer(config.optimizer, model)
+    create_scheduler(config.scheduler, optimizer, config.trainer.max_steps or STEPS)
+    quiet_lightning()
+    _checked_trainer(config.trainer, Path(), [], [], Console(quiet=True))
     options = {key: value for key, value in config.loss.items() if not isinstance(value, str) or key == "name"}
     create_loss(options.pop("name", "ce_dice"), num_classes=classes, **options)
+
+
+def quiet_lightning() -> None:
+    """Leave out what Lightning says about the machine."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def model_names(config: RunConfig, num_classes: int, in_channels: int) -> dict[str, Any]:
@@ -93,11 +113,22 @@ def build_trainer(
     config: TrainerConfig, folder: Path, callbacks: list[L.Callback], first_step: int, console: Console
 ) -> L.Trainer:
     """Build Lightning's trainer with segup's checkpoints, logs and progress."""
+<<<<<<< HEAD
     loggers: list[Any] = [EventHistory(folder)]
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+=======
+    loggers: list[Any] = [TensorBoardLogger(folder, name="", version="", sub_dir="tensorboard")]
+    if is_first():
+>>>>>>> helper-k
         loggers.insert(0, CsvHistory(folder / "metrics.csv", first_step))
     if console.is_terminal:
         callbacks = [*callbacks, RunProgressBar(leave=False)]
+    return _checked_trainer(config, folder, callbacks, loggers, console)
+
+
+def _checked_trainer(
+    config: TrainerConfig, folder: Path, callbacks: list[L.Callback], loggers: list[Any], console: Console
+) -> L.Trainer:
     try:
         return _trainer(config, folder, callbacks, loggers, console)
     except (MisconfigurationException, ModuleNotFoundError, ValueError) as cause:

@@ -1,7 +1,6 @@
 """A run, top to bottom: configuration, data, model, training, result."""
 
 import contextlib
-import logging
 import time
 import warnings
 from dataclasses import asdict
@@ -20,7 +19,7 @@ from segup.errors import ConfigError, DataError, SegupError
 from segup.inspection import rounding_of
 from segup.metrics import SegmentationMetrics
 from segup.models import SegmentationModel
-from segup.training.build import build_loss, build_model, build_trainer, check_num_classes
+from segup.training.build import build_loss, build_model, build_trainer, check_num_classes, quiet_lightning
 from segup.training.checkerboard import CheckerboardFigure, checkerboard_figures, checkerboard_spectra
 from segup.training.checkpoints import RunCheckpoints, interrupts_handed_on, take_over
 from segup.training.checks import CheckedMasks, StepLimit
@@ -185,8 +184,7 @@ def sizes_shown(model: SegmentationModel, crop: tuple[int, int]) -> list[Any]:
 
 def _quiet_known_warnings() -> None:
     """Leave out what Lightning says about choices that were made on purpose."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    quiet_lightning()
     for message in (
         ".*does not have many workers.*",
         ".*The number of training batches.*",

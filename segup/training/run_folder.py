@@ -21,6 +21,7 @@ from segup.errors import ConfigError, SegupError
 from segup.lock import LOCK, lock
 from segup.stored import as_written, read_yaml
 from segup.training.config import RunConfig
+from segup.training.ranks import followed, is_first, told
 from segup.training.rows import read_history
 from segup.whole import is_part, write_whole
 
@@ -42,7 +43,8 @@ def run_folder(config: RunConfig) -> Iterator[Path]:
     """Make a run's folder, or find the one in which it goes on, and hold its lock within.
 
     A run that was killed before its first checkpoint begins anew in the same folder. One that fails before its first
-    step leaves nothing, so that the same command can be given again.
+    step leaves nothing, so that the same command can be given again. The processes that torchrun or Slurm start share
+    the folder of the first.
 
     Args:
         config: Of the run. Without a ``run_dir``, it is ``outputs/<name>/<upsampler>/<seed>-<time>``; with a
@@ -54,20 +56,25 @@ def run_folder(config: RunConfig) -> Iterator[Path]:
         HeldError: Another process trains in it.
     """
     wanted, checkpoint = config.run_dir, config.ckpt_path
+    if not is_first():  # the first process makes it, locks it and clears it for all
+        parent = Path(checkpoint).parent if checkpoint is not None else None
+        yield Path(wanted) if wanted is not None else parent or followed(_parent(config))
+        return
     if checkpoint is not None and wanted is None:
         folder = Path(checkpoint).parent
-        with lock(folder) if _is_first() else contextlib.nullcontext():
+        with lock(folder):
             _check_newest(folder, Path(checkpoint))
             yield folder
         return
     folder = _new_folder(config) if wanted is None else Path(wanted)
     _check_unused(folder, config)
     _make(folder, exist_ok=True)
-    with lock(folder) if _is_first() else contextlib.nullcontext():
+    with lock(folder):
         _check_unused(folder, config)  # once more: by now another process may have trained in it
         clear_unstarted(folder)
         try:
-            yield folder
+            with told(folder):
+                yield folder
         except SegupError:
             discard_unstarted(folder)
             raise
@@ -100,9 +107,12 @@ def is_complete(folder: Path) -> bool:
     return all((folder / name).exists() for name in ("result.json", "curves.png", "predictions.png"))
 
 
+def _parent(config: RunConfig) -> Path:
+    return Path("outputs") / config.name / as_folder(str(config.decoder.get("upsampler")))
+
+
 def _new_folder(config: RunConfig) -> Path:
-    operator = as_folder(str(config.decoder.get("upsampler")))
-    stem = Path("outputs") / config.name / operator / f"{config.seed}-{datetime.now():%Y%m%d-%H%M%S}"
+    stem = _parent(config) / f"{config.seed}-{datetime.now():%Y%m%d-%H%M%S}"
     for attempt in range(1, 1000):
         folder = stem if attempt == 1 else stem.with_name(f"{stem.name}-{attempt}")
         with contextlib.suppress(FileExistsError):
@@ -119,11 +129,6 @@ def as_folder(text: str) -> str:
     """
     name = text.replace("/", "%2F").replace("\0", "%00")
     return name.replace(".", "%2E") if name.strip(".") == "" else name
-
-
-def _is_first() -> bool:
-    """Return whether this is the one process that holds the lock for all of a run's."""
-    return int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0"))) == 0
 
 
 def _check_unused(folder: Path, config: RunConfig) -> None:

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segup.conform import Count, closed
-from segup.errors import ShapeError, figures
+from segup.conform import Count, closed, short
+from segup.errors import ConfigError, ShapeError, figures
 from segup.shapes import Cost, Resize
 from segup.upsamplers.arguments import check_count, check_groups, check_odd_kernel
 from segup.upsamplers.cells import in_cells
@@ -195,6 +195,9 @@ def neighbourhoods(features: Tensor, kernel_size: int, groups: int) -> Tensor:
 
 
 def _check_shapes(features: Tensor, kernels: Tensor, kernel_size: int, groups: int, scale: int) -> None:
+    for name, value in (("features", features), ("kernels", kernels)):
+        if not isinstance(value, Tensor):
+            raise ConfigError(f"carafe_reassemble: {name}={short(value)} must be Tensor")
     if features.dim() != 4 or 0 in features.shape[1:]:
         raise ShapeError(
             f"carafe_reassemble takes features (N, C, h, w) with C, h, w ≥ 1, not {figures(features.shape)}\n"

@@ -7,13 +7,18 @@
 ([[4, 2], [2, 1]], 0.19)
 """
 
+from math import prod
+
 import torch
 from torch import Tensor, nn
 
+from segup.conform import short
 from segup.errors import ShapeError
 from segup.upsamplers.probe import Probe
 
 Pair = tuple[int, int]
+_MOST = 2**26
+"""So many numbers a map may hold: 512 MiB."""
 
 
 def checkerboard(up: nn.Module, *, in_channels: int | None = None, dtype: torch.dtype = torch.float64) -> float:
@@ -97,6 +102,7 @@ def constant_response(
     """
     probe = Probe(up, in_channels, dtype)
     height, width = _whole(size, "size")
+    _check_amount(probe.in_channels, height, width, otherwise="size=8")
     return probe.run(torch.ones(probe.in_channels, height, width, dtype=dtype, device=probe.device))
 
 
@@ -179,7 +185,8 @@ def overlap_counts(
     cut. With ``size``, the whole map.
 
     Raises:
-        ShapeError: A value that is not a whole number in its range, or a padding that cuts the whole map.
+        ShapeError: A value that is not a whole number in its range, a padding that cuts the whole map, or a map of
+            more than 2**26 numbers.
 
     >>> overlap_counts(3, 2).tolist(), overlap_counts(4, 2).tolist()
     ([[4, 2], [2, 1]], [[4, 4], [4, 4]])
@@ -189,29 +196,41 @@ def overlap_counts(
     kernels, strides = _whole(kernel_size, "kernel_size"), _whole(stride, "stride")
     dilations, cuts = _whole(dilation, "dilation"), _whole(padding, "padding", least=0)
     sizes = None if size is None else _whole(size, "size")
+    whole = strides
+    if sizes is not None:
+        reached = [(sizes[i] - 1) * strides[i] + dilations[i] * (kernels[i] - 1) + 1 for i in (0, 1)]
+        whole = (reached[0] - 2 * cuts[0], reached[1] - 2 * cuts[1])
+        for axis in (0, 1):
+            if whole[axis] < 1:
+                raise ShapeError(
+                    f"padding={cuts[axis]} cuts all of the {reached[axis]} pixels that size {sizes[axis]} becomes.\n"
+                    f"  try: a padding of at most {(reached[axis] - 1) // 2}."
+                )
+    _check_amount(*whole, otherwise="stride=2" if sizes is None else "size=8")
     lines = []
     for axis in (0, 1):
-        taps = [dilations[axis] * tap for tap in range(kernels[axis])]
-        step = strides[axis]
+        taps = dilations[axis] * torch.arange(kernels[axis])
         if sizes is None:
-            lines.append([sum(tap % step == phase for tap in taps) for phase in range(step)])
+            lines.append(torch.bincount(taps % strides[axis], minlength=strides[axis]))
             continue
-        counts = [0] * ((sizes[axis] - 1) * step + taps[-1] + 1)
-        for place in range(sizes[axis]):
-            for tap in taps:
-                counts[step * place + tap] += 1
-        kept = counts[cuts[axis] : len(counts) - cuts[axis]]
-        if not kept:
-            raise ShapeError(
-                f"padding={cuts[axis]} cuts all of the {len(counts)} pixels that size {sizes[axis]} becomes.\n"
-                f"  try: a padding of at most {(len(counts) - 1) // 2}."
-            )
-        lines.append(kept)
-    return torch.outer(torch.tensor(lines[0]), torch.tensor(lines[1]))
+        counts = torch.zeros(reached[axis], dtype=torch.int64)
+        for tap in taps.tolist():
+            counts[tap :: strides[axis]][: sizes[axis]] += 1
+        lines.append(counts[cuts[axis] : cuts[axis] + whole[axis]])
+    return torch.outer(*lines)
+
+
+def _check_amount(*shape: int, otherwise: str) -> None:
+    if prod(shape) > _MOST:
+        rule = f"a map of {' × '.join(map(str, shape))} holds {prod(shape)} numbers, more than {_MOST}"
+        raise ShapeError(f"{rule}.\n  try: {otherwise}.")
 
 
 def _whole(value: int | Pair, name: str, least: int = 1) -> Pair:
     pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
     if len(pair) != 2 or any(isinstance(n, bool) or not isinstance(n, int) or not least <= n < 2**16 for n in pair):
-        raise ShapeError(f"{name}={value!r} must be an int of {least} or more, or a (height, width) pair of them")
+        raise ShapeError(
+            f"{name}={short(value)} must be an int of {least} or more and below 2**16, "
+            "or a (height, width) pair of them"
+        )
     return pair[0], pair[1]

@@ -24,7 +24,8 @@ class Probe:
     def __init__(self, up: nn.Module, in_channels: int | None, dtype: torch.dtype) -> None:
         if not isinstance(up, nn.Module):
             raise ConfigError(f"an operator or another torch.nn.Module can be measured, not {up!r}")
-        if dtype not in (torch.float32, torch.float64):  # in less the noise is as large as what is measured
+        # in less the noise is as large as what is measured
+        if not isinstance(dtype, torch.dtype) or dtype not in (torch.float32, torch.float64):
             raise ConfigError(f"dtype={dtype!r} must be torch.float32 or torch.float64\n  try: dtype=torch.float64")
         with torch.inference_mode(False), torch.no_grad():
             self.up = copy.deepcopy(up).eval()

@@ -193,6 +193,18 @@ def test_it_trains_row_after_row_keeps_what_there_is_and_shows_it(script, capsys
     shown = capsys.readouterr().out
     assert second.endswith(shown)
     assert (study / "segnet_table.md").read_text() == shown
+    (study / "segnet_table.md").write_text(f"{shown}\nmy notes\n")
+    assert script.run(["--show"]) == 1
+    refused = capsys.readouterr()
+    assert "segnet_table.md exists already; nothing was written.\n  try: the same with --overwrite" in refused.err
+    assert not refused.out
+    assert "my notes" in (study / "segnet_table.md").read_text()
+    (study / script.WRITTEN).rename(study / "kept")  # of an earlier version, which kept no digest
+    (study / "segnet_table.md").write_text("mine\n")
+    assert script.run(["--show"]) == 1
+    assert script.run(["--show", "--overwrite"]) == 0
+    assert (study / "segnet_table.md").read_text() == shown
+    capsys.readouterr()
 
     assert script.run([*words[:-1], "3", "--rows", "fcn_basic"]) == 1
     assert "trainer.max_epochs was 2 and is now 3" in capsys.readouterr().err

@@ -2,13 +2,80 @@ import json
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
-from segup.errors import SegupError
+from segup.errors import DataError, SegupError
 from segup.evaluation.evaluate import evaluate_run
 from segup.evaluation.runs import open_run
+from segup.training.config import RunConfig
 from segup.training.distributed import _raise_if_failed
+from segup.training.ranks import followed, launch_name
+from segup.training.run_folder import run_folder
+
+WORDS = [
+    "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_steps=2", "data.crop_size=[33,35]",
+    "data.batch_size=2", "data.samples_per_epoch=8", "encoder.pretrained=false", "decoder.widths=[4,4,4,4,4]",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_processes_of_torchrun_share_one_run_folder(tmp_path):
+    train = Path(__file__).parents[2] / "train.py"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(train)]
+    done = subprocess.run(
+        [*launcher, *WORDS], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=500,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(train.parent)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    (made,) = (tmp_path / "outputs" / "train" / "deconv").iterdir()
+    assert json.loads((made / "result.json").read_text())["last"]["step"] == 2
+    assert len((made / "metrics.csv").read_text().splitlines()) > 1
+
+
+LAUNCHES = {
+    "torchrun": ("RANK", {"MASTER_ADDR": "here", "MASTER_PORT": "1", "TORCHELASTIC_RUN_ID": "none"}),
+    "Slurm": ("SLURM_PROCID", {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}),
+}
+FOLLOWING = """
+import sys
+from segup.training.config import RunConfig
+from segup.training.run_folder import run_folder
+with run_folder(RunConfig.of({"encoder": {"name": "resnet18"}, "decoder": {"upsampler": "deconv"}})) as folder:
+    print(folder)
+"""
+
+
+@pytest.mark.parametrize("launch", LAUNCHES)
+def test_a_process_that_was_launched_follows_the_first_and_not_what_a_killed_launch_left(launch, tmp_path, monkeypatch):
+    rank, names = LAUNCHES[launch]
+    monkeypatch.chdir(tmp_path)
+    for name, value in {**names, rank: "0"}.items():
+        monkeypatch.setenv(name, value)
+    parent = tmp_path / "outputs" / "train" / "deconv"
+    stale = parent / "0-20200101-000000"
+    stale.mkdir(parents=True)
+    (stale / "lock").touch()
+    (parent / f".launch-{launch_name()}").write_text(stale.name)
+    follower = subprocess.Popen(
+        [sys.executable, "-c", FOLLOWING], stdout=subprocess.PIPE, text=True, env={**os.environ, rank: "1"}
+    )
+    config = RunConfig.of({"encoder": {"name": "resnet18"}, "decoder": {"upsampler": "deconv"}})
+    time.sleep(1)
+    with run_folder(config) as folder:
+        (folder / "ladder.txt").write_text("of the first process")
+        assert follower.communicate(timeout=60)[0].strip() == str(folder)
+        assert (folder / "ladder.txt").exists()
+    assert {path.name for path in parent.iterdir()} == {stale.name, folder.name}
+
+
+def test_where_the_first_process_makes_no_folder_the_others_say_so(tmp_path, monkeypatch):
+    for name, value in {"RANK": "1", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(DataError, match=r"no run folder in .* within 0.1 s.\n  try: run_dir=FOLDER"):
+        followed(tmp_path, patience=0.1)
 
 
 def test_two_processes_train_into_one_folder_and_score_what_one_process_scores(tmp_path):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from segup.calls import annotated
 from segup.errors import ConfigError, ShapeError, unknown
 from segup.modes import modes_of, set_modes
 from segup.upsamplers.contract import Upsampler
@@ -88,6 +89,7 @@ class Rewritten(NamedTuple):
     report: RewriteReport
 
 
+@annotated
 def rewrite(model: nn.Module, to: str = "subpixel") -> Rewritten:
     """Return a copy of a model in which every upsampling layer that has an exact equivalent is replaced by it.
 
@@ -122,8 +124,6 @@ def rewrite(model: nn.Module, to: str = "subpixel") -> Rewritten:
     """
     if to not in TARGETS:
         raise ConfigError(unknown("rewrite to", to, TARGETS))
-    if not isinstance(model, nn.Module):
-        raise ConfigError(f"rewrite takes a torch.nn.Module, not {type(model).__name__}")
     walk = _Walk(to, _copied(model))
     return Rewritten(walk.result, RewriteReport(to, tuple(walk.changed), tuple(walk.left)))
 
