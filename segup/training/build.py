@@ -17,12 +17,8 @@ from segup.models import SegmentationModel, build_again, create_model
 from segup.names import check_storable
 from segup.training.checkpoints import AtomicCheckpointIO
 from segup.training.config import RunConfig, TrainerConfig
-<<<<<<< HEAD
 from segup.training.history import CsvHistory, EventHistory
-=======
-from segup.training.history import CsvHistory
 from segup.training.optimizers import create_optimizer, create_scheduler
->>>>>>> helper-k
 from segup.training.progress import RunProgressBar
 from segup.training.ranks import is_first
 
@@ -113,13 +109,8 @@ def build_trainer(
     config: TrainerConfig, folder: Path, callbacks: list[L.Callback], first_step: int, console: Console
 ) -> L.Trainer:
     """Build Lightning's trainer with segup's checkpoints, logs and progress."""
-<<<<<<< HEAD
     loggers: list[Any] = [EventHistory(folder)]
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-=======
-    loggers: list[Any] = [TensorBoardLogger(folder, name="", version="", sub_dir="tensorboard")]
     if is_first():
->>>>>>> helper-k
         loggers.insert(0, CsvHistory(folder / "metrics.csv", first_step))
     if console.is_terminal:
         callbacks = [*callbacks, RunProgressBar(leave=False)]
