@@ -68,7 +68,7 @@ def test_nonsense_in_every_place_is_refused_or_works(part):
 
 SOUND = {
     "channels": (16, 32), "strides": (2, 4), "in_channels": 4, "out_channels": 4, "num_classes": 3, "skip_channels": 4,
-    "topology": "unet", "name": "deconv", "encoder": "efficientnet_lite0", "widths": None, "layers": (Conv(3, 2, 1),),
+    "topology": "unet", "name": "deconv", "encoder": "segnet", "pretrained": False, "widths": None, "layers": (Conv(3, 2, 1),),
     "layer": Conv(3, 2, 1), "x": torch.ones(1, 1, 4, 4), "scale": 2, "kernel_size": 3, "stride": 2, "size": 9, "out": 5,
     "parameters": 1, "macs": 2, "mean": 0.5, "deviation": 0.1, "count": 3, "half_width": 0.1, "p_value": 0.5,
     "significant": True, "pixels": (3, 0), "image_pixels": (4, 0), "up": torch.nn.Upsample(scale_factor=2),
@@ -80,7 +80,8 @@ SOUND = {
 @pytest.mark.parametrize("part", list(public()))
 def test_nonsense_in_one_place_beside_sound_values_is_refused_or_works(part):
     needed = {one.name for one in parameters(part) if one.default is one.empty}
-    if not needed <= SOUND.keys() or "encoder" in needed:
+    needed |= {one.name for one in parameters(part) if one.name in ("encoder", "pretrained")}
+    if not needed <= SOUND.keys():
         return
     for one in parameters(part):
         for value in NONSENSE:
