@@ -97,7 +97,8 @@ def accepts(kind: Any, value: Any) -> bool:
         return isinstance(value, os.PathLike)
     if isinstance(origin, type) and issubclass(origin, Iterable):
         outer = (list, tuple) if origin in (list, tuple) else origin  # YAML and JSON know lists alone
-        return isinstance(value, outer) and _holds(origin, parts, value)
+        # a number in an array of no axes is of a class that can be gone through, and cannot be itself
+        return isinstance(value, outer) and getattr(value, "ndim", 1) > 0 and _holds(origin, parts, value)
     plain = origin or kind
     if not isinstance(plain, type):
         return True

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import Conv2d
 
 import segup
 from segup.decoders import create_decoder
@@ -68,7 +69,8 @@ def test_nonsense_in_every_place_is_refused_or_works(part):
 
 SOUND = {
     "channels": (16, 32), "strides": (2, 4), "in_channels": 4, "out_channels": 4, "num_classes": 3, "skip_channels": 4,
-    "topology": "unet", "name": "deconv", "encoder": "segnet", "pretrained": False, "widths": None, "layers": (Conv(3, 2, 1),),
+    "topology": "unet", "name": "deconv", "encoder": "segnet", "pretrained": False, "widths": None,
+    "layers": (Conv(3, 2, 1),),
     "layer": Conv(3, 2, 1), "x": torch.ones(1, 1, 4, 4), "scale": 2, "kernel_size": 3, "stride": 2, "size": 9, "out": 5,
     "parameters": 1, "macs": 2, "mean": 0.5, "deviation": 0.1, "count": 3, "half_width": 0.1, "p_value": 0.5,
     "significant": True, "pixels": (3, 0), "image_pixels": (4, 0), "up": torch.nn.Upsample(scale_factor=2),
@@ -105,6 +107,7 @@ def test_nonsense_in_one_place_beside_sound_values_is_refused_or_works(part):
             ("unet", (8, None), (1, 2)),
             r"channels=\[8, None\] must be ints of 1 or more",
         ),
+        ("inspection.check_sizes", (Conv2d(3, 3, 1), 3, torch.tensor(3)), r"check_sizes: sizes=.* must be "),
         ("load_model", (3,), r"load_model: path=3 must be str or Path"),
         ("data.read_image", (None,), r"read_image: path=None must be Path or str"),
     ],

@@ -265,3 +265,28 @@ def test_it_is_a_command_and_its_help_loads_no_torch(capsys):
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert not {"torch", "numpy", "matplotlib", "PIL"} & loaded
     assert "deconv k4 s2 p1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["deconv k3 s2", "--input", "20000"], "1 × 20000 × 20000 numbers are more than the 16777216"),
+        (["conv k3 s2", "--input", "99999999999999999999"], "1 × 1e+20 × 1e+20 numbers are more than the 16777216"),
+        (["deconv k3 s99999", "--input", "512"], "are more than the 16777216"),
+        (["conv k99999 p50000", "--input", "9"], "are more than the 16777216"),
+        (["resize x9999", "--input", "64x64"], "are more than the 16777216"),
+        (["deconv k3 s2", "--input", "0"], "such as 4x4 or 3x6x6, not '0'"),
+        (["deconv k3 s2", "--out", ""], "a picture's name is empty"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_too_large_or_nothing_is_refused_before_it_is_made(words, message, capsys, tmp_path):
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert run(words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) <= 4
+    assert list(tmp_path.iterdir()) == []
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**17, "kilobytes"
