@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from segup.explain.amount import check_numbers
 from segup.explain.numbers import Array, Number, plain
 from segup.explain.operation import Operation, Term
 from segup.shapes import ConvTranspose
@@ -38,6 +39,7 @@ def phases(axis: StampAxis) -> list[Phase]:
     >>> [phase.taps for phase in phases(ConvTranspose(3, 2, 1, dilation=2).axes[0])]
     [(0, 1, 2), ()]
     """
+    check_numbers("the phases", (axis.stride, axis.kernel_size))
     found = []
     for residue in range(axis.stride):
         taps = tuple(j for j in range(axis.kernel_size) if axis.dilation * j % axis.stride == residue)

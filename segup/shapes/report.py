@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, figure, flag, split
+from segup.shapes.arguments import AXIS_NAMES, Size, figure, flag, is_pair, split
 from segup.shapes.chain import Chain
 from segup.shapes.course import Course, course
 from segup.shapes.formula import formula
@@ -177,7 +177,10 @@ def chain_report(
         raise ShapeError("there are no layers to report on.\n  try: segup.shapes.parse('conv k3 s2 p1').")
     matched, stages, steps = flag(matched, "matched"), course(chain), None
     if size is not None:
-        checked(size, out)
+        sizes, ends = checked(size, out)
+        # ints, whatever kind of numbers they came as
+        size = (sizes[0], sizes[1]) if is_pair(size) else sizes[0]
+        out = (ends[0] or 0, ends[1] or 0) if is_pair(out) else ends[0]
         try:
             stages, steps = climbed(chain, size, matched, out)
         except ShapeError as cause:

@@ -3,6 +3,7 @@
 import json
 from functools import reduce
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -226,3 +227,14 @@ def test_a_layer_is_a_chain_too():
     assert chain_report(Conv(3), 5).out == 3
     assert isinstance(chain_report(Conv(3)).layers, Layer)
     assert merged([FloorLaw(1, 0, 1)]) == [FloorLaw(1, 0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("size", "out"),
+    [(np.int64(9), None), ((np.int32(9), np.uint8(8)), None), (9, np.int64(9)), ([9, 8], (np.int8(9), 8))],
+)
+def test_numbers_of_other_libraries_leave_a_report_of_ints(size, out):
+    chain = parse("conv k2 s2, deconv k3 s2")
+    report = chain_report(chain, size, out=out)
+    as_ints = json.loads(json.dumps([np.array(one).tolist() if one is not None else None for one in (size, out)]))
+    assert json.dumps(report.as_dict()) == json.dumps(chain_report(chain, as_ints[0], out=as_ints[1]).as_dict())
