@@ -154,9 +154,12 @@ def test_the_command_is_one_of_segups(capsys):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
 def test_it_loads_no_torch_and_prints_in_any_encoding(encoding):
-    code = "import sys; from segup.cli.shapes import run; run(sys.argv[1:]); assert 'torch' not in sys.modules"
+    code = (
+        "import atexit, os, sys; atexit.register(lambda: 'torch' in sys.modules and os._exit(3));"
+        "from segup.cli import main; main(sys.argv[1:])"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", code, STEM, "417"],
+        [sys.executable, "-c", code, "shapes", STEM, "417"],
         capture_output=True,
         env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
         check=False,
