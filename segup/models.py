@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import lcm
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -28,8 +29,10 @@ from segup.registry import outside_module
 from segup.stored import check_plain
 from segup.whole import write_whole
 
-FORMAT = 1
+FORMAT = 2
 """The version of what a checkpoint's ``"segup"`` entry holds."""
+_USUAL_THEN: Mapping[int, Mapping[str, Any]] = MappingProxyType({1: {"unet": {"final_convs": 0}}})
+"""By format and topology: options whose default was another then."""
 _OF_A_LIBRARY = 4 * 2**30
 """Bytes beyond the file's that an encoder's library may take: it builds a whole classifier, of which maps are kept."""
 
@@ -240,15 +243,26 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     weights = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(entry, dict) or not isinstance(entry.get("model"), dict) or not isinstance(weights, dict):
         raise DataError(f"{path} is not a segup checkpoint: it has no 'segup' entry with the model's names")
-    if entry.get("format") != FORMAT:
+    if entry.get("format") not in (*_USUAL_THEN, FORMAT):
         raise DataError(
-            f"{path} has checkpoint format {short(entry.get('format'))}; this version of segup reads {FORMAT}"
+            f"{path} has checkpoint format {short(entry.get('format'))}; this version of segup reads up to {FORMAT}"
         )
     try:
         check_plain(entry)
     except ConfigError as cause:
         raise DataError(f"{path} is not a segup checkpoint: {cause}") from cause
+    _say_what_was_usual(entry)
     return content
+
+
+def _say_what_was_usual(entry: dict[str, Any]) -> None:
+    """Fill in the defaults of the version that wrote an entry, where they were other ones."""
+    topology, config = entry["model"].get("topology"), entry.get("config")
+    groups = [entry["model"], *([config["decoder"]] if isinstance(config, dict) and config.get("decoder") else [])]
+    for option, value in _USUAL_THEN.get(entry["format"], {}).get(str(topology), {}).items():
+        for group in groups:
+            if group.get(option) is None:
+                group[option] = value
 
 
 @annotated

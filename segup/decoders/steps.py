@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import checked_options
+from segup.decoders.arguments import checked_count, checked_options
+from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Decoder, Step
 from segup.decoders.rounding import composed, whole_roundings
 from segup.errors import ConfigError, ShapeError, figures
@@ -201,18 +202,22 @@ class FinalStepDecoder(Decoder):
     """A decoder whose last step, from its highest map to the image, has an operator of its own and no skip.
 
     Attributes:
+        usual_final_convs: How many convolutions follow it where nothing else is asked for.
         final: The operator; None where the map already has the image's size.
-        final_act: BatchNorm and ReLU after it; scores stay as they are.
+        final_act: BatchNorm and ReLU after it, then the convolutions; scores stay as they are.
     """
 
+    usual_final_convs: ClassVar[int] = 0
     final: Upsampler | None
     final_act: nn.Module
 
-    def add_final(self, up: Upsampler | None) -> None:
-        """Register the step."""
+    def add_final(self, up: Upsampler | None, convs: int | None = None) -> None:
+        """Register the step and the ``convs`` 3×3 convolutions after it, at the image's size."""
+        convs = checked_count("final_convs", convs, default=self.usual_final_convs, least=0)
         self.final = up
         if up is not None and not self.gives_scores:
-            self.final_act = nn.Sequential(nn.BatchNorm2d(up.out_channels), nn.ReLU(inplace=True))
+            stack = conv_stack(up.out_channels, up.out_channels, convs)
+            self.final_act = nn.Sequential(nn.BatchNorm2d(up.out_channels), nn.ReLU(inplace=True), *stack)
 
     def finish(self, x: Tensor, size: Size) -> Tensor:
         """Return ``x`` at exactly ``size``.
