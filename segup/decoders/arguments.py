@@ -17,6 +17,8 @@ STORABLE = closed(
     roundings=Annotated[list[Name | Signed | None], Within(0, 64)] | None,
 )
 """The options of every topology that a checkpoint may hold; the operators' own are theirs to declare."""
+STORABLE_WITH_FINAL = closed(**STORABLE, final_convs=Few | None)
+"""Those of a topology that convolves at the image's size."""
 IMAGE_WIDTH = 16
 """Channels at the image's own resolution: a 3×3 convolution there costs more than all others together."""
 

@@ -87,13 +87,20 @@ class CostPlan:
         return self._whole(self._upsampler, level, in_channels, out_channels, self._own("upsampler"))
 
     def final(self, level: int, in_channels: int, out_channels: int, norm: bool = True) -> Cost:
-        """Return the cost of the step from map ``level`` to the image, with BatchNorm; free at stride 1."""
+        """Return the cost of the step from map ``level`` to the image; free at stride 1.
+
+        With ``norm``, that of BatchNorm and the convolutions that follow too.
+        """
         if self.maps.strides[level] == 1:
             return FREE
         name = str(self.options.get("final") or "bilinear")
         chosen = {**operator_class(name).final_options, **self._own("final")}
-        step = self._whole(name, level, in_channels, out_channels, chosen)
-        return step + norm_cost(out_channels) if norm else step
+        whole = self._whole(name, level, in_channels, out_channels, chosen)
+        if norm:
+            whole += norm_cost(out_channels)
+            conv = conv_cost(self.maps.image, out_channels, out_channels, 3, bias=False) + norm_cost(out_channels)
+            whole += sum([conv] * self.count("final_convs", 0), FREE)
+        return whole
 
     def stack(self, level: int, in_channels: int, out_channels: int, convs: int) -> Cost:
         """Return the cost of :func:`segup.decoders.blocks.conv_stack` at the size of map ``level``."""

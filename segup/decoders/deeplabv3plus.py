@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from segup.conform import Counts, Few
-from segup.decoders.arguments import IMAGE_WIDTH, STORABLE, checked_count, checked_widths, first_level
+from segup.decoders.arguments import IMAGE_WIDTH, STORABLE_WITH_FINAL, checked_count, checked_widths, first_level
 from segup.decoders.aspp import ASPP
 from segup.decoders.blocks import ConvNormAct, conv_stack
 from segup.decoders.contract import Step, register_topology
@@ -19,7 +19,7 @@ from segup.upsamplers.contract import Fit, Size
 from segup.upsamplers.costs import FREE, conv_cost
 
 
-@register_topology("deeplabv3plus", storable={**STORABLE, "depths": Few | None, "rates": Counts | None})
+@register_topology("deeplabv3plus", storable={**STORABLE_WITH_FINAL, "depths": Few | None, "rates": Counts | None})
 class DeepLabV3PlusDecoder(FinalStepDecoder):
     """ASPP on the last map, brought up to one high map and joined with it (DeepLabv3+, arXiv 1802.02611).
 
@@ -53,6 +53,7 @@ class DeepLabV3PlusDecoder(FinalStepDecoder):
         upsampler: str = "deconv",
         widths: Sequence[int] | None = None,
         final: str = "bilinear",
+        final_convs: int | None = None,
         fit: Fit = "correct",
         convs: int | None = None,
         depths: int | None = None,
@@ -82,7 +83,7 @@ class DeepLabV3PlusDecoder(FinalStepDecoder):
         self.project = ConvNormAct(channels[self.first], high, kernel_size=1)
         self.convs = conv_stack(context + high, joined, checked_count("convs", convs, default=2, least=1))
         self.out_channels = to_image[0] if to_image else joined
-        self.add_final(plan.final(final, self.first, joined, self.out_channels, final_options))
+        self.add_final(plan.final(final, self.first, joined, self.out_channels, final_options), final_convs)
 
     @classmethod
     def bill(cls, plan: CostPlan) -> Cost:

@@ -6,7 +6,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from segup.conform import Few
-from segup.decoders.arguments import IMAGE_WIDTH, STORABLE, checked_count, checked_widths, first_level
+from segup.decoders.arguments import IMAGE_WIDTH, STORABLE_WITH_FINAL, checked_count, checked_widths, first_level
 from segup.decoders.blocks import conv_stack, linear
 from segup.decoders.contract import Step, register_topology
 from segup.decoders.costs import CostPlan
@@ -16,7 +16,7 @@ from segup.upsamplers.contract import Fit, Size
 from segup.upsamplers.costs import FREE
 
 
-@register_topology("fpn", storable={**STORABLE, "depths": Few | None})
+@register_topology("fpn", storable={**STORABLE_WITH_FINAL, "depths": Few | None})
 class FPNDecoder(FinalStepDecoder):
     """Add each map to the one above it, bring all to the highest and add them (Panoptic FPN, arXiv 1901.02446).
 
@@ -49,6 +49,7 @@ class FPNDecoder(FinalStepDecoder):
         upsampler: str = "deconv",
         widths: Sequence[int] | None = None,
         final: str = "bilinear",
+        final_convs: int | None = None,
         fit: Fit = "correct",
         convs: int | None = None,
         depths: int | None = None,
@@ -72,7 +73,7 @@ class FPNDecoder(FinalStepDecoder):
         self.ups = nn.ModuleList(plan.between(level, width, width) for level in levels[:-1])
         self.branches = nn.ModuleList(_Branch(plan, level, self.first, width, branch, convs) for level in levels)
         self.out_channels = to_image[0] if to_image else branch
-        self.add_final(plan.final(final, self.first, branch, self.out_channels, final_options))
+        self.add_final(plan.final(final, self.first, branch, self.out_channels, final_options), final_convs)
 
     @classmethod
     def bill(cls, plan: CostPlan) -> Cost:

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import STORABLE, checked_count, checked_widths
+from segup.decoders.arguments import STORABLE_WITH_FINAL, checked_count, checked_widths
 from segup.decoders.blocks import ConvNormAct, conv_stack
 from segup.decoders.contract import Step, register_topology
 from segup.decoders.costs import CostPlan, norm_cost
@@ -15,7 +15,7 @@ from segup.upsamplers.contract import Fit, Size
 from segup.upsamplers.costs import FREE
 
 
-@register_topology("linknet", storable=STORABLE)
+@register_topology("linknet", storable=STORABLE_WITH_FINAL)
 class LinkNetDecoder(FinalStepDecoder):
     """Climb the pyramid map by map through a narrow middle and add each skip (LinkNet, arXiv 1707.03718).
 
@@ -46,6 +46,7 @@ class LinkNetDecoder(FinalStepDecoder):
         upsampler: str = "deconv",
         widths: Sequence[int] | None = None,
         final: str = "bilinear",
+        final_convs: int | None = None,
         fit: Fit = "correct",
         convs: int | None = None,
         upsampler_options: Mapping[str, Any] | None = None,
@@ -61,7 +62,7 @@ class LinkNetDecoder(FinalStepDecoder):
         levels = range(len(channels) - 2, -1, -1)
         self.stages = nn.ModuleList(_Stage(plan, level, convs) for level in levels)
         self.out_channels = widths[0] if widths else channels[0]
-        self.add_final(plan.final(final, 0, channels[0], self.out_channels, final_options))
+        self.add_final(plan.final(final, 0, channels[0], self.out_channels, final_options), final_convs)
 
     @classmethod
     def bill(cls, plan: CostPlan) -> Cost:

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import STORABLE, checked_count, step_widths
+from segup.decoders.arguments import STORABLE_WITH_FINAL, checked_count, step_widths
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Step, register_topology
 from segup.decoders.costs import CostPlan, norm_cost
@@ -15,7 +15,7 @@ from segup.upsamplers.contract import Fit, Size
 from segup.upsamplers.costs import FREE
 
 
-@register_topology("plain", storable=STORABLE)
+@register_topology("plain", storable=STORABLE_WITH_FINAL)
 class PlainDecoder(FinalStepDecoder):
     """Climb from the last map to the image by the operator alone; of the other maps only the sizes are taken.
 
@@ -48,6 +48,7 @@ class PlainDecoder(FinalStepDecoder):
         upsampler: str = "deconv",
         widths: Sequence[int] | None = None,
         final: str = "bilinear",
+        final_convs: int | None = None,
         fit: Fit = "correct",
         convs: int | None = None,
         upsampler_options: Mapping[str, Any] | None = None,
@@ -66,7 +67,9 @@ class PlainDecoder(FinalStepDecoder):
             for i in range(len(self.levels))
         )
         self.out_channels = widths[-1] if widths else channels[-1]
-        self.add_final(plan.final(final, 0, ins[-2] if strides[0] > 1 else ins[-1], self.out_channels, final_options))
+        self.add_final(
+            plan.final(final, 0, ins[-2] if strides[0] > 1 else ins[-1], self.out_channels, final_options), final_convs
+        )
 
     @classmethod
     def bill(cls, plan: CostPlan) -> Cost:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from segup.conform import Few
-from segup.decoders.arguments import IMAGE_WIDTH, STORABLE, checked_count, checked_widths, first_level
+from segup.decoders.arguments import IMAGE_WIDTH, STORABLE_WITH_FINAL, checked_count, checked_widths, first_level
 from segup.decoders.blocks import ConvNormAct, conv_stack, linear
 from segup.decoders.contract import Step, register_topology
 from segup.decoders.costs import CostPlan
@@ -16,7 +16,7 @@ from segup.shapes import Cost
 from segup.upsamplers.contract import Fit, Size
 
 
-@register_topology("segformer", storable={**STORABLE, "depths": Few | None})
+@register_topology("segformer", storable={**STORABLE_WITH_FINAL, "depths": Few | None})
 class SegFormerDecoder(FinalStepDecoder):
     """Bring every map to one width and to the highest resolution, join all and mix (SegFormer, arXiv 2105.15203).
 
@@ -49,6 +49,7 @@ class SegFormerDecoder(FinalStepDecoder):
         upsampler: str = "deconv",
         widths: Sequence[int] | None = None,
         final: str = "bilinear",
+        final_convs: int | None = None,
         fit: Fit = "correct",
         convs: int | None = None,
         depths: int | None = None,
@@ -71,7 +72,7 @@ class SegFormerDecoder(FinalStepDecoder):
         self.mix = ConvNormAct(len(levels) * width, width, kernel_size=1)
         self.convs = conv_stack(width, width, checked_count("convs", convs, default=0, least=0))
         self.out_channels = to_image[0] if to_image else width
-        self.add_final(plan.final(final, self.first, width, self.out_channels, final_options))
+        self.add_final(plan.final(final, self.first, width, self.out_channels, final_options), final_convs)
 
     @classmethod
     def bill(cls, plan: CostPlan) -> Cost:

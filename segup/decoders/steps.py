@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import checked_options
+from segup.decoders.arguments import checked_count, checked_options
+from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Decoder, Step
 from segup.decoders.rounding import composed, whole_roundings
 from segup.errors import ConfigError, ShapeError, figures
@@ -202,17 +203,19 @@ class FinalStepDecoder(Decoder):
 
     Attributes:
         final: The operator; None where the map already has the image's size.
-        final_act: BatchNorm and ReLU after it; scores stay as they are.
+        final_act: BatchNorm and ReLU after it, then the convolutions; scores stay as they are.
     """
 
     final: Upsampler | None
     final_act: nn.Module
 
-    def add_final(self, up: Upsampler | None) -> None:
-        """Register the step."""
+    def add_final(self, up: Upsampler | None, convs: int | None = None) -> None:
+        """Register the step and the ``convs`` 3×3 convolutions after it, at the image's size."""
+        convs = checked_count("final_convs", convs, default=0, least=0)
         self.final = up
         if up is not None and not self.gives_scores:
-            self.final_act = nn.Sequential(nn.BatchNorm2d(up.out_channels), nn.ReLU(inplace=True))
+            stack = conv_stack(up.out_channels, up.out_channels, convs)
+            self.final_act = nn.Sequential(nn.BatchNorm2d(up.out_channels), nn.ReLU(inplace=True), *stack)
 
     def finish(self, x: Tensor, size: Size) -> Tensor:
         """Return ``x`` at exactly ``size``.

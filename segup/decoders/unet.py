@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import STORABLE, checked_count, step_widths
+from segup.decoders.arguments import STORABLE_WITH_FINAL, checked_count, step_widths
 from segup.decoders.blocks import UNetBlock
 from segup.decoders.contract import Step, register_topology
 from segup.decoders.costs import CostPlan
@@ -15,7 +15,7 @@ from segup.upsamplers.contract import Fit, Size
 from segup.upsamplers.costs import FREE
 
 
-@register_topology("unet", storable=STORABLE)
+@register_topology("unet", storable=STORABLE_WITH_FINAL)
 class UNetDecoder(FinalStepDecoder):
     """Climb the pyramid map by map, joining each skip (U-Net, arXiv 1505.04597).
 
@@ -26,6 +26,7 @@ class UNetDecoder(FinalStepDecoder):
         widths: Channels after each step, the last step to the image included (where the pyramid begins above
             stride 1). By default from the reduction reached: 128 at 16, 64 at 8, 48 at 4, 32 at 2, 16 at 1.
         final: Name of the operator of the step to the image, which has no skip.
+        final_convs: 3×3 convolutions after it, at the image's size; 0 by default.
         fit: ``"correct"`` or ``"strict"``, see :class:`segup.upsamplers.Upsampler`.
         convs: 3×3 convolutions after each skip is joined; 2 by default.
         upsampler_options: The operator's own options, for the steps with a skip.
@@ -57,6 +58,7 @@ class UNetDecoder(FinalStepDecoder):
         upsampler: str = "deconv",
         widths: Sequence[int] | None = None,
         final: str = "bilinear",
+        final_convs: int | None = None,
         fit: Fit = "correct",
         convs: int | None = None,
         upsampler_options: Mapping[str, Any] | None = None,
@@ -83,7 +85,9 @@ class UNetDecoder(FinalStepDecoder):
             for step, level in enumerate(levels)
         )
         self.out_channels = widths[-1] if widths else channels[-1]
-        self.add_final(plan.final(final, 0, ins[-2] if strides[0] > 1 else ins[-1], self.out_channels, final_options))
+        self.add_final(
+            plan.final(final, 0, ins[-2] if strides[0] > 1 else ins[-1], self.out_channels, final_options), final_convs
+        )
 
     @classmethod
     def bill(cls, plan: CostPlan) -> Cost:

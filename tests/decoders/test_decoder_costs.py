@@ -34,6 +34,8 @@ def options_of(topology, draw, maps):
         given["rates"] = draw(st.sampled_from([None, [1, 2]]))
     if topology != "duc":
         given["final"] = draw(st.sampled_from(["bilinear", "deconv", "pixel_shuffle", "dysample", "deconv_matched"]))
+    if not topology_class(topology).gives_scores:
+        given["final_convs"] = draw(st.sampled_from([None, 0, 2]))
     usual = topology_class(topology).usual_widths(CostPlan(maps, {**given, "upsampler": "deconv"}))
     if usual and draw(st.booleans()):
         given["widths"] = [draw(st.integers(1, 6)) * 4 for _ in usual]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segup.decoders import create_decoder, list_decoders
+from segup.decoders.contract import topology_class
 from segup.errors import ConfigError, ShapeError
 from segup.upsamplers import list_upsamplers
 from segup.upsamplers.contract import Upsampler, operator_class
@@ -152,6 +153,24 @@ def test_convs_add_convolutions(topology, pyramid, small_widths):
     assert count[1] > count[0]
     with torch.no_grad():
         assert more(pyramid((33, 35), STRIDES, CHANNELS), (33, 35)).shape[-2:] == (33, 35)
+
+
+@pytest.mark.parametrize("topology", [t for t in TOPOLOGIES if not topology_class(t).gives_scores])
+def test_final_convs_follow_the_step_to_the_image(topology, pyramid, small_widths):
+    plain, more = (build(topology, "bilinear", small_widths, final_convs=convs) for convs in (0, 2))
+    width = more.out_channels
+    added = sum(p.numel() for p in more.parameters()) - sum(p.numel() for p in plain.parameters())
+    assert added == 2 * (9 * width**2 + 2 * width), "two convolutions without bias, each with BatchNorm"
+    seen = []
+    for layer in more.final_act:
+        layer.register_forward_hook(lambda _, args, out: seen.append((args[0].shape[-2:], out.shape[-2:])))
+    with torch.no_grad():
+        assert more(pyramid((33, 35), STRIDES, CHANNELS), (33, 35)).shape == (1, width, 33, 35)
+    assert seen == [((33, 35), (33, 35))] * 4
+    at_stride_1 = create_decoder(topology, CHANNELS, (1, 2, 4, 8), final_convs=2)
+    assert not hasattr(at_stride_1, "final_act") or at_stride_1.first > 0
+    with pytest.raises(ConfigError, match="decoder.final_convs=-1 must be an int of 0 or more"):
+        create_decoder(topology, CHANNELS, STRIDES, final_convs=-1)
 
 
 @pytest.mark.parametrize("topology", [t for t in TOPOLOGIES if t != "duc"])

