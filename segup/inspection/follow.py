@@ -102,13 +102,16 @@ class Follow(TorchFunctionMode):
                 self._record.lose(f"a map comes from code that is not followed, in {self._record.where}")
             return actual
 
+    def _is_traced_map(self, tensor: Tensor) -> bool:
+        return _is_traced(self.shape_of(tensor))
+
     def _is_fresh(self, shape: Shape) -> bool:
         """Return whether a shape is of this run, and not of a map that the model kept from an earlier one."""
         return all(type(dim) is not TracedSize or dim.record is self._record for dim in shape)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         calling = sys._getframe(1)
-        self._record.trust((calling, calling.f_lasti))
+        self._record.trust((calling, calling.f_lasti), _leaves((args, kwargs)))
         self._depth += 1
         if not all(map(_is_torchs_own, types)) or torch._C._len_torch_dispatch_stack() != self._dispatch_modes:
             self._record.lose(f"a class or mode of its own sees torch's functions, in {self._record.where}")
@@ -130,7 +133,7 @@ class Follow(TorchFunctionMode):
         if any(one.is_meta for one in tensors) or any(type(one) is TracedSize for one in _leaves((args, kwargs))):
             self._check_written(name, args, kwargs)
         traced = any(type(one) is TracedSize for one in _leaves((args, kwargs)))
-        traced = traced or any(_is_traced(self.shape_of(one)) for one in tensors)
+        traced = traced or any(map(self._is_traced_map, tensors))
         if not traced and not (self._light and name in LIGHT and tensors and tensors[0].is_meta):
             return self._constant(func, args, kwargs, tensors)
         if name == "is_contiguous":  # a map of one row has all formats at once; else sizes do not matter to them
@@ -222,7 +225,9 @@ class Follow(TorchFunctionMode):
         try:
             if kwargs.get("out") is not None:
                 raise NotFollowedError
-            shapes = rule(self._sizes, *args, **kwargs)
+            own, named = _mapped(args, _twin), _mapped(kwargs, _twin)
+            sizes = [one for one in _leaves((own, named)) if type(one) is TracedSize]
+            shapes = self._sizes.by(rule, own, named, [*sizes, *filter(self._is_traced_map, tensors)])
         except ShapeError as refusal:
             try:  # torch refuses in its own words; without values it does not notice everything
                 self._unknown(func, args, kwargs)
@@ -318,6 +323,13 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
         kept = all(one is other for one, other in zip(parts, value, strict=True))
         return value if kept else type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return change(value)
+
+
+def _twin(value: Any) -> Any:
+    """Return a traced size as one that nobody has looked at, and anything else as it is."""
+    if type(value) is not TracedSize:
+        return value
+    return TracedSize(value.record, value.value, value.extent, value.layer)
 
 
 def _on_meta(value: Any) -> Any:

@@ -83,6 +83,7 @@ def getitem(sizes: Sizes, input: Any, items: Any) -> Shape:
             place += 1
         else:
             low = 0 - item if plain(item) < 0 else item + 1
+            sizes.decide(shape[place], "==", 1)  # a row of several lies in memory otherwise than the only one
             sizes.require(shape[place], ">=", low, f"row {plain(item)} of {plain(shape[place])} is asked for")
             place += 1
     return tuple(result)

@@ -1,7 +1,7 @@
 """What a run is seen to do with sizes: the comparisons it makes, and where sizes are lost."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -94,7 +94,7 @@ class Record:
     squeezed: bool = False
     explained: Exception | None = field(default=None, repr=False)
     shapes: list[tuple[Any, ...]] = field(default_factory=list, repr=False)
-    _doubts: dict[tuple[Any, int] | None, str] = field(default_factory=dict, repr=False)
+    _doubts: dict[tuple[Any, int] | None, dict[int, str]] = field(default_factory=dict, repr=False)
 
     @property
     def fork(self) -> tuple[bool, frozenset[Line]]:
@@ -131,31 +131,37 @@ class Record:
         """Note why nothing can be proved from this run."""
         self.unfollowed.setdefault(reason)
 
-    def doubt(self, call: tuple[Any, int] | None, reason: str) -> None:
-        """Note that a plain number was read in a call, a frame and its instruction.
+    def doubt(self, call: tuple[Any, int] | None, size: Any, reason: str) -> None:
+        """Note that ``size`` was read as a plain number in a call, a frame and its instruction.
 
         Torch reads its arguments so before it hands them on: :meth:`trust` takes the doubt back.
         """
-        self._doubts.setdefault(call, reason)
+        self._doubts.setdefault(call, {}).setdefault(id(size), reason)
         if call is not None and sys.gettrace() is _step:
             call[0].f_trace, call[0].f_trace_opcodes = self._settle, True
 
-    def trust(self, call: tuple[Any, int]) -> None:
-        """Note that what was read in ``call`` was read by a torch function that is followed."""
-        self._doubts.pop(call, None)
+    def trust(self, call: tuple[Any, int], arguments: Iterable[Any]) -> None:
+        """Note that those read in ``call`` that are ``arguments`` were read by a torch function that is followed."""
+        doubts = self._doubts.get(call)
+        if doubts:
+            for argument in arguments:
+                doubts.pop(id(argument), None)
 
     def _settle(self, frame: Any, event: str, _: Any) -> None:
         """Take a frame's doubts as losses when its next instruction begins: a loop comes back to the same one."""
         if event == "opcode":
             for call in [call for call in self._doubts if call is not None and call[0] is frame]:
-                self.lose(self._doubts.pop(call))
+                self._lose_all(call)
             frame.f_trace_opcodes = False
 
     def close(self) -> None:
         """Take the doubts that are left as losses: the run is over."""
-        for reason in self._doubts.values():
+        for call in list(self._doubts):
+            self._lose_all(call)
+
+    def _lose_all(self, call: tuple[Any, int] | None) -> None:
+        for reason in self._doubts.pop(call).values():
             self.lose(reason)
-        self._doubts.clear()
 
     def decide(self, axis: int, line: Line, relation: str, message: str = "", required: bool = False) -> Decision:
         """Note a comparison of ``line`` with 0; the caller sets its outcome through :meth:`note`."""

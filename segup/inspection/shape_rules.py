@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from segup.inspection.part_rules import PART_RULES
@@ -26,12 +27,31 @@ def first(sizes: Sizes, *args: Any, **kwargs: Any) -> Shape:
 
 def like(sizes: Sizes, input: Any, *args: Any, **kwargs: Any) -> Shape:
     """Return the shape of the first tensor, whatever the others are: conversions to another's type."""
+    sizes.any_will_do((*args, *kwargs.values()))
+    return sizes.of(input)
+
+
+def any_number(sizes: Sizes, input: Any, *args: Any, **kwargs: Any) -> Shape:
+    """Return the shape of the first tensor, which torch fills with any size, or cuts by it.
+
+    In fewer than four bytes it refuses large ones.
+    """
+    if (kwargs.get("dtype") or input.dtype).itemsize >= 4:
+        sizes.any_will_do((*args, *kwargs.values()))
+    return first(sizes, input, *args, **kwargs)
+
+
+def rolled(sizes: Sizes, input: Any, shifts: Any, dims: Any = ()) -> Shape:
+    """Return the shape of the tensor, which can be shifted by any number."""
+    sizes.any_will_do(shifts if isinstance(shifts, list | tuple) else (shifts,))
     return sizes.of(input)
 
 
 def in_place(sizes: Sizes, input: Any, *args: Any, **kwargs: Any) -> Shape:
     """Return the shape of the first tensor, to which torch brings the others without changing it."""
     shape = sizes.of(input)
+    if input.is_floating_point():
+        sizes.any_will_do((*args, *kwargs.values()))
     for other in _tensors((*args, *kwargs.values())):
         fitted(sizes, shape, sizes.of(other))
     return shape
@@ -55,8 +75,28 @@ def chosen(sizes: Sizes, condition: Any, *args: Any, **kwargs: Any) -> Shape:
 
 def broadcast(sizes: Sizes, *args: Any, **kwargs: Any) -> Shape:
     """Return the shape that all tensors are brought to: arithmetic and comparisons."""
+    sizes.any_will_do((*args, *kwargs.values()))
     shapes = [sizes.of(tensor) for tensor in _tensors((*args, *kwargs.values()))]
     return broadcast_shapes(sizes, shapes)
+
+
+def divided(sizes: Sizes, input: Any, other: Any, *, rounding_mode: str | None = "floor") -> Shape:
+    """Return the shape after a division that is rounded, which torch refuses of whole numbers by 0."""
+    if type(other) is TracedSize and rounding_mode and not input.is_floating_point():
+        sizes.require(other, "!=", 0, "a map of whole numbers is divided by 0")
+    return broadcast(sizes, input, other)
+
+
+def quotient(sizes: Sizes, input: Any, other: Any, *, rounding_mode: str | None = None) -> Shape:
+    """Return the shape after a division that is not rounded unless that is asked for."""
+    return divided(sizes, input, other, rounding_mode=rounding_mode)
+
+
+def raised(sizes: Sizes, input: Any, exponent: Any) -> Shape:
+    """Return the shape after a power, which torch refuses of whole numbers below 0."""
+    if type(exponent) is TracedSize and not input.is_floating_point():
+        sizes.require(exponent, ">=", 0, f"a map of whole numbers is raised to {plain(exponent)}")
+    return broadcast(sizes, input, exponent)
 
 
 def reduced(sizes: Sizes, input: Any, dim: Any = None, keepdim: bool = False, *args: Any, **kwargs: Any) -> Shape:
@@ -179,6 +219,7 @@ def einsum(sizes: Sizes, equation: Any, *operands: Any) -> Shape:
 
 def created(sizes: Sizes, *shape: Any, **kwargs: Any) -> Shape:
     """Return the shape of a new tensor: ``torch.zeros(2, 3)`` and ``x.new_zeros((2, 3))``."""
+    sizes.any_will_do(_tensors(shape))  # of which a new one takes its type
     shape = tuple(part for part in shape if not isinstance(part, Tensor)) or (kwargs.get("size", ()),)
     wanted = shape[0] if not isinstance(shape[0], int) else shape
     if any(not isinstance(dim, int) for dim in wanted):
@@ -187,8 +228,11 @@ def created(sizes: Sizes, *shape: Any, **kwargs: Any) -> Shape:
 
 
 def filled(sizes: Sizes, *args: Any, **kwargs: Any) -> Shape:
-    """Return the shape of ``torch.full(size, value)``."""
-    return created(sizes, next(part for part in args if not isinstance(part, Tensor)))
+    """Return the shape of ``torch.full(size, value)``; in four bytes any size fits as a value."""
+    if kwargs.get("dtype", torch.float32).itemsize >= 4:
+        sizes.any_will_do((*args[-1:], *kwargs.values()))
+    given = [kwargs["size"]] if "size" in kwargs else [part for part in args if not isinstance(part, Tensor)][:1]
+    return created(sizes, *_tensors(args), *given)
 
 
 def counted(sizes: Sizes, start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Shape:
@@ -207,6 +251,7 @@ def counted_rows(sizes: Sizes, count: Dim) -> Dim:
 
 def spaced(sizes: Sizes, start: Any, end: Any, steps: Any, **kwargs: Any) -> Shape:
     """Return the length of ``torch.linspace``."""
+    sizes.any_will_do((start, end))
     return (counted_rows(sizes, steps),)
 
 
@@ -251,11 +296,13 @@ feature_dropout feature_alpha_dropout local_response_norm
 normalize softmax log_softmax softmin exp exp2 expm1 log log2 log10 log1p sqrt rsqrt abs neg sign sin cos tan sinh cosh
 asin acos atan floor ceil round trunc frac reciprocal square erf erfc logical_not bitwise_not isnan isinf isfinite
 nan_to_num contiguous clone detach float half double bfloat16 long int bool type cpu cuda requires_grad
-zeros_like ones_like empty_like rand_like randn_like full_like fill zero cumsum cumprod flip roll triu tril sort
+zeros_like ones_like empty_like rand_like randn_like zero cumsum cumprod flip sort
 argsort bernoulli normal uniform positive pin_memory __neg__ __invert__ __abs__ __pos__
 sgn logit expit alias __deepcopy__
     """
 )
+
+_OF_ANY_NUMBER = names("full_like fill triu tril")
 
 _BROADCAST = names(
     """
@@ -274,6 +321,7 @@ _EXTREME = names("amax amin max min argmax argmin median")
 _OTHERS: Mapping[str, Rule] = MappingProxyType(
     {
         "norm": norm,
+        "roll": rolled,
         **dict.fromkeys(("layer_norm", "rms_norm"), normalized),
         **dict.fromkeys(("to", "type_as"), like),
         "cat": joined,
@@ -305,6 +353,10 @@ SHAPE_RULES: Mapping[str, Rule] = MappingProxyType(
         **{f"{name}_": in_place for name in (*_BROADCAST, "copy") if not name.startswith("__")},
         **{f"__i{name[2:]}": in_place for name in _BROADCAST if name.startswith("__")},
         **dict.fromkeys(_BROADCAST, broadcast),
+        **dict.fromkeys(("floor_divide", "fmod", "remainder", "__floordiv__", "__mod__"), divided),
+        **dict.fromkeys(("div", "divide"), quotient),
+        **dict.fromkeys(("pow", "__pow__"), raised),
+        **dict.fromkeys((*_OF_ANY_NUMBER, *(f"{name}_" for name in _OF_ANY_NUMBER)), any_number),
         **dict.fromkeys(_REDUCED, reduced),
         **dict.fromkeys(_EXTREME, extreme),
         **VIEW_RULES,

@@ -1,11 +1,13 @@
 """What a shape rule needs: the sizes that it compares and makes, each comparison noted.
 
 A rule takes the :class:`Sizes` of the run and the function's own arguments, and returns the shape of its result, or a
-list of shapes for several results. :class:`NotFollowedError` where it does not know.
+list of shapes for several results. :class:`NotFollowedError` where it does not know. It looks at every argument that
+follows from the input's size: torch may refuse one that it does not look at.
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -27,7 +29,35 @@ class Sizes:
     """What a rule needs: the shapes of tensors, and the record that it notes requirements in."""
 
     def __init__(self, record: Record, shape_of: Callable[[Tensor], Shape]) -> None:
-        self.record, self.of = record, shape_of
+        self.record, self._shape_of = record, shape_of
+        self._looked_at: set[int] = set()
+
+    def of(self, tensor: Tensor) -> Shape:
+        """Return a tensor's shape; that the rule asked is kept."""
+        self._looked_at.add(id(tensor))
+        return self._shape_of(tensor)
+
+    def any_will_do(self, values: Iterable[Any]) -> None:
+        """Say of arguments that torch takes them whatever their sizes, or they themselves, are."""
+        for value in values:
+            if isinstance(value, Tensor):
+                self.of(value)
+            elif type(value) is TracedSize:
+                value.looked_at = True
+
+    def by(self, rule: Rule, args: Any, kwargs: Any, leaves: Sequence[Any]) -> Shapes:
+        """Return what a rule gives.
+
+        Raises:
+            NotFollowedError: It did not look at one of ``leaves``, the parts of its arguments, which are traced.
+        """
+        self._looked_at.clear()
+        shapes = rule(self, *args, **kwargs)
+        for leaf in leaves:
+            seen = id(leaf) in self._looked_at if isinstance(leaf, Tensor) else leaf.looked_at
+            if not seen:
+                raise NotFollowedError
+        return shapes
 
     def require(self, one: Dim, relation: str, other: Dim, message: str) -> None:
         """Note a condition without which torch refuses; a ShapeError with ``message`` where it does not hold.
@@ -41,7 +71,7 @@ class Sizes:
     def decide(self, one: Dim, relation: str, other: Dim, message: str = "", required: bool = False) -> bool:
         """Note a comparison that torch makes and return how it comes out."""
         left, right = plain(one), plain(other)
-        outcome: bool = {"==": left == right, ">=": left >= right, ">": left > right}[relation]
+        outcome: bool = {"==": left == right, "!=": left != right, ">=": left >= right, ">": left > right}[relation]
         if type(one) is not TracedSize and type(other) is not TracedSize:
             return outcome
         found = difference(one, other)

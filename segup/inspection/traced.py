@@ -30,10 +30,17 @@ class TracedSize:
     an int can do gives a plain value and is noted as a place where the size was lost.
     """
 
-    __slots__ = ("extent", "layer", "record", "value")
+    __slots__ = ("_extent", "layer", "looked_at", "record", "value")
 
     def __init__(self, record: Record, value: int, extent: Extent | None, layer: str = "") -> None:
-        self.record, self.value, self.extent, self.layer = record, value, extent, layer
+        self.record, self.value, self._extent, self.layer = record, value, extent, layer
+        self.looked_at = False
+
+    @property
+    def extent(self) -> Extent | None:
+        """What it is as a function of the input's size, where that is known; that somebody asked is kept."""
+        self.looked_at = True
+        return self._extent
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:  # so that isinstance(size, int) goes the way it goes for a real size
@@ -152,7 +159,7 @@ class TracedSize:
     def __index__(self) -> int:
         frame = next((frame for frame in _frames() if not _is_own(frame)), None)
         reason = f"Python reads a size as a plain number ({caller()})"
-        self.record.doubt(None if frame is None else (frame, frame.f_lasti), reason)
+        self.record.doubt(None if frame is None else (frame, frame.f_lasti), self, reason)
         return self.value
 
     def __int__(self) -> int:

@@ -123,6 +123,8 @@ def max_unpool2d(
 ) -> Shape:
     """Return the shape after unpooling: the size asked for, or the smallest that the pooling makes this of."""
     before = sizes.of(input)
+    for size, found in zip(before, sizes.of(indices), strict=True):
+        sizes.require(size, "==", found, f"{plain(size)} rows are unpooled by {plain(found)} of indices")
     layer = ConvTranspose(pair(kernel_size), pair(stride or kernel_size), pair(padding))
     smallest = [_apply(sizes, axis, size) for axis, size in zip(layer.axes, before[-2:], strict=True)]
     if output_size is None:
