@@ -142,11 +142,14 @@ class Subject:
 
     def true(self, size: tuple[int, int]) -> Run:
         """Return a real run; one on shapes alone where the model has no values, or that would take too much memory."""
+        if self.plain.on_meta or size[0] * size[1] > MOST_PIXELS:
+            return self.traced(size)
         known = self._accepted or self.traced(size)
         if known.refusal is None:
             self._accepted = known
-        too_large = size[0] * size[1] > MOST_PIXELS or known.record.most_values(size) > _MOST_VALUES
-        return self.traced(size) if self.plain.on_meta or too_large else self.plain.run(size)
+        if known.record.most_values(size) > _MOST_VALUES and known.size != size:  # which is an estimate
+            known = self.traced(size)
+        return known if known.record.most_values(size) > _MOST_VALUES else self.plain.run(size)
 
 
 def _proved(

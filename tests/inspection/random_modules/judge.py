@@ -16,7 +16,7 @@ from segup.inspection.report import AxisReport, SizeReport
 from .assembly import RandomModule
 
 SQUARES = (64, 96, 128, 224, 256)
-EARLIER = (None, (64, 64), None, (7, 7), None, (200, 200))
+EARLIER = ((), ((64, 64),), ((64, 64), (7, 7)), ((7, 7),), (), ((200, 200),))
 """What a module whose runs vary is run on before each of its real runs at one size."""
 MOST_PIXELS = 2**18
 MOST_QUADRATIC = 2**12
@@ -43,7 +43,7 @@ class Fault:
 
 
 class Real:
-    """The module's own runs; where they vary, each under other random numbers and after another earlier run."""
+    """The module's own runs; where they vary, each under other random numbers and after other earlier runs."""
 
     def __init__(self, module: RandomModule) -> None:
         self._module, self._varies = copy.deepcopy(module), module.varies
@@ -67,8 +67,8 @@ class Real:
         if not self._varies:
             return _result(self._module, size)
         module = copy.deepcopy(self._module)
-        if EARLIER[seed] is not None:
-            _result(module, EARLIER[seed])
+        for earlier in EARLIER[seed]:
+            _result(module, earlier)
         return _result(module, size)
 
 
