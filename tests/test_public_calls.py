@@ -16,7 +16,16 @@ from torch.nn import Conv2d
 import segup
 from segup.decoders import create_decoder
 from segup.errors import SegupError
-from segup.shapes import Conv, ConvTranspose, chain_report, find_convs, find_transposed, ladder, prove_inversion
+from segup.shapes import (
+    Conv,
+    ConvTranspose,
+    chain_report,
+    find_convs,
+    find_transposed,
+    ladder,
+    prove_inversion,
+    smallest_padding,
+)
 from segup.upsamplers import constant_response, overlap_counts
 
 LOOP = []
@@ -148,6 +157,7 @@ def test_what_keeps_numbers_refuses_others_when_it_is_made(kept, sound, wrong):
         lambda: overlap_counts(60000, 60000),
         lambda: overlap_counts(3, 2, size=60000),
         lambda: constant_response(torch.nn.Upsample(scale_factor=2), size=60000),
+        lambda: smallest_padding(10, kernel_size=3, stride=10**30, exact=True),
         lambda: find_convs(417, 209, kernel_sizes=range(10**12)),
         lambda: find_convs(417, 209, dilations=itertools.count(1)),
         lambda: find_transposed(9, 5, dilations=[10**30]),

@@ -49,7 +49,7 @@ def smallest_padding(size: int, kernel_size: int, stride: int = 1, dilation: int
     >>> smallest_padding(10, kernel_size=3, stride=2, exact=True)
     Traceback (most recent call last):
     ...
-    segup.errors.ShapeError: no padding leaves a residue of 0: (10 + 2·padding − 3) mod 2 is 1 for every padding.
+    segup.errors.ShapeError: no padding leaves a residue of 0: (10 + 2·padding − 3) mod 2 is odd for every padding.
       try: size 9 or 11.
     """
     conv, n = Conv(kernel_size, stride, dilation=dilation), whole(size, "size", 1)
@@ -57,19 +57,16 @@ def smallest_padding(size: int, kernel_size: int, stride: int = 1, dilation: int
     least = max(0, -((n - axis.extent) // 2))
     if not flag(exact, "exact"):
         return least
-    for padding in range(least, least + axis.stride):
-        if (n + 2 * padding - axis.extent) % axis.stride == 0:
-            return padding
+    missing = axis.extent - n - 2 * least  # which 2·(padding − least) has to leave, modulo the stride
+    if axis.stride % 2:
+        return least + missing * pow(2, -1, axis.stride) % axis.stride
+    if missing % 2 == 0:
+        return least + missing // 2 % (axis.stride // 2)
     sizes = [str(other) for other in (n - 1, n + 1) if other]
     raise ShapeError(
-        f"no padding leaves a residue of 0: ({n} + 2·padding − {axis.extent}) mod {axis.stride} is "
-        f"{_residues(n - axis.extent, axis.stride)} for every padding.\n  try: size {' or '.join(sizes)}."
+        f"no padding leaves a residue of 0: ({n} + 2·padding − {axis.extent}) mod {axis.stride} is odd for every "
+        f"padding.\n  try: size {' or '.join(sizes)}."
     )
-
-
-def _residues(room: int, stride: int) -> str:
-    residues = sorted({(room + 2 * padding) % stride for padding in range(stride)})
-    return " or ".join(map(str, residues))
 
 
 def find_convs(

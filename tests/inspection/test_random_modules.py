@@ -20,7 +20,7 @@ def test_no_report_is_contradicted_by_its_module(start):
     assert [str(fault) for i in range(start, start + 10) for fault in judge(module_of(i))[:1]] == []
 
 
-@pytest.mark.parametrize("index", [1374, 1378, 1408], ids=["large base", "base refused", "other axis"])
+@pytest.mark.parametrize("index", [1378, 1408], ids=["base refused", "other axis"])
 def test_what_the_3000_once_found_stays_right(index):
     assert [str(fault) for fault in judge(module_of(index, seed=1000), dense=True)[:1]] == []
 

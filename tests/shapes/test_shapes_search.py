@@ -120,7 +120,7 @@ def test_the_nearest_sizes_that_a_chain_inverts():
 def test_arguments_are_checked():
     with pytest.raises(ShapeError, match=r"size must be an int of at least 1, not 0\."):
         smallest_padding(0, 3)
-    with pytest.raises(ShapeError, match=r"kernel_size must be an int of at least 1, not 0\."):
+    with pytest.raises(ShapeError, match=r"kernel_sizes must be an int of at least 1, not 0\."):
         find_convs(5, 5, kernel_sizes=[0])
     with pytest.raises(ShapeError, match=r"out must be an int of at least 1, not 0\."):
         find_transposed(5, 0)
