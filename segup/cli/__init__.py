@@ -1,5 +1,6 @@
 """The roof: the ``segup`` command. Nothing heavy is imported before a command starts to work."""
 
+import errno
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -39,6 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = INTERRUPTED
     except SystemExit as end:  # argparse's, which has said why
         code = end.code
+    except OSError as cause:
+        if cause.errno != errno.ENAMETOOLONG:  # the one refusal that any word may bring about wherever it is looked for
+            raise
+        print(f"DataError: '{str(cause.filename)[:60]}…' is too long a name for a file", file=sys.stderr)
+        code = 1
     sys.exit(code or _unwritten())
 
 

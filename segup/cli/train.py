@@ -264,7 +264,7 @@ def _composed(arguments: Sequence[str]) -> Any:
 
 def _choices(arguments: Sequence[str]) -> list[str]:
     words = [word for word in arguments if word.count("=") == 1 and "," not in word]
-    return [word for word in words if (configs_folder() / word.replace("=", "/")).with_suffix(".yaml").is_file()]
+    return [word for word in words if os.path.isfile(configs_folder() / f"{word.replace('=', '/')}.yaml")]
 
 
 def _keys(values: Any, prefix: str) -> set[str]:

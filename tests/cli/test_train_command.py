@@ -111,3 +111,25 @@ def test_what_the_system_refuses_is_one_message_with_the_file(capfd, tmp_path, m
     assert run(["run_dir=a", "data=folder", f"data.root={tmp_path / 'data'}", "data.classes=[a,b]"]) == 1
     assert capfd.readouterr().err == f"DataError: {images}: Permission denied\n"
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", f"trainer.threads={'a' * 5000}", "triner.max_steps=1"],
+        ["train", "--experimental-rerun", "a" * 5000],
+        ["train", "-m", f"ablation.name={'a' * 5000}"],
+        ["train", f"ckpt_path={'a' * 5000}"],
+        ["report", "a" * 5000],
+        ["evaluate", "a" * 300],
+    ],
+    ids=lambda words: " ".join(words)[:40],
+)
+def test_a_name_longer_than_files_have_is_refused_in_a_line(words, capsys, monkeypatch, tmp_path):
+    from segup.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code in (1, 2)
+    assert "Error: " in capsys.readouterr().err
