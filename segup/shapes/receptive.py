@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import gcd, prod
+from math import gcd
 
 from segup.errors import ShapeError
 from segup.shapes.chain import Chain, ChainAxis
@@ -11,7 +11,7 @@ from segup.shapes.law import period_through
 from segup.shapes.layer import LawAxis, Layer
 
 MOST_READS = 2**16
-"""Kinds of outputs times taps of the largest kernel; a network's are some hundreds."""
+"""Kinds of outputs of one layer times taps of the largest kernel; a network has some hundreds."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _field(axis: ChainAxis) -> ReceptiveField:
 
 
 def _check_amount(links: Sequence[LawAxis]) -> None:
-    phases = prod(link.law.rise for link in links)
+    phases = max((link.law.rise for link in links), default=1)
     taps = max((getattr(link, "kernel_size", 1) for link in links), default=1)
     if phases * taps > MOST_READS:
         raise ShapeError(
