@@ -139,8 +139,8 @@ def create_model(
     torch.Size([2, 19, 65, 97])
     """
     for field, value in (("num_classes", num_classes), ("in_channels", in_channels)):
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
-            raise ConfigError(f"{field}={short(value)} must be an int of 1 or more")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 2**16:
+            raise ConfigError(f"{field}={short(value)} must be an int of 1 or more and at most {2**16}")
     if not isinstance(encoder_options, Mapping | None):
         raise ConfigError(f"encoder_options={short(encoder_options)} must be a group of keys, or None")
     spec = {
@@ -275,6 +275,9 @@ def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> Checkpoint:
     check_trust(spec, trust, path)
     weights = _weights(content["state_dict"], path)
     model = _built(path, spec, weights)
+    for name, own in model.state_dict().items():
+        if name in weights and not torch.can_cast(weights[name].dtype, own.dtype):  # copying would drop a part of it
+            raise DataError(f"{path}: the weights do not fit the model it names: {name} holds {weights[name].dtype}")
     try:
         model.load_state_dict(weights)
     except RuntimeError as cause:

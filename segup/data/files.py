@@ -36,6 +36,8 @@ R = TypeVar("R")
 
 def reading(path: Path, read: Callable[[Path], R]) -> R:
     """Call ``read(path)``; whatever a decoder raises over a bad file becomes one DataError that names the file."""
+    if path.exists() and not path.is_file():  # a pipe would wait for its writer, a device has no end
+        raise DataError(f"{path}: no regular file")
     try:
         return read(path)
     except DataError:

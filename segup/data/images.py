@@ -10,7 +10,7 @@ from PIL import Image
 from segup.calls import annotated
 from segup.data.files import as_stored, opened, read_array, read_bands, reading
 from segup.data.headers import MAX_PIXELS, check_pixels, is_wide_color, orientation_of, read_header
-from segup.data.ranges import Range, to_unit
+from segup.data.ranges import Range, check_range, to_unit
 from segup.errors import DataError
 
 # Luminance of ITU-R BT.601, as in PIL.
@@ -47,6 +47,7 @@ def read_image(
         max_pixels: A picture of more is refused, unread.
 
     Raises:
+        ConfigError: For a range that is none.
         DataError: When the file is missing, cut short, too large, an animation or not an image; when its channels
             cannot become ``in_channels``; when its values do not fit the range.
 
@@ -59,7 +60,7 @@ def read_image(
         >>> tuple(image.shape), image.mean().item()
         ((3, 4, 5), 1.0)
     """
-    path = Path(path)
+    path, image_range = Path(path), check_range(image_range) or "dtype"
     check_pixels(path, read_header(path), max_pixels, "max_pixels=")
     return to_tensor(decode_image(path, in_channels, image_range))
 

@@ -32,6 +32,11 @@ class MaskCode:
     tolerance: int | None = None
     official: bool = False
 
+    def __post_init__(self) -> None:
+        check_values(self.values or {}, self.labels)
+        if self.tolerance is not None and self.tolerance < 0:
+            raise ConfigError(f"mask_tolerance={self.tolerance} must be 0 or more.\n  try: data.mask_tolerance=127")
+
     @cached_property
     def numbers(self) -> dict[int, int]:
         """The id of each grey value."""

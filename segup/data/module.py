@@ -16,7 +16,7 @@ from segup.data.headers import MAX_PIXELS
 from segup.data.images import read_pixels
 from segup.data.labels import Labels, MaskValues
 from segup.data.mask_checks import MaskCheck, check_foreground, check_labelled
-from segup.data.mask_codes import MaskCode, check_values
+from segup.data.mask_codes import MaskCode
 from segup.data.pairs import Checked, Pair, check_pairs
 from segup.data.ranges import Range, check_range, find_range
 from segup.data.samples import Loader, Sample, Samples, as_list, stack
@@ -109,7 +109,6 @@ class SegmentationData(LightningDataModule):
         self.augment = augment or Augment()
         self.in_channels = _at_least(1, "in_channels", in_channels)
         self.mask_values = source.mask_values if mask_values is None else mask_values
-        check_values(self.mask_values or {}, source.labels)
         self.code = MaskCode(
             source.labels,
             self.mask_values,

@@ -1,6 +1,7 @@
 """The one contract that every encoder keeps: image in, pyramid out, sizes declared."""
 
 import copy
+import inspect
 import itertools
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from segup.calls import annotated
-from segup.conform import LARGEST, closed, short
+from segup.conform import closed, short
 from segup.errors import ConfigError, ShapeError, unknown, wrong_map
 from segup.inspection import Pyramid, feature_sizes, probe_pyramid
 from segup.modes import modes_of, set_modes
@@ -128,8 +129,13 @@ class Encoder(nn.Module):
 
         Raises:
             ShapeError: Another shape; normalising would broadcast a grey image, or a single one.
-            ConfigError: Integers, whose 0 … 255 would be taken for 0 … 1.
+            ConfigError: Integers, whose 0 … 255 would be taken for 0 … 1, or no tensor.
         """
+        if not isinstance(image, Tensor):
+            raise ConfigError(
+                f"encoder '{self.name}' takes a tensor (N, {self.in_channels}, h, w), not {type(image).__name__}\n"
+                f"  try: segup.data.read_image(path).unsqueeze(0)"
+            )
         if image.dim() != 4 or image.shape[1] != self.in_channels or 0 in image.shape[-2:]:
             raise ShapeError(wrong_map(f"encoder '{self.name}'", self.in_channels, image.shape))
         if not image.is_floating_point():
@@ -160,6 +166,8 @@ class Encoder(nn.Module):
 
 
 encoders: Registry[Callable[..., Encoder]] = Registry("encoder", "segup.encoders")
+MOST_CHANNELS = 2**16
+"""Of an image, as of any map of a decoder."""
 FROZEN = closed(freeze=bool | None, freeze_norm=bool | None)
 """The options of every encoder that a checkpoint may hold."""
 
@@ -192,12 +200,15 @@ def create_encoder(
     for option, value in (("pretrained", pretrained), ("freeze", freeze), ("freeze_norm", options.get("freeze_norm"))):
         if not isinstance(value, bool | None):
             raise ConfigError(f"encoder '{name}': {option}={value!r} must be true or false")
-    if isinstance(in_channels, bool) or not isinstance(in_channels, int) or not 1 <= in_channels < LARGEST:
+    if isinstance(in_channels, bool) or not isinstance(in_channels, int) or not 1 <= in_channels <= MOST_CHANNELS:
         raise ConfigError(
-            f"encoder '{name}': in_channels={short(in_channels)} must be an int of 1 or more\n  try: in_channels=3"
+            f"encoder '{name}': in_channels={short(in_channels)} must be an int of 1 or more and at most "
+            f"{MOST_CHANNELS}\n  try: in_channels=3"
         )
     common = {"in_channels": in_channels, "pretrained": pretrained, "freeze": freeze}
-    return build(model, **common, **options) if model else build(**common, **options)
+    named = (model,) if "/" in name else ()
+    _check_named(family, named, build)
+    return build(*named, **common, **options)
 
 
 def family_of(name: str) -> tuple[str, str]:
@@ -221,6 +232,25 @@ def family_of(name: str) -> tuple[str, str]:
 def list_encoders() -> list[str]:
     """Return the names of segup's own encoders and of the libraries it takes encoders from."""
     return encoders.names()
+
+
+def _check_named(family: str, named: tuple[str, ...], build: Callable[..., Encoder]) -> None:
+    """Raise a ConfigError where a library's model is not named, or one is named of what is no library."""
+
+    def takes(*named: str) -> bool:
+        try:
+            inspect.signature(build).bind(*named, in_channels=3, pretrained=False, freeze=False)
+        except TypeError:
+            return False
+        return True
+
+    if takes(*named) and named != ("",):
+        return
+    if takes("name"):
+        raise ConfigError(f"encoder '{family}' needs a model's name.\n  try: {family}/resnet18")
+    raise ConfigError(
+        f"encoder '{family}' is no library of models, which '{named[0]}' could be one of.\n  try: {family}"
+    )
 
 
 def _check_timm(name: str) -> None:

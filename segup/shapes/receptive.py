@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
 
+from segup.errors import ShapeError
 from segup.shapes.chain import Chain, ChainAxis
 from segup.shapes.law import period_through
 from segup.shapes.layer import LawAxis, Layer
+
+MOST_READS = 2**16
+"""Kinds of outputs of one layer times taps of the largest kernel; a network has some hundreds."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ def receptive_field(layers: Layer | Sequence[Layer]) -> ReceptiveField | tuple[R
     """Return the receptive field of a layer or a chain, borders ignored; a (height, width) pair where the axes differ.
 
     Raises:
-        ShapeError: A part is no layer, or a resize with a float factor, whose outputs lie differently at every size.
+        ShapeError: A part is no layer, a resize with a float factor, whose outputs lie differently at every size, or so
+            large that its pixels cannot be gone through.
 
     >>> from segup.shapes import parse
     >>> receptive_field(parse("conv k7 s2 p3, pool k3 s2 p1"))
@@ -46,8 +51,19 @@ def receptive_field(layers: Layer | Sequence[Layer]) -> ReceptiveField | tuple[R
 
 def _field(axis: ChainAxis) -> ReceptiveField:
     links = [link for _, link in axis.links]
+    _check_amount(links)
     spans = _spans_by_ends(links) if all(link.ordered for link in links) else _spans_by_taps(axis)
     return ReceptiveField(max(spans, default=0), axis.pitch, _centre(links))
+
+
+def _check_amount(links: Sequence[LawAxis]) -> None:
+    phases = max((link.law.rise for link in links), default=1)
+    taps = max((getattr(link, "kernel_size", 1) for link in links), default=1)
+    if phases * taps > MOST_READS:
+        raise ShapeError(
+            f"a receptive field is followed through {MOST_READS} pixels that are read, and these layers read more: "
+            f"{phases} kinds of outputs with a kernel of {taps}."
+        )
 
 
 def _spans_by_taps(axis: ChainAxis) -> list[int]:

@@ -76,10 +76,13 @@ class Report:
 
     @cached_property
     def fields(self) -> tuple[ReceptiveField | tuple[ReceptiveField, ReceptiveField] | None, ...]:
-        """For each layer, how the outputs of the chain up to it lie over the input; None after a float factor."""
+        """For each layer, how the outputs of the chain up to it lie over the input.
+
+        None after a float factor, or where that takes too long.
+        """
         parts = self.layers.layers
         starts = (parts[: place + 1] for place in range(len(parts)))
-        return tuple(receptive_field(start) if _exact(start) else None for start in starts)
+        return tuple(_field(start) for start in starts)
 
     def nearest(self, proof: Proof) -> tuple[Any, Any] | None:
         """Return the nearest sizes below and above that hold; None without a size, or where the size itself holds."""
@@ -203,6 +206,13 @@ def _roundings(chain: Chain, steps: Ladder) -> list[str]:
 
 def _exact(layers: Sequence[Layer]) -> bool:
     return not any(isinstance(layer, Resize) and not layer.exact for layer in layers)
+
+
+def _field(layers: Sequence[Layer]) -> ReceptiveField | tuple[ReceptiveField, ReceptiveField] | None:
+    try:
+        return receptive_field(layers)
+    except ShapeError:
+        return None
 
 
 def _verdicts(chain: Chain, stages: Course) -> tuple[list[tuple[str, Proof]], list[str]]:

@@ -10,7 +10,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
-from segup.data import SegmentationData
+from segup.data import SegmentationData, create_data
 from segup.errors import ConfigError
 from segup.losses import create_loss, median_frequency_weights
 from segup.models import SegmentationModel, build_again, create_model
@@ -49,6 +49,7 @@ def check_parts(config: RunConfig) -> None:
     classes = config.num_classes or len(config.data.get("classes") or ()) or 2
     names = model_names(config, classes, config.data.get("in_channels") or 3)
     check_storable(names)
+    create_data(config.data, config.seed)
     with torch.device("meta"):
         model = create_model(**names, pretrained=False)
     optimizer = create_optimizer(config.optimizer, model)

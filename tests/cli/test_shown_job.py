@@ -18,6 +18,11 @@ REFUSED = {
     "trainer.precision=zzq": "precision=zzq cannot be used here",
     "loss.name=zzq": "unknown loss 'zzq'",
     "decoder.convs=0": "convs=0",
+    "data.image_range=[0,0]": "data.image_range=[0, 0] must be [low, high] with low < high",
+    "data.mask_orientation=zzq": "data.mask_orientation='zzq' must be own, image or null",
+    "data.mask_values={0:9}": "mask_values: 0 becomes 9, which is neither a class (0…2)",
+    "data.ignore_index=1": "ignore_index 1 is class 'cytoplasm'",
+    "data.augment.scale=[2,1]": "augment.scale must be [smallest, largest]",
 }
 
 

@@ -1,5 +1,7 @@
+import os
 import struct
 import sys
+from threading import Thread
 
 import cv2
 import numpy as np
@@ -9,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from segup.data import read_image
+from segup.data import Labels, read_image, read_mask
 from segup.data.headers import image_size
-from segup.errors import DataError
+from segup.errors import ConfigError, DataError
 
 H, W = 7, 10
 
@@ -240,3 +242,22 @@ def test_an_image_of_too_many_pixels_is_refused_from_its_header_with_the_way_out
     assert str(caught.value) == (
         f"{path}: 7×10 is 70 pixels, more than max_pixels=69; if you trust the file: max_pixels=70"
     )
+
+
+@pytest.mark.parametrize("ends", [(0, 0), (1, 0), (0, float("nan")), (0, float("inf")), (float("-inf"), 0)])
+def test_a_range_that_is_none_is_refused(tmp_path, ends):
+    Image.new("L", (3, 2), 7).save(tmp_path / "a.png")
+    with pytest.raises(ConfigError, match=r"must be \[low, high\] with low < high"):
+        read_image(tmp_path / "a.png", 1, ends)
+
+
+def test_a_pipe_is_no_image_and_no_mask(tmp_path):
+    pipe = tmp_path / "a.png"
+    os.mkfifo(pipe)
+    for read in (read_image, lambda path: read_mask(path, Labels(["a", "b"]))):
+        writer = Thread(target=lambda: pipe.open("wb").close())  # who reads the pipe comes to its end, and waits not
+        writer.start()
+        with pytest.raises(DataError, match="a.png: no regular file"):
+            read(pipe)
+        os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
+        writer.join()

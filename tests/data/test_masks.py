@@ -326,3 +326,19 @@ def test_an_animation_is_no_mask_and_no_image(tmp_path, suffix):
     assert "2 frames, where an image or a mask is one" in error(tmp_path / f"a{suffix}", TWO)
     with pytest.raises(DataError, match="2 frames, where an image or a mask is one"):
         read_image(tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("values", "tolerance", "said"),
+    [
+        ({0: 5}, None, "mask_values: 0 becomes 5, which is neither a class"),
+        ({0: -1, 1: 0}, None, "mask_values: 0 becomes -1"),
+        ({True: 1}, None, "mask_values: True is neither a grey value nor a colour"),
+        (None, -1, "mask_tolerance=-1 must be 0 or more.\n  try: data.mask_tolerance=127"),
+    ],
+)
+def test_reading_one_mask_refuses_what_a_data_set_does(tmp_path, values, tolerance, said):
+    Image.fromarray(np.array([[0, 1]], np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(ConfigError) as error:
+        read_mask(tmp_path / "a.png", Labels(["a", "b"]), values, tolerance)
+    assert said in str(error.value)

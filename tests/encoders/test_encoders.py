@@ -174,3 +174,31 @@ def test_a_copy_is_in_the_same_mode(options):
         twin.load_state_dict(encoder.state_dict())
         with torch.no_grad():
             assert all(torch.equal(a, b) for a, b in zip(twin(x), encoder(x), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    {
+        "timm": "needs a model's name.\n  try: timm/resnet18",
+        "timm/": "needs a model's name.\n  try: timm/resnet18",
+        "torchvision/": "needs a model's name.\n  try: torchvision/resnet18",
+        "segnet/x": "is no library of models, which 'x' could be one of.\n  try: segnet",
+        "efficientnet_lite0/": "is no library of models, which '' could be one of.\n  try: efficientnet_lite0",
+    }.items(),
+)
+def test_a_model_is_named_where_a_library_is_and_nowhere_else(name, said):
+    with pytest.raises(ConfigError) as error:
+        create_encoder(name, pretrained=False)
+    assert said in str(error.value)
+    create_encoder(str(error.value).partition("try: ")[2], pretrained=False)
+
+
+def test_more_channels_than_an_image_has_are_refused_before_weights_are_allocated():
+    with pytest.raises(ConfigError, match="in_channels=1000000000 must be an int of 1 or more and at most 65536"):
+        create_encoder("segnet", in_channels=10**9, pretrained=False)
+
+
+@pytest.mark.parametrize("image", [None, "image", [[0.0]], 3])
+def test_what_is_no_tensor_is_refused(image):
+    with pytest.raises(ConfigError, match=r"takes a tensor \(N, 3, h, w\), not \w+\n  try: segup.data.read_image"):
+        create_encoder("efficientnet_lite0", pretrained=False).normalise(image)

@@ -10,7 +10,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from segup.shapes import Chain, Conv, ConvTranspose, PixelShuffle, Pool, Resize, ShapeError, parse, receptive_field
+from segup.shapes import (
+    Chain,
+    Conv,
+    ConvTranspose,
+    PixelShuffle,
+    Pool,
+    Resize,
+    ShapeError,
+    chain_report,
+    parse,
+    receptive_field,
+)
 from segup.shapes.receptive import _spans_by_ends, _spans_by_taps
 
 some = settings(max_examples=60, deadline=None)
@@ -131,3 +142,18 @@ def test_axes_that_differ_give_a_pair():
 def test_a_float_factor_has_no_field():
     with pytest.raises(ShapeError, match=r"resize by the float 0\.29"):
         receptive_field([Resize(0.29)])
+
+
+@pytest.mark.parametrize(
+    "layer",
+    ["deconv k10000000000000000000 s2", "deconv k99999999 s1", "deconv k3 s99999999", "resize x99999999"],
+)
+def test_a_field_of_too_many_pixels_to_go_through_is_refused_and_left_out_of_the_report(layer):
+    start = perf_counter()
+    with pytest.raises(ShapeError, match="a receptive field is followed through 65536 pixels"):
+        receptive_field(parse(layer))
+    report = chain_report(Chain(parse(layer)), 417)
+    assert report.fields == (None,)
+    assert report.notes()
+    assert report.as_dict()
+    assert perf_counter() - start < 5

@@ -301,3 +301,10 @@ def test_each_part_declares_which_of_its_options_may_be_stored(registry):
         takes_more = any(p.kind is p.VAR_KEYWORD for p in known.values())
         assert takes_more or storable.keys() <= known.keys(), name
         assert not {"pretrained", "root", "path", "weights", "checkpoint"} & storable.keys()
+
+
+def test_weights_that_would_lose_a_part_are_refused(content, tmp_path):
+    name = next(name for name in content["state_dict"] if name.endswith("weight"))
+    content["state_dict"][name] = content["state_dict"][name].to(torch.complex64)
+    torch.save(content, tmp_path / "a.ckpt")
+    check_refused(tmp_path / "a.ckpt", "the weights do not fit the model it names: .* holds torch.complex64")
