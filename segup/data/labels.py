@@ -50,9 +50,9 @@ class Labels:
             raise ConfigError(f"colours must differ: {list(twice)} is given to {colors.count(twice)} classes")
         if isinstance(self.ignore_index, bool) or not isinstance(self.ignore_index, int):
             raise ConfigError(f"ignore_index must be an integer, not {self.ignore_index!r}")
-        if abs(self.ignore_index) >= 2**31:
+        if abs(self.ignore_index) > 2**16:
             raise ConfigError(
-                f"ignore_index={short(self.ignore_index)} must be above -2**31 and below 2**31.\n"
+                f"ignore_index={short(self.ignore_index)} must be from -65536 to 65536.\n"
                 f"  try: data.ignore_index={255 if len(names) <= 255 else -1}"
             )
         if 0 <= self.ignore_index < len(names):

@@ -206,7 +206,7 @@ def create_encoder(
             f"{MOST_CHANNELS}\n  try: in_channels=3"
         )
     common = {"in_channels": in_channels, "pretrained": pretrained, "freeze": freeze}
-    named = (model,) if "/" in name else ()
+    named = (model,) if model or "/" in name else ()
     _check_named(family, named, build)
     return build(*named, **common, **options)
 
