@@ -1,5 +1,6 @@
 """The errors a person meets: each names the actual value, the rule, and the way out."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -94,6 +95,18 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
         return best
     begun = [other for other in names if len(plain) > 1 and other.casefold().startswith(plain)]
     return begun[0] if len(begun) == 1 else None
+
+
+def unreadable_number(text: str) -> str:
+    """Return why a text holds a number that Python does not read, for its thousands of digits; nothing if not.
+
+    >>> unreadable_number("k" + "9" * 5000), unreadable_number("k3")
+    ("'999999999999…' has 5000 digits; numbers here have fewer than 1000", '')
+    """
+    digits = re.search(r"[0-9]{1000,}", text)
+    if digits is None:
+        return ""
+    return f"'{digits.group()[:12]}…' has {len(digits.group())} digits; numbers here have fewer than 1000"
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:

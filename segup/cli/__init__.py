@@ -63,6 +63,11 @@ def _run(words: list[str]) -> int:
 
         print(unknown("command", command, _COMMANDS), file=sys.stderr)
         return 2
+    from segup.errors import unreadable_number
+
+    if why := unreadable_number(" ".join(rest)):
+        print(f"ConfigError: {why}", file=sys.stderr)
+        return 2
     from segup.imports import children_kept_off
 
     with children_kept_off():

@@ -6,7 +6,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
-from segup.errors import ShapeError, nearest, unknown
+from segup.errors import ShapeError, nearest, unknown, unreadable_number
 from segup.shapes.layer import Layer
 from segup.shapes.resize import PixelShuffle, Resize
 from segup.shapes.spelling import LETTERS, called, is_parameter, kind_of, layers_of, option, words_of
@@ -58,6 +58,8 @@ ConvTranspose(kernel_size=2, stride=2, padding=0, output_padding=0, dilation=1, 
     """
     if not isinstance(text, str):
         raise ShapeError(f"layers are named by a text such as '{EXAMPLE}', not by {text!r}.")
+    if why := unreadable_number(text):
+        raise ShapeError(why)
     return [_layer(part, place) for place, part in enumerate(layers_of(text), 1)]
 
 

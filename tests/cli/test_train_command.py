@@ -122,10 +122,15 @@ def test_what_the_system_refuses_is_one_message_with_the_file(capfd, tmp_path, m
         ["train", f"ckpt_path={'a' * 5000}"],
         ["report", "a" * 5000],
         ["evaluate", "a" * 300],
+        ["shapes", f"conv k{'9' * 5000}"],
+        ["shapes", "conv k3", "9" * 5000],
+        ["explain", "9" * 5000],
+        ["check", "resnet18", "--sizes", "9" * 5000],
+        ["train", f"seed={'9' * 5000}"],
     ],
     ids=lambda words: " ".join(words)[:40],
 )
-def test_a_name_longer_than_files_have_is_refused_in_a_line(words, capsys, monkeypatch, tmp_path):
+def test_a_name_or_number_longer_than_there_are_is_refused_in_a_line(words, capsys, monkeypatch, tmp_path):
     from segup.cli import main
 
     monkeypatch.chdir(tmp_path)
