@@ -87,7 +87,8 @@ def test_a_run_goes_on_from_its_checkpoint_and_one_without_begins_anew(folder, b
 
 def test_a_run_that_was_killed_after_its_result_has_finished(folder, begun):
     write_status(folder, Status("running", started=time.time() - 60, pid=2**22 + 1, host="vm", attempt=1))
-    (folder / "result.json").write_text("{}")
+    for name in ("result.json", "curves.png", "predictions.png"):
+        (folder / name).write_text("{}")
     attempt(folder)
     assert begun == []
     assert stored_status(folder).state == "finished"

@@ -1,5 +1,6 @@
 """Sizes that code learns in ways that the trace does not follow: never proved, and not said to fail where they hold."""
 
+import gc
 import os
 import random
 import threading
@@ -252,6 +253,27 @@ def test_what_a_tester_found_is_not_proved(name):
     report = check_sizes(Model(function))
     assert report.verdict == "checked"
     assert any(words in reason for reason in report.reasons), report.reasons
+
+
+def test_what_others_do_in_between_is_not_the_models():
+    class Holds(random.Random):
+        width = 1
+
+    held = Holds(0)
+
+    def timed(phase, info):
+        time.perf_counter()
+        type(info)
+
+    def collecting(m, x):
+        gc.collect()
+        return x[:, :, held.width - 1 :]
+
+    gc.callbacks.append(timed)
+    try:
+        assert check_sizes(Model(collecting)).verdict == "proved"
+    finally:
+        gc.callbacks.remove(timed)
 
 
 def parts_in_memory(m, x):

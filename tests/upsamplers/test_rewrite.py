@@ -289,7 +289,7 @@ def test_a_rewritten_operator_compiles_and_exports_with_any_size(name, to):
 def test_an_unknown_target_is_answered_with_the_nearest():
     with pytest.raises(ConfigError, match="unknown rewrite to 'subpixle': did you mean 'subpixel'?"):
         rewrite(nn.ReLU(), to="subpixle")
-    with pytest.raises(ConfigError, match=r"rewrite takes a torch.nn.Module, not str"):
+    with pytest.raises(ConfigError, match=r"rewrite: model='deconv' must be Module"):
         rewrite("deconv")
 
 
