@@ -90,10 +90,9 @@ def gpu_tests(device: torch.device, until: float, load: Load) -> Iterator[str]: 
     # The project's own options ask for pytest-xdist, which may be absent.
     options = ["-o", "addopts=", "--import-mode=importlib", "-p", "no:cacheprovider", "-m", "gpu", "-q", "-rfEs"]
     command = [sys.executable, "-m", "pytest", *options, *files]
-    yield "```text"
+    # Indented, not fenced: what a part had no time for is cut off, and a fence would stay open.
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as tests:
-        yield from (line.rstrip() for line in tests.stdout or ())
-    yield "```"
+        yield from (f"    {line.rstrip()}" for line in tests.stdout or ())
     if tests.returncode:
         raise PartError(f"pytest ended with {tests.returncode}")
 

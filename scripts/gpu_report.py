@@ -29,11 +29,11 @@ from segup.whole import check_free, write_whole
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "gpu.md"
 PARTS = {
-    "Tests": (gpu_tests, 40),
-    "Training": (training, 210),
-    "Operators": (operators, 90),
-    "Whole steps": (whole_steps, 50),
-    "Determinism": (determinism, 40),
+    "Tests": (gpu_tests, 60),
+    "Training": (training, 200),
+    "Operators": (operators, 105),
+    "Whole steps": (whole_steps, 55),
+    "Determinism": (determinism, 30),
 }
 """Each part and its seconds, out of ``SECONDS``."""
 SECONDS = sum(seconds for _, seconds in PARTS.values())
@@ -73,7 +73,7 @@ def main(words: Sequence[str] | None = None) -> int:
         options = ["--part", title, "--device", arguments.device, "--until", str(until)]
         outcomes[title] = run([sys.executable, __file__, *options], limit)
         print(f"{title}: {outcomes[title].fault or 'done'}", flush=True)
-    write_whole(to, page(torch.device(arguments.device), outcomes).encode())
+    write_whole(to, page(torch.device(arguments.device), outcomes, arguments.seconds).encode())
     print(f"written: {to}")
     return int(any(outcome.fault for outcome in outcomes.values()))
 
@@ -108,7 +108,7 @@ def run(command: Sequence[str], limit: float) -> Outcome:
     return Outcome(text, (said.strip().splitlines() or [f"exit code {code}"])[-1])
 
 
-def page(device: torch.device, outcomes: dict[str, Outcome]) -> str:
+def page(device: torch.device, outcomes: dict[str, Outcome], seconds: float) -> str:
     """Return the page."""
     on_gpu = device.type == "cuda"
     name = torch.cuda.get_device_name(device) if on_gpu else f"{platform.machine()} CPU, which stands for no GPU"
@@ -117,10 +117,10 @@ def page(device: torch.device, outcomes: dict[str, Outcome]) -> str:
         "# Measured on a GPU" if on_gpu else "# Not measured on a GPU",
         "",
         f"{name}; torch {torch.__version__}{cuda}; Python {platform.python_version()}; {date.today().isoformat()}.",
-        "Written by `python scripts/gpu_report.py`, which says what each part does.",
+        f"Written by `python scripts/gpu_report.py`, which says what each part does, in {seconds:.0f} s in all.",
     ]
     for title, outcome in outcomes.items():
-        lines += ["", f"## {title}", "", outcome.text.strip() or "Nothing was measured."]
+        lines += ["", f"## {title}", "", outcome.text.strip("\n") or "Nothing was measured."]
         if outcome.fault:
             lines += ["", f"**Failed**: {outcome.fault}"]
     return "\n".join(lines) + "\n"
