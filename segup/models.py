@@ -266,7 +266,7 @@ def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> Checkpoint:
         trust: Modules outside segup that may be imported to build the model; each runs its own code.
 
     Raises:
-        DataError: The file is missing, not a segup checkpoint, or its weights do not fit its model.
+        DataError: The file is missing, not a segup checkpoint, or its weights do not fit its model or are no numbers.
         ConfigError: The model has a part from a module that is not trusted.
     """
     content = read_checkpoint(path)
@@ -283,6 +283,12 @@ def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> Checkpoint:
     except RuntimeError as cause:
         said = " ".join(str(cause).split())[:400]
         raise DataError(f"{path}: the weights do not fit the model it names: {said}") from cause
+    trained = dict(model.named_parameters())  # a buffer may hold −inf: a mask of attention does
+    broken = [n for n, t in model.state_dict().items() if not (t.isfinite() if n in trained else ~t.isnan()).all()]
+    if broken:
+        raise DataError(
+            f"{path}: the weights hold NaN or infinite values, {broken[0]} among {len(broken)} such tensors"
+        )
     info = {key: value for key, value in entry.items() if key not in ("format", "model")}
     return Checkpoint(model.eval(), info)
 

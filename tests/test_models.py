@@ -171,6 +171,15 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
         load_model(tmp_path / "m.ckpt")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    model = create_model(**TINY)
+    model.head.bias.data[1] = value
+    save_model(model, tmp_path / "m.ckpt")
+    with pytest.raises(DataError, match=r"m.ckpt: the weights hold NaN or infinite values, head.bias among 1 such"):
+        load_model(tmp_path / "m.ckpt")
+
+
 @pytest.mark.parametrize(
     ("shape", "fix"),
     [

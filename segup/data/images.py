@@ -8,10 +8,11 @@ import torch
 from PIL import Image
 
 from segup.calls import annotated
+from segup.conform import short
 from segup.data.files import as_stored, opened, read_array, read_bands, reading
 from segup.data.headers import MAX_PIXELS, check_pixels, is_wide_color, orientation_of, read_header
 from segup.data.ranges import Range, check_range, to_unit
-from segup.errors import DataError
+from segup.errors import ConfigError, DataError
 
 # Luminance of ITU-R BT.601, as in PIL.
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -47,7 +48,7 @@ def read_image(
         max_pixels: A picture of more is refused, unread.
 
     Raises:
-        ConfigError: For a range that is none.
+        ConfigError: For a range that is none, and counts below 1.
         DataError: When the file is missing, cut short, too large, an animation or not an image; when its channels
             cannot become ``in_channels``; when its values do not fit the range.
 
@@ -60,6 +61,9 @@ def read_image(
         >>> tuple(image.shape), image.mean().item()
         ((3, 4, 5), 1.0)
     """
+    for name, value in (("in_channels", in_channels), ("max_pixels", max_pixels)):
+        if value < 1:
+            raise ConfigError(f"read_image: {name}={short(value)} must be 1 or more")
     path, image_range = Path(path), check_range(image_range) or "dtype"
     check_pixels(path, read_header(path), max_pixels, "max_pixels=")
     return to_tensor(decode_image(path, in_channels, image_range))

@@ -129,7 +129,7 @@ class Encoder(nn.Module):
 
         Raises:
             ShapeError: Another shape; normalising would broadcast a grey image, or a single one.
-            ConfigError: Integers, whose 0 … 255 would be taken for 0 … 1, or no tensor.
+            ConfigError: Integers, whose 0 … 255 would be taken for 0 … 1; floats wider than the weights; no tensor.
         """
         if not isinstance(image, Tensor):
             raise ConfigError(
@@ -142,6 +142,12 @@ class Encoder(nn.Module):
             raise ConfigError(
                 f"encoder '{self.name}' takes floats in 0 … 1, not {image.dtype}\n"
                 f"  try: image.float() / 255 for 8-bit values, / 65535 for 16-bit ones; segup.data.read_image does it."
+            )
+        wanted = self.mean.dtype
+        if torch.promote_types(image.dtype, wanted) != wanted and not torch.is_autocast_enabled(image.device.type):
+            raise ConfigError(
+                f"encoder '{self.name}' has weights of {wanted}, and the image is {image.dtype}\n"
+                f"  try: image.to({wanted})"
             )
 
     def with_indices(self, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:

@@ -277,6 +277,7 @@ def test_it_is_a_command_and_its_help_loads_no_torch(capsys):
         (["resize x9999", "--input", "64x64"], "are more than the 16777216"),
         (["deconv k3 s2", "--input", "0"], "such as 4x4 or 3x6x6, not '0'"),
         (["deconv k3 s2", "--out", ""], "a picture's name is empty"),
+        (["deconv k3 s2", "--out", " "], "a picture's name is empty"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

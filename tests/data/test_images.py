@@ -234,6 +234,9 @@ def test_an_image_of_too_many_pixels_is_refused_from_its_header_with_the_way_out
     path = tmp_path / "image.png"
     Image.fromarray(rgb).save(path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow's own limit is no further one
+    for counts in ({"in_channels": 0}, {"max_pixels": -1}):
+        with pytest.raises(ConfigError, match="must be 1 or more"):
+            read_image(path, **counts)
     assert read_image(path, max_pixels=70).shape == (3, H, W)
     assert Image.MAX_IMAGE_PIXELS == 10
     path.write_bytes(path.read_bytes()[:100])  # and without decoding it

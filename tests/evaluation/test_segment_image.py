@@ -123,6 +123,20 @@ def test_an_image_of_integers_is_refused_with_the_way_out(dtype):
     assert model(image.float() / 255).shape == (1, 2, 33, 35)
 
 
+@pytest.mark.parametrize(("weights", "image"), [(torch.float32, torch.float64), (torch.float16, torch.float32)])
+def test_an_image_wider_than_the_weights_is_refused_with_the_way_out(weights, image):
+    model = create_model("test_efficientnet", num_classes=2, pretrained=False, widths=[8, 8, 8, 8, 8]).eval()
+    model.to(weights)
+    x = torch.rand(1, 3, 33, 35, dtype=image)
+    with pytest.raises(
+        ConfigError, match=rf"has weights of {weights}, and the image is {image}\n  try: image.to\({weights}\)$"
+    ):
+        model(x)
+    assert model(x.to(weights)).dtype == weights
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.float()(x.float()).shape == (1, 2, 33, 35)
+
+
 @pytest.mark.parametrize("scale", [255, -3, float("nan")])
 def test_values_far_outside_0_to_1_are_refused_with_the_way_out(scale):
     model = create_model("test_efficientnet", num_classes=2, pretrained=False, widths=[8, 8, 8, 8, 8])

@@ -27,7 +27,7 @@ def ending(path: Path) -> str:
     Raises:
         ConfigError: It is none of those that can be written.
     """
-    if not path.name:
+    if not path.name.strip():
         raise ConfigError("a picture's name is empty.\n  try: layer.svg.")
     found = path.suffix.lower()
     if found not in ENDINGS:
