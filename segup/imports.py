@@ -21,6 +21,8 @@ def import_named(module: str) -> ModuleType:
     Raises:
         ImportError: It is not there, or cannot be imported.
     """
+    if "" in module.split(".") or "\0" in module:
+        raise ImportError(f"{module!r} is no module's name")
     here = os.getcwd()
     sys.path.append(here)
     try:

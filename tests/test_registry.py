@@ -68,6 +68,12 @@ def test_a_part_from_outside_is_imported_by_module_and_attribute(table, tmp_path
     sys.modules.pop("outside_parts", None)
 
 
+@pytest.mark.parametrize("name", [":", ":Up", ".:Up", "..blocks:Up", "a..b:Up", "a.:Up", "a\0b:Up"])
+def test_what_is_no_modules_name_is_said(table, name):
+    with pytest.raises(ConfigError, match="cannot be imported: .* is no module's name"):
+        table.get(name)
+
+
 def test_looking_at_a_name_imports_nothing():
     assert outside_module("no_such_module.at_all:Thing") == "no_such_module.at_all"
     assert outside_module("deconv") is None

@@ -5,7 +5,7 @@ from typing import Any
 
 from segup.errors import ShapeError
 from segup.shapes import Conv, ConvTranspose, Layer, Pool, reaching
-from segup.shapes.arguments import AXIS_NAMES, spell, two
+from segup.shapes.arguments import AXIS_NAMES, span, spell, two
 from segup.shapes.language import KINDS, mended
 from segup.shapes.layer import EXTENT
 from segup.shapes.transposed import StampAxis
@@ -201,13 +201,12 @@ def _reaching(layer: Layer, given: Given, size: Pair, output_size: Pair) -> Laye
         reach = axis.reachable(n)
         if wanted in reach:
             continue
-        span = f"{reach[0]} … {reach[-1]}" if len(reach) > 1 else str(reach[0]) if reach else "no size of at least 1"
         ways = [*_reachable(layer, size, output_size), *_reached_by_others(given, size, output_size, asked=True)]
         raise ShapeError(
             f"'{layer}' cannot bring {AXIS_NAMES[i]} {n} to {wanted}.\n"
             f"  {axis.symbols} = {axis.size_rule(n, padding=False)} is what the formula gives without output_padding"
             f"{_extent(axis.extent)}.\n"
-            f"  rule: output_size may ask for {span}: output_padding adds 0 … stride − 1 = {axis.slack}.\n"
+            f"  rule: output_size may ask for {span(reach)}: output_padding adds 0 … stride − 1 = {axis.slack}.\n"
             f"  try: {'; or '.join(ways or [_another(given, size, output_size)])}."
         )
     extra = tuple(o - axis.matched_law(n) for axis, n, o in zip(layer.axes, size, output_size, strict=True))

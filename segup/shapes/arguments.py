@@ -147,3 +147,14 @@ def figure(value: object) -> str:
     ('3', '3x1')
     """
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def span(sizes: range) -> str:
+    """Return a range of sizes in words; ``len`` would end at 2⁶³.
+
+    >>> span(range(3, 5)), span(range(3, 4)), span(range(0)), span(range(1, 10**30))
+    ('3 … 4', '3', 'no size of at least 1', '1 … 999999999999999999999999999999')
+    """
+    if not sizes:
+        return "no size of at least 1"
+    return str(sizes[0]) if sizes[0] == sizes[-1] else f"{sizes[0]} … {sizes[-1]}"

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, figure, flag, is_pair, split
+from segup.shapes.arguments import AXIS_NAMES, Size, figure, flag, is_pair, span, split
 from segup.shapes.chain import Chain
 from segup.shapes.course import Course, course
 from segup.shapes.formula import formula
@@ -287,7 +287,7 @@ def _lies(field: ReceptiveField) -> str:
 
 def _spans(reachable: range | tuple[range, range]) -> str:
     ranges = reachable if isinstance(reachable, tuple) else (reachable,)
-    return " × ".join(f"{sizes[0]} … {sizes[-1]}" if len(sizes) > 1 else str(*sizes) for sizes in ranges)
+    return " × ".join(span(sizes) for sizes in ranges)
 
 
 def shown(value: Any) -> str:

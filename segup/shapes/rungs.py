@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, flag, is_pair, split, two, whole
+from segup.shapes.arguments import AXIS_NAMES, Size, flag, is_pair, span, split, two, whole
 from segup.shapes.chain import Chain, ChainAxis, Stage, stages
 from segup.shapes.layer import LawAxis
 from segup.shapes.tables import as_text, listed
@@ -265,8 +265,7 @@ def _path_to(chain: Chain, i: int, size: int, target: int, stage: int) -> list[i
         for link, goal in zip(links, wanted[1:], strict=True):
             path.append(max(_outs(link, path[-1]).start, goal.start))
         return path
-    span = outs_through(links, size)
-    reached = "no size" if not span else str(span[0]) if len(span) == 1 else f"{span[0]} … {span[-1]}"
+    reached = span(outs_through(links, size))
     raise ShapeError(f"up stage {stage}: '{chain}' brings {size} to {reached}, not to {target}.")
 
 

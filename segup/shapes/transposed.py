@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any, ClassVar
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, one_or_pair_of_ints, spell, split, two, whole
+from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, one_or_pair_of_ints, span, spell, split, two, whole
 from segup.shapes.law import FloorLaw
 from segup.shapes.layer import LawAxis, Layer
 from segup.shapes.unread import Unread
@@ -229,7 +229,7 @@ class ConvTranspose(Layer[StampAxis]):
         if o in reachable:
             return o - axis.matched_law(n)
         raise ShapeError(
-            f"'{self}' brings {name} {n} to {_span(reachable)}, not to {o}.\n"
+            f"'{self}' brings {name} {n} to {span(reachable)}, not to {o}.\n"
             f"  {axis.size_rule(n, padding=False)}, and output_padding adds at most stride − 1 = {axis.slack}.\n"
             f"  try: {self._other_kernel(axis, n, o)}."
         )
@@ -243,11 +243,11 @@ class ConvTranspose(Layer[StampAxis]):
                 for name in ("kernel_size", "padding")
                 if getattr(other, name) != getattr(axis, name)
             ]
-            return f"{', '.join(changed)}, which reaches {_span(other.reachable(size))}"
+            return f"{', '.join(changed)}, which reaches {span(other.reachable(size))}"
         sizes = [n for n in (axis.matched_law.first(out - axis.slack), axis.matched_law.last(out)) if n >= 1]
         sizes = [n for n in sizes if out in axis.reachable(n)]
         if sizes:
-            return f"an input of {sizes[0]}, which reaches {_span(axis.reachable(sizes[0]))}"
+            return f"an input of {sizes[0]}, which reaches {span(axis.reachable(sizes[0]))}"
         return f"segup.shapes.reaching({size}, {out}), which lists layers that reach it"
 
     def __str__(self) -> str:
@@ -260,9 +260,3 @@ class ConvTranspose(Layer[StampAxis]):
             op=self.output_padding,
             g=self.groups,
         )
-
-
-def _span(sizes: range) -> str:
-    if not sizes:
-        return "no size of at least 1"
-    return str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} … {sizes[-1]}"

@@ -22,9 +22,10 @@ def fit_to(y: Tensor, size: Size, most: int | None = None) -> Tensor:
     >>> fit_to(torch.arange(4.0).reshape(1, 1, 2, 2), (3, 1)).flatten().tolist()
     [0.0, 2.0, 2.0]
     """
-    if not hasattr(y, "new_zeros") or not isinstance(size, tuple | list) or len(size) != 2:
+    if not hasattr(y, "new_zeros") or y.dim() != 4 or not isinstance(size, tuple | list) or len(size) != 2:
+        given = f"{type(y).__name__} of {y.dim()} dimensions" if hasattr(y, "dim") else type(y).__name__
         raise ShapeError(
-            f"fit_to takes maps and (height, width), not {type(y).__name__} and {size!r}\n  try: fit_to(y, (32, 32))"
+            f"fit_to takes maps (N, C, H, W) and (height, width), not {given} and {size!r}\n  try: fit_to(y, (32, 32))"
         )
     rows, columns = size[0] - y.shape[-2], size[1] - y.shape[-1]
     if most is not None and (torch.compiler.is_compiling() or torch.jit.is_tracing()):

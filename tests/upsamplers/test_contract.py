@@ -223,6 +223,12 @@ def test_fit_to_keeps_what_is_there_and_repeats_the_edge(h, w, height, width):
     assert torch.equal(fitted, y[..., rows, :][..., columns])
 
 
+@pytest.mark.parametrize("y", [torch.zeros(2), torch.zeros(1, 2, 3), [1, 2], None])
+def test_fit_to_refuses_what_is_no_batch_of_maps(y):
+    with pytest.raises(ShapeError, match=r"fit_to takes maps \(N, C, H, W\) and .* not (Tensor|list|None)"):
+        fit_to(y, (3, 1))
+
+
 def test_fit_to_copies_nothing_that_it_only_cuts():
     y = torch.randn(1, 2, 6, 6)
     assert fit_to(y, (6, 6)) is y
