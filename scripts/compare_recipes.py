@@ -56,6 +56,8 @@ SETS: Mapping[str, tuple[str, Sequence[str]]] = {
 COLUMNS = ("set", "recipe", "steps", "seed", "miou", "pixel_accuracy", "iou", "seconds")
 PLAIN_AUGMENT = {"scale": [0.75, 1.5], "horizontal_flip": 0.5}
 WIDTHS = (128, 64, 48, 32, 16)
+SEGUP = (sys.executable, "-m", "segup.cli")
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class Plain(nn.Module):
@@ -95,12 +97,13 @@ def train_plain(words: Sequence[str], split: str, steps: int, seed: int) -> dict
     chosen = {**config["data"], "augment": PLAIN_AUGMENT, "samples_per_epoch": 8 * steps, "batch_size": 8}
     data = create_data(chosen, seed=seed)
     data.setup("fit")
-    model = Plain(data.labels.num_classes, data.in_channels).to(memory_format=torch.channels_last)
+    model = Plain(data.labels.num_classes, data.in_channels).to(DEVICE).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, steps)
     for batch in itertools.islice(data.train_dataloader(), steps):
-        image = batch["image"].to(memory_format=torch.channels_last)
-        loss = nn.functional.cross_entropy(model(image), batch["mask"], ignore_index=data.labels.ignore_index)
+        image = batch["image"].to(DEVICE, memory_format=torch.channels_last)
+        target = batch["mask"].to(DEVICE)
+        loss = nn.functional.cross_entropy(model(image), target, ignore_index=data.labels.ignore_index)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -114,7 +117,7 @@ def scored(model: nn.Module, data: SegmentationData, split: str) -> dict[str, An
     loader = data.val_dataloader() if split == "val" else data.test_dataloader()
     with torch.inference_mode():
         for sample in itertools.chain.from_iterable(loader):
-            metrics.update(model(sample["image"][None])[0].argmax(0), sample["mask"])
+            metrics.update(model(sample["image"][None].to(DEVICE))[0].argmax(0).cpu(), sample["mask"])
     scores: Any = metrics.compute()
     return {key: scores[key] for key in ("miou", "pixel_accuracy", "iou")}
 
@@ -127,8 +130,8 @@ def train_segup(words: Sequence[str], split: str, folder: Path) -> dict[str, Any
         going_on = [f"ckpt_path={last}"] if last.exists() else [*words, f"run_dir={folder}"]
         finished = (folder / "result.json").exists()
         if not finished:
-            subprocess.run([sys.executable, "-m", "segup", "train", *going_on], check=True, stdout=subprocess.DEVNULL)
-        command = [sys.executable, "-m", "segup", "evaluate", str(folder), "--split", split, "--out", str(scores)]
+            subprocess.run([*SEGUP, "train", *going_on], check=True, stdout=subprocess.DEVNULL)
+        command = [*SEGUP, "evaluate", str(folder), "--split", split, "--out", str(scores)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     found = json.loads(scores.read_text())["scores"]
     return {key: found[key] for key in ("miou", "pixel_accuracy", "iou")}

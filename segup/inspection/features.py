@@ -41,7 +41,14 @@ class Pyramid:
     @property
     def min_size(self) -> int:
         """The smallest input size that it accepts."""
-        return min(self.sizes)
+        return min(self._accepted)
+
+    @property
+    def _accepted(self) -> dict[int, tuple[int, ...]]:
+        if not self.sizes:
+            size, message = max(self.refused.items())
+            raise ShapeError(f"the encoder refuses every size that was tried; {size}×{size}: {message}")
+        return self.sizes
 
     @property
     def gaps(self) -> tuple[int, ...]:
@@ -57,7 +64,7 @@ class Pyramid:
         """
         if self.lines is not None and all(line.growth > 0 and line.period % line.growth == 0 for line in self.lines):
             return tuple(line.period // line.growth for line in self.lines)
-        largest = max(self.sizes)
+        largest = max(self._accepted)
         strides, above, reduction = [], largest, 1
         for size in self.sizes[largest]:
             reduction *= round(above / size)
@@ -104,13 +111,13 @@ def feature_sizes(encoder: nn.Module, size: int | tuple[int, int], in_channels: 
         in_channels: Channels of the image.
 
     Raises:
-        ShapeError: The encoder refuses the size; or it is not made of ints of at least 1.
+        ShapeError: The encoder refuses the size; or it, or ``in_channels``, is not made of ints of at least 1.
 
     >>> feature_sizes(nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1)), (67, 64))
     [(34, 32)]
     """
     height, width = (whole(n, name, 1) for n, name in zip(two(size, "size"), AXIS_NAMES, strict=True))
-    run = Tracer(sketch(encoder).eval(), in_channels).run((height, width))
+    run = Tracer(sketch(encoder).eval(), whole(in_channels, "in_channels", 1)).run((height, width))
     if run.refusal is not None:
         where = f" at layer '{run.refusal.layer}'" if run.refusal.layer else ""
         raise ShapeError(f"the encoder refuses {height}×{width}{where}: {run.refusal.message}")
@@ -128,8 +135,11 @@ def probe_pyramid(encoder: nn.Module, in_channels: int = 3) -> Pyramid:
     Args:
         encoder: Any module from an image to a map, or a list or dict of maps, from high to low resolution.
         in_channels: Channels of the image.
+
+    Raises:
+        ShapeError: ``in_channels`` is below 1.
     """
-    tracer = Tracer(sketch(encoder).eval(), in_channels)
+    tracer = Tracer(sketch(encoder).eval(), whole(in_channels, "in_channels", 1))
     seen: dict[int, Run] = {}
     refused: dict[int, str] = {}
 

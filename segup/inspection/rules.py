@@ -84,6 +84,9 @@ def stage_rules(encoder: nn.Module, in_channels: int = 3) -> tuple[Conv | None, 
         stride 4 that rounds up is ``Conv(5, 4, 2)``); None where no one rule covers all sizes. See
         :func:`rounding_of`.
 
+    Raises:
+        ShapeError: The encoder refuses every size that was tried.
+
     >>> body = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.AvgPool2d(2))
     >>> [str(rule) for rule in stage_rules(body)]  # ⌊(n + 1)/4⌋: up, then down
     ['conv k3 s4']

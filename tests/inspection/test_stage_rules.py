@@ -130,3 +130,13 @@ def test_the_roundings_of_a_pyramid_are_those_of_its_rules():
     pyramid = probe_pyramid(nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1)))
     assert pyramid.rules() == (UP,)
     assert (pyramid.stem_rounding(), pyramid.roundings()) == ("up", ())
+
+
+def test_an_encoder_that_refuses_everything_says_why():
+    body = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+    with pytest.raises(ShapeError, match=r"the encoder refuses every size that was tried; 88×88: .*channel"):
+        stage_rules(body, in_channels=1)
+    assert probe_pyramid(body, 1).refused.keys() >= {64, 88}
+    for asked in (stage_rules, probe_pyramid, lambda body, in_channels: feature_sizes(body, 9, in_channels)):
+        with pytest.raises(ShapeError, match="in_channels.*1"):
+            asked(body, in_channels=0)

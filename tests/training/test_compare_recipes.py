@@ -1,0 +1,40 @@
+"""The script that holds the default recipe against a plain one: its table, and that it goes on where it was."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "scripts" / "compare_recipes.py"
+
+
+def run(place, *words):
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(SCRIPT), "--out", str(place), *words]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_table_has_a_mean_and_its_spread(tmp_path):
+    columns = "set,recipe,steps,seed,miou,pixel_accuracy,iou,seconds\n"
+    lines = "cells,plain,9,0,0.5,0.9,[],1\ncells,default,9,0,0.6,0.9,[],1\ncells,default,9,1,0.7,0.9,[],1\n"
+    (tmp_path / "recipes.csv").write_text(columns + lines)
+    shown = run(tmp_path, "--show", "--steps", "9")
+    assert shown == "| 9 steps | cells |\n| --- | --- |\n| plain | 0.500 |\n| default | 0.650 ± 0.071 (2 seeds) |\n"
+
+
+@pytest.mark.slow
+def test_a_run_that_is_there_is_not_done_again(tmp_path):
+    words = ["--sets", "cells", "--steps", "2", "--seeds", "0", "--recipe", "nearest=decoder=nearest", "--threads", "1"]
+    run(tmp_path, *words, "--recipes", "plain,nearest")
+    first = list(csv.DictReader((tmp_path / "recipes.csv").open(newline="")))
+    assert [row["recipe"] for row in first] == ["plain", "nearest"]
+    assert all(0 < float(row["miou"]) < 1 for row in first)
+    shown = run(tmp_path, *words)
+    assert "cells default seed 0" in shown
+    assert "seed 0: mIoU" in shown
+    assert "plain seed 0" not in shown
+    assert list(csv.DictReader((tmp_path / "recipes.csv").open(newline="")))[:2] == first
