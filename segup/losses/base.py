@@ -70,12 +70,6 @@ class SegmentationLoss(nn.Module):
         """
         raise NotImplementedError
 
-    def pixel_weights(self, target: Tensor, valid: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return the weight of every pixel ``(N, H, W)``: its class's, and 0 where it does not count."""
-        if self.class_weights is None:
-            return valid.to(dtype)
-        return self.class_weights.to(dtype)[target.masked_fill(~valid, 0)] * valid
-
     def extra_repr(self) -> str:
         """Show what the numbers of the loss depend on."""
         weights = None if self.class_weights is None else self.class_weights.tolist()
@@ -123,6 +117,11 @@ def create_loss(
 def list_losses() -> list[str]:
     """Return the names that :func:`create_loss` knows, sorted."""
     return LOSSES.names()
+
+
+def pixel_weights(weights: Tensor | None, target: Tensor, valid: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the weight of every pixel ``(N, H, W)``: its class's, and 0 where it does not count."""
+    return valid.to(dtype) if weights is None else weights.to(dtype)[target.masked_fill(~valid, 0)] * valid
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ class CrossEntropyDice(SegmentationLoss):
             already counts every class the same, whatever its size.
         ce_weight: Factor of the cross-entropy, at least 0.
         dice_weight: Factor of the Dice loss, at least 0.
-        label_smoothing: Of the cross-entropy, at least 0 and below 1.
+        label_smoothing, balance: Of the cross-entropy, see :class:`segup.losses.cross_entropy.CrossEntropy`.
         smooth: Of the Dice loss, at least 0.
 
     Raises:
@@ -43,6 +43,7 @@ class CrossEntropyDice(SegmentationLoss):
         ce_weight: float = 1.0,
         dice_weight: float = 1.0,
         label_smoothing: float = 0.0,
+        balance: float = 0.0,
         smooth: float = 0.0,
     ) -> None:
         super().__init__(num_classes=num_classes, ignore_index=ignore_index, class_weights=class_weights)
@@ -56,6 +57,7 @@ class CrossEntropyDice(SegmentationLoss):
             ignore_index=ignore_index,
             class_weights=class_weights,
             label_smoothing=label_smoothing,
+            balance=balance,
         )
         self.dice = Dice(num_classes=num_classes, ignore_index=ignore_index, smooth=smooth)
 

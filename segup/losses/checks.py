@@ -96,8 +96,11 @@ def check_values(target: Tensor, num_classes: int, ignore_index: int) -> None:
         )
 
 
-def check_number(name: str, value: float, *, at_least: float = 0.0, below: float = math.inf) -> None:
-    """Raise a ConfigError unless ``at_least <= value < below``."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not at_least <= value < below:
-        limit = "" if below == math.inf else f" and below {below:g}"
+def check_number(
+    name: str, value: float, *, at_least: float = 0.0, below: float = math.inf, most: float = math.inf
+) -> None:
+    """Raise a ConfigError unless ``at_least <= value < below`` and ``value <= most``."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not at_least <= value < below or value > most:
+        limit = f" and below {below:g}" if below < math.inf else f" and at most {most:g}" if most < math.inf else ""
         raise ConfigError(f"{name}={value!r}: must be a number of at least {at_least:g}{limit}")

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segup.losses.base import LOSSES, SegmentationLoss, divide_by_total, two_classes
-from segup.losses.checks import check_number
+from segup.losses.base import LOSSES, SegmentationLoss, divide_by_total, pixel_weights, two_classes
+from segup.losses.checks import check_number, label_classes
 
 
 @LOSSES.register("cross_entropy")
@@ -16,11 +17,15 @@ class CrossEntropy(SegmentationLoss):
     With weights it is the weighted mean, as torch's: the sum of w(class)·loss over the sum of w(class). One sigmoid
     channel x is computed as two classes with logits (0, x), which is binary cross-entropy, and takes two weights.
 
+    ``balance`` b makes rare classes count for more without a look at the whole data set: a pixel weighs s⁻ᵇ, where s is
+    its class's share of the batch's pixels. With 0 all pixels weigh the same, with 1 all classes that are there do.
+
     Args:
         num_classes: Channels K of the logits; 1 is binary with one sigmoid channel.
         ignore_index: The class id of pixels that count nowhere.
         class_weights: One number per label class, or None.
         label_smoothing: Share of the target spread over all classes, at least 0 and below 1.
+        balance: Power by which the pixels of rare classes weigh more, from 0 to 1; times ``class_weights``.
 
     >>> import torch
     >>> loss = CrossEntropy(num_classes=1)
@@ -35,20 +40,34 @@ class CrossEntropy(SegmentationLoss):
         ignore_index: int = 255,
         class_weights: Sequence[float] | Tensor | None = None,
         label_smoothing: float = 0.0,
+        balance: float = 0.0,
     ) -> None:
         super().__init__(num_classes=num_classes, ignore_index=ignore_index, class_weights=class_weights)
         check_number("label_smoothing", label_smoothing, below=1.0)
-        self.label_smoothing = label_smoothing
+        check_number("balance", balance, most=1.0)
+        self.label_smoothing, self.balance = label_smoothing, balance
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return the weighted mean; see :meth:`SegmentationLoss.compute`."""
+        weights = self._weights(target, valid, logits.dtype)
         # torch's own mean is NaN when all is ignored, and its reductions are not deterministic on CUDA.
         losses = F.cross_entropy(
             two_classes(logits),
             target,
-            weight=None if self.class_weights is None else self.class_weights.to(logits.dtype),
+            weight=weights,
             ignore_index=self.ignore_index,
             reduction="none",
             label_smoothing=self.label_smoothing,
         )
-        return divide_by_total(losses.sum(), self.pixel_weights(target, valid, logits.dtype))
+        return divide_by_total(losses.sum(), pixel_weights(weights, target, valid, logits.dtype))
+
+    def _weights(self, target: Tensor, valid: Tensor, dtype: torch.dtype) -> Tensor | None:
+        fixed = None if self.class_weights is None else self.class_weights.to(dtype)
+        if not self.balance:
+            return fixed
+        found = target.masked_fill(~valid, 0).flatten()
+        # Whole numbers add up to the same in any order, and nothing waits for a value as bincount does on CUDA.
+        counts = found.new_zeros(label_classes(self.num_classes)).scatter_add(0, found, valid.flatten().long())
+        shares = (counts / counts.sum().clamp(min=1)).to(dtype)
+        balanced = torch.where(counts > 0, shares.clamp(min=torch.finfo(dtype).tiny) ** -self.balance, 0)
+        return balanced if fixed is None else balanced * fixed

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segup.losses.base import LOSSES, SegmentationLoss, two_classes, weighted_mean
+from segup.losses.base import LOSSES, SegmentationLoss, pixel_weights, two_classes, weighted_mean
 from segup.losses.checks import check_number
 
 
@@ -48,4 +48,5 @@ class Focal(SegmentationLoss):
         losses = F.cross_entropy(two_classes(logits), target, ignore_index=self.ignore_index, reduction="none")
         # The clamp keeps the gradient of the power finite for gamma < 1 where p rounds to 1.
         miss = (-torch.expm1(-losses)).clamp_min(torch.finfo(losses.dtype).tiny)
-        return weighted_mean(miss.pow(self.gamma) * losses, self.pixel_weights(target, valid, logits.dtype))
+        weights = pixel_weights(self.class_weights, target, valid, logits.dtype)
+        return weighted_mean(miss.pow(self.gamma) * losses, weights)

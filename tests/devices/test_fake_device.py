@@ -76,6 +76,7 @@ def test_every_topology_with_every_operator_in_every_precision(topology, upsampl
 LOSSES = [(name, {}) for name in list_losses()] + [
     ("ce_dice", {"label_smoothing": 0.1}),
     ("cross_entropy", {"label_smoothing": 0.1}),
+    ("cross_entropy", {"balance": 0.5}),
     ("focal", {"gamma": 0.5}),
     ("lovasz", {"per_image": True}),
 ]

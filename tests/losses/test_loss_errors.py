@@ -31,6 +31,8 @@ NAN = float("nan")
         ({"class_weights": [0, 0, 0]}, "one must be above 0"),
         ({"class_weights": "median_frequency"}, "class_weights='median_frequency': a loss takes the numbers"),
         ({"label_smoothing": 1.0}, "label_smoothing=1.0: must be a number of at least 0 and below 1"),
+        ({"balance": -0.5}, "balance=-0.5: must be a number of at least 0 and at most 1"),
+        ({"name": "ce_dice", "balance": 1.5}, "balance=1.5: must be a number of at least 0 and at most 1"),
         ({"name": "focal", "gamma": -1}, "gamma=-1: must be a number of at least 0"),
         ({"name": "focal", "gamma": "2"}, "gamma='2': must be a number of at least 0"),
         ({"name": "tversky", "alpha": -0.1}, "alpha=-0.1: must be a number of at least 0"),

@@ -76,6 +76,33 @@ def test_weighted_and_smoothed_cross_entropy_is_torchs(data, smoothing):
 
 
 @few
+@given(batches, st.floats(0, 1), st.sampled_from([None, [0.5, 2.0, 1.0, 3.0]]))
+def test_balanced_cross_entropy_weighs_a_class_by_its_share_of_the_batch(data, balance, fixed):
+    rows, labels = pixels(*data)
+    shares = [(labels == c).double().mean().item() for c in range(4)]
+    weights = [(share**-balance if share else 0.0) * (fixed[c] if fixed else 1) for c, share in enumerate(shares)]
+    loss = create_loss("cross_entropy", num_classes=4, balance=balance, class_weights=fixed)
+    assert torch.allclose(loss(*data), F.cross_entropy(rows, labels, weight=torch.tensor(weights).double()))
+
+
+@few
+@given(batches)
+def test_a_balance_of_one_weighs_all_classes_that_are_there_alike(data):
+    rows, labels = pixels(*data)
+    means = [F.cross_entropy(rows[labels == c], labels[labels == c]) for c in labels.unique()]
+    assert torch.allclose(create_loss("cross_entropy", num_classes=4, balance=1.0)(*data), torch.stack(means).mean())
+
+
+@few
+@given(binary_batches, st.floats(0, 1))
+def test_one_channel_is_balanced_as_two_classes(data, balance):
+    logits, target = data
+    two = torch.cat((torch.zeros_like(logits), logits), dim=1)
+    ours = [create_loss("cross_entropy", num_classes=k, balance=balance)(x, target) for k, x in ((1, logits), (2, two))]
+    assert torch.allclose(*ours)
+
+
+@few
 @given(binary_batches)
 def test_binary_cross_entropy_is_torchs(data):
     rows, labels = pixels(*data)
