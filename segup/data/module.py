@@ -27,6 +27,9 @@ from segup.errors import ConfigError, DataError
 
 _log = logging.getLogger(__name__)
 
+LEAST_SAMPLES = 120
+"""Of an epoch, unless a number is given: a few images make few steps, and a schedule over them would end too soon."""
+
 
 class SegmentationData(LightningDataModule):
     """Training, validation and test loaders over a data set.
@@ -41,7 +44,8 @@ class SegmentationData(LightningDataModule):
         crop_size: (height, width) of training crops, any integers ≥ 1; None trains on whole images of one size.
         batch_size: Training samples per batch and process.
         val_batch_size: Validation samples per batch and process.
-        samples_per_epoch: Training samples per epoch over all processes; None for one per training image.
+        samples_per_epoch: Training samples per epoch over all processes; None for one per training image, and at
+            least :data:`LEAST_SAMPLES`.
         num_workers: Processes that read and augment; None for one per processor but one, at most 8.
         augment: How training samples vary; None changes nothing.
         in_channels: Channels of every image.
@@ -208,7 +212,8 @@ class SegmentationData(LightningDataModule):
         """Return the loader of training crops for this process."""
         plain = self.samples("train")
         transform = TrainingTransform(self._training_size(), self.augment, self.labels.ignore_index)
-        sampler: Any = DrawSampler(len(plain), self.batch_size, self.seed, self.samples_per_epoch, *_process())
+        samples = self.samples_per_epoch or max(len(plain), LEAST_SAMPLES)
+        sampler: Any = DrawSampler(len(plain), self.batch_size, self.seed, samples, *_process())
         # Lightning makes the first iterator before it tells the epoch, and workers read ahead.
         sampler.set_epoch(self.start_epoch)
         sampler.skip(self.start_batch)

@@ -48,7 +48,7 @@ ALL = {"scale": [0.5, 2], "horizontal_flip": 0.5, "vertical_flip": 0.5, "rotate_
 
 
 def test_training_batches_are_full_and_have_the_contracts_types(mixed):
-    data = folder_data(mixed, crop_size=[7, 5], batch_size=2, augment=ALL)
+    data = folder_data(mixed, crop_size=[7, 5], batch_size=2, augment=ALL, samples_per_epoch=4)
     batches = list(epochs(data))
     assert len(batches) == 4
     for batch in batches:
@@ -61,7 +61,7 @@ def test_training_batches_are_full_and_have_the_contracts_types(mixed):
 
 
 def test_batches_depend_on_seed_and_epoch_alone(mixed):
-    options = {"crop_size": [7, 5], "batch_size": 2, "augment": ALL}
+    options = {"crop_size": [7, 5], "batch_size": 2, "augment": ALL, "samples_per_epoch": 3}
     first = list(epochs(folder_data(mixed, **options)))
     torch.manual_seed(99)
     np.random.seed(99)
@@ -74,6 +74,13 @@ def test_batches_depend_on_seed_and_epoch_alone(mixed):
     other = create_data({"name": "folder", "root": str(mixed), "classes": list("abc"), **options}, seed=5)
     assert not any(same(a, b) for a, b in zip(first, epochs(other), strict=True))
     assert not any(same(a, b) for a, b in itertools.combinations(first, 2))
+
+
+def test_a_few_images_make_an_epoch_of_120_samples_and_many_one_of_their_number(mixed, monkeypatch):
+    data = folder_data(mixed, crop_size=[3, 3], batch_size=2)
+    assert len(data.train_dataloader()) == 60
+    monkeypatch.setattr("segup.data.module.LEAST_SAMPLES", 1)
+    assert len(data.train_dataloader()) == max(1, len(data.samples("train")) // 2)
 
 
 def test_start_batch_leaves_out_the_beginning_of_one_epoch(mixed):
