@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from segup.errors import SegupError
+from segup.errors import SegupError, ShapeError
 from segup.inspection.follow import Follow, ValuesNeededError
 from segup.inspection.lines import Line
 from segup.inspection.record import Extent, Record, step_by_step
@@ -22,6 +23,8 @@ from segup.inspection.sketch import tensors_of
 from segup.inspection.traced import TracedSize, plain
 from segup.inspection.watched import asks_for_types, draws, functions_called
 
+LARGEST = 2**48
+"""Numbers of an image. The widest map of a model has some hundred times as many, and torch counts up to 2⁶³."""
 _TORCHS_OWN = frozenset(vars(nn.Module()))
 
 
@@ -96,8 +99,12 @@ class Tracer:
             watch: Find code that learns sizes unseen too, which takes longer.
 
         Raises:
+            ShapeError: So large an input that torch could not count the numbers of the maps in the model.
             ValuesNeededError: The model's code reads values of tensors.
         """
+        if prod((self._batch, self._channels, *size)) > LARGEST:
+            shape = f"{size[0]}×{size[1]} of {self._channels} channels"
+            raise ShapeError(f"an image of {shape} is larger than any that a model is tried with: {LARGEST} numbers")
         follow = follow and self._bears_following
         run = self._watched(size) if follow and watch else self._run(size, light, follow)
         if not follow or run.refusal is None or run.refusal.explained:

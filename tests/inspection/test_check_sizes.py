@@ -550,6 +550,14 @@ def test_wrong_sizes_are_refused():
         check_sizes(nn.Identity(), "x")
 
 
+@pytest.mark.parametrize("size", [10**15, 10**20])
+def test_sizes_beyond_what_torch_counts_are_refused(size):
+    message = f"an image of {size}×64 of 3 channels is larger than any that a model is tried with: 281474976710656 "
+    with pytest.raises(ShapeError, match=message):
+        check_sizes(nn.Conv2d(3, 3, 1), sizes=[9, size])
+    assert check_sizes(nn.Conv2d(3, 3, 1), sizes=[10**9]).verdict == "proved"
+
+
 def test_a_wrong_number_of_channels_is_the_models_own_error():
     report = check_sizes(nn.Conv2d(3, 3, 1), in_channels=4, sizes=[8])
     assert "expected input[1, 4, 8, 8] to have 3 channels, but got 4" in report.first_failure.message
