@@ -73,7 +73,7 @@ def poly(optimizer: Optimizer, steps: int, *, power: float = 0.9) -> LRScheduler
 def cosine(optimizer: Optimizer, steps: int, *, min_factor: float = 0.0) -> LRScheduler:
     """Fall along half a cosine to ``min_factor`` times the rate."""
     _check_number("scheduler.min_factor", min_factor, most=1)
-    least = min_factor * max(group["lr"] for group in optimizer.param_groups)
+    least = min_factor * optimizer.param_groups[-1]["lr"]
     return CosineAnnealingLR(optimizer, T_max=steps, eta_min=least)
 
 
@@ -87,8 +87,10 @@ def create_optimizer(config: Mapping[str, Any], model: SegmentationModel, *, fus
     """Build the optimizer that the group ``optimizer`` names.
 
     Args:
-        config: ``name``, ``lr``, ``encoder_lr_factor`` (1), ``weight_decay`` (0) and the optimizer's own options.
-        model: Its encoder is trained at ``lr · encoder_lr_factor``; biases and norms are not decayed.
+        config: ``name``, ``lr``, ``encoder_lr_factor`` (1), ``head_lr_factor`` (1), ``weight_decay`` (0) and the
+            optimizer's own options.
+        model: Its encoder is trained at ``lr · encoder_lr_factor``, its head, the last convolution, at
+            ``lr · head_lr_factor``; biases and norms are not decayed.
         fused: Use torch's one kernel for all weights, which CPUs and CUDA have.
 
     Raises:
@@ -96,13 +98,15 @@ def create_optimizer(config: Mapping[str, Any], model: SegmentationModel, *, fus
     """
     options = dict(config)
     name, lr = options.pop("name", None), options.get("lr")
-    factor, decay = options.pop("encoder_lr_factor", 1.0), options.pop("weight_decay", 0.0)
+    factors = {part: options.pop(f"{part}_lr_factor", 1.0) for part in ("encoder", "head")}
+    decay = options.pop("weight_decay", 0.0)
     _check_number("optimizer.lr", lr, above=0)
-    _check_number("optimizer.encoder_lr_factor", factor, above=0)
+    for part, factor in factors.items():
+        _check_number(f"optimizer.{part}_lr_factor", factor, above=0)
     _check_number("optimizer.weight_decay", decay)
     groups = [
         {"params": parameters, "lr": rate, "weight_decay": weight_decay}
-        for module, rate in ((model.encoder, lr * factor), (nn.ModuleList([model.decoder, model.head]), lr))
+        for module, rate in _parts(model, lr, **factors)
         for parameters, weight_decay in zip(_split_by_decay(module), (decay, 0.0), strict=True)
         if parameters
     ]
@@ -136,6 +140,14 @@ def _check_number(
 def _check_flag(name: str, value: Any) -> None:
     if not isinstance(value, bool):
         raise ConfigError(f"{name}={value!r} must be true or false")
+
+
+def _parts(model: SegmentationModel, lr: Any, encoder: float, head: float) -> list[tuple[nn.Module, float]]:
+    """Return the parts of a model with their rates, last those at ``lr``, which is shown and logged as the rate."""
+    first: list[tuple[nn.Module, float]] = [(model.encoder, lr * encoder)]
+    if head == 1:
+        return [*first, (nn.ModuleList([model.decoder, model.head]), lr)]
+    return [*first, (model.head, lr * head), (model.decoder, lr)]
 
 
 def _split_by_decay(module: nn.Module) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:

@@ -25,6 +25,15 @@ def test_every_parameter_is_trained_once_at_its_rate(model):
             assert group["weight_decay"] == (0.1 if p.dim() > 1 else 0.0)
 
 
+def test_the_head_has_a_rate_of_its_own_and_the_last_group_the_one_that_is_shown(model):
+    groups = create_optimizer({**ADAMW, "head_lr_factor": 8}, model).param_groups
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert rates.keys() == {id(p) for p in model.parameters()}
+    assert {rates[id(p)] for p in model.head.parameters()} == {8e-3}
+    assert {rates[id(p)] for p in model.decoder.parameters()} == {1e-3} == {groups[-1]["lr"]}
+    assert {rates[id(p)] for p in model.encoder.parameters()} == {5e-4}
+
+
 def test_a_frozen_encoder_is_left_out():
     model = create_model("resnet18", num_classes=2, pretrained=False, widths=[4] * 5, encoder_options={"freeze": True})
     seen = {id(p) for group in create_optimizer(ADAMW, model).param_groups for p in group["params"]}
@@ -38,6 +47,7 @@ def test_a_frozen_encoder_is_left_out():
         ({**ADAMW, "momentum": 0.9}, "unknown option of optimizer 'adamw' 'momentum'"),
         ({**ADAMW, "lr": 0}, "optimizer.lr=0 must be a number above 0"),
         ({**ADAMW, "lr": "fast"}, "optimizer.lr='fast' must be a number above 0"),
+        ({**ADAMW, "head_lr_factor": 0}, "optimizer.head_lr_factor=0 must be a number above 0"),
         ({**ADAMW, "weight_decay": -1}, "optimizer.weight_decay=-1 must be a number 0 or more"),
     ],
 )
