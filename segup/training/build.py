@@ -46,10 +46,10 @@ def check_parts(config: RunConfig) -> None:
 
     Nothing is downloaded, and no weights are allocated.
     """
-    classes = config.num_classes or len(config.data.get("classes") or ()) or 2
-    names = model_names(config, classes, config.data.get("in_channels") or 3)
+    data = create_data(config.data, config.seed)
+    classes = config.num_classes or data.labels.num_classes
+    names = model_names(config, classes, data.in_channels)
     check_storable(names)
-    create_data(config.data, config.seed)
     with torch.device("meta"):
         model = create_model(**names, pretrained=False)
     optimizer = create_optimizer(config.optimizer, model)
