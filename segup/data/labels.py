@@ -88,8 +88,8 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
             f"{len(checked)} class names: at least two are needed, since a background is a class too "
             "(one sigmoid channel is a choice of the model, not of the data)"
         )
-    if not all(name.strip() for name in checked):
-        raise ConfigError(f"a class name must hold a letter or more, and one of {list(checked)} holds none")
+    if "" in checked:
+        raise ConfigError(f"class {checked.index('')} has an empty name: every class needs one")
     repeated = sorted({name for name in checked if checked.count(name) > 1})
     if repeated:
         raise ConfigError(f"class names must differ: '{repeated[0]}' occurs {checked.count(repeated[0])} times")

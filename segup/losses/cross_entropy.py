@@ -17,8 +17,9 @@ class CrossEntropy(SegmentationLoss):
     With weights it is the weighted mean, as torch's: the sum of w(class)·loss over the sum of w(class). One sigmoid
     channel x is computed as two classes with logits (0, x), which is binary cross-entropy, and takes two weights.
 
-    ``balance`` b makes rare classes count for more without a look at the whole data set: a pixel weighs s⁻ᵇ, where s is
-    its class's share of the batch's pixels. With 0 all pixels weigh the same, with 1 all classes that are there do.
+    ``balance`` b makes rare classes count for more without a look at the whole data set: a pixel weighs ``s ** -b``,
+    where s is its class's share of the batch's pixels. With 0 all pixels weigh the same, with 1 all classes that are
+    there do.
 
     Args:
         num_classes: Channels K of the logits; 1 is binary with one sigmoid channel.

@@ -26,7 +26,7 @@ def test_labels_from_lists_become_tuples_and_count():
         ({"names": ("a", "b"), "colors": 7}, "colors must be a list with one colour per class, not 7"),
         ({"names": ("a", "b"), "colors": ((1, 2, 3), 2.5)}, "three integers in 0…255, not 2.5"),
         ({"names": ("a", "b", "a")}, "class names must differ: 'a' occurs 2 times"),
-        ({"names": ("a", " ")}, r"a class name must hold a letter or more, and one of \['a', ' '\] holds none"),
+        ({"names": ("a", "")}, "class 1 has an empty name: every class needs one"),
         ({"names": ("a", "b"), "colors": ((1, 2, 3),)}, "1 colours for 2 classes"),
         ({"names": ("a", "b"), "colors": ((1, 2, 3), (1, 2, 3))}, r"colours must differ: \[1, 2, 3\] is given to 2"),
         ({"names": ("a", "b"), "colors": ((1, 2, 3), (1, 2, 256))}, r"three integers in 0…255, not \(1, 2, 256\)"),
