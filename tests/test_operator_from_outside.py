@@ -1,4 +1,4 @@
-"""The README's operator, added from outside the package: one file, named by its module, with the whole contract."""
+"""The documented operator, added from outside the package: one file, named by its module, with the whole contract."""
 
 import re
 import sys
@@ -16,8 +16,8 @@ from segup.models import save_model
 from segup.upsamplers.contract import upsamplers
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text()
-EXAMPLE = next(code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "@register_upsampler" in code)
+PAGE = (ROOT / "docs" / "operators.md").read_text()
+EXAMPLE = next(code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "@register_upsampler" in code)
 MODULE = "somebodys_blocks"
 NAME = f"{MODULE}:NearestConv"
 
@@ -27,7 +27,7 @@ def _a_module_outside(tmp_path, monkeypatch):
     monkeypatch.setattr(upsamplers, "_parts", dict(upsamplers._parts))
     (tmp_path / f"{MODULE}.py").write_text(EXAMPLE)
     monkeypatch.syspath_prepend(str(tmp_path))
-    upsamplers._parts.pop("nearest_conv", None)  # the README's own test enters it too
+    upsamplers._parts.pop("nearest_conv", None)  # the pages' own test enters it too
     yield
     sys.modules.pop(MODULE, None)
 
@@ -37,7 +37,7 @@ def test_it_is_complete_in_under_30_lines():
 
 
 def test_the_copied_yaml_holds_no_option_that_it_does_not_take():
-    copied = re.search(r"a copy of `(\w+)\.yaml`", README.partition("## Add a decoder")[2]).group(1)
+    copied = re.search(r"a copy of `(\w+)\.yaml`", PAGE.partition("## Add a decoder")[2]).group(1)
     options = yaml.safe_load((ROOT / "configs" / "decoder" / f"{copied}.yaml").read_text())
     topology = options.pop("topology")
     given = {key: value for key, value in options.items() if value is not None}
