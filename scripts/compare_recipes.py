@@ -11,6 +11,9 @@ batches of eight. ``default`` is ``segup train`` with the data set's words and t
 ``--recipe NAME=WORDS`` adds one that differs in some words. The last weights are scored on whole images, the test
 images where there are some.
 
+Below the table, each set is left out in turn: the recipe with the largest mean gain over ``plain`` on the others is
+named, with its gain on the set that it was not chosen on.
+
 Every run is a line of ``recipes.csv``: one that is there is not done again, so the same command goes on, and
 ``--minutes`` ends it in good time. ``--data`` holds a folder for each set but cells, which is embedded: camvid in
 SegNet's layout, membrane and cracks with ``train`` and ``val``. Needs the extra ``compare``.
@@ -173,7 +176,8 @@ def main() -> int:
         rows.append({**key, **scores, "seconds": f"{seconds:.0f}"})
         _write(file, rows)
         print(f"{name} {recipe} seed {seed}: mIoU {scores['miou']:.4f}, {seconds:.0f} s", flush=True)
-    print(_table(_rows(file), options.steps))
+    rows = _rows(file)
+    print(_table(rows, options.steps), *judged(rows, options.steps), sep="\n")
     return 0
 
 
@@ -200,6 +204,32 @@ def _table(rows: Sequence[Mapping[str, Any]], steps: int) -> str:
     for recipe in dict.fromkeys(row["recipe"] for row in chosen):
         lines.append([recipe, *(_shown(cells.get((recipe, name), [])) for name in sets)])
     return "\n".join(pipes(line) for line in lines)
+
+
+def judged(rows: Sequence[Mapping[str, Any]], steps: int) -> list[str]:
+    """Return a line for each set: the recipe that is best on the others, and its gain over the plain one there.
+
+    Recipes without a run on every set are left out; nothing is said of fewer than three sets.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        if int(row["steps"]) == steps:
+            found.setdefault(row["recipe"], {}).setdefault(row["set"], []).append(float(row["miou"]))
+    plain = found.pop("plain", {})
+    gains = {
+        recipe: {name: mean(values) - mean(plain[name]) for name, values in scores.items()}
+        for recipe, scores in found.items()
+        if plain and scores.keys() == plain.keys()
+    }
+    if not gains or len(plain) < 3:
+        return []
+    lines, left = ["", "left out: best on the others, its gain there → on the set left out"], []
+    for name in plain:
+        others = {recipe: mean(gain for key, gain in own.items() if key != name) for recipe, own in gains.items()}
+        best = max(others, key=lambda recipe: others[recipe])
+        left.append(gains[best][name])
+        lines.append(f"{name}: {best}, {others[best]:+.3f} → {left[-1]:+.3f}")
+    return [*lines, f"mean on the sets left out: {mean(left):+.3f}"]
 
 
 def _shown(values: Sequence[float]) -> str:

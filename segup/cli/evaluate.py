@@ -59,14 +59,15 @@ def _evaluate(options: argparse.Namespace) -> None:
     from rich.text import Text
 
     from segup.evaluation.evaluate import check_out, evaluate_run, write_report
-    from segup.evaluation.runs import open_run, stored_data
+    from segup.evaluation.runs import open_run, stored_data, trained_reflections
     from segup.evaluation.segment import Inference
     from segup.stored import visible
     from segup.training.progress import score_table
 
-    how = Inference(options.window, options.overlap, options.tta, options.batch_size)
     check_out(options.out)
     opened = open_run(options.run, options.checkpoint, options.trust, options.device)
+    tta = trained_reflections(opened) if options.tta else ()
+    how = Inference(options.window, options.overlap, tta, options.batch_size)
     data = composed_data(overrides, lambda: stored_data(opened, options.trust), opened.labels.names)
     console = Console()
     report = evaluate_run(opened, data, options.split, how, lambda samples, count: _shown(console, samples, count))

@@ -44,7 +44,10 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="windows that run at once (default: 1)")
     parser.add_argument(
-        "--tta", action="store_true", help="average over the four reflections of each image: four times the work"
+        "--tta",
+        action="store_true",
+        help="average over each image and the reflections of it that the training drew (its data.augment); each "
+        "doubles the work",
     )
 
 

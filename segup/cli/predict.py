@@ -65,12 +65,13 @@ def _predict(options: argparse.Namespace) -> None:
 
     from segup.errors import DataError
     from segup.evaluation.predict import predict_files
-    from segup.evaluation.runs import open_run
+    from segup.evaluation.runs import open_run, trained_reflections
     from segup.evaluation.segment import Inference
     from segup.stored import visible
 
-    how = Inference(options.window, options.overlap, options.tta, options.batch_size)
     opened = open_run(options.run, options.checkpoint, options.trust, options.device)
+    tta = trained_reflections(opened) if options.tta else ()
+    how = Inference(options.window, options.overlap, tta, options.batch_size)
     console = Console()
     for line in left_out(options.images, options.out):
         console.print(line, highlight=False, soft_wrap=True)

@@ -11,8 +11,10 @@ from segup.conform import Signed, conform
 from segup.data.labels import Labels
 from segup.data.ranges import Range, check_range
 from segup.errors import ConfigError, DataError, SegupError
+from segup.evaluation.tta import AXES
 from segup.models import SegmentationModel, load_checkpoint
 from segup.names import check_trust
+from segup.stored import visible
 from segup.training.config import DataConfig
 
 CHECKPOINTS = ("last", "best")
@@ -128,6 +130,26 @@ def stored_data(run: OpenedRun, trust: Iterable[str] = ()) -> dict[str, Any]:
     check_trust(stored.get("name"), trust, run.path)
     conform(DataConfig, stored, "data")
     return {**stored, "download": False} if "download" in stored else dict(stored)  # fetching is for who asks
+
+
+def trained_reflections(run: OpenedRun) -> tuple[str, ...]:
+    """Return the reflections that a run's training drew, which the model knows: the ``tta`` of its ``Inference``.
+
+    Raises:
+        ConfigError: It drew none, or the checkpoint does not say.
+    """
+    data = run.config.get("data")
+    augment = data.get("augment") if isinstance(data, dict) else None
+    chances = {name: augment.get(f"{name}_flip") for name in AXES} if isinstance(augment, dict) else {}
+    drawn = tuple(name for name, chance in chances.items() if isinstance(chance, int | float) and chance > 0)
+    if not drawn:
+        told = ", ".join(f"data.augment.{name}_flip={visible(str(chance))}" for name, chance in chances.items())
+        raise ConfigError(
+            f"{run.path}: --tta averages over the reflections that the training drew, and it knows of none"
+            f"{f' ({told})' if told else ''}.\n"
+            f"  try: leave --tta out, or in Python Inference(tta=('horizontal',))."
+        )
+    return drawn
 
 
 def _image_range(stored: Any, path: Path) -> Range:

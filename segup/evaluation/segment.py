@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from segup.errors import ConfigError
-from segup.evaluation.tta import flip_averaged
+from segup.evaluation.tta import check_reflections, flip_averaged
 from segup.evaluation.windows import Predict, check_window, probability_bands
 from segup.models import SegmentationModel, predicted_labels
 
@@ -20,11 +20,12 @@ class Inference:
     Args:
         window: (height, width) of sliding windows; None runs the image whole.
         overlap: Smallest share that neighbouring windows have in common, from 0 to below 1.
-        tta: Average over the image's four reflections; with windows, over those of each window.
+        tta: Average over the image and these reflections of it, ``"horizontal"``, ``"vertical"`` or both, which should
+            be those that the training drew; with windows, over those of each window. Each doubles the time.
         batch_size: Windows that run at once.
 
     Raises:
-        ConfigError: A number out of its range.
+        ConfigError: A number out of its range, an unknown reflection.
 
     >>> Inference(overlap=1.0)
     Traceback (most recent call last):
@@ -34,12 +35,13 @@ class Inference:
 
     window: tuple[int, int] | None = None
     overlap: float = 0.5
-    tta: bool = False
+    tta: tuple[str, ...] = ()
     batch_size: int = 1
 
     def __post_init__(self) -> None:
         for side in self.window or (1,):
             check_window(side, self.overlap)
+        check_reflections(self.tta)
         if self.batch_size < 1:
             raise ConfigError(f"batch_size={self.batch_size} must be 1 or more")
 
@@ -81,7 +83,7 @@ def segment(model: SegmentationModel, image: Tensor, how: Inference = WHOLE) -> 
         if how.window is None and not how.tta:
             return predicted_labels(_logits(model, image[None]))[0].to("cpu", kind)
         predict = probabilities(model)
-        predict = flip_averaged(predict) if how.tta else predict
+        predict = flip_averaged(predict, how.tta)
         if how.window is None:
             return _ids(predict(image[None])[0]).to("cpu", kind)
         bands = probability_bands(predict, image, how.window, how.overlap, how.batch_size)

@@ -100,10 +100,10 @@ def create_loss(
         ConfigError: For an unknown name or option (with the nearest match), or a value that a loss cannot use.
 
     >>> import torch
-    >>> loss = create_loss("ce_dice", num_classes=3)
+    >>> loss = create_loss("cross_entropy", num_classes=3)
     >>> logits, target = torch.zeros(2, 3, 8, 8), torch.zeros(2, 8, 8, dtype=torch.int64)
-    >>> round(loss(logits, target).item(), 4)  # log 3, and a third of a Dice loss of 1/2
-    1.2653
+    >>> round(loss(logits, target).item(), 4)  # log 3
+    1.0986
     >>> create_loss("lovas", num_classes=3)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...

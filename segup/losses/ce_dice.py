@@ -22,7 +22,8 @@ class CrossEntropyDice(SegmentationLoss):
             already counts every class the same, whatever its size.
         ce_weight: Factor of the cross-entropy, at least 0.
         dice_weight: Factor of the Dice loss, at least 0.
-        label_smoothing, balance: Of the cross-entropy, see :class:`segup.losses.cross_entropy.CrossEntropy`.
+        label_smoothing, balance: Of the cross-entropy, see :class:`segup.losses.cross_entropy.CrossEntropy`; their
+            defaults and that of ``dice_weight`` were measured together, see ``docs/recipe.md``.
         smooth: Of the Dice loss, at least 0.
 
     Raises:
@@ -31,7 +32,7 @@ class CrossEntropyDice(SegmentationLoss):
     >>> import torch
     >>> loss = CrossEntropyDice(num_classes=1, ce_weight=0.0)
     >>> round(loss(torch.zeros(1, 1, 2, 2), torch.tensor([[[0, 1], [1, 255]]])).item(), 4)
-    0.4286
+    0.8571
     """
 
     def __init__(
@@ -41,9 +42,9 @@ class CrossEntropyDice(SegmentationLoss):
         ignore_index: int = 255,
         class_weights: Sequence[float] | Tensor | None = None,
         ce_weight: float = 1.0,
-        dice_weight: float = 1.0,
-        label_smoothing: float = 0.0,
-        balance: float = 0.0,
+        dice_weight: float = 2.0,
+        label_smoothing: float = 0.1,
+        balance: float = 0.25,
         smooth: float = 0.0,
     ) -> None:
         super().__init__(num_classes=num_classes, ignore_index=ignore_index, class_weights=class_weights)

@@ -37,19 +37,20 @@ class TransposedConv(Upsampler):
         check_init(self.name, init, ("he", "bilinear", "interpolate"))
         self.kernel_size, self.padding = kernel_size, padding
         self._arithmetic = ConvTranspose(kernel_size, self.scale, padding)
-        weight = None if init == "he" else self._interpolating_weight(init)
+        mix, taps = None, torch.empty(0)
+        if init != "he":
+            mix, taps = channel_map(self.in_channels, self.out_channels), self._interpolating_taps(init)
         self.conv = nn.ConvTranspose2d(
             self.in_channels, self.out_channels, kernel_size, self.scale, padding, output_padding=output_padding
         )
-        if weight is None:
+        if mix is None:
             init_conv_transpose(self.conv)
         else:
-            init_weight(self.conv, weight)
+            init_weight(self.conv, separable(mix.T, taps))
 
-    def _interpolating_weight(self, init: str) -> Tensor:
-        mix = channel_map(self.in_channels, self.out_channels)
+    def _interpolating_taps(self, init: str) -> Tensor:
         if init == "bilinear":
-            return separable(mix.T, triangle(self.scale, self.kernel_size))
+            return triangle(self.scale, self.kernel_size)
         if 2 * self.padding not in (self.kernel_size - self.scale, self.kernel_size - self.scale - 1):
             off = f"{abs(self.shift)} {'pixel' if abs(self.shift) == 1 else 'pixels'}"
             raise ConfigError(
@@ -57,7 +58,7 @@ class TransposedConv(Upsampler):
                 f"align_corners=False.\n"
                 f"  try: init=bilinear, which interpolates on its own grid, or decoder=deconv."
             )
-        return separable(mix.T, transposed_taps(self.name, self.scale, self.kernel_size))
+        return transposed_taps(self.name, self.scale, self.kernel_size)
 
     @property
     def arithmetic(self) -> ConvTranspose:
@@ -119,7 +120,7 @@ class Deconv(TransposedConv):
         skip_channels: int | None = None,
         fit: Fit = "correct",
         kernel_size: int | None = None,
-        init: str = "he",
+        init: str = "bilinear",
     ) -> None:
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
         kernel_size = _usual_kernel(scale) if kernel_size is None else kernel_size

@@ -64,7 +64,7 @@ class MatchedDeconv(TransposedConv):
         skip_channels: int | None = None,
         fit: Fit = "correct",
         rounding: Rounding | int = "up",
-        init: str = "he",
+        init: str = "bilinear",
     ) -> None:
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
         kernel_size, padding = self._matched(rounding, scale)

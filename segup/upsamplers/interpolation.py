@@ -4,8 +4,8 @@ The channel map is the identity where an operator keeps the channels, and otherw
 before anything else, so that two operators that are built from one seed start as one function. They differ in the
 outermost ``scale // 2`` rows and columns of each side alone: beyond the edge some read zeros, and others repeat it.
 
-An operator takes part by calling :func:`channel_map` first in its constructor, and by filling its weights (biases are
-zero) from that map and from the taps of its own way to interpolate:
+An operator takes part by calling :func:`channel_map` first in its constructor, and by filling its weights, once they
+are there (biases are zero), from that map and from the taps of its own way to interpolate:
 
 - transposed convolution: :func:`transposed_taps`
 - convolution, then pixel shuffle: :func:`phase_taps`

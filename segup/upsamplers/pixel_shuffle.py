@@ -50,19 +50,14 @@ class PixelShuffle(Upsampler):
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
         check_odd_kernel(self.name, kernel_size)
         check_init(self.name, init, ("icnr", "he", "interpolate"))
-        weight = self._interpolating_weight(kernel_size) if init == "interpolate" else None
+        mix, taps = None, torch.empty(0)
+        if init == "interpolate":
+            mix, taps = channel_map(in_channels, out_channels), phase_taps(self.name, scale, kernel_size)
         self.conv = nn.Conv2d(in_channels, out_channels * scale**2, kernel_size, padding=kernel_size // 2)
-        if weight is None:
+        if mix is None:
             init_icnr(self.conv, scale if init == "icnr" else 1)
         else:
-            init_weight(self.conv, weight)
-
-    def _interpolating_weight(self, kernel_size: int) -> Tensor:
-        """Return the kernels with which each phase, one channel of a group, interpolates: rows, then columns."""
-        mix = channel_map(self.in_channels, self.out_channels)
-        taps = phase_taps(self.name, self.scale, kernel_size)
-        kernels = torch.einsum("ar,bc->abrc", taps, taps).flatten(0, 1)
-        return torch.einsum("oi,prc->opirc", mix, kernels).flatten(0, 1)
+            init_weight(self.conv, _of_phases(mix, taps))
 
     @classmethod
     def cost(cls, step: UpStep, *, kernel_size: int = 3, **_: object) -> Cost:
@@ -77,6 +72,12 @@ class PixelShuffle(Upsampler):
     def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
         """Return the shuffled convolution of ``x``."""
         return F.pixel_shuffle(self.conv(x), self.scale)
+
+
+def _of_phases(mix: Tensor, taps: Tensor) -> Tensor:
+    """Return the kernels with which each phase, one channel of a group, interpolates: rows, then columns."""
+    kernels = torch.einsum("ar,bc->abrc", taps, taps).flatten(0, 1)
+    return torch.einsum("oi,prc->opirc", mix, kernels).flatten(0, 1)
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -52,15 +53,15 @@ class ResizeConv(Upsampler):
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
         check_odd_kernel(self.name, kernel_size)
         check_init(self.name, init, ("he", "interpolate"))
-        weight = None
+        mix, taps = None, torch.empty(0)
         if init == "interpolate":
-            weight = separable(channel_map(in_channels, out_channels), self.interpolating_taps(kernel_size))
+            mix, taps = channel_map(in_channels, out_channels), self.interpolating_taps(kernel_size)
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
-        if weight is None:
+        if mix is None:
             nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
             nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
         else:
-            init_weight(self.conv, weight)
+            init_weight(self.conv, separable(mix, taps))
 
     @classmethod
     def cost(cls, step: UpStep, *, kernel_size: int = 3, **_: object) -> Cost:

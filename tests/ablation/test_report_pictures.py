@@ -106,8 +106,9 @@ def test_images_are_spread_over_the_set_as_far_as_the_pixels_allow():
 @pytest.mark.parametrize("upsampler", ["nearest", "deconv", "carafe"])
 def test_an_even_operator_has_an_even_constant_response(upsampler):
     torch.manual_seed(0)
-    model = create_model("resnet18", upsampler=upsampler, num_classes=2, pretrained=False, widths=[8, 8, 8, 8, 8])
-    found = trained_response(model)
+    options = {"init": "he"} if upsampler == "deconv" else {}
+    words = {"upsampler": upsampler, "upsampler_options": options, "widths": [8, 8, 8, 8, 8]}
+    found = trained_response(create_model("resnet18", num_classes=2, pretrained=False, **words))
     assert isinstance(found, Response)
     assert found.operator.startswith("decoder.blocks.3.up, ")
     assert found.impulse.max() == pytest.approx(1)

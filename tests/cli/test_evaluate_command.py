@@ -31,7 +31,9 @@ def write_pairs(root: Path, sizes=SIZES, classes: int = 3, split: str = "val") -
 
 
 def data_config(root: Path | str, **changes) -> dict:
-    return {"name": "folder", "root": str(root), "classes": NAMES, "ignore_index": 255, "cache": True, **changes}
+    augment = {"horizontal_flip": 0.5, "vertical_flip": 0.5}
+    fixed = {"name": "folder", "root": str(root), "classes": NAMES, "ignore_index": 255, "cache": True}
+    return {**fixed, "augment": augment, **changes}
 
 
 def make_run(folder: Path, data: dict | None, num_classes: int = 3, names=NAMES, in_channels: int = 3) -> Path:
@@ -94,7 +96,31 @@ def test_another_data_set_takes_the_models_classes(a_run):
     assert run([str(a_run), "data=folder", "--split", "test", "data.root=other", "--tta", "--window", "24"]) == 0
     written = report("run/evaluation-folder-test.json")
     assert (written["images"], written["data"]["root"], written["classes"]) == (1, "other", NAMES)
-    assert written["inference"] == {"window": [24, 24], "overlap": 0.5, "tta": True, "batch_size": 1}
+    assert written["inference"] == {
+        "window": [24, 24],
+        "overlap": 0.5,
+        "tta": ["horizontal", "vertical"],
+        "batch_size": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("augment", "told"),
+    [
+        (
+            {"horizontal_flip": 0.0, "vertical_flip": 0},
+            " (data.augment.horizontal_flip=0.0, data.augment.vertical_flip=0)",
+        ),
+        ({"vertical_flip": "\x1b[2J"}, " (data.augment.horizontal_flip=None, data.augment.vertical_flip=\\x1b[2J)"),
+        ([], ""),
+    ],
+)
+def test_reflections_that_the_training_did_not_draw_are_refused(a_run, capsys, augment, told):
+    make_run(Path("run"), data_config("data", augment=augment))
+    assert run([str(a_run), "--tta"]) == 1
+    said = capsys.readouterr().err
+    assert f"--tta averages over the reflections that the training drew, and it knows of none{told}.\n" in said
+    assert "try: leave --tta out, or in Python Inference(tta=('horizontal',))" in said
 
 
 def test_a_key_of_the_stored_data_is_changed_and_the_rest_stays(a_run):

@@ -26,7 +26,8 @@ def make_checkpoint(path: Path, num_classes: int = 3, in_channels: int = 3) -> P
         "test_efficientnet", num_classes=num_classes, in_channels=in_channels, pretrained=False, widths=[8, 8, 8, 8, 8]
     )
     names = NAMES if num_classes == 3 else tuple(f"c{index}" for index in range(max(2, num_classes)))
-    save_model(model, path, {"labels": {"names": names, "colors": (), "ignore_index": -1}})
+    labels = {"names": names, "colors": (), "ignore_index": -1}
+    save_model(model, path, {"labels": labels, "config": {"data": {"augment": {"horizontal_flip": 0.5}}}})
     return path
 
 

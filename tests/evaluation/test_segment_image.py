@@ -8,7 +8,8 @@ from segup.evaluation.segment import Inference, segment
 from segup.evaluation.tta import flip_averaged
 from segup.models import SegmentationModel, create_model, predicted_labels
 
-FLIPS = ((-1,), (-2,), (-2, -1))
+BOTH = ("horizontal", "vertical")
+FLIPS = {("horizontal",): [(-1,)], ("vertical",): [(-2,)], BOTH: [(-1,), (-2,), (-2, -1)]}
 
 
 def model_of(num_classes: int, **options) -> SegmentationModel:
@@ -39,29 +40,31 @@ def test_a_whole_image_gives_the_models_own_labels(model, height, width):
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 50), st.booleans())
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 50), st.sampled_from([(), *FLIPS]))
 def test_windows_and_reflections_keep_the_size(model, height, width, window, tta):
     how = Inference(window=(window, 40), overlap=0.1, tta=tta, batch_size=3)
     assert segment(model, random_image(3, height, width), how).shape == (height, width)
 
 
-def test_the_average_over_reflections_turns_with_the_image_to_the_last_bit(model):
-    predict = flip_averaged(lambda images: model(images).detach().softmax(1))
+@pytest.mark.parametrize("tta", FLIPS)
+def test_the_average_over_reflections_turns_with_the_image_to_the_last_bit(model, tta):
+    predict = flip_averaged(lambda images: model(images).detach().softmax(1), tta)
     image = random_image(1, 3, 45, 67)
     plain = model(image).softmax(1)
     found = predict(image)
-    for axes in FLIPS:
+    for axes in FLIPS[tta]:
         assert torch.equal(predict(image.flip(axes)), found.flip(axes))
         assert not torch.allclose(model(image.flip(axes)).softmax(1), plain.flip(axes), atol=1e-3)
 
 
-def test_the_average_is_of_probabilities(model):
+@pytest.mark.parametrize("tta", FLIPS)
+def test_the_average_is_of_probabilities(model, tta):
     image = random_image(3, 45, 67)
     with torch.no_grad():
         each = [model(image[None]).softmax(1)]
-        each += [model(image[None].flip(axes)).softmax(1).flip(axes) for axes in FLIPS]
+        each += [model(image[None].flip(axes)).softmax(1).flip(axes) for axes in FLIPS[tta]]
     expected = torch.stack(each).mean(0)[0].argmax(0)
-    assert torch.equal(segment(model, image, Inference(tta=True)).long(), expected)
+    assert torch.equal(segment(model, image, Inference(tta=tta)).long(), expected)
 
 
 def test_one_sigmoid_channel_is_a_class_where_it_exceeds_one_half():
@@ -107,6 +110,13 @@ def test_numbers_out_of_range_are_refused():
         Inference(overlap=-0.5)
     with pytest.raises(ConfigError, match="batch_size=0 must be 1 or more"):
         Inference(batch_size=0)
+
+
+def test_unknown_reflections_are_refused():
+    with pytest.raises(ConfigError, match="unknown reflection 'vertcal': did you mean 'vertical'"):
+        Inference(tta=("vertcal",))
+    with pytest.raises(ConfigError, match="names a reflection twice"):
+        Inference(tta=("vertical", "vertical"))
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int64, torch.bool])

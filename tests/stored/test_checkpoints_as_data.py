@@ -123,7 +123,9 @@ def nested(depth=200):
             "unknown option of encoder 'segnet' 'options'",
         ),
         ("encoder_options", [1], r"encoder_options=\[1\] must be a group of keys"),
-        ("upsampler_options", {"kernel_size": 50000}, "it takes|kernel_size"),
+        ("upsampler_options", {"kernel_size": 50000}, "it takes [0-9]+ bytes or more"),
+        ("upsampler_options", {"kernel_size": 50000, "init": "he"}, "it takes [0-9]+ bytes or more"),
+        ("upsampler_options", {"kernel_size": 50000, "init": "interpolate"}, "it takes [0-9]+ bytes or more"),
         ("upsampler_options", {"weights": "a.pth"}, "unknown option of upsampler 'deconv' 'weights'"),
         ("final_options", {"kernel_size": 10**9 + 1}, "final_options.kernel_size=1000000001 must be"),
         ("pretrained", True, "unknown option of topology 'unet' 'pretrained'"),
@@ -144,6 +146,16 @@ def test_names_and_numbers_are_checked_before_anything_is_made_of_them(tmp_path,
     content["segup"]["model"][key] = value
     torch.save(content, tmp_path / "m.ckpt")
     check_refused(tmp_path / "m.ckpt", message)
+
+
+@pytest.mark.parametrize(
+    ("upsampler", "init"),
+    [("bilinear", "he"), ("bilinear", "interpolate"), ("nearest", "interpolate"), ("pixel_shuffle", "interpolate")],
+)
+def test_no_start_of_an_operator_takes_memory_before_its_kernel_is_accounted_for(tmp_path, content, upsampler, init):
+    content["segup"]["model"].update(upsampler=upsampler, upsampler_options={"kernel_size": 50001, "init": init})
+    torch.save(content, tmp_path / "m.ckpt")
+    check_refused(tmp_path / "m.ckpt", "it takes [0-9]+ bytes or more")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from segup.upsamplers import Deconv, checkerboard
 
 
 def test_the_figure_is_logged_and_written(small_run):
-    result, folder = small_run(trainer={"max_epochs": 2})
+    result, folder = small_run(trainer={"max_epochs": 2}, decoder={"upsampler_options": {"init": "he"}})
     logged = [float(row["val/checkerboard"]) for row in read_history(folder / "metrics.csv") if row["val/miou"]]
     assert len(logged) == 2
     assert logged[0] != logged[1]

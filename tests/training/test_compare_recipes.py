@@ -26,6 +26,25 @@ def test_the_table_has_a_mean_and_its_spread(tmp_path):
     assert shown == "| 9 steps | cells |\n| --- | --- |\n| plain | 0.500 |\n| default | 0.650 ± 0.071 (2 seeds) |\n"
 
 
+def test_each_set_judges_the_recipe_that_is_best_on_the_others(tmp_path):
+    scores = {  # gains over the plain recipe: a has 4, 0, 0 hundredths, b has 1, 1, 1
+        "plain": {"cells": 0.5, "camvid": 0.4, "cracks": 0.7},
+        "a": {"cells": 0.54, "camvid": 0.4, "cracks": 0.7},
+        "b": {"cells": 0.51, "camvid": 0.41, "cracks": 0.71},
+        "cells alone": {"cells": 0.9},
+    }
+    lines = ["set,recipe,steps,seed,miou,pixel_accuracy,iou,seconds"]
+    lines += [f"{name},{recipe},9,0,{miou},1,[],1" for recipe, own in scores.items() for name, miou in own.items()]
+    (tmp_path / "recipes.csv").write_text("\n".join([*lines, ""]))
+    assert run(tmp_path, "--show", "--steps", "9").splitlines()[-5:] == [
+        "left out: best on the others, its gain there → on the set left out",
+        "cells: b, +0.010 → +0.010",
+        "camvid: a, +0.020 → +0.000",
+        "cracks: a, +0.020 → +0.000",
+        "mean on the sets left out: +0.003",
+    ]
+
+
 @pytest.mark.slow
 def test_a_run_that_is_there_is_not_done_again(tmp_path):
     words = ["--sets", "cells", "--steps", "2", "--seeds", "0", "--recipe", "nearest=decoder=nearest", "--threads", "1"]

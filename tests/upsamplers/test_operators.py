@@ -202,7 +202,9 @@ def test_icnr_starts_as_nearest_upsampling_of_one_convolution(scale):
     assert torch.allclose(up(x), F.interpolate(one, scale_factor=scale, mode="nearest"), atol=1e-6)
 
 
-@pytest.mark.parametrize("up", [Deconv(64, 64), MatchedDeconv(64, 64), Bilinear(64, 64), PixelShuffle(64, 64)])
+@pytest.mark.parametrize(
+    "up", [Deconv(64, 64, init="he"), MatchedDeconv(64, 64, init="he"), Bilinear(64, 64), PixelShuffle(64, 64)]
+)
 def test_the_variance_of_a_rectified_input_is_kept_at_the_start(up):
     torch.manual_seed(0)
     x = torch.randn(4, 64, 16, 16).relu()
