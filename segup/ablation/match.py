@@ -1,4 +1,4 @@
-"""Widths with which every decoder costs what the baseline's does, found by the size calculus."""
+"""Widths with which every decoder costs what the baseline's does."""
 
 import itertools
 import json
@@ -96,7 +96,8 @@ def match_decoders(
 ) -> dict[str, Matched]:
     """Return for each label the widths with which its decoder and head cost what the baseline's do.
 
-    No decoder is built; of each encoder its map sizes alone are found out, without pretrained weights.
+    Decoders are built without memory and counted; of each encoder its map sizes alone are found out, without
+    pretrained weights.
 
     Args:
         configs: A run's configuration for each label.
@@ -104,7 +105,7 @@ def match_decoders(
         by: ``"params"`` or ``"macs"``, those for one training crop.
 
     Raises:
-        ConfigError: A part is unknown, or cannot have any widths.
+        ConfigError: A part is unknown, cannot have any widths, or leaves no choice of them.
     """
     maps_of = cache(_maps_of)
     reference = _budget(baseline, by, maps_of)
@@ -112,9 +113,15 @@ def match_decoders(
     found = {}
     for label, config in configs.items():
         budget = _budget(config, by, maps_of)
-        if config["decoder"] == baseline["decoder"] or not budget.widths:
+        if config["decoder"] == baseline["decoder"]:
             whole = budget.cost(budget.widths)
             found[label] = Matched(budget.widths, whole, round((whole - target) / target, 6))
+        elif not budget.widths:
+            topology = config["decoder"]["topology"]
+            raise ConfigError(
+                f"ablation.match={by}: '{label}' cannot be matched: topology '{topology}' leaves no choice of widths.\n"
+                f"  try: ablation.match=none, or decoder.topology=unet"
+            )
         else:
             found[label] = matched_widths(budget.widths, target, budget.cost, budget.multiple)
     return found
@@ -139,28 +146,30 @@ class _Budget:
 
 def _budget(config: Mapping[str, Any], by: str, maps_of: Callable[[str], Any]) -> _Budget:
     from segup.decoders.contract import topology_class
-    from segup.decoders.costs import CostPlan
+    from segup.decoders.costs import cost_of, without_memory
+    from segup.shapes import Conv
+    from segup.shapes import cost as conv_cost
     from segup.upsamplers.contract import operator_class
-    from segup.upsamplers.costs import conv_cost
 
     run = RunConfig.of(config)
-    options = {key: value for key, value in run.decoder.items() if value is not None and key not in ("fit", "topology")}
-    topology = topology_class(str(run.decoder["topology"]))
+    options = {key: value for key, value in run.decoder.items() if value is not None}
+    topology = str(options.pop("topology"))
+    scores = topology_class(topology).gives_scores
     maps, options["roundings"] = maps_of(json.dumps([_encoder(run), _crop(run) if by == "macs" else None]))
     classes = len(run.data["classes"]) if run.num_classes is None else run.num_classes
-    if topology.gives_scores:
+    if scores:
         options["num_classes"] = classes
-    plan = CostPlan(maps, options)
 
     def cost(widths: tuple[int, ...]) -> int:
-        whole = topology.cost(maps, **{**options, "widths": list(widths) or None})
-        if not topology.gives_scores:
-            whole += conv_cost(maps.image, widths[-1] if widths else maps.channels[0], classes)
+        decoder = without_memory(topology, maps, **{**options, "widths": list(widths) or None})
+        whole = cost_of(decoder, maps)
+        if not scores:
+            whole += conv_cost(Conv(1), maps.image, decoder.out_channels, classes)
         return whole.parameters if by == "params" else whole.macs
 
     operator = operator_class(str(options["upsampler"]))
     multiple = operator.multiple(**(options.get("upsampler_options") or {}))
-    return _Budget(tuple(plan.widths(topology.usual_widths(plan))), cost, multiple)
+    return _Budget(without_memory(topology, maps, **options).widths, cost, multiple)
 
 
 def _encoder(run: RunConfig) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The one contract that every topology keeps, and the ladder of sizes that it climbs."""
 
-import inspect
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from segup.conform import short
-from segup.decoders.costs import CostPlan, Maps, counted
 from segup.errors import ConfigError, ShapeError, figures
 from segup.registry import Registry
-from segup.shapes import Cost
 from segup.upsamplers.contract import Size, Upsampler
 
 Step = tuple[int, int | None, Upsampler]
@@ -50,12 +47,14 @@ class Decoder(nn.Module, ABC):
             and ``"indices"``, the pooling indices of an encoder that hands them out.
         gives_scores: Whether the result already has one channel for each class; then it takes ``num_classes``.
         out_channels: Channels of the result.
+        widths: The channels that ``widths`` chose, or would have; empty where a topology leaves no choice of them.
     """
 
     name: ClassVar[str] = "unregistered"
     guides: ClassVar[frozenset[str]] = frozenset({"skip", "indices"})
     gives_scores: ClassVar[bool] = False
     out_channels: int
+    widths: tuple[int, ...] = ()
 
     def __init__(self, channels: Sequence[int], strides: Sequence[int]) -> None:
         super().__init__()
@@ -71,33 +70,6 @@ class Decoder(nn.Module, ABC):
             size: (height, width) of the image.
             indices: Of the pooling between each map and the next, for operators that require them.
         """
-
-    @classmethod
-    def cost(cls, maps: Maps, **options: Any) -> Cost:
-        """Return the parameters and multiply-accumulates for one image, before the decoder is built.
-
-        Args:
-            maps: The pyramid.
-            **options: As the constructor takes them.
-
-        Raises:
-            ConfigError: The decoder cannot have these options.
-        """
-        default = inspect.signature(cls).parameters["upsampler"].default
-        return cls.bill(CostPlan(maps, {"upsampler": default, **options}))
-
-    @classmethod
-    def bill(cls, plan: CostPlan) -> Cost:
-        """Return what the parts of this topology cost together.
-
-        One that does not override this is built without memory, on the meta device, and counted.
-        """
-        return counted(cls, plan)
-
-    @classmethod
-    def usual_widths(cls, plan: CostPlan) -> list[int]:  # noqa: ARG003
-        """Return the widths that this topology has where none are given; none where it leaves no choice of them."""
-        return []
 
     @abstractmethod
     def steps(self) -> list[Step]:

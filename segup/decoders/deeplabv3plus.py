@@ -11,12 +11,9 @@ from segup.decoders.arguments import IMAGE_WIDTH, STORABLE_WITH_FINAL, checked_c
 from segup.decoders.aspp import ASPP
 from segup.decoders.blocks import ConvNormAct, conv_stack
 from segup.decoders.contract import Step, register_topology
-from segup.decoders.costs import CostPlan
 from segup.decoders.steps import Climb, FinalStepDecoder, StepPlan
 from segup.errors import ConfigError
-from segup.shapes import Cost
 from segup.upsamplers.contract import Fit, Size
-from segup.upsamplers.costs import FREE, conv_cost
 
 
 @register_topology("deeplabv3plus", storable={**STORABLE_WITH_FINAL, "depths": Few | None, "rates": Counts | None})
@@ -72,38 +69,21 @@ class DeepLabV3PlusDecoder(FinalStepDecoder):
                 f"{last + 1 - self.first} (of strides {list(strides)}, depths={depths})"
             )
         has_final = strides[self.first] > 1
-        context, high, joined, *to_image = checked_widths(
-            widths,
-            [256, 48, 256, *([IMAGE_WIDTH] if has_final else [])],
-            f"must have {3 + has_final}: of the context, of the high map, of both joined"
-            + (", of the step to the image" if has_final else ""),
+        self.widths = tuple(
+            checked_widths(
+                widths,
+                [256, 48, 256, *([IMAGE_WIDTH] if has_final else [])],
+                f"must have {3 + has_final}: of the context, of the high map, of both joined"
+                + (", of the step to the image" if has_final else ""),
+            )
         )
+        context, high, joined, *to_image = self.widths
         self.aspp = ASPP(channels[-1], context, checked_rates(rates, strides[-1]))
         self.climb = Climb(plan, last, self.first, context)
         self.project = ConvNormAct(channels[self.first], high, kernel_size=1)
         self.convs = conv_stack(context + high, joined, checked_count("convs", convs, default=2, least=1))
         self.out_channels = to_image[0] if to_image else joined
         self.add_final(plan.final(final, self.first, joined, self.out_channels, final_options), final_convs)
-
-    @classmethod
-    def bill(cls, plan: CostPlan) -> Cost:
-        """Return what the parts cost together."""
-        maps = plan.maps
-        first, last = plan.first(4), len(maps.channels) - 1
-        context, high, joined, *to_image = plan.widths(cls.usual_widths(plan))
-        dilations, deep = checked_rates(plan.options.get("rates"), maps.strides[-1]), maps.channels[-1]
-        whole = plan.act(last, deep, context) + conv_cost((1, 1), deep, context)
-        whole += sum((plan.act(last, deep, context, 3) for _ in dilations), FREE)
-        whole += plan.act(last, (len(dilations) + 2) * context, context) + plan.climb(last, first, context)
-        whole += plan.act(first, maps.channels[first], high)
-        whole += plan.stack(first, context + high, joined, plan.count("convs", 2))
-        return whole + plan.final(first, joined, to_image[0] if to_image else joined)
-
-    @classmethod
-    def usual_widths(cls, plan: CostPlan) -> list[int]:
-        """Return the channels of the context, of the high map, of both joined, and of the step to the image."""
-        first = plan.first(4)
-        return [256, 48, 256, *([IMAGE_WIDTH] if plan.maps.strides[first] > 1 else [])]
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return ``(N, out_channels, *size)``."""

@@ -8,10 +8,8 @@ from torch import Tensor
 from segup.decoders.arguments import IMAGE_WIDTH, STORABLE, checked_count, checked_widths
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Decoder, Step, register_topology
-from segup.decoders.costs import CostPlan
 from segup.decoders.steps import StepPlan
 from segup.errors import ConfigError
-from segup.shapes import Cost
 from segup.upsamplers.contract import Fit, Size
 
 
@@ -82,15 +80,6 @@ class DUCDecoder(Decoder):
         checked_widths(widths, [], "must be empty or null: topology 'duc' has no map between the last and the image")
         self.convs = conv_stack(channels[-1], channels[-1], checked_count("convs", convs, default=0, least=0))
         self.up = plan.to_image(len(channels) - 1, channels[-1], self.out_channels)
-
-    @classmethod
-    def bill(cls, plan: CostPlan) -> Cost:
-        """Return what the parts cost together."""
-        maps = plan.maps
-        last, deep = len(maps.channels) - 1, maps.channels[-1]
-        classes = plan.count("num_classes", IMAGE_WIDTH)
-        convs = plan.count("convs", 0)
-        return plan.stack(last, deep, deep, convs) + plan.to_image(last, deep, classes)
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return the scores ``(N, num_classes, *size)``."""

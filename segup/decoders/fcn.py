@@ -9,9 +9,7 @@ from segup.conform import Few
 from segup.decoders.arguments import IMAGE_WIDTH, STORABLE, checked_count, checked_widths, first_level
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Step, register_topology
-from segup.decoders.costs import CostPlan
 from segup.decoders.steps import FinalStepDecoder, StepPlan, operators, take_step
-from segup.shapes import Cost
 from segup.streams import own_stream
 from segup.upsamplers.contract import Fit, Size
 
@@ -72,19 +70,6 @@ class FCNDecoder(FinalStepDecoder):
         )
         self.ups = nn.ModuleList(plan.between(level, classes, classes) for level in levels[:-1])
         self.add_final(plan.final(final, self.first, classes, classes, final_options))
-
-    @classmethod
-    def bill(cls, plan: CostPlan) -> Cost:
-        """Return what the parts cost together."""
-        maps = plan.maps
-        first, last = plan.first(3), len(maps.channels) - 1
-        classes = plan.count("num_classes", IMAGE_WIDTH)
-        convs = plan.count("convs", 0)
-        whole = plan.climb(last, first, classes)
-        for level in range(first, last + 1):
-            channels = maps.channels[level]
-            whole += plan.stack(level, channels, channels, convs) + plan.conv(level, channels, classes)
-        return whole + plan.final(first, classes, classes, norm=False)
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return the scores ``(N, num_classes, *size)``."""

@@ -9,11 +9,8 @@ from segup.conform import Few
 from segup.decoders.arguments import IMAGE_WIDTH, STORABLE_WITH_FINAL, checked_count, checked_widths, first_level
 from segup.decoders.blocks import conv_stack, linear
 from segup.decoders.contract import Step, register_topology
-from segup.decoders.costs import CostPlan
 from segup.decoders.steps import FinalStepDecoder, StepPlan, operators, take_step
-from segup.shapes import Cost
 from segup.upsamplers.contract import Fit, Size
-from segup.upsamplers.costs import FREE
 
 
 @register_topology("fpn", storable={**STORABLE_WITH_FINAL, "depths": Few | None})
@@ -61,12 +58,15 @@ class FPNDecoder(FinalStepDecoder):
         plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)
         self.first = first_level(depths, len(channels), default=4)
         has_final = strides[self.first] > 1
-        width, branch, *to_image = checked_widths(
-            widths,
-            [256, 128, *([IMAGE_WIDTH] if has_final else [])],
-            f"must have {2 + has_final} widths: of the top-down maps, of the branches"
-            + (", of the step to the image" if has_final else ""),
+        self.widths = tuple(
+            checked_widths(
+                widths,
+                [256, 128, *([IMAGE_WIDTH] if has_final else [])],
+                f"must have {2 + has_final} widths: of the top-down maps, of the branches"
+                + (", of the step to the image" if has_final else ""),
+            )
         )
+        width, branch, *to_image = self.widths
         convs = checked_count("convs", convs, default=1, least=1)
         levels = range(self.first, len(channels))
         self.laterals = nn.ModuleList(linear(channels[level], width) for level in levels)
@@ -74,28 +74,6 @@ class FPNDecoder(FinalStepDecoder):
         self.branches = nn.ModuleList(_Branch(plan, level, self.first, width, branch, convs) for level in levels)
         self.out_channels = to_image[0] if to_image else branch
         self.add_final(plan.final(final, self.first, branch, self.out_channels, final_options), final_convs)
-
-    @classmethod
-    def bill(cls, plan: CostPlan) -> Cost:
-        """Return what the parts cost together."""
-        maps = plan.maps
-        first, last = plan.first(4), len(maps.channels) - 1
-        convs = plan.count("convs", 1)
-        width, branch, *to_image = plan.widths(cls.usual_widths(plan))
-        whole = plan.climb(last, first, width)
-        for level in range(first, last + 1):
-            whole += plan.conv(level, maps.channels[level], width)
-            places = range(level, first, -1) if level > first else [level]
-            ins = [width, *[branch] * (len(places) - 1)]
-            whole += sum((plan.stack(place, n, branch, convs) for place, n in zip(places, ins, strict=True)), FREE)
-            whole += plan.climb(level, first, branch)
-        return whole + plan.final(first, branch, to_image[0] if to_image else branch)
-
-    @classmethod
-    def usual_widths(cls, plan: CostPlan) -> list[int]:
-        """Return the channels of the top-down maps, of the branches, and of the step to the image."""
-        first = plan.first(4)
-        return [256, 128, *([IMAGE_WIDTH] if plan.maps.strides[first] > 1 else [])]
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return ``(N, out_channels, *size)``."""

@@ -8,11 +8,8 @@ from torch import Tensor, nn
 from segup.decoders.arguments import STORABLE_WITH_FINAL, checked_count, checked_widths
 from segup.decoders.blocks import ConvNormAct, conv_stack
 from segup.decoders.contract import Step, register_topology
-from segup.decoders.costs import CostPlan, norm_cost
 from segup.decoders.steps import FinalStepDecoder, StepPlan, take_step
-from segup.shapes import Cost
 from segup.upsamplers.contract import Fit, Size
-from segup.upsamplers.costs import FREE
 
 
 @register_topology("linknet", storable=STORABLE_WITH_FINAL)
@@ -57,31 +54,12 @@ class LinkNetDecoder(FinalStepDecoder):
         plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)
         to_image = [32] if strides[0] > 1 else []
         rule = f"must have {len(to_image)}: of the step to the image; the others are the encoder's, {list(channels)}"
-        widths = checked_widths(widths, to_image, rule)
+        self.widths = widths = tuple(checked_widths(widths, to_image, rule))
         convs = checked_count("convs", convs, default=0, least=0)
         levels = range(len(channels) - 2, -1, -1)
         self.stages = nn.ModuleList(_Stage(plan, level, convs) for level in levels)
         self.out_channels = widths[0] if widths else channels[0]
         self.add_final(plan.final(final, 0, channels[0], self.out_channels, final_options), final_convs)
-
-    @classmethod
-    def bill(cls, plan: CostPlan) -> Cost:
-        """Return what the parts cost together."""
-        maps = plan.maps
-        convs = plan.count("convs", 0)
-        whole = FREE
-        for level in range(len(maps.channels) - 2, -1, -1):
-            out_channels, in_channels = maps.channels[level : level + 2]
-            middle = max(1, in_channels // 4)
-            whole += plan.act(level + 1, in_channels, middle) + plan.between(level, middle, middle) + norm_cost(middle)
-            whole += plan.act(level, middle, out_channels) + plan.stack(level, out_channels, out_channels, convs)
-        last = [*plan.widths(cls.usual_widths(plan)), maps.channels[0]][0]
-        return whole + plan.final(0, maps.channels[0], last)
-
-    @classmethod
-    def usual_widths(cls, plan: CostPlan) -> list[int]:
-        """Return the channels of the step to the image; the others are the encoder's."""
-        return [32] if plan.maps.strides[0] > 1 else []
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return ``(N, out_channels, *size)``."""

@@ -8,11 +8,8 @@ from torch import Tensor, nn
 from segup.decoders.arguments import STORABLE_WITH_FINAL, checked_count, step_widths
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Step, register_topology
-from segup.decoders.costs import CostPlan, norm_cost
 from segup.decoders.steps import FinalStepDecoder, StepPlan, operators, take_step
-from segup.shapes import Cost
 from segup.upsamplers.contract import Fit, Size
-from segup.upsamplers.costs import FREE
 
 
 @register_topology("plain", storable=STORABLE_WITH_FINAL)
@@ -57,7 +54,7 @@ class PlainDecoder(FinalStepDecoder):
     ) -> None:
         super().__init__(channels, strides)
         plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)
-        widths = step_widths(widths, strides)
+        self.widths = widths = tuple(step_widths(widths, strides))
         convs = checked_count("convs", convs, default=0, least=0)
         self.levels = tuple(range(len(channels) - 2, -1, -1))
         ins = [channels[-1], *widths]
@@ -70,23 +67,6 @@ class PlainDecoder(FinalStepDecoder):
         self.add_final(
             plan.final(final, 0, ins[-2] if strides[0] > 1 else ins[-1], self.out_channels, final_options), final_convs
         )
-
-    @classmethod
-    def bill(cls, plan: CostPlan) -> Cost:
-        """Return what the parts cost together."""
-        maps = plan.maps
-        chosen = plan.widths(cls.usual_widths(plan))
-        convs = plan.count("convs", 0)
-        ins, whole = [maps.channels[-1], *chosen], FREE
-        for step, level in enumerate(range(len(maps.channels) - 2, -1, -1)):
-            whole += plan.between(level, ins[step], chosen[step]) + norm_cost(chosen[step])
-            whole += plan.stack(level, chosen[step], chosen[step], convs)
-        return whole + plan.final(0, ins[-2] if maps.strides[0] > 1 else ins[-1], ins[-1])
-
-    @classmethod
-    def usual_widths(cls, plan: CostPlan) -> list[int]:
-        """Return the channels after each step, by the stride reached."""
-        return step_widths(None, plan.maps.strides)
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return ``(N, out_channels, *size)``."""

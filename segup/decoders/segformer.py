@@ -10,9 +10,7 @@ from segup.conform import Few
 from segup.decoders.arguments import IMAGE_WIDTH, STORABLE_WITH_FINAL, checked_count, checked_widths, first_level
 from segup.decoders.blocks import ConvNormAct, conv_stack, linear
 from segup.decoders.contract import Step, register_topology
-from segup.decoders.costs import CostPlan
 from segup.decoders.steps import Climb, FinalStepDecoder, StepPlan
-from segup.shapes import Cost
 from segup.upsamplers.contract import Fit, Size
 
 
@@ -61,11 +59,14 @@ class SegFormerDecoder(FinalStepDecoder):
         plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)
         self.first = first_level(depths, len(channels), default=4)
         has_final = strides[self.first] > 1
-        width, *to_image = checked_widths(
-            widths,
-            [256, *([IMAGE_WIDTH] if has_final else [])],
-            f"must have {1 + has_final}: of every map" + (" and of the step to the image" if has_final else ""),
+        self.widths = tuple(
+            checked_widths(
+                widths,
+                [256, *([IMAGE_WIDTH] if has_final else [])],
+                f"must have {1 + has_final}: of every map" + (" and of the step to the image" if has_final else ""),
+            )
         )
+        width, *to_image = self.widths
         levels = range(self.first, len(channels))
         self.linears = nn.ModuleList(linear(channels[level], width) for level in levels)
         self.climbs = nn.ModuleList(Climb(plan, level, self.first, width) for level in levels)
@@ -73,24 +74,6 @@ class SegFormerDecoder(FinalStepDecoder):
         self.convs = conv_stack(width, width, checked_count("convs", convs, default=0, least=0))
         self.out_channels = to_image[0] if to_image else width
         self.add_final(plan.final(final, self.first, width, self.out_channels, final_options), final_convs)
-
-    @classmethod
-    def bill(cls, plan: CostPlan) -> Cost:
-        """Return what the parts cost together."""
-        maps = plan.maps
-        first, last = plan.first(4), len(maps.channels) - 1
-        width, *to_image = plan.widths(cls.usual_widths(plan))
-        whole = plan.act(first, (last + 1 - first) * width, width)
-        for level in range(first, last + 1):
-            whole += plan.conv(level, maps.channels[level], width) + plan.climb(level, first, width)
-        whole += plan.stack(first, width, width, plan.count("convs", 0))
-        return whole + plan.final(first, width, to_image[0] if to_image else width)
-
-    @classmethod
-    def usual_widths(cls, plan: CostPlan) -> list[int]:
-        """Return the channels of every map and of the step to the image."""
-        first = plan.first(4)
-        return [256, *([IMAGE_WIDTH] if plan.maps.strides[first] > 1 else [])]
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return ``(N, out_channels, *size)``."""

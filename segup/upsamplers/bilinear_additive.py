@@ -3,9 +3,8 @@
 from torch import Tensor
 
 from segup.conform import closed
-from segup.shapes import Cost, Resize
+from segup.shapes import Resize
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
-from segup.upsamplers.costs import UpStep, project_cost
 from segup.upsamplers.projection import project
 from segup.upsamplers.resize_conv import resize
 
@@ -47,12 +46,6 @@ class BilinearAdditive(Upsampler):
         super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
         self.summands = summands(in_channels, out_channels)
         self.project = project(in_channels // self.summands, out_channels)
-
-    @classmethod
-    def cost(cls, step: UpStep, **_: object) -> Cost:
-        """Return the cost of the 1×1 convolution from the sums, where there is one."""
-        sums = step.in_channels // summands(step.in_channels, step.out_channels)
-        return project_cost(step.low, sums, step.out_channels)
 
     @property
     def arithmetic(self) -> Resize:

@@ -6,11 +6,10 @@ from torch import Tensor, nn
 
 from segup.conform import Count, closed, short
 from segup.errors import ConfigError, ShapeError, figures
-from segup.shapes import Cost, Resize
+from segup.shapes import Resize
 from segup.upsamplers.arguments import check_count, check_groups, check_odd_kernel
 from segup.upsamplers.cells import in_cells
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
-from segup.upsamplers.costs import UpStep, conv_cost, project_cost, reassembly_cost
 from segup.upsamplers.layout import is_channels_last
 from segup.upsamplers.projection import project
 
@@ -86,27 +85,6 @@ class Carafe(Upsampler):
         for conv in (self.compress, self.encode):
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         self.project = project(in_channels, out_channels)
-
-    @classmethod
-    def cost(
-        cls,
-        step: UpStep,
-        *,
-        kernel_size: int = 5,
-        compressed_channels: int = 64,
-        encoder_kernel: int = 3,
-        groups: int = 1,
-        **_: object,
-    ) -> Cost:
-        """Return the cost of predicting the kernels, of the weighted sums and of the projection."""
-        check_groups(cls.name, groups, step.in_channels)
-        predicted = step.scale**2 * groups * kernel_size**2
-        return (
-            conv_cost(step.low, step.in_channels, compressed_channels)
-            + conv_cost(step.low, compressed_channels, predicted, encoder_kernel)
-            + reassembly_cost(step, kernel_size)
-            + project_cost(step.grid, step.in_channels, step.out_channels)
-        )
 
     @classmethod
     def multiple(cls, *, groups: int = 1, **_: object) -> int:

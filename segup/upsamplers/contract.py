@@ -11,10 +11,8 @@ from torch import Tensor, nn
 
 from segup.errors import ConfigError, ShapeError, figures, unknown, wrong_map
 from segup.registry import Registry
-from segup.shapes import Cost
 from segup.streams import own_stream
 from segup.upsamplers.arguments import check_count, checked_size
-from segup.upsamplers.costs import UpStep, counted
 from segup.upsamplers.fitting import Size, fit_to, refuse_below_zero
 
 Fit = Literal["correct", "strict"]
@@ -153,21 +151,6 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
             reached = self.reach(*rows, AXES[0]), self.reach(*columns, AXES[1])
             self.correction = (rows[1] - reached[0], columns[1] - reached[1])
         return self.upsample_to(x, wanted, skip=skip, indices=indices)
-
-    @classmethod
-    def cost(cls, step: UpStep, **options: Any) -> Cost:
-        """Return the parameters and multiply-accumulates of the operator for one image, before it is built.
-
-        An operator that does not override this is built without memory, on the meta device, and counted.
-
-        Args:
-            step: Channels and sizes.
-            **options: The operator's own.
-
-        Raises:
-            ConfigError: The operator cannot have these channels.
-        """
-        return counted(cls, step, options)
 
     @classmethod
     def multiple(cls, **options: Any) -> int:  # noqa: ARG003

@@ -8,10 +8,9 @@ from torch import Tensor, nn
 
 from segup.conform import Count, Name, closed
 from segup.errors import ConfigError
-from segup.shapes import ConvTranspose, Cost, cost
+from segup.shapes import ConvTranspose
 from segup.upsamplers.arguments import check_count
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
-from segup.upsamplers.costs import UpStep
 from segup.upsamplers.interpolation import channel_map, check_init, init_weight, separable, transposed_taps, triangle
 
 
@@ -132,20 +131,9 @@ class Deconv(TransposedConv):
         # Rounded down, so that an odd difference overshoots scale·h by one row: none is invented.
         self.build(kernel_size, (kernel_size - scale) // 2, 0, init)
 
-    @classmethod
-    def cost(cls, step: UpStep, *, kernel_size: int | None = None, **_: object) -> Cost:
-        """Return ``k²·in·out + out`` parameters, each weight used once per position of the input."""
-        return transposed_cost(step, _usual_kernel(step.scale) if kernel_size is None else kernel_size)
-
 
 def _usual_kernel(scale: int) -> int:
     return 2 * scale - scale % 2
-
-
-def transposed_cost(step: UpStep, kernel_size: int) -> Cost:
-    """Return the cost of a transposed convolution by the step's scale."""
-    layer = ConvTranspose(kernel_size, step.scale, (kernel_size - step.scale) // 2)
-    return cost(layer, step.low, step.in_channels, step.out_channels)
 
 
 @torch.no_grad()

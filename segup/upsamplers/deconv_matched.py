@@ -4,10 +4,8 @@ from typing import Literal
 
 from segup.conform import Name, Signed, closed
 from segup.errors import ConfigError
-from segup.shapes import Cost
 from segup.upsamplers.contract import Fit, register_upsampler
-from segup.upsamplers.costs import UpStep
-from segup.upsamplers.deconv import TransposedConv, transposed_cost
+from segup.upsamplers.deconv import TransposedConv
 from segup.upsamplers.fitting import Size
 
 Rounding = Literal["up", "down", "mixed"]
@@ -85,11 +83,6 @@ class MatchedDeconv(TransposedConv):
         # of the largest is still written too.
         padding = max(scale - 1, -(-offset // 2))
         return scale - offset + 2 * padding, padding
-
-    @classmethod
-    def cost(cls, step: UpStep, *, rounding: Rounding | int = "up", **_: object) -> Cost:
-        """Return the cost of the transposed convolution with the matched kernel."""
-        return transposed_cost(step, cls._matched(rounding, step.scale)[0])
 
     def own(self, low: int) -> Size:
         """Return the smallest and the largest of the ``scale`` reachable sizes."""

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from segup.conform import Count, Name, closed
 from segup.errors import ConfigError
-from segup.shapes import Cost, Resize
+from segup.shapes import Resize
 from segup.upsamplers.arguments import check_groups
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
-from segup.upsamplers.costs import FREE, UpStep, conv_cost, project_cost
 from segup.upsamplers.interpolation import channel_map, check_init, init_weight
 from segup.upsamplers.layout import is_channels_last
 from segup.upsamplers.projection import project
@@ -112,17 +111,6 @@ class DySample(Upsampler):
                 f"  try: style='lp'"
             )
         return groups
-
-    @classmethod
-    def cost(
-        cls, step: UpStep, *, style: Style = "lp", dynamic: bool = False, groups: int | None = None, **_: object
-    ) -> Cost:
-        """Return the cost of predicting the offsets (and their range) and of the projection; sampling has none."""
-        groups = cls._groups(step.in_channels, step.scale, style, groups)
-        read, predicted = _predicting(step.in_channels, step.scale, style, groups)
-        size = step.low if style == "lp" else step.grid
-        scope = conv_cost(size, read, predicted, bias=False) if dynamic else FREE
-        return conv_cost(size, read, predicted) + scope + project_cost(step.grid, step.in_channels, step.out_channels)
 
     @classmethod
     def multiple(cls, *, style: Style = "lp", groups: int | None = None, **_: object) -> int:

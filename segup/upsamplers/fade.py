@@ -4,11 +4,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segup.conform import Count, closed
-from segup.shapes import Cost, Resize
+from segup.shapes import Resize
 from segup.upsamplers.arguments import check_count, check_odd_kernel
 from segup.upsamplers.carafe import carafe_reassemble
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
-from segup.upsamplers.costs import UpStep, conv_cost, project_cost, reassembly_cost
 from segup.upsamplers.guide import on_grid
 from segup.upsamplers.projection import project
 from segup.upsamplers.resize_conv import resize
@@ -93,31 +92,6 @@ class Fade(Upsampler):
                 nn.init.zeros_(conv.bias)
         self.project_skip = project(guide_channels, in_channels)
         self.project = project(in_channels, out_channels)
-
-    @classmethod
-    def cost(
-        cls,
-        step: UpStep,
-        *,
-        kernel_size: int = 5,
-        compressed_channels: int = 64,
-        encoder_kernel: int = 3,
-        **_: object,
-    ) -> Cost:
-        """Return the cost of kernels from skip and input, by one shared convolution, of the gate and of the mixing."""
-        guide = step.skip_channels or 0
-        encode = [
-            conv_cost(size, compressed_channels, kernel_size**2, encoder_kernel) for size in (step.low, step.grid)
-        ]
-        return (
-            conv_cost(step.grid, guide, compressed_channels)
-            + conv_cost(step.low, step.in_channels, compressed_channels, bias=False)
-            + Cost(encode[0].parameters, encode[0].macs + encode[1].macs)
-            + conv_cost(step.low, step.in_channels, 1)
-            + project_cost(step.grid, guide, step.in_channels)
-            + reassembly_cost(step, kernel_size)
-            + project_cost(step.grid, step.in_channels, step.out_channels)
-        )
 
     @property
     def arithmetic(self) -> Resize:

@@ -5,10 +5,9 @@ from torch import Tensor, nn
 
 from segup.conform import Count, closed
 from segup.errors import ShapeError, figures
-from segup.shapes import ConvTranspose, Cost
+from segup.shapes import ConvTranspose
 from segup.upsamplers.arguments import check_odd_kernel
 from segup.upsamplers.contract import Fit, Size, Upsampler, register_upsampler
-from segup.upsamplers.costs import UpStep, conv_cost, project_cost
 from segup.upsamplers.layout import is_channels_last
 from segup.upsamplers.projection import project
 
@@ -70,13 +69,6 @@ class MaxUnpool(Upsampler):
         self.conv = nn.Conv2d(self.index_channels, out_channels, kernel_size, padding=kernel_size // 2)
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
-
-    @classmethod
-    def cost(cls, step: UpStep, *, kernel_size: int = 3, **_: object) -> Cost:
-        """Return the cost of the projection to the indices' channels and of the convolution at the full size."""
-        indexed = step.in_channels if step.skip_channels is None else step.skip_channels
-        projection = project_cost(step.low, step.in_channels, indexed)
-        return projection + conv_cost(step.high, indexed, step.out_channels, kernel_size)
 
     @property
     def arithmetic(self) -> ConvTranspose:

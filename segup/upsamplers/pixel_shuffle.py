@@ -5,11 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segup.conform import Count, Name, closed
-from segup.shapes import Cost
 from segup.shapes import PixelShuffle as PixelShuffleArithmetic
 from segup.upsamplers.arguments import check_odd_kernel
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
-from segup.upsamplers.costs import UpStep, conv_cost
 from segup.upsamplers.interpolation import channel_map, check_init, init_weight, phase_taps
 
 
@@ -58,11 +56,6 @@ class PixelShuffle(Upsampler):
             init_icnr(self.conv, scale if init == "icnr" else 1)
         else:
             init_weight(self.conv, _of_phases(mix, taps))
-
-    @classmethod
-    def cost(cls, step: UpStep, *, kernel_size: int = 3, **_: object) -> Cost:
-        """Return the cost of the convolution to ``scale²`` times the channels, on the low-resolution map."""
-        return conv_cost(step.low, step.in_channels, step.out_channels * step.scale**2, kernel_size)
 
     @property
     def arithmetic(self) -> PixelShuffleArithmetic:

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 from segup.conform import Count, Name, closed
 from segup.errors import ConfigError
-from segup.shapes import Cost, Resize
+from segup.shapes import Resize
 from segup.upsamplers.arguments import check_odd_kernel
 from segup.upsamplers.contract import Fit, Upsampler
-from segup.upsamplers.costs import UpStep, conv_cost
 from segup.upsamplers.interpolation import channel_map, check_init, init_weight, separable
 
 STORABLE = closed(kernel_size=Count, init=Name)
@@ -62,12 +61,6 @@ class ResizeConv(Upsampler):
             nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
         else:
             init_weight(self.conv, separable(mix, taps))
-
-    @classmethod
-    def cost(cls, step: UpStep, *, kernel_size: int = 3, **_: object) -> Cost:
-        """Return the cost of the convolution; a 1×1 one is done on the low-resolution map."""
-        size = step.low if kernel_size == 1 else step.grid
-        return conv_cost(size, step.in_channels, step.out_channels, kernel_size)
 
     def interpolating_taps(self, kernel_size: int) -> Tensor:
         """Return the convolution's taps along each axis that make the resize bilinear interpolation.

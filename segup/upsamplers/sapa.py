@@ -4,12 +4,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segup.conform import Count, closed
-from segup.shapes import Cost, Resize
+from segup.shapes import Resize
 from segup.upsamplers.arguments import check_count, check_odd_kernel
 from segup.upsamplers.carafe import carafe_reassemble, neighbourhoods
 from segup.upsamplers.cells import in_cells
 from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
-from segup.upsamplers.costs import UpStep, conv_cost, project_cost, reassembly_cost
 from segup.upsamplers.guide import on_grid
 from segup.upsamplers.projection import project
 
@@ -84,19 +83,6 @@ class Sapa(Upsampler):
             nn.init.normal_(conv.weight, std=0.02)
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         self.project = project(in_channels, out_channels)
-
-    @classmethod
-    def cost(cls, step: UpStep, *, kernel_size: int = 5, compressed_channels: int = 32, **_: object) -> Cost:
-        """Return the cost of the norms, of queries and keys, of their products and of the weighted sums."""
-        guide = step.skip_channels or 0
-        products = step.positions * step.scale**2 * kernel_size**2 * compressed_channels
-        return (
-            Cost(2 * guide + 2 * step.in_channels, products)
-            + conv_cost(step.grid, guide, compressed_channels)
-            + conv_cost(step.low, step.in_channels, compressed_channels)
-            + reassembly_cost(step, kernel_size)
-            + project_cost(step.grid, step.in_channels, step.out_channels)
-        )
 
     @property
     def arithmetic(self) -> Resize:

@@ -1,5 +1,7 @@
 """Budgets are found before anything is built, and the built model has them."""
 
+import re
+
 import pytest
 import yaml
 
@@ -55,12 +57,17 @@ def test_a_matched_decoder_costs_what_the_baseline_does(topology, upsamplers, en
         assert abs(match.difference) < 0.02
 
 
-def test_the_baseline_and_what_has_no_widths_stay_as_they_are():
+def test_the_baseline_stays_as_it_is():
     baseline = config("deconv", widths=[24, 20, 16, 12, 8])
-    found = match_decoders({"deconv": baseline, "duc": config("pixel_shuffle", "duc")}, baseline, "params")
+    found = match_decoders({"deconv": baseline}, baseline, "params")
     assert (found["deconv"].widths, found["deconv"].difference) == ((24, 20, 16, 12, 8), 0)
-    assert found["duc"].widths == ()
-    assert found["duc"].difference > 1
+
+
+@pytest.mark.parametrize("topology", ["duc", "fcn"])
+def test_what_leaves_no_choice_of_widths_is_refused(topology):
+    said = f"ablation.match=params: 'a' cannot be matched: topology '{topology}' leaves no choice of widths.\n  try: "
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        match_decoders({"a": config("bilinear", topology)}, config("deconv"), "params")
 
 
 def test_a_decoder_keeps_its_proportions_and_what_its_operator_needs_of_them():
