@@ -14,9 +14,10 @@ from statistics import fmean
 from typing import Any
 
 import torch
-import yaml
 from benchmark_operators import REFERENCE, build, by_encoder
+from hydra import compose, initialize_config_dir
 from measuring import FORMATS, alternate, measure, training_step
+from omegaconf import OmegaConf
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -128,9 +129,9 @@ def trained(
 ) -> tuple[dict[str, Any], float]:
     """Return the result of a run, and the mean loss of its ``last`` steps."""
     groups = {"data": "cells", "decoder": "deconv", "loss": "ce_dice", "optimizer": "adamw", "scheduler": "one_cycle"}
-    values = {
-        key: yaml.safe_load((ROOT / "configs" / key / f"{name}.yaml").read_text()) for key, name in groups.items()
-    }
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        whole: Any = OmegaConf.to_container(compose("train", [f"{key}={name}" for key, name in groups.items()]))
+    values = {key: whole[key] for key in groups}
     values["data"] |= {
         "crop_size": list(load.size), "batch_size": load.batch, "samples_per_epoch": load.batch * load.training_steps,
     }  # fmt: skip

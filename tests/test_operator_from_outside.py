@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
+from groups import group
 from torch import nn
 
 from segup import create_model, load_model
@@ -38,7 +38,7 @@ def test_it_is_complete_in_under_30_lines():
 
 def test_the_copied_yaml_holds_no_option_that_it_does_not_take():
     copied = re.search(r"a copy of `(\w+)\.yaml`", PAGE.partition("## Add a decoder")[2]).group(1)
-    options = yaml.safe_load((ROOT / "configs" / "decoder" / f"{copied}.yaml").read_text())
+    options = group("decoder", copied)
     topology = options.pop("topology")
     given = {key: value for key, value in options.items() if value is not None}
     assert create_decoder(topology, [4, 6], [2, 4], **{**given, "upsampler": NAME}).blocks[0].up.name == "nearest_conv"

@@ -52,7 +52,7 @@ def test_every_group_and_key_of_a_command_exists(command):
                 assert (ROOT / "configs" / key / f"{option}.yaml").is_file(), word
         elif "." in key:
             group, _, name = key.partition(".")
-            known = {
-                k for path in (ROOT / "configs" / group).glob("*.yaml") for k in yaml.safe_load(path.read_text()) or {}
-            }
+            files = (ROOT / "configs" / group).glob("*.yaml")
+            known = {key for path in files for key in yaml.safe_load(path.read_text()) or {}}
+            known |= (yaml.safe_load((ROOT / "configs" / "train.yaml").read_text()).get(group) or {}).keys()
             assert name.partition(".")[0] in known, word

@@ -3,13 +3,12 @@
 import re
 
 import pytest
-import yaml
+from groups import group
 
 from segup.ablation.beginning import interpolating
 from segup.ablation.match import match_decoders, matched_widths
 from segup.ablation.plan import Asked, Terms
 from segup.ablation.settle import settled
-from segup.cli.train import configs_folder
 from segup.errors import ConfigError
 from segup.training.build import build_model
 from segup.training.config import RunConfig
@@ -19,11 +18,9 @@ CROP = (45, 61)
 
 
 def config(upsampler, topology="unet", encoder="efficientnet_lite0", **decoder):
-    group = yaml.safe_load((configs_folder() / "decoder" / f"{upsampler}.yaml").read_text())
-    group.pop("defaults", None)
     return {
         "encoder": {"name": encoder, "pretrained": False},
-        "decoder": {**group, "topology": topology, **decoder},
+        "decoder": group("decoder", upsampler, topology=topology, **decoder),
         "data": {"name": "cells", "classes": ["a", "b", "c"], "crop_size": list(CROP), "in_channels": 3},
     }
 

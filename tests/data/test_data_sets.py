@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from groups import group
 from PIL import Image
 from torchvision.datasets import Cityscapes
 
@@ -19,7 +19,7 @@ NAMES = ["camvid", "cells", "cityscapes", "folder", "oxford_pet", "voc2012"]
 
 
 def config(name, **changes):
-    return {**yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()), **changes}
+    return group("data", name, **changes)
 
 
 def save(path, pixels, **options):

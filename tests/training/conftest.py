@@ -1,17 +1,9 @@
-from pathlib import Path
-
 import pytest
-import yaml
+from groups import group
 from rich.console import Console
 
 from segup.training.config import RunConfig
 from segup.training.run import train
-
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-
-
-def group(name, option):
-    return yaml.safe_load((CONFIGS / name / f"{option}.yaml").read_text())
 
 
 def tiny_run(folder, pictures=False, **changes):
