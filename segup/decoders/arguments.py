@@ -17,8 +17,6 @@ STORABLE = closed(
     roundings=Annotated[list[Name | Signed | None], Within(0, 64)] | None,
 )
 """The options of every topology that a checkpoint may hold; the operators' own are theirs to declare."""
-STORABLE_WITH_FINAL = closed(**STORABLE, final_convs=Few | None)
-"""Those of a topology that convolves at the image's size."""
 IMAGE_WIDTH = 16
 """Channels at the image's own resolution: a 3×3 convolution there costs more than all others together."""
 
@@ -66,18 +64,17 @@ def checked_widths(widths: Any, default: Sequence[int], rule: str) -> list[int]:
     return list(widths)
 
 
-def step_widths(widths: Any, strides: Sequence[int]) -> list[int]:
-    """Return the channels after each step of a decoder that climbs all of a pyramid, the step to the image included.
+def step_widths(strides: Sequence[int]) -> tuple[list[int], str]:
+    """Return the channels after each step of a decoder that climbs all of a pyramid, and the rule for others.
 
-    Raises:
-        ConfigError: As :func:`checked_widths`.
+    The step to the image is included, where the pyramid begins above stride 1.
 
-    >>> step_widths(None, (4, 8, 16)), step_widths([8], (1, 2))
-    ([64, 48, 16], [8])
+    >>> step_widths((4, 8, 16))
+    ([64, 48, 16], 'must have one width for each step: 3, to strides 8, 4, 1')
     """
     reached = [*reversed(strides[:-1]), *([1] if strides[0] > 1 else [])]
     rule = f"must have one width for each step: {len(reached)}, to strides {', '.join(map(str, reached))}"
-    return checked_widths(widths, [default_width(stride) for stride in reached], rule)
+    return [default_width(stride) for stride in reached], rule
 
 
 def checked_count(name: str, value: Any, default: int, least: int, most: int | None = None) -> int:

@@ -12,7 +12,7 @@ from segup.errors import ConfigError, ShapeError, figures
 from segup.streams import own_stream
 from segup.upsamplers import create_upsampler
 from segup.upsamplers.arguments import check_count, check_odd_kernel
-from segup.upsamplers.contract import Fit, Size
+from segup.upsamplers.contract import Fit, Size, Upsampler
 
 
 class ConvNormAct(nn.Sequential):
@@ -66,7 +66,7 @@ class UNetBlock(nn.Module):
         in_channels: Channels of the low-resolution map.
         skip_channels: Channels of the skip; 0 for a stage without one.
         out_channels: Channels of the upsampled map and of the result.
-        upsampler: Name of the operator, one of :func:`segup.upsamplers.list_upsamplers`.
+        upsampler: Name of the operator, one of :func:`segup.upsamplers.list_upsamplers`; or one that is made already.
         scale: Factor between the map and its skip.
         fit: ``"correct"`` or ``"strict"``, see :class:`segup.upsamplers.Upsampler`.
         convs: 3×3 convolutions after the two are joined, 1 or more.
@@ -88,7 +88,7 @@ class UNetBlock(nn.Module):
         in_channels: int,
         skip_channels: int,
         out_channels: int,
-        upsampler: str = "deconv",
+        upsampler: str | Upsampler = "deconv",
         scale: int = 2,
         *,
         fit: Fit = "correct",
@@ -101,15 +101,12 @@ class UNetBlock(nn.Module):
                 f"UNetBlock: skip_channels={skip_channels!r} must be an int of 1 or more, or 0 for a block without skip"
             )
         self.skip_channels = skip_channels
-        self.up = create_upsampler(
-            upsampler,
-            in_channels,
-            out_channels,
-            scale,
-            skip_channels=skip_channels or None,
-            fit=fit,
-            **checked_options("upsampler_options", upsampler_options),
-        )
+        if not isinstance(upsampler, Upsampler):
+            own = checked_options("upsampler_options", upsampler_options)
+            upsampler = create_upsampler(
+                upsampler, in_channels, out_channels, scale, skip_channels=skip_channels or None, fit=fit, **own
+            )
+        self.up = upsampler
         self.convs = conv_stack(out_channels + skip_channels, out_channels, checked_count("convs", convs, 2, least=1))
 
     def forward(

@@ -1,21 +1,26 @@
 """The one contract that every topology keeps, and the ladder of sizes that it climbs."""
 
+import inspect
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from segup.conform import short
-from segup.errors import ConfigError, ShapeError, figures
+from segup.decoders.arguments import IMAGE_WIDTH, checked_count, checked_widths, first_level
+from segup.decoders.blocks import conv_stack
+from segup.decoders.rounding import whole_roundings
+from segup.decoders.steps import Step, StepPlan, checked_operator
+from segup.errors import ConfigError, ShapeError, figures, unknown
 from segup.registry import Registry
-from segup.upsamplers.contract import Size, Upsampler
-
-Step = tuple[int, int | None, Upsampler]
-"""An upsampling step: level of the input, level of the result (None: the image), operator."""
+from segup.upsamplers.arguments import checked_size
+from segup.upsamplers.contract import Fit, Size, Upsampler
+from segup.upsamplers.fitting import without_gaps
 
 
 @dataclass(frozen=True)
@@ -37,29 +42,119 @@ class Decoder(nn.Module, ABC):
 
     Args:
         channels: Of the pyramid's maps, from high to low resolution.
-        strides: Their reductions, each a multiple of the one before.
+        strides: Their reductions, each a multiple of the one before; a pyramid may begin at stride 1, 2, 4 or more.
+        upsampler: Name of the operator that makes the steps between the maps; None is the topology's usual one.
+        widths: Channels of the maps between; None is the topology's own, see there.
+        final: Name of the operator of the step to the image, which has no skip.
+        fit: ``"correct"`` or ``"strict"``, see :class:`segup.upsamplers.Upsampler`.
+        convs: 3×3 convolutions at each step; None is the topology's own number.
+        upsampler_options: The operator's own options.
+        final_options: Those of the operator of the step to the image. A resize is followed by a 1×1 convolution there
+            unless ``kernel_size`` is given.
+        roundings: How the encoder's stages round, ``"up"``, ``"down"`` or the int c of ⌊(n + c)/stride⌋, from high to
+            low resolution (``segup.inspection.inverse_of``); handed to operators that are matched to them. One for
+            each map, from the one above it (the image, for the first), or one between each map and the next. All round
+            up by default.
+        **own: Those of the topology's :attr:`options`.
 
-    A subclass sets :attr:`out_channels` and is entered with :func:`register_topology`. Its class attributes say what
-    its steps have to guide an operator, and whether its result needs a classifier:
+    Raises:
+        ConfigError: Widths that do not match the steps, an unknown name or option, or an operator that requires what
+            its step does not have.
+
+    A subclass is entered with :func:`register_topology`. It says what it is by class attributes and
+    :meth:`usual_widths`, makes its parts in :meth:`build`, and runs them in :meth:`forward`.
 
     Attributes:
         guides: What a step has beside the map that it brings up: ``"skip"``, the encoder's map at the size to reach,
             and ``"indices"``, the pooling indices of an encoder that hands them out.
         gives_scores: Whether the result already has one channel for each class; then it takes ``num_classes``.
+        options: The options that not all topologies take, and what a checkpoint may hold of each; None by default.
+        usual_upsampler, usual_convs, least_convs: What is built where nothing is given, and the fewest convolutions.
+        usual_depths: How many of the deepest maps are used by default, with an option ``depths``; None: all of them.
+        first: The highest-resolution map that is used.
+        widths: The channels that ``widths`` chose; empty where a topology leaves no choice of them.
+        num_classes: Channels of the scores, where it gives them.
         out_channels: Channels of the result.
-        widths: The channels that ``widths`` chose, or would have; empty where a topology leaves no choice of them.
+        final: The operator of the step to the image; None where there is none.
+        final_act: BatchNorm and ReLU after it, then ``final_convs`` convolutions; scores stay as they are.
     """
 
     name: ClassVar[str] = "unregistered"
     guides: ClassVar[frozenset[str]] = frozenset({"skip", "indices"})
     gives_scores: ClassVar[bool] = False
-    out_channels: int
-    widths: tuple[int, ...] = ()
+    options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    usual_upsampler: ClassVar[str] = "deconv"
+    usual_convs: ClassVar[int] = 0
+    least_convs: ClassVar[int] = 0
+    usual_depths: ClassVar[int | None] = None
+    final: Upsampler | None
+    final_act: nn.Module
 
-    def __init__(self, channels: Sequence[int], strides: Sequence[int]) -> None:
+    def __init__(
+        self,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        *,
+        upsampler: str | None = None,
+        widths: Sequence[int] | None = None,
+        final: str = "bilinear",
+        fit: Fit = "correct",
+        convs: int | None = None,
+        upsampler_options: Mapping[str, Any] | None = None,
+        final_options: Mapping[str, Any] | None = None,
+        roundings: Sequence[str | int | None] | None = None,
+        **own: Any,
+    ) -> None:
         super().__init__()
+        for option in own:
+            if option not in self.options:
+                known = inspect.signature(type(self)).parameters
+                raise ConfigError(unknown(f"option of topology '{self.name}'", option, known))
         check_pyramid(channels, strides)
         self.channels, self.strides = tuple(channels), tuple(strides)
+        upsampler = self.usual_upsampler if upsampler is None else upsampler
+        operators_own = checked_operator(self.name, self.guides, upsampler, fit, upsampler_options)
+        rules = whole_roundings(roundings, len(strides))
+        if self.gives_scores:
+            self.num_classes = checked_count("num_classes", own.pop("num_classes", None), IMAGE_WIDTH, least=1)
+        self.first = 0
+        if self.usual_depths is not None:
+            self.first = first_level(own.pop("depths", None), len(channels), default=self.usual_depths)
+        self.widths = tuple(checked_widths(widths, *self.usual_widths()))
+        self.out_channels = self.num_classes if self.gives_scores else [channels[0], *self.widths][-1]
+        self.build(
+            StepPlan(
+                self.channels,
+                self.strides,
+                upsampler,
+                fit,
+                operators_own,
+                final,
+                final_options,
+                checked_count("convs", convs, self.usual_convs, least=self.least_convs),
+                checked_count("final_convs", own.pop("final_convs", None), 0, least=0),
+                rules,
+                own,
+            )
+        )
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        whole = inspect.signature(cls.__init__)
+        named = [p for p in list(whole.parameters.values())[1:] if p.kind is not p.VAR_KEYWORD]
+        own = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in cls.options]
+        cls.__signature__ = whole.replace(parameters=[*named, *own])  # type: ignore[attr-defined]
+
+    @abstractmethod
+    def usual_widths(self) -> tuple[list[int], str]:
+        """Return the widths that are built where none are given, and the rule that others have to follow, for errors.
+
+        :attr:`channels`, :attr:`strides`, :attr:`first` and :attr:`num_classes` are known.
+        """
+
+    @abstractmethod
+    def build(self, plan: StepPlan) -> None:
+        """Make the parts, their operators by ``plan``; :attr:`widths` are known."""
 
     @abstractmethod
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
@@ -70,6 +165,33 @@ class Decoder(nn.Module, ABC):
             size: (height, width) of the image.
             indices: Of the pooling between each map and the next, for operators that require them.
         """
+
+    def add_final(self, plan: StepPlan, in_channels: int) -> None:
+        """Make the step from map :attr:`first` to the image, with what follows it at the image's size."""
+        self.final = plan.last(self.first, in_channels, self.out_channels)
+        if self.final is not None and not self.gives_scores:
+            stack = conv_stack(self.out_channels, self.out_channels, plan.final_convs)
+            self.final_act = nn.Sequential(nn.BatchNorm2d(self.out_channels), nn.ReLU(inplace=True), *stack)
+
+    def finish(self, x: Tensor, size: Size) -> Tensor:
+        """Return ``x`` at exactly ``size``.
+
+        Raises:
+            ShapeError: ``x`` has stride 1 and another size: no step follows that could change it.
+        """
+        if self.final is None:
+            wanted = checked_size(size)
+            if (x.shape[-2], x.shape[-1]) != wanted:
+                raise ShapeError(
+                    f"the map of stride 1 has size {figures(x.shape[-2:])}, not the image's, {figures(wanted)}"
+                )
+            return x
+        y: Tensor = self.final(x, size)
+        return y if self.gives_scores else self.final_act(without_gaps(y))
+
+    def final_steps(self) -> list[Step]:
+        """Return the step from map :attr:`first` to the image, if there is one."""
+        return [] if self.final is None else [(self.first, None, self.final)]
 
     @abstractmethod
     def steps(self) -> list[Step]:
@@ -134,12 +256,12 @@ def register_topology(name: str, storable: Mapping[str, Any] | None = None) -> C
 
     Args:
         name: The word.
-        storable: Its options that a checkpoint may hold, see :meth:`segup.registry.Registry.register`.
+        storable: The options of all that a checkpoint may hold, see :meth:`segup.registry.Registry.register`.
     """
 
     def enter(topology: D) -> D:
         topology.name = name
-        topologies.register(name, storable)(topology)
+        topologies.register(name, None if storable is None else {**storable, **topology.options})(topology)
         return topology
 
     return enter

@@ -1,23 +1,24 @@
 """DeepLabv3+: context of the deepest map, detail of one high map."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from segup.conform import Counts, Few
-from segup.decoders.arguments import IMAGE_WIDTH, STORABLE_WITH_FINAL, checked_count, checked_widths, first_level
+from segup.decoders.arguments import IMAGE_WIDTH, STORABLE
 from segup.decoders.aspp import ASPP
 from segup.decoders.blocks import ConvNormAct, conv_stack
-from segup.decoders.contract import Step, register_topology
-from segup.decoders.steps import Climb, FinalStepDecoder, StepPlan
+from segup.decoders.contract import Decoder, register_topology
+from segup.decoders.steps import Climb, Step, StepPlan
 from segup.errors import ConfigError
-from segup.upsamplers.contract import Fit, Size
+from segup.upsamplers.contract import Size
 
 
-@register_topology("deeplabv3plus", storable={**STORABLE_WITH_FINAL, "depths": Few | None, "rates": Counts | None})
-class DeepLabV3PlusDecoder(FinalStepDecoder):
+@register_topology("deeplabv3plus", storable=STORABLE)
+class DeepLabV3PlusDecoder(Decoder):
     """ASPP on the last map, brought up to one high map and joined with it (DeepLabv3+, arXiv 1802.02611).
 
     The way up is made of successive steps between neighbouring maps. The paper has one ×4 step from stride 16; from
@@ -25,7 +26,7 @@ class DeepLabV3PlusDecoder(FinalStepDecoder):
 
     Args:
         channels, strides, upsampler, final, fit, upsampler_options, final_options, roundings: See
-            :class:`segup.decoders.UNetDecoder`.
+            :class:`Decoder`.
         widths: Channels of the context, of the high map, of both joined, and of the step to the image where there is
             one; by default 256, 48, 256 and 16.
         convs: 3×3 convolutions after the two are joined; 2 by default.
@@ -34,7 +35,7 @@ class DeepLabV3PlusDecoder(FinalStepDecoder):
             3, 6 and 9 at stride 32.
 
     Raises:
-        ConfigError: As :class:`segup.decoders.UNetDecoder`; fewer than two maps, rates that are not ints.
+        ConfigError: As :class:`Decoder`; fewer than two maps, rates that are not ints.
 
     >>> import torch
     >>> maps = [torch.zeros(1, 8, 17, 12), torch.zeros(1, 16, 9, 6), torch.zeros(1, 32, 5, 3)]
@@ -42,48 +43,36 @@ class DeepLabV3PlusDecoder(FinalStepDecoder):
     torch.Size([1, 16, 67, 45])
     """
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        strides: Sequence[int],
-        *,
-        upsampler: str = "deconv",
-        widths: Sequence[int] | None = None,
-        final: str = "bilinear",
-        final_convs: int | None = None,
-        fit: Fit = "correct",
-        convs: int | None = None,
-        depths: int | None = None,
-        rates: Sequence[int] | None = None,
-        upsampler_options: Mapping[str, Any] | None = None,
-        final_options: Mapping[str, Any] | None = None,
-        roundings: Sequence[str | int | None] | None = None,
-    ) -> None:
-        super().__init__(channels, strides)
-        plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)
-        last = len(channels) - 1
-        self.first = first_level(depths, len(channels), default=4)
+    options = MappingProxyType({"final_convs": Few | None, "depths": Few | None, "rates": Counts | None})
+    usual_convs = 2
+    least_convs = 1
+    usual_depths = 4
+
+    def usual_widths(self) -> tuple[list[int], str]:
+        """Return the channels of the context, of the high map, of both joined, and of the step to the image."""
+        to_image = [IMAGE_WIDTH] if self.strides[self.first] > 1 else []
+        also = ", of the step to the image" if to_image else ""
+        rule = f"must have {3 + len(to_image)}: of the context, of the high map, of both joined{also}"
+        return [256, 48, 256, *to_image], rule
+
+    def build(self, plan: StepPlan) -> None:
+        """Make the context, its climb, and what joins it with the high map.
+
+        Raises:
+            ConfigError: There is no higher map, or ``rates`` are no dilations.
+        """
+        last = len(self.channels) - 1
         if self.first == last:
             raise ConfigError(
-                f"topology 'deeplabv3plus' joins its context with a higher map: it takes two maps or more, not "
-                f"{last + 1 - self.first} (of strides {list(strides)}, depths={depths})"
+                f"topology 'deeplabv3plus' joins its context with a higher map: it takes two maps or more, not 1 "
+                f"(of strides {list(self.strides)}, from stride {self.strides[self.first]} on)"
             )
-        has_final = strides[self.first] > 1
-        self.widths = tuple(
-            checked_widths(
-                widths,
-                [256, 48, 256, *([IMAGE_WIDTH] if has_final else [])],
-                f"must have {3 + has_final}: of the context, of the high map, of both joined"
-                + (", of the step to the image" if has_final else ""),
-            )
-        )
-        context, high, joined, *to_image = self.widths
-        self.aspp = ASPP(channels[-1], context, checked_rates(rates, strides[-1]))
+        context, high, joined, *_ = self.widths
+        self.aspp = ASPP(self.channels[-1], context, checked_rates(plan.own.get("rates"), self.strides[-1]))
         self.climb = Climb(plan, last, self.first, context)
-        self.project = ConvNormAct(channels[self.first], high, kernel_size=1)
-        self.convs = conv_stack(context + high, joined, checked_count("convs", convs, default=2, least=1))
-        self.out_channels = to_image[0] if to_image else joined
-        self.add_final(plan.final(final, self.first, joined, self.out_channels, final_options), final_convs)
+        self.project = ConvNormAct(self.channels[self.first], high, kernel_size=1)
+        self.convs = conv_stack(context + high, joined, plan.convs)
+        self.add_final(plan, joined)
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
@@ -94,7 +83,7 @@ class DeepLabV3PlusDecoder(FinalStepDecoder):
 
     def steps(self) -> list[Step]:
         """Return the steps of the context to the high map, then the one to the image."""
-        return [*self.climb.steps(), *self.final_steps(self.first)]
+        return [*self.climb.steps(), *self.final_steps()]
 
 
 def checked_rates(rates: Any, stride: int) -> list[int]:

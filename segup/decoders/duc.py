@@ -1,16 +1,17 @@
 """Dense upsampling convolution: from the last map to the image in one step."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
 
 from torch import Tensor
 
-from segup.decoders.arguments import IMAGE_WIDTH, STORABLE, checked_count, checked_widths
+from segup.conform import Count
+from segup.decoders.arguments import STORABLE
 from segup.decoders.blocks import conv_stack
-from segup.decoders.contract import Decoder, Step, register_topology
-from segup.decoders.steps import StepPlan
+from segup.decoders.contract import Decoder, register_topology
+from segup.decoders.steps import Step, StepPlan
 from segup.errors import ConfigError
-from segup.upsamplers.contract import Fit, Size
+from segup.upsamplers.contract import Size
 
 
 @register_topology("duc", storable=STORABLE)
@@ -25,7 +26,7 @@ class DUCDecoder(Decoder):
     it corrects (``rounding="mixed"``).
 
     Args:
-        channels, strides, fit, upsampler_options, roundings: See :class:`segup.decoders.UNetDecoder`. Of the maps only
+        channels, strides, fit, upsampler_options, roundings: See :class:`Decoder`. Of the maps only
             the last is used.
         num_classes: Channels of the scores, which are the result; :func:`segup.create_model` gives the model's. 16 by
             default, for a classifier of your own.
@@ -36,7 +37,7 @@ class DUCDecoder(Decoder):
         final_options: None.
 
     Raises:
-        ConfigError: As :class:`segup.decoders.UNetDecoder`; widths, or an operator for a further step.
+        ConfigError: As :class:`Decoder`; widths, or an operator for a further step.
 
     >>> import torch
     >>> decoder = DUCDecoder([8, 16], [4, 8], num_classes=19)
@@ -47,38 +48,33 @@ class DUCDecoder(Decoder):
     guides = frozenset()
     gives_scores = True
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        strides: Sequence[int],
-        *,
-        num_classes: int | None = None,
-        upsampler: str = "pixel_shuffle",
-        widths: Sequence[int] | None = None,
-        final: str = "bilinear",
-        fit: Fit = "correct",
-        convs: int | None = None,
-        upsampler_options: Mapping[str, Any] | None = None,
-        final_options: Mapping[str, Any] | None = None,
-        roundings: Sequence[str | int | None] | None = None,
-    ) -> None:
-        super().__init__(channels, strides)
-        plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)
+    options = MappingProxyType({"num_classes": Count | None})
+    usual_upsampler = "pixel_shuffle"
+
+    def usual_widths(self) -> tuple[list[int], str]:
+        """Return none: there is no map between."""
+        return [], "must be empty or null: topology 'duc' has no map between the last and the image"
+
+    def build(self, plan: StepPlan) -> None:
+        """Make the one step, and the convolutions before it.
+
+        Raises:
+            ConfigError: An operator is given for a further step, or there is nothing to do.
+        """
+        final, channels = plan.final, self.channels
         if (
             not isinstance(final, str)
             or final != "bilinear"
-            or not isinstance(final_options, Mapping | None)
-            or final_options
+            or not isinstance(plan.final_options, Mapping | None)
+            or plan.final_options
         ):
             raise ConfigError(
                 f"topology 'duc' has one step, made by its upsampler: final={final!r} would change nothing.\n"
-                f"  try: decoder.upsampler={final if isinstance(final, str) else upsampler}"
+                f"  try: decoder.upsampler={final if isinstance(final, str) else plan.upsampler}"
             )
-        if strides[-1] == 1:
+        if self.strides[-1] == 1:
             raise ConfigError("topology 'duc' brings the last map to the image: at stride 1 there is nothing to do")
-        self.out_channels = checked_count("num_classes", num_classes, IMAGE_WIDTH, least=1)
-        checked_widths(widths, [], "must be empty or null: topology 'duc' has no map between the last and the image")
-        self.convs = conv_stack(channels[-1], channels[-1], checked_count("convs", convs, default=0, least=0))
+        self.convs = conv_stack(channels[-1], channels[-1], plan.convs)
         self.up = plan.to_image(len(channels) - 1, channels[-1], self.out_channels)
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:

@@ -1,21 +1,21 @@
 """Fully convolutional network: scores of several depths, added."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from types import MappingProxyType
 
 from torch import Tensor, nn
 
-from segup.conform import Few
-from segup.decoders.arguments import IMAGE_WIDTH, STORABLE, checked_count, checked_widths, first_level
+from segup.conform import Count, Few
+from segup.decoders.arguments import STORABLE
 from segup.decoders.blocks import conv_stack
-from segup.decoders.contract import Step, register_topology
-from segup.decoders.steps import FinalStepDecoder, StepPlan, operators, take_step
+from segup.decoders.contract import Decoder, register_topology
+from segup.decoders.steps import Step, StepPlan, operators, take_step
 from segup.streams import own_stream
-from segup.upsamplers.contract import Fit, Size
+from segup.upsamplers.contract import Size
 
 
-@register_topology("fcn", storable={**STORABLE, "depths": Few | None})
-class FCNDecoder(FinalStepDecoder):
+@register_topology("fcn", storable=STORABLE)
+class FCNDecoder(Decoder):
     """Score each map by a 1×1 convolution; bring the scores up map by map and add (FCN, arXiv 1411.4038).
 
     With three depths from strides 8, 16 and 32 it is FCN-8s; then ``final`` multiplies by 8. The operator works on
@@ -23,7 +23,7 @@ class FCNDecoder(FinalStepDecoder):
 
     Args:
         channels, strides, upsampler, final, fit, upsampler_options, final_options, roundings: See
-            :class:`segup.decoders.UNetDecoder`.
+            :class:`Decoder`.
         num_classes: Channels of the scores, which are the result; :func:`segup.create_model` gives the model's. 16 by
             default, for a classifier of your own.
         widths: None: every map of this topology has ``num_classes`` channels.
@@ -31,7 +31,7 @@ class FCNDecoder(FinalStepDecoder):
         depths: How many of the deepest maps are scored; 3 by default, or as many as there are.
 
     Raises:
-        ConfigError: As :class:`segup.decoders.UNetDecoder`; widths.
+        ConfigError: As :class:`Decoder`; widths.
 
     >>> import torch
     >>> maps = [torch.zeros(1, 8, 9, 6), torch.zeros(1, 16, 5, 3), torch.zeros(1, 32, 3, 2)]
@@ -41,35 +41,23 @@ class FCNDecoder(FinalStepDecoder):
 
     gives_scores = True
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        strides: Sequence[int],
-        *,
-        num_classes: int | None = None,
-        upsampler: str = "deconv",
-        widths: Sequence[int] | None = None,
-        final: str = "bilinear",
-        fit: Fit = "correct",
-        convs: int | None = None,
-        depths: int | None = None,
-        upsampler_options: Mapping[str, Any] | None = None,
-        final_options: Mapping[str, Any] | None = None,
-        roundings: Sequence[str | int | None] | None = None,
-    ) -> None:
-        super().__init__(channels, strides)
-        plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)
-        self.out_channels = classes = checked_count("num_classes", num_classes, IMAGE_WIDTH, least=1)
-        checked_widths(widths, [], f"must be empty or null: every map of topology 'fcn' has {classes} scores")
-        convs = checked_count("convs", convs, default=0, least=0)
-        self.first = first_level(depths, len(channels), default=3)
+    options = MappingProxyType({"num_classes": Count | None, "depths": Few | None})
+    usual_depths = 3
+
+    def usual_widths(self) -> tuple[list[int], str]:
+        """Return none: every map has the scores' channels."""
+        return [], f"must be empty or null: every map of topology 'fcn' has {self.num_classes} scores"
+
+    def build(self, plan: StepPlan) -> None:
+        """Make the scores of each map, and the steps between them."""
+        channels, classes = self.channels, self.num_classes
         levels = range(self.first, len(channels))
         self.scores = nn.ModuleList(
-            nn.Sequential(*conv_stack(channels[level], channels[level], convs), score(channels[level], classes))
+            nn.Sequential(*conv_stack(channels[level], channels[level], plan.convs), score(channels[level], classes))
             for level in levels
         )
         self.ups = nn.ModuleList(plan.between(level, classes, classes) for level in levels[:-1])
-        self.add_final(plan.final(final, self.first, classes, classes, final_options))
+        self.add_final(plan, classes)
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return the scores ``(N, num_classes, *size)``."""
@@ -83,7 +71,7 @@ class FCNDecoder(FinalStepDecoder):
     def steps(self) -> list[Step]:
         """Return the step to each scored map, then the one to the image."""
         climbed: list[Step] = [(self.first + i + 1, self.first + i, up) for i, up in enumerate(operators(self.ups))]
-        return [*reversed(climbed), *self.final_steps(self.first)]
+        return [*reversed(climbed), *self.final_steps()]
 
 
 @own_stream()

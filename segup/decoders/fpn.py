@@ -1,20 +1,21 @@
 """Feature pyramid network with a semantic branch from every map."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import cast
 
 from torch import Tensor, nn
 
 from segup.conform import Few
-from segup.decoders.arguments import IMAGE_WIDTH, STORABLE_WITH_FINAL, checked_count, checked_widths, first_level
+from segup.decoders.arguments import IMAGE_WIDTH, STORABLE
 from segup.decoders.blocks import conv_stack, linear
-from segup.decoders.contract import Step, register_topology
-from segup.decoders.steps import FinalStepDecoder, StepPlan, operators, take_step
-from segup.upsamplers.contract import Fit, Size
+from segup.decoders.contract import Decoder, register_topology
+from segup.decoders.steps import Step, StepPlan, operators, take_step
+from segup.upsamplers.contract import Size
 
 
-@register_topology("fpn", storable={**STORABLE_WITH_FINAL, "depths": Few | None})
-class FPNDecoder(FinalStepDecoder):
+@register_topology("fpn", storable=STORABLE)
+class FPNDecoder(Decoder):
     """Add each map to the one above it, bring all to the highest and add them (Panoptic FPN, arXiv 1901.02446).
 
     Top-down: each map is projected by a 1×1 convolution and the one below it, brought to its size, is added. Branches:
@@ -23,14 +24,14 @@ class FPNDecoder(FinalStepDecoder):
 
     Args:
         channels, strides, upsampler, final, fit, upsampler_options, final_options, roundings: See
-            :class:`segup.decoders.UNetDecoder`.
+            :class:`Decoder`.
         widths: Channels of the top-down maps, of the branches, and of the step to the image where there is one; by
             default 256, 128 and 16.
         convs: 3×3 convolutions before each step of a branch; 1 by default.
         depths: How many of the deepest maps are used; 4 by default, or as many as there are.
 
     Raises:
-        ConfigError: As :class:`segup.decoders.UNetDecoder`.
+        ConfigError: As :class:`Decoder`.
 
     >>> import torch
     >>> maps = [torch.zeros(1, 8, 17, 12), torch.zeros(1, 16, 9, 6), torch.zeros(1, 32, 5, 3)]
@@ -38,42 +39,29 @@ class FPNDecoder(FinalStepDecoder):
     torch.Size([1, 16, 67, 45])
     """
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        strides: Sequence[int],
-        *,
-        upsampler: str = "deconv",
-        widths: Sequence[int] | None = None,
-        final: str = "bilinear",
-        final_convs: int | None = None,
-        fit: Fit = "correct",
-        convs: int | None = None,
-        depths: int | None = None,
-        upsampler_options: Mapping[str, Any] | None = None,
-        final_options: Mapping[str, Any] | None = None,
-        roundings: Sequence[str | int | None] | None = None,
-    ) -> None:
-        super().__init__(channels, strides)
-        plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)
-        self.first = first_level(depths, len(channels), default=4)
-        has_final = strides[self.first] > 1
-        self.widths = tuple(
-            checked_widths(
-                widths,
-                [256, 128, *([IMAGE_WIDTH] if has_final else [])],
-                f"must have {2 + has_final} widths: of the top-down maps, of the branches"
-                + (", of the step to the image" if has_final else ""),
-            )
-        )
-        width, branch, *to_image = self.widths
-        convs = checked_count("convs", convs, default=1, least=1)
-        levels = range(self.first, len(channels))
-        self.laterals = nn.ModuleList(linear(channels[level], width) for level in levels)
+    options = MappingProxyType({"final_convs": Few | None, "depths": Few | None})
+    usual_convs = 1
+    least_convs = 1
+    usual_depths = 4
+
+    def usual_widths(self) -> tuple[list[int], str]:
+        """Return the channels of the top-down maps, of the branches, and of the step to the image."""
+        to_image = [IMAGE_WIDTH] if self.strides[self.first] > 1 else []
+        also = ", of the step to the image" if to_image else ""
+        return [
+            256,
+            128,
+            *to_image,
+        ], f"must have {2 + len(to_image)} widths: of the top-down maps, of the branches{also}"
+
+    def build(self, plan: StepPlan) -> None:
+        """Make the top-down steps, then the branches."""
+        width, branch, *_ = self.widths
+        levels = range(self.first, len(self.channels))
+        self.laterals = nn.ModuleList(linear(self.channels[level], width) for level in levels)
         self.ups = nn.ModuleList(plan.between(level, width, width) for level in levels[:-1])
-        self.branches = nn.ModuleList(_Branch(plan, level, self.first, width, branch, convs) for level in levels)
-        self.out_channels = to_image[0] if to_image else branch
-        self.add_final(plan.final(final, self.first, branch, self.out_channels, final_options), final_convs)
+        self.branches = nn.ModuleList(_Branch(plan, level, self.first, width, branch) for level in levels)
+        self.add_final(plan, branch)
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
@@ -89,17 +77,17 @@ class FPNDecoder(FinalStepDecoder):
         """Return the top-down steps, those of each branch, then the one to the image."""
         down: list[Step] = [(self.first + i + 1, self.first + i, up) for i, up in enumerate(operators(self.ups))]
         branches = [step for branch in self.branches for step in cast(_Branch, branch).steps()]
-        return [*reversed(down), *branches, *self.final_steps(self.first)]
+        return [*reversed(down), *branches, *self.final_steps()]
 
 
 class _Branch(nn.Module):
     """Convolutions and steps in turn, from map ``start`` up to map ``stop``."""
 
-    def __init__(self, plan: StepPlan, start: int, stop: int, in_channels: int, channels: int, convs: int) -> None:
+    def __init__(self, plan: StepPlan, start: int, stop: int, in_channels: int, channels: int) -> None:
         super().__init__()
         self.levels = tuple(range(start - 1, stop - 1, -1))
         ins = [in_channels, *[channels] * len(self.levels)]
-        self.convs = nn.ModuleList(conv_stack(ins[i], channels, convs) for i in range(max(1, len(self.levels))))
+        self.convs = nn.ModuleList(conv_stack(ins[i], channels, plan.convs) for i in range(max(1, len(self.levels))))
         self.ups = nn.ModuleList(plan.between(level, channels, channels) for level in self.levels)
 
     def forward(self, x: Tensor, features: Sequence[Tensor], indices: Sequence[Tensor] | None) -> Tensor:

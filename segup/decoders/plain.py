@@ -1,19 +1,20 @@
 """No skips: the operator alone."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from types import MappingProxyType
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import STORABLE_WITH_FINAL, checked_count, step_widths
+from segup.conform import Few
+from segup.decoders.arguments import STORABLE, step_widths
 from segup.decoders.blocks import conv_stack
-from segup.decoders.contract import Step, register_topology
-from segup.decoders.steps import FinalStepDecoder, StepPlan, operators, take_step
-from segup.upsamplers.contract import Fit, Size
+from segup.decoders.contract import Decoder, register_topology
+from segup.decoders.steps import Step, StepPlan, operators, take_step
+from segup.upsamplers.contract import Size
 
 
-@register_topology("plain", storable=STORABLE_WITH_FINAL)
-class PlainDecoder(FinalStepDecoder):
+@register_topology("plain", storable=STORABLE)
+class PlainDecoder(Decoder):
     """Climb from the last map to the image by the operator alone; of the other maps only the sizes are taken.
 
     Each step is the operator, BatchNorm and ReLU: with ``deconv`` the head of Simple Baselines (arXiv 1804.06208), with
@@ -22,12 +23,12 @@ class PlainDecoder(FinalStepDecoder):
 
     Args:
         channels, strides, upsampler, final, fit, upsampler_options, final_options, roundings: See
-            :class:`segup.decoders.UNetDecoder`. Operators that are guided by a skip are refused.
+            :class:`Decoder`. Operators that are guided by a skip are refused.
         widths: Channels after each step, the one to the image included; by default those of the U-Net.
         convs: Further 3×3 convolutions after each step but the last; none by default.
 
     Raises:
-        ConfigError: As :class:`segup.decoders.UNetDecoder`.
+        ConfigError: As :class:`Decoder`.
 
     >>> import torch
     >>> maps = [torch.zeros(1, 8, 34, 23), torch.zeros(1, 16, 17, 12)]
@@ -37,36 +38,22 @@ class PlainDecoder(FinalStepDecoder):
 
     guides = frozenset({"indices"})
 
-    def __init__(
-        self,
-        channels: Sequence[int],
-        strides: Sequence[int],
-        *,
-        upsampler: str = "deconv",
-        widths: Sequence[int] | None = None,
-        final: str = "bilinear",
-        final_convs: int | None = None,
-        fit: Fit = "correct",
-        convs: int | None = None,
-        upsampler_options: Mapping[str, Any] | None = None,
-        final_options: Mapping[str, Any] | None = None,
-        roundings: Sequence[str | int | None] | None = None,
-    ) -> None:
-        super().__init__(channels, strides)
-        plan = StepPlan.of(self, upsampler, fit, upsampler_options, roundings)
-        self.widths = widths = tuple(step_widths(widths, strides))
-        convs = checked_count("convs", convs, default=0, least=0)
-        self.levels = tuple(range(len(channels) - 2, -1, -1))
-        ins = [channels[-1], *widths]
+    options = MappingProxyType({"final_convs": Few | None})
+
+    def usual_widths(self) -> tuple[list[int], str]:
+        """Return the channels after each step, by the stride reached."""
+        return step_widths(self.strides)
+
+    def build(self, plan: StepPlan) -> None:
+        """Make the operators, and what follows each."""
+        widths, self.levels = self.widths, tuple(range(len(self.channels) - 2, -1, -1))
+        ins = [self.channels[-1], *widths]
         self.ups = nn.ModuleList(plan.between(level, ins[i], widths[i]) for i, level in enumerate(self.levels))
         self.acts = nn.ModuleList(
-            nn.Sequential(nn.BatchNorm2d(widths[i]), nn.ReLU(inplace=True), *conv_stack(widths[i], widths[i], convs))
-            for i in range(len(self.levels))
+            nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(inplace=True), *conv_stack(width, width, plan.convs))
+            for width in widths[: len(self.levels)]
         )
-        self.out_channels = widths[-1] if widths else channels[-1]
-        self.add_final(
-            plan.final(final, 0, ins[-2] if strides[0] > 1 else ins[-1], self.out_channels, final_options), final_convs
-        )
+        self.add_final(plan, ins[-2] if self.strides[0] > 1 else ins[-1])
 
     def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
@@ -79,4 +66,4 @@ class PlainDecoder(FinalStepDecoder):
     def steps(self) -> list[Step]:
         """Return the step to the size of each map, then the one to the image."""
         climbed = ((level + 1, level, up) for level, up in zip(self.levels, operators(self.ups), strict=True))
-        return [*climbed, *self.final_steps(0)]
+        return [*climbed, *self.final_steps()]

@@ -6,19 +6,17 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import checked_count, checked_options
-from segup.decoders.blocks import conv_stack
-from segup.decoders.contract import Decoder, Step
-from segup.decoders.rounding import composed, whole_roundings
-from segup.errors import ConfigError, ShapeError, figures
+from segup.decoders.arguments import checked_options
+from segup.decoders.rounding import composed
+from segup.errors import ConfigError, ShapeError
 from segup.registry import check_options
 from segup.upsamplers import create_upsampler, list_upsamplers
-from segup.upsamplers.arguments import checked_size
-from segup.upsamplers.contract import Fit, Size, Upsampler, check_fit, operator_class
-from segup.upsamplers.fitting import without_gaps
+from segup.upsamplers.contract import Fit, Upsampler, check_fit, operator_class
 
 GUIDES = {"skip": "the skip", "indices": "the encoder's pooling indices"}
 """How errors call what an operator may require."""
+Step = tuple[int, int | None, Upsampler]
+"""An upsampling step: level of the input, level of the result (None: the image), operator."""
 
 
 @dataclass(frozen=True)
@@ -29,51 +27,34 @@ class StepPlan:
     has: what it corrects stays below that ratio at each step, however far the way is.
 
     Args:
-        decoder: Whose maps and guides these are.
+        channels, strides: Of the pyramid's maps.
         upsampler: Name of the operator.
         fit: ``"correct"`` or ``"strict"``.
         options: The operator's own.
-        roundings: How each map's size follows from the one above it: as many as there are maps, the first from the
-            image, or one fewer, between the maps alone. All round up by default.
-
-    Raises:
-        ConfigError: The operator requires what the topology's steps do not have.
+        final, final_options: The operator of the step to the image, and its own options.
+        convs: 3×3 convolutions at each step.
+        final_convs: Those after the step to the image.
+        roundings: How each map's size follows from the one above it, the first from the image.
+        own: The topology's further options.
     """
 
-    decoder: Decoder
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
     upsampler: str
     fit: Fit
     options: Mapping[str, Any]
+    final: str
+    final_options: Mapping[str, Any] | None
+    convs: int
+    final_convs: int
     roundings: tuple[str | int | None, ...]
-
-    @classmethod
-    def of(
-        cls,
-        decoder: Decoder,
-        upsampler: str,
-        fit: Fit,
-        options: Mapping[str, Any] | None,
-        roundings: Sequence[str | int | None] | None,
-    ) -> "StepPlan":
-        """Check what was given and fill in the defaults."""
-        missing = operator_class(upsampler).requires - decoder.guides
-        if missing:
-            raise ConfigError(
-                f"upsampler '{upsampler}' requires {listed_guides(missing)}, "
-                f"which topology '{decoder.name}' does not have at its steps.\n"
-                f"  try: decoder.topology=unet, or an operator that requires nothing: {unguided_upsamplers()}."
-            )
-        check_fit(fit, "decoder.fit")
-        rules = whole_roundings(roundings, len(decoder.strides))
-        own = checked_options("upsampler_options", options)
-        check_options(operator_class(upsampler), own, f"upsampler '{upsampler}'")
-        return cls(decoder, upsampler, fit, own, rules)
+    own: Mapping[str, Any]
 
     def between(self, level: int, in_channels: int, out_channels: int) -> Upsampler:
         """Return the operator of the step from map ``level + 1`` to map ``level``."""
-        high, low = self.decoder.strides[level : level + 2]
+        high, low = self.strides[level : level + 2]
         return create_upsampler(
-            self.upsampler, in_channels, out_channels, low // high, skip_channels=self.decoder.channels[level],
+            self.upsampler, in_channels, out_channels, low // high, skip_channels=self.channels[level],
             fit=self.fit, **self.stage_options(level),
         )  # fmt: skip
 
@@ -81,14 +62,13 @@ class StepPlan:
         """Return the operator of the one step from map ``level`` to the image."""
         return self._whole(self.upsampler, level, in_channels, out_channels, self.options)
 
-    def final(
-        self, name: str, level: int, in_channels: int, out_channels: int, options: Mapping[str, Any] | None
-    ) -> Upsampler | None:
-        """Return the operator ``name`` for the step from map ``level`` to the image; None at stride 1.
+    def last(self, level: int, in_channels: int, out_channels: int) -> Upsampler | None:
+        """Return the operator of the last step, from map ``level`` to the image, which has no guide; None at stride 1.
 
         Raises:
-            ConfigError: An operator that requires something: this step has no skip.
+            ConfigError: An operator that requires something.
         """
+        name = self.final
         if not isinstance(name, str):
             raise ConfigError(f"decoder.final={name!r} must be the name of an upsampler, such as bilinear")
         required = operator_class(name).requires
@@ -97,12 +77,11 @@ class StepPlan:
                 f"final='{name}' requires {listed_guides(required)}, and the step to the image has none.\n"
                 f"  try: decoder.final=bilinear, or another operator that requires nothing: {unguided_upsamplers()}."
             )
-        own = checked_options("final_options", options)
+        own = checked_options("final_options", self.final_options)
         check_options(operator_class(name), own, f"upsampler '{name}'")
-        if self.decoder.strides[level] == 1:
+        if self.strides[level] == 1:
             return None
-        chosen = {**operator_class(name).final_options, **own}
-        return self._whole(name, level, in_channels, out_channels, chosen)
+        return self._whole(name, level, in_channels, out_channels, {**operator_class(name).final_options, **own})
 
     def stage_options(self, level: int) -> dict[str, Any]:
         """Return the operator's options for the step to ``level``, with the rounding it inverts where it takes one.
@@ -115,7 +94,7 @@ class StepPlan:
             return chosen
         rounding = self.roundings[level + 1]
         if rounding is None:
-            high, low = self.decoder.strides[level : level + 2]
+            high, low = self.strides[level : level + 2]
             raise ConfigError(
                 f"'{self.upsampler}' has to know how the encoder rounds from stride {high} to {low}, "
                 f"and no single rule covers it.\n"
@@ -128,8 +107,29 @@ class StepPlan:
     ) -> Upsampler:
         chosen = dict(options)
         if operator_class(name).takes_rounding and chosen.get("rounding") is None:
-            chosen["rounding"] = composed(self.roundings[: level + 1], self.decoder.strides[: level + 1])
-        return create_upsampler(name, in_channels, out_channels, self.decoder.strides[level], fit=self.fit, **chosen)
+            chosen["rounding"] = composed(self.roundings[: level + 1], self.strides[: level + 1])
+        return create_upsampler(name, in_channels, out_channels, self.strides[level], fit=self.fit, **chosen)
+
+
+def checked_operator(
+    topology: str, guides: frozenset[str], upsampler: str, fit: Fit, options: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return the operator's own options, once it is known that the topology can take it.
+
+    Raises:
+        ConfigError: It requires what the topology's steps do not have, or an option is unknown.
+    """
+    missing = operator_class(upsampler).requires - guides
+    if missing:
+        raise ConfigError(
+            f"upsampler '{upsampler}' requires {listed_guides(missing)}, "
+            f"which topology '{topology}' does not have at its steps.\n"
+            f"  try: decoder.topology=unet, or an operator that requires nothing: {unguided_upsamplers()}."
+        )
+    check_fit(fit, "decoder.fit")
+    own = checked_options("upsampler_options", options)
+    check_options(operator_class(upsampler), own, f"upsampler '{upsampler}'")
+    return own
 
 
 def take_step(
@@ -196,46 +196,6 @@ class Climb(nn.Module):
     def steps(self) -> list[Step]:
         """Return the steps in order."""
         return [(level + 1, level, up) for up, level in zip(operators(self.ups), self.levels, strict=True)]
-
-
-class FinalStepDecoder(Decoder):
-    """A decoder whose last step, from its highest map to the image, has an operator of its own and no skip.
-
-    Attributes:
-        final: The operator; None where the map already has the image's size.
-        final_act: BatchNorm and ReLU after it, then the convolutions; scores stay as they are.
-    """
-
-    final: Upsampler | None
-    final_act: nn.Module
-
-    def add_final(self, up: Upsampler | None, convs: int | None = None) -> None:
-        """Register the step and the ``convs`` 3×3 convolutions after it, at the image's size."""
-        convs = checked_count("final_convs", convs, default=0, least=0)
-        self.final = up
-        if up is not None and not self.gives_scores:
-            stack = conv_stack(up.out_channels, up.out_channels, convs)
-            self.final_act = nn.Sequential(nn.BatchNorm2d(up.out_channels), nn.ReLU(inplace=True), *stack)
-
-    def finish(self, x: Tensor, size: Size) -> Tensor:
-        """Return ``x`` at exactly ``size``.
-
-        Raises:
-            ShapeError: ``x`` has stride 1 and another size: no step follows that could change it.
-        """
-        if self.final is None:
-            wanted = checked_size(size)
-            if (x.shape[-2], x.shape[-1]) != wanted:
-                raise ShapeError(
-                    f"the map of stride 1 has size {figures(x.shape[-2:])}, not the image's, {figures(wanted)}"
-                )
-            return x
-        y: Tensor = self.final(x, size)
-        return y if self.gives_scores else self.final_act(without_gaps(y))
-
-    def final_steps(self, level: int) -> list[Step]:
-        """Return the step from map ``level`` to the image, if there is one."""
-        return [] if self.final is None else [(level, None, self.final)]
 
 
 def listed_guides(required: frozenset[str]) -> str:
