@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import lcm
 from pathlib import Path
@@ -17,7 +17,7 @@ from segup.conform import short
 from segup.decoders import Decoder, Rung, create_decoder
 from segup.decoders.blocks import linear
 from segup.decoders.contract import topology_class
-from segup.decoders.steps import listed_guides, unguided_upsamplers
+from segup.decoders.steps import Encoded, listed_guides, unguided_upsamplers
 from segup.decoders.verdict import Verdict, check_decoder, prove_decoder
 from segup.encoders import Encoder, create_encoder
 from segup.encoders.contract import family_of
@@ -54,7 +54,7 @@ class SegmentationModel(nn.Module):
     def __init__(self, encoder: Encoder, decoder: Decoder, num_classes: int, spec: Mapping[str, Any]) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
-        self._takes_indices = "indices" in decoder.requires
+        self._requires = decoder.requires
         scored = decoder.gives_scores
         self.head = nn.Identity() if scored else linear(decoder.out_channels, num_classes)
         self.num_classes, self.spec = num_classes, dict(spec)
@@ -64,14 +64,17 @@ class SegmentationModel(nn.Module):
         """Return the logits."""
         extended = self.encoder.extend(image)
         height, width = image.shape[-2:]
-        features, indices = self.encode(extended)
-        decoded = self.decoder(features, (extended.shape[-2], extended.shape[-1]), indices)
+        decoded = self.decoder(self.encode(extended), (extended.shape[-2], extended.shape[-1]))
         logits: Tensor = self.head(decoded)
         return logits[..., :height, :width]
 
-    def encode(self, image: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor] | None]:
-        """Return the maps of an image of a size that the encoder accepts, and the pooling indices that are required."""
-        return self.encoder.with_indices(image) if self._takes_indices else (self.encoder(image), None)
+    def encode(self, image: Tensor) -> Encoded:
+        """Return the maps of an image of a size that the encoder accepts, and what else the decoder requires."""
+        beside: dict[str, Any] = {"image": self.encoder.normalise(image)} if "image" in self._requires else {}
+        if "indices" not in self._requires:
+            return Encoded(self.encoder(image), beside)
+        maps, indices = self.encoder.with_indices(image)
+        return Encoded(maps, {**beside, "indices": indices})
 
     def ladder(self, size: int) -> list[Rung]:
         """Return the decoder's sizes step by step, on one axis, for an image of ``size`` (after any extension)."""
@@ -164,7 +167,7 @@ def _joined(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
     if topology_class(topology).gives_scores:
         derived["num_classes"] = num_classes
     decoder = create_decoder(topology, body.channels, body.strides, upsampler=upsampler, **{**derived, **options})
-    missing = decoder.requires - body.provides
+    missing = decoder.requires - body.provides - {"image"}
     if missing:
         raise ConfigError(
             f"upsampler '{upsampler}' requires {listed_guides(missing)}, and encoder '{encoder}' hands out none.\n"

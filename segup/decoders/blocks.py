@@ -110,11 +110,11 @@ class UNetBlock(nn.Module):
         self.convs = conv_stack(out_channels + skip_channels, out_channels, checked_count("convs", convs, 2, least=1))
 
     def forward(
-        self, x: Tensor, skip: Tensor | None = None, size: Size | None = None, *, indices: Tensor | None = None
+        self, x: Tensor, skip: Tensor | None = None, size: Size | None = None, **guides: Tensor | None
     ) -> Tensor:
         """Return the joined map at the skip's size; without a skip, at ``size`` or ``scale`` times ``x``.
 
-        ``indices`` are those of the pooling that made ``x``'s resolution, for operators that require them.
+        ``guides`` are what the operator requires beside the skip: ``indices=``, ``image=``.
         """
         if skip is None:
             if self.skip_channels:
@@ -122,7 +122,7 @@ class UNetBlock(nn.Module):
                     f"this block takes a skip (N, {self.skip_channels}, H, W), and got none.\n"
                     f"  try: block(x, skip), or skip_channels=0 at construction for a block without one."
                 )
-            y: Tensor = self.convs(self.up(x, size, indices=indices))
+            y: Tensor = self.convs(self.up(x, size, **guides))
             return y
         if not self.skip_channels:
             raise ShapeError(
@@ -135,7 +135,6 @@ class UNetBlock(nn.Module):
                 f"{figures(x.shape)}, not {figures(skip.shape)}.\n"
                 f"  try: the encoder's map of the same images, with skip_channels= its channels at construction."
             )
-        guide = skip if "skip" in self.up.requires else None
-        up = self.up(x, (skip.shape[-2], skip.shape[-1]), skip=guide, indices=indices)
+        up = self.up(x, (skip.shape[-2], skip.shape[-1]), skip=skip, **guides)
         joined: Tensor = self.convs(torch.cat((up, skip), dim=1))
         return joined

@@ -15,7 +15,7 @@ from segup.conform import short
 from segup.decoders.arguments import IMAGE_WIDTH, checked_count, checked_widths, first_level
 from segup.decoders.blocks import conv_stack
 from segup.decoders.rounding import whole_roundings
-from segup.decoders.steps import Step, StepPlan, checked_operator
+from segup.decoders.steps import Encoded, Step, StepPlan, checked_operator
 from segup.errors import ConfigError, ShapeError, figures, unknown
 from segup.registry import Registry
 from segup.upsamplers.arguments import checked_size
@@ -62,11 +62,10 @@ class Decoder(nn.Module, ABC):
             its step does not have.
 
     A subclass is entered with :func:`register_topology`. It says what it is by class attributes and
-    :meth:`usual_widths`, makes its parts in :meth:`build`, and runs them in :meth:`forward`.
+    :meth:`usual_widths`, makes its parts in :meth:`build`, and runs them in :meth:`decode`.
 
     Attributes:
-        guides: What a step has beside the map that it brings up: ``"skip"``, the encoder's map at the size to reach,
-            and ``"indices"``, the pooling indices of an encoder that hands them out.
+        guides: What a step has beside the map that it brings up, of :data:`segup.upsamplers.contract.GUIDES`.
         gives_scores: Whether the result already has one channel for each class; then it takes ``num_classes``.
         options: The options that not all topologies take, and what a checkpoint may hold of each; None by default.
         usual_upsampler, usual_convs, least_convs: What is built where nothing is given, and the fewest convolutions.
@@ -80,7 +79,7 @@ class Decoder(nn.Module, ABC):
     """
 
     name: ClassVar[str] = "unregistered"
-    guides: ClassVar[frozenset[str]] = frozenset({"skip", "indices"})
+    guides: ClassVar[frozenset[str]] = frozenset({"skip", "indices", "image"})
     gives_scores: ClassVar[bool] = False
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     usual_upsampler: ClassVar[str] = "deconv"
@@ -140,6 +139,8 @@ class Decoder(nn.Module, ABC):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if cls.name == Decoder.name:  # until it is registered
+            cls.name = cls.__name__
         whole = inspect.signature(cls.__init__)
         named = [p for p in list(whole.parameters.values())[1:] if p.kind is not p.VAR_KEYWORD]
         own = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in cls.options]
@@ -156,15 +157,28 @@ class Decoder(nn.Module, ABC):
     def build(self, plan: StepPlan) -> None:
         """Make the parts, their operators by ``plan``; :attr:`widths` are known."""
 
-    @abstractmethod
-    def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
+    def forward(
+        self, features: Sequence[Tensor] | Encoded, size: Size, indices: Sequence[Tensor] | None = None, **beside: Any
+    ) -> Tensor:
         """Return ``(N, out_channels, *size)`` from maps ``(N, channels[i], h_i, w_i)``.
 
         Args:
-            features: The maps, from high to low resolution.
+            features: The maps, from high to low resolution; or all that flows from the encoder.
             size: (height, width) of the image.
             indices: Of the pooling between each map and the next, for operators that require them.
+            **beside: What else guides the operators: ``image=``, as the encoder sees it.
+
+        Raises:
+            ShapeError: The maps are not of this decoder's channels and of one batch size; a guide that is required is
+                missing.
         """
+        if isinstance(features, Encoded):
+            return self.decode(Encoded(self.checked_features(features.maps), features.beside), size)
+        return self.decode(Encoded(self.checked_features(features), {"indices": indices, **beside}), size)
+
+    @abstractmethod
+    def decode(self, encoded: Encoded, size: Size) -> Tensor:
+        """Return ``(N, out_channels, *size)``; :meth:`forward` has checked the maps."""
 
     def add_final(self, plan: StepPlan, in_channels: int) -> None:
         """Make the step from map :attr:`first` to the image, with what follows it at the image's size."""
@@ -173,7 +187,7 @@ class Decoder(nn.Module, ABC):
             stack = conv_stack(self.out_channels, self.out_channels, plan.final_convs)
             self.final_act = nn.Sequential(nn.BatchNorm2d(self.out_channels), nn.ReLU(inplace=True), *stack)
 
-    def finish(self, x: Tensor, size: Size) -> Tensor:
+    def finish(self, x: Tensor, size: Size, encoded: Encoded) -> Tensor:
         """Return ``x`` at exactly ``size``.
 
         Raises:
@@ -186,7 +200,7 @@ class Decoder(nn.Module, ABC):
                     f"the map of stride 1 has size {figures(x.shape[-2:])}, not the image's, {figures(wanted)}"
                 )
             return x
-        y: Tensor = self.final(x, size)
+        y: Tensor = self.final(x, size, **encoded.guides(self.final, None))
         return y if self.gives_scores else self.final_act(without_gaps(y))
 
     def final_steps(self) -> list[Step]:
@@ -199,7 +213,7 @@ class Decoder(nn.Module, ABC):
 
     @property
     def requires(self) -> frozenset[str]:
-        """What ``forward`` needs beside the maps: ``{"indices"}`` for operators that undo a pooling."""
+        """What ``forward`` needs beside the maps: ``"indices"`` for operators that undo a pooling, ``"image"``."""
         needed: frozenset[str] = frozenset().union(*(up.requires for _, _, up in self.steps()))
         return needed - {"skip"}
 

@@ -12,7 +12,7 @@ from segup.decoders.arguments import IMAGE_WIDTH, STORABLE
 from segup.decoders.aspp import ASPP
 from segup.decoders.blocks import ConvNormAct, conv_stack
 from segup.decoders.contract import Decoder, register_topology
-from segup.decoders.steps import Climb, Step, StepPlan
+from segup.decoders.steps import Climb, Encoded, Step, StepPlan
 from segup.errors import ConfigError
 from segup.upsamplers.contract import Size
 
@@ -74,12 +74,11 @@ class DeepLabV3PlusDecoder(Decoder):
         self.convs = conv_stack(context + high, joined, plan.convs)
         self.add_final(plan, joined)
 
-    def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
+    def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        features = self.checked_features(features)
-        context = self.climb(self.aspp(features[-1]), features, indices)
-        joined = torch.cat((context, self.project(features[self.first])), dim=1)
-        return self.finish(self.convs(joined), size)
+        context = self.climb(self.aspp(encoded.maps[-1]), encoded)
+        joined = torch.cat((context, self.project(encoded.maps[self.first])), dim=1)
+        return self.finish(self.convs(joined), size, encoded)
 
     def steps(self) -> list[Step]:
         """Return the steps of the context to the high map, then the one to the image."""

@@ -1,6 +1,6 @@
 """Dense upsampling convolution: from the last map to the image in one step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from torch import Tensor
@@ -9,7 +9,7 @@ from segup.conform import Count
 from segup.decoders.arguments import STORABLE
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Decoder, register_topology
-from segup.decoders.steps import Step, StepPlan
+from segup.decoders.steps import Encoded, Step, StepPlan
 from segup.errors import ConfigError
 from segup.upsamplers.contract import Size
 
@@ -45,7 +45,7 @@ class DUCDecoder(Decoder):
     torch.Size([1, 19, 67, 45])
     """
 
-    guides = frozenset()
+    guides = frozenset({"image"})
     gives_scores = True
 
     options = MappingProxyType({"num_classes": Count | None})
@@ -77,10 +77,9 @@ class DUCDecoder(Decoder):
         self.convs = conv_stack(channels[-1], channels[-1], plan.convs)
         self.up = plan.to_image(len(channels) - 1, channels[-1], self.out_channels)
 
-    def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
+    def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return the scores ``(N, num_classes, *size)``."""
-        features = self.checked_features(features)
-        scores: Tensor = self.up(self.convs(features[-1]), size)
+        scores: Tensor = self.up(self.convs(encoded.maps[-1]), size, **encoded.guides(self.up, None))
         return scores
 
     def steps(self) -> list[Step]:

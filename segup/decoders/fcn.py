@@ -1,6 +1,5 @@
 """Fully convolutional network: scores of several depths, added."""
 
-from collections.abc import Sequence
 from types import MappingProxyType
 
 from torch import Tensor, nn
@@ -9,7 +8,7 @@ from segup.conform import Count, Few
 from segup.decoders.arguments import STORABLE
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Decoder, register_topology
-from segup.decoders.steps import Step, StepPlan, operators, take_step
+from segup.decoders.steps import Encoded, Step, StepPlan, operators
 from segup.streams import own_stream
 from segup.upsamplers.contract import Size
 
@@ -59,14 +58,13 @@ class FCNDecoder(Decoder):
         self.ups = nn.ModuleList(plan.between(level, classes, classes) for level in levels[:-1])
         self.add_final(plan, classes)
 
-    def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
+    def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return the scores ``(N, num_classes, *size)``."""
-        features = self.checked_features(features)
-        used = features[self.first :]
+        used = encoded.maps[self.first :]
         ups, y = operators(self.ups), self.scores[-1](used[-1])
         for i in range(len(ups) - 1, -1, -1):
-            y = self.scores[i](used[i]) + take_step(ups[i], y, self.first + i, features, indices)
-        return self.finish(y, size)
+            y = self.scores[i](used[i]) + encoded.step(ups[i], y, self.first + i)
+        return self.finish(y, size, encoded)
 
     def steps(self) -> list[Step]:
         """Return the step to each scored map, then the one to the image."""

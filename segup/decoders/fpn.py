@@ -1,6 +1,5 @@
 """Feature pyramid network with a semantic branch from every map."""
 
-from collections.abc import Sequence
 from types import MappingProxyType
 from typing import cast
 
@@ -10,7 +9,7 @@ from segup.conform import Few
 from segup.decoders.arguments import IMAGE_WIDTH, STORABLE
 from segup.decoders.blocks import conv_stack, linear
 from segup.decoders.contract import Decoder, register_topology
-from segup.decoders.steps import Step, StepPlan, operators, take_step
+from segup.decoders.steps import Encoded, Step, StepPlan, operators
 from segup.upsamplers.contract import Size
 
 
@@ -63,15 +62,14 @@ class FPNDecoder(Decoder):
         self.branches = nn.ModuleList(_Branch(plan, level, self.first, width, branch) for level in levels)
         self.add_final(plan, branch)
 
-    def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
+    def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        features = self.checked_features(features)
-        maps = [lateral(f) for lateral, f in zip(self.laterals, features[self.first :], strict=True)]
+        maps = [lateral(f) for lateral, f in zip(self.laterals, encoded.maps[self.first :], strict=True)]
         ups = operators(self.ups)
         for i in range(len(ups) - 1, -1, -1):
-            maps[i] = maps[i] + take_step(ups[i], maps[i + 1], self.first + i, features, indices)
-        branches = [branch(m, features, indices) for branch, m in zip(self.branches, maps, strict=True)]
-        return self.finish(sum(branches[1:], branches[0]), size)
+            maps[i] = maps[i] + encoded.step(ups[i], maps[i + 1], self.first + i)
+        branches = [branch(m, encoded) for branch, m in zip(self.branches, maps, strict=True)]
+        return self.finish(sum(branches[1:], branches[0]), size, encoded)
 
     def steps(self) -> list[Step]:
         """Return the top-down steps, those of each branch, then the one to the image."""
@@ -90,12 +88,12 @@ class _Branch(nn.Module):
         self.convs = nn.ModuleList(conv_stack(ins[i], channels, plan.convs) for i in range(max(1, len(self.levels))))
         self.ups = nn.ModuleList(plan.between(level, channels, channels) for level in self.levels)
 
-    def forward(self, x: Tensor, features: Sequence[Tensor], indices: Sequence[Tensor] | None) -> Tensor:
+    def forward(self, x: Tensor, encoded: Encoded) -> Tensor:
         if not self.levels:
             only: Tensor = self.convs[0](x)
             return only
         for conv, up, level in zip(self.convs, operators(self.ups), self.levels, strict=True):
-            x = take_step(up, conv(x), level, features, indices)
+            x = encoded.step(up, conv(x), level)
         return x
 
     def steps(self) -> list[Step]:

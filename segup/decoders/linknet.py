@@ -1,6 +1,5 @@
 """LinkNet: skips are added, not joined."""
 
-from collections.abc import Sequence
 from types import MappingProxyType
 from typing import cast
 
@@ -10,7 +9,7 @@ from segup.conform import Few
 from segup.decoders.arguments import STORABLE
 from segup.decoders.blocks import ConvNormAct, conv_stack
 from segup.decoders.contract import Decoder, register_topology
-from segup.decoders.steps import Step, StepPlan, take_step
+from segup.decoders.steps import Encoded, Step, StepPlan
 from segup.upsamplers.contract import Size
 
 
@@ -50,13 +49,12 @@ class LinkNetDecoder(Decoder):
         self.stages = nn.ModuleList(_Stage(plan, level) for level in range(len(self.channels) - 2, -1, -1))
         self.add_final(plan, self.channels[0])
 
-    def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
+    def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        features = self.checked_features(features)
-        y = features[-1]
+        y = encoded.maps[-1]
         for stage in self.stages:
-            y = stage(y, features, indices)
-        return self.finish(y, size)
+            y = stage(y, encoded)
+        return self.finish(y, size, encoded)
 
     def steps(self) -> list[Step]:
         """Return the step to each skip, then the one to the image."""
@@ -78,7 +76,7 @@ class _Stage(nn.Module):
         self.expand = ConvNormAct(middle, out_channels, kernel_size=1)
         self.convs = conv_stack(out_channels, out_channels, plan.convs)
 
-    def forward(self, x: Tensor, features: Sequence[Tensor], indices: Sequence[Tensor] | None) -> Tensor:
-        y = self.act(take_step(self.up, self.squeeze(x), self.level, features, indices))
-        joined: Tensor = self.convs(self.expand(y) + features[self.level])
+    def forward(self, x: Tensor, encoded: Encoded) -> Tensor:
+        y = self.act(encoded.step(self.up, self.squeeze(x), self.level))
+        joined: Tensor = self.convs(self.expand(y) + encoded.maps[self.level])
         return joined

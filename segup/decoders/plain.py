@@ -1,6 +1,5 @@
 """No skips: the operator alone."""
 
-from collections.abc import Sequence
 from types import MappingProxyType
 
 from torch import Tensor, nn
@@ -9,7 +8,7 @@ from segup.conform import Few
 from segup.decoders.arguments import STORABLE, step_widths
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Decoder, register_topology
-from segup.decoders.steps import Step, StepPlan, operators, take_step
+from segup.decoders.steps import Encoded, Step, StepPlan, operators
 from segup.upsamplers.contract import Size
 
 
@@ -36,7 +35,7 @@ class PlainDecoder(Decoder):
     torch.Size([1, 16, 67, 45])
     """
 
-    guides = frozenset({"indices"})
+    guides = frozenset({"indices", "image"})
 
     options = MappingProxyType({"final_convs": Few | None})
 
@@ -55,13 +54,12 @@ class PlainDecoder(Decoder):
         )
         self.add_final(plan, ins[-2] if self.strides[0] > 1 else ins[-1])
 
-    def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
+    def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        features = self.checked_features(features)
-        y = features[-1]
+        y = encoded.maps[-1]
         for up, act, level in zip(operators(self.ups), self.acts, self.levels, strict=True):
-            y = act(take_step(up, y, level, features, indices))
-        return self.finish(y, size)
+            y = act(encoded.step(up, y, level))
+        return self.finish(y, size, encoded)
 
     def steps(self) -> list[Step]:
         """Return the step to the size of each map, then the one to the image."""

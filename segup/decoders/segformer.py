@@ -1,6 +1,5 @@
 """SegFormer's all-MLP head."""
 
-from collections.abc import Sequence
 from types import MappingProxyType
 from typing import cast
 
@@ -11,7 +10,7 @@ from segup.conform import Few
 from segup.decoders.arguments import IMAGE_WIDTH, STORABLE
 from segup.decoders.blocks import ConvNormAct, conv_stack, linear
 from segup.decoders.contract import Decoder, register_topology
-from segup.decoders.steps import Climb, Step, StepPlan
+from segup.decoders.steps import Climb, Encoded, Step, StepPlan
 from segup.upsamplers.contract import Size
 
 
@@ -58,15 +57,11 @@ class SegFormerDecoder(Decoder):
         self.convs = conv_stack(width, width, plan.convs)
         self.add_final(plan, width)
 
-    def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
+    def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        features = self.checked_features(features)
-        used = features[self.first :]
-        maps = [
-            climb(linear(f), features, indices)
-            for linear, climb, f in zip(self.linears, self.climbs, used, strict=True)
-        ]
-        return self.finish(self.convs(self.mix(torch.cat(maps, dim=1))), size)
+        used = encoded.maps[self.first :]
+        maps = [climb(linear(f), encoded) for linear, climb, f in zip(self.linears, self.climbs, used, strict=True)]
+        return self.finish(self.convs(self.mix(torch.cat(maps, dim=1))), size, encoded)
 
     def steps(self) -> list[Step]:
         """Return the steps of each map to the highest, then the one to the image."""

@@ -1,7 +1,7 @@
 """The upsampling steps of a topology: which operator, from which map to which, guided by what."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -11,10 +11,8 @@ from segup.decoders.rounding import composed
 from segup.errors import ConfigError, ShapeError
 from segup.registry import check_options
 from segup.upsamplers import create_upsampler, list_upsamplers
-from segup.upsamplers.contract import Fit, Upsampler, check_fit, operator_class
+from segup.upsamplers.contract import GUIDES, Fit, Upsampler, check_fit, operator_class
 
-GUIDES = {"skip": "the skip", "indices": "the encoder's pooling indices"}
-"""How errors call what an operator may require."""
 Step = tuple[int, int | None, Upsampler]
 """An upsampling step: level of the input, level of the result (None: the image), operator."""
 
@@ -63,7 +61,7 @@ class StepPlan:
         return self._whole(self.upsampler, level, in_channels, out_channels, self.options)
 
     def last(self, level: int, in_channels: int, out_channels: int) -> Upsampler | None:
-        """Return the operator of the last step, from map ``level`` to the image, which has no guide; None at stride 1.
+        """Return the operator of the last step, from map ``level`` to the image, guided by it alone; None at stride 1.
 
         Raises:
             ConfigError: An operator that requires something.
@@ -71,10 +69,10 @@ class StepPlan:
         name = self.final
         if not isinstance(name, str):
             raise ConfigError(f"decoder.final={name!r} must be the name of an upsampler, such as bilinear")
-        required = operator_class(name).requires
-        if required:
+        missing = operator_class(name).requires - {"image"}
+        if missing:
             raise ConfigError(
-                f"final='{name}' requires {listed_guides(required)}, and the step to the image has none.\n"
+                f"final='{name}' requires {listed_guides(missing)}, and the step to the image has none.\n"
                 f"  try: decoder.final=bilinear, or another operator that requires nothing: {unguided_upsamplers()}."
             )
         own = checked_options("final_options", self.final_options)
@@ -132,38 +130,47 @@ def checked_operator(
     return own
 
 
-def take_step(
-    up: Upsampler, x: Tensor, level: int, features: Sequence[Tensor], indices: Sequence[Tensor] | None = None
-) -> Tensor:
-    """Bring ``x`` from level ``level + 1`` to the size of map ``level``, handing the operator what it requires."""
-    high = features[level]
-    y: Tensor = up(
-        x,
-        (high.shape[-2], high.shape[-1]),
-        skip=high if "skip" in up.requires else None,
-        indices=step_indices(up, level, features, indices),
-    )
-    return y
+@dataclass(frozen=True)
+class Encoded:
+    """What flows from the encoder to the steps: its maps, and whatever else may guide an operator.
 
-
-def step_indices(
-    up: Upsampler, level: int, features: Sequence[Tensor], indices: Sequence[Tensor] | None
-) -> Tensor | None:
-    """Return the indices of the pooling after map ``level``, or None for an operator that does not require them.
-
-    Raises:
-        ShapeError: It does, and they were not given.
+    Args:
+        maps: ``(N, channels[i], h_i, w_i)``, from high to low resolution.
+        beside: By name: ``"indices"``, those of the pooling between each map and the next; ``"image"``,
+            ``(N, C, H, W)`` as the encoder sees it. What no operator requires may be left out.
     """
-    if "indices" not in up.requires:
-        return None
-    poolings = len(features) - 1
-    if indices is None or len(indices) != poolings:
-        raise ShapeError(
-            f"'{up.name}' undoes the encoder's poolings: this decoder takes a list of {poolings} indices, one between "
-            f"each map and the next, and got {'none' if indices is None else len(indices)}.\n"
-            f"  try: maps, indices = encoder.with_indices(image); decoder(maps, size, indices)"
-        )
-    return indices[level]
+
+    maps: Sequence[Tensor]
+    beside: Mapping[str, Any] = field(default_factory=dict)
+
+    def step(self, up: Upsampler, x: Tensor, level: int) -> Tensor:
+        """Bring ``x`` from map ``level + 1`` to the size of map ``level``, guided by what the operator requires."""
+        high = self.maps[level]
+        y: Tensor = up(x, (high.shape[-2], high.shape[-1]), **self.guides(up, level))
+        return y
+
+    def guides(self, up: Upsampler, level: int | None) -> dict[str, Any]:
+        """Return what an operator requires at the step to map ``level``, or to the image (None).
+
+        Raises:
+            ShapeError: The indices that it requires are not there, or are of another encoder.
+        """
+        return {name: self._guide(name, up, level) for name in up.requires}
+
+    def _guide(self, name: str, up: Upsampler, level: int | None) -> Any:
+        if name == "skip" and level is not None:
+            return self.maps[level]
+        given = self.beside.get(name)
+        if name != "indices" or level is None:
+            return given
+        poolings = len(self.maps) - 1
+        if given is None or len(given) != poolings:
+            raise ShapeError(
+                f"'{up.name}' undoes the encoder's poolings: this decoder takes a list of {poolings} indices, one "
+                f"between each map and the next, and got {'none' if given is None else len(given)}.\n"
+                f"  try: maps, indices = encoder.with_indices(image); decoder(maps, size, indices)"
+            )
+        return given[level]
 
 
 def operators(modules: nn.ModuleList) -> list[Upsampler]:
@@ -187,10 +194,10 @@ class Climb(nn.Module):
         self.levels = tuple(range(start - 1, stop - 1, -1))
         self.ups = nn.ModuleList(plan.between(level, channels, channels) for level in self.levels)
 
-    def forward(self, x: Tensor, features: Sequence[Tensor], indices: Sequence[Tensor] | None = None) -> Tensor:
+    def forward(self, x: Tensor, encoded: Encoded) -> Tensor:
         """Return ``x`` at the size of map ``stop``."""
         for up, level in zip(operators(self.ups), self.levels, strict=True):
-            x = take_step(up, x, level, features, indices)
+            x = encoded.step(up, x, level)
         return x
 
     def steps(self) -> list[Step]:

@@ -1,6 +1,5 @@
 """U-Net: one skip at every resolution."""
 
-from collections.abc import Sequence
 from types import MappingProxyType
 
 from torch import Tensor, nn
@@ -9,7 +8,7 @@ from segup.conform import Few
 from segup.decoders.arguments import STORABLE, step_widths
 from segup.decoders.blocks import UNetBlock
 from segup.decoders.contract import Decoder, register_topology
-from segup.decoders.steps import Step, StepPlan, step_indices
+from segup.decoders.steps import Encoded, Step, StepPlan
 from segup.upsamplers.contract import Size
 
 
@@ -56,13 +55,13 @@ class UNetDecoder(Decoder):
         )
         self.add_final(plan, ins[-2] if self.strides[0] > 1 else ins[-1])
 
-    def forward(self, features: Sequence[Tensor], size: Size, indices: Sequence[Tensor] | None = None) -> Tensor:
+    def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        features = self.checked_features(features)
-        y = features[-1]
-        for block, level in zip(self.blocks, range(len(features) - 2, -1, -1), strict=True):
-            y = block(y, features[level], indices=step_indices(block.up, level, features, indices))  # type: ignore[arg-type]
-        return self.finish(y, size)
+        y = encoded.maps[-1]
+        for block, level in zip(self.blocks, range(len(encoded.maps) - 2, -1, -1), strict=True):
+            guides = encoded.guides(block.up, level)  # type: ignore[arg-type]
+            y = block(y, **{**guides, "skip": encoded.maps[level]})
+        return self.finish(y, size, encoded)
 
     def steps(self) -> list[Step]:
         """Return the step to each skip, then the one to the image."""

@@ -34,9 +34,9 @@ def count_macs(model: SegmentationModel, size: tuple[int, int]) -> dict[str, int
     with torch.no_grad():
         extended = model.encoder.extend(image)
         with FlopCounterMode(display=False) as encoder:
-            features, indices = model.encode(extended)
+            encoded = model.encode(extended)
         with FlopCounterMode(display=False) as rest:
-            model.head(model.decoder(features, (extended.shape[-2], extended.shape[-1]), indices))
+            model.head(model.decoder(encoded, (extended.shape[-2], extended.shape[-1])))
     model.train(training)
     counts = {"encoder": encoder.get_total_flops() // 2, "decoder_and_head": rest.get_total_flops() // 2}
     return {"total": sum(counts.values()), **counts}

@@ -52,7 +52,7 @@ class BilinearAdditive(Upsampler):
         """A resize by the scale."""
         return Resize(self.scale)
 
-    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+    def upsample(self, x: Tensor) -> Tensor:
         """Return the resized sums of ``x``."""
         if self.summands > 1:
             x = x.unflatten(1, (self.in_channels // self.summands, self.summands)).sum(dim=2)

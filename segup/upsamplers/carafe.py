@@ -96,7 +96,7 @@ class Carafe(Upsampler):
         """A resize by the scale."""
         return Resize(self.scale)
 
-    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+    def upsample(self, x: Tensor) -> Tensor:
         """Return ``x`` reassembled with the kernels predicted from it."""
         y: Tensor = self.project(
             carafe_reassemble(x, self.kernels(x), self.kernel_size, groups=self.groups, scale=self.scale)

@@ -4,7 +4,7 @@ import inspect
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,11 @@ from segup.upsamplers.fitting import Size, fit_to, refuse_below_zero
 Fit = Literal["correct", "strict"]
 AXES = ("height", "width")
 ANY_SIZE = 1024
+GUIDES: Mapping[str, str] = MappingProxyType(
+    {"skip": "the skip", "indices": "the encoder's pooling indices", "image": "the image"}
+)
+"""What may guide a step, and how errors call it: the encoder's map at the size to reach; the indices of the pooling
+that is undone; the image as the encoder sees it, normalised and extended."""
 OPTIONS_OF_ALL = ("in_channels", "out_channels", "scale", "skip_channels", "fit")
 
 
@@ -69,12 +74,18 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
 
     name: ClassVar[str] = "unregistered"
     requires: ClassVar[frozenset[str]] = frozenset()
+    """What guides it, of :data:`GUIDES`; :meth:`upsample` takes these, as keywords."""
     final_options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Options of a decoder's step to the image where they are not given: it joins no skip."""
     takes_rounding: ClassVar[bool] = False
     """Whether it has an option ``rounding``, for the rule of the encoder's stage that it inverts."""
     excess: int
     """Rows that :attr:`arithmetic` gives beyond ``scale·h``: the same number for every ``h``."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.name == Upsampler.name:  # until it is registered
+            cls.name = cls.__name__
 
     def __init__(
         self,
@@ -114,32 +125,42 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
     def arithmetic(self) -> Arithmetic:
         """The ``segup.shapes`` object that tells what this operator reaches from ``h`` before any correction."""
 
-    @abstractmethod
-    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
-        """Return ``x`` at the size that :attr:`arithmetic` gives."""
+    if TYPE_CHECKING:  # an operator names the guides that it requires, and takes no others
+        upsample: Callable[..., Tensor]
+    else:
 
-    def upsample_to(
-        self, x: Tensor, size: Size, *, skip: Tensor | None = None, indices: Tensor | None = None
-    ) -> Tensor:
+        @abstractmethod
+        def upsample(self, x: Tensor, **guides: Tensor) -> Tensor:
+            """Return ``x`` at the size that :attr:`arithmetic` gives.
+
+            Args:
+                x: The map.
+                **guides: What :attr:`requires` names, as keywords: ``def upsample(self, x, *, image)``.
+            """
+
+    def upsample_to(self, x: Tensor, size: Size, **guides: Tensor) -> Tensor:
         """Return ``x`` at ``size``, which is within reach: :meth:`upsample`, then cut or repeated.
 
         An operator that has to know the size beforehand overrides this one too.
         """
-        return fit_to(self.upsample(x, skip=skip, indices=indices), size, most=self.scale - 1)
+        return fit_to(self.upsample(x, **guides), size, most=self.scale - 1)
 
-    def forward(
-        self, x: Tensor, size: Size | None = None, *, skip: Tensor | None = None, indices: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, size: Size | None = None, **guides: Tensor | None) -> Tensor:
         """Return ``(N, out_channels, *size)``, or exactly ``scale·h × scale·w`` without ``size``.
 
-        A skip, where one is required, is ``(N, skip_channels, *size)``. After the call, :attr:`correction` holds the
-        rows and columns added (positive) or cut (negative); an exported module does not record it.
+        After the call, :attr:`correction` holds the rows and columns added (positive) or cut (negative); an exported
+        module does not record it.
+
+        Args:
+            x: ``(N, in_channels, h, w)``.
+            size: (height, width).
+            **guides: What the operator requires, see :data:`GUIDES`; what it does not require is not looked at.
         """
         if x.dim() != 4 or x.shape[1] != self.in_channels or 0 in x.shape[-2:]:
             raise ShapeError(wrong_map(self.describe(), self.in_channels, x.shape))
         low = x.shape[-2:]
         wanted = (low[0] * self.scale, low[1] * self.scale) if size is None else checked_size(size)
-        self.check_guides(x, wanted, skip, indices)
+        given = self.checked_guides(guides, x, wanted)
         if torch.compiler.is_exporting():
             for axis in (0, 1):
                 least, most = self.span(low[axis])
@@ -150,7 +171,7 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
             rows, columns = (_counted(low[axis], wanted[axis]) for axis in (0, 1))
             reached = self.reach(*rows, AXES[0]), self.reach(*columns, AXES[1])
             self.correction = (rows[1] - reached[0], columns[1] - reached[1])
-        return self.upsample_to(x, wanted, skip=skip, indices=indices)
+        return self.upsample_to(x, wanted, **given)
 
     @classmethod
     def multiple(cls, **options: Any) -> int:  # noqa: ARG003
@@ -204,10 +225,33 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
             statement = f"to {grid} and corrects at most {most}, so it reaches {least} … {largest}, not {wanted}"
         return f"{self.describe()} brings {axis} {low} {statement}.\n  {self.size_rule(low)}.\n  try: {way_out}."
 
-    def check_guides(self, x: Tensor, size: Size, skip: Tensor | None, indices: Tensor | None) -> None:
-        """Raise a ShapeError unless a skip that is required is there, ``(N, skip_channels, *size)``."""
-        if "skip" not in self.requires:
+    def checked_guides(self, guides: Mapping[str, Tensor | None], x: Tensor, size: Size) -> dict[str, Tensor]:
+        """Return the guides that are required, of those that were given.
+
+        Raises:
+            ShapeError: One is missing, or has another shape.
+            ConfigError: One that no operator takes.
+        """
+        for name in guides:
+            if name not in GUIDES and name not in self.requires:
+                raise ConfigError(unknown(f"guide of {self.describe()}", name, {*GUIDES, *self.requires}))
+        found = {}
+        for name in sorted(self.requires):
+            self.check_guide(name, guides.get(name), x, size)
+            found[name] = guides[name]
+        return found  # type: ignore[return-value]
+
+    def check_guide(self, name: str, guide: Tensor | None, x: Tensor, size: Size) -> None:
+        """Raise a ShapeError unless a guide that is required is there, a skip as ``(N, skip_channels, *size)``."""
+        if name != "skip":
+            if not isinstance(guide, Tensor) or guide.dim() != 4 or guide.shape[0] != x.shape[0]:
+                got = "and got none" if guide is None else f"not {_shown(guide)}"
+                raise ShapeError(
+                    f"{self.describe()} takes {GUIDES.get(name, name)}, ({int(x.shape[0])}, C, H, W), {got}.\n"
+                    f"  try: up(x, size, {name}={name}); in a decoder, decoder(features, size, {name}={name})"
+                )
             return
+        skip = guide
         wanted = (x.shape[0], self.skip_channels, *size)
         if skip is None or skip.dim() != 4 or any(n != m for n, m in zip(skip.shape, wanted, strict=True)):
             got = "and got none" if skip is None else f"not {figures(skip.shape)}"
@@ -234,6 +278,10 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
     def label(self) -> str:
         """Return the name and the layer parameters in few letters, as ladders show them."""
         return f"{self.name} ×{self.scale}"
+
+
+def _shown(guide: object) -> str:
+    return figures(guide.shape) if isinstance(guide, Tensor) else type(guide).__name__
 
 
 def _counted(low: int, wanted: int) -> Size:

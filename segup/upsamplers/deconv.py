@@ -69,7 +69,7 @@ class TransposedConv(Upsampler):
         """Output pixels by which the kernel's centre lies below and right of the grid of ``align_corners=False``."""
         return Fraction(self.kernel_size - self.scale, 2) - self.padding
 
-    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+    def upsample(self, x: Tensor) -> Tensor:
         """Return the transposed convolution of ``x``."""
         y: Tensor = self.conv(x)
         return y

@@ -122,7 +122,7 @@ class DySample(Upsampler):
         """A resize by the scale."""
         return Resize(self.scale)
 
-    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+    def upsample(self, x: Tensor) -> Tensor:
         """Return ``x`` sampled at the positions predicted from it."""
         y: Tensor = self.project(sample_at_offsets(x, self.offsets(x), self.scale))
         return y

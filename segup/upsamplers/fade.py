@@ -98,7 +98,7 @@ class Fade(Upsampler):
         """A resize by the scale."""
         return Resize(self.scale)
 
-    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+    def upsample(self, x: Tensor, *, skip: Tensor) -> Tensor:
         """Return the gated mixture of ``skip`` and the reassembled ``x``."""
         skip = on_grid(x, skip, self.scale)
         gate = resize(self.gate(x).sigmoid(), self.scale, "nearest")

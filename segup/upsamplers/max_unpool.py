@@ -87,8 +87,9 @@ class MaxUnpool(Upsampler):
             f"to {low} with kernel and stride {self.scale}.\n  try: size=the size of the map that was pooled"
         )
 
-    def check_guides(self, x: Tensor, size: Size, skip: Tensor | None, indices: Tensor | None) -> None:
+    def check_guide(self, name: str, guide: Tensor | None, x: Tensor, size: Size) -> None:
         """Raise a ShapeError unless the indices are there, ``(N, skip_channels, h, w)``."""
+        indices = guide
         wanted = (x.shape[0], self.index_channels, *x.shape[-2:])
         way_out = "try: indices=the second result of the max_pool2d(..., return_indices=True) to be undone"
         if indices is None:
@@ -103,15 +104,13 @@ class MaxUnpool(Upsampler):
                 f"{str(indices.dtype).removeprefix('torch.')} {figures(indices.shape)}\n  {way_out}"
             )
 
-    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+    def upsample(self, x: Tensor, *, indices: Tensor) -> Tensor:
         """Return the convolution of ``x`` unpooled into a map of ``scale·h × scale·w``."""
         return self.upsample_to(x, (self.scale * x.shape[-2], self.scale * x.shape[-1]), indices=indices)
 
-    def upsample_to(
-        self, x: Tensor, size: Size, *, skip: Tensor | None = None, indices: Tensor | None = None
-    ) -> Tensor:
+    def upsample_to(self, x: Tensor, size: Size, **guides: Tensor) -> Tensor:
         """Return the convolution of ``x`` unpooled into a map of ``size``, which the indices refer to."""
-        assert indices is not None, "the contract refuses a call without indices"
+        indices = guides["indices"]
         if _can_be_read(indices):
             check_windows(indices, size, self.scale, self.describe())
         y: Tensor = self.conv(unpool(self.project(x), indices, size))

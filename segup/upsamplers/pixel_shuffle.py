@@ -62,7 +62,7 @@ class PixelShuffle(Upsampler):
         """A multiplication by the scale."""
         return PixelShuffleArithmetic(self.scale)
 
-    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+    def upsample(self, x: Tensor) -> Tensor:
         """Return the shuffled convolution of ``x``."""
         return F.pixel_shuffle(self.conv(x), self.scale)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from segup.errors import ConfigError, ShapeError, figures
 from segup.upsamplers.arguments import check_count
-from segup.upsamplers.contract import Upsampler
+from segup.upsamplers.contract import GUIDES, Upsampler
 from segup.upsamplers.deconv import TransposedConv
 
 Pair = tuple[int, int]
@@ -118,13 +118,13 @@ class Probe:
 def constant_guides(up: Upsampler, x: Tensor) -> dict[str, Tensor]:
     """Return what ``up`` requires beside a map ``(C, h, w)``, as constant maps have it.
 
-    A skip of ones; pooling indices of the first pixel of every window, which is where max pooling finds the maximum
-    of a constant.
+    A skip of ones; an image of three channels of ones, four times as large as the map; pooling indices of the first
+    pixel of every window, which is where max pooling finds the maximum of a constant.
 
     Raises:
         ConfigError: It requires something else.
     """
-    strange = up.requires - {"skip", "indices"}
+    strange = up.requires - GUIDES.keys()
     if strange:
         raise ConfigError(f"{up.describe()} requires {', '.join(sorted(strange))}: no constant stands for that")
     (height, width), scale = x.shape[-2:], up.scale
@@ -132,6 +132,8 @@ def constant_guides(up: Upsampler, x: Tensor) -> dict[str, Tensor]:
     guides: dict[str, Tensor] = {}
     if "skip" in up.requires:
         guides["skip"] = x.new_ones(1, channels, scale * height, scale * width)
+    if "image" in up.requires:
+        guides["image"] = x.new_ones(1, 3, 4 * scale * height, 4 * scale * width)
     if "indices" in up.requires:
         rows, columns = (torch.arange(n, device=x.device) * scale for n in (height, width))
         first = rows[:, None] * (scale * width) + columns

@@ -78,7 +78,7 @@ class ResizeConv(Upsampler):
         """A resize by the scale."""
         return Resize(self.scale)
 
-    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+    def upsample(self, x: Tensor) -> Tensor:
         """Return the convolution of the resized ``x``.
 
         A 1×1 convolution mixes channels alone and the weights of a resize sum to one, so the two commute: it is done

@@ -89,7 +89,7 @@ class Sapa(Upsampler):
         """A resize by the scale."""
         return Resize(self.scale)
 
-    def upsample(self, x: Tensor, *, skip: Tensor | None = None, indices: Tensor | None = None) -> Tensor:
+    def upsample(self, x: Tensor, *, skip: Tensor) -> Tensor:
         """Return ``x`` reassembled by its similarity to ``skip``."""
         kernels = self.kernels(x, on_grid(x, skip, self.scale))
         y: Tensor = self.project(carafe_reassemble(x, kernels, self.kernel_size, scale=self.scale))
