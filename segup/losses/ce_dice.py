@@ -43,7 +43,7 @@ class CrossEntropyDice(SegmentationLoss):
         class_weights: Sequence[float] | Tensor | None = None,
         ce_weight: float = 1.0,
         dice_weight: float = 2.0,
-        label_smoothing: float = 0.1,
+        label_smoothing: float = 0.0,
         balance: float = 0.25,
         smooth: float = 0.0,
     ) -> None:

@@ -237,8 +237,7 @@ def test_focal_has_a_finite_gradient_where_the_probability_rounds_to_one():
 def test_ce_dice_is_the_weighted_sum_and_weighs_the_cross_entropy_alone(data, ce_weight, dice_weight):
     weights = [0.5, 2.0, 1.0, 3.0]
     loss = create_loss("ce_dice", num_classes=4, class_weights=weights, ce_weight=ce_weight, dice_weight=dice_weight)
-    options = {"label_smoothing": 0.1, "balance": 0.25}  # those of the default recipe
-    cross_entropy = create_loss("cross_entropy", num_classes=4, class_weights=weights, **options)
+    cross_entropy = create_loss("cross_entropy", num_classes=4, class_weights=weights, balance=0.25)
     dice = create_loss("dice", num_classes=4)
     assert torch.allclose(loss(*data), ce_weight * cross_entropy(*data) + dice_weight * dice(*data))
 
@@ -356,9 +355,7 @@ def test_a_certain_and_right_prediction_costs_nothing(name, num_classes):
     _, target = batch(7, num_classes)
     labels = target.masked_fill(target == IGNORE, 0)
     logits = 2.0 * labels.unsqueeze(1) - 1 if num_classes == 1 else F.one_hot(labels, num_classes).movedim(-1, 1)
-    sure = {"label_smoothing": 0.0} if name == "ce_dice" else {}
-    loss = create_loss(name, num_classes=num_classes, **sure)
-    assert loss(100.0 * logits, target).item() == pytest.approx(0, abs=1e-6)
+    assert create_loss(name, num_classes=num_classes)(100.0 * logits, target).item() == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
