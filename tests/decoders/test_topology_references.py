@@ -11,6 +11,7 @@ from torchvision.models.segmentation import deeplabv3
 from torchvision.ops import FeaturePyramidNetwork
 
 from segup.decoders import ASPP, create_decoder
+from segup.decoders.steps import Encoded
 from segup.shapes import Resize
 from segup.upsamplers import Upsampler
 
@@ -114,7 +115,7 @@ def test_linknet_adds_what_it_brings_up_to_the_skip(maps):
     for stage in decoder.stages:
         stage.expand[1].weight.data.zero_()
     with torch.no_grad():
-        assert torch.equal(decoder(maps, SIZE), decoder.finish(maps[0], SIZE))
+        assert torch.equal(decoder(maps, SIZE), decoder.finish(maps[0], SIZE, Encoded(maps)))
     assert [stage.up.in_channels for stage in decoder.stages] == [3, 2, 1]
 
 

@@ -49,11 +49,11 @@ class Ramp(Deconv):
         return y * torch.arange(y.shape[-1], dtype=y.dtype)
 
 
-class ImageGuided(Deconv):
-    requires = frozenset({"image"})
+class DepthGuided(Deconv):
+    requires = frozenset({"depth"})
 
 
-@pytest.mark.parametrize("kind", [Ramp, ImageGuided])
+@pytest.mark.parametrize("kind", [Ramp, DepthGuided])
 def test_what_cannot_be_measured_has_no_figure(kind):
     model = create_model(encoder="resnet18", num_classes=2, pretrained=False, widths=[4, 4, 4, 4, 4])
     model.decoder.blocks[0].up = kind(512, 4)
