@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,10 +65,10 @@ def _evaluate(options: argparse.Namespace) -> None:
     from segup.stored import visible
     from segup.training.progress import score_table
 
+    how = Inference(options.window, options.overlap, batch_size=options.batch_size)
     check_out(options.out)
     opened = open_run(options.run, options.checkpoint, options.trust, options.device)
-    tta = trained_reflections(opened) if options.tta else ()
-    how = Inference(options.window, options.overlap, tta, options.batch_size)
+    how = replace(how, tta=trained_reflections(opened)) if options.tta else how
     data = composed_data(overrides, lambda: stored_data(opened, options.trust), opened.labels.names)
     console = Console()
     report = evaluate_run(opened, data, options.split, how, lambda samples, count: _shown(console, samples, count))

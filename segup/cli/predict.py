@@ -1,6 +1,7 @@
 """``segup predict``: class ids and coloured overlays of images."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from segup.cli.help_text import HelpFormatter
@@ -69,9 +70,9 @@ def _predict(options: argparse.Namespace) -> None:
     from segup.evaluation.segment import Inference
     from segup.stored import visible
 
+    how = Inference(options.window, options.overlap, batch_size=options.batch_size)
     opened = open_run(options.run, options.checkpoint, options.trust, options.device)
-    tta = trained_reflections(opened) if options.tta else ()
-    how = Inference(options.window, options.overlap, tta, options.batch_size)
+    how = replace(how, tta=trained_reflections(opened)) if options.tta else how
     console = Console()
     for line in left_out(options.images, options.out):
         console.print(line, highlight=False, soft_wrap=True)

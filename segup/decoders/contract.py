@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from segup.conform import short
+from segup.conform import Count, Few, short
 from segup.decoders.arguments import IMAGE_WIDTH, checked_count, checked_widths, first_level
 from segup.decoders.blocks import conv_stack
 from segup.decoders.rounding import whole_roundings
@@ -19,7 +19,7 @@ from segup.decoders.steps import Encoded, Step, StepPlan, checked_operator
 from segup.errors import ConfigError, ShapeError, figures, unknown
 from segup.registry import Registry
 from segup.upsamplers.arguments import checked_size
-from segup.upsamplers.contract import Fit, Size, Upsampler
+from segup.upsamplers.contract import GUIDES, Fit, Size, Upsampler
 from segup.upsamplers.fitting import without_gaps
 
 
@@ -66,8 +66,9 @@ class Decoder(nn.Module, ABC):
 
     Attributes:
         guides: What a step has beside the map that it brings up, of :data:`segup.upsamplers.contract.GUIDES`.
-        gives_scores: Whether the result already has one channel for each class; then it takes ``num_classes``.
-        options: The options that not all topologies take, and what a checkpoint may hold of each; None by default.
+        gives_scores: Whether the result already has one channel for each class: then it takes ``num_classes``, else
+            ``final_convs``.
+        options: Options of its own, and what a checkpoint may hold of each; None by default.
         usual_upsampler, usual_convs, least_convs: What is built where nothing is given, and the fewest convolutions.
         usual_depths: How many of the deepest maps are used by default, with an option ``depths``; None: all of them.
         first: The highest-resolution map that is used.
@@ -106,7 +107,7 @@ class Decoder(nn.Module, ABC):
     ) -> None:
         super().__init__()
         for option in own:
-            if option not in self.options:
+            if option not in self.all_options():
                 known = inspect.signature(type(self)).parameters
                 raise ConfigError(unknown(f"option of topology '{self.name}'", option, known))
         check_pyramid(channels, strides)
@@ -123,17 +124,17 @@ class Decoder(nn.Module, ABC):
         self.out_channels = self.num_classes if self.gives_scores else [channels[0], *self.widths][-1]
         self.build(
             StepPlan(
-                self.channels,
-                self.strides,
-                upsampler,
-                fit,
-                operators_own,
-                final,
-                final_options,
-                checked_count("convs", convs, self.usual_convs, least=self.least_convs),
-                checked_count("final_convs", own.pop("final_convs", None), 0, least=0),
-                rules,
-                own,
+                channels=self.channels,
+                strides=self.strides,
+                upsampler=upsampler,
+                fit=fit,
+                options=operators_own,
+                final=final,
+                final_options=final_options,
+                convs=checked_count("convs", convs, self.usual_convs, least=self.least_convs),
+                final_convs=checked_count("final_convs", own.pop("final_convs", None), 0, least=0),
+                roundings=rules,
+                own=own,
             )
         )
 
@@ -143,8 +144,16 @@ class Decoder(nn.Module, ABC):
             cls.name = cls.__name__
         whole = inspect.signature(cls.__init__)
         named = [p for p in list(whole.parameters.values())[1:] if p.kind is not p.VAR_KEYWORD]
-        own = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in cls.options]
+        own = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in cls.all_options()]
         cls.__signature__ = whole.replace(parameters=[*named, *own])  # type: ignore[attr-defined]
+
+    @classmethod
+    def all_options(cls) -> dict[str, Any]:
+        """Return :attr:`options` with those that follow from the other attributes."""
+        derived: dict[str, Any] = {"num_classes": Count | None} if cls.gives_scores else {"final_convs": Few | None}
+        if cls.usual_depths is not None:
+            derived["depths"] = Few | None
+        return {**derived, **cls.options}
 
     @abstractmethod
     def usual_widths(self) -> tuple[list[int], str]:
@@ -152,6 +161,13 @@ class Decoder(nn.Module, ABC):
 
         :attr:`channels`, :attr:`strides`, :attr:`first` and :attr:`num_classes` are known.
         """
+
+    def widths_of(self, *usual: tuple[int, str]) -> tuple[list[int], str]:
+        """Return widths and their rule from (width, what it is of); a step to the image is added where there is one."""
+        if self.strides[self.first] > 1:
+            usual = (*usual, (IMAGE_WIDTH, "the step to the image"))
+        listed = ", of ".join(what for _, what in usual)
+        return [width for width, _ in usual], f"must have {len(usual)}: of {listed}"
 
     @abstractmethod
     def build(self, plan: StepPlan) -> None:
@@ -171,7 +187,11 @@ class Decoder(nn.Module, ABC):
         Raises:
             ShapeError: The maps are not of this decoder's channels and of one batch size; a guide that is required is
                 missing.
+            ConfigError: A guide that no operator takes.
         """
+        for name in beside:
+            if name not in GUIDES and name not in self.requires:
+                raise ConfigError(unknown("guide of a decoder", name, {*GUIDES, *self.requires}))
         if isinstance(features, Encoded):
             return self.decode(Encoded(self.checked_features(features.maps), features.beside), size)
         return self.decode(Encoded(self.checked_features(features), {"indices": indices, **beside}), size)
@@ -275,7 +295,7 @@ def register_topology(name: str, storable: Mapping[str, Any] | None = None) -> C
 
     def enter(topology: D) -> D:
         topology.name = name
-        topologies.register(name, None if storable is None else {**storable, **topology.options})(topology)
+        topologies.register(name, None if storable is None else {**storable, **topology.all_options()})(topology)
         return topology
 
     return enter

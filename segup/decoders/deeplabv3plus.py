@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segup.conform import Counts, Few
-from segup.decoders.arguments import IMAGE_WIDTH, STORABLE
+from segup.conform import Counts
+from segup.decoders.arguments import STORABLE
 from segup.decoders.aspp import ASPP
 from segup.decoders.blocks import ConvNormAct, conv_stack
 from segup.decoders.contract import Decoder, register_topology
@@ -43,17 +43,14 @@ class DeepLabV3PlusDecoder(Decoder):
     torch.Size([1, 16, 67, 45])
     """
 
-    options = MappingProxyType({"final_convs": Few | None, "depths": Few | None, "rates": Counts | None})
+    options = MappingProxyType({"rates": Counts | None})
     usual_convs = 2
     least_convs = 1
     usual_depths = 4
 
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels of the context, of the high map, of both joined, and of the step to the image."""
-        to_image = [IMAGE_WIDTH] if self.strides[self.first] > 1 else []
-        also = ", of the step to the image" if to_image else ""
-        rule = f"must have {3 + len(to_image)}: of the context, of the high map, of both joined{also}"
-        return [256, 48, 256, *to_image], rule
+        return self.widths_of((256, "the context"), (48, "the high map"), (256, "both joined"))
 
     def build(self, plan: StepPlan) -> None:
         """Make the context, its climb, and what joins it with the high map.

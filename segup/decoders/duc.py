@@ -1,11 +1,9 @@
 """Dense upsampling convolution: from the last map to the image in one step."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from torch import Tensor
 
-from segup.conform import Count
 from segup.decoders.arguments import STORABLE
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Decoder, register_topology
@@ -48,7 +46,6 @@ class DUCDecoder(Decoder):
     guides = frozenset({"image"})
     gives_scores = True
 
-    options = MappingProxyType({"num_classes": Count | None})
     usual_upsampler = "pixel_shuffle"
 
     def usual_widths(self) -> tuple[list[int], str]:

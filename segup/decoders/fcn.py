@@ -1,10 +1,7 @@
 """Fully convolutional network: scores of several depths, added."""
 
-from types import MappingProxyType
-
 from torch import Tensor, nn
 
-from segup.conform import Count, Few
 from segup.decoders.arguments import STORABLE
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Decoder, register_topology
@@ -40,7 +37,6 @@ class FCNDecoder(Decoder):
 
     gives_scores = True
 
-    options = MappingProxyType({"num_classes": Count | None, "depths": Few | None})
     usual_depths = 3
 
     def usual_widths(self) -> tuple[list[int], str]:

@@ -1,12 +1,10 @@
 """Feature pyramid network with a semantic branch from every map."""
 
-from types import MappingProxyType
 from typing import cast
 
 from torch import Tensor, nn
 
-from segup.conform import Few
-from segup.decoders.arguments import IMAGE_WIDTH, STORABLE
+from segup.decoders.arguments import STORABLE
 from segup.decoders.blocks import conv_stack, linear
 from segup.decoders.contract import Decoder, register_topology
 from segup.decoders.steps import Encoded, Step, StepPlan, operators
@@ -38,20 +36,13 @@ class FPNDecoder(Decoder):
     torch.Size([1, 16, 67, 45])
     """
 
-    options = MappingProxyType({"final_convs": Few | None, "depths": Few | None})
     usual_convs = 1
     least_convs = 1
     usual_depths = 4
 
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels of the top-down maps, of the branches, and of the step to the image."""
-        to_image = [IMAGE_WIDTH] if self.strides[self.first] > 1 else []
-        also = ", of the step to the image" if to_image else ""
-        return [
-            256,
-            128,
-            *to_image,
-        ], f"must have {2 + len(to_image)} widths: of the top-down maps, of the branches{also}"
+        return self.widths_of((256, "the top-down maps"), (128, "the branches"))
 
     def build(self, plan: StepPlan) -> None:
         """Make the top-down steps, then the branches."""

@@ -1,11 +1,9 @@
 """LinkNet: skips are added, not joined."""
 
-from types import MappingProxyType
 from typing import cast
 
 from torch import Tensor, nn
 
-from segup.conform import Few
 from segup.decoders.arguments import STORABLE
 from segup.decoders.blocks import ConvNormAct, conv_stack
 from segup.decoders.contract import Decoder, register_topology
@@ -35,8 +33,6 @@ class LinkNetDecoder(Decoder):
     >>> LinkNetDecoder([8, 16], [2, 4], upsampler="deconv")(maps, size=(67, 45)).shape
     torch.Size([1, 32, 67, 45])
     """
-
-    options = MappingProxyType({"final_convs": Few | None})
 
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels of the step to the image; the others are the encoder's."""

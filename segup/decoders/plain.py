@@ -1,10 +1,7 @@
 """No skips: the operator alone."""
 
-from types import MappingProxyType
-
 from torch import Tensor, nn
 
-from segup.conform import Few
 from segup.decoders.arguments import STORABLE, step_widths
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Decoder, register_topology
@@ -36,8 +33,6 @@ class PlainDecoder(Decoder):
     """
 
     guides = frozenset({"indices", "image"})
-
-    options = MappingProxyType({"final_convs": Few | None})
 
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels after each step, by the stride reached."""

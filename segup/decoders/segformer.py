@@ -1,13 +1,11 @@
 """SegFormer's all-MLP head."""
 
-from types import MappingProxyType
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from segup.conform import Few
-from segup.decoders.arguments import IMAGE_WIDTH, STORABLE
+from segup.decoders.arguments import STORABLE
 from segup.decoders.blocks import ConvNormAct, conv_stack, linear
 from segup.decoders.contract import Decoder, register_topology
 from segup.decoders.steps import Climb, Encoded, Step, StepPlan
@@ -39,14 +37,11 @@ class SegFormerDecoder(Decoder):
     (torch.Size([1, 16, 67, 45]), 4)
     """
 
-    options = MappingProxyType({"final_convs": Few | None, "depths": Few | None})
     usual_depths = 4
 
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels of every map, and of the step to the image."""
-        to_image = [IMAGE_WIDTH] if self.strides[self.first] > 1 else []
-        also = " and of the step to the image" if to_image else ""
-        return [256, *to_image], f"must have {1 + len(to_image)}: of every map{also}"
+        return self.widths_of((256, "every map"))
 
     def build(self, plan: StepPlan) -> None:
         """Make the linear layers, the climb of each map, and what mixes them."""

@@ -1,10 +1,7 @@
 """U-Net: one skip at every resolution."""
 
-from types import MappingProxyType
-
 from torch import Tensor, nn
 
-from segup.conform import Few
 from segup.decoders.arguments import STORABLE, step_widths
 from segup.decoders.blocks import UNetBlock
 from segup.decoders.contract import Decoder, register_topology
@@ -32,7 +29,6 @@ class UNetDecoder(Decoder):
     torch.Size([2, 16, 67, 45])
     """
 
-    options = MappingProxyType({"final_convs": Few | None})
     usual_convs = 2
     least_convs = 1
 

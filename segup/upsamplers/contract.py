@@ -235,14 +235,14 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
         for name in guides:
             if name not in GUIDES and name not in self.requires:
                 raise ConfigError(unknown(f"guide of {self.describe()}", name, {*GUIDES, *self.requires}))
-        found = {}
-        for name in sorted(self.requires):
-            self.check_guide(name, guides.get(name), x, size)
-            found[name] = guides[name]
-        return found  # type: ignore[return-value]
+        return {name: self.checked_guide(name, guides.get(name), x, size) for name in sorted(self.requires)}
 
-    def check_guide(self, name: str, guide: Tensor | None, x: Tensor, size: Size) -> None:
-        """Raise a ShapeError unless a guide that is required is there, a skip as ``(N, skip_channels, *size)``."""
+    def checked_guide(self, name: str, guide: Tensor | None, x: Tensor, size: Size) -> Tensor:
+        """Return a guide that is required.
+
+        Raises:
+            ShapeError: It is not there as ``(N, C, H, W)``, a skip as ``(N, skip_channels, *size)``.
+        """
         if name != "skip":
             if not isinstance(guide, Tensor) or guide.dim() != 4 or guide.shape[0] != x.shape[0]:
                 got = "and got none" if guide is None else f"not {_shown(guide)}"
@@ -250,15 +250,15 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
                     f"{self.describe()} takes {GUIDES.get(name, name)}, ({int(x.shape[0])}, C, H, W), {got}.\n"
                     f"  try: up(x, size, {name}={name}); in a decoder, decoder(features, size, {name}={name})"
                 )
-            return
-        skip = guide
+            return guide
         wanted = (x.shape[0], self.skip_channels, *size)
-        if skip is None or skip.dim() != 4 or any(n != m for n, m in zip(skip.shape, wanted, strict=True)):
-            got = "and got none" if skip is None else f"not {figures(skip.shape)}"
+        if guide is None or guide.dim() != 4 or any(n != m for n, m in zip(guide.shape, wanted, strict=True)):
+            got = "and got none" if guide is None else f"not {figures(guide.shape)}"
             raise ShapeError(
                 f"{self.describe()} takes a skip {figures(wanted)}, of its input's batch and of the size asked for, "
                 f"{got}.\n  try: up(x, size=skip.shape[-2:], skip=skip)"
             )
+        return guide
 
     def size_rule(self, low: int) -> str:
         """Return the operator's arithmetic for ``low`` in figures, as errors show it."""

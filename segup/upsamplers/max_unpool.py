@@ -87,22 +87,24 @@ class MaxUnpool(Upsampler):
             f"to {low} with kernel and stride {self.scale}.\n  try: size=the size of the map that was pooled"
         )
 
-    def check_guide(self, name: str, guide: Tensor | None, x: Tensor, size: Size) -> None:
-        """Raise a ShapeError unless the indices are there, ``(N, skip_channels, h, w)``."""
-        indices = guide
+    def checked_guide(self, name: str, guide: Tensor | None, x: Tensor, size: Size) -> Tensor:
+        """Return the indices, once it is known that they are ``(N, skip_channels, h, w)``; see the base class."""
+        if name != "indices":
+            return super().checked_guide(name, guide, x, size)
         wanted = (x.shape[0], self.index_channels, *x.shape[-2:])
         way_out = "try: indices=the second result of the max_pool2d(..., return_indices=True) to be undone"
-        if indices is None:
+        if guide is None:
             raise ShapeError(
                 f"{self.describe()} takes the pooling indices {figures(wanted)} with this input, and got none.\n"
                 f"  {way_out}"
             )
-        same = indices.dim() == 4 and all(n == m for n, m in zip(indices.shape, wanted, strict=True))
-        if not same or indices.dtype != torch.int64:
+        same = guide.dim() == 4 and all(n == m for n, m in zip(guide.shape, wanted, strict=True))
+        if not same or guide.dtype != torch.int64:
             raise ShapeError(
                 f"{self.describe()} takes int64 indices {figures(wanted)} with this input, not "
-                f"{str(indices.dtype).removeprefix('torch.')} {figures(indices.shape)}\n  {way_out}"
+                f"{str(guide.dtype).removeprefix('torch.')} {figures(guide.shape)}\n  {way_out}"
             )
+        return guide
 
     def upsample(self, x: Tensor, *, indices: Tensor) -> Tensor:
         """Return the convolution of ``x`` unpooled into a map of ``scale·h × scale·w``."""

@@ -250,3 +250,9 @@ def test_images_are_read_in_the_range_of_the_training_unless_another_is_given(a_
     given, kept = (report(f"run/evaluation-folder-val{number}.json") for number in ("", "-2"))
     assert given["image_range"] == kept["image_range"] == [0, 4095]
     assert given["scores"] == kept["scores"]
+
+
+@pytest.mark.parametrize("words", [["--overlap", "1.5"], ["--batch-size", "0"]])
+def test_a_number_out_of_range_is_refused_before_the_run_is_opened(tmp_path, capsys, words):
+    assert run([str(tmp_path / "no run"), *words]) == 1
+    assert f"{words[0][2:].replace('-', '_')}={words[1]} must be" in capsys.readouterr().err

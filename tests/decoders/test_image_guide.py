@@ -88,6 +88,13 @@ def test_a_decoder_takes_it_as_a_keyword_and_names_it_where_it_is_missing(topolo
             decoder(maps, size, **given)
 
 
+def test_a_guide_that_no_operator_takes_is_refused():
+    decoder = create_decoder("unet", [4, 8], [2, 4], upsampler="bilinear").eval()
+    maps = [torch.randn(1, 4, 17, 12), torch.randn(1, 8, 9, 6)]
+    with pytest.raises(ConfigError, match="unknown guide of a decoder 'imgae': did you mean 'image'"):
+        decoder(maps, (33, 23), imgae=torch.rand(1, 3, 33, 23))
+
+
 def test_an_operator_and_a_block_take_it_too():
     from guidedpackage.guided import Guided
 

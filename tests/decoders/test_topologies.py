@@ -376,3 +376,19 @@ def test_rows_added_below_leave_the_rows_above(topology, pyramid, small_widths):
     with torch.no_grad():
         tall, short = decoder(maps, (160, 16)), decoder(cut, (157, 16))
     assert F.mse_loss(tall[..., :120, :], short[..., :120, :]) < 1e-10
+
+
+def test_what_a_topology_takes_follows_from_what_it_says_of_itself():
+    taken = {name: set(topology_class(name).all_options()) for name in list_decoders()}
+    assert taken == {
+        "unet": {"final_convs"},
+        "plain": {"final_convs"},
+        "linknet": {"final_convs"},
+        "fpn": {"final_convs", "depths"},
+        "segformer": {"final_convs", "depths"},
+        "deeplabv3plus": {"final_convs", "depths", "rates"},
+        "fcn": {"num_classes", "depths"},
+        "duc": {"num_classes"},
+    }
+    for name, options in taken.items():
+        assert options <= set(inspect.signature(topology_class(name)).parameters)
