@@ -10,8 +10,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from segup.conform import LARGEST, short
-from segup.errors import ConfigError
+from segup.conform import LARGEST, called, keeps, none_of, proposal, short
+from segup.errors import ConfigError, nearest, unknown
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,18 +19,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 def annotated(function: F) -> F:
     """Return the function with its arguments checked against its annotations: a ConfigError names one that is wrong.
 
-    Values within a container are checked too; ranges are the function's own. A class is returned with its ``__init__``
-    checked.
+    Values within a container are checked too, and the ranges of :class:`segup.conform.Within`. A class is returned
+    with its ``__init__`` checked.
 
+    >>> from segup.conform import Within
     >>> @annotated
-    ... def repeat(word: str, times: int = 2) -> str:
+    ... def repeat(word: str, times: Annotated[int, Within(1)] = 2) -> str:
     ...     return word * times
     >>> repeat("ab"), repeat("ab", times=3)
     ('abab', 'ababab')
-    >>> repeat("ab", None)
+    >>> repeat("ab", 0)
     Traceback (most recent call last):
     ...
-    segup.errors.ConfigError: repeat: times=None must be int
+    segup.errors.ConfigError: repeat: times=0 must be an int of 1 or more
+      try: times=1
     """
     if isinstance(function, type):
         function.__init__ = annotated(function.__init__)  # type: ignore[misc]
@@ -40,32 +42,112 @@ def annotated(function: F) -> F:
     @wraps(function)
     def checked(*args: Any, **options: Any) -> Any:
         try:
-            given = signature.bind(*args, **options).arguments
+            bound = signature.bind(*args, **options)
         except TypeError:
+            stray = next((name for name in options if name not in signature.parameters), None)
+            if args and isinstance(args[0], CheckedPart) and stray is not None:
+                known = [name for name in inspect.signature(type(args[0])).parameters if name != "self"]
+                raise ConfigError(unknown(f"option of {_owner(function, args)}", stray, known)) from None
             return function(*args, **options)  # which says what is missing or unknown
         kinds = _kinds(function)
-        for name, value in given.items():
-            kind = kinds.get(name, Any)
+        for name, value in bound.arguments.items():
             parameter = signature.parameters[name]
             several = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
             if not several and value is not parameter.default:
-                _check(function, name, kind, value)
-        return function(*args, **options)
+                check(f"{_owner(function, args)}: {name}", kinds.get(name, Any), value)
+                if type(value).__module__ == "numpy" and _is_whole(value):  # which a checkpoint cannot hold
+                    bound.arguments[name] = int(value)
+        return function(*bound.args, **bound.kwargs)
 
     return typing.cast(F, checked)
 
 
-def _check(function: Callable[..., Any], name: str, kind: Any, value: Any) -> None:
-    if not accepts(kind, value):
-        owner = function.__qualname__.removesuffix(".__init__")
-        huge = " below 2**63" if isinstance(value, int) and abs(value) >= LARGEST else ""
-        raise ConfigError(f"{owner}: {name}={short(value)} must be {_called(kind)}{huge}")
+class CheckedPart:
+    """Base of parts that are made from options: the keywords of a constructor, and what its ``**options`` hand on.
+
+    A subclass's constructor is checked against its annotations, and ``inspect.signature`` of it names all options.
+
+    >>> class Base(CheckedPart):
+    ...     def __init__(self, *, scale: int = 2): ...
+    >>> class Part(Base):
+    ...     def __init__(self, kernel_size: int, **common: Any):
+    ...         super().__init__(**common)
+    >>> inspect.signature(Part)
+    <Signature (kernel_size: int, *, scale: int = 2)>
+    """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__init__" in vars(cls):
+            annotated(cls)
+        cls.__signature__ = _handed_on(cls)  # type: ignore[attr-defined]
+
+
+def _handed_on(cls: type) -> inspect.Signature:
+    found: dict[str, inspect.Parameter] = {}
+    for owner in cls.__mro__:
+        if "__init__" in vars(owner) and issubclass(owner, CheckedPart):
+            own = list(inspect.signature(vars(owner)["__init__"]).parameters.values())[1:]
+            taken = {one.name: one for one in own if not found or one.kind is one.KEYWORD_ONLY}
+            rest = [one for one in own if one.kind is one.VAR_KEYWORD]
+            found = {**taken, **{name: one for name, one in found.items() if one.kind is not one.VAR_KEYWORD}}
+            if not rest:
+                break
+            found[rest[0].name] = rest[0]
+    return inspect.Signature(sorted(found.values(), key=lambda one: one.kind))
+
+
+def _owner(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
+    """Return whose argument it is: a function, or a class, by the word that it is registered by if it is."""
+    if not function.__qualname__.endswith(".__init__"):
+        return function.__qualname__
+    word = getattr(type(args[0]), "name", None)
+    return f"'{word}'" if isinstance(word, str) else function.__qualname__.removesuffix(".__init__")
+
+
+def check(name: str, kind: Any, value: Any) -> None:
+    """Raise a ConfigError unless ``value``, called ``name``, may stand where the annotation ``kind`` does.
+
+    >>> from segup.conform import Within
+    >>> check("'deconv': scale", Annotated[int, Within(2)], 2.0)
+    Traceback (most recent call last):
+    ...
+    segup.errors.ConfigError: 'deconv': scale=2.0 must be an int of 2 or more
+      try: scale=2
+    """
+    if accepts(kind, value):
+        return
+    parts = [part for part in _united(kind) if part is not NoneType]
+    words = [word for part in parts if get_origin(part) is Literal for word in get_args(part)]
+    if words and all(get_origin(part) is Literal for part in parts):
+        raise ConfigError(none_of(name, value, words))
+    huge = " below 2**63" if isinstance(value, int) and abs(value) >= LARGEST else ""
+    yaml = ": " not in name  # a word of the configuration, such as decoder.widths
+    last = name.rpartition(": ")[2]
+    meant = nearest(value, words) if words and isinstance(value, str) else None
+    way_out = f"\n  try: {last}={meant}" if meant else proposal(kind, last, value)
+    raise ConfigError(
+        f"{name}={short(value)} must be {called(kind, value, yaml=yaml)}{huge}{_stray(parts, value)}{way_out}"
+    )
+
+
+def _stray(parts: Sequence[Any], value: Any) -> str:
+    """Return which value of a list is wrong, where it is one alone that is."""
+    plain = [get_args(part)[0] if get_origin(part) is Annotated else part for part in parts]
+    inside = [get_args(part)[0] for part in plain if get_origin(part) in (list, Sequence)]
+    if len(inside) != 1 or not isinstance(value, list | tuple):
+        return ""
+    return next((f"; {short(one)} is not" for one in value if not accepts(inside[0], one)), "")
+
+
+def _united(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
 @cache
 def _kinds(function: Callable[..., Any]) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(function)
+        return typing.get_type_hints(function, include_extras=True)
     except NameError:  # names that only a type checker imports
         return {}
 
@@ -80,7 +162,7 @@ def accepts(kind: Any, value: Any) -> bool:
     if kind is Any:
         return True
     if origin is Annotated:
-        return accepts(parts[0], value)
+        return accepts(parts[0], value) and keeps(parts[1:], value)
     if origin in (Union, UnionType):
         return any(accepts(part, value) for part in parts)
     if origin is Literal:
@@ -119,7 +201,7 @@ def is_flag(value: object) -> bool:
 
 def _is_whole(value: Any) -> bool:
     try:
-        return abs(operator.index(value)) < LARGEST
+        return not is_flag(value) and abs(operator.index(value)) < LARGEST
     except (TypeError, ValueError, RuntimeError):
         return False
 
@@ -135,12 +217,3 @@ def _holds(origin: type, parts: tuple[Any, ...], value: Any) -> bool:
             accepts(inside, part) for part in value
         )
     return True
-
-
-def _called(kind: Any) -> str:
-    if isinstance(kind, type) and not get_args(kind):
-        return "None" if kind is NoneType else kind.__name__
-    parts = get_args(kind)
-    if get_origin(kind) in (Union, UnionType):
-        return " or ".join(map(_called, parts))
-    return str(kind).replace("typing.", "").replace("collections.abc.", "").replace("torch.nn.modules.module.", "")

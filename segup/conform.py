@@ -3,13 +3,16 @@
 import dataclasses
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from segup.errors import ConfigError, unknown
+from segup.errors import ConfigError, nearest, unknown
 
+FAR = 2**16
+"""From which an upper end is a limit against nonsense, that nobody needs to be told of."""
 LARGEST = 2**63
 """Beyond which a whole number is none that anything here counts."""
 _UNSET = "???"
@@ -17,13 +20,59 @@ _UNSET = "???"
 
 @dataclass(frozen=True)
 class Within:
-    """The range of a number, or of the length of a text or list, ends included: ``Annotated[int, Within(1, 64)]``."""
+    """The range of a number, or of the length of a text or list: ``Annotated[int, Within(1, 64)]``.
 
-    least: float
+    Args:
+        least, most: Its ends, which belong to it.
+        above, below: Ends that do not.
+    """
+
+    least: float = -math.inf
     most: float = math.inf
+    above: float = -math.inf
+    below: float = math.inf
 
-    def __str__(self) -> str:
-        return f"{self.least} or more{f' and at most {self.most}' if self.most < math.inf else ''}"
+    def holds(self, value: float) -> bool:
+        """Return whether a finite ``value`` lies within."""
+        return self.least <= value <= self.most and self.above < value < self.below and abs(value) < math.inf
+
+    def nearest(self, value: float) -> float | None:
+        """Return the value within that comes nearest, or None where that is an end that does not belong to it."""
+        found = min(max(value, self.least), self.most)
+        return found if self.holds(found) else None
+
+    def said(self, noun: str, value: Any = None) -> str:
+        """Return what a value must be; a far end is named only to a ``value`` that lies beyond it."""
+        number = value if isinstance(value, int | float) else math.nan
+        parts = [
+            text.format(end)
+            for text, end, broken in (
+                ("of {} or more", self.least, number < self.least),
+                ("above {}", self.above, number <= self.above),
+                ("below {}", self.below, number >= self.below),
+                ("at most {}", self.most, number > self.most),
+            )
+            if abs(end) < FAR or (broken and abs(end) < math.inf)
+        ]
+        return f"{noun} {' and '.join(parts)}".strip()
+
+
+@dataclass(frozen=True)
+class Odd:
+    """An odd number below 2¹⁶, such as the kernel of a convolution that keeps every pixel in its place."""
+
+    def holds(self, value: int) -> bool:
+        """Return whether ``value`` is one."""
+        return 1 <= value < 2**16 and value % 2 == 1
+
+    def nearest(self, value: int) -> int:
+        """Return the odd number that is ``value`` or the next above it."""
+        return min(max(1, value + (value + 1) % 2), 2**16 - 1)
+
+    def said(self, noun: str, value: Any = None) -> str:
+        """Return what a value must be."""
+        far = f" below {2**16}" if isinstance(value, int) and value >= 2**16 else ""
+        return f"{noun.replace('an ', 'an odd ')}{far}: an even kernel shifts the map by half a pixel"
 
 
 Name = Annotated[str, Within(1, 200)]
@@ -32,6 +81,9 @@ Count = Annotated[int, Within(1, 2**16)]
 Signed = Annotated[int, Within(-(2**16), 2**16)]
 Few = Annotated[int, Within(0, 64)]
 Share = Annotated[float, Within(0, 1)]
+Positive = Annotated[float, Within(above=0)]
+NotNegative = Annotated[float, Within(0)]
+OddKernel = Annotated[int, Odd()]
 Counts = Annotated[list[Count], Within(0, 64)]
 
 
@@ -54,21 +106,21 @@ def conform(kind: Any, value: Any, path: str = "", *, refused: str = "") -> Any:
     >>> conform(closed(convs=Annotated[int, Within(1, 64)]), {"convs": 10**6}, "decoder")
     Traceback (most recent call last):
     ...
-    segup.errors.ConfigError: decoder.convs=1000000 must be 1 or more and at most 64
+    segup.errors.ConfigError: decoder.convs=1000000 must be an int of 1 or more and at most 64
     """
     if kind is Any:
         return value
     if isinstance(value, str) and value == _UNSET:
         raise ConfigError(f"{path} is not set: give {path}=...")
     if get_origin(kind) is Annotated:
-        inner, rule = get_args(kind)
+        inner, *rules = get_args(kind)
         sized = isinstance(value, list | tuple) or (isinstance(value, str) and inner is str)
-        if sized and not rule.least <= len(value) <= rule.most:
+        if sized and not keeps(rules, value):
             what = "letters" if isinstance(value, str) else "values"
-            raise ConfigError(f"{path}={short(value)} has {len(value)} {what}, which must be {rule}")
+            raise ConfigError(f"{path}={short(value)} has {len(value)} {what}, {rules[0].said('which must be')}")
         found = conform(inner, value, path, refused=refused)
-        if isinstance(found, int | float) and not rule.least <= found <= rule.most:
-            raise ConfigError(f"{path}={short(found)} must be {rule}")
+        if isinstance(found, int | float) and not keeps(rules, found):
+            raise ConfigError(f"{path}={short(found)} must be {called(kind, value, yaml=True)}")
         return found
     if isinstance(kind, Mapping) and value is None:
         return None  # an empty group
@@ -85,7 +137,7 @@ def conform(kind: Any, value: Any, path: str = "", *, refused: str = "") -> Any:
         }
     if origin is Literal:
         if value not in parts:
-            raise ConfigError(f"{path}={short(value)} is none of {', '.join(map(str, parts))}")
+            raise ConfigError(none_of(path, value, parts))
         return value
     return _simple(kind, value, path, refused)
 
@@ -103,7 +155,7 @@ def _simple(kind: Any, value: Any, path: str, refused: str) -> Any:
     if float in allowed and int not in allowed and type(value) is int and abs(value) < LARGEST:
         return float(value)
     if not any(type(value) is part for part in allowed):
-        raise ConfigError(f"{path}={short(value)} must be {' or '.join(map(_called, allowed))}")
+        raise ConfigError(f"{path}={short(value)} must be {called(kind, value, yaml=True)}")
     return value
 
 
@@ -128,14 +180,80 @@ def _outer(kind: Any) -> Any:
     )
 
 
-def _called(kind: Any) -> str:
-    if get_origin(kind) is Annotated:
-        return _called(get_args(kind)[0])
-    if kind is NoneType:
-        return "null"
-    if get_origin(kind) in (list, tuple):
-        return "a list"
-    return kind.__name__ if isinstance(kind, type) and kind in (bool, int, float, str) else "a group of keys"
+def keeps(rules: Sequence[Any], value: Any) -> bool:
+    """Return whether a number, or the length of a text or list, keeps the rules that an annotation holds."""
+    measured = len(value) if hasattr(value, "__len__") else value
+    return all(rule.holds(measured) for rule in rules if isinstance(rule, Within | Odd))
+
+
+_NOUNS: Mapping[Any, str] = {int: "an int", float: "a number", bool: "True or False", str: "text", Path: "a path"}
+
+
+def called(kind: Any, value: Any = None, *, yaml: bool = False) -> str:
+    """Return what a value must be, in words: those of YAML, or of Python.
+
+    >>> called(list[Count] | None), called(Literal["up", "down"]), called(Annotated[float, Within(above=0, most=1)])
+    ('a list, each an int of 1 or more, or None', 'up or down', 'a number above 0 and at most 1')
+    """
+    origin, parts = get_origin(kind), get_args(kind)
+    if kind == Name:
+        return "a name"
+    if origin is Annotated:
+        noun = called(parts[0], value, yaml=yaml)
+        for rule in parts[1:] if parts[0] in (int, float) else ():
+            noun = rule.said(noun, value)
+        return noun
+    if origin in (Union, UnionType):
+        words = [called(part, value, yaml=yaml) for part in parts]
+        return (", or " if "," in words[0] else " or ").join(words)
+    if origin is Literal:
+        return " or ".join(map(str, parts))
+    if kind in (None, NoneType):
+        return "null" if yaml else "None"
+    if origin in (list, tuple, Sequence) and parts:
+        same = origin is not tuple or parts[-1] is Ellipsis
+        count = "a list" if same else f"{len(parts)} values"
+        return f"{count}, each {called(parts[0], yaml=yaml)}" if parts[0] is not Any else count
+    if isinstance(kind, Mapping) or is_typeddict(kind) or dataclasses.is_dataclass(kind) or origin is dict:
+        return "a group of keys"
+    if kind in _NOUNS:
+        return _NOUNS[kind].lower() if yaml else _NOUNS[kind]
+    return getattr(origin or kind, "__name__", str(kind))
+
+
+def none_of(path: str, value: Any, known: Iterable[Any]) -> str:
+    """Return the message for a word that is none of those known, with the nearest.
+
+    >>> none_of("'deconv': init", "bilinaer", ("he", "bilinear"))
+    "'deconv': init='bilinaer' is unknown: did you mean 'bilinear'? known: he, bilinear"
+    """
+    names = [str(name) for name in known]
+    match = nearest(value, names) if isinstance(value, str) else None
+    hint = f": did you mean '{match}'?" if match else ";"
+    return f"{path}={short(value)} is unknown{hint} known: {', '.join(names)}"
+
+
+def proposal(kind: Any, name: str, value: Any) -> str:
+    """Return the line that gives a value in the range of ``kind`` near to a number that is not, if there is one.
+
+    >>> proposal(Annotated[int, Within(2)], "scale", 1).strip(), proposal(int, "scale", "x")
+    ('try: scale=2', '')
+    """
+    parts = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    numbers = [p for p in parts if p in (int, float) or (get_origin(p) is Annotated and get_args(p)[0] in (int, float))]
+    if len(numbers) != 1 or isinstance(value, bool):
+        return ""
+    inner, *rules = get_args(numbers[0]) or numbers
+    try:
+        near = (int if inner is int else float)(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return ""
+    for rule in rules:
+        near = rule.nearest(near)
+        if near is None:
+            return ""
+    written = f"{near:g}" if inner is float else f"{int(near)}"
+    return f"\n  try: {name}={written}" if near != value or inner is int else ""
 
 
 def _group(kind: Any, value: Any, path: str, refused: str) -> Any:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from segup.archive import at_most, read_archive, size_of
 from segup.calls import annotated
-from segup.conform import short
+from segup.conform import Count, short
 from segup.decoders import Decoder, Rung, create_decoder
 from segup.decoders.blocks import linear
 from segup.decoders.contract import topology_class
@@ -109,13 +109,14 @@ def _weight_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
+@annotated
 def create_model(
     encoder: str = "efficientnet_lite0",
     topology: str = "unet",
     upsampler: str = "deconv",
     *,
-    num_classes: int,
-    in_channels: int = 3,
+    num_classes: Count,
+    in_channels: Count = 3,
     pretrained: bool = True,
     encoder_options: Mapping[str, Any] | None = None,
     **decoder_options: Any,
@@ -141,11 +142,6 @@ def create_model(
     >>> model(torch.zeros(2, 3, 65, 97)).shape
     torch.Size([2, 19, 65, 97])
     """
-    for field, value in (("num_classes", num_classes), ("in_channels", in_channels)):
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 2**16:
-            raise ConfigError(f"{field}={short(value)} must be an int of 1 or more and at most {2**16}")
-    if not isinstance(encoder_options, Mapping | None):
-        raise ConfigError(f"encoder_options={short(encoder_options)} must be a group of keys, or None")
     spec = {
         "encoder": encoder,
         "topology": topology,
@@ -167,7 +163,7 @@ def _joined(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
     if topology_class(topology).gives_scores:
         derived["num_classes"] = num_classes
     decoder = create_decoder(topology, body.channels, body.strides, upsampler=upsampler, **{**derived, **options})
-    missing = decoder.requires - body.provides - {"image"}
+    missing = decoder.requires - body.provides
     if missing:
         raise ConfigError(
             f"upsampler '{upsampler}' requires {listed_guides(missing)}, and encoder '{encoder}' hands out none.\n"

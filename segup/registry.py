@@ -3,9 +3,10 @@
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from segup.calls import check
 from segup.conform import conform
 from segup.errors import ConfigError, unknown
 from segup.imports import import_named
@@ -20,6 +21,8 @@ class Registry(Generic[T]):
         kind: What the parts are called in errors, such as ``"upsampler"``.
         package: The package whose modules register parts; they are imported on the first look-up,
             so that a new part is one new file.
+        place: Arguments of the parts that follow from where one stands, and are no options of it.
+        group: Of the configuration, in which their options stand: it begins their names in errors.
 
     A name of the form ``"package.module:attribute"`` is a part from outside the table. It is imported,
     which runs its module's code: a checkpoint's names go through :func:`outside_module` first.
@@ -36,9 +39,9 @@ class Registry(Generic[T]):
     segup.errors.ConfigError: unknown option of operator 'double' 'tines': did you mean 'times'? known: times, x
     """
 
-    def __init__(self, kind: str, package: str | None = None) -> None:
+    def __init__(self, kind: str, package: str | None = None, place: Sequence[str] = (), group: str = "") -> None:
         self.kind = kind
-        self._package = package
+        self._package, self._place, self._group = package, place, group
         self._parts: dict[str, T] = {}
         self._storable: dict[Any, Any] = {}
         self._complete = package is None
@@ -49,8 +52,8 @@ class Registry(Generic[T]):
         Args:
             name: One word.
             storable: Which of its options a checkpoint may hold, and their types and ranges, see
-                :func:`segup.conform.closed`. None, for a part from outside: all that it takes, since opening such a
-                checkpoint takes the person's trust.
+                :func:`segup.conform.closed`; by default its keywords, as they are annotated. Of a part from outside a
+                checkpoint may hold anything, since opening such a one takes the person's trust.
 
         Raises:
             ConfigError: No name that can be asked for, or one taken by another part.
@@ -97,14 +100,21 @@ class Registry(Generic[T]):
         return self._parts[name]
 
     def create(self, name: str, /, *args: Any, **options: Any) -> Any:
-        """Call the part with the options, after checking each option's name against its signature."""
+        """Call the part with the options, after checking each option against its signature."""
         part = self.get(name)
         check_options(part, options, f"{self.kind} '{name}'")
+        for option, value in options.items():
+            if self._group and option not in self._place:
+                check(f"{self._group}.{option}", inspect.signature(part).parameters[option].annotation, value)
         return part(*args, **options)
 
     def storable(self, name: str) -> Mapping[str, Any] | None:
-        """Return what was declared of the options of the part called ``name``."""
-        found: Mapping[str, Any] | None = self._storable.get(self.get(name))
+        """Return which options of the part called ``name`` a file may hold, and of what kind; None for any."""
+        part = self.get(name)
+        if part not in self._storable and part.__module__.startswith(f"{self._package}."):
+            keywords = (p for p in inspect.signature(part).parameters.values() if p.kind is p.KEYWORD_ONLY)
+            self._storable[part] = {p.name: p.annotation for p in keywords if p.name not in self._place}
+        found: Mapping[str, Any] | None = self._storable.get(part)
         return found
 
     def check_stored(self, name: str, options: Any, path: str) -> None:

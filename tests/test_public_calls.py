@@ -114,11 +114,11 @@ def test_nonsense_in_one_place_beside_sound_values_is_refused_or_works(part):
         (
             "decoders.create_decoder",
             ("unet", (8, None), (1, 2)),
-            r"channels=\[8, None\] must be ints of 1 or more",
+            r"decoder.channels=\(8, None\) must be a list, each an int of 1 or more; None is not",
         ),
         ("inspection.check_sizes", (Conv2d(3, 3, 1), 3, torch.tensor(3)), r"check_sizes: sizes=.* must be "),
-        ("load_model", (3,), r"load_model: path=3 must be str or Path"),
-        ("data.read_image", (None,), r"read_image: path=None must be Path or str"),
+        ("load_model", (3,), r"load_model: path=3 must be text or a path"),
+        ("data.read_image", (None,), r"read_image: path=None must be a path or text"),
     ],
 )
 def test_the_message_names_function_value_and_rule(part, arguments, message):

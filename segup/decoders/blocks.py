@@ -1,18 +1,18 @@
 """Blocks to import into other models: built from plain ints, parameterised by an upsampler."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
 from segup.calls import annotated
-from segup.decoders.arguments import checked_count, checked_options
-from segup.errors import ConfigError, ShapeError, figures
+from segup.conform import Count, OddKernel, Within
+from segup.decoders.arguments import checked_options
+from segup.errors import ShapeError, figures
 from segup.streams import own_stream
 from segup.upsamplers import create_upsampler
-from segup.upsamplers.arguments import check_count, check_odd_kernel
-from segup.upsamplers.contract import Fit, Size, Upsampler
+from segup.upsamplers.contract import Channels, Fit, Size, Upsampler
 
 
 class ConvNormAct(nn.Sequential):
@@ -28,10 +28,9 @@ class ConvNormAct(nn.Sequential):
     """
 
     @annotated
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, dilation: int = 1) -> None:
-        for option, count in (("in_channels", in_channels), ("out_channels", out_channels), ("dilation", dilation)):
-            check_count("ConvNormAct", count, option)
-        check_odd_kernel("ConvNormAct", kernel_size)
+    def __init__(
+        self, in_channels: Channels, out_channels: Channels, kernel_size: OddKernel = 3, dilation: Count = 1
+    ) -> None:
         padding = dilation * (kernel_size // 2)
         with own_stream():
             conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=False)
@@ -83,23 +82,20 @@ class UNetBlock(nn.Module):
     torch.Size([2, 256, 31, 32])
     """
 
+    @annotated
     def __init__(
         self,
-        in_channels: int,
-        skip_channels: int,
-        out_channels: int,
+        in_channels: Channels,
+        skip_channels: Annotated[int, Within(0)],
+        out_channels: Channels,
         upsampler: str | Upsampler = "deconv",
         scale: int = 2,
         *,
         fit: Fit = "correct",
-        convs: int = 2,
+        convs: Annotated[int, Within(1, 64)] = 2,
         upsampler_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if isinstance(skip_channels, bool) or not isinstance(skip_channels, int) or skip_channels < 0:
-            raise ConfigError(
-                f"UNetBlock: skip_channels={skip_channels!r} must be an int of 1 or more, or 0 for a block without skip"
-            )
         self.skip_channels = skip_channels
         if not isinstance(upsampler, Upsampler):
             own = checked_options("upsampler_options", upsampler_options)
@@ -107,7 +103,7 @@ class UNetBlock(nn.Module):
                 upsampler, in_channels, out_channels, scale, skip_channels=skip_channels or None, fit=fit, **own
             )
         self.up = upsampler
-        self.convs = conv_stack(out_channels + skip_channels, out_channels, checked_count("convs", convs, 2, least=1))
+        self.convs = conv_stack(out_channels + skip_channels, out_channels, convs)
 
     def forward(
         self, x: Tensor, skip: Tensor | None = None, size: Size | None = None, **guides: Tensor | None

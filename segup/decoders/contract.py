@@ -6,15 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from segup.conform import Count, Few, short
-from segup.decoders.arguments import IMAGE_WIDTH, checked_count, checked_widths, first_level
+from segup.calls import check
+from segup.conform import Count, Counts, Few, Name, Within
+from segup.decoders.arguments import IMAGE_WIDTH, checked_widths
 from segup.decoders.blocks import conv_stack
-from segup.decoders.rounding import whole_roundings
+from segup.decoders.rounding import Roundings, whole_roundings
 from segup.decoders.steps import Encoded, Step, StepPlan, checked_operator
 from segup.errors import ConfigError, ShapeError, figures, unknown
 from segup.registry import Registry
@@ -65,7 +66,7 @@ class Decoder(nn.Module, ABC):
     :meth:`usual_widths`, makes its parts in :meth:`build`, and runs them in :meth:`decode`.
 
     Attributes:
-        guides: What a step has beside the map that it brings up, of :data:`segup.upsamplers.contract.GUIDES`.
+        lacks: Guides of :data:`segup.upsamplers.contract.GUIDES` that its steps do not have.
         gives_scores: Whether the result already has one channel for each class: then it takes ``num_classes``, else
             ``final_convs``.
         options: Options of its own, and what a checkpoint may hold of each; None by default.
@@ -80,7 +81,7 @@ class Decoder(nn.Module, ABC):
     """
 
     name: ClassVar[str] = "unregistered"
-    guides: ClassVar[frozenset[str]] = frozenset({"skip", "indices", "image"})
+    lacks: ClassVar[frozenset[str]] = frozenset()
     gives_scores: ClassVar[bool] = False
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     usual_upsampler: ClassVar[str] = "deconv"
@@ -92,34 +93,42 @@ class Decoder(nn.Module, ABC):
 
     def __init__(
         self,
-        channels: Sequence[int],
-        strides: Sequence[int],
+        channels: Counts,
+        strides: Counts,
         *,
-        upsampler: str | None = None,
-        widths: Sequence[int] | None = None,
-        final: str = "bilinear",
+        upsampler: Name | None = None,
+        widths: Counts | None = None,
+        final: Name = "bilinear",
         fit: Fit = "correct",
-        convs: int | None = None,
-        upsampler_options: Mapping[str, Any] | None = None,
-        final_options: Mapping[str, Any] | None = None,
-        roundings: Sequence[str | int | None] | None = None,
+        convs: Few | None = None,
+        upsampler_options: dict[str, Any] | None = None,
+        final_options: dict[str, Any] | None = None,
+        roundings: Roundings | None = None,
         **own: Any,
     ) -> None:
         super().__init__()
-        for option in own:
-            if option not in self.all_options():
-                known = inspect.signature(type(self)).parameters
+        given = {
+            "channels": channels, "strides": strides, "upsampler": upsampler, "widths": widths, "final": final,
+            "fit": fit, "convs": convs, "upsampler_options": upsampler_options, "final_options": final_options,
+            "roundings": roundings, **own,
+        }  # fmt: skip
+        known = inspect.signature(type(self)).parameters
+        for option, value in given.items():
+            if option not in known:
                 raise ConfigError(unknown(f"option of topology '{self.name}'", option, known))
+            check(f"decoder.{option}", known[option].annotation, value)
         check_pyramid(channels, strides)
         self.channels, self.strides = tuple(channels), tuple(strides)
         upsampler = self.usual_upsampler if upsampler is None else upsampler
-        operators_own = checked_operator(self.name, self.guides, upsampler, fit, upsampler_options)
+        operators_own = checked_operator(self.name, self.lacks, upsampler, upsampler_options)
         rules = whole_roundings(roundings, len(strides))
         if self.gives_scores:
-            self.num_classes = checked_count("num_classes", own.pop("num_classes", None), IMAGE_WIDTH, least=1)
+            self.num_classes = own.pop("num_classes", None) or IMAGE_WIDTH
         self.first = 0
         if self.usual_depths is not None:
-            self.first = first_level(own.pop("depths", None), len(channels), default=self.usual_depths)
+            maps, depths = len(channels), own.pop("depths", None)
+            check("decoder.depths", Annotated[int, Within(1, maps)] | None, depths)
+            self.first = maps - (depths or min(self.usual_depths, maps))
         self.widths = tuple(checked_widths(widths, *self.usual_widths()))
         self.out_channels = self.num_classes if self.gives_scores else [channels[0], *self.widths][-1]
         self.build(
@@ -131,8 +140,8 @@ class Decoder(nn.Module, ABC):
                 options=operators_own,
                 final=final,
                 final_options=final_options,
-                convs=checked_count("convs", convs, self.usual_convs, least=self.least_convs),
-                final_convs=checked_count("final_convs", own.pop("final_convs", None), 0, least=0),
+                convs=self.usual_convs if convs is None else convs,
+                final_convs=own.pop("final_convs", None) or 0,
                 roundings=rules,
                 own=own,
             )
@@ -144,7 +153,10 @@ class Decoder(nn.Module, ABC):
             cls.name = cls.__name__
         whole = inspect.signature(cls.__init__)
         named = [p for p in list(whole.parameters.values())[1:] if p.kind is not p.VAR_KEYWORD]
-        own = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in cls.all_options()]
+        own = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for name, kind in cls.all_options().items()
+        ]
         cls.__signature__ = whole.replace(parameters=[*named, *own])  # type: ignore[attr-defined]
 
     @classmethod
@@ -282,20 +294,19 @@ def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
 
 
 D = TypeVar("D", bound=type[Decoder])
-topologies: Registry[type[Decoder]] = Registry("topology", "segup.decoders")
+topologies: Registry[type[Decoder]] = Registry("topology", "segup.decoders", place=("channels", "strides", "upsampler"))
 
 
-def register_topology(name: str, storable: Mapping[str, Any] | None = None) -> Callable[[D], D]:
+def register_topology(name: str) -> Callable[[D], D]:
     """Return a decorator that enters a topology under ``name``.
 
     Args:
         name: The word.
-        storable: The options of all that a checkpoint may hold, see :meth:`segup.registry.Registry.register`.
     """
 
     def enter(topology: D) -> D:
         topology.name = name
-        topologies.register(name, None if storable is None else {**storable, **topology.all_options()})(topology)
+        topologies.register(name)(topology)
         return topology
 
     return enter
@@ -348,15 +359,8 @@ def list_decoders() -> list[str]:
 
 def check_pyramid(channels: Sequence[int], strides: Sequence[int]) -> None:
     """Raise a ConfigError unless channels and strides describe a pyramid from high to low resolution."""
-    for name, values in (("channels", channels), ("strides", strides)):
-        if not isinstance(values, Sequence):
-            raise ConfigError(f"{name}={values!r} must be a list of ints of 1 or more, one for each map")
     if len(channels) != len(strides) or not channels:
         raise ConfigError(f"channels={list(channels)} and strides={list(strides)} must be two lists of one length, ≥ 1")
-    for name, values in (("channels", channels), ("strides", strides)):
-        for value in values:
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**31:
-                raise ConfigError(f"{name}={short(list(values))} must be ints of 1 or more; {short(value)} is not")
     for high, low in itertools.pairwise(strides):
         if low <= high or low % high:
             raise ConfigError(

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from segup.conform import Counts
-from segup.decoders.arguments import STORABLE
 from segup.decoders.aspp import ASPP
 from segup.decoders.blocks import ConvNormAct, conv_stack
 from segup.decoders.contract import Decoder, register_topology
@@ -17,7 +15,7 @@ from segup.errors import ConfigError
 from segup.upsamplers.contract import Size
 
 
-@register_topology("deeplabv3plus", storable=STORABLE)
+@register_topology("deeplabv3plus")
 class DeepLabV3PlusDecoder(Decoder):
     """ASPP on the last map, brought up to one high map and joined with it (DeepLabv3+, arXiv 1802.02611).
 
@@ -65,7 +63,7 @@ class DeepLabV3PlusDecoder(Decoder):
                 f"(of strides {list(self.strides)}, from stride {self.strides[self.first]} on)"
             )
         context, high, joined, *_ = self.widths
-        self.aspp = ASPP(self.channels[-1], context, checked_rates(plan.own.get("rates"), self.strides[-1]))
+        self.aspp = ASPP(self.channels[-1], context, rates_for(plan.own.get("rates"), self.strides[-1]))
         self.climb = Climb(plan, last, self.first, context)
         self.project = ConvNormAct(self.channels[self.first], high, kernel_size=1)
         self.convs = conv_stack(context + high, joined, plan.convs)
@@ -82,18 +80,12 @@ class DeepLabV3PlusDecoder(Decoder):
         return [*self.climb.steps(), *self.final_steps()]
 
 
-def checked_rates(rates: Any, stride: int) -> list[int]:
+def rates_for(rates: Sequence[int] | None, stride: int) -> list[int]:
     """Return the dilations for a map of ``stride``: the paper's 6, 12 and 18 at stride 16, unless they are given.
 
-    Raises:
-        ConfigError: Anything that is not a list of ints of 1 or more.
-
-    >>> checked_rates(None, 32), checked_rates(None, 8), checked_rates((2, 4), 8)
+    >>> rates_for(None, 32), rates_for(None, 8), rates_for((2, 4), 8)
     ([3, 6, 9], [12, 24, 36], [2, 4])
     """
     if rates is None:
         return [max(1, rate * 16 // stride) for rate in (6, 12, 18)]
-    valid = isinstance(rates, Sequence) and not isinstance(rates, str)
-    if not valid or any(isinstance(r, bool) or not isinstance(r, int) or r < 1 for r in rates):
-        raise ConfigError(f"decoder.rates={rates!r} must be a list of ints of 1 or more")
     return list(rates)

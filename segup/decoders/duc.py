@@ -1,10 +1,7 @@
 """Dense upsampling convolution: from the last map to the image in one step."""
 
-from collections.abc import Mapping
-
 from torch import Tensor
 
-from segup.decoders.arguments import STORABLE
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Decoder, register_topology
 from segup.decoders.steps import Encoded, Step, StepPlan
@@ -12,7 +9,7 @@ from segup.errors import ConfigError
 from segup.upsamplers.contract import Size
 
 
-@register_topology("duc", storable=STORABLE)
+@register_topology("duc")
 class DUCDecoder(Decoder):
     """One operator from the last map's channels to ``num_classes`` scores, by its whole stride (arXiv 1702.08502).
 
@@ -43,7 +40,7 @@ class DUCDecoder(Decoder):
     torch.Size([1, 19, 67, 45])
     """
 
-    guides = frozenset({"image"})
+    lacks = frozenset({"skip", "indices"})
     gives_scores = True
 
     usual_upsampler = "pixel_shuffle"
@@ -59,15 +56,10 @@ class DUCDecoder(Decoder):
             ConfigError: An operator is given for a further step, or there is nothing to do.
         """
         final, channels = plan.final, self.channels
-        if (
-            not isinstance(final, str)
-            or final != "bilinear"
-            or not isinstance(plan.final_options, Mapping | None)
-            or plan.final_options
-        ):
+        if final != "bilinear" or plan.final_options:
             raise ConfigError(
                 f"topology 'duc' has one step, made by its upsampler: final={final!r} would change nothing.\n"
-                f"  try: decoder.upsampler={final if isinstance(final, str) else plan.upsampler}"
+                f"  try: decoder.upsampler={final}"
             )
         if self.strides[-1] == 1:
             raise ConfigError("topology 'duc' brings the last map to the image: at stride 1 there is nothing to do")

@@ -2,7 +2,6 @@
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import STORABLE
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Decoder, register_topology
 from segup.decoders.steps import Encoded, Step, StepPlan, operators
@@ -10,7 +9,7 @@ from segup.streams import own_stream
 from segup.upsamplers.contract import Size
 
 
-@register_topology("fcn", storable=STORABLE)
+@register_topology("fcn")
 class FCNDecoder(Decoder):
     """Score each map by a 1×1 convolution; bring the scores up map by map and add (FCN, arXiv 1411.4038).
 

@@ -4,14 +4,13 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import STORABLE
 from segup.decoders.blocks import conv_stack, linear
 from segup.decoders.contract import Decoder, register_topology
 from segup.decoders.steps import Encoded, Step, StepPlan, operators
 from segup.upsamplers.contract import Size
 
 
-@register_topology("fpn", storable=STORABLE)
+@register_topology("fpn")
 class FPNDecoder(Decoder):
     """Add each map to the one above it, bring all to the highest and add them (Panoptic FPN, arXiv 1901.02446).
 

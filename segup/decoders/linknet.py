@@ -4,14 +4,13 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import STORABLE
 from segup.decoders.blocks import ConvNormAct, conv_stack
 from segup.decoders.contract import Decoder, register_topology
 from segup.decoders.steps import Encoded, Step, StepPlan
 from segup.upsamplers.contract import Size
 
 
-@register_topology("linknet", storable=STORABLE)
+@register_topology("linknet")
 class LinkNetDecoder(Decoder):
     """Climb the pyramid map by map through a narrow middle and add each skip (LinkNet, arXiv 1707.03718).
 

@@ -2,14 +2,14 @@
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import STORABLE, step_widths
+from segup.decoders.arguments import step_widths
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Decoder, register_topology
 from segup.decoders.steps import Encoded, Step, StepPlan, operators
 from segup.upsamplers.contract import Size
 
 
-@register_topology("plain", storable=STORABLE)
+@register_topology("plain")
 class PlainDecoder(Decoder):
     """Climb from the last map to the image by the operator alone; of the other maps only the sizes are taken.
 
@@ -32,7 +32,7 @@ class PlainDecoder(Decoder):
     torch.Size([1, 16, 67, 45])
     """
 
-    guides = frozenset({"indices", "image"})
+    lacks = frozenset({"skip"})
 
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels after each step, by the stride reached."""

@@ -1,11 +1,18 @@
 """How an encoder's stages round, one by one and together."""
 
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
+from segup.conform import Signed, Within
 from segup.errors import ConfigError
 
+Rounding = Literal["up", "down"] | Signed | None
+"""``"up"``, ``"down"``, the int c of a stage that makes ⌊(n + c)/stride⌋ of n, or None where no one rule holds."""
 
-def whole_roundings(roundings: Sequence[str | int | None] | None, maps: int) -> tuple[str | int | None, ...]:
+Roundings = Annotated[list[Rounding], Within(0, 64)]
+
+
+def whole_roundings(roundings: Sequence[Rounding] | None, maps: int) -> tuple[Rounding, ...]:
     """Return one rounding for each map, the first from the image.
 
     Args:
@@ -13,26 +20,18 @@ def whole_roundings(roundings: Sequence[str | int | None] | None, maps: int) -> 
         maps: How many there are.
 
     Raises:
-        ConfigError: Another number of them, or what is no rule.
+        ConfigError: Another number of them.
 
     >>> whole_roundings(["down"], 2), whole_roundings(None, 2)
     (('up', 'down'), ('up', 'up'))
     """
-    if isinstance(roundings, str) or not isinstance(roundings, Sequence | None):
-        raise ConfigError(f"roundings={roundings!r} must be a list, one between each map and the next")
-    rules = ("up",) * maps if roundings is None else tuple(roundings)
-    for rule in rules:
-        if isinstance(rule, bool) or not (rule in ("up", "down", None) or isinstance(rule, int)):
-            raise ConfigError(
-                f"roundings={list(rules)} must each be up, down, an int c for a stage that makes ⌊(n + c)/stride⌋ of "
-                f"n, or null where no one rule holds; {rule!r} is not"
-            )
+    rules: tuple[Rounding, ...] = tuple(["up"] * maps if roundings is None else roundings)
     if len(rules) not in (maps - 1, maps):
         raise ConfigError(f"roundings={list(rules)} must be {maps - 1}, one between each map and the next")
     return ("up", *rules) if len(rules) < maps else rules
 
 
-def composed(roundings: Sequence[str | int | None], strides: Sequence[int]) -> str | int:
+def composed(roundings: Sequence[Rounding], strides: Sequence[int]) -> str | int:
     """Return how several stages round together; "mixed" where one of them follows no single rule.
 
     ⌊(n + b)/s⌋ and then ⌊(n + c)/t⌋ is ⌊(n + b + s·c)/(s·t)⌋.

@@ -5,14 +5,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from segup.decoders.arguments import STORABLE
 from segup.decoders.blocks import ConvNormAct, conv_stack, linear
 from segup.decoders.contract import Decoder, register_topology
 from segup.decoders.steps import Climb, Encoded, Step, StepPlan
 from segup.upsamplers.contract import Size
 
 
-@register_topology("segformer", storable=STORABLE)
+@register_topology("segformer")
 class SegFormerDecoder(Decoder):
     """Bring every map to one width and to the highest resolution, join all and mix (SegFormer, arXiv 2105.15203).
 

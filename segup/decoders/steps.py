@@ -7,12 +7,14 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from segup.decoders.arguments import checked_options
-from segup.decoders.rounding import composed
+from segup.decoders.rounding import Rounding, composed
 from segup.errors import ConfigError, ShapeError
 from segup.registry import check_options
 from segup.upsamplers import create_upsampler, list_upsamplers
-from segup.upsamplers.contract import GUIDES, Fit, Upsampler, check_fit, operator_class
+from segup.upsamplers.contract import GUIDES, Fit, Upsampler, operator_class
 
+BETWEEN_MAPS = frozenset({"skip", "indices"})
+"""Guides that belong to a step between two maps, and that the step to the image lacks."""
 Step = tuple[int, int | None, Upsampler]
 """An upsampling step: level of the input, level of the result (None: the image), operator."""
 
@@ -45,7 +47,7 @@ class StepPlan:
     final_options: Mapping[str, Any] | None
     convs: int
     final_convs: int
-    roundings: tuple[str | int | None, ...]
+    roundings: tuple[Rounding, ...]
     own: Mapping[str, Any]
 
     def between(self, level: int, in_channels: int, out_channels: int) -> Upsampler:
@@ -67,9 +69,7 @@ class StepPlan:
             ConfigError: An operator that requires something.
         """
         name = self.final
-        if not isinstance(name, str):
-            raise ConfigError(f"decoder.final={name!r} must be the name of an upsampler, such as bilinear")
-        missing = operator_class(name).requires - {"image"}
+        missing = operator_class(name).requires & BETWEEN_MAPS
         if missing:
             raise ConfigError(
                 f"final='{name}' requires {listed_guides(missing)}, and the step to the image has none.\n"
@@ -110,21 +110,20 @@ class StepPlan:
 
 
 def checked_operator(
-    topology: str, guides: frozenset[str], upsampler: str, fit: Fit, options: Mapping[str, Any] | None
+    topology: str, lacks: frozenset[str], upsampler: str, options: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Return the operator's own options, once it is known that the topology can take it.
 
     Raises:
         ConfigError: It requires what the topology's steps do not have, or an option is unknown.
     """
-    missing = operator_class(upsampler).requires - guides
+    missing = operator_class(upsampler).requires & lacks
     if missing:
         raise ConfigError(
             f"upsampler '{upsampler}' requires {listed_guides(missing)}, "
             f"which topology '{topology}' does not have at its steps.\n"
             f"  try: decoder.topology=unet, or an operator that requires nothing: {unguided_upsamplers()}."
         )
-    check_fit(fit, "decoder.fit")
     own = checked_options("upsampler_options", options)
     check_options(operator_class(upsampler), own, f"upsampler '{upsampler}'")
     return own

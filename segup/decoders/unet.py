@@ -2,14 +2,14 @@
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import STORABLE, step_widths
+from segup.decoders.arguments import step_widths
 from segup.decoders.blocks import UNetBlock
 from segup.decoders.contract import Decoder, register_topology
 from segup.decoders.steps import Encoded, Step, StepPlan
 from segup.upsamplers.contract import Size
 
 
-@register_topology("unet", storable=STORABLE)
+@register_topology("unet")
 class UNetDecoder(Decoder):
     """Climb the pyramid map by map, joining each skip (U-Net, arXiv 1505.04597).
 

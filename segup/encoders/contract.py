@@ -44,8 +44,8 @@ class Encoder(nn.Module):
     mean: Tensor
     std: Tensor
 
-    provides: ClassVar[frozenset[str]] = frozenset()
-    """What it hands out beside its maps: ``"indices"`` where :meth:`with_indices` has an answer."""
+    provides: ClassVar[frozenset[str]] = frozenset({"image"})
+    """What it hands out beside its maps: the image, and ``"indices"`` where :meth:`with_indices` has an answer."""
 
     @annotated
     def __init__(

@@ -79,7 +79,7 @@ class SegNetBody(nn.Module):
 class SegNetEncoder(Encoder):
     """An :class:`Encoder` around :class:`SegNetBody`."""
 
-    provides = frozenset({"indices"})
+    provides = frozenset({"image", "indices"})
     body: SegNetBody
 
     def with_indices(self, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:

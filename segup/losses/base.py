@@ -6,12 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segup.calls import CheckedPart, annotated
+from segup.conform import Count, Signed
 from segup.errors import ConfigError
-from segup.losses.checks import as_class_weights, check_classes, check_inputs, label_classes
+from segup.losses.checks import as_class_weights, check_inputs, label_classes
 from segup.registry import Registry
 
 
-class SegmentationLoss(nn.Module):
+class SegmentationLoss(nn.Module, CheckedPart):
     """The base of every loss: checks its inputs, computes in float32, and finds the pixels that count.
 
     A loss of your own subclasses this, implements :meth:`compute`, and registers itself in ``LOSSES``.
@@ -29,11 +31,11 @@ class SegmentationLoss(nn.Module):
 
     class_weights: Tensor | None
 
+    @annotated
     def __init__(
-        self, *, num_classes: int, ignore_index: int = 255, class_weights: Sequence[float] | Tensor | None = None
+        self, *, num_classes: Count, ignore_index: Signed = 255, class_weights: Sequence[float] | Tensor | None = None
     ) -> None:
         super().__init__()
-        check_classes(num_classes, ignore_index)
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.register_buffer("class_weights", as_class_weights(class_weights, num_classes), persistent=False)
@@ -76,7 +78,9 @@ class SegmentationLoss(nn.Module):
         return f"num_classes={self.num_classes}, ignore_index={self.ignore_index}, class_weights={weights}"
 
 
-LOSSES: Registry[type[SegmentationLoss]] = Registry("loss", "segup.losses")
+LOSSES: Registry[type[SegmentationLoss]] = Registry(
+    "loss", "segup.losses", place=("num_classes", "ignore_index"), group="loss"
+)
 
 
 def create_loss(

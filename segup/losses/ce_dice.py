@@ -1,13 +1,13 @@
 """Cross-entropy plus Dice: every pixel right, and every class found whatever its size."""
 
-from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
+from segup.conform import NotNegative, Share
 from segup.errors import ConfigError
 from segup.losses.base import LOSSES, SegmentationLoss
-from segup.losses.checks import check_number
-from segup.losses.cross_entropy import CrossEntropy
+from segup.losses.cross_entropy import CrossEntropy, Smoothing
 from segup.losses.dice import Dice
 
 
@@ -38,29 +38,19 @@ class CrossEntropyDice(SegmentationLoss):
     def __init__(
         self,
         *,
-        num_classes: int,
-        ignore_index: int = 255,
-        class_weights: Sequence[float] | Tensor | None = None,
-        ce_weight: float = 1.0,
-        dice_weight: float = 2.0,
-        label_smoothing: float = 0.0,
-        balance: float = 0.25,
-        smooth: float = 0.0,
+        ce_weight: NotNegative = 1.0,
+        dice_weight: NotNegative = 2.0,
+        label_smoothing: Smoothing = 0.0,
+        balance: Share = 0.25,
+        smooth: NotNegative = 0.0,
+        **common: Any,
     ) -> None:
-        super().__init__(num_classes=num_classes, ignore_index=ignore_index, class_weights=class_weights)
-        check_number("ce_weight", ce_weight)
-        check_number("dice_weight", dice_weight)
+        super().__init__(**common)
         if ce_weight == dice_weight == 0:
             raise ConfigError("ce_weight=0 and dice_weight=0: one must be above 0, or there is no loss")
         self.ce_weight, self.dice_weight = ce_weight, dice_weight
-        self.cross_entropy = CrossEntropy(
-            num_classes=num_classes,
-            ignore_index=ignore_index,
-            class_weights=class_weights,
-            label_smoothing=label_smoothing,
-            balance=balance,
-        )
-        self.dice = Dice(num_classes=num_classes, ignore_index=ignore_index, smooth=smooth)
+        self.cross_entropy = CrossEntropy(label_smoothing=label_smoothing, balance=balance, **common)
+        self.dice = Dice(smooth=smooth, **{**common, "class_weights": None})
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return the weighted sum; see :meth:`SegmentationLoss.compute`."""

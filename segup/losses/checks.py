@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 
 import torch
 from torch import Tensor
 
+from segup.conform import short
 from segup.errors import ConfigError, ShapeError
 
 
@@ -17,17 +17,6 @@ def label_classes(num_classes: int) -> int:
     (2, 11)
     """
     return max(num_classes, 2)
-
-
-def check_classes(num_classes: int, ignore_index: int) -> None:
-    """Raise a ConfigError unless both are integers and there is at least one class."""
-    if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
-        raise ConfigError(f"num_classes={num_classes!r}: must be an integer of at least 1 (1 is one sigmoid channel)")
-    if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
-        raise ConfigError(
-            f"ignore_index={ignore_index!r}: must be an integer, such as 255; "
-            "a value that no pixel has when nothing is to be ignored"
-        )
 
 
 def as_class_weights(weights: Sequence[float] | Tensor | None, num_classes: int) -> Tensor | None:
@@ -41,14 +30,8 @@ def as_class_weights(weights: Sequence[float] | Tensor | None, num_classes: int)
     """
     if weights is None:
         return None
-    if isinstance(weights, str):
-        raise ConfigError(
-            f"class_weights={weights!r}: a loss takes the numbers themselves; "
-            "median_frequency_weights(...) computes them from the pixel counts of a training set"
-        )
-    flat = weights.dim() == 1 if isinstance(weights, Tensor) else isinstance(weights, Sequence)
-    if not flat or not all(isinstance(weight, Real | Tensor) for weight in weights):
-        raise ConfigError(f"class_weights={weights!r} must be a list of numbers, or null for equal weights")
+    if isinstance(weights, Tensor) and weights.dim() != 1:
+        raise ConfigError(f"class_weights={short(weights)} must have one dimension, not {weights.dim()}")
     values = [float(weight) for weight in weights]
     expected = label_classes(num_classes)
     if len(values) != expected:
@@ -94,13 +77,3 @@ def check_values(target: Tensor, num_classes: int, ignore_index: int) -> None:
             f"target holds class id {found}: num_classes={num_classes} allows 0 to {last} "
             f"and ignore_index={ignore_index}: correct the masks, num_classes or ignore_index"
         )
-
-
-def check_number(
-    name: str, value: float, *, at_least: float = 0.0, below: float = math.inf, most: float = math.inf
-) -> None:
-    """Raise a ConfigError unless ``at_least <= value < below`` and ``value <= most``."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not at_least <= value < below or value > most:
-        limit = f" and below {below:g}" if below < math.inf else f" and at most {most:g}" if most < math.inf else ""
-        raise ConfigError(f"{name}={value!r}: must be a number of at least {at_least:g}{limit}")

@@ -1,13 +1,16 @@
 """Cross-entropy, by torch."""
 
-from collections.abc import Sequence
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from segup.conform import Share, Within
 from segup.losses.base import LOSSES, SegmentationLoss, divide_by_total, pixel_weights, two_classes
-from segup.losses.checks import check_number, label_classes
+from segup.losses.checks import label_classes
+
+Smoothing = Annotated[float, Within(0, below=1)]
 
 
 @LOSSES.register("cross_entropy")
@@ -37,15 +40,11 @@ class CrossEntropy(SegmentationLoss):
     def __init__(
         self,
         *,
-        num_classes: int,
-        ignore_index: int = 255,
-        class_weights: Sequence[float] | Tensor | None = None,
-        label_smoothing: float = 0.0,
-        balance: float = 0.0,
+        label_smoothing: Smoothing = 0.0,
+        balance: Share = 0.0,
+        **common: Any,
     ) -> None:
-        super().__init__(num_classes=num_classes, ignore_index=ignore_index, class_weights=class_weights)
-        check_number("label_smoothing", label_smoothing, below=1.0)
-        check_number("balance", balance, most=1.0)
+        super().__init__(**common)
         self.label_smoothing, self.balance = label_smoothing, balance
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:

@@ -1,11 +1,11 @@
 """Dice loss: overlap in which false positives and false negatives weigh the same."""
 
-from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
+from segup.conform import NotNegative
 from segup.losses.base import LOSSES, SegmentationLoss, refuse_binary_weights
-from segup.losses.checks import check_number
 from segup.losses.tversky import overlap_losses
 
 
@@ -36,14 +36,11 @@ class Dice(SegmentationLoss):
     def __init__(
         self,
         *,
-        num_classes: int,
-        ignore_index: int = 255,
-        class_weights: Sequence[float] | Tensor | None = None,
-        smooth: float = 0.0,
+        smooth: NotNegative = 0.0,
+        **common: Any,
     ) -> None:
-        super().__init__(num_classes=num_classes, ignore_index=ignore_index, class_weights=class_weights)
-        refuse_binary_weights("dice", num_classes, class_weights)
-        check_number("smooth", smooth)
+        super().__init__(**common)
+        refuse_binary_weights("dice", self.num_classes, self.class_weights)
         self.smooth = smooth
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:

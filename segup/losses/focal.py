@@ -1,13 +1,13 @@
 """Focal loss: cross-entropy that counts well-classified pixels less."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from segup.conform import NotNegative
 from segup.losses.base import LOSSES, SegmentationLoss, pixel_weights, two_classes, weighted_mean
-from segup.losses.checks import check_number
 
 
 @LOSSES.register("focal")
@@ -34,13 +34,10 @@ class Focal(SegmentationLoss):
     def __init__(
         self,
         *,
-        num_classes: int,
-        ignore_index: int = 255,
-        class_weights: Sequence[float] | Tensor | None = None,
-        gamma: float = 2.0,
+        gamma: NotNegative = 2.0,
+        **common: Any,
     ) -> None:
-        super().__init__(num_classes=num_classes, ignore_index=ignore_index, class_weights=class_weights)
-        check_number("gamma", gamma)
+        super().__init__(**common)
         self.gamma = gamma
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Lovász losses: the Jaccard loss itself, extended from sets to predictions."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,13 +34,11 @@ class Lovasz(SegmentationLoss):
     def __init__(
         self,
         *,
-        num_classes: int,
-        ignore_index: int = 255,
-        class_weights: Sequence[float] | Tensor | None = None,
         per_image: bool = False,
+        **common: Any,
     ) -> None:
-        super().__init__(num_classes=num_classes, ignore_index=ignore_index, class_weights=class_weights)
-        refuse_binary_weights("lovasz", num_classes, class_weights)
+        super().__init__(**common)
+        refuse_binary_weights("lovasz", self.num_classes, self.class_weights)
         self.per_image = per_image
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:

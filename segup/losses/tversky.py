@@ -1,13 +1,13 @@
 """Tversky loss: overlap in which false positives and false negatives weigh differently."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from segup.conform import NotNegative
 from segup.errors import ConfigError
 from segup.losses.base import LOSSES, SegmentationLoss, refuse_binary_weights
-from segup.losses.checks import check_number
 
 
 @LOSSES.register("tversky")
@@ -39,17 +39,13 @@ class Tversky(SegmentationLoss):
     def __init__(
         self,
         *,
-        num_classes: int,
-        ignore_index: int = 255,
-        class_weights: Sequence[float] | Tensor | None = None,
-        alpha: float = 0.3,
-        beta: float = 0.7,
-        smooth: float = 0.0,
+        alpha: NotNegative = 0.3,
+        beta: NotNegative = 0.7,
+        smooth: NotNegative = 0.0,
+        **common: Any,
     ) -> None:
-        super().__init__(num_classes=num_classes, ignore_index=ignore_index, class_weights=class_weights)
-        refuse_binary_weights("tversky", num_classes, class_weights)
-        for name, value in (("alpha", alpha), ("beta", beta), ("smooth", smooth)):
-            check_number(name, value)
+        super().__init__(**common)
+        refuse_binary_weights("tversky", self.num_classes, self.class_weights)
         if alpha == beta == 0:
             raise ConfigError("alpha=0 and beta=0: one must be above 0, or no error costs anything")
         self.alpha, self.beta, self.smooth = alpha, beta, smooth

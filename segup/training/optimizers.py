@@ -1,41 +1,37 @@
 """Optimizers and schedules: torch's own, by name, with the encoder's rate and the weights without decay set apart."""
 
-import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR, PolynomialLR
 
+from segup.calls import check
+from segup.conform import NotNegative, Positive, Share, Within
 from segup.errors import ConfigError
 from segup.models import SegmentationModel
 from segup.registry import Registry
 
-optimizers: Registry[Any] = Registry("optimizer")
-schedulers: Registry[Any] = Registry("scheduler")
+Momentum = Annotated[float, Within(0, below=1)]
+optimizers: Registry[Any] = Registry("optimizer", group="optimizer")
+schedulers: Registry[Any] = Registry("scheduler", group="scheduler")
 
 
 @optimizers.register("adamw")
 def adamw(
-    groups: list[dict[str, Any]], fused: bool, *, lr: float, betas: tuple[float, float] = (0.9, 0.999)
+    groups: list[dict[str, Any]], fused: bool, *, lr: Positive, betas: tuple[Momentum, Momentum] = (0.9, 0.999)
 ) -> Optimizer:
     """Build AdamW (arXiv 1711.05101)."""
-    if not isinstance(betas, list | tuple) or len(betas) != 2:
-        raise ConfigError(f"optimizer.betas={betas!r} must be two numbers, such as [0.9, 0.999]")
-    for beta in betas:
-        _check_number("optimizer.betas", beta, below=1)
     return AdamW(groups, lr=lr, betas=(betas[0], betas[1]), fused=fused)
 
 
 @optimizers.register("sgd")
 def sgd(
-    groups: list[dict[str, Any]], fused: bool, *, lr: float, momentum: float = 0.9, nesterov: bool = True
+    groups: list[dict[str, Any]], fused: bool, *, lr: Positive, momentum: Momentum = 0.9, nesterov: bool = True
 ) -> Optimizer:
     """Build stochastic gradient descent with momentum."""
-    _check_number("optimizer.momentum", momentum, below=1)
-    _check_flag("optimizer.nesterov", nesterov)
     if nesterov and momentum == 0:
         raise ConfigError("optimizer.nesterov=True needs a momentum above 0: add optimizer.nesterov=false")
     return SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=fused)
@@ -43,12 +39,14 @@ def sgd(
 
 @schedulers.register("one_cycle")
 def one_cycle(
-    optimizer: Optimizer, steps: int, *, pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4
+    optimizer: Optimizer,
+    steps: int,
+    *,
+    pct_start: Share = 0.3,
+    div_factor: Positive = 25.0,
+    final_div_factor: Positive = 1e4,
 ) -> LRScheduler:
     """Rise to the rate and fall far below it (arXiv 1708.07120); momentum stays as it is."""
-    _check_number("scheduler.pct_start", pct_start, most=1)
-    _check_number("scheduler.div_factor", div_factor, above=0)
-    _check_number("scheduler.final_div_factor", final_div_factor, above=0)
     if pct_start * steps == 1:  # a rise over no steps, by whose length torch would divide
         pct_start *= 1 - 1e-9
     return OneCycleLR(
@@ -63,16 +61,14 @@ def one_cycle(
 
 
 @schedulers.register("poly")
-def poly(optimizer: Optimizer, steps: int, *, power: float = 0.9) -> LRScheduler:
+def poly(optimizer: Optimizer, steps: int, *, power: NotNegative = 0.9) -> LRScheduler:
     """Fall as ``(1 - step / steps) ** power``."""
-    _check_number("scheduler.power", power)
     return PolynomialLR(optimizer, total_iters=steps, power=power)
 
 
 @schedulers.register("cosine")
-def cosine(optimizer: Optimizer, steps: int, *, min_factor: float = 0.0) -> LRScheduler:
+def cosine(optimizer: Optimizer, steps: int, *, min_factor: Share = 0.0) -> LRScheduler:
     """Fall along half a cosine to ``min_factor`` times the rate."""
-    _check_number("scheduler.min_factor", min_factor, most=1)
     least = min_factor * optimizer.param_groups[-1]["lr"]
     return CosineAnnealingLR(optimizer, T_max=steps, eta_min=least)
 
@@ -100,10 +96,10 @@ def create_optimizer(config: Mapping[str, Any], model: SegmentationModel, *, fus
     name, lr = options.pop("name", None), options.get("lr")
     factors = {part: options.pop(f"{part}_lr_factor", 1.0) for part in ("encoder", "head")}
     decay = options.pop("weight_decay", 0.0)
-    _check_number("optimizer.lr", lr, above=0)
+    check("optimizer.lr", Positive, lr)
     for part, factor in factors.items():
-        _check_number(f"optimizer.{part}_lr_factor", factor, above=0)
-    _check_number("optimizer.weight_decay", decay)
+        check(f"optimizer.{part}_lr_factor", Positive, factor)
+    check("optimizer.weight_decay", NotNegative, decay)
     groups = [
         {"params": parameters, "lr": rate, "weight_decay": weight_decay}
         for module, rate in _parts(model, lr, **factors)
@@ -123,23 +119,6 @@ def create_scheduler(config: Mapping[str, Any], optimizer: Optimizer, steps: int
     options = dict(config)
     scheduler: LRScheduler = schedulers.create(options.pop("name", None), optimizer, steps, **options)
     return scheduler
-
-
-def _check_number(
-    name: str, value: Any, *, above: float | None = None, below: float = math.inf, most: float = math.inf
-) -> None:
-    """Raise a ConfigError unless ``value`` is finite, 0 or more (or ``above`` a number), and keeps the upper limit."""
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if number and (value >= 0 if above is None else value > above) and value < below and value <= most:
-        return
-    least = "0 or more" if above is None else f"above {above:g}"
-    upper = f" and below {below:g}" if below < math.inf else f" and at most {most:g}" if most < math.inf else ""
-    raise ConfigError(f"{name}={value!r} must be a number {least}{upper}")
-
-
-def _check_flag(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        raise ConfigError(f"{name}={value!r} must be true or false")
 
 
 def _parts(model: SegmentationModel, lr: Any, encoder: float, head: float) -> list[tuple[nn.Module, float]]:

@@ -1,4 +1,4 @@
-"""What a person hands to an operator, checked: whole numbers, odd kernels, groups, and the size asked for.
+"""What a person hands to an operator, checked beyond its annotation: groups, and the size asked for.
 
 Each refusal gives the value, the rule, and a value that would do.
 """
@@ -7,52 +7,12 @@ from collections.abc import Sequence
 
 import torch
 
-from segup.conform import short
 from segup.errors import ConfigError, ShapeError
 from segup.upsamplers.fitting import Size
 
-_MOST = 2**31 - 1
-"""Which torch takes of anything that is counted."""
-
-
-def check_count(name: str, count: object, option: str, least: int = 1, otherwise: object = 1) -> None:
-    """Raise a ConfigError unless ``count`` is an int of at least ``least``; ``otherwise`` is what it says to try.
-
-    >>> check_count("deconv", 2.0, "scale", least=2)
-    Traceback (most recent call last):
-    ...
-    segup.errors.ConfigError: 'deconv': scale=2.0 must be an int of 2 or more
-      try: scale=2
-    """
-    if isinstance(count, bool) or not isinstance(count, int) or count < least:
-        meant = _meant(count)
-        instead = otherwise if meant is None or meant < least else meant
-        raise ConfigError(f"'{name}': {option}={count!r} must be an int of {least} or more\n  try: {option}={instead}")
-    if count > _MOST:
-        raise ConfigError(f"'{name}': {option}={short(count)} must be at most {_MOST}\n  try: {option}={otherwise}")
-
-
-def check_odd_kernel(name: str, kernel_size: object, option: str = "kernel_size") -> None:
-    """Raise a ConfigError unless ``kernel_size`` is an odd int: an even one would shift the map by half a pixel.
-
-    >>> check_odd_kernel("fade", 4)
-    Traceback (most recent call last):
-    ...
-    segup.errors.ConfigError: 'fade': kernel_size=4 must be an odd int: an even kernel shifts the map by half a pixel
-      try: kernel_size=3 or 5
-    """
-    if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
-        meant = _meant(kernel_size) or 0
-        around = f"{meant - 1} or {meant + 1}" if meant % 2 == 0 else f"{meant}"
-        raise ConfigError(
-            f"'{name}': {option}={kernel_size!r} must be an odd int: an even kernel shifts the map by half a pixel\n"
-            f"  try: {option}={around if meant > 0 else 3}"
-        )
-
 
 def check_groups(name: str, groups: int, channels: int, whose: str = "in_channels") -> None:
-    """Raise a ConfigError unless ``groups`` is an int of 1 or more that divides ``channels``, called ``whose``."""
-    check_count(name, groups, "groups")
+    """Raise a ConfigError unless ``groups`` divides ``channels``, called ``whose``."""
     if channels % groups:
         nearest = max(n for n in range(1, min(groups, channels) + 1) if channels % n == 0)
         raise ConfigError(

@@ -1,10 +1,10 @@
 """Bicubic resize, then convolution."""
 
 from segup.upsamplers.contract import register_upsampler
-from segup.upsamplers.resize_conv import STORABLE, ResizeConv
+from segup.upsamplers.resize_conv import ResizeConv
 
 
-@register_upsampler("bicubic", storable=STORABLE)
+@register_upsampler("bicubic")
 class Bicubic(ResizeConv):
     """Bicubic resize by ``scale`` (Keys' kernel with a = -0.75, align_corners=False), then a convolution.
 

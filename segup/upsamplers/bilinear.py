@@ -4,10 +4,10 @@ from torch import Tensor
 
 from segup.upsamplers.contract import register_upsampler
 from segup.upsamplers.interpolation import middle_tap
-from segup.upsamplers.resize_conv import STORABLE, ResizeConv
+from segup.upsamplers.resize_conv import ResizeConv
 
 
-@register_upsampler("bilinear", storable=STORABLE)
+@register_upsampler("bilinear")
 class Bilinear(ResizeConv):
     """Bilinear resize by ``scale`` (align_corners=False), then a convolution.
 

@@ -1,15 +1,15 @@
 """Bilinear additive upsampling: no parameters of its own."""
 
+from typing import Any
+
 from torch import Tensor
 
-from segup.conform import closed
-from segup.shapes import Resize
-from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
+from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
 from segup.upsamplers.projection import project
 from segup.upsamplers.resize_conv import resize
 
 
-@register_upsampler("bilinear_additive", storable=closed())
+@register_upsampler("bilinear_additive")
 class BilinearAdditive(Upsampler):
     """Bilinear resize by ``scale`` (align_corners=False), then sums of every ``n`` consecutive channels.
 
@@ -36,21 +36,14 @@ class BilinearAdditive(Upsampler):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        scale: int = 2,
-        *,
-        skip_channels: int | None = None,
-        fit: Fit = "correct",
+        in_channels: Channels,
+        out_channels: Channels,
+        scale: Scale = 2,
+        **common: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
+        super().__init__(in_channels, out_channels, scale, **common)
         self.summands = summands(in_channels, out_channels)
         self.project = project(in_channels // self.summands, out_channels)
-
-    @property
-    def arithmetic(self) -> Resize:
-        """A resize by the scale."""
-        return Resize(self.scale)
 
     def upsample(self, x: Tensor) -> Tensor:
         """Return the resized sums of ``x``."""

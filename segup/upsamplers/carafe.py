@@ -1,22 +1,22 @@
 """CARAFE: each output pixel is a weighted mean of a neighbourhood, with weights predicted from the content."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segup.conform import Count, closed, short
-from segup.errors import ConfigError, ShapeError, figures
-from segup.shapes import Resize
-from segup.upsamplers.arguments import check_count, check_groups, check_odd_kernel
+from segup.calls import annotated
+from segup.conform import Count, OddKernel
+from segup.errors import ShapeError, figures
+from segup.upsamplers.arguments import check_groups
 from segup.upsamplers.cells import in_cells
-from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
+from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
 from segup.upsamplers.layout import is_channels_last
 from segup.upsamplers.projection import project
 
 
-@register_upsampler(
-    "carafe", storable=closed(kernel_size=Count, compressed_channels=Count, encoder_kernel=Count, groups=Count)
-)
+@register_upsampler("carafe")
 class Carafe(Upsampler):
     """Predict a kernel for every output pixel, and reassemble the neighbourhood of its source pixel with it.
 
@@ -59,21 +59,17 @@ class Carafe(Upsampler):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        scale: int = 2,
+        in_channels: Channels,
+        out_channels: Channels,
+        scale: Scale = 2,
         *,
-        skip_channels: int | None = None,
-        fit: Fit = "correct",
-        kernel_size: int = 5,
-        compressed_channels: int = 64,
-        encoder_kernel: int = 3,
-        groups: int = 1,
+        kernel_size: OddKernel = 5,
+        compressed_channels: Count = 64,
+        encoder_kernel: OddKernel = 3,
+        groups: Count = 1,
+        **common: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
-        check_odd_kernel(self.name, kernel_size)
-        check_odd_kernel(self.name, encoder_kernel, "encoder_kernel")
-        check_count(self.name, compressed_channels, "compressed_channels", otherwise=64)
+        super().__init__(in_channels, out_channels, scale, **common)
         check_groups(self.name, groups, in_channels)
         self.kernel_size, self.groups = kernel_size, groups
         self.compress = nn.Conv2d(in_channels, compressed_channels, 1)
@@ -91,16 +87,9 @@ class Carafe(Upsampler):
         """Return the groups, which must divide the channels."""
         return groups
 
-    @property
-    def arithmetic(self) -> Resize:
-        """A resize by the scale."""
-        return Resize(self.scale)
-
     def upsample(self, x: Tensor) -> Tensor:
         """Return ``x`` reassembled with the kernels predicted from it."""
-        y: Tensor = self.project(
-            carafe_reassemble(x, self.kernels(x), self.kernel_size, groups=self.groups, scale=self.scale)
-        )
+        y: Tensor = self.project(reassemble(x, self.kernels(x), self.kernel_size, self.groups, self.scale))
         return y
 
     def kernels(self, x: Tensor) -> Tensor:
@@ -109,7 +98,10 @@ class Carafe(Upsampler):
         return logits.unflatten(1, (self.groups, self.kernel_size**2)).softmax(dim=2).flatten(1, 2)
 
 
-def carafe_reassemble(features: Tensor, kernels: Tensor, kernel_size: int, groups: int = 1, scale: int = 2) -> Tensor:
+@annotated
+def carafe_reassemble(
+    features: Tensor, kernels: Tensor, kernel_size: OddKernel, groups: Count = 1, scale: Count = 2
+) -> Tensor:
     """Return, for every output pixel, the sum over the neighbourhood of its source pixel weighted by its own kernel.
 
     Output ``(i, j)`` has its source at ``(i // scale, j // scale)``; beyond the border are zeros. With all weight on
@@ -143,9 +135,12 @@ def carafe_reassemble(features: Tensor, kernels: Tensor, kernel_size: int, group
     >>> carafe_reassemble(x, middle, 3)[0, 0, 1].tolist()
     [0.0, 0.0, 1.0, 1.0]
     """
-    check_odd_kernel("carafe_reassemble", kernel_size)
-    check_count("carafe_reassemble", scale, "scale")
     _check_shapes(features, kernels, kernel_size, groups, scale)
+    return reassemble(features, kernels, kernel_size, groups, scale)
+
+
+def reassemble(features: Tensor, kernels: Tensor, kernel_size: int, groups: int = 1, scale: int = 2) -> Tensor:
+    """Return :func:`carafe_reassemble` of what is known to fit."""
     count, channels, height, width = features.shape
     cells = in_cells(kernels.to(features.dtype), scale).unflatten(1, (groups, kernel_size**2))
     cells = cells.permute(0, 3, 4, 1, 5, 6, 2).reshape(count * height * width * groups, scale**2, kernel_size**2)
@@ -173,9 +168,6 @@ def neighbourhoods(features: Tensor, kernel_size: int, groups: int) -> Tensor:
 
 
 def _check_shapes(features: Tensor, kernels: Tensor, kernel_size: int, groups: int, scale: int) -> None:
-    for name, value in (("features", features), ("kernels", kernels)):
-        if not isinstance(value, Tensor):
-            raise ConfigError(f"carafe_reassemble: {name}={short(value)} must be Tensor")
     if features.dim() != 4 or 0 in features.shape[1:]:
         raise ShapeError(
             f"carafe_reassemble takes features (N, C, h, w) with C, h, w ≥ 1, not {figures(features.shape)}\n"

@@ -1,21 +1,28 @@
 """The one contract that every upsampler keeps: what it takes, what it returns, and the rule for sizes."""
 
-import inspect
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping
+from inspect import signature
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
 
+from segup.calls import CheckedPart, annotated
+from segup.conform import Within, none_of
 from segup.errors import ConfigError, ShapeError, figures, unknown, wrong_map
 from segup.registry import Registry
+from segup.shapes import Resize
 from segup.streams import own_stream
-from segup.upsamplers.arguments import check_count, checked_size
+from segup.upsamplers.arguments import checked_size
 from segup.upsamplers.fitting import Size, fit_to, refuse_below_zero
 
 Fit = Literal["correct", "strict"]
+MOST = 2**31 - 1
+"""Which torch takes of anything that is counted."""
+Channels = Annotated[int, Within(1, MOST)]
+Scale = Annotated[int, Within(2, MOST)]
 AXES = ("height", "width")
 ANY_SIZE = 1024
 GUIDES: Mapping[str, str] = MappingProxyType(
@@ -43,14 +50,8 @@ class _OperatorType(ABCMeta):
         operator.excess = operator.arithmetic.out(ANY_SIZE) - ANY_SIZE * operator.scale
         return operator
 
-    @property
-    def __signature__(cls) -> inspect.Signature:
-        """The constructor's, by which options are checked; that of ``__call__`` above takes any."""
-        whole = inspect.signature(cls.__init__)  # type: ignore[misc]
-        return whole.replace(parameters=list(whole.parameters.values())[1:])
 
-
-class Upsampler(nn.Module, metaclass=_OperatorType):
+class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
     """Bring a map ``(N, in_channels, h, w)`` to ``(N, out_channels, H, W)``.
 
     One rule for sizes: the operator multiplies by its scale; then, with ``fit="correct"``, the result is brought to
@@ -63,7 +64,6 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
         scale: Factor between the two, an int of 2 or more.
         skip_channels: Channels of the skip, for operators that are guided by it.
         fit: ``"correct"`` or ``"strict"``.
-        **unclaimed: Options that a subclass handed on with ``**options`` and nothing takes: a ConfigError.
 
     Raises:
         ConfigError: A value that is not an int of the range above, an unknown ``fit``, or an unknown option.
@@ -87,30 +87,17 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
         if cls.name == Upsampler.name:  # until it is registered
             cls.name = cls.__name__
 
+    @annotated
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        scale: int = 2,
+        in_channels: Channels,
+        out_channels: Channels,
+        scale: Scale = 2,
         *,
-        skip_channels: int | None = None,
+        skip_channels: Channels | None = None,
         fit: Fit = "correct",
-        **unclaimed: Any,
     ) -> None:
         super().__init__()
-        if unclaimed:
-            known = [
-                name for name, p in inspect.signature(type(self)).parameters.items() if p.kind is not p.VAR_KEYWORD
-            ]
-            raise ConfigError(
-                unknown(f"option of upsampler '{self.name}'", next(iter(unclaimed)), {*known, *OPTIONS_OF_ALL})
-            )
-        check_count(self.name, in_channels, "in_channels", otherwise="x.shape[1]")
-        check_count(self.name, out_channels, "out_channels", otherwise=64)
-        check_count(self.name, scale, "scale", least=2, otherwise=2)
-        if skip_channels is not None:
-            check_count(self.name, skip_channels, "skip_channels", otherwise="skip.shape[1]")
-        check_fit(fit, f"'{self.name}': fit")
         if "skip" in self.requires and skip_channels is None:
             raise ConfigError(
                 f"'{self.name}' is guided by the skip: it needs skip_channels, and a topology with skips\n"
@@ -121,9 +108,9 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
         self.correction: Size = (0, 0)
 
     @property
-    @abstractmethod
     def arithmetic(self) -> Arithmetic:
         """The ``segup.shapes`` object that tells what this operator reaches from ``h`` before any correction."""
+        return Resize(self.scale)
 
     if TYPE_CHECKING:  # an operator names the guides that it requires, and takes no others
         upsample: Callable[..., Tensor]
@@ -266,7 +253,7 @@ class Upsampler(nn.Module, metaclass=_OperatorType):
 
     def extra_repr(self) -> str:
         """Return the channels, the scale, and the options that the operator keeps, for ``print``."""
-        keywords = [p.name for p in inspect.signature(type(self)).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        keywords = [p.name for p in signature(type(self)).parameters.values() if p.kind is p.KEYWORD_ONLY]
         options = {name: getattr(self, name, None) for name in keywords}
         shown = [f"{name}={value!r}" for name, value in options.items() if isinstance(value, int | float | str)]
         return ", ".join([f"{self.in_channels}, {self.out_channels}, scale={self.scale}", *shown])
@@ -289,16 +276,15 @@ def _counted(low: int, wanted: int) -> Size:
     return (int(low), int(wanted)) if torch.jit.is_tracing() else (low, wanted)
 
 
-upsamplers: Registry[type[Upsampler]] = Registry("upsampler", "segup.upsamplers")
+upsamplers: Registry[type[Upsampler]] = Registry("upsampler", "segup.upsamplers", place=OPTIONS_OF_ALL)
 U = TypeVar("U", bound=type[Upsampler])
 
 
-def register_upsampler(name: str, storable: Mapping[str, Any] | None = None) -> Callable[[U], U]:
+def register_upsampler(name: str) -> Callable[[U], U]:
     """Return a decorator that enters an operator under ``name``: it is then one word everywhere.
 
     Args:
         name: The word.
-        storable: Its own options that a checkpoint may hold, see :meth:`segup.registry.Registry.register`.
 
     >>> from segup.upsamplers import Bilinear, create_upsampler, register_upsampler
     >>> @register_upsampler("bilinear_1x1")
@@ -308,7 +294,7 @@ def register_upsampler(name: str, storable: Mapping[str, Any] | None = None) -> 
     >>> sum(p.numel() for p in create_upsampler("bilinear_1x1", 8, 4).parameters())
     36
     """
-    register = upsamplers.register(name, storable)
+    register = upsamplers.register(name)
 
     def enter(operator: U) -> U:
         register(operator)
@@ -321,7 +307,7 @@ def register_upsampler(name: str, storable: Mapping[str, Any] | None = None) -> 
 def check_fit(fit: object, option: str) -> None:
     """Raise a ConfigError unless ``fit``, given as ``option``, is one of :data:`Fit`."""
     if not isinstance(fit, str) or fit not in get_args(Fit):
-        raise ConfigError(f"{option}={fit!r} is unknown; known: {', '.join(get_args(Fit))}")
+        raise ConfigError(none_of(option, fit, get_args(Fit)))
 
 
 def create_upsampler(name: str, in_channels: int, out_channels: int, scale: int = 2, **options: Any) -> Upsampler:

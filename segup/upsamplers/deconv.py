@@ -2,16 +2,18 @@
 
 import math
 from fractions import Fraction
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from segup.conform import Count, Name, closed
+from segup.conform import Count
 from segup.errors import ConfigError
 from segup.shapes import ConvTranspose
-from segup.upsamplers.arguments import check_count
-from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
-from segup.upsamplers.interpolation import channel_map, check_init, init_weight, separable, transposed_taps, triangle
+from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
+from segup.upsamplers.interpolation import channel_map, init_weight, separable, transposed_taps, triangle
+
+Start = Literal["he", "bilinear", "interpolate"]
 
 
 class TransposedConv(Upsampler):
@@ -19,7 +21,7 @@ class TransposedConv(Upsampler):
 
     conv: nn.ConvTranspose2d
 
-    def build(self, kernel_size: int, padding: int, output_padding: int, init: str) -> None:
+    def build(self, kernel_size: int, padding: int, output_padding: int, init: Start) -> None:
         """Make ``conv``, once channels and scale are known.
 
         Args:
@@ -32,8 +34,6 @@ class TransposedConv(Upsampler):
         Raises:
             ConfigError: An unknown ``init``, or one that this kernel and padding cannot have.
         """
-        check_count(self.name, kernel_size, "kernel_size")
-        check_init(self.name, init, ("he", "bilinear", "interpolate"))
         self.kernel_size, self.padding = kernel_size, padding
         self._arithmetic = ConvTranspose(kernel_size, self.scale, padding)
         mix, taps = None, torch.empty(0)
@@ -47,7 +47,7 @@ class TransposedConv(Upsampler):
         else:
             init_weight(self.conv, separable(mix.T, taps))
 
-    def _interpolating_taps(self, init: str) -> Tensor:
+    def _interpolating_taps(self, init: Start) -> Tensor:
         if init == "bilinear":
             return triangle(self.scale, self.kernel_size)
         if 2 * self.padding not in (self.kernel_size - self.scale, self.kernel_size - self.scale - 1):
@@ -88,7 +88,7 @@ class TransposedConv(Upsampler):
         return self.arithmetic.axes[0].size_rule(low)
 
 
-@register_upsampler("deconv", storable=closed(kernel_size=Count | None, init=Name))
+@register_upsampler("deconv")
 class Deconv(TransposedConv):
     """Strided transposed convolution: every input value stamps its kernel, overlapping stamps add.
 
@@ -112,18 +112,17 @@ class Deconv(TransposedConv):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        scale: int = 2,
+        in_channels: Channels,
+        out_channels: Channels,
+        scale: Scale = 2,
         *,
-        skip_channels: int | None = None,
-        fit: Fit = "correct",
-        kernel_size: int | None = None,
-        init: str = "bilinear",
+        kernel_size: Count | None = None,
+        init: Start = "bilinear",
+        **common: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
+        super().__init__(in_channels, out_channels, scale, **common)
         kernel_size = _usual_kernel(scale) if kernel_size is None else kernel_size
-        if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < scale:
+        if kernel_size < scale:
             raise ConfigError(
                 f"'{self.name}': kernel_size={kernel_size!r} must be an int of at least the scale, {scale}: "
                 f"a smaller kernel leaves gaps that hold bias alone\n  try: kernel_size={_usual_kernel(scale)}"

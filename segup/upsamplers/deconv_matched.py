@@ -1,17 +1,16 @@
 """Transposed convolution matched to the size asked for."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from segup.conform import Name, Signed, closed
-from segup.errors import ConfigError
-from segup.upsamplers.contract import Fit, register_upsampler
-from segup.upsamplers.deconv import TransposedConv
+from segup.conform import Signed
+from segup.upsamplers.contract import Channels, Scale, register_upsampler
+from segup.upsamplers.deconv import Start, TransposedConv
 from segup.upsamplers.fitting import Size
 
 Rounding = Literal["up", "down", "mixed"]
 
 
-@register_upsampler("deconv_matched", storable=closed(rounding=Name | Signed | None, init=Name))
+@register_upsampler("deconv_matched")
 class MatchedDeconv(TransposedConv):
     """ConvTranspose2d given the output size: it inverts the encoder stage's size rule and corrects nothing.
 
@@ -55,16 +54,15 @@ class MatchedDeconv(TransposedConv):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        scale: int = 2,
+        in_channels: Channels,
+        out_channels: Channels,
+        scale: Scale = 2,
         *,
-        skip_channels: int | None = None,
-        fit: Fit = "correct",
-        rounding: Rounding | int = "up",
-        init: str = "bilinear",
+        rounding: Rounding | Signed = "up",
+        init: Start = "bilinear",
+        **common: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
+        super().__init__(in_channels, out_channels, scale, **common)
         kernel_size, padding = self._matched(rounding, scale)
         self.rounding = rounding
         self.build(kernel_size, padding, scale - 1, init)
@@ -73,12 +71,7 @@ class MatchedDeconv(TransposedConv):
     def _matched(cls, rounding: Rounding | int, scale: int) -> tuple[int, int]:
         """Return kernel and padding that invert a stage with this rounding."""
         known = {"up": scale - 1, "down": 0, "mixed": 0}
-        offset = known.get(rounding) if isinstance(rounding, str) else rounding
-        if isinstance(offset, bool) or not isinstance(offset, int):
-            raise ConfigError(
-                f"'{cls.name}': rounding={rounding!r} is unknown; known: {', '.join(known)}, or an int c for a stage "
-                f"that makes ⌊(n + c)/{scale}⌋ of n"
-            )
+        offset = known[rounding] if isinstance(rounding, str) else rounding
         # kernel - 2·padding = scale - c makes scale·h - c the smallest size; with a padding of scale - 1 the last row
         # of the largest is still written too.
         padding = max(scale - 1, -(-offset // 2))

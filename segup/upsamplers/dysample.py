@@ -1,18 +1,17 @@
 """DySample: each output pixel is sampled bilinearly at a position predicted from the content."""
 
 import math
-from typing import Literal, get_args
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segup.conform import Count, Name, closed
+from segup.conform import Count
 from segup.errors import ConfigError
-from segup.shapes import Resize
 from segup.upsamplers.arguments import check_groups
-from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
-from segup.upsamplers.interpolation import channel_map, check_init, init_weight
+from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
+from segup.upsamplers.interpolation import channel_map, init_weight
 from segup.upsamplers.layout import is_channels_last
 from segup.upsamplers.projection import project
 
@@ -20,7 +19,7 @@ Style = Literal["lp", "pl"]
 USUAL_GROUPS: dict[Style, int] = {"lp": 4, "pl": 8}
 
 
-@register_upsampler("dysample", storable=closed(style=Name, dynamic=bool, groups=Count | None, init=Name))
+@register_upsampler("dysample")
 class DySample(Upsampler):
     """Move every position of bilinear upsampling by an offset predicted from ``x``, and sample there.
 
@@ -68,24 +67,18 @@ class DySample(Upsampler):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        scale: int = 2,
+        in_channels: Channels,
+        out_channels: Channels,
+        scale: Scale = 2,
         *,
-        skip_channels: int | None = None,
-        fit: Fit = "correct",
         style: Style = "lp",
         dynamic: bool = False,
-        groups: int | None = None,
-        init: str = "normal",
+        groups: Count | None = None,
+        init: Literal["normal", "interpolate"] = "normal",
+        **common: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
-        if not isinstance(style, str) or style not in get_args(Style):
-            raise ConfigError(f"'{self.name}': style={style!r} is unknown; known: {', '.join(get_args(Style))}")
-        if not isinstance(dynamic, bool):
-            raise ConfigError(f"'{self.name}': dynamic={dynamic!r} must be True or False")
+        super().__init__(in_channels, out_channels, scale, **common)
         groups = self._groups(in_channels, scale, style, groups)
-        check_init(self.name, init, ("normal", "interpolate"))
         self.style, self.dynamic, self.groups = style, dynamic, groups
         mix = channel_map(in_channels, out_channels) if init == "interpolate" else None
         read, predicted = _predicting(in_channels, scale, style, groups)
@@ -116,11 +109,6 @@ class DySample(Upsampler):
     def multiple(cls, *, style: Style = "lp", groups: int | None = None, **_: object) -> int:
         """Return the groups: where none are given, fewer are made of channels that the usual number does not divide."""
         return USUAL_GROUPS[style] if groups is None else groups
-
-    @property
-    def arithmetic(self) -> Resize:
-        """A resize by the scale."""
-        return Resize(self.scale)
 
     def upsample(self, x: Tensor) -> Tensor:
         """Return ``x`` sampled at the positions predicted from it."""

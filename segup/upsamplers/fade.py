@@ -1,19 +1,19 @@
 """FADE: kernels from skip and input together, and a gate between the two."""
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segup.conform import Count, closed
-from segup.shapes import Resize
-from segup.upsamplers.arguments import check_count, check_odd_kernel
-from segup.upsamplers.carafe import carafe_reassemble
-from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
+from segup.conform import Count, OddKernel
+from segup.upsamplers.carafe import reassemble
+from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
 from segup.upsamplers.guide import on_grid
 from segup.upsamplers.projection import project
 from segup.upsamplers.resize_conv import resize
 
 
-@register_upsampler("fade", storable=closed(kernel_size=Count, compressed_channels=Count, encoder_kernel=Count))
+@register_upsampler("fade")
 class Fade(Upsampler):
     """Reassemble ``x`` with kernels that skip and ``x`` predict together, and let a gate mix in the skip itself.
 
@@ -66,20 +66,16 @@ class Fade(Upsampler):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        scale: int = 2,
+        in_channels: Channels,
+        out_channels: Channels,
+        scale: Scale = 2,
         *,
-        skip_channels: int | None = None,
-        fit: Fit = "correct",
-        kernel_size: int = 5,
-        compressed_channels: int = 64,
-        encoder_kernel: int = 3,
+        kernel_size: OddKernel = 5,
+        compressed_channels: Count = 64,
+        encoder_kernel: OddKernel = 3,
+        **common: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
-        check_odd_kernel(self.name, kernel_size)
-        check_odd_kernel(self.name, encoder_kernel, "encoder_kernel")
-        check_count(self.name, compressed_channels, "compressed_channels", otherwise=64)
+        super().__init__(in_channels, out_channels, scale, **common)
         guide_channels: int = self.skip_channels  # type: ignore[assignment]  # the contract refuses None
         self.kernel_size = kernel_size
         self.compress_skip = nn.Conv2d(guide_channels, compressed_channels, 1)
@@ -93,16 +89,11 @@ class Fade(Upsampler):
         self.project_skip = project(guide_channels, in_channels)
         self.project = project(in_channels, out_channels)
 
-    @property
-    def arithmetic(self) -> Resize:
-        """A resize by the scale."""
-        return Resize(self.scale)
-
     def upsample(self, x: Tensor, *, skip: Tensor) -> Tensor:
         """Return the gated mixture of ``skip`` and the reassembled ``x``."""
         skip = on_grid(x, skip, self.scale)
         gate = resize(self.gate(x).sigmoid(), self.scale, "nearest")
-        reassembled = carafe_reassemble(x, self.kernels(x, skip), self.kernel_size, scale=self.scale)
+        reassembled = reassemble(x, self.kernels(x, skip), self.kernel_size, scale=self.scale)
         y: Tensor = self.project(gate * self.project_skip(skip) + (1 - gate) * reassembled)
         return y
 

@@ -19,27 +19,10 @@ are there (biases are zero), from that map and from the taps of its own way to i
 torch.Size([3, 3, 4, 4])
 """
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 
-from segup.errors import ConfigError, nearest
-
-
-def check_init(name: str, init: str, known: Iterable[str]) -> None:
-    """Raise a ConfigError unless ``init`` is one of the ``known`` starts of operator ``name``.
-
-    >>> check_init("deconv", "bilinaer", ("he", "bilinear"))
-    Traceback (most recent call last):
-    ...
-    segup.errors.ConfigError: 'deconv': init='bilinaer' is unknown: did you mean 'bilinear'? known: he, bilinear
-    """
-    starts = tuple(known)
-    if not isinstance(init, str) or init not in starts:
-        match = nearest(str(init), starts)
-        hint = f": did you mean '{match}'?" if match else ";"
-        raise ConfigError(f"'{name}': init={init!r} is unknown{hint} known: {', '.join(starts)}")
+from segup.errors import ConfigError
 
 
 def channel_map(in_channels: int, out_channels: int) -> Tensor:

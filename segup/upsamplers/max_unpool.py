@@ -1,18 +1,19 @@
 """Max unpooling with the encoder's indices, then convolution."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from segup.conform import Count, closed
+from segup.conform import OddKernel
 from segup.errors import ShapeError, figures
 from segup.shapes import ConvTranspose
-from segup.upsamplers.arguments import check_odd_kernel
-from segup.upsamplers.contract import Fit, Size, Upsampler, register_upsampler
+from segup.upsamplers.contract import Channels, Scale, Size, Upsampler, register_upsampler
 from segup.upsamplers.layout import is_channels_last
 from segup.upsamplers.projection import project
 
 
-@register_upsampler("max_unpool", storable=closed(kernel_size=Count))
+@register_upsampler("max_unpool")
 class MaxUnpool(Upsampler):
     """Put every value where the encoder's max pooling found its maximum, zeros elsewhere; then a convolution.
 
@@ -54,17 +55,15 @@ class MaxUnpool(Upsampler):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        scale: int = 2,
+        in_channels: Channels,
+        out_channels: Channels,
+        scale: Scale = 2,
         *,
-        skip_channels: int | None = None,
-        fit: Fit = "correct",
-        kernel_size: int = 3,
+        kernel_size: OddKernel = 3,
+        **common: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
-        check_odd_kernel(self.name, kernel_size)
-        self.index_channels = in_channels if skip_channels is None else skip_channels
+        super().__init__(in_channels, out_channels, scale, **common)
+        self.index_channels = in_channels if self.skip_channels is None else self.skip_channels
         self.project = project(in_channels, self.index_channels)
         self.conv = nn.Conv2d(self.index_channels, out_channels, kernel_size, padding=kernel_size // 2)
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")

@@ -4,10 +4,10 @@ from torch import Tensor
 
 from segup.upsamplers.contract import register_upsampler
 from segup.upsamplers.interpolation import smoothing_taps
-from segup.upsamplers.resize_conv import STORABLE, ResizeConv
+from segup.upsamplers.resize_conv import ResizeConv
 
 
-@register_upsampler("nearest", storable=STORABLE)
+@register_upsampler("nearest")
 class Nearest(ResizeConv):
     """Repeat every pixel ``scale × scale`` times, then a convolution (Odena et al., Distill 2016).
 

@@ -1,17 +1,18 @@
 """Convolution, then pixel shuffle (sub-pixel convolution), with ICNR initialisation."""
 
+from typing import Any, Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segup.conform import Count, Name, closed
+from segup.conform import OddKernel
 from segup.shapes import PixelShuffle as PixelShuffleArithmetic
-from segup.upsamplers.arguments import check_odd_kernel
-from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
-from segup.upsamplers.interpolation import channel_map, check_init, init_weight, phase_taps
+from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
+from segup.upsamplers.interpolation import channel_map, init_weight, phase_taps
 
 
-@register_upsampler("pixel_shuffle", storable=closed(kernel_size=Count, init=Name))
+@register_upsampler("pixel_shuffle")
 class PixelShuffle(Upsampler):
     """A convolution to ``out_channels·scale²`` at low resolution, whose channels become the pixels of each cell.
 
@@ -36,18 +37,15 @@ class PixelShuffle(Upsampler):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        scale: int = 2,
+        in_channels: Channels,
+        out_channels: Channels,
+        scale: Scale = 2,
         *,
-        skip_channels: int | None = None,
-        fit: Fit = "correct",
-        kernel_size: int = 3,
-        init: str = "icnr",
+        kernel_size: OddKernel = 3,
+        init: Literal["icnr", "he", "interpolate"] = "icnr",
+        **common: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
-        check_odd_kernel(self.name, kernel_size)
-        check_init(self.name, init, ("icnr", "he", "interpolate"))
+        super().__init__(in_channels, out_channels, scale, **common)
         mix, taps = None, torch.empty(0)
         if init == "interpolate":
             mix, taps = channel_map(in_channels, out_channels), phase_taps(self.name, scale, kernel_size)

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segup.calls import check
 from segup.errors import ConfigError, ShapeError, figures
-from segup.upsamplers.arguments import check_count
-from segup.upsamplers.contract import GUIDES, Upsampler
+from segup.upsamplers.contract import GUIDES, Channels, Upsampler
 from segup.upsamplers.deconv import TransposedConv
 
 Pair = tuple[int, int]
@@ -35,7 +35,7 @@ class Probe:
             self.up.to(device=self.device, dtype=dtype)
         self.dtype = dtype
         if in_channels is not None:
-            check_count(type(up).__name__, in_channels, "in_channels", otherwise=_channels(up))
+            check(f"{type(up).__name__}: in_channels", Channels, in_channels)
         self.in_channels = _channels(up) if in_channels is None else in_channels
         self.reach = border_reach(up)
         self.scale = self._scale()

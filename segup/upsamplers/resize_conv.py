@@ -2,21 +2,16 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segup.conform import Count, Name, closed
+from segup.conform import OddKernel
 from segup.errors import ConfigError
-from segup.shapes import Resize
-from segup.upsamplers.arguments import check_odd_kernel
-from segup.upsamplers.contract import Fit, Upsampler
-from segup.upsamplers.interpolation import channel_map, check_init, init_weight, separable
-
-STORABLE = closed(kernel_size=Count, init=Name)
-"""The options of a resize that a checkpoint may hold."""
+from segup.upsamplers.contract import Channels, Scale, Upsampler
+from segup.upsamplers.interpolation import channel_map, init_weight, separable
 
 
 class ResizeConv(Upsampler):
@@ -40,18 +35,15 @@ class ResizeConv(Upsampler):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        scale: int = 2,
+        in_channels: Channels,
+        out_channels: Channels,
+        scale: Scale = 2,
         *,
-        skip_channels: int | None = None,
-        fit: Fit = "correct",
-        kernel_size: int = 3,
-        init: str = "he",
+        kernel_size: OddKernel = 3,
+        init: Literal["he", "interpolate"] = "he",
+        **common: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
-        check_odd_kernel(self.name, kernel_size)
-        check_init(self.name, init, ("he", "interpolate"))
+        super().__init__(in_channels, out_channels, scale, **common)
         mix, taps = None, torch.empty(0)
         if init == "interpolate":
             mix, taps = channel_map(in_channels, out_channels), self.interpolating_taps(kernel_size)
@@ -72,11 +64,6 @@ class ResizeConv(Upsampler):
             f"'{self.name}' cannot start with init='interpolate': no convolution makes its resize bilinear.\n"
             f"  try: init=he, or decoder=bilinear."
         )
-
-    @property
-    def arithmetic(self) -> Resize:
-        """A resize by the scale."""
-        return Resize(self.scale)
 
     def upsample(self, x: Tensor) -> Tensor:
         """Return the convolution of the resized ``x``.

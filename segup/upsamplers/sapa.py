@@ -1,19 +1,19 @@
 """SAPA: each pixel of the skip chooses, by similarity, among the pixels of the input around it."""
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segup.conform import Count, closed
-from segup.shapes import Resize
-from segup.upsamplers.arguments import check_count, check_odd_kernel
-from segup.upsamplers.carafe import carafe_reassemble, neighbourhoods
+from segup.conform import Count, OddKernel
+from segup.upsamplers.carafe import neighbourhoods, reassemble
 from segup.upsamplers.cells import in_cells
-from segup.upsamplers.contract import Fit, Upsampler, register_upsampler
+from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
 from segup.upsamplers.guide import on_grid
 from segup.upsamplers.projection import project
 
 
-@register_upsampler("sapa", storable=closed(kernel_size=Count, compressed_channels=Count))
+@register_upsampler("sapa")
 class Sapa(Upsampler):
     """Reassemble ``x`` with kernels that are similarities between the skip's pixel and the pixels of ``x`` around it.
 
@@ -62,18 +62,15 @@ class Sapa(Upsampler):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        scale: int = 2,
+        in_channels: Channels,
+        out_channels: Channels,
+        scale: Scale = 2,
         *,
-        skip_channels: int | None = None,
-        fit: Fit = "correct",
-        kernel_size: int = 5,
-        compressed_channels: int = 32,
+        kernel_size: OddKernel = 5,
+        compressed_channels: Count = 32,
+        **common: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, scale, skip_channels=skip_channels, fit=fit)
-        check_odd_kernel(self.name, kernel_size)
-        check_count(self.name, compressed_channels, "compressed_channels", otherwise=32)
+        super().__init__(in_channels, out_channels, scale, **common)
         guide_channels: int = self.skip_channels  # type: ignore[assignment]  # the contract refuses None
         self.kernel_size = kernel_size
         self.norm_skip, self.norm_x = ChannelNorm(guide_channels), ChannelNorm(in_channels)
@@ -84,15 +81,10 @@ class Sapa(Upsampler):
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         self.project = project(in_channels, out_channels)
 
-    @property
-    def arithmetic(self) -> Resize:
-        """A resize by the scale."""
-        return Resize(self.scale)
-
     def upsample(self, x: Tensor, *, skip: Tensor) -> Tensor:
         """Return ``x`` reassembled by its similarity to ``skip``."""
         kernels = self.kernels(x, on_grid(x, skip, self.scale))
-        y: Tensor = self.project(carafe_reassemble(x, kernels, self.kernel_size, scale=self.scale))
+        y: Tensor = self.project(reassemble(x, kernels, self.kernel_size, scale=self.scale))
         return y
 
     def kernels(self, x: Tensor, skip: Tensor) -> Tensor:

@@ -61,17 +61,17 @@ def test_widths_follow_the_reduction():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"widths": ["a"]}, r"decoder.widths=\['a'\] must be a list of ints of 1 or more; 'a' is not"),
-        ({"channels": (4, 4.0, 4)}, r"channels=\[4, 4.0, 4\] must be ints of 1 or more; 4.0 is not"),
-        ({"strides": (0, 4, 8)}, r"strides=\[0, 4, 8\] must be ints of 1 or more; 0 is not"),
+        ({"widths": ["a"]}, r"decoder.widths=\['a'\] must be a list, each an int of 1 or more, or null; 'a' is not"),
+        ({"channels": (4, 4.0, 4)}, r"channels=\(4, 4.0, 4\) must be a list, each an int of 1 or more; 4.0 is not"),
+        ({"strides": (0, 4, 8)}, r"strides=\(0, 4, 8\) must be a list, each an int of 1 or more; 0 is not"),
         ({"widths": [8, 8]}, r"decoder.widths=\[8, 8\] must have one width for each step: 3, to strides 4, 2, 1"),
         ({"channels": (4, 4)}, r"channels=\[4, 4\] and strides=\[2, 4, 8\] must be two lists of one length"),
         ({"strides": (2, 4, 6)}, r"strides=\[2, 4, 6\] must go from high to low.*6 after 4 is not"),
         ({"strides": (8, 4, 2)}, "4 after 8 is not"),
         ({"upsampler": "decov"}, "unknown upsampler 'decov': did you mean 'deconv'"),
         ({"final": "bilinar"}, "unknown upsampler 'bilinar': did you mean 'bilinear'"),
-        ({"upsampler_options": 5}, "^decoder.upsampler_options=5 must be a group of keys, or null$"),
-        ({"final_options": [3]}, r"^decoder.final_options=\[3\] must be a group of keys, or null$"),
+        ({"upsampler_options": 5}, "^decoder.upsampler_options=5 must be a group of keys or null$"),
+        ({"final_options": [3]}, r"^decoder.final_options=\[3\] must be a group of keys or null$"),
         ({"upsampler_options": {"kernel": 4}}, "unknown option of upsampler 'deconv' 'kernel'"),
         ({"depth": 4}, "unknown option of topology 'unet' 'depth'"),
         ({"upsampler": "deconv_matched", "roundings": [None, "up"]}, "how the encoder rounds from stride 2 to 4"),
@@ -120,7 +120,7 @@ def test_a_block_without_a_skip_refuses_one_and_says_so():
 
 @pytest.mark.parametrize("channels", [None, -1, 2.5, True])
 def test_a_skips_channels_are_a_number_of_them(channels):
-    with pytest.raises(ConfigError, match=f"skip_channels={channels} must be an int of 1 or more, or 0 for a block"):
+    with pytest.raises(ConfigError, match=f"skip_channels={channels} must be an int of 0 or more"):
         UNetBlock(in_channels=6, skip_channels=channels, out_channels=4)
 
 

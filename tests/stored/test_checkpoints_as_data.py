@@ -109,9 +109,9 @@ def nested(depth=200):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("widths", [10**9, 2], r"widths\[0\]=1000000000 must be 1 or more and at most 65536"),
+        ("widths", [10**9, 2], r"widths\[0\]=1000000000 must be an int of 1 or more and at most 65536"),
         ("widths", [60000, 60000], "it takes [0-9]+ bytes or more, of [0-9]+ that its file accounts for"),
-        ("convs", 10**6, "convs=1000000 must be 0 or more and at most 64"),
+        ("convs", 10**6, "convs=1000000 must be an int of 0 or more and at most 64"),
         ("num_classes", 10**9, "num_classes=1000000000 must be"),
         ("in_channels", 60000 * 10**6, "in_channels=60000000000 must be"),
         ("in_channels", 60000, "it takes|do not fit the model"),
@@ -126,7 +126,11 @@ def nested(depth=200):
         ("upsampler_options", {"kernel_size": 50000}, "it takes [0-9]+ bytes or more"),
         ("upsampler_options", {"kernel_size": 50000, "init": "he"}, "it takes [0-9]+ bytes or more"),
         ("upsampler_options", {"kernel_size": 50000, "init": "interpolate"}, "it takes [0-9]+ bytes or more"),
-        ("upsampler_options", {"weights": "a.pth"}, "unknown option of upsampler 'deconv' 'weights'"),
+        (
+            "upsampler_options",
+            {"weights": "a.pth"},
+            "upsampler_options.weights is no option of upsampler .deconv. that a file may hold",
+        ),
         ("final_options", {"kernel_size": 10**9 + 1}, "final_options.kernel_size=1000000001 must be"),
         ("pretrained", True, "unknown option of topology 'unet' 'pretrained'"),
         ("encoder", "segnet" * 10**5, "has 600000 letters"),
@@ -136,7 +140,7 @@ def nested(depth=200):
         ("widths", nested(), "it is nested more than 40 deep"),
         ("convs", 10**400, "it holds a number of 401 digits"),
         ("convs", float("nan"), "it holds nan"),
-        ("fit", "a" * 10**7, "letters"),
+        ("fit", "a" * 10**7, "is unknown; known: correct, strict"),
         (("a", 1), 2, "unknown option of topology"),
         ("roundings", ["up", "x"], "roundings"),
     ],

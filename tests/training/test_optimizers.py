@@ -48,7 +48,7 @@ def test_a_frozen_encoder_is_left_out():
         ({**ADAMW, "lr": 0}, "optimizer.lr=0 must be a number above 0"),
         ({**ADAMW, "lr": "fast"}, "optimizer.lr='fast' must be a number above 0"),
         ({**ADAMW, "head_lr_factor": 0}, "optimizer.head_lr_factor=0 must be a number above 0"),
-        ({**ADAMW, "weight_decay": -1}, "optimizer.weight_decay=-1 must be a number 0 or more"),
+        ({**ADAMW, "weight_decay": -1}, "optimizer.weight_decay=-1 must be a number of 0 or more"),
     ],
 )
 def test_wrong_options_are_named(model, config, message):
@@ -64,10 +64,13 @@ SGD = {"name": "sgd", "lr": 0.1}
     [
         ({**ADAMW, "lr": float("nan")}, "optimizer.lr=nan must be a number above 0"),
         ({**ADAMW, "lr": True}, "optimizer.lr=True must be a number above 0"),
-        ({**ADAMW, "betas": 0.9}, r"optimizer.betas=0.9 must be two numbers, such as \[0.9, 0.999\]"),
-        ({**ADAMW, "betas": [0.9]}, r"optimizer.betas=\[0.9\] must be two numbers"),
-        ({**ADAMW, "betas": [0.9, 2]}, "optimizer.betas=2 must be a number 0 or more and below 1"),
-        ({**SGD, "momentum": -1}, "optimizer.momentum=-1 must be a number 0 or more and below 1"),
+        ({**ADAMW, "betas": 0.9}, r"optimizer.betas=0.9 must be 2 values, each a number of 0 or more and below 1"),
+        ({**ADAMW, "betas": [0.9]}, r"optimizer.betas=\[0.9\] must be 2 values, each a number"),
+        (
+            {**ADAMW, "betas": [0.9, 2]},
+            r"optimizer.betas=\[0.9, 2\] must be 2 values, each a number of 0 or more and below 1",
+        ),
+        ({**SGD, "momentum": -1}, "optimizer.momentum=-1 must be a number of 0 or more and below 1"),
         ({**SGD, "momentum": 0}, "optimizer.nesterov=True needs a momentum above 0: add optimizer.nesterov=false"),
         ({**SGD, "nesterov": 1}, "optimizer.nesterov=1 must be true or false"),
     ],
@@ -112,12 +115,12 @@ def test_an_unknown_schedule_or_option_is_named():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("one_cycle", {"pct_start": 2}, "scheduler.pct_start=2 must be a number 0 or more and at most 1"),
-        ("one_cycle", {"pct_start": "x"}, "scheduler.pct_start='x' must be a number 0 or more and at most 1"),
+        ("one_cycle", {"pct_start": 2}, "scheduler.pct_start=2 must be a number of 0 or more and at most 1"),
+        ("one_cycle", {"pct_start": "x"}, "scheduler.pct_start='x' must be a number of 0 or more and at most 1"),
         ("one_cycle", {"div_factor": 0}, "scheduler.div_factor=0 must be a number above 0"),
         ("one_cycle", {"final_div_factor": -1}, "scheduler.final_div_factor=-1 must be a number above 0"),
-        ("poly", {"power": -1}, "scheduler.power=-1 must be a number 0 or more"),
-        ("cosine", {"min_factor": -4}, "scheduler.min_factor=-4 must be a number 0 or more and at most 1"),
+        ("poly", {"power": -1}, "scheduler.power=-1 must be a number of 0 or more"),
+        ("cosine", {"min_factor": -4}, "scheduler.min_factor=-4 must be a number of 0 or more and at most 1"),
     ],
 )
 def test_a_value_that_no_schedule_takes_is_named(name, options, message):

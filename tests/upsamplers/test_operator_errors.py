@@ -86,7 +86,7 @@ def test_a_size_out_of_reach_names_axis_value_range_and_a_way_out(name, build, g
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"in_channels": 0}, r"in_channels=0 must be an int of 1 or more\n  try: in_channels=x\.shape\[1\]"),
+        ({"in_channels": 0}, r"in_channels=0 must be an int of 1 or more\n  try: in_channels=1"),
         ({"in_channels": -3}, "in_channels=-3 must be an int of 1 or more"),
         ({"out_channels": True}, "out_channels=True must be an int of 1 or more"),
         ({"out_channels": 2.0}, r"out_channels=2\.0 must be an int of 1 or more"),
@@ -94,9 +94,9 @@ def test_a_size_out_of_reach_names_axis_value_range_and_a_way_out(name, build, g
         ({"scale": 1}, r"scale=1 must be an int of 2 or more\n  try: scale=2"),
         ({"scale": 3.0}, r"scale=3\.0 must be an int of 2 or more\n  try: scale=3"),
         ({"scale": 2.5}, r"scale=2\.5 must be an int of 2 or more\n  try: scale=2"),
-        ({"scale": float("nan")}, r"scale=nan must be an int of 2 or more\n  try: scale=2"),
+        ({"scale": float("nan")}, r"scale=nan must be an int of 2 or more$"),
         ({"scale": "4"}, r"scale='4' must be an int of 2 or more\n  try: scale=4"),
-        ({"scale": np.int64(8)}, r"scale=np.int64\(8\) must be an int of 2 or more\n  try: scale=8"),
+        ({"scale": np.int64(1)}, r"scale=.*1\)? must be an int of 2 or more\n  try: scale=2"),
         ({"skip_channels": 0}, "skip_channels=0 must be an int of 1 or more"),
         ({"skip_channels": 1.5}, r"skip_channels=1\.5 must be an int of 1 or more"),
         ({"fit": "resize"}, "fit='resize' is unknown; known: correct, strict"),
@@ -207,7 +207,7 @@ def test_the_matched_one_tells_its_range_and_the_rounding_that_would_reach():
 
 @pytest.mark.parametrize("rounding", ["both", None, 1.0, True])
 def test_an_unknown_rounding_is_answered_with_those_that_are_known(rounding):
-    message = re.escape(f"rounding={rounding!r} is unknown; known: up, down, mixed, or an int c")
+    message = re.escape(f"rounding={rounding!r} must be up or down or mixed or an int")
     with pytest.raises(ConfigError, match=message):
         MatchedDeconv(1, 1, rounding=rounding)
 
