@@ -161,7 +161,7 @@ def test_an_option_that_a_class_hands_on_and_none_takes_is_refused_by_name():
 
     assert HandsOn(3, 3, gain=2.0, fit="strict").fit == "strict"
     for option, meant in (("fitt", "fit"), ("gian", "gain"), ("skip_chanels", "skip_channels")):
-        message = f"unknown option of upsampler 'hands_on' '{option}': did you mean '{meant}'"
+        message = f"unknown option of 'hands_on' '{option}': did you mean '{meant}'"
         with pytest.raises(ConfigError, match=message):
             HandsOn(3, 3, **{option: 1})
 
