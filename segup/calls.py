@@ -47,14 +47,15 @@ def annotated(function: F) -> F:
             stray = next((name for name in options if name not in signature.parameters), None)
             if args and isinstance(args[0], CheckedPart) and stray is not None:
                 known = [name for name in inspect.signature(type(args[0])).parameters if name != "self"]
-                raise ConfigError(unknown(f"option of {_owner(function, args)}", stray, known)) from None
+                owner = _owner(function, args).rstrip(": .")
+                raise ConfigError(unknown(f"option of {owner}", stray, known)) from None
             return function(*args, **options)  # which says what is missing or unknown
         kinds = _kinds(function)
         for name, value in bound.arguments.items():
             parameter = signature.parameters[name]
             several = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
             if not several and value is not parameter.default:
-                check(f"{_owner(function, args)}: {name}", kinds.get(name, Any), value)
+                check(f"{_owner(function, args)}{name}", kinds.get(name, Any), value)
                 if type(value).__module__ == "numpy" and _is_whole(value):  # which a checkpoint cannot hold
                     bound.arguments[name] = int(value)
         return function(*bound.args, **bound.kwargs)
@@ -98,11 +99,17 @@ def _handed_on(cls: type) -> inspect.Signature:
 
 
 def _owner(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
-    """Return whose argument it is: a function, or a class, by the word that it is registered by if it is."""
+    """Return what stands before an argument's name in errors.
+
+    It is the group of the configuration that a class names as its ``group``, or the class or function: by the word that
+    it is registered by, if it is.
+    """
     if not function.__qualname__.endswith(".__init__"):
-        return function.__qualname__
-    word = getattr(type(args[0]), "name", None)
-    return f"'{word}'" if isinstance(word, str) else function.__qualname__.removesuffix(".__init__")
+        return f"{function.__qualname__}: "
+    group, word = (getattr(type(args[0]), attribute, None) for attribute in ("group", "name"))
+    if isinstance(group, str):
+        return f"{group}."
+    return f"'{word}': " if isinstance(word, str) else f"{function.__qualname__.removesuffix('.__init__')}: "
 
 
 def check(name: str, kind: Any, value: Any) -> None:
@@ -133,6 +140,10 @@ def check(name: str, kind: Any, value: Any) -> None:
 
 def _stray(parts: Sequence[Any], value: Any) -> str:
     """Return which value of a list is wrong, where it is one alone that is."""
+    for part in parts:
+        rules = get_args(part)[1:] if get_origin(part) is Annotated and hasattr(value, "__len__") else ()
+        if rules and get_args(part)[0] is not str and accepts(get_args(part)[0], value) and not keeps(rules, value):
+            return f"; it has {len(value)} values, {rules[0].said('which must be', len(value))}"
     plain = [get_args(part)[0] if get_origin(part) is Annotated else part for part in parts]
     inside = [get_args(part)[0] for part in plain if get_origin(part) in (list, Sequence)]
     if len(inside) != 1 or not isinstance(value, list | tuple):

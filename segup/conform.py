@@ -214,8 +214,11 @@ def called(kind: Any, value: Any = None, *, yaml: bool = False) -> str:
         same = origin is not tuple or parts[-1] is Ellipsis
         count = "a list" if same else f"{len(parts)} values"
         return f"{count}, each {called(parts[0], yaml=yaml)}" if parts[0] is not Any else count
-    if isinstance(kind, Mapping) or is_typeddict(kind) or dataclasses.is_dataclass(kind) or origin is dict:
+    if isinstance(kind, Mapping) or is_typeddict(kind) or dataclasses.is_dataclass(kind):
         return "a group of keys"
+    if origin in (dict, Mapping):
+        held = "" if Any in parts else f" from {called(parts[0], yaml=yaml)} to {called(parts[1], yaml=yaml)}"
+        return f"{'a group of keys' if yaml else 'a mapping'}{held}"
     if kind in _NOUNS:
         return _NOUNS[kind].lower() if yaml else _NOUNS[kind]
     return getattr(origin or kind, "__name__", str(kind))

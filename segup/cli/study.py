@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from hydra.core.hydra_config import HydraConfig
 
@@ -18,9 +18,11 @@ from segup.ablation.plan import MATCHES, STARTS, Asked, Terms, baseline_of, chec
 from segup.ablation.processes import Processes, free_slot
 from segup.ablation.settle import settled
 from segup.ablation.study import read_study
+from segup.calls import check
 from segup.cli.report import FAILED
 from segup.cli.study_view import StudyView
 from segup.cli.sweep import Sweep
+from segup.conform import Within
 from segup.errors import INTERRUPTED, ConfigError, refusals_named
 from segup.registry import outside_module
 from segup.terminal import endings_answered
@@ -162,9 +164,9 @@ def runs_at_once(sweep: Sweep) -> int | None:
 
 def checked_at_once(wanted: Any) -> int | None:
     """Return ``ablation.at_once``, or raise a ConfigError unless it is an int of 1 or more, or None."""
-    if wanted is not None and (isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1):
-        raise ConfigError(f"ablation.at_once={wanted} must be an int of 1 or more, or null")
-    return wanted
+    check("ablation.at_once", Annotated[int, Within(1)] | None, wanted)
+    found: int | None = wanted
+    return found
 
 
 def cores() -> int:

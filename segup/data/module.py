@@ -2,26 +2,27 @@
 
 import logging
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from lightning import LightningDataModule
 from torch.utils.data import BatchSampler
 
+from segup.calls import annotated, check
+from segup.conform import Count, Within
 from segup.data.frequencies import ClassFrequencies, count_classes
 from segup.data.headers import MAX_PIXELS
 from segup.data.images import read_pixels
-from segup.data.labels import Labels, MaskValues
+from segup.data.labels import Labels
 from segup.data.mask_checks import MaskCheck, check_foreground, check_labelled
 from segup.data.mask_codes import MaskCode
 from segup.data.pairs import Checked, Pair, check_pairs
 from segup.data.ranges import Range, check_range, find_range
 from segup.data.samples import Loader, Sample, Samples, as_list, stack
 from segup.data.sampling import DrawSampler, dealt_batches
-from segup.data.sets import SPLITS, DataSource
+from segup.data.sets import SPLITS
 from segup.data.transforms import Augment, TrainingTransform
 from segup.errors import ConfigError, DataError
 
@@ -80,52 +81,51 @@ class SegmentationData(LightningDataModule):
         [(3, 210, 576)]
     """
 
+    group: ClassVar[str] = "data"
+
+    @annotated
     def __init__(
         self,
-        source: DataSource,
+        source: Any,
         *,
-        crop_size: tuple[int, int] | None = None,
-        batch_size: int = 8,
-        val_batch_size: int = 1,
-        samples_per_epoch: int | None = None,
-        num_workers: int | None = 0,
+        crop_size: tuple[Count, Count] | None = None,
+        batch_size: Count = 8,
+        val_batch_size: Count = 1,
+        samples_per_epoch: Annotated[int, Within(1)] | None = None,
+        num_workers: Annotated[int, Within(0, 512)] | None = 0,
         augment: Augment | None = None,
-        in_channels: int = 3,
-        mask_values: MaskValues | None = None,
-        mask_tolerance: int | None = None,
-        mask_orientation: str | None = None,
-        image_range: Sequence[float] | str | None = None,
-        max_pixels: int | None = None,
+        in_channels: Count = 3,
+        mask_values: Any = None,
+        mask_tolerance: Annotated[int, Within(0)] | None = None,
+        mask_orientation: Literal["own", "image"] | None = None,
+        image_range: Any = None,
+        max_pixels: Annotated[int, Within(1)] | None = None,
         cache: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
         if not hasattr(source, "labels") or not hasattr(source, "splits"):
             raise ConfigError(f"SegmentationData takes a data source, not {source!r}.\n  try: segup.data.create_data")
+        check("seed", Annotated[int, Within(0)], seed)
         self.source = source
-        self.crop_size = _size(crop_size)
-        self.batch_size = _at_least(1, "batch_size", batch_size)
-        self.val_batch_size = _at_least(1, "val_batch_size", val_batch_size)
-        self.samples_per_epoch = (
-            None if samples_per_epoch is None else _at_least(1, "samples_per_epoch", samples_per_epoch)
-        )
-        self.num_workers = _spare_processors() if num_workers is None else _at_least(0, "num_workers", num_workers)
+        self.crop_size: tuple[int, int] | None = None if crop_size is None else (crop_size[0], crop_size[1])
+        self.batch_size, self.val_batch_size = batch_size, val_batch_size
+        self.samples_per_epoch = samples_per_epoch
+        self.num_workers = _spare_processors() if num_workers is None else num_workers
         self.augment = augment or Augment()
-        self.in_channels = _at_least(1, "in_channels", in_channels)
+        self.in_channels = in_channels
         self.mask_values = source.mask_values if mask_values is None else mask_values
         self.code = MaskCode(
             source.labels,
             self.mask_values,
-            None if mask_tolerance is None else _at_least(0, "mask_tolerance", mask_tolerance),
+            mask_tolerance,
             official=mask_values is None and source.mask_values is not None,
         )
-        if mask_orientation not in (None, "own", "image"):
-            raise ConfigError(f"data.mask_orientation={mask_orientation!r} must be own, image or null")
         self.mask_orientation = mask_orientation
-        self.max_pixels = MAX_PIXELS if max_pixels is None else _at_least(1, "max_pixels", max_pixels)
+        self.max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
         self._given_range = check_range(image_range)
         self.cache = cache
-        self.seed = _at_least(0, "seed", seed)
+        self.seed = seed
         self.start_epoch = 0
         self._start_batch = 0
         self._sampler: DrawSampler | None = None
@@ -176,7 +176,7 @@ class SegmentationData(LightningDataModule):
 
     @start_batch.setter
     def start_batch(self, batches: int) -> None:
-        self._start_batch = _at_least(0, "start_batch", batches)
+        self._start_batch = batches
         if self._sampler is not None:
             self._sampler.skip(batches)
 
@@ -290,18 +290,3 @@ def _process() -> tuple[int, int]:
 def _spare_processors() -> int:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, usable - 1)
-
-
-def _at_least(least: int, name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"data.{name} must be an integer ≥ {least}, not {value!r}")
-    return value
-
-
-def _size(value: Any) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    sides = tuple(value) if isinstance(value, list | tuple) else ()
-    if len(sides) != 2:
-        raise ConfigError(f"data.crop_size must be [height, width] or null, not {value!r}")
-    return _at_least(1, "crop_size", sides[0]), _at_least(1, "crop_size", sides[1])

@@ -4,7 +4,10 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
+
+from segup.calls import annotated
+from segup.conform import Positive, Share
 
 # The package asks a server for its newest version when it is imported, unless this is set before.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -17,6 +20,7 @@ from segup.data.windows import Size, Window, start_of
 from segup.errors import ConfigError, unknown
 
 
+@annotated
 @dataclass(frozen=True)
 class Augment:
     """How training samples vary; the defaults change nothing.
@@ -35,22 +39,22 @@ class Augment:
         ConfigError: For a probability or share outside 0…1 and for a range that is not 0 < smallest ≤ largest.
     """
 
-    scale: tuple[float, float] | None = None
-    horizontal_flip: float = 0.0
-    vertical_flip: float = 0.0
-    rotate_90: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    channel_gain: float = 0.0
-    noise: float = 0.0
+    group: ClassVar[str] = "data.augment"
+    scale: tuple[Positive, Positive] | None = None
+    horizontal_flip: Share = 0.0
+    vertical_flip: Share = 0.0
+    rotate_90: Share = 0.0
+    brightness: Share = 0.0
+    contrast: Share = 0.0
+    channel_gain: Share = 0.0
+    noise: Share = 0.0
 
     def __post_init__(self) -> None:
         if self.scale is not None:
-            object.__setattr__(self, "scale", _range(self.scale))
-        for name in (field.name for field in fields(self) if field.name != "scale"):
-            value = getattr(self, name)
-            if not _is_number(value) or not 0 <= value <= 1:
-                raise ConfigError(f"augment.{name} must be a number in 0…1, not {value!r}")
+            smallest, largest = self.scale
+            if smallest > largest:
+                raise ConfigError(f"data.augment.scale={list(self.scale)} must be [smallest, largest]")
+            object.__setattr__(self, "scale", (float(smallest), float(largest)))
 
     @classmethod
     def from_config(cls, options: Mapping[str, Any] | None) -> "Augment":
@@ -142,14 +146,3 @@ class RandomWindow(A.DualTransform):
     def apply_to_mask(self, mask: np.ndarray, window: Window, **_: Any) -> np.ndarray:
         """Cut the mask; padding is the ignore_index."""
         return window.cut(mask, fill=self.ignore_index, interpolation=cv2.INTER_NEAREST_EXACT)
-
-
-def _range(scale: Any) -> tuple[float, float]:
-    ends = tuple(scale) if isinstance(scale, tuple | list) else ()
-    if len(ends) != 2 or not all(_is_number(end) for end in ends) or not 0 < ends[0] <= ends[1]:
-        raise ConfigError(f"augment.scale must be [smallest, largest] with 0 < smallest ≤ largest, not {scale!r}")
-    return float(ends[0]), float(ends[1])
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from segup.calls import annotated
-from segup.conform import closed, short
+from segup.calls import annotated, check
+from segup.conform import Count, closed
 from segup.errors import ConfigError, ShapeError, unknown, wrong_map
 from segup.inspection import Pyramid, feature_sizes, probe_pyramid
 from segup.modes import modes_of, set_modes
@@ -172,8 +172,6 @@ class Encoder(nn.Module):
 
 
 encoders: Registry[Callable[..., Encoder]] = Registry("encoder", "segup.encoders")
-MOST_CHANNELS = 2**16
-"""Of an image, as of any map of a decoder."""
 FROZEN = closed(freeze=bool | None, freeze_norm=bool | None)
 """The options of every encoder that a checkpoint may hold."""
 
@@ -203,15 +201,11 @@ def create_encoder(
     family, model = family_of(name)
     build = encoders.get(family)
     check_options(build, options, f"encoder '{name}'")
-    for option, value in (("pretrained", pretrained), ("freeze", freeze), ("freeze_norm", options.get("freeze_norm"))):
-        if not isinstance(value, bool | None):
-            raise ConfigError(f"encoder '{name}': {option}={value!r} must be true or false")
-    if isinstance(in_channels, bool) or not isinstance(in_channels, int) or not 1 <= in_channels <= MOST_CHANNELS:
-        raise ConfigError(
-            f"encoder '{name}': in_channels={short(in_channels)} must be an int of 1 or more and at most "
-            f"{MOST_CHANNELS}\n  try: in_channels=3"
-        )
     common = {"in_channels": in_channels, "pretrained": pretrained, "freeze": freeze}
+    taken = inspect.signature(build).parameters
+    for option, value in (*common.items(), *options.items()):
+        kind = Count if option == "in_channels" else taken[option].annotation | None
+        check(f"encoder '{name}': {option}", kind, value)
     named = (model,) if model or "/" in name else ()
     _check_named(family, named, build)
     return build(*named, **common, **options)

@@ -1,11 +1,12 @@
 """A small encoder of the VGG kind that hands out its pooling indices, for decoders that unpool."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segup.conform import Counts, Few
+from segup.conform import Count, Counts, Few, Within
 from segup.encoders.contract import Encoder, encoders
 from segup.errors import ConfigError
 
@@ -16,8 +17,8 @@ def segnet(
     *,
     pretrained: bool = False,
     freeze: bool = False,
-    widths: Sequence[int] = (32, 64, 128, 256, 256),
-    convs: int = 2,
+    widths: Annotated[Sequence[Count], Within(1, 64)] = (32, 64, 128, 256, 256),
+    convs: Annotated[int, Within(1, 64)] = 2,
 ) -> Encoder:
     """Build the encoder of SegNet (arXiv 1511.00561), smaller than VGG-16 and without its weights.
 
@@ -43,13 +44,6 @@ def segnet(
         raise ConfigError(
             "encoder 'segnet' has no pretrained weights; try: pretrained=False (encoder.pretrained=false)"
         )
-    if not isinstance(widths, list | tuple):
-        raise ConfigError(f"encoder 'segnet': widths={widths!r} must be a list such as [32, 64, 128]")
-    for value, field in (*((width, "widths") for width in widths), (convs, "convs")):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"encoder 'segnet': {value!r} in {field} must be an int of 1 or more")
-    if not widths:
-        raise ConfigError("encoder 'segnet': widths=[] must have one width for each map, one or more")
     return SegNetEncoder("segnet", SegNetBody(in_channels, widths, convs), in_channels=in_channels, freeze=freeze)
 
 

@@ -1,10 +1,13 @@
 """Images too large to run whole: overlapping windows, averaged with Gaussian weights that sum to 1."""
 
 from collections.abc import Callable, Iterator
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from segup.calls import check
+from segup.conform import Within
 from segup.errors import ConfigError, ShapeError
 
 Predict = Callable[[Tensor], Tensor]
@@ -119,10 +122,8 @@ def predict_windows(
 
 def check_window(window: int, overlap: float) -> None:
     """Raise a ConfigError for a window below 1, or an overlap outside 0 … 1."""
-    if isinstance(window, bool) or not isinstance(window, int) or window < 1:
-        raise ConfigError(f"window={window!r} must be an int of 1 or more")
-    if not 0 <= overlap < 1:
-        raise ConfigError(f"overlap={overlap} must be 0 or more and below 1: the share that neighbours have in common")
+    check("window", Annotated[int, Within(1)], window)
+    check("overlap", Annotated[float, Within(0, below=1)], overlap)
 
 
 def _row(predict: Predict, strip: Tensor, lefts: list[int], wide: int, weights: Tensor, batch_size: int) -> Tensor:

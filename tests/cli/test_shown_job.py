@@ -5,10 +5,10 @@ import pytest
 from segup.cli.train import run
 
 REFUSED = {
-    "seed=-1": "seed=-1 must be 0 or more",
+    "seed=-1": "seed=-1 must be an int of 0 or more",
     "optimizer.lr=-1": "optimizer.lr=-1 must be a number above 0",
     "optimizer.lr=nan": "optimizer.lr=nan must be a number above 0",
-    "optimizer.weight_decay=-0.1": "optimizer.weight_decay=-0.1 must be a number 0 or more",
+    "optimizer.weight_decay=-0.1": "optimizer.weight_decay=-0.1 must be a number of 0 or more",
     "optimizer.encoder_lr_factor=0": "optimizer.encoder_lr_factor=0 must be a number above 0",
     "optimizer.name=zzq": "unknown optimizer 'zzq'",
     "+optimizer.zzq=1": "zzq",
@@ -25,10 +25,10 @@ REFUSED = {
     "data.in_channels=[3]": "in_channels",
     "data.in_channels=x": "in_channels",
     "data.image_range=[0,0]": "data.image_range=[0, 0] must be [low, high] with low < high",
-    "data.mask_orientation=zzq": "data.mask_orientation='zzq' must be own, image or null",
+    "data.mask_orientation=zzq": "data.mask_orientation='zzq' is unknown; known: own, image",
     "data.mask_values={0:9}": "mask_values: 0 becomes 9, which is neither a class (0…2)",
     "data.ignore_index=1": "ignore_index 1 is class 'cytoplasm'",
-    "data.augment.scale=[2,1]": "augment.scale must be [smallest, largest]",
+    "data.augment.scale=[2,1]": "augment.scale=[2, 1] must be [smallest, largest]",
 }
 
 

@@ -333,7 +333,7 @@ def test_an_animation_is_no_mask_and_no_image(tmp_path, suffix):
     [
         ({0: 5}, None, "mask_values: 0 becomes 5, which is neither a class"),
         ({0: -1, 1: 0}, None, "mask_values: 0 becomes -1"),
-        ({True: 1}, None, "mask_values: True is neither a grey value nor a colour"),
+        ({True: 1}, None, "values={True: 1} must be a mapping from an int or text to an int"),
         (None, -1, "mask_tolerance=-1 must be 0 or more.\n  try: data.mask_tolerance=127"),
     ],
 )

@@ -167,11 +167,11 @@ def test_building_and_using_the_steps_warns_of_nothing():
     ("options", "message"),
     [
         (5, "^augment must be a group of keys or null, not 5"),
-        ({"scale": [2, 1]}, r"augment.scale must be \[smallest, largest\] with 0 < smallest ≤ largest, not \[2, 1\]"),
-        ({"scale": 0.5}, r"augment.scale must be .* not 0.5"),
-        ({"scale": [0, 1]}, r"augment.scale must be .* not \[0, 1\]"),
-        ({"vertical_flip": 1.5}, r"augment.vertical_flip must be a number in 0…1, not 1.5"),
-        ({"rotate_90": True}, r"augment.rotate_90 must be a number in 0…1, not True"),
+        ({"scale": [2, 1]}, r"augment.scale=\[2, 1\] must be \[smallest, largest\]"),
+        ({"scale": 0.5}, r"augment.scale=0.5 must be 2 values, each a number above 0"),
+        ({"scale": [0, 1]}, r"augment.scale=\[0, 1\] must be 2 values, each a number above 0"),
+        ({"vertical_flip": 1.5}, "augment.vertical_flip=1.5 must be a number of 0 or more and at most 1"),
+        ({"rotate_90": True}, "augment.rotate_90=True must be a number of 0 or more and at most 1"),
         ({"rotate90": 0.5}, r"unknown option of augment 'rotate90': did you mean 'rotate_90'\? known: brightness, "),
     ],
 )

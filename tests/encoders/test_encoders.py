@@ -160,7 +160,7 @@ def test_a_name_is_a_word():
 
 @pytest.mark.parametrize("option", ["freeze", "freeze_norm", "pretrained"])
 def test_a_flag_that_is_no_flag_is_refused(option):
-    with pytest.raises(ConfigError, match=rf"^encoder 'resnet18': {option}=7 must be true or false"):
+    with pytest.raises(ConfigError, match=rf"^encoder 'resnet18': {option}=7 must be True or False"):
         create_encoder("resnet18", **{"pretrained": False, option: 7})
 
 

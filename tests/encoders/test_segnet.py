@@ -17,7 +17,7 @@ def test_it_is_listed_and_declares_what_it_does(encoder):
     assert (encoder.channels, encoder.strides) == ((4, 6, 8, 10), (1, 2, 4, 8))
     assert encoder.pyramid.min_size == 8
     assert encoder.pyramid.roundings() == ("down",) * 3
-    assert encoder.provides == {"indices"}
+    assert encoder.provides == {"image", "indices"}
 
 
 def test_every_size_halves_rounded_down(encoder):
@@ -75,12 +75,12 @@ def test_a_frozen_one_stays_as_it_is():
     ("options", "message"),
     [
         ({"pretrained": True}, "encoder 'segnet' has no pretrained weights; try: pretrained=False"),
-        ({"widths": ()}, r"widths=\[\] must have one width for each map"),
-        ({"widths": 8}, r"widths=8 must be a list such as \[32, 64, 128\]"),
-        ({"widths": (8, 0)}, "0 in widths must be an int of 1 or more"),
-        ({"widths": (8, 2.5)}, "2.5 in widths must be an int of 1 or more"),
-        ({"convs": 0}, "0 in convs must be an int of 1 or more"),
-        ({"convs": True}, "True in convs must be an int of 1 or more"),
+        ({"widths": ()}, r"widths=\(\) must be a list.*; it has 0 values, which must be of 1 or more"),
+        ({"widths": 8}, "widths=8 must be a list, each an int of 1 or more"),
+        ({"widths": (8, 0)}, r"widths=\(8, 0\) must be .*; 0 is not"),
+        ({"widths": (8, 2.5)}, r"widths=\(8, 2.5\) must be .*; 2.5 is not"),
+        ({"convs": 0}, "convs=0 must be an int of 1 or more"),
+        ({"convs": True}, "convs=True must be an int of 1 or more"),
         ({"width": (8, 8)}, "unknown option of encoder 'segnet' 'width': did you mean 'widths'"),
     ],
 )
@@ -91,6 +91,6 @@ def test_wrong_options_are_refused(options, message):
 
 def test_an_encoder_without_indices_says_so():
     encoder = create_encoder("resnet18", pretrained=False)
-    assert encoder.provides == frozenset()
+    assert encoder.provides == {"image"}
     with pytest.raises(ConfigError, match="'timm/resnet18' hands out no pooling indices; try: encoder=segnet"):
         encoder.with_indices(torch.rand(1, 3, 64, 64))
