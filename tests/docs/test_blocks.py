@@ -78,6 +78,17 @@ def test_the_configuration_tree_is_the_one_on_disk():
         assert named == {path.stem for path in (configs / group).glob("*.yaml")}, group
 
 
+def test_the_animation_at_the_top_is_the_one_that_its_command_draws(tmp_path, monkeypatch):
+    command = next(line for line in LINES if line.endswith("--out explain.gif"))
+    monkeypatch.chdir(tmp_path)
+    assert segup.cli._run(shlex.split(command)[1:]) == 0
+    shown = ROOT / "docs" / "explain.gif"
+    assert shown.stat().st_size < 2**20
+    with Image.open(shown) as ours, Image.open("explain.gif") as drawn:
+        assert (ours.size, ours.n_frames) == (drawn.size, drawn.n_frames)
+        assert ours.n_frames > 5
+
+
 @pytest.fixture(scope="module")
 def what_the_commands_name(tmp_path_factory):
     """Runs, studies, checkpoints and images under the names that the pages give them."""
