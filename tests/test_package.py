@@ -24,4 +24,4 @@ def test_what_is_checked_before_a_commit_is_what_the_gate_checks():
     gate = (ROOT / ".ci" / "run").read_text()
     for hook in hooks:
         assert hook["language"] == "system"  # the versions of the dev extra, nothing from the network
-        assert f'step "{hook["name"].removesuffix(" --force-exclude")}' in gate
+        assert f'step "{hook["name"]}' in gate
