@@ -22,7 +22,6 @@ from segup.decoders.verdict import Verdict, check_decoder, prove_decoder
 from segup.encoders import Encoder, create_encoder
 from segup.encoders.contract import family_of
 from segup.errors import ConfigError, DataError, ShapeError
-from segup.inspection import inverse_of
 from segup.names import check_storable, check_trust, topology_options
 from segup.registry import outside_module
 from segup.stored import check_plain
@@ -96,13 +95,11 @@ class SegmentationModel(nn.Module):
     def verdict(self) -> Verdict:
         """Return for which image sizes the logits have the image's size, and what the steps correct: in one line."""
         pyramid = self.encoder.pyramid
-        if pyramid.lines is None or not pyramid.proved:
+        if pyramid.functions is None or not pyramid.proved:
             return check_decoder(self.decoder, pyramid.sizes.__getitem__, pyramid.sizes)
-        lines, period = pyramid.lines, lcm(*(line.period for line in pyramid.lines))
-        growth = [line.growth * (period // line.period) for line in lines]
-        return prove_decoder(
-            self.decoder, lambda size: [line(size) for line in lines], period, growth, pyramid.min_size
-        )
+        maps, period = pyramid.functions, lcm(*(one.period for one in pyramid.functions))
+        growth = [one.growth * (period // one.period) for one in maps]
+        return prove_decoder(self.decoder, lambda size: [one(size) for one in maps], period, growth, pyramid.min_size)
 
 
 def _weight_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
@@ -159,7 +156,7 @@ def _joined(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
     """Return the model that ``spec`` names, around its encoder."""
     options = topology_options(spec)
     encoder, topology, upsampler, num_classes = (spec[k] for k in ("encoder", "topology", "upsampler", "num_classes"))
-    derived: dict[str, Any] = {"roundings": [inverse_of(rule) for rule in body.pyramid.rules()]}
+    derived: dict[str, Any] = {"roundings": list(body.pyramid.roundings)}
     if topology_class(topology).gives_scores:
         derived["num_classes"] = num_classes
     decoder = create_decoder(topology, body.channels, body.strides, upsampler=upsampler, **{**derived, **options})

@@ -180,14 +180,13 @@ def _maps_of(asked: str) -> Any:
     """Return the maps of an encoder for one training crop, and how its stages round."""
     from segup.decoders.costs import Maps
     from segup.encoders import create_encoder
-    from segup.inspection import inverse_of
 
     options, crop = json.loads(asked)
     body = create_encoder(options.pop("name"), options.pop("in_channels"), pretrained=False, **options)
     image = body.accepted_size(tuple(crop or (1, 1)))
     sizes = zip(*(body.map_sizes(size) for size in image), strict=True)
     maps = Maps(tuple(body.channels), tuple(body.strides), tuple(sizes), image)
-    return maps, [inverse_of(rule) for rule in body.pyramid.rules()]
+    return maps, list(body.pyramid.roundings)
 
 
 def _crop(run: RunConfig) -> list[int]:

@@ -15,8 +15,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from segup.calls import annotated, check
 from segup.conform import Count, closed
+from segup.encoders.pyramid import Pyramid, probe_pyramid
 from segup.errors import ConfigError, ShapeError, unknown, wrong_map
-from segup.inspection import Pyramid, feature_sizes, probe_pyramid
+from segup.inspection import feature_sizes
 from segup.modes import modes_of, set_modes
 from segup.registry import Registry, check_options
 from segup.streams import own_stream

@@ -1,28 +1,34 @@
-"""The size calculus applied to any torch module.
+"""The sizes of foreign modules: the size calculus applied to any torch module.
 
-How a run becomes a proof: :mod:`trace` runs a copy without weights, to whose code every size is a :class:`TracedSize`.
-:mod:`follow` sees each torch function and gives its result the shape that the function's rule says, the requirements
-of torch noted as decisions. Whatever else gives the code a number that depends on a size is noted as a loss, and a run
-with a loss proves nothing; :mod:`watched` finds what would be learnt unseen. :mod:`cover` takes the decisions of all
-runs as ways through the model, and knows from which size on these repeat. :mod:`verify` compares what follows with
-real runs of the model (:mod:`plain`), and :mod:`check` reports.
+How a trace becomes a proof, step by step:
+
+1. :mod:`copies` copies the model without its weights.
+2. :mod:`trace` runs the copy on shapes alone. The model's code gets a :class:`TracedSize` (:mod:`traced`) for every
+   size: it passes for an int, and knows itself as a function of the input's size (:mod:`periodic`).
+3. :mod:`shape_mode` sees each torch function and gives its result the shape that :mod:`shape_rules` says. Common
+   layers need no kernel of torch's for that (:mod:`without_kernels`).
+4. :mod:`record` keeps what the run did with sizes: each comparison is a decision. Whatever else gives the code a number
+   that depends on a size is a loss, and a run with a loss proves nothing. :mod:`watched` finds losses that no torch
+   function shows.
+5. :mod:`proof` takes the decisions of all runs as code paths, and knows from which size on these repeat.
+6. :mod:`verify` compares what follows with real runs of the model (:mod:`real_model`).
+7. :mod:`check` does all of this for :func:`check_sizes`, and :mod:`report` says what came out.
+
+:mod:`size_map` reads one layer's rule off its parameters, and :mod:`stages` reads the sizes of an encoder's maps.
 """
 
 from segup.inspection.check import check_sizes
-from segup.inspection.features import Pyramid, feature_sizes, probe_pyramid
 from segup.inspection.report import AxisReport, Failure, SizeReport
-from segup.inspection.rules import inverse_of, rounding_of, stage_rules
 from segup.inspection.size_map import size_map
+from segup.inspection.stages import feature_sizes, inverse_of, rounding_of, stage_rules
 
 __all__ = [
     "AxisReport",
     "Failure",
-    "Pyramid",
     "SizeReport",
     "check_sizes",
     "feature_sizes",
     "inverse_of",
-    "probe_pyramid",
     "rounding_of",
     "size_map",
     "stage_rules",

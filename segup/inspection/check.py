@@ -8,21 +8,18 @@ from torch import nn
 
 from segup.calls import annotated
 from segup.errors import ConfigError, ShapeError, unknown
-from segup.inspection.cover import Outcome, Proof, Question, outcome_of, prove
-from segup.inspection.follow import ValuesNeededError
-from segup.inspection.plain import MOST_PIXELS, PlainModel
-from segup.inspection.record import Record
+from segup.inspection.copies import preserved_buffers
+from segup.inspection.proof import Outcome, Proof, Question, outcome_of, prove
+from segup.inspection.real_model import Subject
 from segup.inspection.report import AxisReport, Failure, SizeReport
-from segup.inspection.sketch import buffers_kept, sketch
-from segup.inspection.trace import Refusal, Run, Tracer
-from segup.inspection.traced import TracedSize, plain
+from segup.inspection.trace import Run
+from segup.inspection.traced import TracedSize, as_int
 from segup.inspection.verify import Verifier
 from segup.shapes.arguments import AXIS_NAMES, whole
 
 _OTHERS = (64, 96, 128, 224, 256, 160, 192, 320, 384, 448, 512, 518, 640, 768, 1024)
 _MOST = 512  # sizes that are run of each axis by default
 _MOST_MISSING = 2048
-_MOST_VALUES = 1 << 27  # of one tensor, in a real run
 _PATIENCE = 20.0  # seconds for real runs where nothing is proved and no sizes were asked for
 _ALIKE = 3  # sizes at which a model has to fail by a mistake of its own before it is believed to fail at all
 _OWN_ERRORS = (
@@ -89,13 +86,13 @@ def check_sizes(
     asked = None if sizes is None else _sorted_sizes(sizes)
     _check_kind(model)
     squares = [whole(other, "other", 1)] if other is not None else [*_OTHERS, *(asked or range(1, 257))]
-    with buffers_kept(model):
+    with preserved_buffers(model):
         return _checked(model, Subject(model, channels, training), squares, asked, other, output)
 
 
 def _checked(
     model: nn.Module,
-    subject: "Subject",
+    subject: Subject,
     squares: Sequence[int],
     asked: Sequence[int] | None,
     other: int | None,
@@ -108,48 +105,12 @@ def _checked(
     traced = subject.traced(base.size, watch=True)
     questions = [Question.about(base, axis, name) for axis in (0, 1)]
     found = [_proved(subject, question, traced, asked) for question in questions]
-    proofs = Verifier(subject.plain, traced, [proof for _, proof in found], questions).verified()
+    proofs = Verifier(subject.real, traced, [proof for _, proof in found], questions).verified()
     axes = [
         _report(subject, question, base, runs, proof, asked)
         for question, (runs, _), proof in zip(questions, found, proofs, strict=True)
     ]
     return SizeReport(_title(model), subject.channels, base.size[0], (axes[0], axes[1]))
-
-
-class Subject:
-    """A model that is looked at in two ways: traced on shapes alone, and run as it is.
-
-    Args:
-        model: It is only read.
-        channels: Of the images.
-        training: Whether its copies run in training mode.
-    """
-
-    def __init__(self, model: nn.Module, channels: int, training: bool) -> None:
-        self.channels = channels
-        self._accepted: Run | None = None
-        self.plain = PlainModel(model, channels, training)
-        self._tracer = Tracer(sketch(model).train(training), channels, device=self.plain.device)
-
-    def traced(self, size: tuple[int, int], *, watch: bool = False) -> Run:
-        """Return a run on shapes alone, in which sizes are followed as far as that goes; watched, nothing hides."""
-        try:
-            return self._tracer.run(size, watch=watch)
-        except ValuesNeededError as cause:
-            record = Record(size=size)
-            record.lose(str(cause))
-            return Run(size, {}, Refusal("", str(cause), explained=False), record)
-
-    def true(self, size: tuple[int, int]) -> Run:
-        """Return a real run; one on shapes alone where the model has no values, or that would take too much memory."""
-        if self.plain.on_meta or size[0] * size[1] > MOST_PIXELS:
-            return self.traced(size)
-        known = self._accepted or self.traced(size)
-        if known.refusal is None:
-            self._accepted = known
-        if known.record.most_values(size) > _MOST_VALUES and known.size != size:  # which is an estimate
-            known = self.traced(size)
-        return known if known.record.most_values(size) > _MOST_VALUES else self.plain.run(size)
 
 
 def _proved(
@@ -190,7 +151,7 @@ def _report(
 ) -> AxisReport:
     """Report what is proved of one axis; where nothing is, what the model itself does."""
     name, place = AXIS_NAMES[question.axis], base.size[0]
-    own = {size: subject.true(run.size) for size, run in traced.items() if proof.found and run.refusal is not None}
+    own = {size: subject.real_run(run.size) for size, run in traced.items() if proof.found and run.refusal is not None}
     taken = [size for size, run in own.items() if run.refusal is None]
     if taken:
         proof = Proof(None, reasons=(f"the model itself takes {name} {taken[0]}, which it refuses by its trace",))
@@ -201,7 +162,7 @@ def _report(
         runs, started = {place: base}, thread_time()
         for size in asked if asked is not None else range(1, most + 1):
             if size != place and (asked is not None or thread_time() - started < _PATIENCE):
-                runs[size] = subject.true(_varied(question.axis, size, place))
+                runs[size] = subject.real_run(_varied(question.axis, size, place))
     shown = sorted(runs) if asked is None else sorted({*asked, *(n for n in runs if n not in asked and n != place)})
     failures = [_failure(runs[size], question, size, traced.get(size)) for size in shown]
     accepted = [size for size in shown if runs[size].refusal is None]
@@ -238,7 +199,7 @@ def _base(subject: Subject, squares: Sequence[int]) -> tuple[Run | None, dict[in
                 break
             if not _ends_alike(subject.traced((size, size))):  # a look, before a real run on a larger image
                 continue
-        run = refused.get(size) or subject.true((size, size))
+        run = refused.get(size) or subject.real_run((size, size))
         if run.refusal is None:
             if _ends_alike(run):
                 return run, refused
@@ -252,7 +213,7 @@ def _base(subject: Subject, squares: Sequence[int]) -> tuple[Run | None, dict[in
 
 
 def _ends_alike(run: Run) -> bool:
-    return any(len(shape) == 4 and tuple(map(plain, shape[-2:])) == run.size for shape in run.outputs.values())
+    return any(len(shape) == 4 and tuple(map(as_int, shape[-2:])) == run.size for shape in run.outputs.values())
 
 
 def _nowhere(
@@ -266,12 +227,12 @@ def _nowhere(
     """Return the report about a model that refused the square from which one axis could have been varied."""
     failures, accepted = [], []
     for size in sizes:
-        run = refused.get(size) or subject.true((size, size))
+        run = refused.get(size) or subject.real_run((size, size))
         if run.refusal is not None:
             failures.append(Failure("size", size, None, run.refusal.layer, run.refusal.message))
             continue
         accepted.append(size)
-        height, width = map(plain, run.outputs[_output_of(run, output)][-2:])
+        height, width = map(as_int, run.outputs[_output_of(run, output)][-2:])
         if (height, width) != (size, size):
             words = f"the output has {height}×{width}, the input {size}×{size}"
             failures.append(Failure("size", size, height if height != size else width, "", words))
@@ -284,8 +245,8 @@ def _nowhere(
 def _period(run: Run, axis: int) -> int:
     """Return the sizes over which the maps that were seen repeat."""
     period = 1
-    for line in run.record.lines[axis]:
-        period = min(_MOST, lcm(period, line.period))
+    for function in run.record.functions[axis]:
+        period = min(_MOST, lcm(period, function.period))
     return period
 
 

@@ -9,7 +9,7 @@ from math import prod
 from types import MappingProxyType
 from typing import Any
 
-from segup.inspection.lines import Line
+from segup.inspection.periodic import Extent, PeriodicMap
 
 RELATIONS: Mapping[str, frozenset[int]] = MappingProxyType(
     {
@@ -30,7 +30,7 @@ class Decision:
 
     Args:
         axis: The axis of the input on which it depends.
-        line: What was compared with 0, as a function of the input's size.
+        function: What was compared with 0, as a function of the input's size.
         relation: The comparison.
         outcome: What it gave in this run.
         required: Whether the other outcome is a refusal.
@@ -39,7 +39,7 @@ class Decision:
     """
 
     axis: int
-    line: Line
+    function: PeriodicMap
     relation: str
     outcome: bool
     required: bool
@@ -48,25 +48,25 @@ class Decision:
 
     def at(self, size: int) -> bool:
         """Return the outcome at another size of the input."""
-        value = self.line(size)
+        value = self.function(size)
         return (value > 0) - (value < 0) in RELATIONS[self.relation]
 
     @property
-    def settled_from(self) -> int:
-        """The size from which on the outcome repeats with the line's period."""
-        return self.line.settled_from()
+    def repeats_from(self) -> int:
+        """The size from which on the outcome repeats with the function's period."""
+        return self.function.repeats_from()
 
     @property
     def fixed(self) -> bool:
         """Whether the outcome is the same at every size from 1 on."""
-        return len(_outcomes(self.line, self.relation)) == 1
+        return len(_outcomes(self.function, self.relation)) == 1
 
 
 @lru_cache(4096)
-def _outcomes(line: Line, relation: str) -> frozenset[bool]:
+def _outcomes(function: PeriodicMap, relation: str) -> frozenset[bool]:
     """Return the outcomes that a comparison with 0 has for sizes from 1 on."""
-    decision = Decision(0, line, relation, True, False, "")
-    return frozenset(decision.at(size) for size in range(1, line.settled_from() + line.period + 1))
+    decision = Decision(0, function, relation, True, False, "")
+    return frozenset(decision.at(size) for size in range(1, function.repeats_from() + function.period + 1))
 
 
 @dataclass(eq=False)
@@ -76,7 +76,7 @@ class Record:
     Args:
         decisions: The comparisons in their order, those that always come out alike left out.
         unfollowed: Why nothing can be proved from this run, in words; empty where everything was followed.
-        lines: Every function of the input's size that some map had, for either axis.
+        functions: Every function of the input's size that some map had, for either axis.
         values_needed: Why the run cannot be done without the values of tensors, in words; empty where it can.
         size: The input's (height, width).
         squeezed: Whether a dimension was dropped for being 1 at this size.
@@ -87,7 +87,7 @@ class Record:
 
     decisions: list[Decision] = field(default_factory=list)
     unfollowed: dict[str, None] = field(default_factory=dict)
-    lines: tuple[set[Line], set[Line]] = field(default_factory=lambda: (set(), set()))
+    functions: tuple[set[PeriodicMap], set[PeriodicMap]] = field(default_factory=lambda: (set(), set()))
     size: tuple[int, int] = (0, 0)
     layer: Callable[[], str] = field(default=lambda: "")
     values_needed: str = ""
@@ -97,9 +97,9 @@ class Record:
     _doubts: dict[tuple[Any, int] | None, dict[int, str]] = field(default_factory=dict, repr=False)
 
     @property
-    def fork(self) -> tuple[bool, frozenset[Line]]:
+    def fork(self) -> tuple[bool, frozenset[PeriodicMap]]:
         """Where the code may have gone on unlike at most sizes: a dimension dropped, and refusals that it caught."""
-        caught = (one.line for one in self.decisions if one.required and not one.outcome)
+        caught = (one.function for one in self.decisions if one.required and not one.outcome)
         return self.squeezed, frozenset(caught)
 
     @property
@@ -138,7 +138,7 @@ class Record:
         """
         self._doubts.setdefault(call, {}).setdefault(id(size), reason)
         if call is not None and sys.gettrace() is _step:
-            call[0].f_trace, call[0].f_trace_opcodes = self._settle, True
+            call[0].f_trace, call[0].f_trace_opcodes = self._lose_read_in_last_instruction, True
 
     def trust(self, call: tuple[Any, int], arguments: Iterable[Any]) -> None:
         """Note that those read in ``call`` that are ``arguments`` were read by a torch function that is followed."""
@@ -147,7 +147,7 @@ class Record:
             for argument in arguments:
                 doubts.pop(id(argument), None)
 
-    def _settle(self, frame: Any, event: str, _: Any) -> None:
+    def _lose_read_in_last_instruction(self, frame: Any, event: str, _: Any) -> None:
         """Take a frame's doubts as losses when its next instruction begins: a loop comes back to the same one."""
         if event == "opcode":
             for call in [call for call in self._doubts if call is not None and call[0] is frame]:
@@ -163,9 +163,11 @@ class Record:
         for reason in self._doubts.pop(call).values():
             self.lose(reason)
 
-    def decide(self, axis: int, line: Line, relation: str, message: str = "", required: bool = False) -> Decision:
-        """Note a comparison of ``line`` with 0; the caller sets its outcome through :meth:`note`."""
-        return Decision(axis, line, relation, True, required, self.layer(), message)
+    def decide(
+        self, axis: int, function: PeriodicMap, relation: str, message: str = "", required: bool = False
+    ) -> Decision:
+        """Note a comparison of ``function`` with 0; the caller sets its outcome through :meth:`note`."""
+        return Decision(axis, function, relation, True, required, self.layer(), message)
 
     def note(self, decision: Decision, outcome: bool) -> bool:
         """Enter a decision with its outcome, unless that is the same at every size."""
@@ -177,7 +179,7 @@ class Record:
 
 @contextmanager
 def step_by_step() -> Iterator[None]:
-    """Settle doubts at each instruction, where no debugger is at work."""
+    """Take doubts as losses at each instruction, where no debugger is at work."""
     before = sys.gettrace()
     if before is None:
         sys.settrace(_step)
@@ -189,57 +191,6 @@ def step_by_step() -> Iterator[None]:
 
 def _step(frame: Any, event: str, _: Any) -> None:
     """Let frames be traced; each that matters has a function of its own."""
-
-
-@dataclass(frozen=True)
-class Extent:
-    """A product of lines, each of one axis of the input: a size, or several sizes flattened into one.
-
-    Args:
-        coefficient: An int.
-        factors: Pairs of an axis and a line without a common divisor, sorted.
-    """
-
-    coefficient: int
-    factors: tuple[tuple[int, Line], ...]
-
-    @classmethod
-    @lru_cache(4096)
-    def of(cls, axis: int, line: Line) -> "Extent":
-        """Return one line as an extent."""
-        if line.growth == 0 and line.period == 1:
-            return cls(line.values[0], ())
-        content = line.content
-        if content in (0, 1):
-            return cls(1, ((axis, line),))
-        return cls(content, ((axis, Line(line.growth // content, tuple(v // content for v in line.values))),))
-
-    def times(self, other: "Extent") -> "Extent":
-        """Return the product."""
-        factors = sorted((*self.factors, *other.factors), key=lambda one: (one[0], one[1].growth, one[1].values))
-        return Extent(self.coefficient * other.coefficient, tuple(factors))
-
-    def divided(self, other: "Extent") -> "Extent | None":
-        """Return the quotient where every factor of ``other`` is one of these, else None."""
-        left = list(self.factors)
-        for factor in other.factors:
-            if factor not in left:
-                return None
-            left.remove(factor)
-        if other.coefficient == 0 or self.coefficient % other.coefficient:
-            return None
-        return Extent(self.coefficient // other.coefficient, tuple(left))
-
-    def at(self, size: tuple[int, int]) -> int:
-        """Return the value at an input of ``size``."""
-        return self.coefficient * prod(line(size[axis]) for axis, line in self.factors)
-
-    def single(self) -> tuple[int, Line] | None:
-        """Return the axis and the line of an extent of one factor, else None."""
-        if len(self.factors) != 1:
-            return None
-        axis, line = self.factors[0]
-        return axis, line.times(self.coefficient)
 
 
 def in_words(layer: str) -> str:

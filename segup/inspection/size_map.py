@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from segup.errors import ConfigError
-from segup.inspection.window_rules import exact, pair
+from segup.inspection.shape_rules.through import exact, pair
 from segup.shapes import Chain, Conv, ConvTranspose, PixelShuffle, Pool, Resize
 from segup.shapes.layer import Layer
 from segup.shapes.resize import MODES

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from segup.errors import SegupError, ShapeError
-from segup.inspection.follow import Follow, ValuesNeededError
-from segup.inspection.lines import Line
-from segup.inspection.record import Extent, Record, step_by_step
-from segup.inspection.sizes import Shape
-from segup.inspection.sketch import tensors_of
-from segup.inspection.traced import TracedSize, plain
+from segup.inspection.copies import tensors_of
+from segup.inspection.periodic import Extent, PeriodicMap
+from segup.inspection.record import Record, step_by_step
+from segup.inspection.shape_mode import ShapeMode, ValuesNeededError
+from segup.inspection.shape_rules.sizes import Shape
+from segup.inspection.traced import TracedSize, as_int
 from segup.inspection.watched import asks_for_types, draws, functions_called
 
 LARGEST = 2**48
@@ -65,57 +65,46 @@ class Tracer:
     """Runs a model on shapes alone.
 
     Args:
-        model: A copy made by :func:`segup.inspection.sketch.sketch`: it is run, and layers may change their state.
+        model: A copy made by :func:`segup.inspection.copies.meta_copy`: it is run, and layers may change their state.
         in_channels: Channels of the input.
-        batch: Images in the input.
-        dtype: Type of the input; by default that of the first parameter.
         device: Where the model's code is told that tensors are; by default the CPU.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        in_channels: int,
-        batch: int = 1,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
-        self._model, self._channels, self._batch = model, in_channels, batch
+    def __init__(self, model: nn.Module, in_channels: int, device: torch.device | None = None) -> None:
+        self._model, self._channels = model, in_channels
         self._device = device or torch.device("cpu")
-        self._dtype = dtype or dtype_of(model)
+        self._dtype = dtype_of(model)
         self._layers = Layers(model)
-        self._bears_following = True
-        self._mode: Follow | None = None
+        self._takes_symbolic = True
+        self._mode: ShapeMode | None = None
         for tensor in tensors_of(model):
             tensor._segup_shape = tuple(tensor.shape)  # type: ignore[attr-defined]
 
-    def run(self, size: tuple[int, int], *, light: bool = True, follow: bool = True, watch: bool = False) -> Run:
+    def run(self, size: tuple[int, int], *, watch: bool = False) -> Run:
         """Run the model on an input of ``size``, once more without following sizes where its code does not bear it.
 
         Args:
             size: (height, width).
-            light: Take the shapes of common layers from their rules instead of torch's kernels for shapes.
-            follow: Hand the model's code sizes that remember where they come from, instead of plain ints.
             watch: Find code that learns sizes unseen too, which takes longer.
 
         Raises:
             ShapeError: So large an input that torch could not count the numbers of the maps in the model.
             ValuesNeededError: The model's code reads values of tensors.
         """
-        if prod((self._batch, self._channels, *size)) > LARGEST:
+        if prod((self._channels, *size)) > LARGEST:
             shape = f"{size[0]}×{size[1]} of {self._channels} channels"
             raise ShapeError(f"an image of {shape} is larger than any that a model is tried with: {LARGEST} numbers")
-        follow = follow and self._bears_following
-        run = self._watched(size) if follow and watch else self._run(size, light, follow)
-        if not follow or run.refusal is None or run.refusal.explained:
+        symbolic = self._takes_symbolic
+        run = self._watched(size) if symbolic and watch else self._run(size, symbolic)
+        if not symbolic or run.refusal is None or run.refusal.explained:
             return run
-        plainly = self._run(size, light, follow=False)
-        if plainly.refusal is None:
-            self._bears_following = False
-            plainly.record.lose(f"its code fails on sizes that are followed ({_message(run.refusal)})")
-            plainly.record.lines[0].update(run.record.lines[0])
-            plainly.record.lines[1].update(run.record.lines[1])
-            return plainly
+        on_ints = self._run(size, symbolic=False)
+        if on_ints.refusal is None:
+            self._takes_symbolic = False
+            on_ints.record.lose(f"its code fails on sizes that are followed ({_message(run.refusal)})")
+            on_ints.record.functions[0].update(run.record.functions[0])
+            on_ints.record.functions[1].update(run.record.functions[1])
+            return on_ints
         if not run.record.unfollowed:
             run.record.lose(f"it refuses {size[0]}×{size[1]} for a reason that is not arithmetic")
         return run
@@ -124,7 +113,7 @@ class Tracer:
         """Run on tensors that tell who asks for their sizes, and look through the code that is run."""
         for _ in range(2):  # at first torch may import something, whose code is run once
             with functions_called(lambda: self._mode is not None and self._mode.at_work) as (functions, chance):
-                run = self._run(size, light=False, follow=True, watch=True)
+                run = self._run(size, watch=True)
             asking = [code for code in functions if asks_for_types(code)]
             if not asking:
                 break
@@ -139,7 +128,7 @@ class Tracer:
     def _check_repeats(self, run: Run) -> None:
         """Note the numbers that the model keeps and that a second run on the same size leaves as others."""
         first = dict(self._numbers())
-        self._run(run.size, light=True, follow=True)
+        self._run(run.size)
         second = dict(self._numbers())
         for name in sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name)):
             run.record.lose(f"it keeps numbers from call to call ('{name}')")
@@ -152,17 +141,17 @@ class Tracer:
                     yield from _opened(f"{owner}.{name}" if owner else name, value)
 
     def _numbers(self) -> Iterator[tuple[str, Any]]:
-        return ((name, plain(value)) for name, value in self._kept() if isinstance(value, int | float | str))
+        return ((name, as_int(value)) for name, value in self._kept() if isinstance(value, int | float | str))
 
-    def _run(self, size: tuple[int, int], light: bool, follow: bool, watch: bool = False) -> Run:
+    def _run(self, size: tuple[int, int], symbolic: bool = True, watch: bool = False) -> Run:
         record = Record(size=size, layer=self._layers.innermost)
         self._layers.clear()
-        image = torch.empty(self._batch, self._channels, *size, dtype=self._dtype, device="meta")
-        traced = (TracedSize(record, n, Extent.of(i, Line.identity())) for i, n in enumerate(size))
+        image = torch.empty(1, self._channels, *size, dtype=self._dtype, device="meta")
+        traced = (TracedSize(record, n, Extent.of(i, PeriodicMap.identity())) for i, n in enumerate(size))
         with preserved_randomness() as drawn:
-            mode = self._mode = Follow(record, light, follow, watch, self._device)
+            mode = self._mode = ShapeMode(record, symbolic, watch, self._device)
             refusal: Refusal | None = None
-            image = mode.enter(image, (self._batch, self._channels, *traced))
+            image = mode.enter(image, (1, self._channels, *traced))
             try:
                 with torch.no_grad(), mode, step_by_step() if watch else nullcontext():
                     output = self._model(image)

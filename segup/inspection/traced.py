@@ -7,8 +7,8 @@ from typing import Any, SupportsIndex, Union
 import torch
 from torch import Tensor
 
-from segup.inspection.lines import Line, PeriodTooLongError
-from segup.inspection.record import Decision, Extent, Record
+from segup.inspection.periodic import Extent, PeriodicMap, PeriodTooLongError
+from segup.inspection.record import Decision, Record
 
 Dim = Union[int, "TracedSize"]
 
@@ -59,15 +59,17 @@ class TracedSize:
             return extent.coefficient
         return TracedSize(self.record, value, extent, self.layer)
 
-    def _combined(self, other: Any, value: Callable[[int, int], int], how: Callable[[Line, Line], Line]) -> Any:
+    def _combined(
+        self, other: Any, value: Callable[[int, int], int], how: Callable[[PeriodicMap, PeriodicMap], PeriodicMap]
+    ) -> Any:
         if not isinstance(other, int):
             return NotImplemented
-        result = value(self.value, plain(other))
+        result = value(self.value, as_int(other))
         self._check_record(other)
         one, two = self.extent, extent_of(other)
         mine, theirs = one and one.single(), two and (two.single() or (two.factors == () and (-1, two.coefficient)))
         if mine and theirs and theirs[0] in (-1, mine[0]):
-            second = Line.constant(theirs[1]) if isinstance(theirs[1], int) else theirs[1]
+            second = PeriodicMap.constant(theirs[1]) if isinstance(theirs[1], int) else theirs[1]
             try:
                 return self._made(result, Extent.of(mine[0], how(mine[1], second)))
             except PeriodTooLongError as cause:
@@ -75,12 +77,12 @@ class TracedSize:
         return self._made(result, None)
 
     def __add__(self, other: Any) -> Any:
-        return self._combined(other, lambda a, b: a + b, Line.plus)
+        return self._combined(other, lambda a, b: a + b, PeriodicMap.plus)
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Any:
-        return self._combined(other, lambda a, b: a - b, Line.minus)
+        return self._combined(other, lambda a, b: a - b, PeriodicMap.minus)
 
     def __rsub__(self, other: Any) -> Any:
         return self._combined(other, lambda a, b: b - a, lambda a, b: b.minus(a))
@@ -96,7 +98,7 @@ class TracedSize:
         if not isinstance(other, int):
             return NotImplemented if not isinstance(other, float) else float(self) * other
         two = extent_of(other)
-        return self._made(self.value * plain(other), self.extent and two and self.extent.times(two))
+        return self._made(self.value * as_int(other), self.extent and two and self.extent.times(two))
 
     __rmul__ = __mul__
 
@@ -112,21 +114,21 @@ class TracedSize:
     def __mod__(self, other: Any) -> Any:
         if type(other) is int and other > 0:
             return self._combined(other, lambda a, b: a % b, lambda a, _: a.modulo(other))
-        return self._lost() % plain(other)
+        return self._lost() % as_int(other)
 
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other
 
     def __rshift__(self, other: Any) -> Any:
-        return self // (1 << other) if type(other) is int else self._lost() >> plain(other)
+        return self // (1 << other) if type(other) is int else self._lost() >> as_int(other)
 
     def __lshift__(self, other: Any) -> Any:
-        return self * (1 << other) if type(other) is int else self._lost() << plain(other)
+        return self * (1 << other) if type(other) is int else self._lost() << as_int(other)
 
     def __and__(self, other: Any) -> Any:
         if type(other) is int and other >= 0 and other & (other + 1) == 0:
             return self % (other + 1)
-        return self._lost() & plain(other)
+        return self._lost() & as_int(other)
 
     __rand__ = __and__
 
@@ -137,7 +139,7 @@ class TracedSize:
         return self.value
 
     def __truediv__(self, other: Any) -> Any:
-        return self._lost("divides a size into a float") / plain(other)
+        return self._lost("divides a size into a float") / as_int(other)
 
     def __rtruediv__(self, other: Any) -> Any:
         return other / self._lost("divides a size into a float")
@@ -151,7 +153,7 @@ class TracedSize:
     def __pow__(self, other: Any) -> Any:
         if type(other) is int and other >= 1:
             return self * self ** (other - 1) if other > 1 else self
-        return self._lost() ** plain(other)
+        return self._lost() ** as_int(other)
 
     def __rpow__(self, other: Any) -> Any:
         return other ** self._lost()
@@ -206,11 +208,11 @@ class TracedSize:
         if isinstance(other, Tensor):
             return NotImplemented  # the tensor's own comparison, which is followed as every torch function is
         if other is None or isinstance(other, _NO_NUMBERS):
-            return _plainly(self.value, other, relation)
+            return _holds(self.value, other, relation)
         if isinstance(other, float) and other.is_integer():
             other = int(other)
         if type(other) not in (int, bool, TracedSize):
-            return _plainly(self._lost("compares a size with something else than an int"), other, relation)
+            return _holds(self._lost("compares a size with something else than an int"), other, relation)
         self._check_record(other)
         return compare(self, other, relation, self.record)
 
@@ -250,7 +252,7 @@ class TracedSize:
 
 def _as_plain_int(name: str) -> Callable[..., Any]:
     def operate(self: TracedSize, *others: Any) -> Any:
-        return getattr(self._lost(), name)(*map(plain, others))
+        return getattr(self._lost(), name)(*map(as_int, others))
 
     return operate
 
@@ -286,7 +288,7 @@ class TracedShape(tuple[Dim, ...]):
         return TracedShape((*other, *self))
 
 
-def plain(value: Any) -> Any:
+def as_int(value: Any) -> Any:
     """Return a traced size as its int, and anything else as it is."""
     return value.value if type(value) is TracedSize else value
 
@@ -296,18 +298,24 @@ def extent_of(dim: Any) -> Extent | None:
     return dim.extent if type(dim) is TracedSize else Extent(int(dim), ())
 
 
+def periodic_of(dim: Any) -> tuple[int, PeriodicMap] | None:
+    """Return the axis of the input on which a size depends, and how; None where it is plain, or no one such map."""
+    extent = extent_of(dim)
+    return None if extent is None else extent.single()
+
+
 def compare(one: Dim, other: Dim, relation: str, record: Record) -> bool:
     """Compare two sizes as Python code does, and note it: a branch, unless it comes out alike at every size."""
-    outcome = _plainly(plain(one), plain(other), relation)
+    outcome = _holds(as_int(one), as_int(other), relation)
     found = difference(one, other)
     where = caller()
     if found is None:
         if not same(one, other):
             record.lose(f"Python branches on a size ({where})")
         return outcome
-    axis, line = found
-    decision = record.decide(axis, line, relation)
-    if where.startswith(KNOWN) or Decision(axis, line, relation, outcome, False, "").fixed:
+    axis, function = found
+    decision = record.decide(axis, function, relation)
+    if where.startswith(KNOWN) or Decision(axis, function, relation, outcome, False, "").fixed:
         return record.note(decision, outcome)
     record.lose(f"Python branches on a size ({where})")
     return record.note(decision, outcome)
@@ -319,8 +327,8 @@ def require_nonzero(size: TracedSize) -> None:
     if found is None:
         size.record.lose(f"Python divides by a size ({caller()})")
     else:
-        axis, line = found
-        size.record.note(size.record.decide(axis, line, "!="), size.value != 0)
+        axis, function = found
+        size.record.note(size.record.decide(axis, function, "!="), size.value != 0)
 
 
 def same(one: Dim, other: Dim) -> bool:
@@ -329,8 +337,8 @@ def same(one: Dim, other: Dim) -> bool:
     return first is not None and first == second
 
 
-def difference(one: Dim, other: Dim) -> tuple[int, Line] | None:
-    """Return the axis and the line of one − other, or None where that is no line of one axis."""
+def difference(one: Dim, other: Dim) -> tuple[int, PeriodicMap] | None:
+    """Return the axis and the function of one − other, or None where that is no function of one axis."""
     first, second = extent_of(one), extent_of(other)
     if first is None or second is None:
         return None
@@ -338,19 +346,19 @@ def difference(one: Dim, other: Dim) -> tuple[int, Line] | None:
     if not parts or any(part is None for part in parts) or len({part[0] for part in parts if part}) > 1:
         return None
     axis = next(part[0] for part in parts if part)
-    lines = [_line(first), _line(second)]
+    functions = [_function(first), _function(second)]
     try:
-        return axis, lines[0].minus(lines[1])
+        return axis, functions[0].minus(functions[1])
     except PeriodTooLongError:
         return None
 
 
-def _line(extent: Extent) -> Line:
+def _function(extent: Extent) -> PeriodicMap:
     single = extent.single()
-    return single[1] if single else Line.constant(extent.coefficient)
+    return single[1] if single else PeriodicMap.constant(extent.coefficient)
 
 
-def _plainly(one: Any, other: Any, relation: str) -> bool:
+def _holds(one: Any, other: Any, relation: str) -> bool:
     found: bool = {
         "==": lambda: one == other,
         "!=": lambda: one != other,
@@ -381,6 +389,6 @@ def _frames() -> Iterator[Any]:
         frame = frame.f_back  # type: ignore[assignment]
 
 
-def values(dims: Sequence[Dim]) -> tuple[int, ...]:
+def as_ints(dims: Sequence[Dim]) -> tuple[int, ...]:
     """Return the plain ints of a shape."""
-    return tuple(plain(dim) for dim in dims)
+    return tuple(as_int(dim) for dim in dims)

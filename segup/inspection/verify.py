@@ -3,10 +3,10 @@
 import itertools
 from collections.abc import Iterator, Sequence
 
-from segup.inspection.cover import Proof, Question
-from segup.inspection.plain import MOST_PIXELS, PlainModel
+from segup.inspection.proof import Proof, Question
+from segup.inspection.real_model import MOST_PIXELS, RealModel
 from segup.inspection.trace import Run
-from segup.inspection.traced import plain
+from segup.inspection.traced import as_int
 
 Pair = tuple[int, int]
 
@@ -27,7 +27,7 @@ class Verifier:
         questions: What was asked of them.
     """
 
-    def __init__(self, model: PlainModel, base: Run, proofs: Sequence[Proof], questions: Sequence[Question]) -> None:
+    def __init__(self, model: RealModel, base: Run, proofs: Sequence[Proof], questions: Sequence[Question]) -> None:
         self._model, self._base, self._proofs, self._questions = model, base, proofs, questions
         self._pixels, self._seconds = model.pixels, model.seconds
         self._most = max(MOST_VALUES, 4 * base.record.most_values(base.size))
@@ -48,7 +48,7 @@ class Verifier:
                 continue
             run = self._model.run(pair, seed)
             shape = run.outputs.get(self._questions[0].output, ())
-            found = None if run.refusal or len(shape) != 4 else (plain(shape[-2]), plain(shape[-1]))
+            found = None if run.refusal or len(shape) != 4 else (as_int(shape[-2]), as_int(shape[-1]))
             expected = self._expected(pair)
             if found != expected and not (expected is None and found and self._moves(found)):
                 return _difference(pair, expected, run.refusal.message if run.refusal else _in_words(found))
@@ -69,7 +69,7 @@ class Verifier:
                     yield self._pair(axis, size, beside), 2, True
         for axis in (0, 1):
             beside = small[1 - axis][0]
-            ways = self._proofs[axis].ways
+            ways = self._proofs[axis].paths
             refused = [size for way, size in ways.items() if way.out is None]
             others = [size for way, size in ways.items() if way.out is not None]
             beyond = [size for size in _BEYOND if size > settled[axis]] if ways else []

@@ -57,7 +57,7 @@ def refused(topology, upsampler, provides):
 def small_decoder(topology, upsampler, name, small_widths):
     """A narrow decoder on the encoder's strides and stage rules: channels change no size."""
     body = encoder(name)
-    roundings = (body.pyramid.stem_rounding(), *body.pyramid.roundings())
+    roundings = body.pyramid.roundings
     widths = small_widths(topology, body.strides, 4)
     return create_decoder(
         topology, [4] * len(body.strides), body.strides, upsampler=upsampler, widths=widths, roundings=roundings,
@@ -76,7 +76,7 @@ def same_rules():
     kinds = {}
     for name in ENCODERS:
         body = encoder(name)
-        rules = (body.strides, body.pyramid.stem_rounding(), body.pyramid.roundings(), body.provides)
+        rules = (body.strides, body.pyramid.roundings, body.provides)
         kinds.setdefault((rules, tuple(map_sizes(name).items())), []).append(name)
     return [names[0] for names in kinds.values()]
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from segup.errors import ConfigError
 from segup.inspection import check_sizes, feature_sizes, stage_rules
-from segup.inspection.sketch import sketch
+from segup.inspection.copies import meta_copy
 
 
 class Careless(nn.Module):
@@ -101,7 +101,7 @@ def test_lazy_layers_and_models_that_cannot_be_copied_are_refused():
             raise TypeError("not me")
 
     with pytest.raises(ConfigError, match="Stubborn cannot be copied, .*: not me"):
-        sketch(Stubborn())
+        meta_copy(Stubborn())
 
 
 class HoldsOn(nn.Module):

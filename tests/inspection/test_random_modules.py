@@ -8,7 +8,8 @@ from random_modules.assembly import HONEST, alone, module_of, names_of_module
 from random_modules.form import FORMS, make
 from random_modules.judge import judge
 
-from segup.inspection import follow, record, shape_rules, traced, verify
+from segup.inspection import record, shape_mode, traced, verify
+from segup.inspection.shape_rules import elementwise
 
 SUITE = 200
 SLOW = 3000
@@ -63,7 +64,7 @@ def runs(part, shape):
 
 def broken_comparison(monkeypatch):
     """A size forgets to note that it is compared."""
-    monkeypatch.setattr(traced.TracedSize, "__gt__", lambda self, other: self.value > traced.plain(other))
+    monkeypatch.setattr(traced.TracedSize, "__gt__", lambda self, other: self.value > traced.as_int(other))
 
 
 def broken_loss(monkeypatch):
@@ -73,23 +74,23 @@ def broken_loss(monkeypatch):
 
 def broken_rule(monkeypatch):
     """After a resize there is one row too many where their number is odd."""
-    right = follow.WINDOW_RULES["interpolate"]
+    right = shape_mode.SHAPE_RULES["interpolate"]
 
     def wrong(*args, **kwargs):
         n, c, h, w = right(*args, **kwargs)
         return n, c, h + h % 2, w
 
-    monkeypatch.setattr(follow, "WINDOW_RULES", {**follow.WINDOW_RULES, "interpolate": wrong})
+    monkeypatch.setattr(shape_mode, "SHAPE_RULES", {**shape_mode.SHAPE_RULES, "interpolate": wrong})
 
 
 def broken_in_place(monkeypatch):
     """What is done in place does not state that the others have to fit."""
-    monkeypatch.setattr(shape_rules, "fitted", lambda sizes, shape, other: None)
+    monkeypatch.setattr(elementwise, "fitted", lambda sizes, shape, other: None)
 
 
 def broken_watch(monkeypatch):
     """Nothing tells of sizes that are read unseen."""
-    monkeypatch.setattr(follow.Follow, "_tell", lambda self, what: None)
+    monkeypatch.setattr(shape_mode.ShapeMode, "_tell", lambda self, what: None)
 
 
 BROKEN = [

@@ -33,7 +33,7 @@ class Body(nn.Module):
 
 def model(upsampler, picky=False):
     encoder = Encoder("body", Body(picky))
-    rules = encoder.pyramid.roundings()
+    rules = encoder.pyramid.roundings[1:]
     decoder = create_decoder(
         "unet", encoder.channels, encoder.strides, upsampler=upsampler, widths=[4] * 3, roundings=rules
     )

@@ -1,7 +1,7 @@
 """What a shape rule needs: the sizes that it compares and makes, each comparison noted.
 
 A rule takes the :class:`Sizes` of the run and the function's own arguments, and returns the shape of its result, or a
-list of shapes for several results. :class:`NotFollowedError` where it does not know. It looks at every argument that
+list of shapes for several results. :class:`NoRuleError` where it does not know. It looks at every argument that
 follows from the input's size: torch may refuse one that it does not look at.
 """
 
@@ -12,16 +12,16 @@ from typing import Any
 from torch import Tensor
 
 from segup.errors import ShapeError
-from segup.inspection.lines import Line
-from segup.inspection.record import Extent, Record
-from segup.inspection.traced import Dim, TracedSize, difference, plain, same
+from segup.inspection.periodic import Extent, PeriodicMap
+from segup.inspection.record import Record
+from segup.inspection.traced import Dim, TracedSize, as_int, difference, same
 
 Shape = tuple[Dim, ...]
 Shapes = Shape | list[Shape]
 Rule = Callable[..., Shapes]
 
 
-class NotFollowedError(Exception):
+class NoRuleError(Exception):
     """A call whose result's shape no rule gives."""
 
 
@@ -49,14 +49,14 @@ class Sizes:
         """Return what a rule gives.
 
         Raises:
-            NotFollowedError: It did not look at one of ``leaves``, the parts of its arguments, which are traced.
+            NoRuleError: It did not look at one of ``leaves``, the parts of its arguments, which are traced.
         """
         self._looked_at.clear()
         shapes = rule(self, *args, **kwargs)
         for leaf in leaves:
             seen = id(leaf) in self._looked_at if isinstance(leaf, Tensor) else leaf.looked_at
             if not seen:
-                raise NotFollowedError
+                raise NoRuleError
         return shapes
 
     def require(self, one: Dim, relation: str, other: Dim, message: str) -> None:
@@ -70,7 +70,7 @@ class Sizes:
 
     def decide(self, one: Dim, relation: str, other: Dim, message: str = "", required: bool = False) -> bool:
         """Note a comparison that torch makes and return how it comes out."""
-        left, right = plain(one), plain(other)
+        left, right = as_int(one), as_int(other)
         outcome: bool = {"==": left == right, "!=": left != right, ">=": left >= right, ">": left > right}[relation]
         if type(one) is not TracedSize and type(other) is not TracedSize:
             return outcome
@@ -79,13 +79,13 @@ class Sizes:
             if not same(one, other):
                 self.record.lose(f"torch compares sizes that are not followed, in {self.record.where}")
             return outcome
-        axis, line = found
-        return self.record.note(self.record.decide(axis, line, relation, message, required), outcome)
+        axis, function = found
+        return self.record.note(self.record.decide(axis, function, relation, message, required), outcome)
 
-    def note(self, axis: int, line: Line, message: str, required: bool) -> bool:
-        """Note whether ``line`` is 0 at the input's size."""
-        decision = self.record.decide(axis, line, "==", message, required)
-        return self.record.note(decision, line(self.record.size[axis]) == 0)
+    def note(self, axis: int, function: PeriodicMap, message: str, required: bool) -> bool:
+        """Note whether ``function`` is 0 at the input's size."""
+        decision = self.record.decide(axis, function, "==", message, required)
+        return self.record.note(decision, function(self.record.size[axis]) == 0)
 
     def equal(self, one: Dim, other: Dim, message: str) -> Dim:
         """Require two sizes to be equal and return the one that is traced."""
@@ -129,7 +129,7 @@ def fitted(sizes: Sizes, shape: Shape, other: Shape) -> None:
         if (type(size) is int and size == 1) or same(size, wanted):
             continue
         if type(size) is not TracedSize or not sizes.decide(size, "==", 1):
-            sizes.require(size, "==", wanted, f"a map of size {plain(size)} is put in a place of {plain(wanted)}")
+            sizes.require(size, "==", wanted, f"a map of size {as_int(size)} is put in a place of {as_int(wanted)}")
 
 
 def _one_of(sizes: Sizes, one: Dim, other: Dim) -> Dim:
@@ -139,10 +139,26 @@ def _one_of(sizes: Sizes, one: Dim, other: Dim) -> Dim:
         return one
     if sizes.decide(one, "==", 1):
         return other
-    sizes.require(other, "==", 1, f"maps of sizes {plain(one)} and {plain(other)} cannot be combined")
+    sizes.require(other, "==", 1, f"maps of sizes {as_int(one)} and {as_int(other)} cannot be combined")
     return one
 
 
 def product(dims: Iterable[Dim]) -> Dim:
     """Return the product of sizes."""
     return math.prod(dims, start=1)
+
+
+def tensors_in(values: Iterable[Any]) -> list[Tensor]:
+    """Return the tensors among values, and in lists and tuples of them."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += tensors_in(value)
+    return found
+
+
+def names(text: str) -> list[str]:
+    """Return the words of a text."""
+    return text.split()

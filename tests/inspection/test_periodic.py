@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segup.inspection.lines import Line
+from segup.inspection.periodic import PeriodicMap
 from segup.shapes.law import FloorLaw
 
 laws = st.builds(FloorLaw, st.integers(1, 4), st.integers(-9, 9), st.integers(1, 4))
@@ -9,7 +9,7 @@ laws = st.builds(FloorLaw, st.integers(1, 4), st.integers(-9, 9), st.integers(1,
 
 @given(st.lists(laws, max_size=4), st.integers(0, 500))
 def test_a_composition_is_the_laws_one_after_the_other(chain, size):
-    line, value = Line.identity(), size
+    line, value = PeriodicMap.identity(), size
     for law in chain:
         line, value = line.through(law), law(value)
     assert line(size) == value
@@ -19,7 +19,7 @@ def test_a_composition_is_the_laws_one_after_the_other(chain, size):
     st.lists(laws, max_size=3), st.lists(laws, max_size=3), st.integers(-5, 5), st.integers(1, 7), st.integers(0, 300)
 )
 def test_arithmetic_is_that_of_the_values(one, other, factor, divisor, size):
-    first, second = Line.identity(), Line.identity()
+    first, second = PeriodicMap.identity(), PeriodicMap.identity()
     for law in one:
         first = first.through(law)
     for law in other:
@@ -34,16 +34,16 @@ def test_arithmetic_is_that_of_the_values(one, other, factor, divisor, size):
 
 @given(st.integers(-6, 6), st.lists(st.integers(-40, 40), min_size=1, max_size=6))
 def test_the_sign_repeats_from_where_it_is_said_to(growth, values):
-    line = Line(growth, tuple(values))
-    start = line.settled_from()
+    line = PeriodicMap(growth, tuple(values))
+    start = line.repeats_from()
     signs = [(line(n) > 0) - (line(n) < 0) for n in range(start, start + 4 * line.period)]
     assert signs == (signs[: line.period] * 4)
 
 
 @given(st.lists(laws, max_size=3))
 def test_equal_functions_are_equal_lines(chain):
-    line = Line.identity()
+    line = PeriodicMap.identity()
     for law in chain:
         line = line.through(law)
-    longer = Line(line.growth * 3, tuple(line(n) for n in range(3 * line.period)))
-    assert longer.times(1).plus(Line.constant(0)) == line
+    longer = PeriodicMap(line.growth * 3, tuple(line(n) for n in range(3 * line.period)))
+    assert longer.times(1).plus(PeriodicMap.constant(0)) == line

@@ -1,4 +1,4 @@
-"""What happens at every torch function of a run: its result's shape, as a function of the input's size."""
+"""The mode under which a model is traced: each torch function gives a tensor whose shape follows from a rule."""
 
 import itertools
 import sys
@@ -12,14 +12,12 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from segup.errors import ConfigError, ShapeError
-from segup.inspection.light import LIGHT, is_ordinary
-from segup.inspection.norm_rules import NORM_RULES
 from segup.inspection.record import Record
-from segup.inspection.shape_rules import SHAPE_RULES, names
-from segup.inspection.sizes import NotFollowedError, Rule, Shape, Sizes
-from segup.inspection.traced import Dim, TracedShape, TracedSize, plain, values
+from segup.inspection.shape_rules import SHAPE_RULES
+from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, names
+from segup.inspection.traced import Dim, TracedShape, TracedSize, as_int, as_ints, periodic_of
 from segup.inspection.watched import Watched
-from segup.inspection.window_rules import WINDOW_RULES
+from segup.inspection.without_kernels import WITHOUT_KERNEL, needs_no_kernel
 
 # Their answers do not depend on sizes, or not but through a rank that is followed.
 _CONSTANT = frozenset(
@@ -46,7 +44,7 @@ class ValuesNeededError(ConfigError):
     """The model's code asks for the values of a tensor, which a run on shapes alone does not have."""
 
 
-class Follow(TorchFunctionMode):
+class ShapeMode(TorchFunctionMode):
     """Sees every torch function and keeps, for every tensor, what its sizes are as functions of the input's.
 
     What a function gives is a tensor whose shape follows from a rule, or an answer that is known not to depend on
@@ -55,22 +53,20 @@ class Follow(TorchFunctionMode):
 
     Args:
         record: What is seen is noted here.
-        light: Take the shapes of common layers from their rules instead of torch's kernels for shapes.
-        follow: Hand the model's code sizes that remember where they come from, instead of plain ints.
+        symbolic: Hand the model's code sizes that remember where they come from, instead of plain ints.
+        watch: Make every tensor a :class:`segup.inspection.watched.Watched`, so that sizes cannot be read unseen; then
+            torch's kernels run for common layers too, whose shapes are otherwise taken from their rules alone.
         device: On which the model's tensors are said to be.
-        watch: Make every tensor a :class:`segup.inspection.watched.Watched`, so that sizes cannot be read unseen.
     """
 
-    def __init__(
-        self, record: Record, light: bool, follow: bool, watch: bool = False, device: torch.device = _CPU
-    ) -> None:
+    def __init__(self, record: Record, symbolic: bool, watch: bool = False, device: torch.device = _CPU) -> None:
         super().__init__()
-        self._record, self._light, self._follow, self._watch = record, light and not watch, follow, watch
+        self._record, self._symbolic, self._watch = record, symbolic, watch
         self._sizes = Sizes(record, self.shape_of)
         self._depth, self._thread = 0, threading.get_ident()
         self._random, self._generators = torch.get_rng_state(), False
         self._device, self._dispatch_modes = device, torch._C._len_torch_dispatch_stack()
-        if not follow:
+        if not symbolic:
             record.lose("its code was run on plain sizes")
 
     @property
@@ -96,7 +92,7 @@ class Follow(TorchFunctionMode):
         with torch._C.DisableTorchFunction():
             actual = tuple((tensor.within if isinstance(tensor, Watched) else tensor).shape)
             kept: Shape | None = getattr(tensor, "_segup_shape", None)
-            if kept is not None and values(kept) == actual and self._is_fresh(kept):
+            if kept is not None and as_ints(kept) == actual and self._is_fresh(kept):
                 return kept
             if kept is not None or tensor.is_meta:
                 self._record.lose(f"a map comes from code that is not followed, in {self._record.where}")
@@ -134,12 +130,13 @@ class Follow(TorchFunctionMode):
             self._check_written(name, args, kwargs)
         traced = any(type(one) is TracedSize for one in _leaves((args, kwargs)))
         traced = traced or any(map(self._is_traced_map, tensors))
-        if not traced and not (self._light and name in LIGHT and tensors and tensors[0].is_meta):
+        by_rule = traced or (not self._watch and name in WITHOUT_KERNEL and tensors and tensors[0].is_meta)
+        if not by_rule:
             return self._constant(func, args, kwargs, tensors)
         if name == "is_contiguous":  # a map of one row has all formats at once; else sizes do not matter to them
             self._decide(self.shape_of(args[0]), "==")
             return func(*args, **kwargs)
-        rule = (WINDOW_RULES.get(name) or NORM_RULES.get(name) or SHAPE_RULES.get(name)) if _is_torchs(func) else None
+        rule = SHAPE_RULES.get(name) if _is_torchs(func) else None
         if rule is None:
             self._lose(name, "is no function that the calculus knows")
             return self._unknown(func, args, kwargs)
@@ -170,19 +167,19 @@ class Follow(TorchFunctionMode):
     def _decide(self, shape: Shape, relation: str) -> None:
         """Note where sizes are compared with 1."""
         for dim in shape:
-            if type(dim) is TracedSize and dim.extent is not None and dim.extent.single() is not None:
+            if periodic_of(dim) is not None:
                 self._sizes.decide(dim, relation, 1)
 
     def _read(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """Answer a question about a tensor's sizes, or run what never depends on them."""
         if name in ("shape", "size", "numel", "nelement", "__len__"):
             shape = TracedShape(self.shape_of(args[0]))
-            if not self._follow or not _is_traced(shape):
+            if not self._symbolic or not _is_traced(shape):
                 return func(*args, **kwargs)
             if name in ("numel", "nelement"):
                 return shape.numel()
             if name == "__len__":
-                return plain(shape[0]) if type(shape[0]) is not TracedSize else shape[0].__index__()
+                return as_int(shape[0]) if type(shape[0]) is not TracedSize else shape[0].__index__()
             place = kwargs.get("dim", args[1] if len(args) > 1 else None)
             return shape if name == "shape" or place is None else shape[place]
         if name in ("device", "is_meta", "is_cpu", "is_cuda") and args[0].is_meta:
@@ -224,7 +221,7 @@ class Follow(TorchFunctionMode):
         """Run a function whose shapes follow from a rule."""
         try:
             if kwargs.get("out") is not None:
-                raise NotFollowedError
+                raise NoRuleError
             own, named = _mapped(args, _twin), _mapped(kwargs, _twin)
             sizes = [one for one in _leaves((own, named)) if type(one) is TracedSize]
             shapes = self._sizes.by(rule, own, named, [*sizes, *filter(self._is_traced_map, tensors)])
@@ -235,13 +232,18 @@ class Follow(TorchFunctionMode):
             except Exception as cause:
                 self._record.explained = cause
                 raise
-        except (NotFollowedError, TypeError, ValueError, IndexError, KeyError, AttributeError):
+        except (NoRuleError, TypeError, ValueError, IndexError, KeyError, AttributeError):
             self._lose(name, "is called in a way that the calculus does not follow")
             return self._unknown(func, args, kwargs)
-        if self._light and name in LIGHT and not isinstance(shapes, list) and is_ordinary(name, args, kwargs, tensors):
-            if (kwargs.get("inplace") or name.endswith("_")) and values(shapes) == tuple(tensors[0].shape):
+        if (
+            not self._watch
+            and name in WITHOUT_KERNEL
+            and not isinstance(shapes, list)
+            and needs_no_kernel(name, args, kwargs, tensors)
+        ):
+            if (kwargs.get("inplace") or name.endswith("_")) and as_ints(shapes) == tuple(tensors[0].shape):
                 return tensors[0]
-            result = torch.empty(values(shapes), dtype=tensors[0].dtype, device="meta")
+            result = torch.empty(as_ints(shapes), dtype=tensors[0].dtype, device="meta")
             return self.enter(result, shapes)
         expected = iter(shapes if isinstance(shapes, list) else itertools.repeat(shapes))
 
@@ -249,11 +251,11 @@ class Follow(TorchFunctionMode):
             if not isinstance(one, Tensor):
                 return one
             shape = next(expected, None)
-            if shape is None or values(shape) != tuple(one.shape):
-                words = f"{shape and values(shape)} was expected of '{name}' and {tuple(one.shape)} came"
+            if shape is None or as_ints(shape) != tuple(one.shape):
+                words = f"{shape and as_ints(shape)} was expected of '{name}' and {tuple(one.shape)} came"
                 self._record.lose(f"{words}, in {self._record.where}")
                 shape = tuple(one.shape)
-            if name not in LIGHT:  # of those a rule or a requirement of its own tells
+            if name not in WITHOUT_KERNEL:  # of those a rule or a requirement of its own tells
                 self._decide(shape, ">=")
             return self.enter(one, shape)
 
@@ -334,4 +336,4 @@ def _twin(value: Any) -> Any:
 
 def _on_meta(value: Any) -> Any:
     """Return a traced size as its int, and a tensor without its values."""
-    return value.to("meta") if isinstance(value, Tensor) and not value.is_meta else plain(value)
+    return value.to("meta") if isinstance(value, Tensor) and not value.is_meta else as_int(value)

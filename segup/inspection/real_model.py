@@ -1,4 +1,4 @@
-"""Real runs of a model: on plain tensors, by torch alone, with nothing between. What they give is the truth."""
+"""Real runs of a model, on plain tensors and by torch alone: what they give is the truth. The trace stands beside."""
 
 import random
 import sys
@@ -10,14 +10,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from segup.inspection.copies import full_copy, meta_copy
 from segup.inspection.record import Record
-from segup.inspection.sketch import copied
-from segup.inspection.trace import Layers, Refusal, Run, dtype_of, in_one_line, maps_of, preserved_randomness
+from segup.inspection.shape_mode import ValuesNeededError
+from segup.inspection.trace import Layers, Refusal, Run, Tracer, dtype_of, in_one_line, maps_of, preserved_randomness
 
 MOST_PIXELS = 1 << 22
+MOST_REAL_VALUES = 1 << 27  # of one tensor
 
 
-class PlainModel:
+class RealModel:
     """Runs a copy of a model on images, and keeps count of what that takes.
 
     Args:
@@ -33,7 +35,7 @@ class PlainModel:
     """
 
     def __init__(self, model: nn.Module, in_channels: int, training: bool = False) -> None:
-        self._model, self._channels = copied(model).train(training), in_channels
+        self._model, self._channels = full_copy(model).train(training), in_channels
         self._layers = Layers(self._model)
         self._dtype = dtype_of(model)
         device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
@@ -67,6 +69,42 @@ class PlainModel:
         """Return what a run on so many pixels may take, by the largest run so far and the shortest."""
         most, seconds = self._largest
         return self._least + seconds * pixels / most
+
+
+class Subject:
+    """A model that is looked at in two ways: traced on shapes alone, and run as it is.
+
+    Args:
+        model: It is only read.
+        channels: Of the images.
+        training: Whether its copies run in training mode.
+    """
+
+    def __init__(self, model: nn.Module, channels: int, training: bool) -> None:
+        self.channels = channels
+        self._accepted: Run | None = None
+        self.real = RealModel(model, channels, training)
+        self._tracer = Tracer(meta_copy(model).train(training), channels, device=self.real.device)
+
+    def traced(self, size: tuple[int, int], *, watch: bool = False) -> Run:
+        """Return a run on shapes alone, in which sizes are followed as far as that goes; watched, nothing hides."""
+        try:
+            return self._tracer.run(size, watch=watch)
+        except ValuesNeededError as cause:
+            record = Record(size=size)
+            record.lose(str(cause))
+            return Run(size, {}, Refusal("", str(cause), explained=False), record)
+
+    def real_run(self, size: tuple[int, int]) -> Run:
+        """Return a real run; one on shapes alone where the model has no values, or that would take too much memory."""
+        if self.real.on_meta or size[0] * size[1] > MOST_PIXELS:
+            return self.traced(size)
+        known = self._accepted or self.traced(size)
+        if known.refusal is None:
+            self._accepted = known
+        if known.record.most_values(size) > MOST_REAL_VALUES and known.size != size:  # which is an estimate
+            known = self.traced(size)
+        return known if known.record.most_values(size) > MOST_REAL_VALUES else self.real.run(size)
 
 
 @contextmanager

@@ -1,15 +1,52 @@
 # ruff: noqa: A002, ARG001 -- a rule has the parameters of torch's function, by torch's names
-"""The shape rules of the norms that refuse to normalize a single value."""
+"""The shape rules of torch's functions that compute over whole dimensions: means, maxima, norms and normalizations."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from torch import Tensor
+
 from segup.errors import ShapeError
-from segup.inspection.lines import Line
+from segup.inspection.periodic import PeriodicMap
 from segup.inspection.record import Decision
-from segup.inspection.sizes import NotFollowedError, Rule, Shape, Sizes
-from segup.inspection.traced import Dim, TracedSize, extent_of, plain
+from segup.inspection.shape_rules.elementwise import broadcast
+from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, names
+from segup.inspection.traced import Dim, TracedSize, as_int, periodic_of
+
+
+def reduced(sizes: Sizes, input: Any, dim: Any = None, keepdim: bool = False, *args: Any, **kwargs: Any) -> Shape:
+    """Return the shape after a mean, sum or maximum over some dimensions."""
+    shape = sizes.of(input)
+    dim = kwargs.get("axis", dim)
+    if isinstance(dim, Tensor) or isinstance(kwargs.get("other"), Tensor):
+        return broadcast(sizes, input, kwargs.get("other", dim))
+    if dim is None or dim in ((), []):
+        return (1,) * len(shape) if keepdim else ()
+    gone = {d % len(shape) for d in ([dim] if isinstance(dim, int) else dim)}
+    kept = ((1 if i in gone else size, i in gone) for i, size in enumerate(shape))
+    return tuple(size for size, dropped in kept if keepdim or not dropped)
+
+
+def extreme(sizes: Sizes, input: Any, dim: Any = None, keepdim: bool = False, *args: Any, **kwargs: Any) -> Shape:
+    """Return the shape after a maximum or minimum, which needs a value."""
+    for size in sizes.of(input):
+        sizes.require(size, ">=", 1, "the largest of no values is asked for")
+    return reduced(sizes, input, dim, keepdim, *args, **kwargs)
+
+
+def norm(sizes: Sizes, input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Shape:
+    """Return the shape after a norm."""
+    return reduced(sizes, input, dim, keepdim)
+
+
+def normalized(sizes: Sizes, input: Any, normalized_shape: Any, *args: Any, **kwargs: Any) -> Shape:
+    """Return the shape after a norm over the last dimensions, whose sizes are given."""
+    shape = sizes.of(input)
+    wanted = tuple(normalized_shape)
+    for size, given in zip(shape[len(shape) - len(wanted) :], wanted, strict=True):
+        sizes.require(size, "==", given, f"a norm over {as_int(given)} values is given {as_int(size)}")
+    return shape
 
 
 def batch_norm(
@@ -63,7 +100,7 @@ def per_channel(sizes: Sizes, input: Any, *args: Any, **kwargs: Any) -> Shape:
 def _of_fixed_channels(sizes: Sizes, input: Any) -> Shape:
     shape = sizes.of(input)
     if len(shape) < 2 or type(shape[1]) is TracedSize:
-        raise NotFollowedError
+        raise NoRuleError
     return shape
 
 
@@ -82,23 +119,26 @@ def _need_two(sizes: Sizes, dims: Shape, kind: str) -> None:
         return
     if open_dims:
         sizes.record.lose(f"{message}, on which height and width decide together, in {sizes.record.where}")
-    if all(plain(dim) == 1 for dim in dims):
+    if all(as_int(dim) == 1 for dim in dims):
         raise ShapeError(message)
 
 
 def _is_never_one(dim: Dim) -> bool:
     if type(dim) is not TracedSize:
         return dim != 1
-    extent = extent_of(dim)
-    single = extent.single() if extent is not None else None
+    single = periodic_of(dim)
     if single is None:
         return False
-    axis, line = single
-    return Decision(axis, line.minus(Line.constant(1)), "!=", True, False, "").fixed and dim.value != 1
+    axis, function = single
+    return Decision(axis, function.minus(PeriodicMap.constant(1)), "!=", True, False, "").fixed and dim.value != 1
 
 
-NORM_RULES: Mapping[str, Rule] = MappingProxyType(
+RULES: Mapping[str, Rule] = MappingProxyType(
     {
+        **dict.fromkeys(names("mean sum var std prod logsumexp any all var_mean std_mean"), reduced),
+        **dict.fromkeys(names("amax amin max min argmax argmin median"), extreme),
+        "norm": norm,
+        **dict.fromkeys(("layer_norm", "rms_norm"), normalized),
         "batch_norm": batch_norm,
         "instance_norm": instance_norm,
         "group_norm": group_norm,
@@ -106,4 +146,3 @@ NORM_RULES: Mapping[str, Rule] = MappingProxyType(
         "channel_shuffle": per_channel,
     }
 )
-"""The rules by the functions' names."""

@@ -7,15 +7,15 @@ from typing import Any
 
 from torch import Tensor
 
-from segup.inspection.sizes import NotFollowedError, Rule, Shape, Sizes, fitted
-from segup.inspection.traced import Dim, plain, same
+from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, fitted
+from segup.inspection.traced import Dim, as_int, same
 
 
 def chunked(sizes: Sizes, input: Any, chunks: int, dim: int = 0) -> list[Shape]:
     """Return the shapes of equal parts of a dimension that does not depend on the input's size."""
     size = sizes.of(input)[dim]
     if type(size) is not int:
-        raise NotFollowedError
+        raise NoRuleError
     return split(sizes, input, -(-size // chunks), dim)
 
 
@@ -24,7 +24,7 @@ def split(sizes: Sizes, tensor: Any, split_size_or_sections: Any = None, dim: in
     shape = sizes.of(tensor)
     size, parts = shape[dim], kwargs.get("split_size", split_size_or_sections)
     if type(size) is not int:
-        raise NotFollowedError
+        raise NoRuleError
     if isinstance(parts, int):
         parts = [min(parts, size - start) for start in range(0, size, parts)]
     place = dim % len(shape)
@@ -36,7 +36,7 @@ def unbound(sizes: Sizes, input: Any, dim: int = 0) -> list[Shape]:
     shape = sizes.of(input)
     count, place = shape[dim], dim % len(shape)
     if type(count) is not int:
-        raise NotFollowedError
+        raise NoRuleError
     return [(*shape[:place], *shape[place + 1 :])] * count
 
 
@@ -44,14 +44,14 @@ def narrowed(sizes: Sizes, input: Any, dim: int, start: Any, length: Dim) -> Sha
     """Return the shape of ``length`` rows from ``start`` on."""
     shape = list(sizes.of(input))
     if not isinstance(start, int):
-        raise NotFollowedError
-    sizes.require(length, ">=", 0, f"{plain(length)} rows are asked for")
+        raise NoRuleError
+    sizes.require(length, ">=", 0, f"{as_int(length)} rows are asked for")
     if not sizes.decide(start, ">=", 0):
         start = shape[dim] + start
-        sizes.require(start, ">=", 0, f"rows from {plain(start)} on are asked for")
+        sizes.require(start, ">=", 0, f"rows from {as_int(start)} on are asked for")
     sizes.decide(length, "==", shape[dim])
-    sizes.require(shape[dim], ">=", start, f"rows from {plain(start)} on of {plain(shape[dim])} are asked for")
-    message = f"rows {plain(start)} … {plain(start) + plain(length) - 1} of {plain(shape[dim])} are asked for"
+    sizes.require(shape[dim], ">=", start, f"rows from {as_int(start)} on of {as_int(shape[dim])} are asked for")
+    message = f"rows {as_int(start)} … {as_int(start) + as_int(length) - 1} of {as_int(shape[dim])} are asked for"
     sizes.require(shape[dim], ">=", start + length, message)
     shape[dim] = length
     return tuple(shape)
@@ -67,7 +67,7 @@ def getitem(sizes: Sizes, input: Any, items: Any) -> Shape:
     shape = sizes.of(input)
     items = items if isinstance(items, tuple) else (items,)
     if any(not (item is None or item is Ellipsis or isinstance(item, slice | int)) for item in items):
-        raise NotFollowedError
+        raise NoRuleError
     taken = sum(1 for item in items if item is not None and item is not Ellipsis)
     place = 0
     result: list[Dim] = []
@@ -82,9 +82,9 @@ def getitem(sizes: Sizes, input: Any, items: Any) -> Shape:
             result.append(_sliced(sizes, shape[place], item))
             place += 1
         else:
-            low = 0 - item if plain(item) < 0 else item + 1
+            low = 0 - item if as_int(item) < 0 else item + 1
             sizes.decide(shape[place], "==", 1)  # a row of several lies in memory otherwise than the only one
-            sizes.require(shape[place], ">=", low, f"row {plain(item)} of {plain(shape[place])} is asked for")
+            sizes.require(shape[place], ">=", low, f"row {as_int(item)} of {as_int(shape[place])} is asked for")
             place += 1
     return tuple(result)
 
@@ -101,7 +101,7 @@ def _sliced(sizes: Sizes, size: Dim, item: slice) -> Dim:
     """Return the length of ``size`` rows after a slice, by Python's rule, each clamp noted."""
     step = 1 if item.step is None else item.step
     if type(step) is not int or step < 1:
-        raise NotFollowedError
+        raise NoRuleError
     start = _end(sizes, size, 0 if item.start is None else item.start)
     stop = size if item.stop is None else _end(sizes, size, item.stop)
     if not sizes.decide(stop, ">=", start):
@@ -114,14 +114,14 @@ def _sliced(sizes: Sizes, size: Dim, item: slice) -> Dim:
 
 def _end(sizes: Sizes, size: Dim, end: Any) -> Dim:
     if not isinstance(end, int):
-        raise NotFollowedError
+        raise NoRuleError
     if not sizes.decide(end, ">=", 0):
         end = size + end
         return end if sizes.decide(end, ">=", 0) else 0
     return sizes.least(end, size)
 
 
-PART_RULES: Mapping[str, Rule] = MappingProxyType(
+RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "chunk": chunked,
         "split": split,
@@ -132,4 +132,3 @@ PART_RULES: Mapping[str, Rule] = MappingProxyType(
         "__setitem__": setitem,
     }
 )
-"""The rules by the functions' names."""

@@ -10,10 +10,10 @@ from typing import Any
 
 from torch import Tensor
 
-from segup.inspection.shape_rules import names
-from segup.inspection.traced import values
+from segup.inspection.shape_rules.sizes import names
+from segup.inspection.traced import as_ints
 
-LIGHT = frozenset(
+WITHOUT_KERNEL = frozenset(
     names(
         """
         conv2d conv_transpose2d max_pool2d avg_pool2d adaptive_avg_pool2d interpolate pixel_shuffle cat mean
@@ -25,7 +25,7 @@ LIGHT = frozenset(
 """The functions of which this holds for ordinary arguments."""
 
 
-def is_ordinary(name: str, args: Any, kwargs: Any, tensors: list[Tensor]) -> bool:
+def needs_no_kernel(name: str, args: Any, kwargs: Any, tensors: list[Tensor]) -> bool:
     """Return whether a call is of the plain kind whose result's type and channels need no kernel to tell."""
     one = tensors[0]
     if kwargs.get("return_indices") or kwargs.get("dtype") is not None or not one.is_floating_point():
@@ -55,7 +55,7 @@ def _fits_batch_norm(one: Tensor, others: list[Tensor], args: Any, kwargs: Any) 
 
 
 def _fits_layer_norm(one: Tensor, others: list[Tensor], args: Any, kwargs: Any) -> bool:
-    shape = values(_argument(args, kwargs, "normalized_shape", 1, ()))
+    shape = as_ints(_argument(args, kwargs, "normalized_shape", 1, ()))
     return shape == tuple(one.shape[len(one.shape) - len(shape) :])
 
 

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import timm
 import torch
@@ -8,8 +10,8 @@ from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from segup.errors import ShapeError
-from segup.inspection import feature_sizes, inverse_of, probe_pyramid, rounding_of, stage_rules
-from segup.inspection.rules import fitted
+from segup.inspection import feature_sizes, inverse_of, rounding_of, stage_rules
+from segup.inspection.stages import fitted_rule, map_sizes, try_sizes
 from segup.shapes import Conv
 
 UP, DOWN = Conv(3, 2, 1), Conv(2, 2)
@@ -90,7 +92,7 @@ def test_a_refusal_names_the_size_and_the_layer():
 def test_the_rule_of_any_convolution_is_found(kernel, stride, padding):
     conv = Conv(kernel, stride, padding)
     sizes = range(conv.min_size, conv.min_size + 3 * stride)
-    found = fitted([(n, conv.out(n)) for n in sizes], stride)
+    found = fitted_rule([(n, conv.out(n)) for n in sizes], stride)
     assert found is not None
     assert [found.axes[0].law(n) for n in range(1, 100)] == [conv.axes[0].law(n) for n in range(1, 100)]
 
@@ -100,7 +102,7 @@ def test_the_rule_of_any_convolution_is_found(kernel, stride, padding):
 )
 def test_a_stage_that_loses_many_rows_has_its_own_stride_and_rule(conv):
     """The ratio of two sizes says too much: 88 rows become 19, which is 4.6 times less."""
-    pyramid = probe_pyramid(nn.Sequential(conv))
+    pyramid = map_sizes(*try_sizes(nn.Sequential(conv), 3))
     assert pyramid.strides == conv.stride[:1]
     (rule,) = pyramid.rules()
     layer = Conv(conv.kernel_size[0], conv.stride[0], dilation=conv.dilation[0])
@@ -108,10 +110,11 @@ def test_a_stage_that_loses_many_rows_has_its_own_stride_and_rule(conv):
     assert all(rule.axes[0].law(n) == layer.axes[0].law(n) for n in range(1, 100))
 
 
-def test_a_deep_stage_of_few_sizes_has_the_rule_that_holds_for_all(pyramid_of):
+def test_a_deep_stage_of_few_sizes_has_the_rule_that_holds_for_all():
     """Its map has one row at every size that is tried, which several rules would make."""
-
-    pyramid = probe_pyramid(pyramid_of(nn.Conv2d(3, 3, k, 2) for k in (7, 3, 5, 3, 3)))
+    encoder = nn.ModuleList(nn.Conv2d(3, 3, k, 2) for k in (7, 3, 5, 3, 3))
+    encoder.forward = lambda x: list(itertools.accumulate(encoder, lambda x, stage: stage(x), initial=x))[1:]
+    pyramid = map_sizes(*try_sizes(encoder, 3))
     assert pyramid.strides == (2, 4, 8, 16, 32)
     assert {sizes[-1] for sizes in pyramid.sizes.values()} == {1}
     assert [inverse_of(rule) for rule in pyramid.rules()] == [-5, -1, -3, -1, -1]
@@ -126,17 +129,11 @@ def test_rules_that_differ_from_size_to_size_are_none():
     assert rounding_of(None) is None
 
 
-def test_the_roundings_of_a_pyramid_are_those_of_its_rules():
-    pyramid = probe_pyramid(nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1)))
-    assert pyramid.rules() == (UP,)
-    assert (pyramid.stem_rounding(), pyramid.roundings()) == ("up", ())
-
-
 def test_an_encoder_that_refuses_everything_says_why():
     body = nn.Conv2d(3, 8, 3, stride=2, padding=1)
     with pytest.raises(ShapeError, match=r"the encoder refuses every size that was tried; 88×88: .*channel"):
         stage_rules(body, in_channels=1)
-    assert probe_pyramid(body, 1).refused.keys() >= {64, 88}
-    for asked in (stage_rules, probe_pyramid, lambda body, in_channels: feature_sizes(body, 9, in_channels)):
+    assert try_sizes(body, 1)[1].keys() >= {64, 88}
+    for asked in (stage_rules, try_sizes, lambda body, in_channels: feature_sizes(body, 9, in_channels)):
         with pytest.raises(ShapeError, match="in_channels.*1"):
             asked(body, in_channels=0)

@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 from segup.errors import ConfigError
 
 
-def sketch(model: nn.Module) -> nn.Module:
+def meta_copy(model: nn.Module) -> nn.Module:
     """Return a copy of ``model`` whose tensors have shapes and types but no values and take no memory.
 
     The model itself is only read. The copy keeps every tensor's ``requires_grad`` and every training flag.
@@ -21,23 +21,23 @@ def sketch(model: nn.Module) -> nn.Module:
         ConfigError: The model has lazy layers whose sizes are not known yet, or cannot be copied.
 
     >>> model = nn.Conv2d(3, 8, 3)
-    >>> sketch(model).weight.device, model.weight.device
+    >>> meta_copy(model).weight.device, model.weight.device
     (device(type='meta'), device(type='cpu'))
     """
     return _copied(model, lambda tensor: torch.empty_like(tensor.detach(), device="meta"))
 
 
-def copied(model: nn.Module) -> nn.Module:
+def full_copy(model: nn.Module) -> nn.Module:
     """Return a copy of ``model`` with its weights, also where ``copy.deepcopy`` refuses a weight that is computed.
 
     Raises:
-        ConfigError: As :func:`sketch`.
+        ConfigError: As :func:`meta_copy`.
     """
     return _copied(model, lambda tensor: tensor.detach().clone())
 
 
 @contextmanager
-def buffers_kept(model: nn.Module) -> Iterator[None]:
+def preserved_buffers(model: nn.Module) -> Iterator[None]:
     """Give a model its buffers' values back: a copy whose code holds on to the model itself runs that one's layers."""
     kept = [(one, one.detach().clone()) for one in model.buffers() if not (is_lazy(one) or one.is_meta)]
     try:

@@ -1,13 +1,13 @@
-"""The proof from runs: every size takes one of the ways through the model that were run, and the ways repeat."""
+"""The proof from runs: every size takes one of the paths through the model that were run, and the paths repeat."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import lcm
 
-from segup.inspection.lines import LONGEST, Line
+from segup.inspection.periodic import LONGEST, PeriodicMap
 from segup.inspection.record import Decision
 from segup.inspection.trace import Refusal, Run
-from segup.inspection.traced import TracedSize, plain, values
+from segup.inspection.traced import TracedSize, as_int, as_ints
 from segup.shapes.arguments import AXIS_NAMES
 from segup.shapes.proof import AxisProof
 from segup.shapes.sets import SizeSet
@@ -31,19 +31,19 @@ class Question:
     def about(cls, base: Run, axis: int, output: str) -> "Question":
         """Return the question about the runs that differ from ``base`` on ``axis`` alone."""
         shape = base.outputs.get(output, base.size)
-        return cls(axis, output, plain(shape[-1 - axis]))
+        return cls(axis, output, as_int(shape[-1 - axis]))
 
     def moved(self, run: Run) -> Refusal | None:
         """Return what to say of a run whose map is gone, or has another size on the axis that is not varied."""
         shape = run.outputs.get(self.output, ())
         if len(shape) != 4:
-            return Refusal("", f"the output has no map '{self.output}' (N, K, H, W): {values(shape) or 'none'}")
+            return Refusal("", f"the output has no map '{self.output}' (N, K, H, W): {as_ints(shape) or 'none'}")
         other = shape[-1 - self.axis]
-        if plain(other) == self.beside:
+        if as_int(other) == self.beside:
             return None
         layer = other.layer if type(other) is TracedSize else ""
         varied, fixed = AXIS_NAMES[self.axis], AXIS_NAMES[1 - self.axis]
-        words = f"the output's {fixed} becomes {plain(other)}, and is {self.beside} at another {varied}"
+        words = f"the output's {fixed} becomes {as_int(other)}, and is {self.beside} at another {varied}"
         return Refusal(layer, words)
 
 
@@ -56,7 +56,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Way:
+class CodePath:
     """The way that a run took through the model, as far as one axis decides it.
 
     Args:
@@ -66,7 +66,7 @@ class Way:
     """
 
     decisions: tuple[Decision, ...]
-    out: Line | None
+    out: PeriodicMap | None
     refusal: Refusal | None
 
     def at(self, size: int) -> Outcome | None:
@@ -76,10 +76,10 @@ class Way:
         return Outcome(None, self.refusal) if self.out is None else Outcome(self.out(size))
 
     @property
-    def lines(self) -> list[Line]:
+    def functions(self) -> list[PeriodicMap]:
         """What has to settle before the way repeats: each comparison, and the output against the input."""
-        ends = [] if self.out is None else [self.out.minus(Line.identity())]
-        return [*(decision.line for decision in self.decisions), *ends]
+        ends = [] if self.out is None else [self.out.minus(PeriodicMap.identity())]
+        return [*(decision.function for decision in self.decisions), *ends]
 
 
 @dataclass(frozen=True)
@@ -90,49 +90,49 @@ class Proof:
         found: The sizes for which the output has the input's size, with their period; None where nothing is proved.
         missing: Sizes that take a way that was not run.
         reasons: Why nothing is proved.
-        ways: The ways that were run, each with the smallest size that takes it.
+        paths: The paths that were run, each with the smallest size that takes it.
         settled: The size from which on everything repeats.
     """
 
     found: AxisProof | None
     missing: tuple[int, ...] = ()
     reasons: tuple[str, ...] = ()
-    ways: Mapping[Way, int] = field(default_factory=dict)
+    paths: Mapping[CodePath, int] = field(default_factory=dict)
     settled: int = 1
 
     def outcome(self, size: int) -> Outcome | None:
         """Return what comes of a size, whether it was run or not."""
-        return _known(self.ways, size)
+        return _known(self.paths, size)
 
 
-def way_of(run: Run, question: Question) -> Way | None:
+def path_of(run: Run, question: Question) -> CodePath | None:
     """Return the way of a run, or None where the output's size was not followed on the axis that is varied."""
     axis = question.axis
     decisions = tuple(decision for decision in run.record.decisions if decision.axis == axis)
     refusal = run.refusal or question.moved(run)
     if refusal is not None:
-        return Way(decisions, None, refusal)
+        return CodePath(decisions, None, refusal)
     dim, beside = run.outputs[question.output][axis - 2], run.outputs[question.output][-1 - axis]
     if type(beside) is TracedSize and (beside.extent is None or any(i == axis for i, _ in beside.extent.factors)):
         return None
     if type(dim) is not TracedSize:
-        return Way(decisions, Line.constant(plain(dim)), None)
+        return CodePath(decisions, PeriodicMap.constant(as_int(dim)), None)
     single = dim.extent.single() if dim.extent is not None else None
     if single is None or single[0] != axis:
         return None
-    return Way(decisions, single[1], None)
+    return CodePath(decisions, single[1], None)
 
 
 def outcome_of(run: Run, question: Question) -> Outcome:
     """Return what came of a run."""
     refusal = run.refusal or question.moved(run)
-    return Outcome(None, refusal) if refusal else Outcome(plain(run.outputs[question.output][question.axis - 2]))
+    return Outcome(None, refusal) if refusal else Outcome(as_int(run.outputs[question.output][question.axis - 2]))
 
 
 def prove(runs: Mapping[int, Run], question: Question) -> Proof:
     """Decide from runs, by their size on the axis that is varied, for which sizes the output has the input's size.
 
-    Every way is a list of comparisons of lines with 0, which repeat with a period from some size on. So where all
+    Every way is a list of comparisons of functions with 0, which repeat with a period from some size on. So where all
     sizes of one period beyond that are known to take a way that was run, all sizes are decided.
     """
     reasons = dict.fromkeys(reason for run in runs.values() for reason in run.record.unfollowed)
@@ -142,16 +142,16 @@ def prove(runs: Mapping[int, Run], question: Question) -> Proof:
     beside = {tuple(d for d in run.record.decisions if d.axis != question.axis) for run in accepted_runs}
     if len(beside) > 1 and any(any(run.record.fork) for run in accepted_runs):
         return Proof(None, reasons=("the way that the code takes at a size of one axis depends on the other",))
-    ways = {size: way_of(run, question) for size, run in runs.items()}
-    first: dict[tuple[Decision, ...], tuple[Way, int]] = {}
-    for size, way in sorted(ways.items()):
+    paths = {size: path_of(run, question) for size, run in runs.items()}
+    first: dict[tuple[Decision, ...], tuple[CodePath, int]] = {}
+    for size, way in sorted(paths.items()):
         if way is not None:
             first.setdefault(way.decisions, (way, size))
     known = dict(first.values())
-    if None in ways.values():
+    if None in paths.values():
         return Proof(None, reasons=("the size of the output does not follow from the input's by the calculus",))
-    start = max((line.settled_from() for way in known for line in way.lines), default=1)
-    period = lcm(*(line.period for way in known for line in way.lines))
+    start = max((function.repeats_from() for way in known for function in way.functions), default=1)
+    period = lcm(*(function.period for way in known for function in way.functions))
     start = max(1, start)
     if start + period > LONGEST:
         return Proof(None, reasons=(f"the statement repeats only after {period} sizes",))
@@ -172,23 +172,23 @@ def prove(runs: Mapping[int, Run], question: Question) -> Proof:
     accepted = [size for size, outcome in outcomes.items() if outcome.out is not None]
     below, pattern = [run for run in holding if run.start < start], [run for run in holding if run.start >= start]
     sizes = SizeSet.of(start, period, pattern, below)
-    return Proof(AxisProof(sizes, period, min(accepted, default=1)), ways=known, settled=start + period)
+    return Proof(AxisProof(sizes, period, min(accepted, default=1)), paths=known, settled=start + period)
 
 
-def _known(ways: Iterable[Way], size: int) -> Outcome | None:
-    for way in ways:
+def _known(paths: Iterable[CodePath], size: int) -> Outcome | None:
+    for way in paths:
         outcome = way.at(size)
         if outcome is not None:
             return outcome
     return None
 
 
-def _disagreeing(runs: Mapping[int, Run], ways: list[Way], question: Question) -> list[int]:
+def _disagreeing(runs: Mapping[int, Run], paths: list[CodePath], question: Question) -> list[int]:
     """Return the sizes at which a run differs from what the way of another run says."""
     wrong = []
     for size, run in runs.items():
         actual = outcome_of(run, question).out
-        expected = [outcome.out for outcome in (way.at(size) for way in ways[:8]) if outcome is not None]
+        expected = [outcome.out for outcome in (way.at(size) for way in paths[:8]) if outcome is not None]
         if any(out != actual for out in expected):
             wrong.append(size)
     return wrong

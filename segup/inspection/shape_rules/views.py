@@ -7,9 +7,9 @@ from types import MappingProxyType
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.inspection.record import Extent
-from segup.inspection.sizes import NotFollowedError, Rule, Shape, Sizes, fitted, product
-from segup.inspection.traced import TracedSize, extent_of, plain
+from segup.inspection.periodic import Extent
+from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, fitted, product
+from segup.inspection.traced import TracedSize, as_int, extent_of, periodic_of
 
 
 def permuted(sizes: Sizes, input: Any, *dims: Any) -> Shape:
@@ -44,15 +44,15 @@ def reshaped(sizes: Sizes, input: Any, *shape: Any) -> Shape:
     if len(shape) == 1 and not isinstance(shape[0], int):
         shape = tuple(shape[0])
     if any(not isinstance(dim, int) for dim in shape):
-        raise NotFollowedError
+        raise NoRuleError
     total = extent_of(product(sizes.of(input)))
     known = extent_of(product(dim for dim in shape if not _is_rest(dim)))
     if total is None or known is None:
-        raise NotFollowedError
+        raise NoRuleError
     rest = _quotient(sizes, total, known, open_end=any(map(_is_rest, shape)))
     if rest is None or (rest != Extent(1, ()) and not any(map(_is_rest, shape))):
-        raise NotFollowedError
-    number = plain(product(sizes.of(input))) // max(1, plain(product(d for d in shape if not _is_rest(d))))
+        raise NoRuleError
+    number = as_int(product(sizes.of(input))) // max(1, as_int(product(d for d in shape if not _is_rest(d))))
     return tuple(sizes.made(number, rest) if _is_rest(dim) else dim for dim in shape)
 
 
@@ -63,17 +63,17 @@ def _quotient(sizes: Sizes, total: Extent, known: Extent, open_end: bool) -> Ext
     """
     left, size = list(total.factors), sizes.record.size
     ratio = Fraction(total.coefficient, known.coefficient or 1)
-    for axis, line in known.factors:
-        if (axis, line) in left:
-            left.remove((axis, line))
+    for axis, function in known.factors:
+        if (axis, function) in left:
+            left.remove((axis, function))
             continue
         other = next((one for place, one in left if place == axis), None)
         if other is None:
             return None
         left.remove((axis, other))
-        high, low = other(size[axis]), line(size[axis])
+        high, low = other(size[axis]), function(size[axis])
         times = Fraction(high, low or 1)
-        gap = other.times(times.denominator).minus(line.times(times.numerator))
+        gap = other.times(times.denominator).minus(function.times(times.numerator))
         # Where it does not hold torch refuses, unless a −1 takes up the difference.
         sizes.note(axis, gap, f"{high} rows are taken for {low}", required=not open_end)
         ratio *= times
@@ -81,8 +81,8 @@ def _quotient(sizes: Sizes, total: Extent, known: Extent, open_end: bool) -> Ext
         return Extent(int(ratio), tuple(left))
     if len(left) != 1:
         return None
-    axis, line = left[0]
-    rows = line.times(ratio.numerator)
+    axis, function = left[0]
+    rows = function.times(ratio.numerator)
     message = f"{rows(size[axis])} rows are no multiple of {ratio.denominator}"
     if not sizes.note(axis, rows.modulo(ratio.denominator), message, required=True):
         raise ShapeError(message)
@@ -96,7 +96,7 @@ def _is_rest(dim: Any) -> bool:
 def viewed(sizes: Sizes, input: Any, *shape: Any) -> Shape:
     """Return the shape asked for of the same memory: whether torch can depends on dimensions of 1 too."""
     for size in sizes.of(input):
-        if type(size) is TracedSize and size.extent is not None and size.extent.single() is not None:
+        if periodic_of(size) is not None:
             sizes.decide(size, "==", 1)
     return reshaped(sizes, input, *shape)
 
@@ -132,7 +132,7 @@ def expanded(sizes: Sizes, input: Any, *shape: Any) -> Shape:
     kept = tuple(old if _is_rest(new) else new for old, new in zip(padded, wanted, strict=True))
     fitted(sizes, kept, before)
     for new in kept:
-        sizes.require(new, ">=", 0, f"a map cannot be expanded to {plain(new)} rows")
+        sizes.require(new, ">=", 0, f"a map cannot be expanded to {as_int(new)} rows")
     return kept
 
 
@@ -152,11 +152,11 @@ def repeated(sizes: Sizes, input: Any, *repeats: Any) -> Shape:
     before = sizes.of(input)
     padded = (*(1,) * (len(counts) - len(before)), *before)
     for count in counts:
-        sizes.require(count, ">=", 0, f"{plain(count)} copies are asked for")
+        sizes.require(count, ">=", 0, f"{as_int(count)} copies are asked for")
     return tuple(size * count for size, count in zip(padded, counts, strict=True))
 
 
-VIEW_RULES: Mapping[str, Rule] = MappingProxyType(
+RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "permute": permuted,
         "transpose": transposed,
@@ -176,4 +176,3 @@ VIEW_RULES: Mapping[str, Rule] = MappingProxyType(
         "repeat": repeated,
     }
 )
-"""The rules by the functions' names."""

@@ -1,9 +1,9 @@
-"""Integer functions of one size that floors of lines compose to, kept as one period of values."""
+"""What a size of a map is as a function of the input's size: periodic maps of one axis, and products of them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from math import gcd, lcm
+from math import gcd, lcm, prod
 
 from segup.shapes.law import FloorLaw
 
@@ -11,11 +11,11 @@ LONGEST = 1 << 14
 
 
 class PeriodTooLongError(ValueError):
-    """A line whose period is above :data:`LONGEST`."""
+    """A function whose period is above :data:`LONGEST`."""
 
 
 @dataclass(frozen=True)
-class Line:
+class PeriodicMap:
     """A function f of an int n ≥ 0 with f(n + period) = f(n) + growth.
 
     Every composition of the calculus's laws is one, and so are sums, multiples, quotients rounded down and remainders
@@ -25,21 +25,21 @@ class Line:
         growth: What a period adds.
         values: f(0) … f(period − 1).
 
-    >>> half = Line.identity().through(FloorLaw(1, 1, 2))
-    >>> half, half(417), half.times(2).minus(Line.identity())
-    (Line(growth=1, values=(0, 1)), 209, Line(growth=0, values=(0, 1)))
+    >>> half = PeriodicMap.identity().through(FloorLaw(1, 1, 2))
+    >>> half, half(417), half.times(2).minus(PeriodicMap.identity())
+    (PeriodicMap(growth=1, values=(0, 1)), 209, PeriodicMap(growth=0, values=(0, 1)))
     """
 
     growth: int
     values: tuple[int, ...]
 
     @classmethod
-    def identity(cls) -> "Line":
+    def identity(cls) -> "PeriodicMap":
         """Return f(n) = n."""
         return cls(1, (0,))
 
     @classmethod
-    def constant(cls, value: int) -> "Line":
+    def constant(cls, value: int) -> "PeriodicMap":
         """Return f(n) = value."""
         return cls(0, (value,))
 
@@ -53,29 +53,29 @@ class Line:
         times, place = divmod(size, len(self.values))
         return self.values[place] + times * self.growth
 
-    def through(self, law: FloorLaw) -> "Line":
+    def through(self, law: FloorLaw) -> "PeriodicMap":
         """Return law(f(n))."""
         return _through(self, law)
 
-    def plus(self, other: "Line") -> "Line":
+    def plus(self, other: "PeriodicMap") -> "PeriodicMap":
         """Return f(n) + g(n)."""
         return _sum(self, other)
 
-    def minus(self, other: "Line") -> "Line":
+    def minus(self, other: "PeriodicMap") -> "PeriodicMap":
         """Return f(n) − g(n)."""
         return self.plus(other.times(-1))
 
-    def times(self, factor: int) -> "Line":
+    def times(self, factor: int) -> "PeriodicMap":
         """Return factor·f(n)."""
-        if factor == 1:
-            return self
-        return Line(factor * self.growth, tuple(factor * v for v in self.values)) if factor else Line.constant(0)
+        if factor in (0, 1):
+            return self if factor else PeriodicMap.constant(0)
+        return PeriodicMap(factor * self.growth, tuple(factor * value for value in self.values))
 
-    def over(self, divisor: int) -> "Line":
+    def over(self, divisor: int) -> "PeriodicMap":
         """Return ⌊f(n) / divisor⌋ for a divisor of at least 1."""
         return self.through(FloorLaw(1, 0, divisor))
 
-    def modulo(self, divisor: int) -> "Line":
+    def modulo(self, divisor: int) -> "PeriodicMap":
         """Return the remainder of f(n) by a divisor of at least 1."""
         return self.minus(self.over(divisor).times(divisor))
 
@@ -86,7 +86,7 @@ class Line:
         leading = self.growth or next((value for value in self.values if value), 1)
         return divisor if leading > 0 else -divisor
 
-    def settled_from(self) -> int:
+    def repeats_from(self) -> int:
         """Return the size from which on the sign of f(n) repeats with the period."""
         if self.growth == 0:
             return 0
@@ -106,21 +106,73 @@ class Line:
         return [value + gained for gained in more for value in self.values]
 
 
-@lru_cache(4096)
-def _through(line: Line, law: FloorLaw) -> Line:
-    step = law.run // gcd(law.rise * line.growth, law.run)
-    return _shortest(map(law, line.first(line.period * step)), law.rise * line.growth * step // law.run)
+@dataclass(frozen=True)
+class Extent:
+    """A product of periodic maps, each of one axis of the input: a size, or several sizes flattened into one.
+
+    Args:
+        coefficient: An int.
+        factors: Pairs of an axis and a periodic map whose values have no common divisor, sorted.
+    """
+
+    coefficient: int
+    factors: tuple[tuple[int, PeriodicMap], ...]
+
+    @classmethod
+    @lru_cache(4096)
+    def of(cls, axis: int, function: PeriodicMap) -> "Extent":
+        """Return one function as an extent."""
+        if function.growth == 0 and function.period == 1:
+            return cls(function.values[0], ())
+        content = function.content
+        if content in (0, 1):
+            return cls(1, ((axis, function),))
+        reduced = PeriodicMap(function.growth // content, tuple(value // content for value in function.values))
+        return cls(content, ((axis, reduced),))
+
+    def times(self, other: "Extent") -> "Extent":
+        """Return the product."""
+        factors = sorted((*self.factors, *other.factors), key=lambda one: (one[0], one[1].growth, one[1].values))
+        return Extent(self.coefficient * other.coefficient, tuple(factors))
+
+    def divided(self, other: "Extent") -> "Extent | None":
+        """Return the quotient where every factor of ``other`` is one of these, else None."""
+        left = list(self.factors)
+        for factor in other.factors:
+            if factor not in left:
+                return None
+            left.remove(factor)
+        if other.coefficient == 0 or self.coefficient % other.coefficient:
+            return None
+        return Extent(self.coefficient // other.coefficient, tuple(left))
+
+    def at(self, size: tuple[int, int]) -> int:
+        """Return the value at an input of ``size``."""
+        return self.coefficient * prod(function(size[axis]) for axis, function in self.factors)
+
+    def single(self) -> tuple[int, PeriodicMap] | None:
+        """Return the axis and the function of an extent of one factor, else None."""
+        if len(self.factors) != 1:
+            return None
+        axis, function = self.factors[0]
+        return axis, function.times(self.coefficient)
 
 
 @lru_cache(4096)
-def _sum(one: Line, other: Line) -> Line:
+def _through(function: PeriodicMap, law: FloorLaw) -> PeriodicMap:
+    step = law.run // gcd(law.rise * function.growth, law.run)
+    return _shortest(map(law, function.first(function.period * step)), law.rise * function.growth * step // law.run)
+
+
+@lru_cache(4096)
+def _sum(one: PeriodicMap, other: PeriodicMap) -> PeriodicMap:
     period = lcm(one.period, other.period)
     growth = one.growth * (period // one.period) + other.growth * (period // other.period)
     return _shortest((a + b for a, b in zip(one.first(period), other.first(period), strict=True)), growth)
 
 
-def _shortest(values: Iterable[int], growth: int) -> Line:
-    """Return the line in its shortest form."""
+def _shortest(values: Iterable[int], growth: int) -> PeriodicMap:
+    """Return the function in its shortest form."""
     full = tuple(values)
     period = len(full)
     for divisor in _primes(period):
@@ -129,7 +181,7 @@ def _shortest(values: Iterable[int], growth: int) -> Line:
             if any(full[n + shorter] != full[n] + less for n in range(period - shorter)):
                 break
             full, period, growth = full[:shorter], shorter, less
-    return Line(growth, full)
+    return PeriodicMap(growth, full)
 
 
 def _primes(number: int) -> list[int]:

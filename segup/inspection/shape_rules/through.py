@@ -1,0 +1,87 @@
+"""What a shape rule does with a layer of the calculus: a map's size goes through its law."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from segup.inspection.periodic import Extent, PeriodTooLongError
+from segup.inspection.shape_rules.sizes import NoRuleError, Shape, Sizes
+from segup.inspection.traced import Dim, TracedSize, as_int, periodic_of
+from segup.shapes.layer import LawAxis, Layer
+
+
+def through(sizes: Sizes, layer: Layer[Any], before: Shape, channels: Any = None) -> Shape:
+    """Return a map's shape after a layer, whose smallest input is noted as required."""
+    outs = [apply(sizes, axis, dim, str(layer)) for axis, dim in zip(layer.axes, before[-2:], strict=True)]
+    head = before[:-2] if channels is None else (*before[:-3], channels)
+    return (*head, *(made_here(sizes, out) for out in outs))
+
+
+def apply(sizes: Sizes, axis: LawAxis, dim: Dim, words: str = "") -> Dim:
+    """Return the size after one axis of a layer, its smallest input noted as required.
+
+    Raises:
+        ShapeError: The size is below it.
+    """
+    if words:
+        message = (
+            f"'{words}' does not accept size {as_int(dim)}: {axis.size_rule(as_int(dim))}; {axis.least} is the least"
+        )
+        sizes.require(dim, ">=", axis.least, message)
+    value, single = axis.law(as_int(dim)), periodic_of(dim)
+    if type(dim) is int:
+        return value
+    if single is None:
+        return sizes.made(value, None)
+    try:
+        return sizes.made(value, Extent.of(single[0], single[1].through(axis.law)))
+    except PeriodTooLongError as cause:
+        sizes.record.lose(f"a size {cause}, in {sizes.record.where}")
+        return sizes.made(value, None)
+
+
+def made_here(sizes: Sizes, dim: Dim) -> Dim:
+    """Return a size as made by this call, and keep its function."""
+    single = periodic_of(dim)
+    if single is not None:
+        sizes.record.functions[single[0]].add(single[1])
+    return sizes.moved(dim)
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """Return torch's int or sequence of one or two ints as a (height, width) pair.
+
+    >>> pair(3), pair([2]), pair((1, 2))
+    ((3, 3), (2, 2), (1, 2))
+    """
+    height, width = fixed(two(value))
+    return height, width
+
+
+def two(value: Any) -> tuple[Any, Any]:
+    """Return torch's int or sequence as a pair; its parts may be traced."""
+    if isinstance(value, Sequence):
+        parts = tuple(value)
+        return (parts[0], parts[0]) if len(parts) == 1 else (parts[-2], parts[-1])
+    return value, value
+
+
+def fixed(dims: Sequence[Any]) -> tuple[int, ...]:
+    """Return sizes that do not depend on the input's.
+
+    Raises:
+        NoRuleError: One does.
+    """
+    if any(type(dim) is TracedSize for dim in dims):
+        raise NoRuleError
+    return tuple(dims)
+
+
+def exact(factor: Any) -> int | float:
+    """Return a resize factor: a float that is a whole number, as ``nn.Upsample`` stores it, is that int.
+
+    >>> exact(2.0), exact(0.5)
+    (2, 0.5)
+    """
+    if type(factor) is TracedSize or not isinstance(factor, int | float) or isinstance(factor, bool):
+        raise NoRuleError
+    return int(factor) if float(factor).is_integer() else factor

@@ -1,0 +1,176 @@
+# ruff: noqa: A002, ARG001 -- a rule has the parameters of torch's function, by torch's names
+"""The shape rules of torch's functions that slide a window over a map: each builds its object of ``segup.shapes``."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, product
+from segup.inspection.shape_rules.through import apply, fixed, made_here, pair, through, two
+from segup.inspection.traced import Dim, TracedSize, as_int, same
+from segup.shapes import Conv, ConvTranspose, Pool
+from segup.shapes.arguments import AXIS_NAMES
+
+
+def conv2d(
+    sizes: Sizes,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Shape:
+    """Return the shape after a convolution."""
+    out_channels, per_group, *kernel = fixed(sizes.of(weight))
+    _check_channels(sizes, input, per_group * groups, "convolution")
+    layer = Conv(pair(kernel), pair(stride), padding if isinstance(padding, str) else pair(padding), pair(dilation))
+    return through(sizes, layer, sizes.of(input), out_channels)
+
+
+def conv_transpose2d(
+    sizes: Sizes,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Shape:
+    """Return the shape after a transposed convolution; output_padding may depend on the sizes (``output_size``)."""
+    in_channels, per_group, *kernel = fixed(sizes.of(weight))
+    _check_channels(sizes, input, in_channels, "transposed convolution")
+    layer = ConvTranspose(pair(kernel), pair(stride), pair(padding), dilation=pair(dilation))
+    before = sizes.of(input)
+    extra = two(output_padding)
+    outs = []
+    for axis, size, more, name in zip(layer.axes, before[-2:], extra, AXIS_NAMES, strict=True):
+        sizes.require(more, ">=", 0, f"output_padding {as_int(more)} of '{layer}' is below 0")
+        most = max(axis.stride, axis.dilation)
+        sizes.require(most, ">", more, f"output_padding {as_int(more)} of '{layer}' must be below {most}")
+        out = apply(sizes, axis, size) + more
+        sizes.require(out, ">=", 1, f"'{layer}' brings {name} {as_int(size)} to {as_int(out)}, below 1")
+        outs.append(made_here(sizes, out))
+    return (*before[:-3], per_group * groups, *outs)
+
+
+def max_pool2d(
+    sizes: Sizes,
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Shape:
+    """Return the shape after a maximum pooling, of the values and of the indices."""
+    before, kernel = sizes.of(input), two(kernel_size)
+    if any(type(part) is TracedSize for part in kernel):
+        return _pooled_whole(before, kernel, pair(padding), pair(dilation))
+    layer = Pool(pair(kernel), pair(stride) if stride else None, pair(padding), pair(dilation), ceil_mode)
+    return through(sizes, layer, before)
+
+
+def _pooled_whole(before: Shape, kernel: Sequence[Dim], padding: Sequence[Dim], dilation: Sequence[Dim]) -> Shape:
+    """Return the shape after one window that is as large as the map: ``avg_pool2d(x, x.shape[-2:])``."""
+    if padding != (0, 0) or dilation != (1, 1) or not all(map(same, before[-2:], kernel)):
+        raise NoRuleError
+    return (*before[:-2], 1, 1)
+
+
+def avg_pool2d(
+    sizes: Sizes,
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Shape:
+    """Return the shape after an average pooling."""
+    return max_pool2d(sizes, input, kernel_size, stride, padding, 1, ceil_mode)
+
+
+def lp_pool2d(
+    sizes: Sizes,
+    input: Any,
+    norm_type: float,
+    kernel_size: Any,
+    stride: Any = None,
+    ceil_mode: bool = False,
+) -> Shape:
+    """Return the shape after a power-average pooling."""
+    return max_pool2d(sizes, input, kernel_size, stride, 0, 1, ceil_mode)
+
+
+def max_unpool2d(
+    sizes: Sizes,
+    input: Any,
+    indices: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Any = None,
+) -> Shape:
+    """Return the shape after unpooling: the size asked for, or the smallest that the pooling makes this of."""
+    before = sizes.of(input)
+    for size, found in zip(before, sizes.of(indices), strict=True):
+        sizes.require(size, "==", found, f"{as_int(size)} rows are unpooled by {as_int(found)} of indices")
+    layer = ConvTranspose(pair(kernel_size), pair(stride or kernel_size), pair(padding))
+    smallest = [apply(sizes, axis, size) for axis, size in zip(layer.axes, before[-2:], strict=True)]
+    if output_size is None:
+        outs = smallest
+    else:
+        outs = list(output_size)[-2:]
+        for out, default, axis in zip(outs, smallest, layer.axes, strict=True):
+            message = f"max_unpool2d brings no map to {as_int(out)} from {as_int(default)} with stride {axis.stride}"
+            sizes.require(out, ">", default - axis.stride, message)
+            sizes.require(default + axis.stride, ">", out, message)
+    return (*before[:-2], *(made_here(sizes, out) for out in outs))
+
+
+def unfold(
+    sizes: Sizes,
+    input: Any,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
+) -> Shape:
+    """Return the shape of the windows of a map, side by side."""
+    before = sizes.of(input)
+    kernel = pair(kernel_size)
+    rows, columns = through(sizes, Conv(kernel, pair(stride), pair(padding), pair(dilation)), before)[-2:]
+    return (*before[:-3], before[-3] * kernel[0] * kernel[1], product((rows, columns)))
+
+
+def unfold_one(sizes: Sizes, input: Any, dimension: int, size: int, step: int) -> Shape:
+    """Return the shape of the windows of one dimension, each in a new last one: ``Tensor.unfold``."""
+    shape = list(sizes.of(input))
+    shape[dimension] = made_here(sizes, apply(sizes, Conv(size, step).axes[0], shape[dimension], "unfold"))
+    return (*shape, size)
+
+
+def _check_channels(sizes: Sizes, x: Any, wanted: int, kind: str) -> None:
+    """Require that ``x`` has the channels that a layer takes."""
+    given = sizes.of(x)[-3]
+    sizes.require(given, "==", wanted, f"a {kind} of {wanted} channels is given {as_int(given)}")
+
+
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "conv2d": conv2d,
+        "conv_transpose2d": conv_transpose2d,
+        **dict.fromkeys(("max_pool2d", "max_pool2d_with_indices"), max_pool2d),
+        "avg_pool2d": avg_pool2d,
+        "lp_pool2d": lp_pool2d,
+        "max_unpool2d": max_unpool2d,
+        "unfold": unfold,
+        "Tensor.unfold": unfold_one,
+    }
+)
