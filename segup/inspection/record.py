@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
 from types import MappingProxyType
@@ -164,17 +164,13 @@ class Record:
             self.lose(reason)
 
     def decide(
-        self, axis: int, function: PeriodicMap, relation: str, message: str = "", required: bool = False
+        self, axis: int, function: PeriodicMap, relation: str, outcome: bool, message: str = "", required: bool = False
     ) -> Decision:
-        """Note a comparison of ``function`` with 0; the caller sets its outcome through :meth:`note`."""
-        return Decision(axis, function, relation, True, required, self.layer(), message)
-
-    def note(self, decision: Decision, outcome: bool) -> bool:
-        """Enter a decision with its outcome, unless that is the same at every size."""
-        taken = replace(decision, outcome=outcome)
-        if not taken.fixed:
-            self.decisions.append(taken)
-        return outcome
+        """Return the decision that compares ``function`` with 0, noted unless its outcome is the same at every size."""
+        decision = Decision(axis, function, relation, outcome, required, self.layer(), message)
+        if not decision.fixed:
+            self.decisions.append(decision)
+        return decision
 
 
 @contextmanager

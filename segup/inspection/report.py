@@ -1,7 +1,7 @@
 """What was found about a model's sizes, in words and for programs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from segup.inspection.record import in_words
@@ -155,7 +155,6 @@ class SizeReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON."""
-        first = self.first_failure
         return {
             "model": self.model,
             "in_channels": self.in_channels,
@@ -164,7 +163,7 @@ class SizeReport:
             "min_size": self.min_size,
             "period": self.period,
             "other": self.other,
-            "first_failure": None if first is None else _failure_dict(first),
+            "first_failure": None if self.first_failure is None else asdict(self.first_failure),
             "reasons": list(self.reasons),
             "height": _axis_dict(self.axes[0]),
             "width": _axis_dict(self.axes[1]),
@@ -218,11 +217,8 @@ def _statement(name: str, axis: AxisReport) -> str:
     below = f", and below for {_spans(proof.exceptions)}" if proof.exceptions else ""
     if len(proof.sizes.runs[0]) == proof.sizes.period:
         return f"{subject} for every {name} from {proof.start} on{below}"
-    return f"{subject} exactly for {name} mod {_period(proof)} in {_residues(proof)!r}, from {proof.start} on{below}"
-
-
-def _period(proof: AxisProof) -> int:
-    return proof.sizes.period
+    residues = f"{name} mod {proof.sizes.period} in {_residues(proof)!r}"
+    return f"{subject} exactly for {residues}, from {proof.start} on{below}"
 
 
 def _residues(proof: AxisProof) -> Runs:
@@ -245,23 +241,13 @@ def _spans(sizes: Runs) -> str:
     return ", ".join(words) or "none"
 
 
-def _failure_dict(failure: Failure) -> dict[str, Any]:
-    return {
-        "axis": failure.axis,
-        "size": failure.size,
-        "out": failure.out,
-        "layer": failure.layer,
-        "message": failure.message,
-    }
-
-
 def _axis_dict(axis: AxisReport) -> dict[str, Any]:
     proof = axis.proof
     return {
         "always": axis.always,
         "min_size": axis.min_size,
         "sizes_run": [[run[0], run[-1]] for run in joined(range(n, n + 1) for n in axis.sizes)],
-        "failures": [_failure_dict(failure) for failure in axis.failures],
+        "failures": [asdict(failure) for failure in axis.failures],
         "proof": None
         if proof is None
         else {

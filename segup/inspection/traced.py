@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from segup.inspection.periodic import Extent, PeriodicMap, PeriodTooLongError
-from segup.inspection.record import Decision, Record
+from segup.inspection.record import Record
 
 Dim = Union[int, "TracedSize"]
 
@@ -313,12 +313,10 @@ def compare(one: Dim, other: Dim, relation: str, record: Record) -> bool:
         if not same(one, other):
             record.lose(f"Python branches on a size ({where})")
         return outcome
-    axis, function = found
-    decision = record.decide(axis, function, relation)
-    if where.startswith(KNOWN) or Decision(axis, function, relation, outcome, False, "").fixed:
-        return record.note(decision, outcome)
-    record.lose(f"Python branches on a size ({where})")
-    return record.note(decision, outcome)
+    decision = record.decide(*found, relation, outcome)
+    if not (where.startswith(KNOWN) or decision.fixed):
+        record.lose(f"Python branches on a size ({where})")
+    return outcome
 
 
 def require_nonzero(size: TracedSize) -> None:
@@ -327,8 +325,7 @@ def require_nonzero(size: TracedSize) -> None:
     if found is None:
         size.record.lose(f"Python divides by a size ({caller()})")
     else:
-        axis, function = found
-        size.record.note(size.record.decide(axis, function, "!="), size.value != 0)
+        size.record.decide(*found, "!=", size.value != 0)
 
 
 def same(one: Dim, other: Dim) -> bool:

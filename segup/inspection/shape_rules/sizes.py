@@ -79,13 +79,12 @@ class Sizes:
             if not same(one, other):
                 self.record.lose(f"torch compares sizes that are not followed, in {self.record.where}")
             return outcome
-        axis, function = found
-        return self.record.note(self.record.decide(axis, function, relation, message, required), outcome)
+        return self.record.decide(*found, relation, outcome, message, required).outcome
 
     def note(self, axis: int, function: PeriodicMap, message: str, required: bool) -> bool:
         """Note whether ``function`` is 0 at the input's size."""
-        decision = self.record.decide(axis, function, "==", message, required)
-        return self.record.note(decision, function(self.record.size[axis]) == 0)
+        outcome = function(self.record.size[axis]) == 0
+        return self.record.decide(axis, function, "==", outcome, message, required).outcome
 
     def equal(self, one: Dim, other: Dim, message: str) -> Dim:
         """Require two sizes to be equal and return the one that is traced."""
