@@ -17,7 +17,7 @@ from segup.conform import Count, short
 from segup.decoders import Decoder, Rung, create_decoder
 from segup.decoders.blocks import linear
 from segup.decoders.contract import topology_class
-from segup.decoders.steps import Encoded, listed_guides, unguided_upsamplers
+from segup.decoders.steps import Encoded
 from segup.decoders.verdict import Verdict, check_decoder, prove_decoder
 from segup.encoders import Encoder, create_encoder
 from segup.encoders.contract import family_of
@@ -25,6 +25,7 @@ from segup.errors import ConfigError, DataError, ShapeError
 from segup.names import check_storable, check_trust, topology_options
 from segup.registry import outside_module
 from segup.stored import check_plain
+from segup.upsamplers.guide import listed_guides, unguided_upsamplers
 from segup.whole import write_whole
 
 FORMAT = 1

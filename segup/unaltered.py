@@ -52,6 +52,27 @@ def altered(module: nn.Module, *known: type[nn.Module]) -> str:
     return next(_reasons(module, known), "")
 
 
+def redefined(module: nn.Module, *known: type[nn.Module]) -> str:
+    """Return why another code than that of its class in torch may run in ``module``; nothing if not.
+
+    The code alone is looked at: hooks and weights are not, nor is a class that torch made to compute a weight.
+
+    >>> conv = nn.Conv2d(3, 3, 3)
+    >>> conv.forward = lambda x: x
+    >>> redefined(conv)
+    'Conv2d has a forward of its own'
+    """
+    return next(_redefinitions(module, known), "")
+
+
+def _redefinitions(module: nn.Module, known: tuple[type[nn.Module], ...]) -> Iterator[str]:
+    name, kind = type(module).__name__, type(module)
+    yield from _of_the_class(kind.__mro__[parametrize.is_parametrized(module) :], name, known)
+    own = sorted(key for key, value in vars(module).items() if callable(value) and callable(getattr(kind, key, None)))
+    if own:
+        yield f"{name} has a {own[0]} of its own"
+
+
 def _reasons(module: nn.Module, known: tuple[type[nn.Module], ...]) -> Iterator[str]:
     name = type(module).__name__
     if isinstance(module, torch.jit.ScriptModule):
@@ -59,11 +80,7 @@ def _reasons(module: nn.Module, known: tuple[type[nn.Module], ...]) -> Iterator[
     if parametrize.is_parametrized(module):
         yield f"{name} has a parametrized weight"
         return
-    yield from _of_the_class(module, name, known)
-    kind = type(module)
-    own = sorted(key for key, value in vars(module).items() if callable(value) and callable(getattr(kind, key, None)))
-    if own:
-        yield f"{name} has a {own[0]} of its own"
+    yield from _redefinitions(module, known)
     if any(getattr(module, kind) for kind in _HOOKS):
         yield f"{name} has hooks"
     if any(getattr(torchs_module, kind) for kind in _GLOBAL_HOOKS):
@@ -72,9 +89,15 @@ def _reasons(module: nn.Module, known: tuple[type[nn.Module], ...]) -> Iterator[
         yield from _of_the_weight(module, name)
 
 
-def _of_the_class(module: nn.Module, name: str, known: tuple[type[nn.Module], ...]) -> Iterator[str]:
-    """Yield what a subclass has in place of torch's, and what was put into torch's own class."""
-    for kind in type(module).__mro__:
+def _of_the_class(kinds: tuple[type, ...], name: str, known: tuple[type[nn.Module], ...]) -> Iterator[str]:
+    """Yield what a subclass has in place of torch's, and what was put into torch's own class.
+
+    Args:
+        kinds: The module's class and its bases, in the order in which Python looks through them.
+        name: Of the class, for the reasons.
+        known: Classes that are believed besides torch's.
+    """
+    for kind in kinds:
         if kind in known:
             break
         if not kind.__module__.startswith("torch.nn.modules."):
@@ -88,7 +111,7 @@ def _of_the_class(module: nn.Module, name: str, known: tuple[type[nn.Module], ..
     else:
         yield f"{name} is no layer of torch's"
         return
-    for other in type(module).__mro__[: type(module).__mro__.index(kind)]:
+    for other in kinds[: kinds.index(kind)]:
         for own in sorted(vars(other).keys() - _HARMLESS):
             if callable(getattr(kind, own, None)):
                 yield f"{name} is a subclass of torch's layer, and may compute something else: it has its own {own}"

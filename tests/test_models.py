@@ -12,7 +12,7 @@ from segup import create_model, load_model
 from segup.decoders import list_decoders
 from segup.errors import ConfigError, DataError, ShapeError
 from segup.models import load_checkpoint, predicted_labels, save_model
-from segup.upsamplers import rewrite
+from segup.surgery import rewrite
 
 TINY = {"encoder": "resnet18", "num_classes": 3, "pretrained": False, "widths": [4, 4, 4, 4, 4]}
 

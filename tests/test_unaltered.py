@@ -10,8 +10,8 @@ from torch import nn
 from segup.errors import ConfigError
 from segup.explain import explain
 from segup.inspection import size_map
+from segup.surgery import rewrite, swap_upsamplers, to_subpixel
 from segup.unaltered import altered
-from segup.upsamplers.equivalents import rewrite, to_subpixel
 
 
 class Tall(nn.Conv2d):
@@ -164,6 +164,19 @@ def test_nor_is_it_rewritten(build):
     with pytest.raises(ConfigError):
         to_subpixel(build())
     assert len(rewrite(nn.Sequential(build())).report.left) == 1
+
+
+class Stretched(nn.ConvTranspose2d):
+    def _output_padding(self, *args, **kwargs):
+        return [1, 1]
+
+
+@pytest.mark.parametrize("build", [Transposed, Stretched], ids=["its forward", "a step of it"])
+def test_swap_and_rewrite_leave_the_same_code_alone(build):
+    model = nn.Sequential(build(1, 1, 4, 2, 1))
+    (kept,) = swap_upsamplers(model, "bilinear", example=torch.ones(1, 1, 4, 4)).kept
+    assert kept.reason == "it has a forward of its own, and may do something else than its class in torch"
+    assert len(rewrite(model).report.left) == 1
 
 
 PLAIN = [

@@ -38,8 +38,8 @@ from segup.decoders.fpn import FPNDecoder
 from segup.decoders.linknet import LinkNetDecoder
 from segup.decoders.plain import PlainDecoder
 from segup.decoders.segformer import SegFormerDecoder
-from segup.decoders.swap import SwapReport, swap_upsamplers
 from segup.decoders.unet import UNetDecoder
+from segup.surgery import SwapReport, swap_upsamplers
 
 __all__ = [
     "ASPP",

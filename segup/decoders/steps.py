@@ -10,8 +10,9 @@ from segup.decoders.arguments import checked_options
 from segup.decoders.rounding import Rounding, composed
 from segup.errors import ConfigError, ShapeError
 from segup.registry import check_options
-from segup.upsamplers import create_upsampler, list_upsamplers
-from segup.upsamplers.contract import GUIDES, Fit, Upsampler, operator_class
+from segup.upsamplers import create_upsampler
+from segup.upsamplers.contract import Fit, Upsampler, operator_class
+from segup.upsamplers.guide import listed_guides, unguided_upsamplers
 
 BETWEEN_MAPS = frozenset({"skip", "indices"})
 """Guides that belong to a step between two maps, and that the step to the image lacks."""
@@ -202,22 +203,3 @@ class Climb(nn.Module):
     def steps(self) -> list[Step]:
         """Return the steps in order."""
         return [(level + 1, level, up) for up, level in zip(operators(self.ups), self.levels, strict=True)]
-
-
-def listed_guides(required: frozenset[str]) -> str:
-    """Return in words what operators require.
-
-    >>> listed_guides(frozenset({"skip"})), listed_guides(frozenset({"indices"}))
-    ('the skip', "the encoder's pooling indices")
-    """
-    return " and ".join(GUIDES.get(guide, f"'{guide}'") for guide in sorted(required))
-
-
-def unguided_upsamplers() -> str:
-    """Return the names of the operators that require nothing beside the map that they bring up, as errors list them.
-
-    >>> names = unguided_upsamplers().split(", ")
-    >>> "deconv" in names, "max_unpool" in names
-    (True, False)
-    """
-    return ", ".join(name for name in list_upsamplers() if not operator_class(name).requires)

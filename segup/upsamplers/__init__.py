@@ -23,7 +23,6 @@ from segup.upsamplers.diagnostics import (
     overlap_counts,
 )
 from segup.upsamplers.dysample import DySample
-from segup.upsamplers.equivalents import rewrite
 from segup.upsamplers.fade import Fade
 from segup.upsamplers.max_unpool import MaxUnpool
 from segup.upsamplers.nearest import Nearest
@@ -55,5 +54,4 @@ __all__ = [
     "list_upsamplers",
     "overlap_counts",
     "register_upsampler",
-    "rewrite",
 ]

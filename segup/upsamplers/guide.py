@@ -1,7 +1,8 @@
-"""The skip that guides an operator, brought to the operator's own grid."""
+"""What guides an operator: its names in words, and the skip brought to the operator's own grid."""
 
 from torch import Tensor
 
+from segup.upsamplers.contract import GUIDES, list_upsamplers, operator_class
 from segup.upsamplers.fitting import fit_to
 
 
@@ -17,3 +18,22 @@ def on_grid(x: Tensor, skip: Tensor, scale: int) -> Tensor:
     [[0.0, 1.0, 2.0, 3.0], [5.0, 6.0, 7.0, 8.0], [10.0, 11.0, 12.0, 13.0], [10.0, 11.0, 12.0, 13.0]]
     """
     return fit_to(skip, (scale * x.shape[-2], scale * x.shape[-1]), most=scale - 1)
+
+
+def listed_guides(required: frozenset[str]) -> str:
+    """Return in words what operators require.
+
+    >>> listed_guides(frozenset({"skip"})), listed_guides(frozenset({"indices"}))
+    ('the skip', "the encoder's pooling indices")
+    """
+    return " and ".join(GUIDES.get(guide, f"'{guide}'") for guide in sorted(required))
+
+
+def unguided_upsamplers() -> str:
+    """Return the names of the operators that require nothing beside the map that they bring up, as errors list them.
+
+    >>> names = unguided_upsamplers().split(", ")
+    >>> "deconv" in names, "max_unpool" in names
+    (True, False)
+    """
+    return ", ".join(name for name in list_upsamplers() if not operator_class(name).requires)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from segup.upsamplers.equivalents.forms import BilinearDeconv2d, SubPixelConv2d, ZeroInsertionConv2d
-from segup.upsamplers.equivalents.read import read_stamp, resize_scale
-from segup.upsamplers.equivalents.stamp import Pair, Stamp, as_conv_weight, split_phases
+from segup.surgery.forms import BilinearDeconv2d, SubPixelConv2d, ZeroInsertionConv2d
+from segup.surgery.read import read_stamp, resize_scale
+from segup.surgery.stamp import Pair, Stamp, as_conv_weight, split_phases
 
 M = TypeVar("M", bound=nn.Module)
 

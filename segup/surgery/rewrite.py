@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from segup.calls import annotated
 from segup.errors import ConfigError, ShapeError, unknown
 from segup.modes import modes_of, set_modes
+from segup.surgery.convert import to_deconv, to_subpixel, to_zero_insertion
+from segup.surgery.forms import BilinearDeconv2d, SubPixelConv2d, ZeroInsertionConv2d
+from segup.surgery.operators import RewrittenUpsampler, operator_layers
 from segup.upsamplers.contract import Upsampler
-from segup.upsamplers.equivalents.convert import to_deconv, to_subpixel, to_zero_insertion
-from segup.upsamplers.equivalents.forms import BilinearDeconv2d, SubPixelConv2d, ZeroInsertionConv2d
-from segup.upsamplers.equivalents.operators import RewrittenUpsampler, operator_layers
 
 TARGETS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {"deconv": to_deconv, "subpixel": to_subpixel, "zero_insertion": to_zero_insertion}

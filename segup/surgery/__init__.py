@@ -1,12 +1,15 @@
-"""Exact rewrites between upsampling layers, weights and bias included, and of whole models.
+"""Surgery on anybody's models: upsamplers are swapped for others, or rewritten as layers that compute the same.
 
+:func:`swap_upsamplers` puts one of segup's operators, untrained, in the place of each upsampling module.
+
+:func:`rewrite` and ``to_deconv``, ``to_subpixel``, ``to_zero_insertion`` are exact, weights and bias included.
 A strided transposed convolution, a convolution followed by pixel shuffle, and a nearest resize followed by a
 convolution are one thing: a kernel stamped once for every input value, ``stride`` pixels apart. Each is read into that
 form (:class:`Stamp`) and built again as another.
 
 >>> import torch
 >>> from torch import nn
->>> from segup.upsamplers.equivalents import rewrite, to_deconv
+>>> from segup.surgery import to_deconv
 >>> resize_conv = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(8, 4, 3, padding=1))
 >>> one = to_deconv(*resize_conv)
 >>> x = torch.randn(1, 8, 5, 7)
@@ -14,11 +17,12 @@ form (:class:`Stamp`) and built again as another.
 (ConvTranspose2d(8, 4, kernel_size=(4, 4), stride=(2, 2), padding=(1, 1)), True)
 """
 
-from segup.upsamplers.equivalents.convert import to_deconv, to_subpixel, to_zero_insertion
-from segup.upsamplers.equivalents.forms import BilinearDeconv2d, SubPixelConv2d, ZeroInsertionConv2d, insert_zeros
-from segup.upsamplers.equivalents.operators import RewrittenUpsampler
-from segup.upsamplers.equivalents.rewrite import Change, Left, RewriteReport, Rewritten, rewrite
-from segup.upsamplers.equivalents.stamp import Stamp
+from segup.surgery.convert import to_deconv, to_subpixel, to_zero_insertion
+from segup.surgery.forms import BilinearDeconv2d, SubPixelConv2d, ZeroInsertionConv2d, insert_zeros
+from segup.surgery.operators import RewrittenUpsampler
+from segup.surgery.rewrite import Change, Left, RewriteReport, Rewritten, rewrite
+from segup.surgery.stamp import Stamp
+from segup.surgery.swap import SwapReport, swap_upsamplers
 
 __all__ = [
     "BilinearDeconv2d",
@@ -29,9 +33,11 @@ __all__ = [
     "RewrittenUpsampler",
     "Stamp",
     "SubPixelConv2d",
+    "SwapReport",
     "ZeroInsertionConv2d",
     "insert_zeros",
     "rewrite",
+    "swap_upsamplers",
     "to_deconv",
     "to_subpixel",
     "to_zero_insertion",

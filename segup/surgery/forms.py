@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segup.errors import ShapeError
-from segup.upsamplers.equivalents.stamp import Pair, Stamp
+from segup.surgery.stamp import Pair, Stamp
 
 
 class StampedConv2d(nn.Module):
@@ -79,7 +79,7 @@ class SubPixelConv2d(StampedConv2d):
     phase is a small convolution of the input itself (Shi et al., arXiv 1609.07009). No zeros are multiplied but those
     that bring the kernel's extent to a multiple of the stride; they are parameters, and training would move them.
 
-    Built by :func:`segup.upsamplers.equivalents.to_subpixel`.
+    Built by :func:`segup.surgery.to_subpixel`.
 
     Shape: ``(N, in_channels, h, w)`` → that of the layer it was built from.
     """
@@ -102,7 +102,7 @@ class ZeroInsertionConv2d(StampedConv2d):
     The kernel is that of the transposed convolution, flipped on both axes, in and out channels swapped (Dumoulin and
     Visin, arXiv 1603.07285, relationship 14). It costs ``stride²`` times as much; it is there to be read and compared.
 
-    Built by :func:`segup.upsamplers.equivalents.to_zero_insertion`.
+    Built by :func:`segup.surgery.to_zero_insertion`.
 
     Shape: ``(N, in_channels, h, w)`` → that of the layer it was built from.
     """

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segup.decoders.observe import UPSAMPLING, Observed
 from segup.errors import ConfigError
+from segup.surgery.observe import UPSAMPLING, Observed
+from segup.unaltered import redefined
 from segup.upsamplers.contract import ANY_SIZE, Size, Upsampler
 
 
@@ -113,7 +114,7 @@ def form_of(place: Place, seen: Observed) -> Form | str:
         return Form(module.up.in_channels, module.up.out_channels, module.up.scale, module.offset)
     if isinstance(module, Upsampler):
         return f"segup's own operator: build the decoder with another upsampler than '{module.name}'"
-    if _computes_otherwise(module) or (place.conv and _computes_otherwise(place.conv[1])):
+    if redefined(module) or (place.conv and redefined(place.conv[1])):
         return "it has a forward of its own, and may do something else than its class in torch"
     if _hooked(module) or (place.conv and _hooked(place.conv[1])):
         return "it has hooks, which would be lost: remove them first"
@@ -126,11 +127,6 @@ def form_of(place: Place, seen: Observed) -> Form | str:
     if isinstance(module, nn.MaxUnpool2d):
         return "it undoes a pooling, whose indices an operator in its place would have to take: max_unpool does"
     return "its maps do not have two axes"
-
-
-def _computes_otherwise(module: nn.Module) -> bool:
-    """Return whether a module of torch was given another forward, by a subclass or by hand."""
-    return "forward" in vars(module) or not type(module).forward.__module__.startswith("torch.nn.modules.")
 
 
 def _hooked(module: nn.Module) -> bool:

@@ -8,9 +8,9 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from segup.errors import ConfigError, ShapeError
+from segup.surgery.forms import StampedConv2d, SubPixelConv2d, ZeroInsertionConv2d
+from segup.surgery.stamp import Pair, Stamp, as_transposed_weight, join_phases
 from segup.unaltered import altered
-from segup.upsamplers.equivalents.forms import StampedConv2d, SubPixelConv2d, ZeroInsertionConv2d
-from segup.upsamplers.equivalents.stamp import Pair, Stamp, as_transposed_weight, join_phases
 
 CLAIMED = (
     "ConvTranspose2d; Conv2d, PixelShuffle; Upsample(mode='nearest'), Conv2d; Upsample(mode='bilinear'); "

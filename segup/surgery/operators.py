@@ -5,9 +5,9 @@ import copy
 from torch import Tensor, nn
 
 from segup.errors import ConfigError
+from segup.surgery.read import check_plain
 from segup.upsamplers.contract import Arithmetic, Upsampler
 from segup.upsamplers.deconv import TransposedConv
-from segup.upsamplers.equivalents.read import check_plain
 from segup.upsamplers.fitting import Size
 from segup.upsamplers.pixel_shuffle import PixelShuffle
 from segup.upsamplers.resize_conv import ResizeConv
