@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,6 +18,32 @@ def run(*command):
 def test_the_floors_hold():
     done = run("-c", "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())")
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+@cache
+def imports():
+    """Who imports whom, inside of functions and for types too."""
+    graph = grimp.build_graph("segup")
+    return {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+
+
+def reached_from(module):
+    found, waiting = set(), [module]
+    while waiting:
+        new = imports()[waiting.pop()] - found
+        found |= new
+        waiting += new
+    return found
+
+
+def test_no_module_imports_one_that_imports_it():
+    assert [module for module in sorted(imports()) if module in reached_from(module)] == []
+
+
+def test_the_calculus_does_not_import_what_prints_it():
+    calculus = [m for m in imports() if m.startswith("segup.shapes.") and not m.startswith("segup.shapes.text")]
+    assert len(calculus) > 10
+    assert [(m, used) for m in calculus for used in imports()[m] if used.startswith("segup.shapes.text")] == []
 
 
 @pytest.mark.parametrize(

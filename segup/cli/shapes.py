@@ -36,7 +36,7 @@ The way up begins with the first deconv, pixel_shuffle or enlarging resize. Each
 the stage it undoes was given, as a skip would: what is too large is cut and what is too small extended at the end, and
 the table says by how much. Positions and sizes count from 0 and in pixels.
 
-The keys of --json are described at segup.shapes.plain.as_plain.
+The keys of --json are described at segup.shapes.Report.as_dict.
 """
 
 
@@ -125,8 +125,6 @@ def _report(words: str, size: "Size | None", options: argparse.Namespace) -> "Re
 def _print(report: "Report") -> None:
     from rich.console import Console
 
-    from segup.shapes.words import reasons
-
     terminal = sys.stdout.isatty()
     console = Console(highlight=False, soft_wrap=not terminal, width=None if terminal else 1000)
     if report.ladder is not None:
@@ -140,7 +138,7 @@ def _print(report: "Report") -> None:
     for about, proof in report.proofs:
         console.print()
         _print_verdict(console, about, proof, report)
-    for reason in dict.fromkeys(reason for _, proof in report.proofs for reason in reasons(proof)):
+    for reason in dict.fromkeys(reason for _, proof in report.proofs for reason in proof.reasons()):
         console.print(f"\n{reason}", style="dim")
     for remark in report.remarks:
         console.print(f"\n{' '.join(remark.split())}", style="yellow")
@@ -150,7 +148,7 @@ def _table(report: "Report") -> "Table":
     from rich import box
     from rich.table import Table
 
-    from segup.shapes.report import shown
+    from segup.shapes.text.report import shown
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False)
     rungs = report.ladder.rungs if report.ladder is not None else ()
@@ -181,12 +179,11 @@ def _print_verdict(console: "Console", about: str, proof: "Proof", report: "Repo
     from rich.padding import Padding
     from rich.text import Text
 
-    from segup.shapes.report import shown
-    from segup.shapes.words import verdicts
+    from segup.shapes.text.report import shown
 
     mark, style = ("✓", "green") if proof.always else ("✗", "red") if proof.never else ("~", "yellow")
     console.print(Text.assemble((f"{mark} {about[0].upper()}{about[1:]}", f"bold {style}")))
-    lines = [line.strip() for verdict in verdicts(proof) for line in verdict]
+    lines = [line.strip() for verdict in proof.verdicts() for line in verdict]
     nearest = report.nearest(proof)
     if nearest is not None:
         sizes = [size for size in nearest if size is not None and (isinstance(size, int) or None not in size)]

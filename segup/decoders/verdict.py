@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from segup.decoders.contract import Decoder
 from segup.errors import ShapeError
 from segup.shapes.sets import Runs, joined
-from segup.shapes.tables import listed
+from segup.tables import listed
 from segup.upsamplers.contract import Upsampler
 
 MapSizes = Callable[[int], Sequence[int]]

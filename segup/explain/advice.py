@@ -6,8 +6,8 @@ from typing import Any
 from segup.errors import ShapeError
 from segup.shapes import Conv, ConvTranspose, Layer, Pool, reaching
 from segup.shapes.arguments import AXIS_NAMES, span, spell, two
-from segup.shapes.language import KINDS, mended
 from segup.shapes.layer import EXTENT
+from segup.shapes.text.language import KINDS, mended
 from segup.shapes.transposed import StampAxis
 
 Given = Mapping[str, Any]

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from segup.errors import ShapeError, nearest, unknown
-from segup.shapes.language import KINDS, read
-from segup.shapes.spelling import kind_of, layers_of, words_of
+from segup.shapes.text.language import KINDS, read
+from segup.shapes.text.spelling import kind_of, layers_of, words_of
 
 EXTRA = ("carafe",)
 

@@ -9,7 +9,7 @@ from segup.inspection.record import Decision
 from segup.inspection.trace import Refusal, Run
 from segup.inspection.traced import TracedSize, as_int, as_ints
 from segup.shapes.arguments import AXIS_NAMES
-from segup.shapes.proof import AxisProof
+from segup.shapes.axis_proof import AxisProof
 from segup.shapes.sets import SizeSet
 
 

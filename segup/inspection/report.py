@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from segup.inspection.record import in_words
-from segup.shapes.proof import AxisProof
+from segup.shapes.axis_proof import AxisProof
 from segup.shapes.sets import Runs, joined
 
 _REASONS = 4

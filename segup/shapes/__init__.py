@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from segup.shapes.chain import Chain
     from segup.shapes.channels import Cost, cost, costs, out_channels_of, out_shape
     from segup.shapes.inversion import inverse
-    from segup.shapes.language import parse
     from segup.shapes.layer import Layer
-    from segup.shapes.proof import Proof, prove_inversion
     from segup.shapes.receptive import ReceptiveField, receptive_field
-    from segup.shapes.report import Report, chain_report
     from segup.shapes.resize import PixelShuffle, Resize
-    from segup.shapes.rungs import Ladder, Rung, ladder
+    from segup.shapes.rungs import Ladder, Rung
     from segup.shapes.search import find_convs, find_transposed, inputs_for, reaching, smallest_padding
+    from segup.shapes.text.language import parse
+    from segup.shapes.text.proof import Proof, prove_inversion
+    from segup.shapes.text.proposals import ladder
+    from segup.shapes.text.report import Report
+    from segup.shapes.text.verdicts import chain_report
     from segup.shapes.transposed import ConvTranspose
     from segup.shapes.windows import Conv, Pool
 
@@ -66,14 +68,16 @@ _HOMES = {
     "chain": ("Chain",),
     "channels": ("Cost", "cost", "costs", "out_channels_of", "out_shape"),
     "inversion": ("inverse",),
-    "language": ("parse",),
     "layer": ("Layer", "ShapeError"),
-    "proof": ("Proof", "prove_inversion"),
     "receptive": ("ReceptiveField", "receptive_field"),
-    "report": ("Report", "chain_report"),
     "resize": ("PixelShuffle", "Resize"),
-    "rungs": ("Ladder", "Rung", "ladder"),
+    "rungs": ("Ladder", "Rung"),
     "search": ("find_convs", "find_transposed", "inputs_for", "reaching", "smallest_padding"),
+    "text.language": ("parse",),
+    "text.proof": ("Proof", "prove_inversion"),
+    "text.proposals": ("ladder",),
+    "text.report": ("Report",),
+    "text.verdicts": ("chain_report",),
     "transposed": ("ConvTranspose",),
     "windows": ("Conv", "Pool"),
 }

@@ -10,7 +10,8 @@ from segup.errors import ShapeError
 from segup.shapes.arguments import one_or_pair, spell, whole
 from segup.shapes.law import FloorLaw
 from segup.shapes.layer import LawAxis, Layer
-from segup.shapes.spelling import MODES
+
+MODES = ("nearest", "nearest-exact", "bilinear", "bicubic")
 
 Factor = int | Fraction | float
 SMALLEST = 2.0**-32

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, flag, is_pair, span, split, two, whole
+from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, span, split, two, whole
 from segup.shapes.chain import Chain, ChainAxis, Stage, stages
 from segup.shapes.layer import LawAxis
-from segup.shapes.tables import as_text, listed
 from segup.shapes.transposed import StampAxis
 from segup.shapes.unread import Unread
 from segup.shapes.windows import WindowAxis
+from segup.tables import as_text, listed
 
 Positions: TypeAlias = Unread | tuple[Unread, Unread]
 
@@ -117,57 +117,10 @@ def _shown(value: Any) -> str:
     return "×".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def ladder(
-    down: Sequence[Stage] = (),
-    up: Sequence[Stage] = (),
-    *,
-    size: Size,
-    matched: bool = False,
-    out: Size | None = None,
-) -> Ladder:
-    """Return the sizes stage by stage, with what is cut, repeated or unread at each.
-
-    With as many stages up as down, each stage up has to fit the size that the stage it undoes was given: a larger
-    result is cut and a smaller one extended by repeating the end, as ``fit="correct"`` does. With other numbers of
-    stages, only the last has to fit, namely the input's size. Without a way down there is nothing to fit.
-
-    Args:
-        down: The stages of the way down, each a layer or a list of the layers of one stage.
-        up: The stages of the way up in the order of use; may be left out.
-        size: The input's size, or a (height, width) pair.
-        matched: Transposed convolutions are given the size to reach, so nothing is corrected.
-        out: The size to end with in place of the input's, or a (height, width) pair.
-
-    Raises:
-        ShapeError: A layer refuses its size; with ``matched``, a stage cannot reach its size; or there is an ``out``
-            and no way up.
-
-    >>> from segup.shapes import parse
-    >>> print(ladder(down=parse("conv k3 s2 p1, conv k2 s2"), up=parse("deconv k4 s2 p1, deconv k4 s2 p1"), size=417))
-            layer             in  out  residue
-    down 1  conv k3 s2 p1    417  209        0
-    down 2  conv k2 s2       209  104        1  1 unread (208)
-    up 2    deconv k4 s2 p1  104  208           repeats 1 to fit 209
-    up 1    deconv k4 s2 p1  209  418           cuts 1 to fit 417
-    """
-    downs, ups = (
-        [] if parts is None or (isinstance(parts, Sequence) and not parts) else stages(parts, name)
-        for parts, name in ((down, "down"), (up, "up"))
-    )
-    checked(size, out)
-    matched = flag(matched, "matched")
-    try:
-        return climb(downs, ups, size, matched, out)
-    except ShapeError as cause:
-        from segup.shapes.ways import with_ways  # tries others with climb
-
-        raise with_ways(cause, Chain([*downs, *ups]), size, matched, out) from None
-
-
 def climb(
     down: Sequence[Stage], up: Sequence[Stage], size: Size, matched: bool, out: Size | None, only: int | None = None
 ) -> Ladder:
-    """Return the ladder as :func:`ladder` does, without a way out where there is none; of one axis ``only``, if any."""
+    """Return the ladder, of one axis ``only``, if any; refusals propose nothing, unlike :func:`segup.shapes.ladder`'s."""
     downs, ups = stages(down, "down") if down else [], stages(up, "up") if up else []
     sizes, ends = checked(size, out)
     if out is not None and not ups:

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from segup.errors import ConfigError
 from segup.registry import check_options
-from segup.shapes.tables import as_text
 from segup.surgery.observe import observe
 from segup.surgery.places import Form, Place, Swapped, check_reach, find_places, form_of, words_of
+from segup.tables import as_text
 from segup.upsamplers import create_upsampler
 from segup.upsamplers.contract import operator_class
 from segup.upsamplers.guide import listed_guides, unguided_upsamplers

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segup.shapes import Chain, Conv, ConvTranspose, PixelShuffle, Pool, Resize, ShapeError, chain_report, parse
-from segup.shapes.course import course
-from segup.shapes.formula import formula, merged
 from segup.shapes.law import FloorLaw
 from segup.shapes.layer import EXTENT, Layer
+from segup.shapes.text.down_up import down_up
+from segup.shapes.text.formula import formula, merged
 
 
 def stages_of(words):
-    split = course(parse(words))
+    split = down_up(parse(words))
     return tuple([", ".join(map(str, stage)) for stage in way] for way in (split.down, split.up))
 
 

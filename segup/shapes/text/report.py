@@ -1,31 +1,26 @@
-"""What is to be said about a chain of layers at one size, and for all sizes: the content of ``segup shapes``."""
+"""What is to be said about a chain of layers at one size, and for all sizes: what ``segup shapes`` prints."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, figure, flag, is_pair, span, split
+from segup.shapes.arguments import AXIS_NAMES, Size, span, split
 from segup.shapes.chain import Chain
-from segup.shapes.course import Course, course
-from segup.shapes.formula import formula
-from segup.shapes.inversion import inverse
 from segup.shapes.law import period_through
 from segup.shapes.layer import Layer
-from segup.shapes.plain import as_plain
-from segup.shapes.proof import Proof, prove_inversion
 from segup.shapes.receptive import ReceptiveField, receptive_field
-from segup.shapes.resize import Resize, ScaleAxis
-from segup.shapes.rungs import Ladder, checked
+from segup.shapes.resize import Resize
+from segup.shapes.rungs import Ladder
+from segup.shapes.text.down_up import DownUp
+from segup.shapes.text.formula import formula
+from segup.shapes.text.plain import plain
+from segup.shapes.text.proof import Proof
 from segup.shapes.transposed import ConvTranspose
-from segup.shapes.ways import climbed, with_ways
-from segup.shapes.windows import Conv, Pool
 
 COPIED = 6
 """So many outputs of a nearest resize are listed with what they copy."""
-GIVEN = "each given the size to reach"
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class Report:
     """
 
     layers: Chain
-    stages: Course
+    stages: DownUp
     size: Size | None
     ladder: Ladder | None
     proofs: tuple[tuple[str, Proof], ...]
@@ -142,66 +137,59 @@ class Report:
         return "\n\n".join([*blocks, *self.remarks])
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as plain values, with the keys of :func:`segup.shapes.plain.as_plain`."""
-        return as_plain(self)
+        """Return everything as lists, dicts, numbers and strings, with these keys.
 
+        Whatever differs by axis is a [height, width] list: sizes where the size is a pair, rules where the layers treat
+        the two differently. Positions are cut short: ``count``, and the ``first`` 64.
 
-def chain_report(
-    layers: Layer | Sequence[Layer], size: Size | None = None, *, matched: bool = False, out: Size | None = None
-) -> Report:
-    r"""Return what ``segup shapes`` prints about a chain: every layer at ``size``, and the verdicts for all sizes.
+        - ``layers``: the chain's words.
+        - ``size``, ``out``: before the first layer and after the last, with nothing cut or repeated (null where the
+          chain as written refuses the size); ``end``: the size at the end of the rungs.
+        - ``min_size``: the smallest size that the chain accepts.
+        - ``formula``: the output size in words; ``period``: [S, U] with out(n + S) = out(n) + U. null with a float
+          factor.
+        - ``receptive_field``: ``size``, ``stride`` and ``centre`` (of output 0, where input 0 has its centre at 0) in
+          input pixels, of one output of the whole chain.
+        - ``rungs``: one for each layer. ``way`` is "down" or "up" and ``stage`` 1 at the highest resolution; ``layer``
+          its words; ``in`` and ``out`` its sizes, ``target`` what the next layer takes, ``correction`` target − out
+          (negative where it is cut); ``residue``, ``unread``, ``output_padding``, ``unwritten`` where the layer has
+          them; and the ``receptive_field`` of the chain up to here. Empty without a size.
+        - ``proofs``: ``about``, ``always``, ``never``, ``holds`` (at the size), ``nearest`` ([below, above] that hold,
+          where the size does not), ``period``, ``start``, ``min_size``, ``counterexample``, and the exact set:
+          ``residues`` modulo the period from ``start`` on and the ``exceptions`` below it, each a list of [first, last]
+          runs; ``words`` says all of it.
+        - ``remarks``: what could not be said, and why; where the exact factor of a resize and torch's float part.
 
-    A chain that goes down and up again (:func:`segup.shapes.course.course` says where) is asked whether every stage up
-    gives back the size of the stage down that it undoes: as it is written, with every transposed convolution given the
-    size to reach, and at the ends alone. A chain that goes down alone is asked the same with its inverse layers.
-
-    Args:
-        layers: The layers, first to last, as :func:`segup.shapes.parse` returns them.
-        size: The input's size, or a (height, width) pair; None for what holds for all sizes alone.
-        matched: Give each transposed convolution the size to reach, as torch's ``output_size``.
-        out: The size to end with in place of the input's, or a (height, width) pair.
-
-    Raises:
-        ShapeError: There is no layer, one of them refuses its size, or a size cannot be reached.
-
-    >>> from segup.shapes import parse
-    >>> report = chain_report(parse("conv k3 s2 p1, deconv k3 s2 p1"), 416)
-    >>> print(str(report).split("\n\n")[0])
-            layer             in  out  residue
-    down 1  conv k3 s2 p1    416  208        1
-    up 1    deconv k3 s2 p1  208  415           repeats 1 to fit 416
-    >>> [(about, proof.always) for about, proof in report.proofs]
-    [('as written', False), ('each given the size to reach', True)]
-    >>> report.nearest(report.proofs[0][1])
-    (415, 417)
-    """
-    chain = Chain(layers if not isinstance(layers, Layer) else [layers])
-    if not chain.layers:
-        raise ShapeError("there are no layers to report on.\n  try: segup.shapes.parse('conv k3 s2 p1').")
-    matched, stages, steps = flag(matched, "matched"), course(chain), None
-    if size is not None:
-        sizes, ends = checked(size, out)
-        # ints, whatever kind of numbers they came as
-        size = (sizes[0], sizes[1]) if is_pair(size) else sizes[0]
-        out = (ends[0] or 0, ends[1] or 0) if is_pair(out) else ends[0]
-        try:
-            stages, steps = climbed(chain, size, matched, out)
-        except ShapeError as cause:
-            raise with_ways(cause, chain, size, matched, out) from None
-    proofs, remarks = _verdicts(chain, stages)
-    if steps is not None:
-        remarks += _roundings(chain, steps)
-    return Report(chain, stages, size, steps, tuple(proofs), tuple(remarks))
-
-
-def _roundings(chain: Chain, steps: Ladder) -> list[str]:
-    """Return where the exact fraction of a resize and torch's float part."""
-    found: dict[str, None] = {}
-    for rung, layer in zip(steps.rungs, chain.layers, strict=False):
-        for axis, size in zip(layer.axes, split(rung.size), strict=True):
-            if isinstance(axis, ScaleAxis) and axis.rounding(size):
-                found[f"'{layer}' at {size}: {axis.rounding(size)}."] = None
-    return list(found)
+        >>> from segup.shapes import chain_report, parse
+        >>> values = chain_report(parse("conv k2 s2"), 417).as_dict()
+        >>> values["out"], values["rungs"][0]["unread"], values["proofs"][0]["residues"]
+        (208, {'count': 1, 'first': [416]}, [[0, 0]])
+        """
+        rungs = self.ladder.rungs if self.ladder else ()
+        size, fields = self.size, [plain(field) for field in self.fields]
+        return {
+            "layers": str(self.layers),
+            "size": plain(size),
+            "out": plain(self.out),
+            "end": plain(self.ladder.out if self.ladder else None),
+            "min_size": plain(self.layers.min_size),
+            "formula": plain(self.formula),
+            "period": plain(self.period),
+            "receptive_field": fields[-1],
+            "rungs": [{**plain(rung), "receptive_field": field} for rung, field in zip(rungs, fields, strict=False)],
+            "proofs": [
+                {
+                    "about": about,
+                    "always": proof.always,
+                    "never": proof.never,
+                    "holds": None if size is None else proof.holds(size),
+                    "nearest": plain(self.nearest(proof)),
+                    **plain(proof),
+                }
+                for about, proof in self.proofs
+            ],
+            "remarks": list(self.remarks),
+        }
 
 
 def _exact(layers: Sequence[Layer]) -> bool:
@@ -213,61 +201,6 @@ def _field(layers: Sequence[Layer]) -> ReceptiveField | tuple[ReceptiveField, Re
         return receptive_field(layers)
     except ShapeError:
         return None
-
-
-def _verdicts(chain: Chain, stages: Course) -> tuple[list[tuple[str, Proof]], list[str]]:
-    try:
-        if not all(axis.laws for axis in chain.axes) or not stages.down:
-            return [], []
-        if not stages.up and any(isinstance(layer, Resize) for layer in chain.layers):
-            last = [layer for layer in chain.layers if isinstance(layer, Resize)][-1]
-            return [], [
-                f"No verdict for all sizes: inverse takes a Conv or a Pool, and no way back is given for a resize.\n"
-                f'  try: segup shapes "{chain}, resize x{figure(_factor_back(last))}"'
-            ]
-        return (_of_the_way_back(stages) if stages.up else _of_the_inverse(stages)), []
-    except ShapeError as cause:
-        return [], [f"No verdict for all sizes: {cause}"]
-
-
-def _factor_back(layer: Resize) -> Any:
-    high, wide = (1 / Fraction(axis.factor) for axis in layer.axes)
-    return high if high == wide else (high, wide)
-
-
-def _of_the_way_back(stages: Course) -> list[tuple[str, Proof]]:
-    down, up = stages.down, stages.up
-    written = prove_inversion(down, up)
-    if written.always:
-        return [("as written", written)]
-    proofs = [("as written", written)]
-    ends = prove_inversion(down, up, ends_only=True)
-    if ends.axes != written.axes:
-        proofs.append(("as written, the ends alone", ends))
-    if any(axis.slack for stage in up for layer in stage for axis in layer.axes):
-        proofs.append((GIVEN, prove_inversion(down, up, matched=True)))
-    if not proofs[-1][1].always and all(_has_inverse(layer) for stage in down for layer in stage):
-        proofs.append(_matched_inverse(stages))
-    return proofs
-
-
-def _of_the_inverse(stages: Course) -> list[tuple[str, Proof]]:
-    proofs = [("the inverse layers", prove_inversion(stages.down, _inverses(stages)))]
-    return proofs if proofs[0][1].always else [*proofs, _matched_inverse(stages)]
-
-
-def _matched_inverse(stages: Course) -> tuple[str, Proof]:
-    up = _inverses(stages)
-    words = ", ".join(str(layer) for stage in up for layer in stage)
-    return f"the inverse layers, {GIVEN}: {words}", prove_inversion(stages.down, up, matched=True)
-
-
-def _inverses(stages: Course) -> list[list[ConvTranspose]]:
-    return [[inverse(layer) for layer in reversed(stage)] for stage in reversed(stages.down)]
-
-
-def _has_inverse(layer: Layer) -> bool:
-    return isinstance(layer, Conv | Pool) and all(axis.before == axis.after for axis in layer.axes)
 
 
 def _lies(field: ReceptiveField) -> str:

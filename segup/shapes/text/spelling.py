@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from segup.errors import ShapeError
+from segup.shapes.resize import MODES
 
 LETTERS: Mapping[str, str] = MappingProxyType(
     {"k": "kernel_size", "s": "stride", "p": "padding", "d": "dilation", "op": "output_padding", "g": "groups"}
@@ -27,7 +28,6 @@ NAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 """What a parameter may be called, and torch's name for it."""
-MODES = ("nearest", "nearest-exact", "bilinear", "bicubic")
 POOLS = ("max", "avg")
 
 _CONV = ("kernel_size", "stride", "padding", "dilation", "groups")

@@ -1,18 +1,23 @@
 """A proof in words: for which sizes, from which size on, and why it is enough to check what was checked."""
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
+from segup.shapes.axis_proof import AxisProof
 from segup.shapes.chain import Chain
 from segup.shapes.decide import way_back
 from segup.shapes.law import FloorLaw, period_through
 from segup.shapes.sets import joined
 
-if TYPE_CHECKING:
-    from segup.shapes.proof import AxisProof, Proof
 
+@dataclass(frozen=True)
+class Statement:
+    r"""What is proved about a way down and a way up; ``str`` says it axis by axis where they differ.
 
-def in_words(proof: "Proof") -> str:
-    r"""Return what ``proof`` says, axis by axis where they differ.
+    Args:
+        down, up: The stages, each as a chain.
+        matched: Whether each transposed convolution is given the size to reach.
+        ends_only: Whether the ends alone are compared.
+        axes: What is proved of height and width.
 
     >>> from segup.shapes import Conv, ConvTranspose, prove_inversion
     >>> proof = prove_inversion([Conv(3, 2, 1)] * 2, [ConvTranspose(3, 2, 1)] * 2)
@@ -22,30 +27,41 @@ def in_words(proof: "Proof") -> str:
     Every stage gets back its size exactly for n mod 4 in {1}, from 1 on.
       Fails first at 2: down 2 → 1 → 1, and up stage 1 brings 1 to 1, not to 2.
     """
-    lines = [_listed("down: ", proof.down), _listed("up:   ", proof.up)]
-    if proof.matched:
-        lines[1] += " (each transposed convolution is given the size to reach)"
-    for verdict, reason in zip(verdicts(proof), reasons(proof), strict=True):
-        lines += [*verdict, f"  {reason}"]
-    return "\n".join(lines)
 
+    down: tuple[Chain, ...]
+    up: tuple[Chain, ...]
+    matched: bool
+    ends_only: bool
+    axes: tuple[AxisProof, AxisProof]
 
-def verdicts(proof: "Proof") -> list[list[str]]:
-    """Return what is proved, and where it fails first, without the reason: once, or for height and then width."""
-    axes = ((0, ""),) if proof.same_axes else ((0, "Height. "), (1, "Width. "))
-    return [[name + _verdict(proof, i), *_failure(proof, i)] for i, name in axes]
+    @property
+    def same_axes(self) -> bool:
+        """Whether height and width obey the same rules."""
+        return all(chain.axes[0] == chain.axes[1] for chain in (*self.down, *self.up))
 
+    def verdicts(self) -> list[list[str]]:
+        """Return what is proved, and where it fails first, without the reason: once, or for height and then width."""
+        axes = ((0, ""),) if self.same_axes else ((0, "Height. "), (1, "Width. "))
+        return [[name + _verdict(self, i), *_failure(self, i)] for i, name in axes]
 
-def reasons(proof: "Proof") -> list[str]:
-    """Return why what was checked decides for all sizes: once, or for height and then width."""
-    return [_reason(proof, i) for i in ((0,) if proof.same_axes else (0, 1))]
+    def reasons(self) -> list[str]:
+        """Return why what was checked decides for all sizes: once, or for height and then width."""
+        return [_reason(self, i) for i in ((0,) if self.same_axes else (0, 1))]
+
+    def __str__(self) -> str:
+        lines = [_listed("down: ", self.down), _listed("up:   ", self.up)]
+        if self.matched:
+            lines[1] += " (each transposed convolution is given the size to reach)"
+        for verdict, reason in zip(self.verdicts(), self.reasons(), strict=True):
+            lines += [*verdict, f"  {reason}"]
+        return "\n".join(lines)
 
 
 def _listed(title: str, chains: tuple[Chain, ...]) -> str:
     return title + (" | ".join(str(chain) or "nothing" for chain in chains) or "nothing")
 
 
-def _verdict(proof: "Proof", i: int) -> str:
+def _verdict(proof: Statement, i: int) -> str:
     axis = proof.axes[i]
     subject = "The way up ends at the input's size" if proof.ends_only else "Every stage gets back its size"
     if axis.always:
@@ -59,13 +75,13 @@ def _verdict(proof: "Proof", i: int) -> str:
     return f"{subject} exactly for n mod {axis.period} in {axis.residues!r}, from {axis.start} on{_below(axis)}."
 
 
-def _below(axis: "AxisProof") -> str:
+def _below(axis: AxisProof) -> str:
     if axis.start <= axis.min_size:
         return ""
     return f"; below {axis.start}, for {axis.exceptions!r}" if axis.exceptions else f"; below {axis.start}, for none"
 
 
-def _failure(proof: "Proof", i: int) -> list[str]:
+def _failure(proof: Statement, i: int) -> list[str]:
     """Return the line that shows the smallest counterexample, if there is one."""
     size = proof.axes[i].counterexample
     if size is None:
@@ -90,7 +106,7 @@ def _reaches(chain: Chain, low: int, top: int, matched: bool, i: int) -> bool:
     return any(top in run for run in way_back(chain.axes[i], matched).reach(low))
 
 
-def _reached(chain: Chain, low: int, top: int, proof: "Proof", i: int) -> str:
+def _reached(chain: Chain, low: int, top: int, proof: Statement, i: int) -> str:
     runs = joined(way_back(chain.axes[i], proof.matched).reach(low))
     if not runs:
         return f"refuses {low}"
@@ -98,7 +114,7 @@ def _reached(chain: Chain, low: int, top: int, proof: "Proof", i: int) -> str:
     return f"brings {low} to {sizes}, not to {top}"
 
 
-def _reason(proof: "Proof", i: int) -> str:
+def _reason(proof: Statement, i: int) -> str:
     period = proof.axes[i].period
     if period is None:
         return _why_finite(proof, i)
@@ -119,7 +135,7 @@ def _reason(proof: "Proof", i: int) -> str:
     )
 
 
-def _why_finite(proof: "Proof", i: int) -> str:
+def _why_finite(proof: Statement, i: int) -> str:
     """Say how far the sizes drift apart with every period, at the first stage where they do."""
     pairs = [(Chain(proof.down), Chain(proof.up))] if proof.ends_only else zip(proof.down, proof.up[::-1], strict=True)
     for down, up in pairs:

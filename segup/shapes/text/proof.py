@@ -6,84 +6,18 @@ from typing import Any
 
 from segup.errors import ShapeError
 from segup.shapes.arguments import AXIS_NAMES, Size, flag, is_pair, two, whole
-from segup.shapes.chain import Chain, Stage, stages
-from segup.shapes.decide import meeting, meeting_at_every_stage, way_back, way_down
-from segup.shapes.sets import Runs, SizeSet, joined
-from segup.shapes.words import in_words
+from segup.shapes.axis_proof import prove_axis
+from segup.shapes.chain import Stage, stages
+from segup.shapes.text.words import Statement
 
 
 @dataclass(frozen=True)
-class AxisProof:
-    """What is proved for one axis.
-
-    Args:
-        sizes: The exact set of sizes for which it holds.
-        period: Sizes over which the statement repeats; None where only finitely many sizes can hold.
-        min_size: The smallest size that the way down accepts.
-    """
-
-    sizes: SizeSet
-    period: int | None
-    min_size: int
-
-    @property
-    def counterexample(self) -> int | None:
-        """The smallest accepted size for which it does not hold."""
-        return self.sizes.first_missing(self.min_size)
-
-    @property
-    def always(self) -> bool:
-        """Whether it holds for every accepted size."""
-        return self.counterexample is None
-
-    @property
-    def never(self) -> bool:
-        """Whether it holds for no size at all."""
-        return not self.sizes.runs and not self.sizes.below
-
-    @property
-    def start(self) -> int:
-        """The size from which on the residues decide; below it the exceptions do."""
-        return max(self.sizes.start, self.min_size)
-
-    @property
-    def residues(self) -> Runs:
-        """The residues modulo ``period`` of the sizes from ``start`` on that hold."""
-        period = self.period or 1
-        runs = self.sizes.between(self.start, self.start + period - 1) if self.period else ()
-        cuts = ((run.start // period * period, run) for run in runs)
-        parts = (part for base, run in cuts for part in _modulo(run, base, period))
-        return Runs(joined(parts))
-
-    @property
-    def exceptions(self) -> Runs:
-        """The sizes below ``start`` that hold."""
-        return Runs(self.sizes.below)
-
-    def nearest(self, size: int) -> tuple[int | None, int | None]:
-        """Return the largest size up to ``size`` and the smallest from it on that hold; None where there is none."""
-        return self.sizes.at_most(size), self.sizes.at_least(size)
-
-
-def _modulo(run: range, base: int, period: int) -> tuple[range, range]:
-    """Return the residues of a run that starts in base … base + period − 1 and is at most a period long."""
-    end = base + period
-    return range(run.start - base, min(run.stop, end) - base), range(max(0, run.stop - end))
-
-
-@dataclass(frozen=True)
-class Proof:
+class Proof(Statement):
     """What :func:`prove_inversion` found; ``str`` says it in words.
 
     Where the layers treat height and width differently, ``period``, ``start``, ``residues`` and ``exceptions`` are
     (height, width) pairs, and sizes are pairs as well; else they are single values.
     """
-
-    down: tuple[Chain, ...]
-    up: tuple[Chain, ...]
-    matched: bool
-    ends_only: bool
-    axes: tuple[AxisProof, AxisProof]
 
     @property
     def always(self) -> bool:
@@ -154,11 +88,6 @@ class Proof:
             return found[0]
         return (found[0][0], found[1][0]), (found[0][1], found[1][1])
 
-    @property
-    def same_axes(self) -> bool:
-        """Whether height and width obey the same rules."""
-        return all(chain.axes[0] == chain.axes[1] for chain in (*self.down, *self.up))
-
     def _both(self, values: tuple[Any, ...]) -> Any:
         return values[0] if self.same_axes else values
 
@@ -171,9 +100,6 @@ class Proof:
         names = AXIS_NAMES if is_pair(size) else ("size", "size")
         height, width = two(size, "size")
         return whole(height, names[0], 1), whole(width, names[1], 1)
-
-    def __str__(self) -> str:
-        return in_words(self)
 
 
 def prove_inversion(
@@ -218,17 +144,7 @@ def prove_inversion(
             f"down has {len(downs)} stages and up has {len(ups)}: stage by stage, each needs its way back.\n"
             f"  try: ends_only=True, or a list of the layers of one stage, such as [[conv, pool], conv]."
         )
-    height = _prove_axis(downs, ups, matched, ends_only, 0)
+    height = prove_axis(downs, ups, matched, ends_only, 0)
     same = all(chain.axes[0] == chain.axes[1] for chain in (*downs, *ups))
-    width = height if same else _prove_axis(downs, ups, matched, ends_only, 1)
+    width = height if same else prove_axis(downs, ups, matched, ends_only, 1)
     return Proof(tuple(downs), tuple(ups), matched, ends_only, (height, width))
-
-
-def _prove_axis(downs: list[Chain], ups: list[Chain], matched: bool, ends_only: bool, i: int) -> AxisProof:
-    whole_down = Chain(downs).axes[i]
-    if ends_only:
-        sizes, period = meeting(way_down(whole_down), way_back(Chain(ups).axes[i], matched))
-    else:
-        ways = [way_down(chain.axes[i]) for chain in downs]
-        sizes, period = meeting_at_every_stage(ways, [way_back(chain.axes[i], matched) for chain in ups])
-    return AxisProof(sizes, period, whole_down.least)

@@ -1,18 +1,18 @@
-"""The ways out of a chain that refuses a size or cannot reach one: commands, each tried before it is proposed."""
+"""The ladder of a chain, and what is proposed where it refuses a size: commands, each tried before."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import Size, figure, is_pair, split
-from segup.shapes.chain import Chain
-from segup.shapes.course import Course, course
+from segup.shapes.arguments import Size, figure, flag, is_pair, split
+from segup.shapes.chain import Chain, Stage, stages
 from segup.shapes.inversion import inverse
-from segup.shapes.language import parse
 from segup.shapes.layer import Layer
-from segup.shapes.rungs import Ladder, askable_from, climb, outs_through, targets_of
+from segup.shapes.rungs import Ladder, askable_from, checked, climb, outs_through, targets_of
 from segup.shapes.search import reaching
+from segup.shapes.text.down_up import DownUp, down_up
+from segup.shapes.text.language import parse
 from segup.shapes.transposed import ConvTranspose
 from segup.shapes.windows import Conv, Pool
 
@@ -23,34 +23,79 @@ SEARCHED = 64
 KEPT = object()
 
 
-def climbed(layers: Chain, size: Size, matched: bool, out: Size | None) -> tuple[Course, Ladder]:
+def ladder(
+    down: Sequence[Stage] = (),
+    up: Sequence[Stage] = (),
+    *,
+    size: Size,
+    matched: bool = False,
+    out: Size | None = None,
+) -> Ladder:
+    """Return the sizes stage by stage, with what is cut, repeated or unread at each.
+
+    With as many stages up as down, each stage up has to fit the size that the stage it undoes was given: a larger
+    result is cut and a smaller one extended by repeating the end, as ``fit="correct"`` does. With other numbers of
+    stages, only the last has to fit, namely the input's size. Without a way down there is nothing to fit.
+
+    Args:
+        down: The stages of the way down, each a layer or a list of the layers of one stage.
+        up: The stages of the way up in the order of use; may be left out.
+        size: The input's size, or a (height, width) pair.
+        matched: Transposed convolutions are given the size to reach, so nothing is corrected.
+        out: The size to end with in place of the input's, or a (height, width) pair.
+
+    Raises:
+        ShapeError: A layer refuses its size; with ``matched``, a stage cannot reach its size; or there is an ``out``
+            and no way up.
+
+    >>> from segup.shapes import parse
+    >>> print(ladder(down=parse("conv k3 s2 p1, conv k2 s2"), up=parse("deconv k4 s2 p1, deconv k4 s2 p1"), size=417))
+            layer             in  out  residue
+    down 1  conv k3 s2 p1    417  209        0
+    down 2  conv k2 s2       209  104        1  1 unread (208)
+    up 2    deconv k4 s2 p1  104  208           repeats 1 to fit 209
+    up 1    deconv k4 s2 p1  209  418           cuts 1 to fit 417
+    """
+    downs, ups = (
+        [] if parts is None or (isinstance(parts, Sequence) and not parts) else stages(parts, name)
+        for parts, name in ((down, "down"), (up, "up"))
+    )
+    checked(size, out)
+    matched = flag(matched, "matched")
+    try:
+        return climb(downs, ups, size, matched, out)
+    except ShapeError as cause:
+        raise with_proposals(cause, Chain([*downs, *ups]), size, matched, out) from None
+
+
+def climbed(layers: Chain, size: Size, matched: bool, out: Size | None) -> tuple[DownUp, Ladder]:
     """Return a chain's stages and its ladder at one size.
 
     Raises:
         ShapeError: A layer refuses its size, or a size cannot be reached.
     """
-    stages = course(layers)
+    stages = down_up(layers)
     if not matched:
         layers.out(size)
     return stages, climb(stages.down, _ups(stages, matched), size, matched, out)
 
 
-def _ups(stages: Course, matched: bool) -> tuple[tuple[Layer, ...], ...]:
+def _ups(stages: DownUp, matched: bool) -> tuple[tuple[Layer, ...], ...]:
     """Return the stages up; of a way up alone that is given a size to reach, the sizes between are free."""
     return stages.up if stages.down or not matched else (sum(stages.up, ()),)
 
 
-def with_ways(cause: ShapeError, layers: Chain, size: Size, matched: bool, out: Size | None) -> ShapeError:
+def with_proposals(cause: ShapeError, layers: Chain, size: Size, matched: bool, out: Size | None) -> ShapeError:
     """Return a refusal with the commands that work in place of what it proposes, where there are any."""
-    ways = ways_out(layers, size, matched, out)
+    found = proposals(layers, size, matched, out)
     text = str(cause)
-    return ShapeError(f"{text.partition(chr(10) + '  try: ')[0]}\n  try: {'; or '.join(ways)}" if ways else text)
+    return ShapeError(f"{text.partition(chr(10) + '  try: ')[0]}\n  try: {'; or '.join(found)}" if found else text)
 
 
-def ways_out(layers: Chain, size: Size, matched: bool, out: Size | None) -> list[str]:
+def proposals(layers: Chain, size: Size, matched: bool, out: Size | None) -> list[str]:
     """Return up to three commands near to what was asked that give an answer.
 
-    >>> for way in ways_out(Chain(parse("deconv k16 s8 p4")), 62, True, 489):
+    >>> for way in proposals(Chain(parse("deconv k16 s8 p4")), 62, True, 489):
     ...     print(way)
     segup shapes "deconv k15 s8 p7" 62 --output-size 489
     segup shapes "deconv k16 s8 p8 op1" 62 --output-size 489
@@ -117,7 +162,7 @@ def _repaired(layers: Chain, sizes: Pair, ends: Ends, strategy: str) -> Chain | 
     """Return the chain with each stage up that does not reach its size replaced, or a refusing window padded."""
     if strategy == "padded":
         return _padded(layers, sizes)
-    stages = course(layers)
+    stages = down_up(layers)
     tops = [sizes]
     for stage in stages.down:
         part = Chain(stage)
@@ -189,7 +234,7 @@ def _padded(layers: Chain, sizes: Pair) -> Chain | None:
 
 def _reached(layers: Chain, sizes: Pair, ends: Ends) -> Pair | None:
     """Return the sizes nearest to the wanted ends that the last stage reaches."""
-    if ends[0] is None or ends[1] is None or course(layers).down:
+    if ends[0] is None or ends[1] is None or down_up(layers).down:
         return None
     spans = [outs_through([link for _, link in axis.links], n) for axis, n in zip(layers.axes, sizes, strict=True)]
     if not all(spans):
@@ -201,7 +246,7 @@ def _reached(layers: Chain, sizes: Pair, ends: Ends) -> Pair | None:
 def _nearest_size(layers: Chain, i: int, size: int, matched: bool, end: int | None) -> int | None:
     """Return the nearest size, this one first, that the chain takes on one axis."""
     around = [size + sign * step for step in range(SEARCHED) for sign in (1, -1) if size + sign * step >= 1]
-    stages = course(layers)
+    stages = down_up(layers)
     down, up = [Chain(stage) for stage in stages.down], [Chain(stage) for stage in _ups(stages, matched)]
     for n in [*around, layers.axes[i].least]:
         try:

@@ -9,7 +9,7 @@ from typing import Any
 from segup.errors import ShapeError, nearest, unknown, unreadable_number
 from segup.shapes.layer import Layer
 from segup.shapes.resize import PixelShuffle, Resize
-from segup.shapes.spelling import LETTERS, called, is_parameter, kind_of, layers_of, option, words_of
+from segup.shapes.text.spelling import LETTERS, called, is_parameter, kind_of, layers_of, option, words_of
 from segup.shapes.transposed import ConvTranspose
 from segup.shapes.windows import Conv, Pool
 

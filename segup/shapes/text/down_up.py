@@ -11,7 +11,7 @@ from segup.shapes.transposed import ConvTranspose
 
 
 @dataclass(frozen=True)
-class Course:
+class DownUp:
     """A list of layers as stages; with a way down and a way up, there are as many of the one as of the other.
 
     Args:
@@ -28,7 +28,7 @@ class Course:
         return bool(self.down and self.up)
 
 
-def course(layers: Layer | Sequence[Layer]) -> Course:
+def down_up(layers: Layer | Sequence[Layer]) -> DownUp:
     """Return the stages of a list of layers.
 
     The way up begins with the first transposed convolution, pixel shuffle or resize by 1 or more. A stage has one layer
@@ -40,7 +40,7 @@ def course(layers: Layer | Sequence[Layer]) -> Course:
         ShapeError: A part is no layer.
 
     >>> from segup.shapes import parse
-    >>> split = course(parse("conv k3 s2 p1, conv k3 p1, pool k2, deconv k2 s2, deconv k2 s2, conv k3 p1"))
+    >>> split = down_up(parse("conv k3 s2 p1, conv k3 p1, pool k2, deconv k2 s2, deconv k2 s2, conv k3 p1"))
     >>> [[str(layer) for layer in stage] for stage in split.down]
     [['conv k3 s2 p1', 'conv k3 p1'], ['pool k2 s2']]
     >>> [[str(layer) for layer in stage] for stage in split.up]
@@ -50,15 +50,15 @@ def course(layers: Layer | Sequence[Layer]) -> Course:
     turn = next((place for place, layer in enumerate(parts) if _goes_up(layer)), len(parts))
     down, up = parts[:turn], parts[turn:]
     if not down or not up:
-        return Course(tuple((layer,) for layer in down), tuple((layer,) for layer in up))
+        return DownUp(tuple((layer,) for layer in down), tuple((layer,) for layer in up))
     if any(map(_shrinks, up)):
-        return Course((tuple(down),), (tuple(up),))
+        return DownUp((tuple(down),), (tuple(up),))
     steps, steps_up = sum(map(_shrinks, down)), sum(map(_enlarges, up))
     if steps == steps_up > 0:
-        return Course(_stages(down, _shrinks), _stages(up, _enlarges))
+        return DownUp(_stages(down, _shrinks), _stages(up, _enlarges))
     if steps == steps_up and len(down) == len(up):
-        return Course(tuple((layer,) for layer in down), tuple((layer,) for layer in up))
-    return Course((tuple(down),), (tuple(up),))
+        return DownUp(tuple((layer,) for layer in down), tuple((layer,) for layer in up))
+    return DownUp((tuple(down),), (tuple(up),))
 
 
 def _goes_up(layer: Layer) -> bool:
