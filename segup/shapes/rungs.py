@@ -120,7 +120,7 @@ def _shown(value: Any) -> str:
 def climb(
     down: Sequence[Stage], up: Sequence[Stage], size: Size, matched: bool, out: Size | None, only: int | None = None
 ) -> Ladder:
-    """Return the ladder, of one axis ``only``, if any; refusals propose nothing, unlike :func:`segup.shapes.ladder`'s."""
+    """Return the ladder, of one axis ``only``, if any; refusals propose nothing, unlike those of ``ladder``."""
     downs, ups = stages(down, "down") if down else [], stages(up, "up") if up else []
     sizes, ends = checked(size, out)
     if out is not None and not ups:
