@@ -5,7 +5,7 @@
 :func:`rewrite` and ``to_deconv``, ``to_subpixel``, ``to_zero_insertion`` are exact, weights and bias included.
 A strided transposed convolution, a convolution followed by pixel shuffle, and a nearest resize followed by a
 convolution are one thing: a kernel stamped once for every input value, ``stride`` pixels apart. Each is read into that
-form (:class:`Stamp`) and built again as another.
+form (:mod:`stamp`) and built again as another (:mod:`forms`).
 
 >>> import torch
 >>> from torch import nn
@@ -18,24 +18,12 @@ form (:class:`Stamp`) and built again as another.
 """
 
 from segup.surgery.convert import to_deconv, to_subpixel, to_zero_insertion
-from segup.surgery.forms import BilinearDeconv2d, SubPixelConv2d, ZeroInsertionConv2d, insert_zeros
-from segup.surgery.operators import RewrittenUpsampler
-from segup.surgery.rewrite import Change, Left, RewriteReport, Rewritten, rewrite
-from segup.surgery.stamp import Stamp
+from segup.surgery.rewrite import RewriteReport, rewrite
 from segup.surgery.swap import SwapReport, swap_upsamplers
 
 __all__ = [
-    "BilinearDeconv2d",
-    "Change",
-    "Left",
     "RewriteReport",
-    "Rewritten",
-    "RewrittenUpsampler",
-    "Stamp",
-    "SubPixelConv2d",
     "SwapReport",
-    "ZeroInsertionConv2d",
-    "insert_zeros",
     "rewrite",
     "swap_upsamplers",
     "to_deconv",

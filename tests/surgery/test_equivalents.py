@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from segup.errors import ConfigError, ShapeError
-from segup.surgery import BilinearDeconv2d, insert_zeros, to_deconv, to_subpixel, to_zero_insertion
+from segup.surgery import to_deconv, to_subpixel, to_zero_insertion
+from segup.surgery.forms import BilinearDeconv2d, insert_zeros
 
 SIZES = ((1, 2), (5, 3))
 FORMS = (to_subpixel, to_zero_insertion)

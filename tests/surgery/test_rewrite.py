@@ -13,7 +13,8 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from segup import create_model
 from segup.decoders import create_decoder
 from segup.errors import ConfigError, ShapeError
-from segup.surgery import BilinearDeconv2d, SubPixelConv2d, ZeroInsertionConv2d, rewrite
+from segup.surgery import rewrite
+from segup.surgery.forms import BilinearDeconv2d, SubPixelConv2d, ZeroInsertionConv2d
 from segup.upsamplers import Upsampler, create_upsampler
 
 TARGETS = ("deconv", "subpixel", "zero_insertion")
