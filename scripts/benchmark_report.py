@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from segup.ablation.report import write_report
+from segup.training.history import columns_of
 from segup.whole import write_whole
 
 OPERATORS = (
@@ -26,10 +27,7 @@ OPERATORS = (
 )  # fmt: skip
 CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
 WIDTHS = (1, 2, 3, 5, 8, 12, 20)
-COLUMNS = (
-    "step", "epoch", "lr", "train/loss", "val/miou", "val/pixel_accuracy", "val/class_accuracy", "val/dice",
-    "val/boundary_iou", "val/bf_score", "val/checkerboard",
-)  # fmt: skip
+COLUMNS = columns_of()
 
 
 def make_study(folder: Path, runs: int, steps: int) -> Path:

@@ -10,6 +10,7 @@ from segup.ablation.runs import Run
 from segup.ablation.statistics import Difference, Spread, differences, spread
 from segup.calls import annotated
 from segup.errors import ConfigError, unknown
+from segup.metrics.scores import MIOU, Score
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,14 @@ class Comparison:
         baseline: The name of the row that the others are held against.
         warnings: What keeps the rows from being compared, or an interval from being known.
         classes: Names of the classes of the first run.
+        scores: Those that any of the runs declares.
     """
 
     rows: tuple[Row, ...]
     baseline: str
     warnings: tuple[str, ...]
     classes: tuple[str, ...]
+    scores: tuple[Score, ...]
 
 
 @annotated
@@ -94,7 +97,11 @@ def compare_groups(
     }
     versus = differences(paired)
     rows = tuple(Row(name, tuple(members), versus.get(name)) for name, members in groups.items())
-    return Comparison(rows, chosen, tuple(_warnings(runs, rows, chosen)), tuple(runs[0].result["classes"]))
+    declared: dict[str, Score] = {}
+    for score in itertools.chain.from_iterable(run.declared for run in runs):
+        declared.setdefault(score.name, score)
+    classes, scores = tuple(runs[0].result["classes"]), tuple(declared.values())
+    return Comparison(rows, chosen, tuple(_warnings(runs, rows, chosen)), classes, scores)
 
 
 def _by_decoder(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
@@ -124,8 +131,8 @@ def _name(run: Run, others: Sequence[Run]) -> str:
 
 
 def _pairs(members: Sequence[Run], baseline: Sequence[Run]) -> list[float]:
-    theirs = {run.seed: run.scores["miou"] for run in baseline}
-    mine = {run.seed: run.scores["miou"] for run in members}
+    theirs = {run.seed: run.scores[MIOU.name] for run in baseline}
+    mine = {run.seed: run.scores[MIOU.name] for run in members}
     return [
         score - other for seed, score in mine.items() if score is not None and (other := theirs.get(seed)) is not None
     ]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 from segup.calls import annotated
 from segup.conform import Count, Name, Within
 from segup.errors import DataError
+from segup.metrics.scores import MIOU, OWN_SCORES, Score, Share, shown_in
 from segup.stored import all_visible, as_written, read_json
 from segup.training.config import Seed
 
@@ -15,26 +16,13 @@ NOT_THE_EXPERIMENT = ("seed", "name", "run_dir", "ckpt_path", "trust")
 """Keys of a configuration that say where a run is and which repetition, not what it does."""
 
 
-Score = Annotated[float, Within(-0.001, 1.001)] | None  # a share, but for rounding
 Amount = Annotated[int | float, Within(0, 1e18)]
 
 
-class Scores(TypedDict):
-    """What was measured of a checkpoint."""
-
-    miou: Score
-    pixel_accuracy: Score
-    boundary_iou: Score
-    bf_score: Score
-    iou: list[Score]
-    band_widths: NotRequired[list[Count]]
-    band_iou: NotRequired[list[Score]]
-
-
-class Best(TypedDict):
-    """The same of the best checkpoint, of which one score is told."""
-
-    miou: Score
+_Best = TypedDict("_Best", {MIOU.name: MIOU.stored})  # type: ignore[misc]
+_GROUP: Any = TypedDict  # made of what a run declares
+_BANDS = {"band_widths": NotRequired[list[Count]], "band_iou": NotRequired[list[Share]]}
+BEST = f"best_{MIOU.name}"
 
 
 class Response(TypedDict):
@@ -47,7 +35,7 @@ class Response(TypedDict):
 class Checkerboard(TypedDict):
     """How even constants come up."""
 
-    mean: Score
+    mean: Share
     spectrum: NotRequired[list[Response]]
 
 
@@ -81,8 +69,9 @@ class Result(TypedDict):
 
     seed: Seed
     classes: Annotated[list[str], Within(1, 4096)]
-    last: Scores
-    best: Best | None
+    metrics: NotRequired[list[Score]]
+    last: dict[str, Any]
+    best: dict[str, Any] | None
     checkerboard: Checkerboard
     parameters: Total
     macs: Total
@@ -130,20 +119,26 @@ class Run:
         }
 
     @property
+    def declared(self) -> list[Score]:
+        """The scores that stand in tables of studies, as the run declared them."""
+        return shown_in("study", self.result.get("metrics", OWN_SCORES))
+
+    @property
     def scores(self) -> dict[str, float | None]:
-        """The last checkpoint's scores by name, IoU class by class as ``iou/<class>``.
+        """The last checkpoint's scores by name, those class by class as ``iou/<class>``.
 
         ``best_miou`` is the best checkpoint's: chosen on the images that it is scored on, and so optimistic.
         """
         last, best = self.result["last"], self.result["best"]
-        named: dict[str, float | None] = {
-            "miou": last["miou"],
-            "pixel_accuracy": last["pixel_accuracy"],
-            "boundary_iou": last["boundary_iou"],
-            "bf_score": last["bf_score"],
-            "best_miou": None if best is None else best["miou"],
-        }
-        return {**named, **{f"iou/{name}": iou for name, iou in zip(self.result["classes"], last["iou"], strict=True)}}
+        found: dict[str, float | None] = {BEST: None if best is None else best[MIOU.name]}
+        for score in self.declared:
+            value = last[score.name]
+            if score.per_class:
+                classes = zip(self.result["classes"], value, strict=True)
+                found |= {f"{score.name}/{name}": of_class for name, of_class in classes}
+            else:
+                found[score.name] = value
+        return found
 
     @property
     def costs(self) -> dict[str, float | None]:
@@ -212,9 +207,12 @@ def read_result(file: Path) -> Result:
         DataError: It is not what segup writes.
     """
     result: Result = as_written(Result, all_visible(read_json(file)), file)
-    last = result["last"]
+    declared, last = Run(file.parent, result).declared, result["last"]
+    measured = {**{score.name: score.stored for score in declared}, **_BANDS}
+    kinds = {"last": _GROUP("Last", measured), "best": _Best | None}
+    as_written(_GROUP("Scored", kinds), {"last": last, "best": result["best"]}, file)
     for name, values, others in (
-        ("last.iou", last["iou"], result["classes"]),
+        *((f"last.{score.name}", last[score.name], result["classes"]) for score in declared if score.per_class),
         ("last.band_iou", last.get("band_iou", []), last.get("band_widths", [])),
     ):
         if len(values) != len(others):

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from math import isnan, nan
 
 from segup.ablation.comparison import Comparison, Row
+from segup.ablation.runs import BEST
 from segup.ablation.statistics import Difference, Spread
 from segup.errors import ConfigError, unknown
+from segup.metrics.scores import MIOU
 from segup.stored import visible
 
 
@@ -22,12 +24,16 @@ class Column:
         title: Its heading.
         text: From the spread to a cell.
         better: 1 where more is better, -1 where less is, 0 where neither is marked.
+        group: Which table it stands in.
+        about: What it is, in one line.
     """
 
     key: str
     title: str
     text: Callable[[Spread], str]
     better: int
+    group: str = "costs"
+    about: str = ""
 
 
 def score_text(value: Spread) -> str:
@@ -55,15 +61,42 @@ def scaled(factor: float, unit: str, digits: int = 2) -> Callable[[Spread], str]
     return text
 
 
+def figures_text(value: Spread) -> str:
+    """Return mean ± standard deviation with three figures, for scores that are no shares of 1.
+
+    >>> figures_text(Spread(123.456, 0.5, 3)), figures_text(Spread(0.0123, float("nan"), 1))
+    ('123 ± 0.5', '0.0123')
+    """
+    return f"{value.mean:.3g}" if isnan(value.deviation) else f"{value.mean:.3g} ± {value.deviation:.3g}"
+
+
 def score_columns(comparison: Comparison) -> list[Column]:
-    """Return the columns of accuracy, IoU class by class at the end."""
-    named = {"pixel_accuracy": "pixel accuracy", "boundary_iou": "Boundary IoU", "bf_score": "BF score"}
-    return [
-        Column("miou", "mIoU", score_text, 1),
-        Column("best_miou", "best (optimistic)", score_text, 0),
-        *(Column(key, title, score_text, 1) for key, title in named.items()),
-        *(Column(f"iou/{name}", f"IoU {name}", score_text, 1) for name in comparison.classes),
-    ]
+    """Return the columns of the scores, those that are told class by class at the end."""
+    whole, by_class = [], []
+    for score in comparison.scores:
+        text, better = score_text if score.share else figures_text, _SIGNS[score.better]
+        if score.per_class:
+            group = f"{score.label} by class"
+            titles = {f"{score.name}/{name}": f"{score.label} {name}" for name in comparison.classes}
+            by_class += [Column(key, title, text, better, group, score.about) for key, title in titles.items()]
+        else:
+            whole.append(Column(score.name, score.label, text, better, SCORES, score.about))
+        if score.name == MIOU.name:
+            whole.append(Column(BEST, "best (optimistic)", text, 0, SCORES))
+    return [*whole, *by_class]
+
+
+def grouped(columns: Sequence[Column]) -> dict[str, list[Column]]:
+    """Return the columns of each table."""
+    found: dict[str, list[Column]] = {}
+    for column in columns:
+        found.setdefault(column.group, []).append(column)
+    return found
+
+
+SCORES = "scores"
+"""The group of scores that are one number."""
+_SIGNS = {"higher": 1, "lower": -1, None: 0}
 
 
 NOTES = (
@@ -133,7 +166,7 @@ def difference_text(value: Difference) -> str:
 
 def markdown(comparison: Comparison, columns: list[Column]) -> str:
     """Return a Markdown table; below it what has to be known to read it."""
-    header = ["decoder", *(column.title for column in columns), f"mIoU − {comparison.baseline}"]
+    header = ["decoder", *(column.title for column in columns), f"{MIOU.label} − {comparison.baseline}"]
     lines = [pipes([plain(title) for title in header]), f"|{'---|' * len(header)}"]
     for row, texts in zip(comparison.rows, cells(comparison, columns, lambda text: f"**{text}**"), strict=True):
         lines.append(pipes([code(texts[0]), *texts[1:], versus_text(row, comparison)]))
@@ -148,7 +181,7 @@ def latex(comparison: Comparison, columns: list[Column], versus: bool = True) ->
         columns: Those shown.
         versus: Whether the difference to the baseline is the last column.
     """
-    last = [f"mIoU $-$ {tex(comparison.baseline)}"] if versus else []
+    last = [f"{MIOU.label} $-$ {tex(comparison.baseline)}"] if versus else []
     header = ["decoder", *(tex(column.title) for column in columns), *last]
     lines = [f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", "\\toprule", _ampersands(header), "\\midrule"]
     best = {column.key: best_of(comparison, column) for column in columns}

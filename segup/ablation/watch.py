@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, TypedDict
 
-from segup.ablation.runs import Score
 from segup.ablation.status import Status, read_status
 from segup.ablation.study import member_path
 from segup.errors import SegupError
+from segup.metrics.scores import MIOU
 from segup.stored import as_written, read_json, read_yaml
 from segup.training.config import Times
 from segup.training.rows import read_history
@@ -42,8 +42,7 @@ class Sight:
         return (self.epoch or 0) / self.epochs if self.epochs else 0.0
 
 
-class _Last(TypedDict):
-    miou: Score
+_Last = TypedDict("_Last", {MIOU.name: MIOU.stored})  # type: ignore[misc]
 
 
 class _Result(TypedDict):
@@ -85,7 +84,7 @@ class Watch:
             result = _read(folder / "result.json", lambda file: as_written(_Result, read_json(file), file))
             if result is None:
                 return Sight(label, seed, status)
-            self._finished[label, seed] = Sight(label, seed, status, miou=result["last"]["miou"])
+            self._finished[label, seed] = Sight(label, seed, status, miou=result["last"][MIOU.name])
             return self._finished[label, seed]
         if status.state not in ("running", "interrupted"):
             return Sight(label, seed, status)
@@ -97,9 +96,10 @@ class Watch:
         epochs = self._epochs.get((label, seed))
         if rows is None or epochs is None:
             return Sight(label, seed, status)
-        validated = [row for row in rows if row.get("val/miou")]
+        column = f"val/{MIOU.name}"
+        validated = [row for row in rows if row.get(column)]
         last: Mapping[str, str] = validated[-1] if validated else {}
-        epoch, miou = (int(last["epoch"]) + 1, float(last["val/miou"])) if last else (0, None)
+        epoch, miou = (int(last["epoch"]) + 1, float(last[column])) if last else (0, None)
         return Sight(label, seed, status, epoch, epochs, miou)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from segup.cli.help_text import HelpFormatter
 from segup.cli.report import run_reported
 from segup.errors import DataError
+from segup.metrics.scores import MIOU
 from segup.stored import visible
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from segup.ablation.tables import COSTS, NOTES, chosen, csv_text, latex, markdown, score_columns
+    from segup.ablation.tables import COSTS, NOTES, SCORES, chosen, csv_text, grouped, latex, markdown, score_columns
 
     comparison = _comparison(options.runs, options.baseline)
     scores = score_columns(comparison)
@@ -68,10 +69,11 @@ def _compare(options: argparse.Namespace) -> None:
     from rich.text import Text
 
     console = Console()
-    console.print(_table("mIoU", comparison, scores[:2], versus=True))
-    console.print(_table("Other scores", comparison, scores[2:5]))
-    console.print(_table("IoU by class", comparison, scores[5:]))
-    console.print(_table("Costs", comparison, list(COSTS)))
+    tables = grouped([*scores, *COSTS])
+    first, others = tables[SCORES][:2], tables.pop(SCORES)[2:]
+    console.print(_table(first[0].title, comparison, first, versus=True))
+    for title, columns in {"Other scores": others, **tables}.items():
+        console.print(_table(f"{title[0].upper()}{title[1:]}", comparison, columns))
     for line in (NOTES, *comparison.warnings):
         console.print(Text(line))
 
@@ -136,7 +138,7 @@ def _table(title: str, comparison: "Comparison", columns: "list[Column]", versus
     for column in columns:
         table.add_column(Text(column.title), justify="right")
     if versus:
-        table.add_column(Text(f"mIoU − {comparison.baseline}"), justify="right")
+        table.add_column(Text(f"{MIOU.label} − {comparison.baseline}"), justify="right")
     texts = cells(comparison, columns, lambda text: f"[bold]{text}[/bold]")
     for row, line in zip(comparison.rows, texts, strict=True):
         table.add_row(Text(line[0]), *line[1:], *([versus_text(row, comparison)] if versus else []))

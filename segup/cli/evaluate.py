@@ -41,6 +41,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data", nargs="*", metavar="data...=...", help="data=<data set>, data.<key>=<value>")
     parser.add_argument("--split", choices=("val", "test", "train"), default="val", help="(default: val)")
     parser.add_argument(
+        "--metric",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further metric, or package.module:Name, which runs its code; may be repeated (those that the run was "
+        "scored with are computed anyway)",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
@@ -60,8 +68,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     from rich.text import Text
 
     from segup.evaluation.evaluate import check_out, evaluate_run, write_report
-    from segup.evaluation.runs import open_run, stored_data, trained_reflections
+    from segup.evaluation.runs import open_run, stored_data, stored_metrics, trained_reflections
     from segup.evaluation.segment import Inference
+    from segup.metrics.scores import Score
     from segup.stored import visible
     from segup.training.progress import score_table
 
@@ -70,11 +79,18 @@ def _evaluate(options: argparse.Namespace) -> None:
     opened = open_run(options.run, options.checkpoint, options.trust, options.device)
     how = replace(how, tta=trained_reflections(opened)) if options.tta else how
     data = composed_data(overrides, lambda: stored_data(opened, options.trust), opened.labels.names)
+    metrics = {**stored_metrics(opened, options.trust), **{name: {"name": name} for name in options.metric}}
     console = Console()
-    report = evaluate_run(opened, data, options.split, how, lambda samples, count: _shown(console, samples, count))
+
+    def watch(samples: Iterable[Any], count: int) -> Iterator[Any]:
+        return _shown(console, samples, count)
+
+    report = evaluate_run(opened, data, options.split, how, watch, metrics)
     file = write_report(report, options.out)
     images = f"{report['images']} image{'' if report['images'] == 1 else 's'}"
-    console.print(score_table(f"Scores of {opened.path.stem}", {options.split: report["scores"]}, report["classes"]))
+    declared = [Score(**score) for score in report["metrics"]]
+    title, found = f"Scores of {opened.path.stem}", {options.split: report["scores"]}
+    console.print(score_table(title, found, report["classes"], declared))
     told = f"{data['name']}, {options.split}: {images}; written: {file}"
     console.print(Text(visible(told)), soft_wrap=True)
 

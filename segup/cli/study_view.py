@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segup.ablation.watch import Sight, Watch, best_so_far, seconds_left
+from segup.metrics.scores import MIOU
 from segup.stored import visible
 
 _EVERY = 1.0
@@ -88,7 +89,7 @@ class StudyView:
                 Text(visible(f"{name} failed: {status.cause}", keep="\n")), soft_wrap=True
             )
         elif self._live is None:
-            score = "" if sight.miou is None or status.state != "finished" else f", mIoU {sight.miou:.4f}"
+            score = "" if sight.miou is None or status.state != "finished" else f", {MIOU.label} {sight.miou:.4f}"
             score += f", {duration(status.seconds)}" if status.state == "finished" else ""
             self._print(f"{name} {status.state}{score}  [{summary(sights, self._at_once)}]")
 

@@ -14,13 +14,19 @@ from segup.data.sets import SPLITS
 from segup.errors import ConfigError, DataError, unknown
 from segup.evaluation.runs import OpenedRun
 from segup.evaluation.segment import WHOLE, Inference, segment
-from segup.metrics import Scores, SegmentationMetrics
+from segup.metrics import Metrics, create_metrics
 from segup.models import SegmentationModel
 from segup.training.run_folder import environment, write_json
 from segup.whole import check_free
 
 
-def evaluate(model: SegmentationModel, samples: Iterable[Sample], labels: Labels, how: Inference = WHOLE) -> Scores:
+def evaluate(
+    model: SegmentationModel,
+    samples: Iterable[Sample],
+    labels: Labels,
+    how: Inference = WHOLE,
+    metrics: Metrics | None = None,
+) -> dict[str, Any]:
     """Score a model on samples, each at its own size.
 
     Args:
@@ -28,6 +34,7 @@ def evaluate(model: SegmentationModel, samples: Iterable[Sample], labels: Labels
         samples: Each with an ``image`` ``(C, H, W)``, float32 in 0 … 1, and a ``mask`` ``(H, W)``, int64.
         labels: What the masks' ids mean.
         how: Whole or in windows, with reflections or without.
+        metrics: What is computed; segup's own scores by default.
 
     Raises:
         ConfigError: The model and the labels do not have one number of classes.
@@ -41,11 +48,10 @@ def evaluate(model: SegmentationModel, samples: Iterable[Sample], labels: Labels
     True
     """
     check_number_of_classes(model, None, labels)
-    metrics = SegmentationMetrics(labels.num_classes, labels.ignore_index)
+    metrics = create_metrics(labels.num_classes, labels.ignore_index) if metrics is None else metrics
     for sample in samples:
         metrics.update(segment(model, sample["image"], how), sample["mask"])
-    scores: Scores = metrics.compute()
-    return scores
+    return metrics.compute()
 
 
 def evaluate_run(
@@ -54,6 +60,7 @@ def evaluate_run(
     split: str = "val",
     how: Inference = WHOLE,
     watch: Callable[[Iterable[Sample], int], Iterable[Sample]] | None = None,
+    also: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Score an opened run on a split of a data set.
 
@@ -64,9 +71,12 @@ def evaluate_run(
         split: "train", "val" or "test"; no augmentation in any of them.
         how: Whole or in windows, with reflections or without.
         watch: Wraps the samples, given their number: a progress bar.
+        also: Further metrics, as :func:`segup.metrics.create_metrics` takes them; a run's own are
+            :func:`segup.evaluation.runs.stored_metrics`.
 
     Returns:
-        Plain values: where the model and the images came from, ``images``, ``classes``, ``scores``.
+        Plain values: where the model and the images came from, ``images``, ``classes``, ``scores``, and what each of
+        these is, ``metrics``.
 
     Raises:
         ConfigError: Model and data do not have the same classes or channels.
@@ -84,9 +94,10 @@ def evaluate_run(
             f"data.in_channels={source.in_channels}, but the model of {run.path} takes {channels}.\n"
             f"  try: data.in_channels={channels}."
         )
+    metrics = create_metrics(source.labels.num_classes, source.labels.ignore_index, also)
     source.prepare_data()
     samples, images = _whole_images(source, split, str(data["name"]))
-    scores = evaluate(run.model, samples if watch is None else watch(samples, images), source.labels, how)
+    scores = evaluate(run.model, samples if watch is None else watch(samples, images), source.labels, how, metrics)
     return {
         "checkpoint": str(run.path),
         "data": dict(data),
@@ -96,6 +107,7 @@ def evaluate_run(
         "inference": asdict(how),
         "device": str(next(run.model.parameters()).device),
         "classes": list(source.labels.names),
+        "metrics": [asdict(score) for score in metrics.scores],
         "scores": scores,
         "environment": environment(),
     }

@@ -132,6 +132,17 @@ def stored_data(run: OpenedRun, trust: Iterable[str] = ()) -> dict[str, Any]:
     return {**stored, "download": False} if "download" in stored else dict(stored)  # fetching is for who asks
 
 
+def stored_metrics(run: OpenedRun, trust: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the configuration of the metrics that a run was scored with beside segup's own.
+
+    Raises:
+        ConfigError: One of them comes from a module that is not trusted.
+    """
+    stored = run.config.get("metric")
+    check_trust(stored, trust, run.path)
+    return dict(stored) if isinstance(stored, dict) else {}
+
+
 def trained_reflections(run: OpenedRun) -> tuple[str, ...]:
     """Return the reflections that a run's training drew, which the model knows: the ``tta`` of its ``Inference``.
 

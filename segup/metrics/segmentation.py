@@ -1,16 +1,18 @@
 """The metric of a whole evaluation: feed it label maps, ask it for the scores."""
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
 from segup.errors import ConfigError, ShapeError
-from segup.metrics import confusion as scores
+from segup.metrics import confusion as of
 from segup.metrics.boundary import bf_score, boundary_counts, trimap_counts
+from segup.metrics.contract import register_metric
 from segup.metrics.marked import mark
+from segup.metrics.scores import OWN_SCORES, Score
 
 # BF scores are summed as integers in this unit: their sum is then the same in any order and on any device.
 BF_UNIT = 2.0**-40
@@ -18,22 +20,7 @@ BF_UNIT = 2.0**-40
 BAND_WIDTHS = (1, 2, 3, 5, 8, 12, 20)
 
 
-class Scores(TypedDict):
-    """What :meth:`SegmentationMetrics.compute` returns: plain floats between 0 and 1, NaN where nothing was counted."""
-
-    miou: float
-    iou: list[float]
-    pixel_accuracy: float
-    class_accuracy: float
-    class_accuracy_per_class: list[float]
-    dice: float
-    boundary_iou: float
-    boundary_iou_per_class: list[float]
-    bf_score: float
-    band_widths: list[int]
-    band_iou: list[float]
-
-
+@register_metric("segmentation")
 class SegmentationMetrics(Metric):
     """Scores of predicted label maps over a whole set, each image at its own size.
 
@@ -77,6 +64,7 @@ class SegmentationMetrics(Metric):
 
     is_differentiable = False
     full_state_update = False
+    scores: ClassVar[tuple[Score, ...]] = OWN_SCORES
 
     confusion: Tensor
     boundary_intersection: Tensor
@@ -150,32 +138,34 @@ class SegmentationMetrics(Metric):
         for image in zip(prediction, target, valid, strict=True):
             self._count(*image)
 
-    def compute(self) -> Scores:
-        """Return the scores of everything counted since the last reset, over all processes."""
+    def compute(self) -> dict[str, Any]:
+        """Return the scores of everything counted since the last reset, over all processes.
+
+        Beside :attr:`scores`, class by class what they are means of, and the IoU of the bands. All are floats between
+        0 and 1, NaN where nothing was counted.
+        """
         matrix = self.confusion.cpu()
-        iou, accuracy, dice = (
-            self._scored(score(matrix)) for score in (scores.iou, scores.class_accuracy, scores.dice)
-        )
+        iou, accuracy, dice = (self._scored(score(matrix)) for score in (of.iou, of.class_accuracy, of.dice))
         boundary_iou = self._scored(self.boundary_intersection.cpu().double() / self.boundary_union.cpu())
         bands = self.band_intersection.cpu().double() / self.band_union.cpu()
-        return Scores(
-            miou=_mean(iou),
-            iou=iou.tolist(),
-            pixel_accuracy=scores.pixel_accuracy(matrix).item(),
-            class_accuracy=_mean(accuracy),
-            class_accuracy_per_class=accuracy.tolist(),
-            dice=_mean(dice),
-            boundary_iou=_mean(boundary_iou),
-            boundary_iou_per_class=boundary_iou.tolist(),
-            bf_score=(self.bf_sum.cpu().double() * BF_UNIT / self.bf_images.cpu()).item(),
-            band_widths=list(self.band_widths),
-            band_iou=[_mean(self._scored(band)) for band in bands],
-        )
+        return {
+            "miou": _mean(iou),
+            "iou": iou.tolist(),
+            "pixel_accuracy": of.pixel_accuracy(matrix).item(),
+            "class_accuracy": _mean(accuracy),
+            "class_accuracy_per_class": accuracy.tolist(),
+            "dice": _mean(dice),
+            "boundary_iou": _mean(boundary_iou),
+            "boundary_iou_per_class": boundary_iou.tolist(),
+            "bf_score": (self.bf_sum.cpu().double() * BF_UNIT / self.bf_images.cpu()).item(),
+            "band_widths": list(self.band_widths),
+            "band_iou": [_mean(self._scored(band)) for band in bands],
+        }
 
     def _count(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
         k = self.num_classes
         predicted, true = (mark(labels.numpy(), valid.numpy(), k) for labels in (prediction, target))
-        matrix = scores.confusion_matrix(predicted, true, k)
+        matrix = of.confusion_matrix(predicted, true, k)
         self._add("confusion", matrix)
         intersection, union = boundary_counts(predicted, true, k, self.boundary_ratio)
         self._add("boundary_intersection", torch.from_numpy(intersection))

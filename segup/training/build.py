@@ -1,6 +1,7 @@
 """The parts of a run, built from its configuration."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from rich.console import Console
 from segup.data import SegmentationData, create_data
 from segup.errors import ConfigError
 from segup.losses import create_loss, median_frequency_weights
+from segup.metrics import create_metrics
+from segup.metrics.scores import OWN_SCORES, Score
 from segup.models import SegmentationModel, build_again, create_model
 from segup.names import check_storable
 from segup.training.checkpoints import AtomicCheckpointIO
@@ -52,6 +55,7 @@ def check_parts(config: RunConfig) -> None:
     check_storable(names)
     with torch.device("meta"):
         model = create_model(**names, pretrained=False)
+    create_metrics(data.labels.num_classes, data.labels.ignore_index, config.metric)
     optimizer = create_optimizer(config.optimizer, model)
     create_scheduler(config.scheduler, optimizer, config.trainer.max_steps or STEPS)
     quiet_lightning()
@@ -107,12 +111,17 @@ def build_loss(config: RunConfig, num_classes: int, data: SegmentationData) -> t
 
 
 def build_trainer(
-    config: TrainerConfig, folder: Path, callbacks: list[L.Callback], first_step: int, console: Console
+    config: TrainerConfig,
+    folder: Path,
+    callbacks: list[L.Callback],
+    first_step: int,
+    console: Console,
+    scores: Sequence[Score] = OWN_SCORES,
 ) -> L.Trainer:
     """Build Lightning's trainer with segup's checkpoints, logs and progress."""
     loggers: list[Any] = [EventHistory(folder)]
     if is_first():
-        loggers.insert(0, CsvHistory(folder / "metrics.csv", first_step))
+        loggers.insert(0, CsvHistory(folder / "metrics.csv", first_step, scores))
     if console.is_terminal:
         callbacks = [*callbacks, RunProgressBar(leave=False)]
     return _checked_trainer(config, folder, callbacks, loggers, console)

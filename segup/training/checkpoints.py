@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from segup.errors import RunInterruptedError
+from segup.metrics.scores import MIOU
 from segup.models import read_checkpoint
 from segup.terminal import endings_answered
 from segup.whole import copy_whole, write_whole
@@ -100,7 +101,7 @@ class RunCheckpoints(Checkpoint):
         fitting = trainer.state.fn == TrainerFn.FITTING
         epoch = trainer.current_epoch + fitting  # counted from 1; after training Lightning has moved on
         self.last_scores = {"epoch": epoch, "step": trainer.global_step, **pl_module.scores}
-        if self.best_scores is None or self.last_scores["miou"] > self.best_scores["miou"]:
+        if self.best_scores is None or self.last_scores[MIOU.name] > self.best_scores[MIOU.name]:
             self.best_scores = self.last_scores
             self._improved = True
         if not fitting:

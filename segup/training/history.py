@@ -3,7 +3,7 @@
 import csv
 import io
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,24 +13,17 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from segup.errors import DataError
+from segup.metrics.scores import OWN_SCORES, Score, shown_in
 from segup.training.rows import read_history
 from segup.whole import append_whole, write_whole
 
-__all__ = ["COLUMNS", "CsvHistory", "EventHistory", "read_history"]
+__all__ = ["CsvHistory", "EventHistory", "columns_of", "read_history"]
 
-COLUMNS = (
-    "step",
-    "epoch",
-    "lr",
-    "train/loss",
-    "val/miou",
-    "val/pixel_accuracy",
-    "val/class_accuracy",
-    "val/dice",
-    "val/boundary_iou",
-    "val/bf_score",
-    "val/checkerboard",
-)
+
+def columns_of(scores: Sequence[Score] = OWN_SCORES) -> tuple[str, ...]:
+    """Return the columns of a ``metrics.csv``: one for each score that is declared as shown there."""
+    named = [f"val/{score.name}" for score in shown_in("history", scores)]
+    return ("step", "epoch", "lr", "train/loss", *named, "val/checkerboard")
 
 
 class CsvHistory(Logger):
@@ -40,18 +33,19 @@ class CsvHistory(Logger):
         path: The file. Rows that it has from steps after ``first_step`` are dropped with the first row that is logged:
             the resumed run writes them anew.
         first_step: The optimizer steps that are already done.
+        scores: Those of the run; what is logged and is none of them, or no other column, is left out.
     """
 
-    def __init__(self, path: Path, first_step: int = 0) -> None:
+    def __init__(self, path: Path, first_step: int = 0, scores: Sequence[Score] = OWN_SCORES) -> None:
         super().__init__()
-        self.path, self._first_step = path, first_step
+        self.path, self._first_step, self._columns = path, first_step, columns_of(scores)
         self._begun = False
 
     def _begin(self) -> None:
         path, first_step = self.path, self._first_step
         kept = [row for row in read_history(path) if int(row["step"]) <= first_step] if path.exists() else []
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS)
+        writer = csv.DictWriter(text, self._columns)
         writer.writeheader()
         writer.writerows(kept)
         write_whole(path, text.getvalue().encode())  # the rows that are kept outlive a kill at this moment
@@ -73,7 +67,7 @@ class CsvHistory(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append one row; ``step`` counts from 0 in Lightning and from 1 in the file."""
-        row = {name: value for name, value in metrics.items() if name in COLUMNS}
+        row = {name: value for name, value in metrics.items() if name in self._columns}
         if row.keys() <= {"epoch"}:
             return
         row["step"] = (step or 0) + 1
@@ -82,7 +76,7 @@ class CsvHistory(Logger):
         if not self._begun:
             self._begin()
         text = io.StringIO()
-        csv.DictWriter(text, COLUMNS).writerow(row)
+        csv.DictWriter(text, self._columns).writerow(row)
         append_whole(self.path, text.getvalue().encode())
 
 

@@ -10,7 +10,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from segup.errors import SegupError
-from segup.metrics import Scores, SegmentationMetrics
+from segup.metrics import Metrics
+from segup.metrics.scores import shown_in
 from segup.models import SegmentationModel, checkpoint_entry, predicted_labels
 from segup.training.optimizers import create_optimizer, create_scheduler
 
@@ -40,7 +41,7 @@ class SegmentationModule(L.LightningModule):
         self,
         model: SegmentationModel,
         loss: nn.Module,
-        metrics: SegmentationMetrics,
+        metrics: Metrics,
         *,
         optimizer: Mapping[str, Any],
         scheduler: Mapping[str, Any],
@@ -52,7 +53,7 @@ class SegmentationModule(L.LightningModule):
         self.model, self.loss, self.metrics = model, loss, metrics
         self.optimizer_config, self.scheduler_config = dict(optimizer), dict(scheduler)
         self.max_steps, self.seed, self.info = max_steps, seed, dict(info or {})
-        self.scores: Scores | None = None
+        self.scores: dict[str, Any] | None = None
         self.scored_step = -1
         self._unchecked: tuple[Tensor, str] | None = None
 
@@ -125,7 +126,8 @@ class SegmentationModule(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole set, the same on every process."""
         self.scores, self.scored_step = self.metrics.compute(), self.global_step
-        named = {f"val/{name}": value for name, value in self.scores.items() if isinstance(value, float)}
+        logged = shown_in("history", self.metrics.scores)
+        named = {f"val/{score.name}": score.one_number(self.scores) for score in logged}
         if self.trainer.state.fn != TrainerFn.FITTING:  # after training Lightning counts a step and an epoch too many
             named |= {"step": float(self.global_step - 1), "epoch": float(self.trainer.current_epoch - 1)}
         self.log_dict(named, sync_dist=self.trainer.world_size > 1, batch_size=1)

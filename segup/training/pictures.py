@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from segup.data import Labels, SegmentationData
+from segup.metrics.scores import Score, shown_in
 from segup.models import SegmentationModel, predicted_labels
 from segup.stored import visible
 from segup.training.history import read_history
@@ -22,23 +23,34 @@ WRONG = (214, 0, 110)
 IGNORED = (255, 255, 255)
 
 
-def save_curves(history: Path, path: Path) -> None:
-    """Draw loss, learning rate and validation scores over the steps of a ``metrics.csv``."""
+def save_curves(scores: Sequence[Score], history: Path, path: Path) -> None:
+    """Draw loss, learning rate and validation scores over the steps of a ``metrics.csv``.
+
+    Args:
+        scores: Those of the run; one that is no share of 1 has axes of its own.
+        history: The file.
+        path: Where the picture goes.
+    """
     rows = read_history(history)
-    figure = Figure(figsize=(11, 3.4), layout="constrained")
-    loss, scores, rate = figure.subplots(1, 3)
+    drawn = shown_in("progress", scores)
+    other = [score for score in drawn if not score.share]
+    figure = Figure(figsize=(11 + 3.6 * len(other), 3.4), layout="constrained")
+    loss, shares, rate, *own = figure.subplots(1, 3 + len(other))
     _line(loss, rows, "train/loss", "training loss", alpha=0.35)
     _line(loss, rows, "train/loss", "its running mean", smooth=True)
-    for name, label in (("val/miou", "mIoU"), ("val/boundary_iou", "Boundary IoU"), ("val/bf_score", "BF score")):
-        _line(scores, rows, name, label, marker="o", markersize=3)
+    places = dict(zip(other, own, strict=True))
+    for score in drawn:
+        axes = places.get(score, shares)
+        _line(axes, rows, f"val/{score.name}", visible(score.label), marker="o", markersize=3)
     _line(rate, rows, "lr", "learning rate")
-    for axes, title in ((loss, "Loss"), (scores, "Validation"), (rate, "Learning rate")):
+    titles = [(axes, visible(score.label)) for score, axes in places.items()]
+    for axes, title in ((loss, "Loss"), (shares, "Validation"), (rate, "Learning rate"), *titles):
         axes.set_title(title)
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
     loss.legend()
-    scores.legend()
-    scores.set_ylim(0, 1)
+    shares.legend()
+    shares.set_ylim(0, 1)
     _save(figure, path)
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segup.decoders import Rung
+from segup.metrics.scores import OWN_SCORES, Score, shown_in
 from segup.stored import visible
 
 
@@ -39,7 +40,8 @@ class EpochLines(L.Callback):
         epoch = f"epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}"
         parts = [epoch, f"loss {float(logged['train/loss']):.3f}"]
         if pl_module.scored_step == trainer.global_step:
-            parts += [f"mIoU {pl_module.scores['miou']:.4f}", f"BF {pl_module.scores['bf_score']:.4f}"]
+            shown = shown_in("progress", pl_module.metrics.scores)
+            parts += [f"{visible(score.label)} {score.one_number(pl_module.scores):.4f}" for score in shown]
         self._console.print("  ".join(parts), highlight=False)
 
 
@@ -97,31 +99,32 @@ def as_text(*parts: Table | str) -> str:
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"  # type: ignore[attr-defined]
 
 
-def score_table(title: str, columns: Mapping[str, Mapping[str, Any]], classes: Sequence[str]) -> Table:
+def score_table(
+    title: str,
+    columns: Mapping[str, Mapping[str, Any]],
+    classes: Sequence[str],
+    scores: Sequence[Score] = OWN_SCORES,
+) -> Table:
     """Return a table of scores, one column for each set of scores (``last``, ``best``, ...).
 
     Args:
         title: Above the table.
-        columns: From the column's name to what :class:`segup.metrics.SegmentationMetrics` computed.
+        columns: From the column's name to what :meth:`segup.metrics.Metrics.compute` returned.
         classes: Names of the classes.
+        scores: The declarations of those that are shown.
     """
     table = Table(title=Text(visible(title)), title_justify="left", header_style="bold")
     table.add_column("")
     for name in columns:
         table.add_column(name, justify="right")
-    rows = {
-        "mIoU": "miou",
-        "pixel accuracy": "pixel_accuracy",
-        "class accuracy": "class_accuracy",
-        "Dice": "dice",
-        "Boundary IoU": "boundary_iou",
-        "BF score": "bf_score",
-    }
-    for label, key in rows.items():
-        table.add_row(label, *(_cell(scores[key]) for scores in columns.values()))
-    table.add_section()
-    for index, name in enumerate(classes):
-        table.add_row(Text(f"IoU {visible(name)}"), *(_cell(scores["iou"][index]) for scores in columns.values()))
+    shown = shown_in("run", scores)
+    for score in (score for score in shown if not score.per_class):
+        table.add_row(Text(visible(score.label)), *(_cell(found[score.name]) for found in columns.values()))
+    for score in (score for score in shown if score.per_class):
+        table.add_section()
+        for index, name in enumerate(classes):
+            cells = (_cell(found[score.name][index]) for found in columns.values())
+            table.add_row(Text(visible(f"{score.label} {name}")), *cells)
     return table
 
 

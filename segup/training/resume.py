@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypedDict
 
 from segup.conform import Within, conform
 from segup.errors import ConfigError, DataError
+from segup.metrics.scores import MIOU
 from segup.models import read_checkpoint
 from segup.names import check_trust
 
@@ -31,7 +32,6 @@ class _Loops(TypedDict):
 
 class _Scores(TypedDict):
     step: Done
-    miou: float
 
 
 class _Kept(TypedDict):
@@ -94,10 +94,13 @@ def read_position(path: str | Path) -> Position:
         raise ConfigError(f"{path} holds a model without its training state: it can be evaluated, not continued")
     try:
         state: _State = conform(_State, content)
+        kept = state["callbacks"]["RunCheckpoints"]
+        for scores in filter(None, (kept["best_scores"], kept["last_scores"])):
+            conform(float, scores.get(MIOU.name), MIOU.name)  # by which the next one is judged
     except ConfigError as cause:
         raise DataError(f"{path}: its training state is not one that segup wrote ({cause})") from cause
     batches, step = state["loops"]["fit_loop"]["epoch_loop.batch_progress"], state["global_step"]
-    finished, scored = batches["is_last_batch"], state["callbacks"]["RunCheckpoints"]["best_scores"]
+    finished, scored = batches["is_last_batch"], kept["best_scores"]
     best = scored is not None and scored["step"] == step
     processed = 0 if finished else batches["current"]["processed"]
     image_range = content["segup"].get("image_range", "dtype")  # of earlier versions, which went by the files

@@ -17,7 +17,7 @@ from segup.conform import short
 from segup.data import SegmentationData, create_data
 from segup.errors import ConfigError, DataError, SegupError
 from segup.inspection import rounding_of
-from segup.metrics import SegmentationMetrics
+from segup.metrics import create_metrics
 from segup.models import SegmentationModel
 from segup.training.build import build_loss, build_model, build_trainer, check_num_classes, quiet_lightning
 from segup.training.checkerboard import CheckerboardFigure, checkerboard_figures, checkerboard_spectra
@@ -63,7 +63,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     L.seed_everything(config.seed, verbose=False)
     model = build_model(config, num_classes, data.in_channels)
     loss = build_loss(config, num_classes, data)
-    metrics = SegmentationMetrics(data.labels.num_classes, data.labels.ignore_index)
+    metrics = create_metrics(data.labels.num_classes, data.labels.ignore_index, config.metric)
     pixels = data.image_range if data.image_range == "dtype" else list(data.image_range)
     stored = {"labels": asdict(data.labels), "image_range": pixels, "config": asdict(config)}
     module = SegmentationModule(
@@ -86,7 +86,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     callbacks = [CheckedMasks(masks), checkpoints, times, CheckerboardFigure(), EpochLines(console)]
     if config.trainer.max_steps is not None:
         callbacks.insert(0, StepLimit(config.trainer.max_steps))
-    trainer = build_trainer(config.trainer, folder, callbacks, position.step, console)
+    trainer = build_trainer(config.trainer, folder, callbacks, position.step, console, metrics.scores)
     sizes = sizes_shown(model, crop)
     if trainer.is_global_zero:
         console.print(*sizes, data.image_range_text, sep="\n", highlight=False)
@@ -121,6 +121,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         "seed": config.seed,
         "classes": list(data.labels.names),
         "image_range": pixels,
+        "metrics": [asdict(score) for score in metrics.scores],
         "last": checkpoints.last_scores,
         "best": checkpoints.best_scores,
         "checkerboard": {**checkerboard_figures(model), "spectrum": checkerboard_spectra(model)},
@@ -137,9 +138,9 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     written = folder / "result.json"
     if trainer.global_step > position.step or not written.exists():  # else it was killed while it drew
         write_json(written, result)  # before anything is drawn, so that no picture can lose it
-    scores = {name: scores for name in ("last", "best") if (scores := result[name]) is not None}
-    console.print(score_table("Validation scores", scores, data.labels.names))
-    save_curves(folder / "metrics.csv", folder / "curves.png")
+    found = {name: scores for name in ("last", "best") if (scores := result[name]) is not None}
+    console.print(score_table("Validation scores", found, data.labels.names, metrics.scores))
+    save_curves(metrics.scores, folder / "metrics.csv", folder / "curves.png")
     save_predictions(model, data, folder / "predictions.png")
     console.print(Text(f"run folder: {folder}"), soft_wrap=True)
     return result

@@ -12,7 +12,7 @@ from segup.errors import ConfigError, DataError
 from segup.lock import HeldError, lock
 from segup.training.checkpoints import AtomicCheckpointIO
 from segup.training.config import RunConfig
-from segup.training.history import COLUMNS, CsvHistory, read_history
+from segup.training.history import CsvHistory, columns_of, read_history
 from segup.training.run_folder import as_folder, environment, run_folder, write_json, write_yaml
 from segup.whole import write_whole
 
@@ -194,7 +194,7 @@ def test_history_keeps_rows_up_to_the_resumed_step(tmp_path):
         history.log_metrics({"train/loss": 1.0 / (step + 1), "epoch": 0, "unknown": 3}, step)
     history.log_metrics({"epoch": 0}, 4)
     assert [row["step"] for row in read_history(path)] == ["1", "2", "3", "4"]
-    assert tuple(read_history(path)[0]) == COLUMNS
+    assert tuple(read_history(path)[0]) == columns_of()
     resumed = CsvHistory(path, first_step=2)
     resumed.log_metrics({"val/miou": 0.5, "epoch": 1}, 2)
     rows = read_history(path)

@@ -9,6 +9,7 @@ from segup.ablation.report.facts import Facts, facts_of
 from segup.ablation.study import Member, Study, read_study
 from segup.ablation.tables import COSTS, Column, score_columns
 from segup.errors import ConfigError, unknown
+from segup.metrics.scores import MIOU
 
 _MATCHED = 0.02  # the relative difference up to which budgets count as equal
 STATES = ("finished", "running", "interrupted", "failed", "waiting")
@@ -84,9 +85,11 @@ class Report:
             f"{row.name} ({row.versus.mean:+.3f})" for row in known if row.versus is not None and row.versus.significant
         ]
         if told:
-            said = f"The mIoU of {', '.join(told)} differs from that of {self.baseline} by more than noise."
+            said = f"The {MIOU.label} of {', '.join(told)} differs from that of {self.baseline} by more than noise."
         elif known:
-            said = f"No operator's mIoU differs from that of {self.baseline} by more than noise between the seeds."
+            said = (
+                f"No operator's {MIOU.label} differs from that of {self.baseline} by more than noise between the seeds."
+            )
         elif len(self.comparison.rows) > 1:
             said = "With one seed no spread is known: a difference may be noise."
         else:

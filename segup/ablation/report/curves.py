@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from segup.ablation.report.style import Look, legend_below, new_figure
+from segup.metrics.scores import MIOU
 from segup.training.rows import read_history
 
-LOGGED = {"train/loss": "training loss", "val/miou": "validation mIoU"}
+LOGGED = {"train/loss": "training loss", f"val/{MIOU.name}": f"validation {MIOU.label}"}
 """What is drawn: columns of ``metrics.csv`` and their titles."""
 _POINTS = 120
 Floats = NDArray[np.float64]

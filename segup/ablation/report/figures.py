@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from segup.ablation.comparison import Row
 from segup.ablation.report.style import FAINT, Look, legend_below, new_figure
 from segup.ablation.statistics import Spread, spread
+from segup.metrics.scores import MIOU
 
 _COSTS = (
     ("parameters", "parameters (millions)", 1e6),
@@ -29,7 +30,7 @@ def accuracy_against_cost(rows: Sequence[Row], shown: Mapping[str, Look]) -> Fig
         shown: How each looks.
     """
     known = [cost for cost in _COSTS if any(row.score(cost[0]) is not None for row in rows)]
-    if not known or all(row.score("miou") is None for row in rows):
+    if not known or all(row.score(MIOU.name) is None for row in rows):
         return None
     lines = (len(known) + 1) // 2
     figure = new_figure(7.6, 2.75 * lines + 0.25 + 0.2 * -(-len(rows) // 4))
@@ -38,7 +39,7 @@ def accuracy_against_cost(rows: Sequence[Row], shown: Mapping[str, Look]) -> Fig
         axes.set_axis_off()
     for axes, (key, title, unit) in zip(grid.flat, known, strict=False):
         for row in rows:
-            score, cost = row.score("miou"), row.score(key)
+            score, cost = row.score(MIOU.name), row.score(key)
             if score is None or cost is None:
                 continue
             look = shown[row.name]
@@ -51,7 +52,7 @@ def accuracy_against_cost(rows: Sequence[Row], shown: Mapping[str, Look]) -> Fig
         axes.margins(0.09)
         _not_closer(axes)
     for line in grid:
-        line[0].set_ylabel("mIoU")
+        line[0].set_ylabel(MIOU.label)
     legend_below(figure, {row.name: shown[row.name] for row in rows}, "markers")
     return figure
 
@@ -73,7 +74,7 @@ def band_iou(rows: Sequence[Row], shown: Mapping[str, Look], baseline: str) -> F
     left, *right = figure.subplots(1, 1 + both, squeeze=False)[0]
     for name, values in drawn.items():
         _with_band(left, values, shown[name])
-    left.set_ylabel("mIoU inside the band")
+    left.set_ylabel(f"{MIOU.label} inside the band")
     widths = sorted({width for values in drawn.values() for width in values})
     for axes in right:
         axes.axhline(0, **{**shown[baseline].line, "linewidth": 1.2})

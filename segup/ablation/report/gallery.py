@@ -9,6 +9,7 @@ from segup.ablation.report.curves import Curve, learning_curves, read_curves
 from segup.ablation.report.figures import accuracy_against_cost, band_iou, class_bars
 from segup.ablation.report.spectrum import checkerboard_spectrum_figure
 from segup.ablation.runs import Run
+from segup.metrics.scores import MIOU
 
 SHOWN = 12
 """Rows that figures and pictures show at most; the table has all."""
@@ -21,7 +22,7 @@ def shown_rows(comparison: Comparison) -> list[Row]:
         return list(comparison.rows)
 
     def rank(row: Row) -> tuple[bool, float]:
-        score = row.score("miou")
+        score = row.score(MIOU.name)
         return row.name == comparison.baseline, -1.0 if score is None else score.mean
 
     best = {row.name for row in sorted(comparison.rows, key=rank, reverse=True)[:SHOWN]}
@@ -34,7 +35,7 @@ def draw(report: Report) -> list[Figure]:
     rows = [] if comparison is None else shown_rows(comparison)
     names = [row.name for row in rows] or list(dict.fromkeys(member.label for member in report.study.members))[:SHOWN]
     left_out = "" if comparison is None or len(rows) == len(comparison.rows) else (
-        f" The {len(rows)} rows best in mIoU are drawn, of {len(comparison.rows)}."
+        f" The {len(rows)} rows best in {MIOU.label} are drawn, of {len(comparison.rows)}."
     )  # fmt: skip
     look = style.looks(names)
     unfinished: dict[str, list[Mapping[str, Curve]]] = {}
@@ -45,8 +46,8 @@ def draw(report: Report) -> list[Figure]:
         drawn = [
             (
                 "accuracy_cost", "Accuracy against cost", accuracy_against_cost(rows, look),
-                "Each marker is an operator: mIoU of the last checkpoint over what it costs, bars of one standard "
-                "deviation over the seeds where there are several.",
+                f"Each marker is an operator: {MIOU.label} of the last checkpoint over what it costs, bars of one "
+                "standard deviation over the seeds where there are several.",
             ),
             (
                 "learning_curves", "Learning curves",
@@ -57,8 +58,8 @@ def draw(report: Report) -> list[Figure]:
             ),
             (
                 "band_iou", "IoU near the boundary", band_iou(rows, look, report.baseline),
-                "mIoU of the pixels at most so many rows and columns from the true boundary, on both its sides; on the "
-                f"right, the mean difference to the baseline, seed by seed. {_BAND}",
+                f"{MIOU.label} of the pixels at most so many rows and columns from the true boundary, on both its "
+                f"sides; on the right, the mean difference to the baseline, seed by seed. {_BAND}",
             ),
             (
                 "class_iou", "IoU by class", class_bars(rows, look, comparison.classes if comparison else ()),

@@ -12,7 +12,18 @@ from segup.ablation.report.content import Figure, Report
 from segup.ablation.report.facts import Facts, duration
 from segup.ablation.report.style import in_both_schemes
 from segup.ablation.report.texts import UNITS, versions
-from segup.ablation.tables import COSTS, NOTES, Column, best_of, difference_text, score_columns, score_text
+from segup.ablation.tables import (
+    COSTS,
+    NOTES,
+    SCORES,
+    Column,
+    best_of,
+    difference_text,
+    grouped,
+    score_columns,
+    score_text,
+)
+from segup.metrics.scores import MIOU
 
 
 def as_html(report: Report, figures: Sequence[Figure], missing: Sequence[str]) -> str:
@@ -51,10 +62,10 @@ def _tiles(report: Report) -> str:
         ("runs finished", f"{len(report.study.members) - len(report.unfinished)} of {len(report.study.members)}", "")
     ]
     if report.comparison is not None:
-        rows = [(score, row) for row in report.comparison.rows if (score := row.score("miou")) is not None]
+        rows = [(score, row) for row in report.comparison.rows if (score := row.score(MIOU.name)) is not None]
         if rows:
             score, row = max(rows, key=lambda found: found[0].mean)
-            told.insert(0, ("best mean mIoU", score_text(score), row.name))
+            told.insert(0, (f"best mean {MIOU.label}", score_text(score), row.name))
     told.append(("baseline", report.baseline, ""))
     told.append(
         ("seeds", ", ".join(map(str, report.facts.seeds[:8])) + (" …" if len(report.facts.seeds) > 8 else ""), "")
@@ -79,18 +90,19 @@ def _table_section(report: Report) -> Iterable[tuple[str, str, str]]:
 
 
 def _table(comparison: Comparison) -> str:
-    scores = score_columns(comparison)
-    groups = [("scores", scores[:5]), ("IoU by class", scores[5:]), ("costs", list(COSTS))]
+    groups = list(grouped([*score_columns(comparison), *COSTS]).items())
     heads, tops = ['<th scope="col" data-kind="text"><button type="button">decoder</button></th>'], ["<th></th>"]
-    versus = f'<th scope="col" data-better="1"><button type="button">mIoU − {escape(comparison.baseline)}</button></th>'
+    versus_title = f"{MIOU.label} − {escape(comparison.baseline)}"
+    versus = f'<th scope="col" data-better="1"><button type="button">{versus_title}</button></th>'
     for title, columns in groups:
-        extra = title == "scores"
-        tops.append(f'<th scope="colgroup" colspan="{len(columns) + extra}">{title}</th>')
+        extra = title == SCORES
+        tops.append(f'<th scope="colgroup" colspan="{len(columns) + extra}">{escape(title)}</th>')
         for place, column in enumerate(columns):
-            short = column.title.removeprefix("IoU ") if title == "IoU by class" else column.title
+            short = column.title.removeprefix(title.removesuffix("by class")) if title != SCORES else column.title
             first = ' class="first"' if place == 0 else ""
+            about = f' title="{escape(column.about)}"' if column.about else ""
             heads.append(
-                f'<th scope="col"{first} data-better="{column.better}">'
+                f'<th scope="col"{first}{about} data-better="{column.better}">'
                 f'<button type="button">{_breakable(short)}</button></th>'
             )
             heads += [versus] if extra and place == 0 else []
@@ -117,7 +129,7 @@ def _row(
             number = "" if value is None or isnan(value.mean) else repr(value.mean)
             text = "–" if value is None else column.text(value)
             found.append(f'<td{css} data-value="{number}">{_two_lines(text, marked)}</td>')
-            if title == "scores" and place == 0:
+            if title == SCORES and place == 0:
                 found.append(_versus(row, comparison))
     return "".join(found)
 
@@ -146,14 +158,14 @@ def _seeds(comparison: Comparison) -> str:
     heads = "".join(f'<th scope="col">seed {seed}</th>' for seed in seeds)
     lines = []
     for row in comparison.rows:
-        scores = {run.seed: run.scores["miou"] for run in row.runs}
+        scores = {run.seed: run.scores[MIOU.name] for run in row.runs}
         numbers = ["–" if (score := scores.get(seed)) is None else f"{score:.4f}" for seed in seeds]
         lines.append(
             f'<tr><th scope="row">{escape(row.name)}</th>{"".join(f"<td>{text}</td>" for text in numbers)}</tr>'
         )
     return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="mIoU of every seed"><table><thead><tr>'
-        f'<th scope="col">mIoU</th>{heads}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{MIOU.label} of every seed"><table><thead><tr>'
+        f'<th scope="col">{MIOU.label}</th>{heads}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
     )
 
 

@@ -9,7 +9,8 @@ from math import ceil, isnan
 from segup.ablation.comparison import Comparison
 from segup.ablation.report.content import Figure, Report
 from segup.ablation.report.facts import Facts, duration
-from segup.ablation.tables import COSTS, NOTES, Column, code, latex, markdown, pipes, plain, score_columns, tex
+from segup.ablation.tables import NOTES, SCORES, Column, code, grouped, latex, markdown, pipes, plain, tex
+from segup.metrics.scores import MIOU
 from segup.stored import visible
 
 FIGURES = "figures"
@@ -17,8 +18,8 @@ FIGURES = "figures"
 UNITS = (
     "Parameters, multiply-accumulates (one training crop), a training step and peak memory are of the whole model; "
     "latency is the median time of one image of the crop's size in evaluation mode. Checkerboard is the share of a "
-    "constant's energy that becomes a pattern. Best (optimistic) is the best checkpoint's mIoU, chosen on the images "
-    "that it is scored on."
+    f"constant's energy that becomes a pattern. Best (optimistic) is the best checkpoint's {MIOU.label}, chosen on the "
+    "images that it is scored on."
 )
 _ABREAST = 4
 """Columns with means and deviations that a page's text is wide, beside the name."""
@@ -78,13 +79,10 @@ def as_latex(report: Report) -> str:
     lines += [f"% {_line(warning)}" for warning in report.warnings]
     if report.comparison is None:
         return "\n".join([*lines, ""])
-    scores = score_columns(report.comparison)
-    tables = (
-        ("scores", scores[:5], NOTES),
-        ("classes", scores[5:], "IoU class by class of the last checkpoint."),
-        ("costs", list(COSTS), UNITS),
-    )
-    for name, columns, caption in tables:
+    told = {SCORES: NOTES, "costs": UNITS}
+    for group, columns in grouped(report.columns).items():
+        caption = told.get(group) or f"{group.replace('by class', 'class by class')} of the last checkpoint."
+        name = group if group in told else "classes" if group == "IoU by class" else _word(group)
         lines += ["", *_float(report, name, columns, caption)]
     return "\n".join([*lines, ""])
 
@@ -104,10 +102,10 @@ def versions(facts: Facts) -> dict[str, str]:
 def _float(report: Report, name: str, columns: list[Column], caption: str) -> list[str]:
     comparison = report.comparison
     assert comparison is not None
-    count = len(columns) + (name == "scores")
+    count = len(columns) + (name == SCORES)
     each = ceil(count / ceil(count / _ABREAST))
     parts = [
-        latex(comparison, columns[first : first + each], versus=name == "scores" and first + each >= count)
+        latex(comparison, columns[first : first + each], versus=name == SCORES and first + each >= count)
         for first in range(0, count, each)
     ]
     return [
@@ -125,10 +123,10 @@ def _float(report: Report, name: str, columns: list[Column], caption: str) -> li
 def _seeds(comparison: Comparison) -> str:
     seeds = sorted({seed for row in comparison.rows for seed in row.seeds})
     if len(seeds) > 12:
-        return f"mIoU of each of the {len(seeds)} seeds is in `report.csv`."
-    lines = [pipes(["mIoU", *(f"seed {seed}" for seed in seeds)]), f"|{'---|' * (len(seeds) + 1)}"]
+        return f"{MIOU.label} of each of the {len(seeds)} seeds is in `report.csv`."
+    lines = [pipes([MIOU.label, *(f"seed {seed}" for seed in seeds)]), f"|{'---|' * (len(seeds) + 1)}"]
     for row in comparison.rows:
-        scores = {run.seed: run.scores["miou"] for run in row.runs}
+        scores = {run.seed: run.scores[MIOU.name] for run in row.runs}
         lines.append(pipes([code(row.name), *(_number(scores.get(seed)) for seed in seeds)]))
     return "\n".join(lines)
 
