@@ -100,12 +100,22 @@ class Registry(Generic[T]):
         return self._parts[name]
 
     def create(self, name: str, /, *args: Any, **options: Any) -> Any:
-        """Call the part with the options, after checking each option against its signature."""
+        """Call the part with the options, after checking each option against its signature.
+
+        Raises:
+            ConfigError: An option that it does not take, with the nearest match, one out of its range, or one that it
+                needs and is not given.
+        """
         part = self.get(name)
         check_options(part, options, f"{self.kind} '{name}'")
+        parameters = inspect.signature(part).parameters
         for option, value in options.items():
-            if self._group and option not in self._place:
-                check(f"{self._group}.{option}", inspect.signature(part).parameters[option].annotation, value)
+            if self._group and option in parameters and option not in self._place:
+                check(f"{self._group}.{option}", parameters[option].annotation, value)
+        try:
+            inspect.signature(part).bind(*args, **options)
+        except TypeError as cause:
+            raise ConfigError(f"{self.kind} '{name}' cannot be built: {cause}") from cause
         return part(*args, **options)
 
     def storable(self, name: str) -> Mapping[str, Any] | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from segup.data.masks import read_mask
     from segup.data.module import SegmentationData
     from segup.data.pairs import Pair
-    from segup.data.sets import create_dataset, list_datasets
+    from segup.data.sets import create_dataset, list_datasets, register_dataset
 
 _HOMES = {
     "ClassFrequencies": "frequencies",
@@ -28,6 +28,7 @@ _HOMES = {
     "list_datasets": "sets",
     "read_image": "images",
     "read_mask": "masks",
+    "register_dataset": "sets",
 }
 __all__ = [
     "ClassFrequencies",
@@ -40,6 +41,7 @@ __all__ = [
     "list_datasets",
     "read_image",
     "read_mask",
+    "register_dataset",
 ]
 
 

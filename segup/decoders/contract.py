@@ -332,6 +332,7 @@ def create_decoder(topology: str, channels: Sequence[int], strides: Sequence[int
     >>> decoder(maps, size=(417, 353)).shape
     torch.Size([2, 16, 417, 353])
     """
+    topology_class(topology)
     decoder: Decoder = topologies.create(topology, channels, strides, **options)
     return decoder
 

@@ -173,6 +173,7 @@ class Encoder(nn.Module):
 
 
 encoders: Registry[Callable[..., Encoder]] = Registry("encoder", "segup.encoders")
+register_encoder = encoders.register
 FROZEN = closed(freeze=bool | None, freeze_norm=bool | None)
 """The options of every encoder that a checkpoint may hold."""
 
@@ -209,7 +210,10 @@ def create_encoder(
         check(f"encoder '{name}': {option}", kind, value)
     named = (model,) if model or "/" in name else ()
     _check_named(family, named, build)
-    return build(*named, **common, **options)
+    encoder = build(*named, **common, **options)
+    if not isinstance(encoder, Encoder):
+        raise ConfigError(f"encoder '{name}' makes a {type(encoder).__name__}, not a segup.encoders.Encoder")
+    return encoder
 
 
 def family_of(name: str) -> tuple[str, str]:
@@ -247,6 +251,8 @@ def _check_named(family: str, named: tuple[str, ...], build: Callable[..., Encod
 
     if takes(*named) and named != ("",):
         return
+    if not named and not takes("name"):
+        raise ConfigError(f"encoder '{family}' has to take in_channels, pretrained and freeze, by keyword")
     if takes("name"):
         raise ConfigError(f"encoder '{family}' needs a model's name.\n  try: {family}/resnet18")
     raise ConfigError(

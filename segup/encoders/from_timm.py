@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import timm
 
 from segup.conform import Count, Counts, Index, Name, Share, Within, closed
-from segup.encoders.contract import FROZEN, Encoder, encoders
+from segup.encoders.contract import FROZEN, Encoder, register_encoder
 from segup.errors import ConfigError, unknown
 
 _BUILDS = closed(
@@ -40,7 +40,7 @@ _BUILDS = closed(
 """Arguments of timm that shape a model. Others read files (checkpoint_path, pretrained_cfg) or are no plain values."""
 
 
-@encoders.register(
+@register_encoder(
     "timm", storable={**FROZEN, "out_indices": Annotated[list[Index], Within(1, 64)] | None, "options": _BUILDS}
 )
 def from_timm(

@@ -9,13 +9,13 @@ from timm.models import adapt_input_conv
 from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
-from segup.encoders.contract import FROZEN, Encoder, encoders
+from segup.encoders.contract import FROZEN, Encoder, register_encoder
 from segup.errors import ConfigError, unknown
 
 _PROBE = 256  # pixels a side: every stride up to 32 gives a size of its own
 
 
-@encoders.register("torchvision", storable=FROZEN)
+@register_encoder("torchvision", storable=FROZEN)
 def from_torchvision(
     model: str, in_channels: int = 3, *, pretrained: bool = True, freeze: bool = False, freeze_norm: bool = False
 ) -> Encoder:

@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segup.conform import Count, Counts, Few, Within
-from segup.encoders.contract import Encoder, encoders
+from segup.encoders.contract import Encoder, register_encoder
 from segup.errors import ConfigError
 
 
-@encoders.register("segnet", storable={"freeze": bool | None, "widths": Counts, "convs": Few})
+@register_encoder("segnet", storable={"freeze": bool | None, "widths": Counts, "convs": Few})
 def segnet(
     in_channels: int = 3,
     *,

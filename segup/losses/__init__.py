@@ -4,7 +4,7 @@
 True
 """
 
-from segup.losses.base import LOSSES, SegmentationLoss, create_loss, list_losses
+from segup.losses.base import LOSSES, SegmentationLoss, create_loss, list_losses, register_loss
 from segup.losses.weights import median_frequency_weights
 
-__all__ = ["LOSSES", "SegmentationLoss", "create_loss", "list_losses", "median_frequency_weights"]
+__all__ = ["LOSSES", "SegmentationLoss", "create_loss", "list_losses", "median_frequency_weights", "register_loss"]

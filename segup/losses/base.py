@@ -1,6 +1,6 @@
 """The contract of a loss: logits and class ids in, one float32 number out, ignored pixels left out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from segup.registry import Registry
 class SegmentationLoss(nn.Module, CheckedPart):
     """The base of every loss: checks its inputs, computes in float32, and finds the pixels that count.
 
-    A loss of your own subclasses this, implements :meth:`compute`, and registers itself in ``LOSSES``.
+    A loss of your own subclasses this, implements :meth:`compute`, and is entered with :func:`register_loss`.
 
     Args:
         num_classes: Channels K of the logits; 1 is binary segmentation with one sigmoid channel,
@@ -78,9 +78,10 @@ class SegmentationLoss(nn.Module, CheckedPart):
         return f"num_classes={self.num_classes}, ignore_index={self.ignore_index}, class_weights={weights}"
 
 
-LOSSES: Registry[type[SegmentationLoss]] = Registry(
+LOSSES: Registry[Callable[..., nn.Module]] = Registry(
     "loss", "segup.losses", place=("num_classes", "ignore_index"), group="loss"
 )
+register_loss = LOSSES.register
 
 
 def create_loss(
@@ -90,7 +91,7 @@ def create_loss(
     ignore_index: int = 255,
     class_weights: Sequence[float] | Tensor | None = None,
     **options: Any,
-) -> SegmentationLoss:
+) -> nn.Module:
     """Build a loss by name.
 
     Args:
@@ -113,9 +114,12 @@ def create_loss(
     ...
     segup.errors.ConfigError: unknown loss 'lovas': did you mean 'lovasz'? known: ...
     """
-    return LOSSES.create(
+    loss = LOSSES.create(
         name, num_classes=num_classes, ignore_index=ignore_index, class_weights=class_weights, **options
     )
+    if not isinstance(loss, nn.Module):
+        raise ConfigError(f"loss '{name}' makes a {type(loss).__name__}, not a torch.nn.Module of logits and class ids")
+    return loss
 
 
 def list_losses() -> list[str]:

@@ -4,14 +4,14 @@ from typing import Any
 
 from torch import Tensor
 
-from segup.conform import NotNegative, Share
+from segup.conform import BelowOne, NotNegative, Share
 from segup.errors import ConfigError
-from segup.losses.base import LOSSES, SegmentationLoss
-from segup.losses.cross_entropy import CrossEntropy, Smoothing
+from segup.losses.base import SegmentationLoss, register_loss
+from segup.losses.cross_entropy import CrossEntropy
 from segup.losses.dice import Dice
 
 
-@LOSSES.register("ce_dice")
+@register_loss("ce_dice")
 class CrossEntropyDice(SegmentationLoss):
     """``ce_weight`` times cross-entropy plus ``dice_weight`` times Dice.
 
@@ -40,7 +40,7 @@ class CrossEntropyDice(SegmentationLoss):
         *,
         ce_weight: NotNegative = 1.0,
         dice_weight: NotNegative = 2.0,
-        label_smoothing: Smoothing = 0.0,
+        label_smoothing: BelowOne = 0.0,
         balance: Share = 0.25,
         smooth: NotNegative = 0.0,
         **common: Any,

@@ -1,19 +1,17 @@
 """Cross-entropy, by torch."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segup.conform import Share, Within
-from segup.losses.base import LOSSES, SegmentationLoss, divide_by_total, pixel_weights, two_classes
+from segup.conform import BelowOne, Share
+from segup.losses.base import SegmentationLoss, divide_by_total, pixel_weights, register_loss, two_classes
 from segup.losses.checks import label_classes
 
-Smoothing = Annotated[float, Within(0, below=1)]
 
-
-@LOSSES.register("cross_entropy")
+@register_loss("cross_entropy")
 class CrossEntropy(SegmentationLoss):
     """Mean cross-entropy of the pixels that count.
 
@@ -40,7 +38,7 @@ class CrossEntropy(SegmentationLoss):
     def __init__(
         self,
         *,
-        label_smoothing: Smoothing = 0.0,
+        label_smoothing: BelowOne = 0.0,
         balance: Share = 0.0,
         **common: Any,
     ) -> None:

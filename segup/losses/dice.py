@@ -5,11 +5,11 @@ from typing import Any
 from torch import Tensor
 
 from segup.conform import NotNegative
-from segup.losses.base import LOSSES, SegmentationLoss, refuse_binary_weights
+from segup.losses.base import SegmentationLoss, refuse_binary_weights, register_loss
 from segup.losses.tversky import overlap_losses
 
 
-@LOSSES.register("dice")
+@register_loss("dice")
 class Dice(SegmentationLoss):
     """One minus the Dice coefficient per class, over the whole batch, averaged over all K classes.
 

@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segup.conform import NotNegative
-from segup.losses.base import LOSSES, SegmentationLoss, pixel_weights, two_classes, weighted_mean
+from segup.losses.base import SegmentationLoss, pixel_weights, register_loss, two_classes, weighted_mean
 
 
-@LOSSES.register("focal")
+@register_loss("focal")
 class Focal(SegmentationLoss):
     """Mean of (1 - p)^gamma · (-log p) over the pixels that count, p the probability of the true class.
 

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segup.losses.base import LOSSES, SegmentationLoss, refuse_binary_weights, weighted_mean
+from segup.losses.base import SegmentationLoss, refuse_binary_weights, register_loss, weighted_mean
 
 
-@LOSSES.register("lovasz")
+@register_loss("lovasz")
 class Lovasz(SegmentationLoss):
     """Lovász-softmax over the classes present in the target; for one sigmoid channel, the Lovász hinge.
 

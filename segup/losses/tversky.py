@@ -7,10 +7,10 @@ from torch import Tensor
 
 from segup.conform import NotNegative
 from segup.errors import ConfigError
-from segup.losses.base import LOSSES, SegmentationLoss, refuse_binary_weights
+from segup.losses.base import SegmentationLoss, refuse_binary_weights, register_loss
 
 
-@LOSSES.register("tversky")
+@register_loss("tversky")
 class Tversky(SegmentationLoss):
     """One minus the Tversky index per class, over the whole batch, averaged over all K classes.
 

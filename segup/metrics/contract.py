@@ -71,10 +71,10 @@ def create_metrics(num_classes: int, ignore_index: int = 255, also: Mapping[str,
     """
     found = [create_metric("segmentation", num_classes=num_classes, ignore_index=ignore_index)]
     for key, options in (also or {}).items():
-        if not isinstance(options, Mapping) or "name" not in options:
-            raise ConfigError(
-                f"metric.{key}={options!r} must be a group with the metric's name\n  try: +metric.{key}.name={key}"
-            )
+        if not isinstance(options, Mapping):
+            raise ConfigError(f"metric.{key}={options!r} must be a group of keys, the metric's name among them")
+        if "name" not in options:
+            raise ConfigError(f"metric.{key}.name is not set: give metric.{key}.name=...")
         own = {option: value for option, value in options.items() if option != "name"}
         found.append(create_metric(options["name"], num_classes=num_classes, ignore_index=ignore_index, **own))
     return Metrics(*found)
@@ -91,12 +91,17 @@ def create_metric(name: str, *, num_classes: int, ignore_index: int = 255, **opt
     Raises:
         ConfigError: An unknown name or option, or a part that is no metric.
 
-    >>> create_metric("segmentatoin", num_classes=2)
+    >>> create_metric("segmentatoin", num_classes=2)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    segup.errors.ConfigError: unknown metric 'segmentatoin': did you mean 'segmentation'? known: segmentation
+    segup.errors.ConfigError: unknown metric 'segmentatoin': did you mean 'segmentation'? known: image_miou, ...
     """
-    metric: Metric = metrics.create(name, num_classes=num_classes, ignore_index=ignore_index, **options)
+    try:
+        metric: Metric = metrics.create(name, num_classes=num_classes, ignore_index=ignore_index, **options)
+    except ValueError as cause:
+        if isinstance(cause, ConfigError):
+            raise
+        raise ConfigError(f"metric '{name}' cannot be built: {cause}") from cause  # torchmetrics raises its own
     if not isinstance(metric, Metric):
         raise ConfigError(f"metric '{name}' is a {type(metric).__name__}, not a torchmetrics.Metric")
     return metric

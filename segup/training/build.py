@@ -21,9 +21,10 @@ from segup.names import check_storable
 from segup.training.checkpoints import AtomicCheckpointIO
 from segup.training.config import RunConfig, TrainerConfig
 from segup.training.history import CsvHistory, EventHistory
-from segup.training.optimizers import create_optimizer, create_scheduler
+from segup.training.optimizers import create_optimizer
 from segup.training.progress import RunProgressBar
 from segup.training.ranks import is_first
+from segup.training.schedulers import create_scheduler
 
 
 def build_model(config: RunConfig, num_classes: int, in_channels: int) -> SegmentationModel:

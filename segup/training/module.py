@@ -13,7 +13,8 @@ from segup.errors import SegupError
 from segup.metrics import Metrics
 from segup.metrics.scores import shown_in
 from segup.models import SegmentationModel, checkpoint_entry, predicted_labels
-from segup.training.optimizers import create_optimizer, create_scheduler
+from segup.training.optimizers import create_optimizer
+from segup.training.schedulers import create_scheduler
 
 
 class TrainingDivergedError(SegupError):
@@ -27,7 +28,8 @@ class SegmentationModule(L.LightningModule):
         model: What is trained.
         loss: From logits ``(N, K, H, W)`` and class ids ``(N, H, W)`` to a number.
         metrics: Scores of predicted class ids over the validation set.
-        optimizer, scheduler: The configuration groups, see :mod:`segup.training.optimizers`.
+        optimizer, scheduler: The configuration groups, see :mod:`segup.training.optimizers` and
+            :mod:`segup.training.schedulers`.
         max_steps: Steps after which the run ends; None for its epochs' steps. The schedule is laid out over them.
         seed: Of what the model draws (dropout): each step starts from its own seed, so that a resumed run draws what
             an uninterrupted one would have drawn.

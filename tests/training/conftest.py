@@ -22,7 +22,7 @@ def tiny_run(folder, pictures=False, **changes):
     }
     for key, change in changes.items():
         anew = not isinstance(change, dict) or key == "scheduler"
-        values[key] = change if anew else {**values[key], **change}
+        values[key] = change if anew else {**values.get(key, {}), **change}
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patched:
         for name in () if pictures else ("save_curves", "save_predictions"):

@@ -3,7 +3,8 @@ import torch
 
 from segup import create_model
 from segup.errors import ConfigError
-from segup.training.optimizers import create_optimizer, create_scheduler
+from segup.training.optimizers import create_optimizer
+from segup.training.schedulers import create_scheduler
 
 ADAMW = {"name": "adamw", "lr": 1e-3, "weight_decay": 0.1, "encoder_lr_factor": 0.5}
 

@@ -1,7 +1,7 @@
 """The data sets: one file each, which says where the images and masks of a split lie.
 
 A data set is a class that takes ``labels`` and its own options by keyword and has the members of :class:`DataSource`.
-``@datasets.register("name")`` in a module of this package enters it; one from elsewhere is named ``"mymodule:Class"``.
+``@register_dataset("name")`` in a module of this package enters it; one from elsewhere is named ``"mymodule:Class"``.
 """
 
 from collections.abc import Callable
@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 from segup.data.labels import Labels, MaskValues
 from segup.data.pairs import Pair
+from segup.errors import ConfigError
 from segup.registry import Registry
 
 SPLITS = ("train", "val", "test")
+_MEMBERS = ("labels", "mask_values", "prepare", "splits", "pairs")
 
 
 class DataSource(Protocol):
@@ -36,6 +38,7 @@ class DataSource(Protocol):
 
 
 datasets: Registry[Callable[..., Any]] = Registry("data set", "segup.data.sets")
+register_dataset = datasets.register
 
 
 def create_dataset(name: str, /, labels: Labels, **options: Any) -> DataSource:
@@ -55,6 +58,11 @@ def create_dataset(name: str, /, labels: Labels, **options: Any) -> DataSource:
         ['frame_3', 'frame_6', 'frame_9']
     """
     source: DataSource = datasets.create(name, labels=labels, **options)
+    absent = [member for member in _MEMBERS if not hasattr(source, member)]
+    if absent:
+        raise ConfigError(
+            f"data set '{name}' makes a {type(source).__name__} without {', '.join(absent)}: see DataSource"
+        )
     return source
 
 

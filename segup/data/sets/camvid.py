@@ -4,10 +4,10 @@ from pathlib import Path
 
 from segup.data.labels import Labels, MaskValues
 from segup.data.pairs import Pair, match_by_stem
-from segup.data.sets import SPLITS, datasets
+from segup.data.sets import SPLITS, register_dataset
 
 
-@datasets.register("camvid")
+@register_dataset("camvid")
 class CamVid:
     """Street scenes of 360×480 pixels: 367 to train, 101 to validate, 233 to test, 11 classes, id 11 unlabelled.
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from segup.data.embedded import embedded_folder
 from segup.data.labels import Labels, MaskValues
 from segup.data.pairs import Pair, match_by_stem
-from segup.data.sets import datasets
+from segup.data.sets import register_dataset
 
 
-@datasets.register("cells")
+@register_dataset("cells")
 class Cells:
     """Seven training and three validation frames of one field; no test split.
 

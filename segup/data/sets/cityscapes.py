@@ -5,11 +5,11 @@ from pathlib import Path
 from segup.data.files import check_archive
 from segup.data.labels import Labels, MaskValues
 from segup.data.pairs import Pair
-from segup.data.sets import datasets
+from segup.data.sets import register_dataset
 from segup.errors import ConfigError, DataError
 
 
-@datasets.register("cityscapes")
+@register_dataset("cityscapes")
 class Cityscapes:
     """2975 training and 500 validation images of 1024×2048 pixels with fine masks; 19 classes.
 

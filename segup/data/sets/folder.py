@@ -5,11 +5,11 @@ from pathlib import Path
 
 from segup.data.labels import Labels, MaskValues
 from segup.data.pairs import Pair, held_out, match_by_stem
-from segup.data.sets import SPLITS, datasets
+from segup.data.sets import SPLITS, register_dataset
 from segup.errors import DataError
 
 
-@datasets.register("folder")
+@register_dataset("folder")
 class Folder:
     """Images and masks of the same name, extension aside, in one of three layouts.
 

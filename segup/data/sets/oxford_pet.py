@@ -4,11 +4,11 @@ from pathlib import Path
 
 from segup.data.labels import Labels, MaskValues
 from segup.data.pairs import Pair, held_out
-from segup.data.sets import datasets
+from segup.data.sets import register_dataset
 from segup.errors import ConfigError, DataError
 
 
-@datasets.register("oxford_pet")
+@register_dataset("oxford_pet")
 class OxfordPet:
     """7349 cats and dogs; the trimaps' pet, background and border become classes 1, 0 and 2.
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from segup.data.labels import Labels, MaskValues
 from segup.data.pairs import Pair
-from segup.data.sets import datasets
+from segup.data.sets import register_dataset
 from segup.errors import DataError
 
 
-@datasets.register("voc2012")
+@register_dataset("voc2012")
 class Voc2012:
     """The 1464 training and 1449 validation images with masks; 20 objects and a background, 255 is ignored.
 

@@ -1,0 +1,43 @@
+"""Schedules of the learning rate: torch's own, by name, laid out over the steps of a run.
+
+One is a function or class of an optimizer and its options by keyword, as those of ``torch.optim.lr_scheduler`` are:
+``"torch.optim.lr_scheduler:StepLR"`` is one. Where it has an option ``steps``, it is told those of the run.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from segup.errors import ConfigError
+from segup.registry import Registry
+
+schedulers: Registry[Callable[..., LRScheduler]] = Registry("scheduler", "segup.training.schedulers", group="scheduler")
+register_scheduler = schedulers.register
+
+
+def create_scheduler(config: Mapping[str, Any], optimizer: Optimizer, steps: int) -> LRScheduler:
+    """Build the schedule that the group ``scheduler`` names, over ``steps`` optimizer steps.
+
+    Raises:
+        ConfigError: An unknown name or option, or a number out of its range.
+    """
+    options = dict(config)
+    name: Any = options.pop("name", None)
+    if "steps" in inspect.signature(schedulers.get(name)).parameters:
+        options["steps"] = steps
+    scheduler: LRScheduler = schedulers.create(name, optimizer, **options)
+    if not isinstance(scheduler, LRScheduler):
+        raise ConfigError(f"scheduler '{name}' makes a {type(scheduler).__name__}, not a torch LRScheduler")
+    return scheduler
+
+
+def list_schedulers() -> list[str]:
+    """Return the names that :func:`create_scheduler` knows, sorted.
+
+    >>> list_schedulers()
+    ['constant', 'cosine', 'one_cycle', 'poly']
+    """
+    return schedulers.names()
