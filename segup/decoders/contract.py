@@ -352,8 +352,8 @@ def topology_class(name: str) -> type[Decoder]:
 def list_decoders() -> list[str]:
     """Return the names of all topologies.
 
-    >>> list_decoders()
-    ['deeplabv3plus', 'duc', 'fcn', 'fpn', 'linknet', 'plain', 'segformer', 'unet']
+    >>> "unet" in list_decoders()
+    True
     """
     return topologies.names()
 

@@ -25,11 +25,20 @@ def pooling_indices(maps, scale=2):
     return indices
 
 
+def guides_of(decoder, maps, size):
+    """What the operators of a decoder require beside the maps, for an image of ``size``."""
+    known = {
+        "indices": lambda: pooling_indices(maps),
+        "image": lambda: torch.randn(maps[0].shape[0], 3, *size),
+    }
+    return {guide: known[guide]() for guide in decoder.requires}
+
+
 def small_widths(topology, strides, width=4):
     """The narrowest ``widths`` that the topology takes on a pyramid, or None where it has none."""
     if topology in ("unet", "plain"):
         return [width] * (len(strides) - 1 + (strides[0] > 1))
-    count = {"fpn": 3, "segformer": 2, "deeplabv3plus": 4, "linknet": 1}.get(topology)
+    count = {"fpn": 3, "segformer": 2, "deeplabv3plus": 4, "linknet": 1}.get(topology)  # others take their own
     depths = len(strides) if topology == "linknet" else min(4, len(strides))
     return None if count is None else [width] * (count - (strides[-depths] == 1))
 
@@ -42,6 +51,11 @@ def pyramid_fixture():
 @pytest.fixture(scope="session", name="pooling_indices")
 def indices_fixture():
     return pooling_indices
+
+
+@pytest.fixture(scope="session", name="guides_of")
+def guides_fixture():
+    return guides_of
 
 
 @pytest.fixture(scope="session", name="small_widths")

@@ -16,6 +16,7 @@ import torch
 
 from segup import create_model
 from segup.decoders import create_decoder, list_decoders
+from segup.decoders.contract import topology_class
 from segup.encoders import create_encoder
 from segup.errors import ConfigError
 from segup.upsamplers import list_upsamplers
@@ -61,14 +62,15 @@ def small_decoder(topology, upsampler, name, small_widths):
     widths = small_widths(topology, body.strides, 4)
     return create_decoder(
         topology, [4] * len(body.strides), body.strides, upsampler=upsampler, widths=widths, roundings=roundings,
-        **({"num_classes": 4} if widths is None else {}),
+        **({"num_classes": 4} if topology_class(topology).gives_scores else {}),
     ).eval()  # fmt: skip
 
 
 def empty_maps(heights, widths):
-    """Maps ``(0, 4, h, w)`` and indices for them, of no image at all."""
+    """Maps ``(0, 4, h, w)`` of no image at all, and what may guide a step beside them."""
     maps = [torch.zeros(0, 4, h, w) for h, w in zip(heights, widths, strict=True)]
-    return maps, [torch.zeros(0, 4, *low.shape[-2:], dtype=torch.int64) for low in maps[1:]]
+    indices = [torch.zeros(0, 4, *low.shape[-2:], dtype=torch.int64) for low in maps[1:]]
+    return maps, {"indices": indices, "image": torch.zeros(0, 3, heights[0], widths[0])}
 
 
 def same_rules():
@@ -140,6 +142,7 @@ def run_step(up, rung):
     guides = {
         "skip": torch.zeros(0, up.skip_channels or 1, *wanted),
         "indices": torch.zeros(0, up.skip_channels or 1, *low, dtype=torch.int64),
+        "image": torch.zeros(0, 3, *wanted),
     }
     with torch.no_grad():
         y = up(x, wanted, **{guide: guides[guide] for guide in up.requires})
@@ -152,9 +155,9 @@ def run_whole(topology, upsampler, name, sizes, small_widths):
     decoder = small_decoder(topology, upsampler, name, small_widths)
     for first, second in zip(sizes[::2], sizes[1::2], strict=True):
         (height, heights), (width, widths) = map_sizes(name)[first], map_sizes(name)[second]
-        maps, indices = empty_maps(heights, widths)
+        maps, guides = empty_maps(heights, widths)
         with torch.no_grad():
-            y = decoder(maps, (height, width), indices if decoder.requires else None)
+            y = decoder(maps, (height, width), **{guide: guides[guide] for guide in decoder.requires})
         assert y.shape == (0, decoder.out_channels, height, width)
 
 

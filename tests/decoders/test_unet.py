@@ -13,7 +13,7 @@ OPERATORS = list_upsamplers()
 @pytest.mark.parametrize("upsampler", OPERATORS)
 @pytest.mark.parametrize("rounding", ["up", "down"])
 @pytest.mark.parametrize("strides", [(1, 2, 4), (2, 4, 8), (4, 8, 16)])
-def test_any_size_comes_back_exactly(upsampler, rounding, strides, pyramid, pooling_indices):
+def test_any_size_comes_back_exactly(upsampler, rounding, strides, pyramid, guides_of):
     channels = (3, 4, 5)
     roundings = [rounding] * 2
     decoder = create_decoder(
@@ -22,9 +22,9 @@ def test_any_size_comes_back_exactly(upsampler, rounding, strides, pyramid, pool
     decoder.eval()
     for size in (*range(strides[-1], strides[-1] + 5), 2 * strides[-1] + 1):
         features = pyramid((size, size + 1), strides, channels, rounding)
-        indices = pooling_indices(features) if decoder.requires else None
+        guides = guides_of(decoder, features, (size, size + 1))
         with torch.no_grad():
-            assert decoder(features, (size, size + 1), indices).shape == (1, 4, size, size + 1)
+            assert decoder(features, (size, size + 1), **guides).shape == (1, 4, size, size + 1)
 
 
 @settings(max_examples=30, deadline=None)

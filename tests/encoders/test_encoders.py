@@ -150,7 +150,7 @@ def test_weights_that_cannot_be_fetched_are_an_error_with_a_way_out(monkeypatch)
 
 
 def test_the_list_names_the_libraries():
-    assert list_encoders() == ["efficientnet_lite0", "segnet", "timm", "torchvision"]
+    assert {"efficientnet_lite0", "segnet", "timm", "torchvision"} <= set(list_encoders())
 
 
 def test_a_name_is_a_word():

@@ -59,8 +59,8 @@ def create_optimizer(config: Mapping[str, Any], model: SegmentationModel, *, fus
 def list_optimizers() -> list[str]:
     """Return the names that :func:`create_optimizer` knows, sorted.
 
-    >>> list_optimizers()
-    ['adamw', 'sgd']
+    >>> "adamw" in list_optimizers()
+    True
     """
     return optimizers.names()
 
