@@ -1,4 +1,4 @@
-"""Encoder, decoder and head as one model: created from names, saved as names, opened without running anything."""
+"""Encoder, decoder and head as one model. It is created from names and saved as names. Opening it runs no code."""
 
 import io
 import json
@@ -35,7 +35,7 @@ _OF_A_LIBRARY = 4 * 2**30
 
 
 class SegmentationModel(nn.Module):
-    """Image in, logits of exactly the image's size out.
+    """A model from an image to logits of exactly the image's size.
 
     Args:
         encoder: Image to pyramid.
@@ -45,9 +45,9 @@ class SegmentationModel(nn.Module):
 
     Shape: ``(N, in_channels, H, W)``, values in 0 … 1 → ``(N, num_classes, H, W)``, for any H and W ≥ 1.
 
-    torch.export takes it with dynamic H and W, from the size on at which every map has two rows (64 is enough at
-    reduction 32), since it makes a constant of 1; the program refuses other sizes. Some encoders' own code fixes the
-    size: that of timm's edgenext and tiny_vit, for two.
+    torch.export takes it with dynamic H and W. The smallest size must give every map two rows (64 is enough at
+    reduction 32), because torch.export turns a size of 1 into a constant. The program refuses other sizes. The code of
+    some encoders fixes the size, for example timm's edgenext and tiny_vit.
     """
 
     @annotated
@@ -69,7 +69,7 @@ class SegmentationModel(nn.Module):
         return logits[..., :height, :width]
 
     def encode(self, image: Tensor) -> Encoded:
-        """Return the maps of an image of a size that the encoder accepts, and what else the decoder requires."""
+        """Return the maps of an image of a size that the encoder accepts, and the guides that the decoder requires."""
         beside: dict[str, Any] = {"image": self.encoder.normalise(image)} if "image" in self._requires else {}
         if "indices" not in self._requires:
             return Encoded(self.encoder(image), beside)
@@ -82,19 +82,19 @@ class SegmentationModel(nn.Module):
         return self.decoder.ladder(self.encoder.map_sizes(accepted), accepted)
 
     def check_as_built(self) -> None:
-        """Raise a ConfigError unless the weights are those of the model that the names in :attr:`spec` build."""
+        """Raise a ConfigError if the names in :attr:`spec` build a model with other weights than this one has."""
         built, now = self._weights_as_built, _weight_shapes(self)
         if built != now:
             changed = [name for name in {**built, **now} if built.get(name) != now.get(name)]
             raise ConfigError(
-                f"this model was changed after it was built ({len(changed)} weights, '{changed[0]}' among them); "
-                f"a checkpoint holds the names that build a model, and they build the original.\n"
+                f"this model was changed after it was built ({len(changed)} weights, '{changed[0]}' among them). "
+                f"A checkpoint holds only the names that build a model, and these build the original.\n"
                 f"  try: save the original, and repeat the change (rewrite, swap_upsamplers, ...) after load_model; or "
                 f"torch.save(model.state_dict(), path)."
             )
 
     def verdict(self) -> Verdict:
-        """Return for which image sizes the logits have the image's size, and what the steps correct: in one line."""
+        """Return for which image sizes the logits have the image's size, and what the steps correct."""
         pyramid = self.encoder.pyramid
         if pyramid.functions is None or not pyramid.proved:
             return check_decoder(self.decoder, pyramid.sizes.__getitem__, pyramid.sizes)
@@ -128,12 +128,12 @@ def create_model(
         num_classes: Channels of the logits; 1 is binary, one sigmoid channel.
         in_channels: Channels of the image.
         pretrained: Start the encoder from its library's weights.
-        encoder_options, **decoder_options: The encoder's and the topology's own; ``widths``, ``final``, ``fit``,
+        encoder_options, **decoder_options: Options of the encoder and of the topology. ``widths``, ``final``, ``fit``,
             ``convs`` and ``upsampler_options`` mean the same in every topology.
 
     Raises:
-        ConfigError: An unknown name or option, or parts that do not go together: an operator that is guided by a skip
-            in a topology without skips, one that undoes poolings on an encoder without their indices.
+        ConfigError: A name or an option is unknown, or parts do not fit: the topology has no skips and the operator
+            requires one, or the operator undoes poolings and the encoder gives no indices.
         ShapeError: Encoder and decoder do not fit at some size.
 
     >>> model = create_model(encoder="resnet18", upsampler="pixel_shuffle", num_classes=19, pretrained=False)
@@ -164,7 +164,7 @@ def _joined(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
     missing = decoder.requires - body.provides
     if missing:
         raise ConfigError(
-            f"upsampler '{upsampler}' requires {listed_guides(missing)}, and encoder '{encoder}' hands out none.\n"
+            f"upsampler '{upsampler}' requires {listed_guides(missing)}, and encoder '{encoder}' gives none.\n"
             f"  try: encoder=segnet, or an operator that requires nothing: {unguided_upsamplers()}."
         )
     for size, maps in body.pyramid.sizes.items():
@@ -192,17 +192,17 @@ def predicted_labels(logits: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model read from a file, and what was stored beside it (``labels``, ``config``, ...)."""
+    """A model from a file, and the values that are stored beside it (``labels``, ``config``, ...)."""
 
     model: SegmentationModel
     info: dict[str, Any]
 
 
 def checkpoint_entry(model: SegmentationModel, info: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return what a checkpoint stores under ``"segup"``: names and options, nothing that runs.
+    """Return what a checkpoint stores under ``"segup"``: names and options, no code.
 
     Raises:
-        ConfigError: The model is no longer the one that its names build, or has an option that no checkpoint may hold.
+        ConfigError: The model is not the one that its names build, or it has an option that no checkpoint may hold.
     """
     model.check_as_built()
     check_storable(model.spec)
@@ -211,11 +211,11 @@ def checkpoint_entry(model: SegmentationModel, info: Mapping[str, Any] | None = 
 
 @annotated
 def save_model(model: SegmentationModel, path: str | Path, info: Mapping[str, Any] | None = None) -> None:
-    """Write a model so that :func:`load_model` opens it; ``info`` is stored beside it and has to be plain values.
+    """Write a model so that :func:`load_model` can open it; ``info``, plain values, is stored beside it.
 
     Raises:
-        ConfigError: The model is no longer the one that its names build: rewritten, with other operators, ...
-        DataError: The file cannot be written; one that was there is left as it was.
+        ConfigError: The model is not the one that its names build: it was rewritten, its operators were swapped, ...
+        DataError: The file cannot be written. An existing file is not changed.
     """
     state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     buffer = io.BytesIO()
@@ -260,10 +260,10 @@ def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> Checkpoint:
 
     Args:
         path: The file.
-        trust: Modules outside segup that may be imported to build the model; each runs its own code.
+        trust: Modules outside segup that may be imported to build the model. Importing them runs their code.
 
     Raises:
-        DataError: The file is missing, not a segup checkpoint, or its weights do not fit its model or are no numbers.
+        DataError: The file is missing or no segup checkpoint, or its weights do not fit its model or are no numbers.
         ConfigError: The model has a part from a module that is not trusted.
     """
     content = read_checkpoint(path)
@@ -293,7 +293,7 @@ def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> Checkpoint:
 def _weights(stored: Mapping[Any, Any], path: str | Path) -> dict[str, Tensor]:
     """Return the model's weights of a checkpoint by their names in the model."""
     if not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in stored.items()):
-        raise DataError(f"{path} is not a segup checkpoint: its state_dict holds more than tensors by their names")
+        raise DataError(f"{path} is not a segup checkpoint: its state_dict must hold only tensors, by name")
     return {name.removeprefix("model."): t for name, t in stored.items() if name.startswith("model.")}
 
 
@@ -330,5 +330,5 @@ def build_again(path: str | Path, spec: Mapping[str, Any]) -> SegmentationModel:
     content = read_checkpoint(path)
     ours, theirs = (json.dumps(one, sort_keys=True) for one in (spec, content["segup"]["model"]))
     if ours != theirs:
-        raise DataError(f"{path} contradicts itself: its configuration names another model than its weights are of")
+        raise DataError(f"{path} contradicts itself: its configuration and its weights belong to different models")
     return _built(path, spec, _weights(content["state_dict"], path))

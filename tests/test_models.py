@@ -50,7 +50,7 @@ def test_channels_last_changes_no_value(upsampler):
             {"fit": "strict"},
             r'fit="strict"(.|\n)*The step to the image has to be exact, too: decoder.final=deconv_matched',
         ),
-        ({"upsampler": "max_unpool"}, r"requires the encoder's pooling indices, and encoder 'resnet18' hands out none"),
+        ({"upsampler": "max_unpool"}, r"requires the encoder's pooling indices, and encoder 'resnet18' gives none"),
         ({"upsampler": "sapa", "topology": "plain"}, "requires the skip, which topology 'plain' does not have"),
         ({"final": "fade"}, "final='fade' requires the skip, and the step to the image has none"),
     ],

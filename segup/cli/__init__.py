@@ -1,4 +1,4 @@
-"""The roof: the ``segup`` command. Nothing heavy is imported before a command starts to work."""
+"""The ``segup`` command. Nothing heavy is imported before a command starts to work."""
 
 import errno
 import signal
@@ -10,12 +10,12 @@ from typing import Any
 _COMMANDS = {
     "train": "train a model: segup train decoder=deconv seed=1",
     "evaluate": "score a run or checkpoint on a data set",
-    "compare": "finished runs side by side: scores, costs, differences",
-    "report": "write a study's report, finished or not: tables, figures, one page",
+    "compare": "compare finished runs: scores, costs, differences",
+    "report": "write the report of a study: tables, figures, one page",
     "predict": "segment images with a run or checkpoint",
-    "shapes": 'every size of layers, proved: segup shapes "conv k3 s2 p1" 417',
-    "explain": 'what a layer does to every pixel: segup explain "deconv k4 s2 p1" --input 4x4',
-    "check": "at which sizes a model keeps the size: segup check timm/resnet18",
+    "shapes": 'show and prove the sizes of layers: segup shapes "conv k3 s2 p1" 417',
+    "explain": 'show what a layer does to every pixel: segup explain "deconv k4 s2 p1" --input 4x4',
+    "check": "find the sizes at which a model keeps the size: segup check timm/resnet18",
 }
 
 _MODULES = {"report": "report_study"}
@@ -23,10 +23,9 @@ _MODULES = {"report": "report_study"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run ``segup COMMAND ...`` and exit: 0 when it worked, 1 on an error, 2 on a wrong command, 130 after Ctrl-C.
+    """Run ``segup COMMAND ...`` and exit: 0 on success, 1 on an error, 2 on a wrong command, 130 after Ctrl-C.
 
-    Where what it printed could not be written, the work is done all the same and the code is 1, or 141 where whoever
-    read it had seen enough.
+    If the output cannot be written, the work is done and the code is 1. It is 141 if the reader of the output has gone.
     """
     from segup.terminal import show_everything
 
@@ -82,7 +81,9 @@ def _unwritten() -> int:
     if isinstance(cause, BrokenPipeError):  # whoever read the output has seen enough: segup shapes ... | head
         return 128 + signal.SIGPIPE
     if cause is not None:
-        print(f"DataError: standard output cannot be written: {cause.strerror}; all else was done", file=sys.stderr)
+        print(
+            f"DataError: standard output cannot be written: {cause.strerror}; everything else is done", file=sys.stderr
+        )
     return 0 if cause is None else 1
 
 

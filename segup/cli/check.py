@@ -23,10 +23,10 @@ examples:
   segup check segmentation_models_pytorch:FPN --kwargs encoder_name=resnet18 --sizes 1-130,224
   segup check mypackage.models:Net --channels 1 --json
 
-The model is built without weights from the network: whatever it calls weights, encoder_weights, pretrained, ... is left
-out unless --kwargs says otherwise. It is not run on pixels: sizes are followed through it on shapes alone.
+No weights are downloaded: arguments called weights, encoder_weights, pretrained, ... are left out unless --kwargs sets
+them. The model gets no pixels. segup follows the sizes through it.
 
-exit codes: 0 the output has the image's size always (for all sizes where that is proved, else for those that were run);
+exit codes: 0 the output always has the image's size (proved for all sizes, or checked for the sizes that were run);
 1 some sizes fail; 2 the command is wrong, or the model cannot be built or followed; 130 after Ctrl-C.
 """
 _NO_WEIGHTS: Mapping[str, bool | None] = {
@@ -54,16 +54,16 @@ def run(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="segup check",
-        description="Tell for which image sizes a model's output has the image's size: proved for all sizes, or "
-        "checked for those that were run.",
+        description="Find the image sizes at which a model's output has the image's size. The answer is proved for all "
+        "sizes, or checked for the sizes that were run.",
         epilog=_EPILOG,
         formatter_class=HelpFormatter,
     )
     parser.add_argument(
         "model",
         metavar="ENCODER|MODULE:CALLABLE",
-        help="an encoder of segup's, to which a decoder is added (timm/<model>, torchvision/<model>, "
-        "efficientnet_lite0), or what builds a model, as module:callable",
+        help="an encoder, to which a decoder is added (timm/<model>, torchvision/<model>, efficientnet_lite0), or "
+        "module:callable, which builds a model",
     )
     parser.add_argument("--decoder", metavar="OPERATOR", help="the upsampling operator (default: deconv)")
     parser.add_argument("--topology", metavar="NAME", help="how the decoder joins the maps (default: unet)")
@@ -72,13 +72,15 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="NAME=VALUE",
-        help="further arguments; values as in Python or YAML: num_classes=21 weights=None dilations=[6,12]",
+        help="more arguments, with values as in Python or YAML: num_classes=21 weights=None dilations=[6,12]",
     )
-    parser.add_argument("--sizes", type=sizes, metavar="1-130,224", help="sizes to run of each axis")
-    parser.add_argument("--other", type=int, metavar="N", help="size of the axis that is not varied")
-    parser.add_argument("--channels", type=int, metavar="N", help="channels of the image (default: as the model takes)")
-    parser.add_argument("--output", metavar="KEY", help='the map, where the model gives several (default: "out")')
-    parser.add_argument("--training", action="store_true", help="run in training mode, with BatchNorm's own limits")
+    parser.add_argument("--sizes", type=sizes, metavar="1-130,224", help="the sizes to run on each axis")
+    parser.add_argument("--other", type=int, metavar="N", help="the size of the other axis")
+    parser.add_argument(
+        "--channels", type=int, metavar="N", help="channels of the image (default: those that the model takes)"
+    )
+    parser.add_argument("--output", metavar="KEY", help='which map, if the model gives several (default: "out")')
+    parser.add_argument("--training", action="store_true", help="run in training mode, with the limits of BatchNorm")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser
 

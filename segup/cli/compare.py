@@ -26,9 +26,9 @@ examples:
   segup compare ablations/ablation
   segup compare RUN RUN --format latex --columns miou,boundary_iou,parameters
 
-Runs of one decoder are one row, their seeds its spread. What forbids a comparison (another crop, schedule or data set)
-is said below the table; runs that have not finished are refused. A study's folder stands for its finished runs; given
-alone, its rows are called as in its report and its own baseline is taken.
+The runs of one decoder are one row, and their seeds give its spread. The lines below the table say why runs cannot be
+compared: another crop, schedule or data set. A run that has not finished is refused. The folder of a study means all
+its finished runs. If it is the only argument, names and baseline are those of its report.
 """
 
 
@@ -41,15 +41,17 @@ def run(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="segup compare",
-        description="Set finished runs side by side: scores, costs, and whether a difference is more than noise.",
+        description="Compare finished runs: scores, costs, and whether a difference is more than noise.",
         epilog=_EPILOG,
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, or a study's")
-    parser.add_argument("--baseline", metavar="ROW", help="what the others are held against (default: the first row)")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, or the folder of a study")
+    parser.add_argument("--baseline", metavar="ROW", help="the row to compare with (default: the first row)")
     parser.add_argument("--format", choices=("table", "markdown", "csv", "latex"), default="table", dest="form")
     parser.add_argument(
-        "--columns", metavar="KEY,...", help="of the markdown, csv or latex, as csv names them (default: all)"
+        "--columns",
+        metavar="KEY,...",
+        help="columns of the markdown, csv or latex, by their names in csv (default: all)",
     )
     return parser
 

@@ -19,8 +19,8 @@ examples:
   segup evaluate RUN data=camvid data.root=camvid --split test
   segup evaluate RUN data=folder data.root=my_images --window 512
 
-Every image is scored at its own size, in float32. The data are those of the training, unless data=... names others of
-the same classes; data.<key>=<value> changes one of their settings.
+Every image is scored at its own size, in float32. The data are those of the training. data=... names other data of the
+same classes, and data.<key>=<value> changes one setting.
 """
 
 
@@ -52,8 +52,8 @@ def _parser() -> argparse.ArgumentParser:
         "--out",
         type=Path,
         metavar="FILE",
-        help="where the scores are written as JSON (default: evaluation-<data name>-<split>.json beside the "
-        "checkpoint, numbered where that exists); no file is written over",
+        help="the JSON file for the scores (default: evaluation-<data name>-<split>.json beside the checkpoint, with a "
+        "number if that exists); no file is overwritten",
     )
     add_inference(parser)
     return parser

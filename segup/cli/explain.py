@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from segup.explain import Explanation
 
 _EPILOG = """\
-layers, in the language of segup shapes; what is left out has torch's default:
+layers, in the language of segup shapes, with torch's defaults:
   deconv k4 s2 p1        kernel, stride, padding; also d dilation, op output padding, g groups
   conv k3 s2 p1          also psame, pvalid
-  pool k3 s2 p1 ceil     also d; max unless avg is said
+  pool k3 s2 p1 ceil     also d; max, or avg if given
   resize x2, resize x3/2 nearest, pixel_shuffle x2, carafe x2 k5
-  k3x1                   height by width, for any of them
+  k3x1                   height by width, for all of these
 
 examples:
   segup explain "deconv k4 s2 p1" --input 4x4 --at 0,1
@@ -75,31 +75,43 @@ def _parser() -> argparse.ArgumentParser:
     )
     numbers = "ones, arange (1, 2, 3, …), random, numbers such as [[1,2],[3,4]], or a .npy, .json, .csv or .txt file"
     parser.add_argument("words", nargs="+", metavar="LAYER", help="one layer")
-    parser.add_argument("--input", metavar="SIZE", help="of the input: 4x4, or channels first: 3x6x6")
-    parser.add_argument("--out-channels", type=int, metavar="N", help="of a conv or deconv (default: its groups)")
+    parser.add_argument("--input", metavar="SIZE", help="size of the input: 4x4, or channels first: 3x6x6")
+    parser.add_argument(
+        "--out-channels", type=int, metavar="N", help="channels of a conv's or deconv's output (default: its groups)"
+    )
     parser.add_argument("--values", default="ones", metavar="X", help=f"the input: {numbers} (default: ones)")
     parser.add_argument(
-        "--weights", metavar="W", help="likewise, in torch's shape (default: arange; of carafe, random logits)"
+        "--weights",
+        metavar="W",
+        help="the weights, likewise, in torch's shape (default: arange; for carafe, random logits)",
     )
-    parser.add_argument("--bias", metavar="B", help="likewise, one for each output channel (default: none)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random numbers (default: 0)")
-    parser.add_argument("--output-size", metavar="SIZE", help="what a deconv is to reach, as torch's output_size")
-    parser.add_argument("--at", metavar="ROW,COLUMN", help="one output entry: what goes into it, and where")
+    parser.add_argument("--bias", metavar="B", help="the biases, likewise, one for each output channel (default: none)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random numbers (default: 0)")
+    parser.add_argument("--output-size", metavar="SIZE", help="the size that a deconv must reach, torch's output_size")
+    parser.add_argument("--at", metavar="ROW,COLUMN", help="one entry of the output: show what goes into it")
     parser.add_argument("--channel", type=int, default=0, metavar="C", help="the output channel (default: 0)")
-    parser.add_argument("--unread", action="store_true", help="what is dropped, and what one more would change")
     parser.add_argument(
-        "--view", metavar="VIEW", help="of the picture: scatter, zero_insertion, gradient, subpixel, overlap, … or all"
+        "--unread",
+        action="store_true",
+        help="show the pixels that are never read, and what one more pixel would change",
+    )
+    parser.add_argument(
+        "--view",
+        metavar="VIEW",
+        help="view of the picture: scatter, zero_insertion, gradient, subpixel, overlap, … or all",
     )
     parser.add_argument(
         "--out",
         action="append",
         type=Path,
         metavar="FILE",
-        help="a picture: .svg, .png, .gif, or .html with every view (default: LAYER-SIZE.svg here, numbered where that "
-        "is another picture); may be repeated",
+        help="a picture: .svg, .png, .gif, or .html with every view (default: LAYER-SIZE.svg here, with a number if "
+        "that is another picture); may be repeated",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace the file of --out; without it, it is refused")
-    parser.add_argument("--no-picture", action="store_true", help="numbers alone")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the file of --out, which is refused otherwise"
+    )
+    parser.add_argument("--no-picture", action="store_true", help="print numbers only")
     return parser
 
 

@@ -10,18 +10,16 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         choices=("last", "best"),
-        help="which one of a run folder: last (the default; a run reports its scores) or best, which was chosen on the "
-        "validation images",
+        help="which checkpoint of a run folder: last (default; a run reports its scores), or best, which the "
+        "validation images chose",
     )
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one"
-    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one")
     parser.add_argument(
         "--trust",
         action="append",
         default=[],
         metavar="MODULE",
-        help="a module outside segup that the checkpoint names and that may be imported, which runs its code; "
+        help="a module outside segup that the checkpoint names and that may be imported; importing it runs its code; "
         "may be repeated",
     )
 
@@ -32,21 +30,21 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
         "--window",
         type=window,
         metavar="N|H,W",
-        help="run large images in overlapping windows of this height and width, averaged with Gaussian weights; an "
-        "image that is smaller runs whole",
+        help="run large images in overlapping windows of this height and width, averaged with Gaussian weights; "
+        "smaller images run whole",
     )
     parser.add_argument(
         "--overlap",
         type=float,
         default=0.5,
         metavar="SHARE",
-        help="smallest share that neighbouring windows have in common, from 0 to below 1 (default: 0.5)",
+        help="smallest overlap of neighbouring windows as a share, from 0 to below 1 (default: 0.5)",
     )
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="windows that run at once (default: 1)")
     parser.add_argument(
         "--tta",
         action="store_true",
-        help="average over each image and the reflections of it that the training drew (its data.augment); each "
+        help="average over each image and the reflections that training used (its data.augment); each reflection "
         "doubles the work",
     )
 

@@ -14,10 +14,10 @@ examples:
   segup predict RUN photos --out predicted --tta
   segup predict RUN slide.tif --out predicted --window 1024 --max-pixels 400000000
 
-photo.jpg becomes photo.png, grey values that are the class ids (16-bit for more than 256 classes), and
-photo_overlay.png, the image in its classes' colours. Both have exactly the image's height and width, turned as the
-camera noted. A folder's subfolders come back as subfolders. An image that cannot be used is reported at the end, after
-the others are done; the exit code is then 1.
+photo.jpg becomes photo.png and photo_overlay.png. The grey values of photo.png are the class ids (16-bit for more than
+256 classes). photo_overlay.png is the image in the colours of its classes. Both have exactly the image's height and
+width, turned by its EXIF orientation. Subfolders of a folder stay subfolders. segup reports images that it cannot use
+at the end, after all others; the exit code is then 1.
 """
 
 
@@ -36,21 +36,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_model(parser)
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE|FOLDER", help="images, or folders of images")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder that is written to")
-    parser.add_argument("--overwrite", action="store_true", help="replace files in DIR; without it they are refused")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder for the results")
+    parser.add_argument("--overwrite", action="store_true", help="replace files in DIR, which are refused otherwise")
     add_inference(parser)
     parser.add_argument(
         "--max-pixels",
         type=positive,
         default=100_000_000,
         metavar="N",
-        help="refuse images of more pixels, since a small file may claim any size (default: 100000000)",
+        help="refuse images of more pixels: a small file may claim any size (default: 100000000)",
     )
     parser.add_argument(
         "--image-range",
         type=image_range,
         metavar="LOW,HIGH",
-        help="the values that are black and white in the images (default: those of the training)",
+        help="the values of black and white in the images (default: those of the training)",
     )
     return parser
 

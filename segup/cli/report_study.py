@@ -11,10 +11,10 @@ examples:
   segup report ablations/ablation
   segup report ablations/ablation --baseline bilinear
 
-Into the study's folder go report.html (one page that needs no network), report.md, report.csv (a line for each run),
-report.tex (tables for the package booktabs) and figures/ (PNG and SVG). A sweep writes them when it ends. A study that
-has not finished is told as far as it is there, with the state of every run and the cause of each that failed. A report
-takes the place of the one before it, and of no other file.
+The report is in the folder of the study: report.html (one page that needs no network), report.md, report.csv (a line
+for each run), report.tex (tables for the package booktabs) and figures/ (PNG and SVG). A sweep writes them when it
+ends. If the study has not finished, the report shows the finished runs, the state of every run, and the cause of each
+failure. A new report replaces the old report, and no other file.
 """
 
 
@@ -27,24 +27,26 @@ def run(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="segup report",
-        description="Write the report of a study: the table, figures, pictures, and what was run.",
+        description="Write the report of a study: the table, figures, pictures, and the runs.",
         epilog=_EPILOG,
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("study", type=Path, metavar="STUDY", help="the study's folder, ablations/<name>")
+    parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of the study, ablations/<name>")
     parser.add_argument(
-        "--baseline", metavar="DECODER", help="what the others are held against (default: the study's own)"
+        "--baseline", metavar="DECODER", help="the decoder to compare with (default: the baseline of the study)"
     )
     parser.add_argument(
         "--trust",
         action="append",
         default=[],
         metavar="MODULE",
-        help="a module outside segup that the checkpoints name and that may be imported, which runs its code, to show "
-        "their pictures; may be repeated",
+        help="a module outside segup that the checkpoints name and that may be imported to show their pictures; "
+        "importing it runs its code; may be repeated",
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace files of the report's names that segup report did not write"
+        "--overwrite",
+        action="store_true",
+        help="replace files with the names of the report that segup report did not write",
     )
     return parser
 

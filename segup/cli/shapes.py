@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 WRONG = 2
 _EPILOG = """\
-layers, separated by commas; what is left out has torch's default:
+layers, separated by commas, with torch's defaults:
   conv k3 s2 p1          kernel, stride, padding; also d dilation, g groups, psame, pvalid
   pool k3 s2 p1 ceil     also d; the stride is k unless s is given
   deconv k4 s2 p1        also op output padding, d, g
   resize x2, resize x3/2 nearest, pixel_shuffle x2
-  k3x1                   height by width, for any of them
+  k3x1                   height by width, for all of these
 
 examples:
   segup shapes "conv k3 s2 p1" 417
@@ -32,9 +32,9 @@ examples:
   segup shapes "deconv k3 s2 p1" 209 --output-size 418
   segup shapes "conv k3 s2 p1, deconv k4 s2 p1"          (what holds for all sizes)
 
-The way up begins with the first deconv, pixel_shuffle or enlarging resize. Each stage of it has to fit the size that
-the stage it undoes was given, as a skip would: what is too large is cut and what is too small extended at the end, and
-the table says by how much. Positions and sizes count from 0 and in pixels.
+The way up begins with the first deconv, pixel_shuffle or enlarging resize. Each of its stages must reach the size that
+the stage it undoes was given, like a skip. A larger result is cut at the end, a smaller result is extended at the end,
+and the table says by how much. Positions count from 0, in pixels.
 
 The keys of --json are described at segup.shapes.Report.as_dict.
 """
@@ -97,16 +97,16 @@ def _parser() -> argparse.ArgumentParser:
         _EPILOG,
         usage='"LAYERS" [SIZE] [--matched] [--output-size SIZE] [--json]',
     )
-    parser.add_argument("words", nargs="+", metavar="LAYERS [SIZE]", help="layers, then the input's size")
+    parser.add_argument("words", nargs="+", metavar="LAYERS [SIZE]", help="layers, then the size of the input")
     parser.add_argument(
         "--matched",
         action="store_true",
-        help="give each transposed convolution the size to reach, as torch's output_size, so that nothing is corrected",
+        help="give each transposed convolution its size, torch's output_size, so that nothing is corrected",
     )
     parser.add_argument(
-        "--output-size", metavar="SIZE", help="the size to end with, in place of the input's; implies --matched"
+        "--output-size", metavar="SIZE", help="the last size, instead of the input's size; implies --matched"
     )
-    parser.add_argument("--json", action="store_true", help="plain values for programs")
+    parser.add_argument("--json", action="store_true", help="print plain values for programs")
     return parser
 
 

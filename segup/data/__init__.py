@@ -1,6 +1,6 @@
-"""Images and masks as loaders: read, checked, cropped and augmented the same way for every model.
+"""Images and masks as loaders. They are read, checked, cropped and augmented in the same way for every model.
 
-Names are loaded when they are asked for, so that ``segup.data.sets`` can be listed without torch.
+Names are imported on first use, so ``segup.data.sets`` can be listed without torch.
 """
 
 import importlib

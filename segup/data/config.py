@@ -1,4 +1,4 @@
-"""From the data group of a configuration, as a plain dict, to the DataModule."""
+"""From the data group of a configuration to the DataModule."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -21,11 +21,11 @@ def create_data(config: Mapping[str, Any], seed: int = 0) -> SegmentationData:
 
     Args:
         config: ``name`` of the data set; ``classes``, ``colors`` and ``ignore_index``; the arguments of
-            :class:`SegmentationData`, with ``augment`` as a mapping; and the data set's own options, such as ``root``.
-        seed: Of the order and the augmentation.
+            :class:`SegmentationData`, with ``augment`` as a mapping; and the options of the data set, such as ``root``.
+        seed: Seed of the order and of the augmentation.
 
     Raises:
-        ConfigError: For an unknown or missing key, with the nearest match, and for a value out of its range.
+        ConfigError: A key is unknown or missing (the message has the nearest match), or a value is out of range.
 
     Example:
         >>> classes = ["background", "cytoplasm", "nucleus"]

@@ -1,4 +1,4 @@
-"""Where the data that the package carries lies."""
+"""The folder of the data that is part of the package."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def embedded_folder(name: str) -> Path:
     """Return the folder of an embedded data set: inside the installed package, or in the checkout's ``data``.
 
     Raises:
-        DataError: When neither exists.
+        DataError: Neither exists.
 
     >>> sorted(path.name for path in embedded_folder("cells").iterdir() if path.is_dir())
     ['images', 'masks']

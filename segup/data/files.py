@@ -66,7 +66,7 @@ def opened(path: Path) -> Iterator[ImageFile.ImageFile]:
         # a photograph (MPO) may carry a preview behind it, and the pages of a TIFF are its channels
         frames = getattr(file, "n_frames", 1) if file.format in ("GIF", "PNG", "WEBP") else 1
         if frames > 1:
-            raise DataError(f"{path}: {frames} frames, where an image or a mask is one; save the one that is meant")
+            raise DataError(f"{path}: {frames} frames; an image or a mask has one. Save the frame that you need")
         yield file
 
 
@@ -87,7 +87,9 @@ def read_array(path: Path) -> np.ndarray:
     if array.ndim == 2:
         array = array[..., np.newaxis]
     if array.ndim != 3 or array.dtype.kind not in "uifb" or not array.size:
-        raise DataError(f"{path}: {array.dtype} of shape {array.shape}, where numbers of (H, W) or (H, W, C) are read")
+        raise DataError(
+            f"{path}: {array.dtype} of shape {array.shape}: an image array holds numbers of (H, W) or (H, W, C)"
+        )
     return array
 
 
@@ -98,7 +100,7 @@ def read_bands(path: Path) -> np.ndarray | None:
         with opened(path) as file:
             pages = [np.asarray(page) for page in ImageSequence.Iterator(file)]
         if any(page.ndim != 2 or page.shape != pages[0].shape for page in pages):
-            raise DataError(f"{path}: {len(pages)} pages that are not one grey channel each of the same size")
+            raise DataError(f"{path}: {len(pages)} pages; each must be one grey channel, and all must have one size")
         return np.stack(pages, axis=-1)
     if layout == "bands":
         with tifffile(path).TiffFile(path) as file:

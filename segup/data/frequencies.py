@@ -15,7 +15,7 @@ from segup.errors import ConfigError
 @annotated
 @dataclass(frozen=True)
 class ClassFrequencies:
-    """Counts over a set of masks; ignored pixels are in none of them.
+    """Counts over a set of masks, without ignored pixels.
 
     Attributes:
         pixels: Pixels of each class.

@@ -1,4 +1,4 @@
-"""An image file becomes an array of as many channels as the model takes."""
+"""Read an image file as an array with the channels that the model takes."""
 
 from pathlib import Path
 
@@ -34,23 +34,23 @@ def read_image(
 ) -> torch.Tensor:
     """Read an image as float32 in 0…1, (in_channels, H, W).
 
-    PNG, JPEG, TIFF, BMP, WebP, GIF and ``.npy`` of (H, W) or (H, W, C). Palettes are resolved to colours, and the
-    orientation that a camera notes (EXIF) is followed. Grey is repeated for three channels, colour becomes luminance
-    for one. An alpha channel is dropped, unless the file has exactly ``in_channels`` with it. A TIFF holds its channels
-    as bands or as pages.
+    The file is a PNG, JPEG, TIFF, BMP, WebP, GIF or a ``.npy`` of (H, W) or (H, W, C). Palettes become colours, and the
+    image is turned as its EXIF orientation says. Grey is repeated for three channels, and colour becomes luminance for
+    one. An alpha channel is dropped, unless the file has exactly ``in_channels`` with it. The channels of a TIFF are
+    bands or pages.
 
     Args:
         path: The file.
         in_channels: Channels that the model takes.
-        image_range: The values that become 0 and 1, such as ``(0, 4095)``, which is a property of the data set: a
-            trained model's is in its checkpoint. "dtype" goes by the file's type: 8-bit values are divided by 255,
-            16-bit ones by 65535, floating-point ones must already be in 0…1.
-        max_pixels: A picture of more is refused, unread.
+        image_range: The values that become 0 and 1, such as ``(0, 4095)``. The range belongs to the data set, and the
+            checkpoint of a model stores it. "dtype" uses the type of the file: 8-bit values are divided by 255, 16-bit
+            values by 65535, and floating-point values must be in 0…1.
+        max_pixels: A picture of more pixels is refused before it is read.
 
     Raises:
-        ConfigError: For a range that is none, and counts below 1.
-        DataError: When the file is missing, cut short, too large, an animation or not an image; when its channels
-            cannot become ``in_channels``; when its values do not fit the range.
+        ConfigError: ``image_range`` is no range, or a count is below 1.
+        DataError: The file is missing, cut short, too large, an animation or not an image; its channels cannot become
+            ``in_channels``; or its values do not fit the range.
 
     Example:
         >>> import tempfile
@@ -144,7 +144,7 @@ def _to_channels(pixels: np.ndarray, has_alpha: bool, in_channels: int, path: Pa
         grey = pixels.astype(np.float32) @ _LUMINANCE
         return (np.rint(grey) if pixels.dtype.kind == "u" else grey).astype(pixels.dtype)[..., np.newaxis]
     raise DataError(
-        f"{path}: {found} channels cannot become in_channels={in_channels}: equal numbers are taken as they are, "
-        f"1 becomes 3, 3 becomes 1.\n"
+        f"{path}: {found} channels cannot become in_channels={in_channels}. "
+        f"The numbers must be equal, or 1 and 3: 1 becomes 3, and 3 becomes 1.\n"
         f"  try: images of {in_channels} channels, or a model that is trained with data.in_channels={given}."
     )

@@ -1,4 +1,4 @@
-"""What the class ids of a data set mean: names, colours and the id that is left out."""
+"""The meaning of a data set's class ids: names, colours and the ignored id."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,17 +14,16 @@ MaskValues = Mapping[int | str, int]
 
 @dataclass(frozen=True)
 class Labels:
-    """The classes of a data set; id i is ``names[i]``, drawn in ``colors[i]``.
+    """The classes of a data set: id i is ``names[i]`` and is drawn in ``colors[i]``.
 
     Args:
-        names: One name per class, all different; at least two (a background is a class too).
-        colors: One (red, green, blue) in 0…255 per class, or none for a palette made to be told apart by the
-            colour-blind.
-        ignore_index: The id of pixels that count neither in the loss nor in the metrics; no class may have it.
+        names: One name for each class, all different, at least two. A background is a class too.
+        colors: One (red, green, blue) in 0…255 for each class. None makes a palette that colour-blind people can read.
+        ignore_index: The id of pixels that the loss and the metrics ignore. No class may have it.
 
     Raises:
-        ConfigError: On fewer than two names, a repeated name, a wrong number of colours, a repeated colour, a colour
-            that is not three integers in 0…255, or an ignore_index among the class ids.
+        ConfigError: There are fewer than two names, or a name or a colour occurs twice; there is not one colour for
+            each class; a colour is not three integers in 0…255; or a class has the ignore_index as its id.
 
     Example:
         >>> labels = Labels(("background", "cell"))
@@ -43,7 +42,7 @@ class Labels:
         colors = tuple(_color(color) for color in self.colors or ()) or palette(len(names))
         if len(colors) != len(names):
             raise ConfigError(
-                f"{len(colors)} colours for {len(names)} classes: give one per class, or none for a made palette"
+                f"{len(colors)} colours for {len(names)} classes: give one for each, or none for a default palette"
             )
         twice = next((color for color in colors if colors.count(color) > 1), None)
         if twice is not None:
@@ -67,13 +66,13 @@ class Labels:
 
     @property
     def colors_given(self) -> bool:
-        """Whether the colours were given, and are not those of a made palette: the masks' colours mean classes then."""
+        """Whether the colours were given. Then the colours of masks mean classes."""
         given: bool = self._given  # type: ignore[attr-defined]
         return given
 
     @property
     def num_classes(self) -> int:
-        """The number of classes; their ids are 0 … num_classes − 1."""
+        """The number of classes. Their ids are 0 … num_classes − 1."""
         return len(self.names)
 
 

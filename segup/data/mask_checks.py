@@ -110,9 +110,9 @@ class MaskCheck:
             known, first = self._colors.setdefault(index, (color, path))
             if known != color and index != self._code.labels.ignore_index:
                 raise DataError(
-                    f"{path}: its palette disagrees with its class ids: index {index} is #{color:06x}, and "
-                    f"#{known:06x} in {first}; give the classes' colours in data.colors if colours decide, or "
-                    f"data.colors=null {mask_values(self._code.ids)} if indices do"
+                    f"{path}: the colours and the class ids of its palette disagree: index {index} is #{color:06x}, "
+                    f"and #{known:06x} in {first}. If colours decide, give those of the classes in data.colors. If "
+                    f"indices decide, set data.colors=null {mask_values(self._code.ids)}"
                 )
 
 

@@ -110,9 +110,9 @@ class MaskCode:
             one, other = (keys[place] for place in np.unravel_index(apart.argmin(), apart.shape))
             names = (f"#{one:06x}", f"#{other:06x}") if own.shape[1] == 3 else (one, other)
             raise DataError(
-                f"{path}: data.mask_tolerance={self.tolerance} does not tell {names[0]} from {names[1]}, which are "
-                f"{apart.min()} apart: it must be less than half of that. If the masks hold other values than these, "
-                f"'data.mask_values={{0:0,255:1}}' says which"
+                f"{path}: data.mask_tolerance={self.tolerance} cannot tell {names[0]} from {names[1]}: they are "
+                f"{apart.min()} apart, and it must be less than half of that. If the masks hold other values, name "
+                f"them: 'data.mask_values={{0:0,255:1}}'"
             )
         distance = np.abs(others[:, np.newaxis] - own).max(axis=-1)
         nearest = distance.argmin(axis=1)

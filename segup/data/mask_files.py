@@ -49,7 +49,7 @@ def read_mask_pixels(path: Path) -> MaskPixels:
     with opened(path) as file:
         pages = getattr(file, "n_frames", 1) if file.format != "MPO" else 1
         if pages > 1:
-            raise DataError(f"{path}: {pages} pages, where a mask is one; save the class ids as a single image")
+            raise DataError(f"{path}: {pages} pages; a mask has one. Save the class ids as a single image")
         lossy = file.format in ("JPEG", "MPO", "WEBP")
         if is_wide_color(file):
             return MaskPixels(_narrowed(read_wide(path), file.mode == "LA", path))
@@ -89,8 +89,8 @@ def _whole(numbers: np.ndarray, path: Path) -> np.ndarray:
     wrong = numbers[whole != numbers]
     if wrong.size:
         raise DataError(
-            f"{path}: the mask holds {wrong[0]:g}, and {wrong.size} of {numbers.size} values are no whole numbers; "
-            f"class ids are"
+            f"{path}: the mask holds {wrong[0]:g}: {wrong.size} of {numbers.size} values are no whole numbers, and "
+            f"class ids must be"
         )
     return whole
 
@@ -102,7 +102,7 @@ def _bands(path: Path) -> np.ndarray:
     if bands is not None and bands.ndim == 3 and bands.shape[2] in (3, 4) and bands.dtype == np.uint8:
         return bands[..., :3]
     shape = None if bands is None else f"{bands.dtype} of shape {bands.shape}"
-    raise DataError(f"{path}: {shape}, where a mask is one channel of class ids or RGB")
+    raise DataError(f"{path}: {shape}: a mask has one channel of class ids, or RGB")
 
 
 def _narrowed(colors: np.ndarray, grey: bool, path: Path) -> np.ndarray:
@@ -113,4 +113,4 @@ def _narrowed(colors: np.ndarray, grey: bool, path: Path) -> np.ndarray:
         return (colors[..., :3] // 257).astype(np.uint8)
     if (colors[..., :1] == colors[..., :3]).all():
         return colors[..., 0]
-    raise DataError(f"{path}: 16-bit colours that are no 8-bit ones, where a class's colour is three of 0…255")
+    raise DataError(f"{path}: 16-bit colours that 8 bits cannot hold; the colour of a class is three integers in 0…255")

@@ -1,4 +1,4 @@
-"""A mask file becomes class ids, and every value in it is accounted for."""
+"""Read a mask file as class ids, and refuse every value that is no class."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,22 +20,22 @@ def read_mask(
 ) -> torch.Tensor:
     """Read a mask as int64 class ids, (H, W).
 
-    A grey image (1 to 16 bits, or floating-point of whole numbers) gives its values, an RGB one the ids of its colours
-    in ``labels.colors``, or its grey values where it is grey; alpha is dropped. A palette image gives the ids of its
-    palette's colours where ``labels.colors`` were given, else its indices, unless its colours say something else.
-    ``.npy`` files of whole numbers are read too. An orientation that is noted in the file (EXIF) is not followed.
+    The ids of a grey image (1 to 16 bits, or floats without a fraction) are its values. The ids of an RGB image are
+    those of its colours in ``labels.colors``, or its grey values if it is grey. Alpha is dropped. If ``labels.colors``
+    were given, the colours of a palette give the ids. Otherwise its indices are the ids, and colours that contradict
+    them are refused. ``.npy`` files of whole numbers are read too. An EXIF orientation is not followed.
 
     Args:
         path: The file.
-        labels: The classes; besides their ids only ``labels.ignore_index`` may occur.
-        values: What values in the file mean, where they are not ids: ``{0: 0, 255: 1}``, or ``{"#ff8000": 2}`` for
-            a colour. Colours listed here come on top of ``labels.colors``; grey values replace the ids.
-        tolerance: How far a value, or each channel of a colour, may lie from the nearest that is known, whose class
-            it gets: compression (JPEG) changes values. None is 0.
+        labels: The classes. Only their ids and ``labels.ignore_index`` may occur.
+        values: The meaning of values that are not ids: ``{0: 0, 255: 1}``, or ``{"#ff8000": 2}`` for a colour. Colours
+            are added to ``labels.colors``. Grey values replace the ids.
+        tolerance: How far a value, or each channel of a colour, may be from the nearest known one. It gets the class of
+            that one. Use it for JPEG, which changes values. None is 0.
 
     Raises:
-        DataError: When the file is missing, cut short or not an image, holds a value that is no class, or one that
-            means one class as a number and another as a colour.
+        DataError: The file is missing, cut short or not an image; a value is no class; or a value means one class as a
+            number and another one as a colour.
 
     Example:
         >>> import tempfile
@@ -162,8 +162,8 @@ def _is_grey(colors: np.ndarray, spread: int = 0) -> bool:
 def _two_meanings(numbers: np.ndarray, as_ids: np.ndarray, as_colors: np.ndarray, code: MaskCode) -> str:
     value, one, other = int(numbers.flat[0]), int(as_ids.flat[0]), int(as_colors.flat[0])
     return (
-        f"the grey value {value} is {_class(one, code)} as a class id, and {_class(other, code)} as a colour; set "
-        f"{mask_values(code.greys)} if colours decide, or {mask_values(code.ids)} if class ids do"
+        f"the grey value {value} is {_class(one, code)} as a class id, and {_class(other, code)} as a colour. "
+        f"If colours decide, set {mask_values(code.greys)}. If class ids decide, set {mask_values(code.ids)}"
     )
 
 
@@ -173,9 +173,9 @@ def _disagreement(
     index, color = int(used[where][0]), int(colors[where][0])
     one, other = int(by_index[where][0]), int(by_color[where][0])
     return (
-        f"its palette disagrees with its class ids: index {index} is {_class(one, code)}, and its colour "
-        f"#{color:06x} {_class(other, code)}; give the classes' colours in data.colors if colours decide, or "
-        f"data.colors=null {mask_values(code.ids)} if indices do"
+        f"the colours and the class ids of its palette disagree: index {index} is {_class(one, code)}, and its "
+        f"colour #{color:06x} is {_class(other, code)}. If colours decide, give those of the classes in data.colors. "
+        f"If indices decide, set data.colors=null {mask_values(code.ids)}"
     )
 
 
@@ -224,7 +224,7 @@ def _nearest_taken(code: MaskCode, colors: bool) -> str:
     safe = code.safe_tolerance(colors)
     if safe <= (code.tolerance or 0):
         return "compression changed them further than classes are apart: save the masks as PNG, from what they were"
-    return f"compression changed them: data.mask_tolerance={safe} takes the nearest that is known"
+    return f"compression changed them: data.mask_tolerance={safe} takes the nearest known value"
 
 
 def _first(found: list) -> str:

@@ -1,4 +1,4 @@
-"""The DataModule: a data set's splits as loaders, in an order that the model cannot influence."""
+"""The DataModule: the splits of a data set as loaders. The model does not influence their order."""
 
 import logging
 import os
@@ -35,40 +35,40 @@ LEAST_SAMPLES = 120
 class SegmentationData(LightningDataModule):
     """Training, validation and test loaders over a data set.
 
-    Training batches are ``{"image": (N, C, H, W) float32 in 0…1, "mask": (N, H, W) int64, "name": list of str}``,
-    all full, and depend on (seed, epoch, position) alone. Validation and test batches are lists of samples, each at
-    its image's own size; over several processes every image is in exactly one of them, and a process with fewer
-    images gets empty lists at the end.
+    Training batches are ``{"image": (N, C, H, W) float32 in 0…1, "mask": (N, H, W) int64, "name": list of str}``. All
+    are full. They depend only on (seed, epoch, position). Validation and test batches are lists of samples, each at the
+    size of its image. With several processes, every image is in exactly one batch, and a process with fewer images gets
+    empty lists at the end.
 
     Args:
-        source: Where the images and masks lie; its labels give the classes.
-        crop_size: (height, width) of training crops, any integers ≥ 1; None trains on whole images of one size.
+        source: The data set: it lists images and masks, and its labels give the classes.
+        crop_size: (height, width) of training crops, any integers ≥ 1. None trains on whole images of one size.
         batch_size: Training samples per batch and process.
         val_batch_size: Validation samples per batch and process.
-        samples_per_epoch: Training samples per epoch over all processes; None for one per training image, and at
+        samples_per_epoch: Training samples per epoch over all processes. None: one for each training image, and at
             least :data:`LEAST_SAMPLES`.
-        num_workers: Processes that read and augment; None for one per processor but one, at most 8.
-        augment: How training samples vary; None changes nothing.
+        num_workers: Processes that read and augment. None: the number of processors minus one, at most 8.
+        augment: The augmentation of training samples. None changes nothing.
         in_channels: Channels of every image.
-        mask_values: What the values in the masks mean, in place of what the data set says.
-        mask_tolerance: How far a value in a mask may lie from the nearest that is known, whose class it gets: for JPEG
-            masks. None is 0.
-        mask_orientation: By whose EXIF note masks are turned: their "own", or that of their "image". None: by their
-            sizes, and where these do not tell, the pair is refused.
-        image_range: The values [low, high] that become 0 and 1 in images; "dtype" goes by each file's type. None finds
-            them, see :func:`segup.data.ranges.find_range`.
-        max_pixels: Pictures of more are refused from their headers. None is 100 million.
+        mask_values: The meaning of values in the masks. It replaces the data set's own.
+        mask_tolerance: How far a value in a mask may be from the nearest known value. It gets the class of that value.
+            Use it for JPEG masks. None is 0.
+        mask_orientation: Which EXIF note turns a mask: its "own", or that of its "image". None: the sizes decide, and
+            if they cannot, the pair is refused.
+        image_range: The values [low, high] that become 0 and 1 in images. "dtype" uses the type of each file. None
+            finds the range, see :func:`segup.data.ranges.find_range`.
+        max_pixels: Pictures of more pixels are refused; their headers are enough for that. None is 100 million.
         cache: Keep decoded images in memory.
-        seed: Of the order and the augmentation.
+        seed: Seed of the order and of the augmentation.
 
     Attributes:
-        start_epoch: The epoch that training begins with, for a run that is resumed; set it before the loader is used.
-        start_batch: Where the next training epoch begins, for a run that is resumed in the middle of one; set it before
-            that epoch's first batch is asked for. Later epochs begin at 0.
+        start_epoch: The first epoch of a resumed run. Set it before you use the loader.
+        start_batch: The first batch of the next training epoch, for a run that is resumed in the middle of an epoch.
+            Set it before you take that epoch's first batch. Later epochs begin at 0.
 
     Raises:
-        ConfigError: For a number out of its range.
-        DataError: From ``setup`` and the loaders, when files are missing, unreadable or do not match.
+        ConfigError: A number is out of its range.
+        DataError: From ``setup`` and the loaders: files are missing, unreadable or do not match.
 
     Example:
         >>> from segup.data import create_dataset
@@ -272,7 +272,7 @@ class SegmentationData(LightningDataModule):
         for pair, size in zip(pairs, sizes, strict=True):
             if size != sizes[0]:
                 raise DataError(
-                    f"crop_size=null trains on whole images, which must all have one size: {pairs[0].image} is "
+                    f"crop_size=null trains on whole images, so all must have one size: {pairs[0].image} is "
                     f"{sizes[0][0]}×{sizes[0][1]}, {pair.image} is {size[0]}×{size[1]}; "
                     f"set data.crop_size=[height,width]"
                 )

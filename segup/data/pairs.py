@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pair:
-    """An image, its mask (None where there is none) and the name that reports and predictions use."""
+    """An image, its mask (or None), and the name that reports and predictions use."""
 
     image: Path
     mask: Path | None
@@ -49,10 +49,10 @@ def skipped(left_out: Sequence[Path], folder: Path) -> str:
     """Return how many files and folders were left out of a folder, and the names of the first.
 
     >>> skipped([Path("a/notes.txt"), Path("a/b.psd")], Path("a"))
-    '2 skipped, which are no image files: notes.txt, b.psd'
+    '2 skipped (no image files): notes.txt, b.psd'
     """
     names = [f"{file.relative_to(folder)}{'/' if file.is_dir() else ''}" for file in left_out]
-    return f"{len(names)} skipped, which are no image files: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
+    return f"{len(names)} skipped (no image files): {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
 
 
 def match_by_stem(images: Path, masks: Path) -> list[Pair]:
@@ -63,7 +63,8 @@ def match_by_stem(images: Path, masks: Path) -> list[Pair]:
         masks: The folder of masks.
 
     Raises:
-        DataError: When images lack masks or masks lack images (counts and examples), or two files share a stem.
+        DataError: Images have no masks or masks have no images (with counts and examples), or two files have the same
+            stem.
     """
     image_of = _by_stem(image_files(images))
     mask_of = _by_stem(image_files(masks))
@@ -168,10 +169,10 @@ def _turn(pair: Pair, image: Header, mask: Header, wanted: str | None) -> int:
         )
     if len(set(fitting.values())) > 1:
         raise DataError(
-            f"{pair.image} is to be turned, and nothing tells whether {pair.mask} lies on the turned picture or on the "
-            f"pixels as they are stored: {_notes(image, mask)}.\n  try: data.mask_orientation=own (masks lie on the "
-            f"turned pictures, unless they have a note of their own), or data.mask_orientation=image (on the stored "
-            f"pixels, to be turned alike)."
+            f"{pair.image} must be turned. Its mask {pair.mask} may lie on the turned picture or on the stored "
+            f"pixels, and nothing says which: {_notes(image, mask)}.\n  try: data.mask_orientation=own (the mask lies "
+            f"on the turned picture, unless it has its own note), or data.mask_orientation=image (the mask lies on "
+            f"the stored pixels, and is turned too)."
         )
     return next(iter(fitting.values()))
 

@@ -116,9 +116,9 @@ def _check_fit(pixels: np.ndarray, low: float, high: float, path: Path) -> None:
     if shares or (kind == "8-bit" and high > 255):
         own = "0…255" if kind == "8-bit" else "0…1"
         raise DataError(
-            f"{path}: {kind} values, which span {own}, where the data set's span {low:.10g}…{high:.10g}: "
-            f"they would come out nearly black; rescale the file "
-            f"(segup predict: --image-range {own.replace('…', ',')}, if all are such)"
+            f"{path}: {kind} values in {own}, and the range of the data set is {low:.10g}…{high:.10g}: "
+            f"the image would be nearly black. Rescale the file "
+            f"(segup predict: --image-range {own.replace('…', ',')}, if all images are like this)"
         )
 
 

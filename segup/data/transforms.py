@@ -23,20 +23,20 @@ from segup.errors import ConfigError, unknown
 @annotated
 @dataclass(frozen=True)
 class Augment:
-    """How training samples vary; the defaults change nothing.
+    """The augmentation of training samples. The defaults change nothing.
 
     Args:
-        scale: Range of the random zoom, (smallest, largest); 2.0 shows objects twice as large. None for no zoom.
+        scale: Range of the random zoom, (smallest, largest). 2.0 shows objects twice as large. None: no zoom.
         horizontal_flip: Probability of a left-right flip.
         vertical_flip: Probability of an up-down flip.
         rotate_90: Probability of a rotation by 90°, 180° or 270°.
         brightness: Largest random change of brightness, as a share of the full range.
         contrast: Largest random change of contrast, as a share.
-        channel_gain: Largest random change of each channel's gain by itself, as a share.
-        noise: Largest standard deviation of Gaussian noise, as a share of the full range; each sample draws its own.
+        channel_gain: Largest random change of the gain of each single channel, as a share.
+        noise: Largest standard deviation of Gaussian noise, as a share of the full range. Each sample has its own.
 
     Raises:
-        ConfigError: For a probability or share outside 0…1 and for a range that is not 0 < smallest ≤ largest.
+        ConfigError: A probability or share is outside 0…1, or a range is not 0 < smallest ≤ largest.
     """
 
     group: ClassVar[str] = "data.augment"

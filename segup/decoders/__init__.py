@@ -1,6 +1,6 @@
-"""Decoders: pyramid in, full-size map out; topologies and blocks parameterised by an upsampler.
+"""Decoders turn a pyramid into one map of the image's size. Topologies and blocks take an upsampler as an argument.
 
-They are built from plain ints, so a pyramid from anywhere goes in as it is. From timm:
+Decoders are built from plain ints, so they take the pyramid of any library. From timm:
 
 >>> import timm, torch
 >>> image, size = torch.rand(1, 3, 67, 45), (67, 45)

@@ -10,7 +10,7 @@ from segup.decoders.blocks import ConvNormAct, linear
 
 
 class ASPP(nn.Module):
-    """Look at one map with several dilations and as a whole, and mix (DeepLabv3, arXiv 1706.05587).
+    """Convolve one map with several dilations, take its mean, and mix both (DeepLabv3, arXiv 1706.05587).
 
     Args:
         in_channels: Channels of the map.
@@ -18,8 +18,8 @@ class ASPP(nn.Module):
         rates: Dilations of the 3×3 branches.
 
     Shape: ``(N, in_channels, H, W)`` → ``(N, out_channels, H, W)``, for any H and W.
-    The branch of the whole map is its mean, repeated at every position. It has a bias and no BatchNorm, which in
-    training refuses a single value per channel: one image at a time would not train.
+    One branch is the mean of the map, repeated at every position. It has a bias and no BatchNorm: in training,
+    BatchNorm refuses a single value per channel, so a batch of one image would not train.
 
     >>> ASPP(32, 16, rates=(3, 6, 9))(torch.zeros(2, 32, 5, 7)).shape
     torch.Size([2, 16, 5, 7])
@@ -36,7 +36,7 @@ class ASPP(nn.Module):
         self.mix = ConvNormAct((len(rates) + 2) * out_channels, out_channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the mixed branches."""
+        """Return the mixed branches of the map."""
         whole = self.whole(x.mean(dim=(-2, -1), keepdim=True)).expand(-1, -1, x.shape[-2], x.shape[-1])
         y: Tensor = self.mix(torch.cat([*(branch(x) for branch in self.branches), whole], dim=1))
         return y

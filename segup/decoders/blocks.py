@@ -1,4 +1,4 @@
-"""Blocks to import into other models: built from plain ints, parameterised by an upsampler."""
+"""Blocks for any model. They are built from plain ints and take an upsampler as an argument."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -65,17 +65,17 @@ class UNetBlock(nn.Module):
         in_channels: Channels of the low-resolution map.
         skip_channels: Channels of the skip; 0 for a stage without one.
         out_channels: Channels of the upsampled map and of the result.
-        upsampler: Name of the operator, one of :func:`segup.upsamplers.list_upsamplers`; or one that is made already.
+        upsampler: Name of the operator, one of :func:`segup.upsamplers.list_upsamplers`; or an operator.
         scale: Factor between the map and its skip.
         fit: ``"correct"`` or ``"strict"``, see :class:`segup.upsamplers.Upsampler`.
-        convs: 3×3 convolutions after the two are joined, 1 or more.
+        convs: Number of 3×3 convolutions after the join, 1 or more.
         upsampler_options: The operator's own options.
 
     Shape: ``(N, in_channels, h, w)`` and a skip ``(N, skip_channels, H, W)`` → ``(N, out_channels, H, W)``.
 
     Raises:
-        ConfigError: The operator requires what the block does not have, or an option is unknown.
-        ShapeError: A skip of other channels, batch size, or a size out of the operator's reach.
+        ConfigError: The operator requires a guide that the block does not have, or an option is unknown.
+        ShapeError: The skip has other channels or another batch size, or its size is out of the operator's reach.
 
     >>> block = UNetBlock(in_channels=512, skip_channels=256, out_channels=256, upsampler="deconv")
     >>> block(torch.zeros(2, 512, 16, 16), torch.zeros(2, 256, 31, 32)).shape
@@ -108,9 +108,9 @@ class UNetBlock(nn.Module):
     def forward(
         self, x: Tensor, skip: Tensor | None = None, size: Size | None = None, **guides: Tensor | None
     ) -> Tensor:
-        """Return the joined map at the skip's size; without a skip, at ``size`` or ``scale`` times ``x``.
+        """Return the joined map at the skip's size; without a skip, at ``size`` or ``scale`` times the size of ``x``.
 
-        ``guides`` are what the operator requires beside the skip: ``indices=``, ``image=``.
+        ``guides`` are the guides that the operator requires beside the skip: ``indices=``, ``image=``.
         """
         if skip is None:
             if self.skip_channels:

@@ -1,4 +1,4 @@
-"""The one contract that every topology keeps, and the ladder of sizes that it climbs."""
+"""The contract of every topology, and the ladder of its sizes."""
 
 import inspect
 import itertools
@@ -26,7 +26,7 @@ from segup.upsamplers.fitting import without_gaps
 
 @dataclass(frozen=True)
 class Rung:
-    """One upsampling step on one axis: from ``low`` the operator reaches ``reached``; ``wanted`` is what it is given.
+    """One upsampling step on one axis: from ``low`` the operator reaches ``reached``, and the next map has ``wanted``.
 
     ``correction`` is the number of rows added (positive) or cut (negative) after the operator.
     """
@@ -42,42 +42,44 @@ class Decoder(nn.Module, ABC):
     """Turn a pyramid into one map of exactly the size asked for.
 
     Args:
-        channels: Of the pyramid's maps, from high to low resolution.
-        strides: Their reductions, each a multiple of the one before; a pyramid may begin at stride 1, 2, 4 or more.
-        upsampler: Name of the operator that makes the steps between the maps; None is the topology's usual one.
-        widths: Channels of the maps between; None is the topology's own, see there.
-        final: Name of the operator of the step to the image, which has no skip.
+        channels: Channels of the pyramid's maps, from high to low resolution.
+        strides: Reductions of the maps, each a multiple of the one before. A pyramid may begin at stride 1, 2, 4 or
+            more.
+        upsampler: Name of the operator of the steps between the maps; None is the topology's default.
+        widths: Channels of the maps between the steps; None is the topology's default.
+        final: Name of the operator of the last step, to the image. This step has no skip.
         fit: ``"correct"`` or ``"strict"``, see :class:`segup.upsamplers.Upsampler`.
-        convs: 3×3 convolutions at each step; None is the topology's own number.
+        convs: Number of 3×3 convolutions at each step; None is the topology's default.
         upsampler_options: The operator's own options.
-        final_options: Those of the operator of the step to the image. A resize is followed by a 1×1 convolution there
-            unless ``kernel_size`` is given.
-        roundings: How the encoder's stages round, ``"up"``, ``"down"`` or the int c of ⌊(n + c)/stride⌋, from high to
-            low resolution (``segup.inspection.inverse_of``); handed to operators that are matched to them. One for
-            each map, from the one above it (the image, for the first), or one between each map and the next. All round
-            up by default.
-        **own: Those of the topology's :attr:`options`.
+        final_options: Options of the operator of the step to the image. There a resize has a 1×1 convolution unless
+            ``kernel_size`` is given.
+        roundings: How the encoder's stages round, from high to low resolution: ``"up"``, ``"down"`` or the int c of ⌊(n
+            + c)/stride⌋ (``segup.inspection.inverse_of``). Operators that match the size get it. Give one for each map
+            (the first is from the image to the first map), or one between each map and the next. By default all round
+            up.
+        **own: The topology's own options, see :attr:`options`.
 
     Raises:
-        ConfigError: Widths that do not match the steps, an unknown name or option, or an operator that requires what
+        ConfigError: Widths do not match the steps, a name or an option is unknown, or an operator requires a guide that
             its step does not have.
 
-    A subclass is entered with :func:`register_topology`. It says what it is by class attributes and
-    :meth:`usual_widths`, makes its parts in :meth:`build`, and runs them in :meth:`decode`.
+    :func:`register_topology` gives a subclass its name. A subclass sets class attributes and :meth:`usual_widths`,
+    makes its parts in :meth:`build`, and runs them in :meth:`decode`.
 
     Attributes:
-        lacks: Guides of :data:`segup.upsamplers.contract.GUIDES` that its steps do not have.
-        gives_scores: Whether the result already has one channel for each class: then it takes ``num_classes``, else
+        lacks: The guides of :data:`segup.upsamplers.contract.GUIDES` that its steps do not have.
+        gives_scores: Whether the result has one channel for each class. Then the topology takes ``num_classes``, else
             ``final_convs``.
-        options: Options of its own, and what a checkpoint may hold of each; None by default.
-        usual_upsampler, usual_convs, least_convs: What is built where nothing is given, and the fewest convolutions.
-        usual_depths: How many of the deepest maps are used by default, with an option ``depths``; None: all of them.
+        options: Its own options, and which values of each a checkpoint may hold. Their default is None.
+        usual_upsampler, usual_convs, least_convs: The defaults, and the smallest number of convolutions.
+        usual_depths: How many of the deepest maps are used by default; the option ``depths`` changes it. None: all
+            maps, and no option.
         first: The highest-resolution map that is used.
-        widths: The channels that ``widths`` chose; empty where a topology leaves no choice of them.
-        num_classes: Channels of the scores, where it gives them.
+        widths: The channels that ``widths`` sets; empty if the topology has no widths to choose.
+        num_classes: Channels of the scores, if it gives scores.
         out_channels: Channels of the result.
-        final: The operator of the step to the image; None where there is none.
-        final_act: BatchNorm and ReLU after it, then ``final_convs`` convolutions; scores stay as they are.
+        final: The operator of the step to the image, or None.
+        final_act: BatchNorm and ReLU after ``final``, then ``final_convs`` convolutions. Scores get neither.
     """
 
     name: ClassVar[str] = "unregistered"
@@ -161,7 +163,7 @@ class Decoder(nn.Module, ABC):
 
     @classmethod
     def all_options(cls) -> dict[str, Any]:
-        """Return :attr:`options` with those that follow from the other attributes."""
+        """Return :attr:`options`, and the options that follow from the other attributes."""
         derived: dict[str, Any] = {"num_classes": Count | None} if cls.gives_scores else {"final_convs": Few | None}
         if cls.usual_depths is not None:
             derived["depths"] = Few | None
@@ -169,7 +171,7 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def usual_widths(self) -> tuple[list[int], str]:
-        """Return the widths that are built where none are given, and the rule that others have to follow, for errors.
+        """Return the default widths, and the rule for other widths, which errors show.
 
         :attr:`channels`, :attr:`strides`, :attr:`first` and :attr:`num_classes` are known.
         """
@@ -191,15 +193,14 @@ class Decoder(nn.Module, ABC):
         """Return ``(N, out_channels, *size)`` from maps ``(N, channels[i], h_i, w_i)``.
 
         Args:
-            features: The maps, from high to low resolution; or all that flows from the encoder.
+            features: The maps, from high to low resolution; or an ``Encoded`` with all that flows from the encoder.
             size: (height, width) of the image.
-            indices: Of the pooling between each map and the next, for operators that require them.
-            **beside: What else guides the operators: ``image=``, as the encoder sees it.
+            indices: Indices of the pooling between each map and the next, for operators that require them.
+            **beside: Other guides of the operators: ``image=``, the image that the encoder sees.
 
         Raises:
-            ShapeError: The maps are not of this decoder's channels and of one batch size; a guide that is required is
-                missing.
-            ConfigError: A guide that no operator takes.
+            ShapeError: The maps do not have this decoder's channels and one batch size, or a required guide is missing.
+            ConfigError: There is a guide that no operator takes.
         """
         for name in beside:
             if name not in GUIDES and name not in self.requires:
@@ -245,7 +246,7 @@ class Decoder(nn.Module, ABC):
 
     @property
     def requires(self) -> frozenset[str]:
-        """What ``forward`` needs beside the maps: ``"indices"`` for operators that undo a pooling, ``"image"``."""
+        """The guides that ``forward`` needs beside the maps: ``"indices"``, ``"image"``."""
         needed: frozenset[str] = frozenset().union(*(up.requires for _, _, up in self.steps()))
         return needed - {"skip"}
 
@@ -298,7 +299,7 @@ topologies: Registry[type[Decoder]] = Registry("topology", "segup.decoders", pla
 
 
 def register_topology(name: str) -> Callable[[D], D]:
-    """Return a decorator that enters a topology under ``name``.
+    """Return a decorator that registers a topology under ``name``.
 
     Args:
         name: The word.
@@ -313,16 +314,16 @@ def register_topology(name: str) -> Callable[[D], D]:
 
 
 def create_decoder(topology: str, channels: Sequence[int], strides: Sequence[int], **options: Any) -> Decoder:
-    """Build a decoder for any library's pyramid, from plain ints.
+    """Build a decoder for the pyramid of any library, from plain ints.
 
     Args:
         topology: One of :func:`list_decoders`.
         channels: Of the maps, from high to low resolution.
         strides: Their reductions.
-        **options: The topology's own, ``upsampler`` and ``widths`` among them.
+        **options: The topology's options, for example ``upsampler`` and ``widths``; see :class:`Decoder`.
 
     Raises:
-        ConfigError: An unknown name or option, or a pyramid that cannot be decoded.
+        ConfigError: A name or an option is unknown, or the pyramid cannot be decoded.
 
     >>> import torch
     >>> decoder = create_decoder(

@@ -17,23 +17,23 @@ from segup.upsamplers.contract import Size
 
 @register_topology("deeplabv3plus")
 class DeepLabV3PlusDecoder(Decoder):
-    """ASPP on the last map, brought up to one high map and joined with it (DeepLabv3+, arXiv 1802.02611).
+    """ASPP on the last map, upsampled to one high map and joined with it (DeepLabv3+, arXiv 1802.02611).
 
-    The way up is made of successive steps between neighbouring maps. The paper has one ×4 step from stride 16; from
-    stride 32 it would be ×8.
+    Steps between neighbouring maps bring ASPP's result up. The paper has one ×4 step from stride 16; from stride 32 it
+    would be ×8.
 
     Args:
         channels, strides, upsampler, final, fit, upsampler_options, final_options, roundings: See
             :class:`Decoder`.
-        widths: Channels of the context, of the high map, of both joined, and of the step to the image where there is
-            one; by default 256, 48, 256 and 16.
-        convs: 3×3 convolutions after the two are joined; 2 by default.
-        depths: From which map on, counted from the deepest, the context is joined: 4 by default, or the first.
-        rates: Dilations of ASPP; by default the paper's 6, 12 and 18 at stride 16, and in proportion at another:
+        widths: Channels of the context, of the high map, of both joined, and of the step to the image, if there is one.
+            By default 256, 48, 256 and 16.
+        convs: Number of 3×3 convolutions after the join; 2 by default.
+        depths: The map that the context joins, counted from the deepest: 4 by default, or the first map.
+        rates: Dilations of ASPP. By default the paper's 6, 12 and 18 at stride 16, and proportional at other strides:
             3, 6 and 9 at stride 32.
 
     Raises:
-        ConfigError: As :class:`Decoder`; fewer than two maps, rates that are not ints.
+        ConfigError: As :class:`Decoder`; or there are fewer than two maps, or rates are not ints.
 
     >>> import torch
     >>> maps = [torch.zeros(1, 8, 17, 12), torch.zeros(1, 16, 9, 6), torch.zeros(1, 32, 5, 3)]

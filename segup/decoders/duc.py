@@ -11,28 +11,27 @@ from segup.upsamplers.contract import Size
 
 @register_topology("duc")
 class DUCDecoder(Decoder):
-    """One operator from the last map's channels to ``num_classes`` scores, by its whole stride (arXiv 1702.08502).
+    """One operator from the last map to ``num_classes`` scores, in one step of its whole stride (arXiv 1702.08502).
 
-    With ``pixel_shuffle``, the default, it is the paper's: one convolution to ``num_classes·s²`` and a shuffle. Any
-    other operator that requires nothing takes the same one step; with ``deconv`` it is FCN-32s. The paper's encoder has
-    stride 8: give it the maps up to there (for a timm encoder, ``out_indices``), since at stride 32 the one convolution
-    has ``num_classes·1024`` channels. ``deconv_matched`` undoes all stages in the one step, also where some round up
-    and some down, which together are one ⌊(n + c)/stride⌋; where a stage follows no one rule (None in ``roundings``),
-    it corrects (``rounding="mixed"``).
+    With ``pixel_shuffle``, the default, it is the paper's decoder: one convolution to ``num_classes·s²`` channels and a
+    shuffle. Any other operator that requires no guide can make the same step; with ``deconv`` it is FCN-32s. The
+    paper's encoder has stride 8. Give the decoder the maps up to stride 8 (for a timm encoder, ``out_indices``): at
+    stride 32 the convolution has ``num_classes·1024`` channels. ``deconv_matched`` undoes all stages in one step. Some
+    stages may round up and some down; together they are one ⌊(n + c)/stride⌋. If a stage follows no single rule (None
+    in ``roundings``), it corrects (``rounding="mixed"``).
 
     Args:
-        channels, strides, fit, upsampler_options, roundings: See :class:`Decoder`. Of the maps only
-            the last is used.
-        num_classes: Channels of the scores, which are the result; :func:`segup.create_model` gives the model's. 16 by
-            default, for a classifier of your own.
-        upsampler: Name of the operator of the one step.
-        convs: 3×3 convolutions before it; none by default.
-        widths: None: there is no map between.
-        final: ``"bilinear"``, as everywhere: there is no further step that it could change.
+        channels, strides, fit, upsampler_options, roundings: See :class:`Decoder`. Only the last map is used.
+        num_classes: Channels of the result, the scores. :func:`segup.create_model` sets the model's number. 16 by
+            default, for your own classifier.
+        upsampler: Name of the operator of the step.
+        convs: Number of 3×3 convolutions before it; none by default.
+        widths: None: there is no map between the steps.
+        final: ``"bilinear"``, the default of all topologies: there is no other step that it could change.
         final_options: None.
 
     Raises:
-        ConfigError: As :class:`Decoder`; widths, or an operator for a further step.
+        ConfigError: As :class:`Decoder`; or widths or an operator for another step are given.
 
     >>> import torch
     >>> decoder = DUCDecoder([8, 16], [4, 8], num_classes=19)
@@ -58,7 +57,7 @@ class DUCDecoder(Decoder):
         final, channels = plan.final, self.channels
         if final != "bilinear" or plan.final_options:
             raise ConfigError(
-                f"topology 'duc' has one step, made by its upsampler: final={final!r} would change nothing.\n"
+                f"topology 'duc' has one step, and its upsampler makes it: final={final!r} changes nothing.\n"
                 f"  try: decoder.upsampler={final}"
             )
         if self.strides[-1] == 1:

@@ -11,22 +11,22 @@ from segup.upsamplers.contract import Size
 
 @register_topology("fcn")
 class FCNDecoder(Decoder):
-    """Score each map by a 1×1 convolution; bring the scores up map by map and add (FCN, arXiv 1411.4038).
+    """Score each map by a 1×1 convolution; upsample the scores map by map and add them (FCN, arXiv 1411.4038).
 
-    With three depths from strides 8, 16 and 32 it is FCN-8s; then ``final`` multiplies by 8. The operator works on
-    scores: as many channels as there are classes.
+    With three depths at strides 8, 16 and 32 it is FCN-8s; then ``final`` multiplies by 8. The operator works on
+    scores, which have one channel for each class.
 
     Args:
         channels, strides, upsampler, final, fit, upsampler_options, final_options, roundings: See
             :class:`Decoder`.
-        num_classes: Channels of the scores, which are the result; :func:`segup.create_model` gives the model's. 16 by
-            default, for a classifier of your own.
+        num_classes: Channels of the result, the scores. :func:`segup.create_model` sets the model's number. 16 by
+            default, for your own classifier.
         widths: None: every map of this topology has ``num_classes`` channels.
-        convs: 3×3 convolutions on each map before it is scored; none by default.
-        depths: How many of the deepest maps are scored; 3 by default, or as many as there are.
+        convs: Number of 3×3 convolutions on each map before its scores; none by default.
+        depths: How many of the deepest maps are scored; 3 by default, or all if there are fewer.
 
     Raises:
-        ConfigError: As :class:`Decoder`; widths.
+        ConfigError: As :class:`Decoder`; or widths are given.
 
     >>> import torch
     >>> maps = [torch.zeros(1, 8, 9, 6), torch.zeros(1, 16, 5, 3), torch.zeros(1, 32, 3, 2)]

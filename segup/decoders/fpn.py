@@ -12,19 +12,19 @@ from segup.upsamplers.contract import Size
 
 @register_topology("fpn")
 class FPNDecoder(Decoder):
-    """Add each map to the one above it, bring all to the highest and add them (Panoptic FPN, arXiv 1901.02446).
+    """Add each map to the one above it, bring all to the highest map and add them (Panoptic FPN, arXiv 1901.02446).
 
-    Top-down: each map is projected by a 1×1 convolution and the one below it, brought to its size, is added. Branches:
-    from each of these maps convolutions and steps alternate up to the highest resolution, where the branches are added.
-    Every step goes between neighbouring maps, so it has a skip as guide and a size that the pyramid really has.
+    Top-down: a 1×1 convolution projects each map. Then the map below is brought to its size and added. Branches: from
+    each of these maps, convolutions and steps alternate up to the highest resolution. There the branches are added.
+    Every step goes between neighbouring maps, so it has a skip as guide and a size that is in the pyramid.
 
     Args:
         channels, strides, upsampler, final, fit, upsampler_options, final_options, roundings: See
             :class:`Decoder`.
-        widths: Channels of the top-down maps, of the branches, and of the step to the image where there is one; by
+        widths: Channels of the top-down maps, of the branches, and of the step to the image, if there is one. By
             default 256, 128 and 16.
-        convs: 3×3 convolutions before each step of a branch; 1 by default.
-        depths: How many of the deepest maps are used; 4 by default, or as many as there are.
+        convs: Number of 3×3 convolutions before each step of a branch; 1 by default.
+        depths: How many of the deepest maps are used; 4 by default, or all if there are fewer.
 
     Raises:
         ConfigError: As :class:`Decoder`.

@@ -14,15 +14,15 @@ from segup.upsamplers.contract import Size
 class LinkNetDecoder(Decoder):
     """Climb the pyramid map by map through a narrow middle and add each skip (LinkNet, arXiv 1707.03718).
 
-    Each stage is a 1×1 convolution to a quarter of the channels, the operator, and a 1×1 convolution to the channels of
-    the skip, all with BatchNorm and ReLU; then the skip is added.
+    Each stage has a 1×1 convolution to a quarter of the channels, the operator, and a 1×1 convolution to the channels
+    of the skip, all with BatchNorm and ReLU. Then the skip is added.
 
     Args:
         channels, strides, upsampler, final, fit, upsampler_options, final_options, roundings: See
             :class:`Decoder`.
-        widths: Channels of the step to the image, 32 by default; those of the other steps are the encoder's. None of
-            them where the pyramid begins at stride 1.
-        convs: 3×3 convolutions after each skip is added; none by default.
+        widths: Channels of the step to the image, 32 by default. The other steps have the encoder's channels. If the
+            pyramid begins at stride 1, there are no widths to give.
+        convs: Number of 3×3 convolutions after each skip is added; none by default.
 
     Raises:
         ConfigError: As :class:`Decoder`.

@@ -11,17 +11,17 @@ from segup.upsamplers.contract import Size
 
 @register_topology("plain")
 class PlainDecoder(Decoder):
-    """Climb from the last map to the image by the operator alone; of the other maps only the sizes are taken.
+    """Climb from the last map to the image with the operator only; of the other maps only the sizes are used.
 
-    Each step is the operator, BatchNorm and ReLU: with ``deconv`` the head of Simple Baselines (arXiv 1804.06208), with
-    ``max_unpool`` and an encoder that hands out its pooling indices SegNet (arXiv 1511.00561). Nothing but the operator
-    can bring back what the maps lose on the way down.
+    Each step is the operator, BatchNorm and ReLU. With ``deconv`` this is the head of Simple Baselines (arXiv
+    1804.06208). With ``max_unpool`` and an encoder that gives its pooling indices it is SegNet (arXiv 1511.00561).
+    There are no skips, so only the operator can restore what the maps lose on the way down.
 
     Args:
         channels, strides, upsampler, final, fit, upsampler_options, final_options, roundings: See
             :class:`Decoder`. Operators that are guided by a skip are refused.
-        widths: Channels after each step, the one to the image included; by default those of the U-Net.
-        convs: Further 3×3 convolutions after each step but the last; none by default.
+        widths: Channels after each step, also after the step to the image; by default those of the U-Net.
+        convs: Number of 3×3 convolutions after each step except the last; none by default.
 
     Raises:
         ConfigError: As :class:`Decoder`.

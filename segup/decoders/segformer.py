@@ -13,18 +13,18 @@ from segup.upsamplers.contract import Size
 
 @register_topology("segformer")
 class SegFormerDecoder(Decoder):
-    """Bring every map to one width and to the highest resolution, join all and mix (SegFormer, arXiv 2105.15203).
+    """Bring every map to one width and to the highest resolution, join and mix them (SegFormer, arXiv 2105.15203).
 
-    A linear layer per pixel, which is a 1×1 convolution, gives each map the same width; successive steps between
-    neighbouring maps bring it up: six ×2 operators for four maps, the comparison of CARAFE, FADE, SAPA and DySample on
-    this head. A 1×1 convolution mixes the joined maps.
+    A linear layer for each pixel, which is a 1×1 convolution, gives all maps the same width. Steps between neighbouring
+    maps bring them up: four maps need six ×2 operators. The papers of CARAFE, FADE, SAPA and DySample compare operators
+    on this head. A 1×1 convolution mixes the joined maps.
 
     Args:
         channels, strides, upsampler, final, fit, upsampler_options, final_options, roundings: See
             :class:`Decoder`.
-        widths: Channels of every map, and of the step to the image where there is one; by default 256 and 16.
-        convs: 3×3 convolutions after the maps are mixed; none by default.
-        depths: How many of the deepest maps are used; 4 by default, or as many as there are.
+        widths: Channels of every map, and of the step to the image, if there is one. By default 256 and 16.
+        convs: Number of 3×3 convolutions after the maps are mixed; none by default.
+        depths: How many of the deepest maps are used; 4 by default, or all if there are fewer.
 
     Raises:
         ConfigError: As :class:`Decoder`.

@@ -14,13 +14,13 @@ class UNetDecoder(Decoder):
     """Climb the pyramid map by map, joining each skip (U-Net, arXiv 1505.04597).
 
     Args:
-        widths: Channels after each step, the last step to the image included (where the pyramid begins above
-            stride 1). By default from the reduction reached: 128 at 16, 64 at 8, 48 at 4, 32 at 2, 16 at 1.
-        convs: 3×3 convolutions after each skip is joined; 2 by default.
-        final_convs: 3×3 convolutions after the step to the image, at its size; 0 by default.
+        widths: Channels after each step, also after the step to the image (if the pyramid begins above stride 1). The
+            default follows from the reduction: 128 at 16, 64 at 8, 48 at 4, 32 at 2, 16 at 1.
+        convs: Number of 3×3 convolutions after each skip is joined; 2 by default.
+        final_convs: Number of 3×3 convolutions after the step to the image, at its size; 0 by default.
         channels, strides, upsampler, final, fit, upsampler_options, final_options, roundings: See :class:`Decoder`.
 
-    The maps may come from anywhere. From timm, 67 rows of resnet18's stages:
+    The maps may come from any library. These are resnet18's maps of timm, for an image of 67 rows:
 
     >>> import timm, torch
     >>> body = timm.create_model("resnet18", features_only=True, out_indices=(1, 2, 3), pretrained=False)

@@ -1,4 +1,4 @@
-"""The one contract that every encoder keeps: image in, pyramid out, sizes declared."""
+"""The contract of every encoder: an image becomes a pyramid, and all sizes are declared."""
 
 import copy
 import inspect
@@ -27,26 +27,26 @@ class Encoder(nn.Module):
     """Turn an image into a pyramid of maps, from high to low resolution.
 
     Args:
-        name: As errors and ladders show it.
+        name: Its name in errors and ladders.
         body: A module from the normalised image ``(N, in_channels, H, W)`` to a list or dict of maps.
         in_channels: Channels of the image.
-        mean, std: Per channel, in units of an image whose values lie in 0 … 1; a shorter tuple is repeated.
+        mean, std: For each channel, for images with values in 0 … 1. A shorter tuple is repeated.
         freeze: Keep the weights and BatchNorm's statistics as they are.
-        freeze_norm: Keep BatchNorm's statistics alone, those that pretrained weights came with: a small batch of crops
-            knows the data less well than they do. BatchNorm's weights are trained all the same.
+        freeze_norm: Keep only BatchNorm's statistics, those of the pretrained weights. They know the data better than a
+            small batch of crops. BatchNorm's weights are trained.
 
     Shape: ``(N, in_channels, H, W)``, values in 0 … 1 → maps ``(N, channels[i], ~H / strides[i], ~W / strides[i])``.
 
     Raises:
-        ConfigError: At construction, when ``body`` gives no pyramid: a single size accepted, sizes refused between
-            accepted ones, or maps that do not grow coarser.
+        ConfigError: At construction, if ``body`` gives no pyramid: it accepts a single size, it refuses sizes between
+            accepted ones, or its maps do not grow coarser.
     """
 
     mean: Tensor
     std: Tensor
 
     provides: ClassVar[frozenset[str]] = frozenset({"image"})
-    """What it hands out beside its maps: the image, and ``"indices"`` where :meth:`with_indices` has an answer."""
+    """What it gives beside its maps: the image, and ``"indices"`` if :meth:`with_indices` works."""
 
     @annotated
     def __init__(
@@ -81,13 +81,13 @@ class Encoder(nn.Module):
 
     @cached_property
     def pyramid(self) -> Pyramid:
-        """What the body was seen to do with images of many sizes."""
+        """The maps that the body made of images of many sizes."""
         pyramid = probe_pyramid(self.body, self.in_channels)
         _check_pyramid(self.name, pyramid)
         return pyramid
 
     def accepted_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return the size to which an image of ``size`` is extended: the same, or the encoder's minimum."""
+        """Return the size to which an image of ``size`` is extended: the same size, or the encoder's minimum."""
         least = self.pyramid.min_size
         return max(size[0], least), max(size[1], least)
 
@@ -102,7 +102,7 @@ class Encoder(nn.Module):
         """Repeat the last row and column of ``image`` up to :meth:`accepted_size`.
 
         Raises:
-            ShapeError: ``image`` is not ``(N, in_channels, H, W)``, or has no pixel.
+            ShapeError: ``image`` is not ``(N, in_channels, H, W)``, or it has no pixel.
         """
         self.check_image(image)
         height, width = image.shape[-2:]
@@ -112,7 +112,7 @@ class Encoder(nn.Module):
         return F.pad(image, (0, wanted[1] - width, 0, wanted[0] - height), mode="replicate")
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Return the maps of ``image``, which has to be of an accepted size.
+        """Return the maps of ``image``, which must have an accepted size.
 
         Raises:
             ShapeError: As :meth:`extend`.
@@ -129,8 +129,8 @@ class Encoder(nn.Module):
         """Raise unless ``image`` is a batch of floats.
 
         Raises:
-            ShapeError: Another shape; normalising would broadcast a grey image, or a single one.
-            ConfigError: Integers, whose 0 … 255 would be taken for 0 … 1; floats wider than the weights; no tensor.
+            ShapeError: The shape is wrong. Normalising would broadcast a grey image, or a single one.
+            ConfigError: The image has integers, is no tensor, or its floats are wider than the weights.
         """
         if not isinstance(image, Tensor):
             raise ConfigError(
@@ -154,16 +154,16 @@ class Encoder(nn.Module):
     def with_indices(self, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Return the maps of ``image``, and for each step from a map to the next the indices of its pooling.
 
-        ``indices[i]`` has the channels of map ``i`` and the size of map ``i + 1``; its values are flat positions in
-        map ``i``, as ``max_pool2d`` returns them.
+        ``indices[i]`` has the channels of map ``i`` and the size of map ``i + 1``. Its values are flat positions in map
+        ``i``, as ``max_pool2d`` returns them.
 
         Raises:
             ConfigError: This encoder does not provide them.
         """
-        raise ConfigError(f"encoder '{self.name}' hands out no pooling indices; try: encoder=segnet")
+        raise ConfigError(f"encoder '{self.name}' gives no pooling indices; try: encoder=segnet")
 
     def train(self, mode: bool = True) -> "Encoder":
-        """Set the mode; what is frozen stays in evaluation, so that BatchNorm's statistics stay too."""
+        """Set the mode. Frozen parts stay in evaluation mode, so BatchNorm's statistics do not change."""
         super().train(mode and not self.freeze)
         if self.freeze_norm:
             for module in self.modules():
@@ -187,14 +187,14 @@ def create_encoder(
     Args:
         name: One of :func:`list_encoders` (``"efficientnet_lite0"``), ``"timm/<model>"``, ``"torchvision/<model>"``,
             or a bare name that timm knows (``"resnet18"``).
-        in_channels: Channels of the image; pretrained input kernels are adapted to any number.
-        pretrained: Start from the weights that the library names. timm and torchvision fetch theirs from the network,
-            ``efficientnet_lite0`` carries its own.
+        in_channels: Channels of the image. Pretrained input kernels are adapted to any number.
+        pretrained: Start from the library's weights. timm and torchvision download them; those of
+            ``efficientnet_lite0`` are installed with segup.
         freeze: Keep the weights and BatchNorm's statistics as they are.
-        **options: The library's own, and ``freeze_norm``, see :class:`Encoder`.
+        **options: The library's options, and ``freeze_norm``, see :class:`Encoder`.
 
     Raises:
-        ConfigError: An unknown name or option, weights that cannot be had, or a model that gives no pyramid.
+        ConfigError: A name or an option is unknown, the weights are not available, or the model gives no pyramid.
 
     >>> encoder = create_encoder("efficientnet_lite0", pretrained=False)
     >>> encoder.channels, encoder.strides
@@ -255,9 +255,7 @@ def _check_named(family: str, named: tuple[str, ...], build: Callable[..., Encod
         raise ConfigError(f"encoder '{family}' has to take in_channels, pretrained and freeze, by keyword")
     if takes("name"):
         raise ConfigError(f"encoder '{family}' needs a model's name.\n  try: {family}/resnet18")
-    raise ConfigError(
-        f"encoder '{family}' is no library of models, which '{named[0]}' could be one of.\n  try: {family}"
-    )
+    raise ConfigError(f"encoder '{family}' is not a library, so it has no model '{named[0]}'.\n  try: {family}")
 
 
 def _check_timm(name: str) -> None:
@@ -278,13 +276,13 @@ def _check_pyramid(name: str, pyramid: Pyramid) -> None:
         size, reason = next(iter(pyramid.refused.items()))
         raise ConfigError(
             f"encoder '{name}' accepts no image of up to {max(pyramid.refused)} pixels a side ({size}: {reason}).\n"
-            f"  A decoder needs maps at any size: choose an encoder that is not tied to one (a CNN, pvt_v2, ...)."
+            f"  A decoder needs maps at any size. Choose an encoder that takes more than one size (a CNN, pvt_v2, ...)."
         )
     if pyramid.gaps:
         gap = pyramid.gaps[0]
         raise ConfigError(
             f"encoder '{name}' accepts {pyramid.min_size} but refuses {gap} ({pyramid.refused[gap]}).\n"
-            f"  Sizes have to be accepted from some size on: choose another encoder."
+            f"  An encoder must accept all sizes from some size on. Choose another encoder."
         )
     strides = pyramid.strides
     if any(low <= high or low % high for high, low in itertools.pairwise(strides)):

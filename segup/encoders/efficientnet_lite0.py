@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with the ImageNet weights that a package carries: pretrained without a network."""
+"""EfficientNet-Lite0 with the ImageNet weights of an installed package, so it needs no network."""
 
 from collections.abc import Mapping
 
@@ -21,13 +21,13 @@ def efficientnet_lite0(
     The architecture is timm's ``tf_efficientnet_lite0``; input ``(x - 127) / 128`` for 8-bit values.
     Maps of 16, 24, 40, 112 and 320 channels at strides 2 … 32; every size is rounded up, from 1 on.
 
-    The padding is ``kernel_size // 2`` on every side. TensorFlow's "same" padding, timm's default here, pads an even
-    size on one side only: the grid moves by half a pixel at each even stage, so that a model trained at odd crops
-    meets shifted maps at even sizes (on ``data=cells``, trained at 161×193 and validated at 210×576, the IoU of the
-    nuclei fell from 0.80 to 0.65).
+    The padding is ``kernel_size // 2`` on every side. TensorFlow's "same" padding is timm's default here. It pads an
+    even size on one side only, and the grid moves by half a pixel at each even stage. Then a model that is trained with
+    odd crops gets shifted maps at even sizes (on ``data=cells``, trained at 161×193 and validated at 210×576, the IoU
+    of the nuclei fell from 0.80 to 0.65).
 
     Raises:
-        DataError: The package's file does not hold the tensors of this architecture.
+        DataError: The file of the package does not hold the tensors of this architecture.
     """
     body = timm.create_model(
         "tf_efficientnet_lite0", features_only=True, pretrained=False, in_chans=in_channels, pad_type=""

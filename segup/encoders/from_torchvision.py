@@ -84,7 +84,7 @@ def _check_layout(shapes: Sequence[torch.Size]) -> None:
     channels_last = sum(shape[1] == shape[2] != shape[3] for shape in shapes)
     if channels_last > channels_first:
         raise ConfigError(
-            "its maps are (N, H, W, C), where a decoder takes (N, C, H, W).\n"
+            "its maps are (N, H, W, C), and a decoder takes (N, C, H, W).\n"
             "  try: a CNN such as torchvision/convnext_tiny, or a hierarchical transformer of timm (timm/pvt_v2_b0)."
         )
 

@@ -1,4 +1,4 @@
-"""A small encoder of the VGG kind that hands out its pooling indices, for decoders that unpool."""
+"""A small encoder like VGG that gives its pooling indices, for decoders that unpool."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -22,17 +22,18 @@ def segnet(
 ) -> Encoder:
     """Build the encoder of SegNet (arXiv 1511.00561), smaller than VGG-16 and without its weights.
 
-    Each stage is ``convs`` times a 3×3 convolution, BatchNorm and ReLU; between two stages a 2×2 max pooling, which
-    rounds down. Maps of ``widths`` channels at strides 1, 2, 4, ...; the smallest image has one pixel of the last map.
+    Each stage has ``convs`` 3×3 convolutions with BatchNorm and ReLU. Between two stages is a 2×2 max pooling, which
+    rounds down. The maps have ``widths`` channels at strides 1, 2, 4, .... For the smallest image, the last map has one
+    pixel.
 
     Args:
         in_channels, freeze: See :func:`segup.encoders.create_encoder`.
-        pretrained: There are no weights to start from; only False is accepted.
+        pretrained: Must be False: there are no weights to start from.
         widths: Channels of the maps, from high to low resolution, one or more.
         convs: Convolutions in each stage, one or more.
 
     Raises:
-        ConfigError: ``pretrained``, or a value out of range.
+        ConfigError: ``pretrained`` is True, or a value is out of range.
 
     >>> import torch
     >>> encoder = segnet(widths=(8, 16, 32))

@@ -1,4 +1,4 @@
-"""Upsampling operators: one file each, one contract.
+"""Upsampling operators. Each is one file, and all have one contract.
 
 >>> import torch
 >>> from segup.upsamplers import create_upsampler

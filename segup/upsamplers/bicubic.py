@@ -8,8 +8,8 @@ from segup.upsamplers.resize_conv import ResizeConv
 class Bicubic(ResizeConv):
     """Bicubic resize by ``scale`` (Keys' kernel with a = -0.75, align_corners=False), then a convolution.
 
-    It sharpens where bilinear blurs, and overshoots beside an edge. Outside the map it reads the edge repeated.
-    ``init="interpolate"`` is refused: no convolution of its result gives the straight lines of bilinear interpolation.
+    It is sharper than bilinear, and overshoots beside an edge. Outside the map it repeats the edge.
+    It refuses ``init="interpolate"``: no convolution of its result gives the straight lines of bilinear interpolation.
     Arguments, shape, parameters: see :class:`segup.upsamplers.resize_conv.ResizeConv`.
 
     >>> import torch

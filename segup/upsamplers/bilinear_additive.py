@@ -11,22 +11,22 @@ from segup.upsamplers.resize_conv import resize
 
 @register_upsampler("bilinear_additive")
 class BilinearAdditive(Upsampler):
-    """Bilinear resize by ``scale`` (align_corners=False), then sums of every ``n`` consecutive channels.
+    """Bilinear resize by ``scale`` (align_corners=False), then a sum over every ``n`` consecutive channels.
 
-    Wojna et al., arXiv 1707.05847, with ``n = in_channels / out_channels`` where that is a whole number. Otherwise
-    ``n`` is the largest divisor of ``in_channels`` that leaves at least ``out_channels`` sums, or 1, and a 1×1
-    convolution brings these to ``out_channels``: 320 → 128 is 160 sums of two and a convolution 160 → 128. Sums and
-    convolution commute with the resize (its weights sum to 1) and are taken before it, at low resolution.
+    See Wojna et al., arXiv 1707.05847. ``n`` is ``in_channels / out_channels`` if that is a whole number. Otherwise
+    ``n`` is the largest divisor of ``in_channels`` that leaves at least ``out_channels`` sums, or 1. Then a 1×1
+    convolution gives ``out_channels``: 320 → 128 is 160 sums of two and a convolution 160 → 128. Sums and convolution
+    commute with the resize (its weights sum to 1), so they run before it, at low resolution.
 
     Args:
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
 
     Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
-    Parameters and multiply-accumulates: none where ``out_channels`` divides ``in_channels``, else those of the 1×1
-    convolution at low resolution; the resize and the sums are not counted.
+    Parameters and multiply-accumulates: none if ``out_channels`` divides ``in_channels``, else those of the 1×1
+    convolution at low resolution. The resize and the sums are not counted.
 
-    It takes no ``init="interpolate"``: it interpolates from the start, but fixed sums in place of the channel map with
-    which the others start.
+    It has no ``init="interpolate"``. It always interpolates, but its channel map is fixed sums, and the other operators
+    start with another channel map.
 
     >>> import torch
     >>> up = BilinearAdditive(8, 4)

@@ -18,21 +18,22 @@ from segup.upsamplers.projection import project
 
 @register_upsampler("carafe")
 class Carafe(Upsampler):
-    """Predict a kernel for every output pixel, and reassemble the neighbourhood of its source pixel with it.
+    """Predict a kernel for every output pixel, and weigh the neighbourhood of its source pixel with it.
 
     CARAFE (Wang et al., arXiv 1905.02188)::
 
         kernels = softmax(pixel_shuffle(encode(compress(x))))
         y       = reassemble(x, kernels)
 
-    Where ``out_channels`` differs from ``in_channels``, a 1×1 convolution follows.
+    If ``out_channels`` differs from ``in_channels``, a 1×1 convolution follows.
 
     Args:
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
-        kernel_size: Of the reassembly, odd; 5 by default.
-        compressed_channels: Width in which the kernels are predicted; 64 by default.
-        encoder_kernel: Of the convolution that predicts them, odd; 3 by default.
-        groups: Groups of neighbouring channels with kernels of their own; 1 by default, must divide ``in_channels``.
+        kernel_size: Size of the neighbourhood, odd; 5 by default.
+        compressed_channels: Channels from which the kernels are predicted; 64 by default.
+        encoder_kernel: Kernel size of the convolution that predicts them, odd; 3 by default.
+        groups: Groups of neighbouring channels, each with its own kernels; 1 by default. It must divide
+            ``in_channels``.
 
     Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
     With C = ``in_channels``, m = ``compressed_channels``, e = ``encoder_kernel``,
@@ -43,12 +44,12 @@ class Carafe(Upsampler):
     parameters and ``scale²·C·out_channels`` multiply-accumulates.
 
     Raises:
-        ConfigError: An option out of range, or groups that do not divide ``in_channels``.
+        ConfigError: An option is out of range, or groups do not divide ``in_channels``.
 
-    It cannot start as an interpolation: that weighs most of the neighbourhood by zero, which a softmax gives only
-    where it has no gradient left to learn from. At the start each kernel is near a mean over the neighbourhood, the
-    same for all pixels of a cell: a constant shows no checkerboard, and an impulse stays centred. Beyond the border
-    are zeros, so that the outermost ``kernel_size // 2`` pixels of ``x`` come out weaker.
+    It cannot start as an interpolation. Interpolation needs zero weights for most of the neighbourhood, and a softmax
+    gives zeros only where it has no gradient. At the start each kernel is near a mean over the neighbourhood, the same
+    for all pixels of a cell. So a constant shows no checkerboard, and an impulse stays centred. Outside the map are
+    zeros, so the outermost ``kernel_size // 2`` pixels of ``x`` give smaller values.
 
     >>> up = Carafe(16, 8)
     >>> up(torch.zeros(1, 16, 17, 24), size=(33, 47)).shape
@@ -102,15 +103,15 @@ class Carafe(Upsampler):
 def carafe_reassemble(
     features: Tensor, kernels: Tensor, kernel_size: OddKernel, groups: Count = 1, scale: Count = 2
 ) -> Tensor:
-    """Return, for every output pixel, the sum over the neighbourhood of its source pixel weighted by its own kernel.
+    """Return for every output pixel the sum over its source pixel's neighbourhood, weighted by its own kernel.
 
-    Output ``(i, j)`` has its source at ``(i // scale, j // scale)``; beyond the border are zeros. With all weight on
-    the middle of each kernel this is nearest upsampling. The neighbourhoods are unfolded at low resolution, where
-    unfolding the upsampled map, as the definition reads, holds ``scale²`` times as much.
+    Output ``(i, j)`` has its source at ``(i // scale, j // scale)``. Outside the map are zeros. With all weight on the
+    middle of each kernel, this is nearest upsampling. The neighbourhoods are unfolded at low resolution. The definition
+    unfolds the upsampled map, which takes ``scale²`` times as much memory.
 
     Args:
         features: ``(N, C, h, w)``.
-        kernels: ``(N, groups·kernel_size², scale·h, scale·w)``, already normalised: they are used as they are.
+        kernels: ``(N, groups·kernel_size², scale·h, scale·w)``, already normalised.
             Channel ``(group·kernel_size + row)·kernel_size + column`` weighs that row and column of the neighbourhood
             for that group of ``C / groups`` neighbouring channels.
         kernel_size: Of the neighbourhood, odd.
@@ -118,12 +119,12 @@ def carafe_reassemble(
         scale: Factor between the two sizes, an int of 1 or more.
 
     Returns:
-        ``(N, C, scale·h, scale·w)`` in the type of ``features`` (under autocast, of its matrix products), and in
-        their memory format.
+        ``(N, C, scale·h, scale·w)``, with the memory format and the type of ``features``; under autocast, with the type
+        of its matrix products.
 
     Raises:
-        ConfigError: A kernel size, scale or groups out of range.
-        ShapeError: Features or kernels of another shape.
+        ConfigError: The kernel size, scale or groups are out of range.
+        ShapeError: Features or kernels have another shape.
 
     Source: Wang et al., "CARAFE: Content-Aware ReAssembly of FEatures", arXiv 1905.02188, section 3.2.
 

@@ -1,4 +1,4 @@
-"""The one contract that every upsampler keeps: what it takes, what it returns, and the rule for sizes."""
+"""The contract of every upsampler: what it takes, what it returns, and the rule for sizes."""
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping
@@ -28,13 +28,13 @@ ANY_SIZE = 1024
 GUIDES: Mapping[str, str] = MappingProxyType(
     {"skip": "the skip", "indices": "the encoder's pooling indices", "image": "the image"}
 )
-"""What may guide a step, and how errors call it: the encoder's map at the size to reach; the indices of the pooling
-that is undone; the image as the encoder sees it, normalised and extended."""
+"""The guides that a step may have, and their names in errors: the encoder's map at the size to reach; the indices of
+the pooling that the step undoes; the image that the encoder sees, normalised and extended."""
 OPTIONS_OF_ALL = ("in_channels", "out_channels", "scale", "skip_channels", "fit")
 
 
 class Arithmetic(Protocol):
-    """A ``segup.shapes`` object: what an operator reaches from a size, known without running it."""
+    """A ``segup.shapes`` object: it says what an operator reaches from a size, without running the operator."""
 
     def out(self, size: int, /) -> int:
         """Return the output size for one axis."""
@@ -54,9 +54,9 @@ class _OperatorType(ABCMeta):
 class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
     """Bring a map ``(N, in_channels, h, w)`` to ``(N, out_channels, H, W)``.
 
-    One rule for sizes: the operator multiplies by its scale; then, with ``fit="correct"``, the result is brought to
-    the size asked for by cutting, or by repeating the last row and column, at the bottom and right, at most
-    ``scale - 1`` of each. So all operators stay on one grid. ``fit="strict"`` refuses instead.
+    All operators follow one rule for sizes. The operator multiplies the size by its scale. Then ``fit="correct"`` cuts
+    or repeats the last rows and columns, at the bottom and right, at most ``scale - 1`` of each, until the result has
+    the size asked for. So all operators stay on one grid. ``fit="strict"`` refuses a size that needs a correction.
 
     Args:
         in_channels: Channels of the low-resolution map.
@@ -66,21 +66,21 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         fit: ``"correct"`` or ``"strict"``.
 
     Raises:
-        ConfigError: A value that is not an int of the range above, an unknown ``fit``, or an unknown option.
-        ShapeError: In ``forward``, an input of the wrong shape or a size out of reach.
+        ConfigError: A value is not an int in the range above, or ``fit`` or an option is unknown.
+        ShapeError: In ``forward``, the input has the wrong shape, or the size is out of reach.
 
-    A subclass defines :meth:`upsample` and :attr:`arithmetic`, and is entered with :func:`register_upsampler`.
+    A subclass defines :meth:`upsample` and :attr:`arithmetic`. :func:`register_upsampler` gives it a name.
     """
 
     name: ClassVar[str] = "unregistered"
     requires: ClassVar[frozenset[str]] = frozenset()
-    """What guides it, of :data:`GUIDES`; :meth:`upsample` takes these, as keywords."""
+    """The guides that it needs, of :data:`GUIDES`. :meth:`upsample` takes them as keywords."""
     final_options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """Options of a decoder's step to the image where they are not given: it joins no skip."""
+    """Default options in a decoder's step to the image, which joins no skip."""
     takes_rounding: ClassVar[bool] = False
-    """Whether it has an option ``rounding``, for the rule of the encoder's stage that it inverts."""
+    """Whether it has an option ``rounding``: the size rule of the encoder's stage that it inverts."""
     excess: int
-    """Rows that :attr:`arithmetic` gives beyond ``scale·h``: the same number for every ``h``."""
+    """Rows that :attr:`arithmetic` gives beyond ``scale·h``. The number is the same for every ``h``."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -109,7 +109,7 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
 
     @property
     def arithmetic(self) -> Arithmetic:
-        """The ``segup.shapes`` object that tells what this operator reaches from ``h`` before any correction."""
+        """The ``segup.shapes`` object that says what this operator reaches from ``h`` before any correction."""
         return Resize(self.scale)
 
     if TYPE_CHECKING:  # an operator names the guides that it requires, and takes no others
@@ -126,22 +126,22 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
             """
 
     def upsample_to(self, x: Tensor, size: Size, **guides: Tensor) -> Tensor:
-        """Return ``x`` at ``size``, which is within reach: :meth:`upsample`, then cut or repeated.
+        """Return ``x`` at ``size``, which is within reach: run :meth:`upsample`, then cut or repeat.
 
-        An operator that has to know the size beforehand overrides this one too.
+        An operator that must know the size before it runs overrides this method too.
         """
         return fit_to(self.upsample(x, **guides), size, most=self.scale - 1)
 
     def forward(self, x: Tensor, size: Size | None = None, **guides: Tensor | None) -> Tensor:
         """Return ``(N, out_channels, *size)``, or exactly ``scale·h × scale·w`` without ``size``.
 
-        After the call, :attr:`correction` holds the rows and columns added (positive) or cut (negative); an exported
-        module does not record it.
+        After the call, :attr:`correction` holds the rows and columns that were added (positive) or cut (negative). An
+        exported module does not record it.
 
         Args:
             x: ``(N, in_channels, h, w)``.
             size: (height, width).
-            **guides: What the operator requires, see :data:`GUIDES`; what it does not require is not looked at.
+            **guides: The guides that the operator requires, see :data:`GUIDES`. It ignores the other guides.
         """
         if x.dim() != 4 or x.shape[1] != self.in_channels or 0 in x.shape[-2:]:
             raise ShapeError(wrong_map(self.describe(), self.in_channels, x.shape))
@@ -162,19 +162,19 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
 
     @classmethod
     def multiple(cls, **options: Any) -> int:  # noqa: ARG003
-        """Return the number of which the channels should be a multiple, so that the operator is all that it can be."""
+        """Return the number that should divide the channels, so that the operator keeps all its groups."""
         return 1
 
     def own(self, low: int) -> Size:
-        """Return the smallest and the largest size that the operator itself makes of ``low``, without a correction.
+        """Return the smallest and the largest size that the operator makes of ``low`` without a correction.
 
-        A row beyond ``scale·low`` is its own to give or to keep.
+        The operator may give or keep a row beyond ``scale·low``.
         """
         grid = low * self.scale
         return grid + min(self.excess, 0), grid + self.excess
 
     def span(self, low: int) -> Size:
-        """Return the smallest and the largest size that may be asked for from ``low``, corrections included."""
+        """Return the smallest and the largest size that can be reached from ``low``, with corrections."""
         smallest, largest = self.own(low)
         if self.fit == "strict":
             return smallest, largest
@@ -182,7 +182,7 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         return min(smallest, grid - most), max(largest, min(largest, grid) + most)
 
     def reach(self, low: int, wanted: int, axis: str = "size") -> int:
-        """Return what the operator itself makes of ``low``; ``wanted`` minus that is the correction.
+        """Return what the operator makes of ``low`` without a correction; ``wanted`` minus this is the correction.
 
         Raises:
             ShapeError: ``wanted`` is out of reach.
@@ -194,7 +194,7 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         return min(max(wanted, smallest), largest)  # not a branch: torch.compile would make one program for each side
 
     def out_of_reach(self, low: int, wanted: int, axis: str) -> str:
-        """Return the message for a size that cannot be asked for: the value, the rule, the way out."""
+        """Return the message for a size that is out of reach: the value, the rule, the way out."""
         grid, most = low * self.scale, self.scale - 1
         least, largest = self.span(low)
         way_out = f"a scale near {wanted}/{low}, or the size of the next skip"
@@ -213,11 +213,11 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         return f"{self.describe()} brings {axis} {low} {statement}.\n  {self.size_rule(low)}.\n  try: {way_out}."
 
     def checked_guides(self, guides: Mapping[str, Tensor | None], x: Tensor, size: Size) -> dict[str, Tensor]:
-        """Return the guides that are required, of those that were given.
+        """Return those of the given guides that are required.
 
         Raises:
-            ShapeError: One is missing, or has another shape.
-            ConfigError: One that no operator takes.
+            ShapeError: A required guide is missing, or has the wrong shape.
+            ConfigError: There is a guide that no operator takes.
         """
         for name in guides:
             if name not in GUIDES and name not in self.requires:
@@ -228,7 +228,7 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         """Return a guide that is required.
 
         Raises:
-            ShapeError: It is not there as ``(N, C, H, W)``, a skip as ``(N, skip_channels, *size)``.
+            ShapeError: The guide is missing or is not ``(N, C, H, W)``; a skip is not ``(N, skip_channels, *size)``.
         """
         if name != "skip":
             if not isinstance(guide, Tensor) or guide.dim() != 4 or guide.shape[0] != x.shape[0]:
@@ -281,7 +281,7 @@ U = TypeVar("U", bound=type[Upsampler])
 
 
 def register_upsampler(name: str) -> Callable[[U], U]:
-    """Return a decorator that enters an operator under ``name``: it is then one word everywhere.
+    """Return a decorator that registers an operator under ``name``; the name then works everywhere.
 
     Args:
         name: The word.
@@ -311,10 +311,10 @@ def check_fit(fit: object, option: str) -> None:
 
 
 def create_upsampler(name: str, in_channels: int, out_channels: int, scale: int = 2, **options: Any) -> Upsampler:
-    """Build the operator called ``name``; see :class:`Upsampler` for what every operator takes.
+    """Build the operator called ``name``; :class:`Upsampler` lists the arguments of all operators.
 
     Raises:
-        ConfigError: An unknown name or option (with the nearest match), or a value out of range.
+        ConfigError: The name or an option is unknown (the message has the nearest match), or a value is out of range.
 
     >>> import torch
     >>> up = create_upsampler("deconv", in_channels=8, out_channels=4, scale=2)

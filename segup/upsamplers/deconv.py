@@ -17,7 +17,7 @@ Start = Literal["he", "bilinear", "interpolate"]
 
 
 class TransposedConv(Upsampler):
-    """What operators that are one ``nn.ConvTranspose2d`` share: arithmetic, names, starts. See :meth:`build`."""
+    """Base of operators that are one ``nn.ConvTranspose2d``: arithmetic, names, starts. See :meth:`build`."""
 
     conv: nn.ConvTranspose2d
 
@@ -90,16 +90,16 @@ class TransposedConv(Upsampler):
 
 @register_upsampler("deconv")
 class Deconv(TransposedConv):
-    """Strided transposed convolution: every input value stamps its kernel, overlapping stamps add.
+    """Strided transposed convolution: every input value stamps its kernel, and overlapping stamps add.
 
     Args:
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
-        kernel_size: At least ``scale``; by default ``2·scale`` for an even scale and ``2·scale - 1`` for an odd one,
-            with padding ``(kernel_size - scale) / 2``, so that the result is ``scale·h``: the smallest that can
-            interpolate on this grid. A kernel that ``scale`` does not divide overlaps unevenly, which draws a
-            checkerboard (Odena et al., Distill 2016): the default does at odd scales, where ``3·scale`` does not. An
-            odd difference to ``scale`` rounds the padding down: the operator reaches one row more, which it keeps or
-            gives, and its kernels' centres lie half a pixel too far down and right.
+        kernel_size: At least ``scale``. The default is ``2·scale`` for an even scale and ``2·scale - 1`` for an odd
+            scale, with padding ``(kernel_size - scale) / 2``. The result is then ``scale·h``, and the kernel is the
+            smallest that can interpolate on this grid. If ``scale`` does not divide the kernel, stamps overlap unevenly
+            and give a checkerboard (Odena et al., Distill 2016). At odd scales the default does this; ``3·scale`` does
+            not. If the difference to ``scale`` is odd, the padding is rounded down. Then the operator reaches one row
+            more, and the centres of its kernels lie half a pixel too far down and right.
         init: ``"he"``, ``"bilinear"`` or ``"interpolate"`` (kernels of ``2·scale``, ``2·scale - 1`` for an odd scale,
             and larger), see :meth:`segup.upsamplers.deconv.TransposedConv.build`.
 

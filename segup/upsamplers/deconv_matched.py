@@ -12,16 +12,16 @@ Rounding = Literal["up", "down", "mixed"]
 
 @register_upsampler("deconv_matched")
 class MatchedDeconv(TransposedConv):
-    """ConvTranspose2d given the output size: it inverts the encoder stage's size rule and corrects nothing.
+    """ConvTranspose2d with a given output size: it inverts the size rule of the encoder's stage.
 
     From ``h`` a transposed convolution reaches ``scale`` sizes, one for each output padding. Kernel and padding choose
-    which: they have to be those that the encoder's stage makes ``h`` of. The result equals
-    ``ConvTranspose2d(...)(x, output_size=size)``; it is computed with the largest output padding and then cut, which
-    unlike ``output_size`` survives torch.compile and torch.export with dynamic sizes.
+    these sizes. They must be the sizes that the encoder's stage turns into ``h``. The result equals
+    ``ConvTranspose2d(...)(x, output_size=size)``. It is computed with the largest output padding and then cut: unlike
+    ``output_size``, this works with torch.compile and torch.export and dynamic sizes.
 
     Args:
-        in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`; sizes outside
-            the reachable range are refused whatever ``fit`` says.
+        in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`. Sizes outside the
+            reachable range are refused for every ``fit``.
         rounding: How the encoder's stage rounds ``size / scale``. ``"up"``: kernel ``2·scale - 1``, padding
             ``scale - 1`` (k3 p1 for scale 2) reaches ``scale·h - scale + 1 … scale·h``. ``"down"``: kernel
             ``3·scale - 2``, padding ``scale - 1`` (k4 p1 for scale 2) reaches ``scale·h … scale·h + scale - 1``; with a
@@ -37,10 +37,10 @@ class MatchedDeconv(TransposedConv):
     Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
     Parameters: ``kernel_size²·in_channels·out_channels + out_channels``.
 
-    Rounding up shifts: output ``scale·i`` lies on input ``i``, ``(scale - 1) / 2`` output pixels (half a pixel at scale
-    2) up and left of where the grid of ``align_corners=False`` has it. That is the encoder's own grid (k3 s2 p1 reads
-    around input ``2·o``), and no weights undo it, so ``init="interpolate"`` is refused there; ``init="bilinear"``
-    starts as interpolation between the pixels where they lie.
+    Rounding up shifts the map: output ``scale·i`` lies on input ``i``. This is ``(scale - 1) / 2`` output pixels (half
+    a pixel at scale 2) up and left of its place on the grid of ``align_corners=False``. It is the encoder's own grid
+    (k3 s2 p1 reads around input ``2·o``). No weights can undo it, so ``init="interpolate"`` is refused there.
+    ``init="bilinear"`` starts as interpolation between the pixels where they lie.
 
     >>> import torch
     >>> up = MatchedDeconv(8, 4, rounding="up")

@@ -1,4 +1,4 @@
-"""What an operator does to a constant and to a single pixel, measured by running it.
+"""Measure what an operator does to a constant and to a single pixel.
 
 >>> from torch import nn
 >>> up = nn.ConvTranspose2d(1, 1, kernel_size=3, stride=2, bias=False)
@@ -22,23 +22,24 @@ _MOST = 2**26
 
 
 def checkerboard(up: nn.Module, *, in_channels: int | None = None, dtype: torch.dtype = torch.float64) -> float:
-    """Return how much of a constant's image is a pattern of the upsampling: 0 is none, 1 is nothing else.
+    """Return how much of the result for a constant is a pattern of the upsampling, from 0 (none) to 1 (all).
 
-    A constant map of ones goes in; so does a constant skip, where one is required, and the pooling indices that a
-    constant map has. The output is averaged for each of the scale × scale phases, over cells that no border
-    influences, and each output channel's share of energy outside the mean of the phases is taken: one minus the share
-    of their discrete Fourier transform at frequency 0. The figure is the mean over output channels.
+    The input is a constant map of ones. If the operator requires guides, it gets a constant skip, or the pooling
+    indices of a constant map. The output is averaged for each of the scale × scale phases, over cells that no border
+    influences. For each output channel, the share of energy outside the mean of the phases is taken: one minus the
+    share of their discrete Fourier transform at frequency 0. The figure is the mean over output channels.
 
     Args:
-        up: An operator, or any module that maps ``(N, C, h, w)`` to a whole multiple of h and w, plus a constant.
-            It runs as a copy, in evaluation mode: nothing in it changes.
-        in_channels: C; by default what ``up`` or the first of its layers says, else 1.
-        dtype: What it runs in, torch.float64 or torch.float32. A channel whose mean is rounding noise counts as 0.
+        up: An operator, or any module that maps ``(N, C, h, w)`` to a whole multiple of h and w, plus a constant. A
+            copy of it runs in evaluation mode, so ``up`` does not change.
+        in_channels: C; by default the number that ``up`` or its first layer names, else 1.
+        dtype: The type to compute in, torch.float64 or torch.float32. A channel whose mean is rounding noise counts as
+            0.
 
     Raises:
-        ShapeError: The module does not take the map, its output does not grow by a whole factor, or its cells differ
-            however far from the border they lie: what it does to a constant depends on the place.
-        ConfigError: It requires another guide than a skip or indices; another ``dtype``.
+        ShapeError: The module does not take the map, its output does not grow by a whole factor, or its cells differ at
+            any distance from the border, so the result depends on the place.
+        ConfigError: It requires a guide other than a skip or indices, or ``dtype`` is another one.
 
     Source: the pattern, Odena et al., Distill 2016. For an all-ones kernel 3 at stride 2 the phases are 1, 2, 2, 4:
     1 − 81/100.
@@ -58,8 +59,9 @@ def checkerboard_spectrum(
 ) -> Tensor:
     """Return at which frequencies the pattern of :func:`checkerboard` lies.
 
-    Each output channel's phase means are transformed (discrete Fourier transform) and their energy is divided by its
-    sum; the shares are averaged over output channels. What is not at frequency (0, 0) is the checkerboard figure.
+    The phase means of each output channel are transformed (discrete Fourier transform), and their energy is divided by
+    its sum. The shares are averaged over output channels. The sum of all shares except frequency (0, 0) is the
+    checkerboard figure.
 
     Args:
         up, in_channels, dtype: As for :func:`checkerboard`.
@@ -86,14 +88,14 @@ def checkerboard_spectrum(
 def constant_response(
     up: nn.Module, *, in_channels: int | None = None, size: int | Pair = 8, dtype: torch.dtype = torch.float64
 ) -> Tensor:
-    """Return what a map of ones becomes, borders included: ``(out_channels, H, W)``.
+    """Return the result for a map of ones, with its borders: ``(out_channels, H, W)``.
 
     Args:
         up, in_channels, dtype: As for :func:`checkerboard`.
-        size: Of the map, (height, width) or one number for both.
+        size: Size of the map, (height, width) or one number for both.
 
     Raises:
-        ShapeError: The size is no whole number of 1 or more, or as for :func:`checkerboard`.
+        ShapeError: The size is not a whole number of 1 or more; or as for :func:`checkerboard`.
 
     >>> up = nn.ConvTranspose2d(1, 1, kernel_size=3, stride=2, bias=False)
     >>> _ = nn.init.ones_(up.weight)
@@ -111,8 +113,8 @@ def impulse_response(
 ) -> Tensor:
     """Return what a single pixel of value 1 adds to the output: ``(out_channels, H, W)``.
 
-    The response to a map of zeros is taken away, and with it the bias. For an operator whose weights depend on its
-    input this is the response to that very map.
+    The response to a map of zeros is subtracted, and with it the bias. If the weights of an operator depend on its
+    input, this is its response to this one map.
 
     Args:
         up, in_channels, dtype: As for :func:`checkerboard`.
@@ -139,7 +141,7 @@ def impulse_shift(
     """Return by how many output pixels (down, right) the centroid of an impulse moves; 0 keeps to the grid.
 
     On the grid of ``align_corners=False``, input pixel ``i`` has its centre on output ``scale·i + (scale − 1)/2``.
-    The response of all channels, summed, is weighed with its sign: the figure is exact for operators that
+    The responses of all channels are summed and used with their sign. So the result is exact for operators that
     interpolate, and says little about random kernels.
 
     Args:
@@ -174,7 +176,7 @@ def overlap_counts(
 ) -> Tensor:
     """Return how many stamps of a transposed convolution meet in each output pixel.
 
-    They are uneven exactly when the stride does not divide the kernel (dilation 1).
+    With dilation 1, the counts are uneven exactly if the stride does not divide the kernel.
 
     Args:
         kernel_size, stride, dilation: Of the transposed convolution, one int or a (height, width) pair, at least 1.

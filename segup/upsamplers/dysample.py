@@ -21,7 +21,7 @@ USUAL_GROUPS: dict[Style, int] = {"lp": 4, "pl": 8}
 
 @register_upsampler("dysample")
 class DySample(Upsampler):
-    """Move every position of bilinear upsampling by an offset predicted from ``x``, and sample there.
+    """Move every position of bilinear upsampling by an offset that is predicted from ``x``, and sample there.
 
     DySample (Liu et al., arXiv 2308.15085)::
 
@@ -29,18 +29,19 @@ class DySample(Upsampler):
                 = 0.5 · sigmoid(scope(x)) · offset(x)       dynamic
         y       = bilinear samples of x at (bilinear positions + offsets), its edge repeated beyond the border
 
-    Where ``out_channels`` differs from ``in_channels``, a 1×1 convolution follows. Positions are computed and sampled
-    in float32 even where ``x`` is in half precision (in float64 for float64): bfloat16 would be off by most of a pixel
-    at a width of 256.
+    If ``out_channels`` differs from ``in_channels``, a 1×1 convolution follows. Positions are computed and sampled in
+    float32 even if ``x`` is in half precision (in float64 for float64). In bfloat16 they would be wrong by most of a
+    pixel at a width of 256.
 
     Args:
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
-        style: ``"lp"`` predicts the ``scale²`` offsets of a cell at low resolution; ``"pl"`` shuffles the channels of
-            ``x`` into pixels first and predicts one offset for each, with far fewer parameters: ``in_channels`` has to
-            be divisible by ``scale²``.
+        style: ``"lp"`` predicts the ``scale²`` offsets of a cell at low resolution. ``"pl"`` first shuffles the
+            channels of ``x`` into pixels and predicts one offset for each. It has far fewer parameters, and ``scale²``
+            must divide ``in_channels``.
         dynamic: Whether the range of the offsets is predicted too (the paper's "+"); False by default.
-        groups: Groups of neighbouring channels with positions of their own; must divide ``in_channels``. By default
-            the paper's 4 for ``"lp"`` and 8 for ``"pl"``, or the largest divisor that ``in_channels`` shares with it.
+        groups: Groups of neighbouring channels, each with its own positions. It must divide ``in_channels``. The
+            default is the paper's 4 for ``"lp"`` and 8 for ``"pl"``, or the largest divisor that ``in_channels`` shares
+            with it.
         init: ``"normal"``: the paper's, weights of ``offset`` drawn with a deviation of 0.001 and those of ``scope``
             zero, so bilinear upsampling moved by far less than a pixel. ``"interpolate"``: ``offset`` zero too, so
             bilinear upsampling exactly, see :mod:`segup.upsamplers.interpolation`; ``scope`` then learns from the
@@ -54,7 +55,8 @@ class DySample(Upsampler):
     The 1×1 convolution adds ``C·out_channels + out_channels`` parameters and ``s²·C·out_channels`` of them.
 
     Raises:
-        ConfigError: An unknown style, groups that do not divide ``in_channels``, channels that ``"pl"`` cannot shuffle.
+        ConfigError: The style is unknown, groups do not divide ``in_channels``, or ``"pl"`` cannot shuffle the
+            channels.
 
     The gradient of the sampling is not deterministic on CUDA.
 

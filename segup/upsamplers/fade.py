@@ -15,7 +15,7 @@ from segup.upsamplers.resize_conv import resize
 
 @register_upsampler("fade")
 class Fade(Upsampler):
-    """Reassemble ``x`` with kernels that skip and ``x`` predict together, and let a gate mix in the skip itself.
+    """Weigh neighbourhoods of ``x`` with kernels predicted from skip and ``x``, and mix in the skip by a gate.
 
     FADE (Lu et al., arXiv 2207.10392)::
 
@@ -23,20 +23,20 @@ class Fade(Upsampler):
         gate    = nearest(sigmoid(gate(x)))
         y       = gate · skip + (1 - gate) · reassemble(x, kernels)
 
-    The gate needs skip and ``x`` of one width. Where ``skip_channels`` differs from ``in_channels``, a 1×1 convolution
-    brings the skip that is mixed in to ``in_channels``; the kernels are predicted from the skip as it is. Where
+    The gate needs a skip with as many channels as ``x``. If ``skip_channels`` differs from ``in_channels``, a 1×1
+    convolution gives the mixed-in skip ``in_channels`` channels. The kernels are predicted from the original skip. If
     ``out_channels`` differs from ``in_channels``, a 1×1 convolution follows.
 
-    All of it happens on the grid of ``scale·h × scale·w``: a skip that is up to ``scale - 1`` rows or columns larger
-    is cut to it, a smaller one repeats its last row and column, at the bottom and right; the result is corrected to
-    the size asked for in the same way. Outside the map both convolutions and the reassembly read zeros.
+    Everything happens on the grid of ``scale·h × scale·w``. A skip that is up to ``scale - 1`` rows or columns larger
+    is cut at the bottom and right. A smaller skip repeats its last row and column there. The result is corrected to the
+    size asked for in the same way. Outside the map, the convolutions and the weighted sums read zeros.
 
     Args:
         in_channels, out_channels, scale, fit: See :class:`segup.upsamplers.Upsampler`.
         skip_channels: Channels of the skip; required.
-        kernel_size: Of the reassembly, odd; 5 by default.
-        compressed_channels: Width in which the kernels are predicted; 64 by default.
-        encoder_kernel: Of the convolution that predicts them, shared by skip and ``x``, odd; 3 by default.
+        kernel_size: Size of the neighbourhood, odd; 5 by default.
+        compressed_channels: Channels from which the kernels are predicted; 64 by default.
+        encoder_kernel: Kernel size of the convolution that predicts them, shared by skip and ``x``, odd; 3 by default.
 
     Shape: ``(N, in_channels, h, w)`` and a skip ``(N, skip_channels, H, W)`` → ``(N, out_channels, scale·h, scale·w)``
     or the size asked for.
@@ -49,11 +49,11 @@ class Fade(Upsampler):
     Resizing and mixing are not counted.
 
     Raises:
-        ConfigError: No ``skip_channels``, or an option out of range.
-        ShapeError: No skip, or one of other channels, batch or size than the result's.
+        ConfigError: ``skip_channels`` is missing, or an option is out of range.
+        ShapeError: The skip is missing, or has another number of channels, batch size or size.
 
-    It takes no ``init="interpolate"``: the kernels are a softmax, which gives no weight of zero, of what skip and input
-    hold; no weight of it knows where in its cell a pixel lies, which is what an interpolation depends on.
+    It has no ``init="interpolate"``. An interpolation depends on the place of a pixel in its cell and has weights of
+    zero. The kernels are a softmax of skip and input: they do not know this place, and a softmax gives no zeros.
 
     >>> import torch
     >>> up = Fade(16, 8, skip_channels=4)

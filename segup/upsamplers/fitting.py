@@ -15,9 +15,8 @@ def fit_to(y: Tensor, size: Size, most: int | None = None) -> Tensor:
     Args:
         y: ``(N, C, H, W)``.
         size: Height and width of the result.
-        most: A bound on the rows and columns to repeat. With it, torch.compile, torch.export and torch.jit.trace get
-            one program for all sizes, which does not branch on them. Eager mode branches, and copies only what it has
-            to.
+        most: A bound on the rows and columns to repeat. With it, torch.compile, torch.export and torch.jit.trace make
+            one program for all sizes, without branches. Eager mode branches, and copies only what it must.
 
     >>> fit_to(torch.arange(4.0).reshape(1, 1, 2, 2), (3, 1)).flatten().tolist()
     [0.0, 2.0, 2.0]

@@ -15,19 +15,18 @@ from segup.upsamplers.projection import project
 
 @register_upsampler("max_unpool")
 class MaxUnpool(Upsampler):
-    """Put every value where the encoder's max pooling found its maximum, zeros elsewhere; then a convolution.
+    """Put every value where the encoder's max pooling found its maximum, and zeros elsewhere; then convolve.
 
-    SegNet's upsampling (arXiv 1511.00561). The encoder's pooling has to have kernel and stride ``scale`` and no
-    padding; ``indices`` are what ``max_pool2d(..., return_indices=True)`` gave there: flat positions in the map that
-    was pooled. So ``size`` has to be that map's, and nothing is ever corrected: every size that pools to ``h``,
-    rounded down or up (``ceil_mode``), is reached exactly. Without ``size`` the map is taken to be
-    ``scale·h × scale·w``.
+    This is SegNet's upsampling (arXiv 1511.00561). The encoder's pooling must have kernel and stride ``scale`` and no
+    padding. ``indices`` are the result of ``max_pool2d(..., return_indices=True)``: flat positions in the map before
+    the pooling. So ``size`` must be the size of that map. Nothing is corrected: every size that pools to ``h``, rounded
+    down or up (``ceil_mode``), is reached exactly. Without ``size`` the map has ``scale·h × scale·w``.
 
     Args:
         in_channels, out_channels, scale, fit: See :class:`segup.upsamplers.Upsampler`.
-        skip_channels: Channels of the map that was pooled, and so of the indices; ``in_channels`` by default. Where
-            they differ, a 1×1 convolution brings the input to them.
-        kernel_size: Of the convolution after the unpooling, odd; 3 by default.
+        skip_channels: Channels of the map before the pooling, and so of the indices; ``in_channels`` by default. If
+            they differ, a 1×1 convolution gives the input ``skip_channels`` channels.
+        kernel_size: Kernel size of the convolution after the unpooling, odd; 3 by default.
 
     Shape: ``(N, in_channels, h, w)`` and indices ``(N, skip_channels, h, w)`` → ``(N, out_channels, H, W)`` with
     ``H`` from ``scale·h - scale + 1`` to ``scale·h + scale - 1``.
@@ -36,15 +35,16 @@ class MaxUnpool(Upsampler):
     ``x``: ``scale²·kernel_size²·skip_channels·out_channels``, and ``in_channels·skip_channels``.
 
     Raises:
-        ShapeError: No indices, indices of another shape or type, or (on the CPU outside torch.compile, where looking
-            costs nothing) indices that lie outside the map or their windows, as those of a map of another width do.
+        ShapeError: The indices are missing or have another shape or type. On the CPU outside torch.compile, where the
+            check costs nothing: indices lie outside the map or their windows, for example those of a map of another
+            width.
 
-    It takes no ``init="interpolate"``: all but one of each ``scale²`` positions hold zeros, and which one depends on
-    the image. For the same reason an impulse comes out up to ``scale - 1`` pixels from the middle of its cell, and a
-    constant shows the places of the maxima.
+    It has no ``init="interpolate"``: of each ``scale²`` positions all but one are zero, and the image decides which
+    one. For the same reason an impulse may lie up to ``scale - 1`` pixels from the middle of its cell, and a constant
+    shows the places of the maxima.
 
-    It equals ``max_unpool2d`` followed by the convolution, written as a scatter, which unlike that has a deterministic
-    form on CUDA.
+    It equals ``max_unpool2d`` followed by the convolution. It is written as a scatter, because a scatter has a
+    deterministic form on CUDA.
 
     >>> pooled, indices = nn.functional.max_pool2d(torch.rand(1, 8, 33, 46), 2, return_indices=True)
     >>> MaxUnpool(8, 4)(pooled, size=(33, 46), indices=indices).shape

@@ -9,9 +9,9 @@ from segup.upsamplers.resize_conv import ResizeConv
 
 @register_upsampler("nearest")
 class Nearest(ResizeConv):
-    """Repeat every pixel ``scale × scale`` times, then a convolution (Odena et al., Distill 2016).
+    """Repeat every pixel ``scale × scale`` times, then convolve (Odena et al., Distill 2016).
 
-    ``init="interpolate"`` takes a kernel of at least ``scale`` (``scale + 1`` if even): 3 serves scales 2 and 3.
+    ``init="interpolate"`` needs a kernel of at least ``scale`` (``scale + 1`` if even): 3 is enough for scales 2 and 3.
     Arguments, shape, parameters: see :class:`segup.upsamplers.resize_conv.ResizeConv`.
 
     >>> import torch

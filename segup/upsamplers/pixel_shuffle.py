@@ -14,16 +14,17 @@ from segup.upsamplers.interpolation import channel_map, init_weight, phase_taps
 
 @register_upsampler("pixel_shuffle")
 class PixelShuffle(Upsampler):
-    """A convolution to ``out_channels·scale²`` at low resolution, whose channels become the pixels of each cell.
+    """A convolution to ``out_channels·scale²`` channels at low resolution, which become the pixels of each cell.
 
-    Sub-pixel convolution (Shi et al., arXiv 1609.05158), initialised by ICNR (Aitken et al., arXiv 1707.02937).
+    This is sub-pixel convolution (Shi et al., arXiv 1609.05158) with ICNR initialisation (Aitken et al., arXiv
+    1707.02937).
 
     Args:
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
-        kernel_size: Of the convolution, odd; 3 by default.
-        init: ``"icnr"``: every cell of ``scale²`` pixels starts from one kernel, so as nearest upsampling of a
-            convolution. ``"interpolate"`` (kernels of 3 and larger): bilinear interpolation, see
-            :mod:`segup.upsamplers.interpolation`. ``"he"``: every channel drawn on its own, which starts as a
+        kernel_size: Kernel size of the convolution, odd; 3 by default.
+        init: ``"icnr"``: every cell of ``scale²`` pixels starts from one kernel, so the operator starts as nearest
+            upsampling of a convolution. ``"interpolate"`` (kernels of 3 and larger): bilinear interpolation, see
+            :mod:`segup.upsamplers.interpolation`. ``"he"``: every channel is drawn separately, which starts as a
             checkerboard.
 
     Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.

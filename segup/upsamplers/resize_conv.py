@@ -17,12 +17,12 @@ from segup.upsamplers.interpolation import channel_map, init_weight, separable
 class ResizeConv(Upsampler):
     """Resize by ``scale`` in one of torch's modes (align_corners=False), then a convolution that keeps the size.
 
-    It resizes by the factor, never to the size: 16 → 32 → cut to 31 keeps the grid that 16 → 31 would stretch.
-    A subclass names its :attr:`mode`, and the taps with which it starts as bilinear interpolation, if it can.
+    It resizes by the factor, never to the size. 16 → 32, then cut to 31, keeps the grid; 16 → 31 would stretch it. A
+    subclass names its :attr:`mode`. If it can start as bilinear interpolation, it also names the taps for that.
 
     Args:
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
-        kernel_size: Of the convolution, odd; 3 by default, 1 in a decoder's step to the image.
+        kernel_size: Kernel size of the convolution, odd; 3 by default, 1 in a decoder's step to the image.
         init: ``"he"``: the convolution keeps the variance of a rectified input (He et al., arXiv 1502.01852).
             ``"interpolate"``: bilinear interpolation, see :mod:`segup.upsamplers.interpolation`.
 

@@ -15,26 +15,26 @@ from segup.upsamplers.projection import project
 
 @register_upsampler("sapa")
 class Sapa(Upsampler):
-    """Reassemble ``x`` with kernels that are similarities between the skip's pixel and the pixels of ``x`` around it.
+    """Weigh neighbourhoods of ``x`` by their similarity to the skip's pixel.
 
     SAPA-B (Lu et al., arXiv 2209.12866)::
 
         kernels = softmax over the kernel_size² neighbours j of ⟨query(norm(skip)), key(norm(x))[j]⟩
         y       = sum over j of kernels[j] · x[j]
 
-    The norms are LayerNorm over the channels of each pixel; query and key are 1×1 convolutions with a bias; the sum is
-    over ``x`` as it is. Where ``out_channels`` differs from ``in_channels``, a 1×1 convolution follows.
+    The norms are LayerNorm over the channels of each pixel. Query and key are 1×1 convolutions with a bias. The sum
+    uses the original ``x``. If ``out_channels`` differs from ``in_channels``, a 1×1 convolution follows.
 
-    All of it happens on the grid of ``scale·h × scale·w``: a skip that is up to ``scale - 1`` rows or columns larger
-    is cut to it, a smaller one repeats its last row and column, at the bottom and right; the result is corrected to
-    the size asked for in the same way. Outside the map keys and values are zeros, which the softmax counts, as the
-    authors' code has it: the outermost ``kernel_size // 2`` pixels of ``x`` come out weaker.
+    Everything happens on the grid of ``scale·h × scale·w``. A skip that is up to ``scale - 1`` rows or columns larger
+    is cut at the bottom and right. A smaller skip repeats its last row and column there. The result is corrected to the
+    size asked for in the same way. Outside the map keys and values are zeros. The softmax includes them, as in the
+    authors' code, so the outermost ``kernel_size // 2`` pixels of ``x`` give smaller values.
 
     Args:
         in_channels, out_channels, scale, fit: See :class:`segup.upsamplers.Upsampler`.
         skip_channels: Channels of the skip; required.
-        kernel_size: Of the neighbourhood, odd; 5 by default.
-        compressed_channels: Width in which similarities are taken; 32 by default.
+        kernel_size: Size of the neighbourhood, odd; 5 by default.
+        compressed_channels: Channels of query and key; 32 by default.
 
     Shape: ``(N, in_channels, h, w)`` and a skip ``(N, skip_channels, H, W)`` → ``(N, out_channels, scale·h, scale·w)``
     or the size asked for.
@@ -45,11 +45,11 @@ class Sapa(Upsampler):
     the weighted sums, and ``s²·in_channels·out_channels`` in the 1×1 convolution. The norms are not counted.
 
     Raises:
-        ConfigError: No ``skip_channels``, or an option out of range.
-        ShapeError: No skip, or one of other channels, batch or size than the result's.
+        ConfigError: ``skip_channels`` is missing, or an option is out of range.
+        ShapeError: The skip is missing, or has another number of channels, batch size or size.
 
-    It takes no ``init="interpolate"``: similarities depend on what skip and input hold, not on where in its cell a
-    pixel lies, and a softmax gives no weight of zero. At the start (small weights) it is near a 5×5 mean.
+    It has no ``init="interpolate"``. Similarities depend on the values of skip and input, not on the place of a pixel
+    in its cell, and a softmax gives no zeros. At the start (small weights) it is near a 5×5 mean.
 
     >>> import torch
     >>> up = Sapa(16, 8, skip_channels=4)

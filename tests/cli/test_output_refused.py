@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FULL = "DataError: standard output cannot be written: No space left on device; all else was done\n"
+FULL = "DataError: standard output cannot be written: No space left on device; everything else is done\n"
 TINY = (
     "encoder.pretrained=false", "decoder.widths=[4,4,4,4,4]", "data.crop_size=[33,35]", "data.batch_size=2",
     "data.samples_per_epoch=2", "data.num_workers=0", "trainer.max_epochs=1", "trainer.accelerator=cpu",

@@ -314,7 +314,7 @@ def test_what_a_folder_holds_beside_images_is_counted_and_named(checkpoint, caps
         Path(name).write_text("")
     assert run([str(checkpoint), "in", "--out", "out"]) == 0
     said = capsys.readouterr().out
-    assert "in: 4 skipped, which are no image files: .cache/e.png, .d.png, notes.txt, sub/c.heic\n" in said
+    assert "in: 4 skipped (no image files): .cache/e.png, .d.png, notes.txt, sub/c.heic\n" in said
     assert "2 images segmented: out" in said
     assert run([str(checkpoint), "in", "--out", "in/out"]) == 0
     assert "in: 4 skipped" in capsys.readouterr().out
@@ -343,7 +343,7 @@ def test_images_are_read_in_the_range_of_the_training(capsys):
     assert first == "DataError: 2 of 3 images could not be used:"
     assert "bright.png: 16-bit values from" in causes[0]
     assert "where 0…4095 is allowed; data.image_range=[0,8191] covers them" in causes[0]
-    assert "eight.png: 8-bit values, which span 0…255, where the data set's span 0…4095" in causes[1]
+    assert "eight.png: 8-bit values in 0…255, and the range of the data set is 0…4095" in causes[1]
     assert run([str(checkpoint), "bright.png", "--out", "wide", "--image-range", "0,8191"]) == 0
     assert run([str(checkpoint), "eight.png", "--out", "wide", "--image-range", "0,255"]) == 0
 

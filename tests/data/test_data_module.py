@@ -147,7 +147,7 @@ def test_whole_images_train_when_they_have_one_size(tmp_path, mixed, write_pairs
         folder_data(mixed, crop_size=None).train_dataloader()
     images = mixed / "images" / "train"
     assert str(caught.value) == (
-        f"crop_size=null trains on whole images, which must all have one size: {images / 'img_0.png'} is 5×7, "
+        f"crop_size=null trains on whole images, so all must have one size: {images / 'img_0.png'} is 5×7, "
         f"{images / 'img_1.png'} is 9×4; set data.crop_size=[height,width]"
     )
 

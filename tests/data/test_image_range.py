@@ -134,7 +134,7 @@ def test_a_validation_image_that_does_not_fit_what_was_found_is_named(folder, tm
 
 
 def test_eight_bits_among_twelve_are_refused_not_blackened(folder):
-    with pytest.raises(DataError, match=r"val/4\.png: 8-bit values, which span 0…255, where .*s span 0…4095"):
+    with pytest.raises(DataError, match=r"val/4\.png: 8-bit values in 0…255, and the range of the data set is 0…4095"):
         folder([png16] * 4 + [png8], [4000] * 4 + [255])().setup("fit")
 
 
@@ -154,7 +154,7 @@ def test_kinds_that_no_range_fits_are_refused_with_a_way_out_that_works(folder, 
 
 def test_unit_floats_do_not_fit_a_range_of_integers(tmp_path):
     np.save(tmp_path / "a.npy", np.full((H, W), 0.5, dtype=np.float32))
-    with pytest.raises(DataError, match="floating-point values, which span 0…1, where the data set's span 0…255"):
+    with pytest.raises(DataError, match="floating-point values in 0…1, and the range of the data set is 0…255"):
         read_image(tmp_path / "a.npy", 1, (0, 255))
 
 

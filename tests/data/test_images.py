@@ -186,8 +186,8 @@ def test_channels_that_cannot_be_made_are_refused(tmp_path, found, asked, hint):
     with pytest.raises(DataError) as caught:
         read_image(tmp_path / "image.npy", asked)
     assert str(caught.value) == (
-        f"{tmp_path / 'image.npy'}: {found} channels cannot become in_channels={asked}: equal numbers are taken as "
-        f"they are, 1 becomes 3, 3 becomes 1.\n"
+        f"{tmp_path / 'image.npy'}: {found} channels cannot become in_channels={asked}. The numbers must be equal, "
+        f"or 1 and 3: 1 becomes 3, and 3 becomes 1.\n"
         f"  try: images of {asked} channels, or a model that is trained with data.in_channels={hint}."
     )
 

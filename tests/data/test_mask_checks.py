@@ -115,9 +115,9 @@ def test_palettes_that_give_an_index_different_colours_in_different_files_are_re
     with pytest.raises(DataError) as caught:
         data_of(folder).setup("fit")
     assert str(caught.value) == (
-        f"{other}: its palette disagrees with its class ids: index 1 is #00c800, and #c80000 in "
-        f"{folder / 'masks/val/img_0.png'}; give the classes' colours in data.colors if colours decide, or "
-        "data.colors=null 'data.mask_values={0:0,1:1,2:2,255:255}' if indices do"
+        f"{other}: the colours and the class ids of its palette disagree: index 1 is #00c800, and #c80000 in "
+        f"{folder / 'masks/val/img_0.png'}. If colours decide, give those of the classes in data.colors. If indices "
+        "decide, set data.colors=null 'data.mask_values={0:0,1:1,2:2,255:255}'"
     )
     data_of(folder, mask_values={0: 0, 1: 1, 2: 2}).setup("fit")
     named = data_of(folder, colors=[list(color) for color in reds])

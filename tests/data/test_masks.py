@@ -150,16 +150,16 @@ def test_unknown_colours_are_named(tmp_path):
 
 def test_a_mask_of_measured_values_is_refused(tmp_path):
     path = save(tmp_path / "mask.tif", np.array([[0, 1], [0.5, 1]], dtype=np.float32))
-    assert error(path, TWO) == f"{path}: the mask holds 0.5, and 1 of 4 values are no whole numbers; class ids are"
+    assert error(path, TWO) == f"{path}: the mask holds 0.5: 1 of 4 values are no whole numbers, and class ids must be"
     np.save(tmp_path / "mask.npy", np.array([[0, np.nan]], dtype=np.float32))
-    assert "the mask holds nan, and 1 of 2 values are no whole numbers" in error(tmp_path / "mask.npy", TWO)
+    assert "the mask holds nan: 1 of 2 values are no whole numbers" in error(tmp_path / "mask.npy", TWO)
 
 
 def test_a_mask_of_several_pages_is_refused(tmp_path):
     page = Image.new("L", (3, 2))
     page.save(tmp_path / "mask.tif", save_all=True, append_images=[page])
     path = tmp_path / "mask.tif"
-    assert error(path, TWO) == f"{path}: 2 pages, where a mask is one; save the class ids as a single image"
+    assert error(path, TWO) == f"{path}: 2 pages; a mask has one. Save the class ids as a single image"
 
 
 def test_a_truncated_mask_is_named(tmp_path):
@@ -219,17 +219,21 @@ def test_a_border_outside_all_classes_is_ignored_where_its_index_says_so(tmp_pat
         (
             Labels(tuple("abc")),
             [(0, 114, 178), (0, 0, 0)],
-            r"index 0 is class 0 \('a'\), and its colour #0072b2 class 1",
+            r"index 0 is class 0 \('a'\), and its colour #0072b2 is class 1",
         ),
-        (TWO, [(255, 255, 255), (0, 0, 0)], r"index 1 is class 1 \('cell'\), and its colour #000000 class 0"),
-        (Labels(tuple("abc")), [(0, 0, 0), (2, 2, 2)], r"index 1 is class 1 \('b'\), and its colour #020202 class 2"),
+        (TWO, [(255, 255, 255), (0, 0, 0)], r"index 1 is class 1 \('cell'\), and its colour #000000 is class 0"),
+        (
+            Labels(tuple("abc")),
+            [(0, 0, 0), (2, 2, 2)],
+            r"index 1 is class 1 \('b'\), and its colour #020202 is class 2",
+        ),
     ],
 )
 def test_a_palette_that_disagrees_with_its_ids_is_refused_where_no_colours_decide(tmp_path, labels, palette, said):
     path = palette_mask(tmp_path / "mask.png", [[0, 1]], palette)
     with pytest.raises(DataError, match=said) as caught:
         read_mask(path, labels)
-    assert "if colours decide, or data.colors=null 'data.mask_values={0:0,1:1," in str(caught.value)
+    assert "If indices decide, set data.colors=null 'data.mask_values={0:0,1:1," in str(caught.value)
     assert read_mask(path, labels, {0: 0, 1: 1}).tolist() == [[0, 1]]
 
 
@@ -262,9 +266,9 @@ def test_black_and_white_colours_decide_where_grey_values_are_no_ids(tmp_path):
     ]
     path = save(tmp_path / "b.png", np.array([[0, 255]], dtype=np.uint8))
     assert error(path, shades) == (
-        f"{path}: the grey value 255 is the ignore_index 255 as a class id, and class 2 ('c') as a colour; set "
-        "'data.mask_values={0:0,128:1,255:2}' if colours decide, or 'data.mask_values={0:0,1:1,2:2,255:255}' if class "
-        "ids do"
+        f"{path}: the grey value 255 is the ignore_index 255 as a class id, and class 2 ('c') as a colour. If "
+        "colours decide, set 'data.mask_values={0:0,128:1,255:2}'. If class ids decide, set "
+        "'data.mask_values={0:0,1:1,2:2,255:255}'"
     )
     assert read_mask(path, shades, {0: 0, 128: 1, 255: 2}).tolist() == [[0, 2]]
 
@@ -300,7 +304,7 @@ def test_a_jpeg_mask_is_read_to_the_nearest_value_within_a_tolerance(tmp_path, m
     path = tmp_path / "mask.jpg"
     Image.fromarray(SHAPE * 255).convert(mode).save(path, quality=80)
     found = error(path, TWO, {0: 0, 255: 1})
-    assert found.endswith("compression changed them: data.mask_tolerance=127 takes the nearest that is known")
+    assert found.endswith("compression changed them: data.mask_tolerance=127 takes the nearest known value")
     assert read_mask(path, TWO, {0: 0, 255: 1}, 127).tolist() == SHAPE.tolist()
 
 
@@ -315,7 +319,7 @@ def test_a_jpeg_mask_of_colours_is_read_to_the_nearest_colour(tmp_path):
 @pytest.mark.parametrize(("tolerance", "values"), [(20, None), (128, {0: 0, 255: 1})])
 def test_a_tolerance_that_does_not_tell_two_values_apart_is_refused(tmp_path, tolerance, values):
     path = save(tmp_path / "mask.jpg", SHAPE * 255)
-    with pytest.raises(DataError, match=rf"data\.mask_tolerance={tolerance} does not tell 0 from .*, which are"):
+    with pytest.raises(DataError, match=rf"data\.mask_tolerance={tolerance} cannot tell 0 from .*: they are"):
         read_mask(path, TWO, values, tolerance)
 
 
@@ -323,8 +327,8 @@ def test_a_tolerance_that_does_not_tell_two_values_apart_is_refused(tmp_path, to
 def test_an_animation_is_no_mask_and_no_image(tmp_path, suffix):
     frames = [Image.new("RGB", (4, 3), color) for color in ("black", "white")]
     frames[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=frames[1:], lossless=True)
-    assert "2 frames, where an image or a mask is one" in error(tmp_path / f"a{suffix}", TWO)
-    with pytest.raises(DataError, match="2 frames, where an image or a mask is one"):
+    assert "2 frames; an image or a mask has one" in error(tmp_path / f"a{suffix}", TWO)
+    with pytest.raises(DataError, match="2 frames; an image or a mask has one"):
         read_image(tmp_path / f"a{suffix}")
 
 

@@ -160,10 +160,10 @@ def test_a_mask_without_a_note_is_turned_alike_or_the_pair_is_refused_with_the_r
     with pytest.raises(DataError) as caught:
         as_samples(pair)
     assert str(caught.value) == (
-        f"{pair.image} is to be turned, and nothing tells whether {pair.mask} lies on the turned picture or on the "
-        f"pixels as they are stored: the image's EXIF orientation is {orientation}, the mask's 1.\n  try: "
-        "data.mask_orientation=own (masks lie on the turned pictures, unless they have a note of their own), or "
-        "data.mask_orientation=image (on the stored pixels, to be turned alike)."
+        f"{pair.image} must be turned. Its mask {pair.mask} may lie on the turned picture or on the stored pixels, "
+        f"and nothing says which: the image's EXIF orientation is {orientation}, the mask's 1.\n  try: "
+        "data.mask_orientation=own (the mask lies on the turned picture, unless it has its own note), or "
+        "data.mask_orientation=image (the mask lies on the stored pixels, and is turned too)."
     )
     assert lie_alike(as_samples(pair, mask_orientation="image"))
     assert as_samples(pair, mask_orientation="own")["mask"].flatten().tolist() == list(range(size[0] * size[1]))
@@ -221,8 +221,8 @@ def test_what_is_left_out_of_a_folder_is_counted_and_named(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="segup"):
         match_by_stem(images, masks)
     assert [record.getMessage() for record in caplog.records] == [
-        f"{images}: 6 skipped, which are no image files: .hidden.png, Thumbs.db, b.heic, c.psd, d.mat, …",
-        f"{masks}: 1 skipped, which are no image files: old/",
+        f"{images}: 6 skipped (no image files): .hidden.png, Thumbs.db, b.heic, c.psd, d.mat, …",
+        f"{masks}: 1 skipped (no image files): old/",
     ]
 
 

@@ -225,7 +225,7 @@ def test_a_resize_to_the_image_mixes_channels_alone_unless_told_otherwise(small_
         ({"convs": 1.5}, "decoder.convs=1.5 must be an int of [01] or more"),
         ({"fit": "resize"}, "fit='resize' is unknown; known: correct, strict"),
         ({"upsampler": "decov"}, "unknown upsampler 'decov': did you mean 'deconv'"),
-        ({"final": "bilinar"}, "unknown upsampler 'bilinar': did you mean 'bilinear'|final='bilinar' would change"),
+        ({"final": "bilinar"}, "unknown upsampler 'bilinar': did you mean 'bilinear'|final='bilinar' changes"),
         ({"upsampler_options": {"kernel": 4}}, "unknown option of upsampler '.*' 'kernel'"),
         ({"depth": 4}, "unknown option of topology '.*' 'depth'"),
         (

@@ -111,7 +111,7 @@ def test_frozen_statistics_stay_while_the_weights_learn(name):
         ("resnet17", "unknown encoder 'resnet17': did you mean 'resnet18'"),
         ("timm/resnet17", "unknown timm model 'resnet17': did you mean 'resnet18'"),
         ("torchvision/resnet17", "unknown torchvision model 'resnet17': did you mean 'resnet18'"),
-        ("torchvision/swin_t", r"its maps are \(N, H, W, C\), where a decoder takes \(N, C, H, W\)"),
+        ("torchvision/swin_t", r"its maps are \(N, H, W, C\), and a decoder takes \(N, C, H, W\)"),
         ("torchvision/vit_b_16", "torchvision/vit_b_16 cannot be traced into a pyramid"),
         ("nowhere.encoders:Mine", "encoder 'nowhere.encoders:Mine' cannot be imported"),
     ],
@@ -182,8 +182,8 @@ def test_a_copy_is_in_the_same_mode(options):
         "timm": "needs a model's name.\n  try: timm/resnet18",
         "timm/": "needs a model's name.\n  try: timm/resnet18",
         "torchvision/": "needs a model's name.\n  try: torchvision/resnet18",
-        "segnet/x": "is no library of models, which 'x' could be one of.\n  try: segnet",
-        "efficientnet_lite0/": "is no library of models, which '' could be one of.\n  try: efficientnet_lite0",
+        "segnet/x": "is not a library, so it has no model 'x'.\n  try: segnet",
+        "efficientnet_lite0/": "is not a library, so it has no model ''.\n  try: efficientnet_lite0",
     }.items(),
 )
 def test_a_model_is_named_where_a_library_is_and_nowhere_else(name, said):

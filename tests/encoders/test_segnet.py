@@ -92,5 +92,5 @@ def test_wrong_options_are_refused(options, message):
 def test_an_encoder_without_indices_says_so():
     encoder = create_encoder("resnet18", pretrained=False)
     assert encoder.provides == {"image"}
-    with pytest.raises(ConfigError, match="'timm/resnet18' hands out no pooling indices; try: encoder=segnet"):
+    with pytest.raises(ConfigError, match="'timm/resnet18' gives no pooling indices; try: encoder=segnet"):
         encoder.with_indices(torch.rand(1, 3, 64, 64))

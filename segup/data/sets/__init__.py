@@ -1,7 +1,8 @@
-"""The data sets: one file each, which says where the images and masks of a split lie.
+"""The data sets. Each is one file, which lists the images and masks of a split.
 
 A data set is a class that takes ``labels`` and its own options by keyword and has the members of :class:`DataSource`.
-``@register_dataset("name")`` in a module of this package enters it; one from elsewhere is named ``"mymodule:Class"``.
+In a module of this package, ``@register_dataset("name")`` gives it a name. A data set from another package is named
+``"mymodule:Class"``.
 """
 
 from collections.abc import Callable
@@ -17,18 +18,18 @@ _MEMBERS = ("labels", "mask_values", "prepare", "splits", "pairs")
 
 
 class DataSource(Protocol):
-    """What the DataModule needs of a data set.
+    """What a data set must have for the DataModule.
 
     Attributes:
         labels: The classes.
-        mask_values: What the values in the mask files mean; None where they are class ids and the ignore_index.
+        mask_values: The meaning of values in the mask files; None if they are class ids and the ignore_index.
     """
 
     labels: Labels
     mask_values: MaskValues | None
 
     def prepare(self) -> None:
-        """Download what is missing, if asked to; called in one process only."""
+        """Download missing files, if the options say so. Only one process calls it."""
 
     def splits(self) -> tuple[str, ...]:
         """Return which of "train", "val" and "test" exist."""
@@ -47,10 +48,10 @@ def create_dataset(name: str, /, labels: Labels, **options: Any) -> DataSource:
     Args:
         name: A registered name, or ``"module:Class"``.
         labels: Class names, colours and ignore_index.
-        options: The data set's own options, such as ``root``.
+        options: The options of the data set, such as ``root``.
 
     Raises:
-        ConfigError: For an unknown name or option, with the nearest match.
+        ConfigError: A name or an option is unknown (the message has the nearest match).
 
     Example:
         >>> labels = Labels(("background", "cytoplasm", "nucleus"))

@@ -11,23 +11,23 @@ from segup.errors import DataError
 
 @register_dataset("folder")
 class Folder:
-    """Images and masks of the same name, extension aside, in one of three layouts.
+    """Images and masks of the same name, except the extension, in one of three layouts.
 
     - ``images/{train,val,test}/`` and ``masks/{train,val,test}/``;
     - ``{train,val,test}/images/`` and ``{train,val,test}/masks/``;
-    - ``images/`` and ``masks/``: ``val_fraction`` of the pairs validates, chosen by their names alone, so that a pair
-      stays where it is when most others do, on any machine.
+    - ``images/`` and ``masks/``: ``val_fraction`` of the pairs validates. Only the names decide which, so most pairs
+      stay in their split when others are added, on any machine.
 
     The test split may be left out.
 
     Args:
         labels: The classes.
         root: The folder.
-        val_fraction: Share of the pairs that validates where the folder has no splits of its own; at least one pair.
+        val_fraction: Share of the pairs that validates if the folder has no splits; at least one pair.
 
     Raises:
-        ConfigError: From ``pairs``, for a val_fraction that is not between 0 and 1.
-        DataError: From ``pairs``, for a missing or empty folder and for images or masks that have no partner.
+        ConfigError: From ``pairs``: val_fraction is not between 0 and 1.
+        DataError: From ``pairs``: a folder is missing or empty, or an image or a mask has no partner.
     """
 
     def __init__(self, labels: Labels, root: str, val_fraction: float = 0.2) -> None:
