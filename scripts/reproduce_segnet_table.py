@@ -27,9 +27,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segup.ablation.plan import Asked, Terms, baseline_of
+from segup.ablation.member import Member
+from segup.ablation.plan import RunSpec, StudySpec, baseline_of
 from segup.ablation.statistics import spread
-from segup.ablation.study import FILE, Member, read_settings, read_study
+from segup.ablation.study import FILE, read_study, stored_settings
 from segup.ablation.tables import pipes, scaled
 from segup.cli.report import run_reported
 from segup.cli.sweep import check_complete, run_values
@@ -212,10 +213,10 @@ def _train(
     asked = []
     for row in rows:
         words = [*row.overrides, *([f"decoder.widths={widths}"] if row.widths else ["decoder.widths=null"]), *given]
-        asked += [Asked(row.key, seed, run_values(_composed([*words, f"seed={seed}"]))) for seed in seeds]
+        asked += [RunSpec(row.key, seed, run_values(_composed([*words, f"seed={seed}"]))) for seed in seeds]
     shared = {key: value for key, value in config.items() if key not in ("seed", "run_dir", "ckpt_path", "decoder")}
-    baseline = baseline_of(study, [run.label for run in asked], base.ablation.baseline)
-    code = run_here(study, asked, Terms(command, baseline, "none", None, shared, {}), at_once)
+    baseline = baseline_of(stored_settings(study), [run.label for run in asked], base.ablation.baseline)
+    code = run_here(study, asked, StudySpec(command, baseline, "none", None, shared, {}), at_once)
     if code in (0, 1):  # 1: some failed; not after an interruption
         _score(read_study(study), config)
     return code
@@ -249,8 +250,8 @@ def page(study: Path, config: Any) -> str:
         study: Its folder, which need not be there.
         config: What its runs share, where it is not there.
     """
-    begun = (study / FILE).exists()
-    members = read_study(study).members if begun else ()
+    stored = stored_settings(study)
+    members = () if stored is None else read_study(study).members
     table = [["variant", "", "params M", *SCORES], ["---", "---", *["---:"] * 5]]
     for row in ROWS:
         figures = [f"{figure:.{digits}f}" for figure, digits in zip(row.published, (3, 1, 1, 1, 2), strict=True)]
@@ -259,7 +260,7 @@ def page(study: Path, config: Any) -> str:
     lines = [*_aligned(table), "", SOURCE, "", "What differs from the paper in a row:", ""]
     lines += [f"- {row.variant}{f', here {row.here}' if row.here else ''}: {row.differs}." for row in ROWS]
     lines += ["", "What all rows have in common:", "", pipes(["", "paper", "here"]), "|---|---|---|"]
-    lines += [pipes(list(line)) for line in _set_up(read_settings(study)["config"] if begun else config)]
+    lines += [pipes(list(line)) for line in _set_up(config if stored is None else stored["config"])]
     return "\n".join(lines) + "\n"
 
 

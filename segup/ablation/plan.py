@@ -1,20 +1,22 @@
-"""Ask for a study: its folder is made, or found to be the same study and continued."""
+"""A study is asked for: its decoders get equal budgets and starts, and its folder is made or continued."""
 
+import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from segup.ablation.member import Status, member_path, stored_status, write_status
 from segup.ablation.runs import flat
-from segup.ablation.status import Status, stored_status, write_status
-from segup.ablation.study import FILE, member_path, read_settings, write_settings
+from segup.ablation.study import FILE, stored_settings, write_settings
 from segup.errors import ConfigError, unknown
 from segup.lock import LOCK, lock
 from segup.training.config import RunConfig
 from segup.training.run_folder import read_config, write_yaml
 
 MATCHES = ("none", "params", "macs")
-STARTS = (None, "interpolate")
+INTERPOLATE = "interpolate"
+STARTS = (None, INTERPOLATE)
 _MAY_CHANGE = (
     "name",
     "run_dir",
@@ -33,7 +35,7 @@ _MAY_CHANGE = (
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunSpec:
     """One run that a study asks for.
 
     Args:
@@ -48,7 +50,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Terms:
+class StudySpec:
     """What a study holds all its runs to.
 
     Args:
@@ -75,21 +77,89 @@ def check_choice(key: str, value: object, known: Sequence[str | None]) -> None:
         raise ConfigError(f"{key}={value}: {unknown(key, value, names)}")
 
 
-def baseline_of(study: Path, labels: Sequence[str], wanted: str | None) -> str:
+def baseline_of(stored: Mapping[str, Any] | None, labels: Sequence[str], wanted: str | None) -> str:
     """Return the label that a study's decoders are held against: the one asked for, the study's, or the first.
+
+    Args:
+        stored: The content of the study's ``study.yaml``, where it has been begun.
+        labels: Of the decoders that are asked for.
+        wanted: The label asked for, if any.
 
     Raises:
         ConfigError: A label that neither the sweep nor the study has.
     """
-    stored = read_settings(study) if (study / FILE).exists() else {}
-    known = list(dict.fromkeys([*labels, *(str(label) for label, _ in stored.get("members", []))]))
-    baseline = wanted or stored.get("baseline") or labels[0]
+    before = stored or {}
+    known = list(dict.fromkeys([*labels, *(str(label) for label, _ in before.get("members", []))]))
+    baseline = wanted or before.get("baseline") or labels[0]
     if baseline not in known:
         raise ConfigError(f"ablation.baseline={baseline}: {unknown('decoder of the study', baseline, known)}")
     return str(baseline)
 
 
-def plan_study(path: Path, asked: Sequence[Asked], terms: Terms) -> list[Path]:
+def equalized(
+    study: Path, stored: Mapping[str, Any] | None, asked: Sequence[RunSpec], terms: StudySpec
+) -> tuple[tuple[RunSpec, ...], StudySpec]:
+    """Return the runs with the widths and starts that the study's terms ask for, and the terms with what was chosen.
+
+    Args:
+        study: The study's folder, where the baseline's configuration lies if it is not among the runs.
+        stored: The content of its ``study.yaml``, where it has been begun.
+        asked: The runs, as they were typed.
+        terms: Of the study.
+
+    Raises:
+        ConfigError: A decoder that cannot be matched: unknown parts, or widths that its operator cannot have.
+    """
+    configs = {run.label: dict(run.config) for run in asked}
+    chosen: dict[str, dict[str, Any]] = {label: {} for label in configs}
+    if terms.start == INTERPOLATE:
+        for label, config in configs.items():
+            config["decoder"], chosen[label]["start"] = interpolating(config)
+    if terms.match != "none":
+        from segup.ablation.match import match_decoders
+
+        baseline = configs.get(terms.baseline)
+        if baseline is None:
+            seed = next(seed for label, seed in (stored or {})["members"] if label == terms.baseline)
+            baseline = read_config(member_path(study, terms.baseline, seed))
+        for label, found in match_decoders(configs, baseline, terms.match).items():
+            config = configs[label]
+            if label != terms.baseline and found.widths:
+                config["decoder"] = {**config["decoder"], "widths": list(found.widths)}
+            chosen[label] |= {"widths": list(found.widths), "budget": found.budget, "difference": found.difference}
+    runs = tuple(replace(run, config={**run.config, "decoder": configs[run.label]["decoder"]}) for run in asked)
+    return runs, replace(terms, decoders={label: values for label, values in chosen.items() if values})
+
+
+def interpolating(config: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return a run's decoder settings with its operator starting as bilinear interpolation, where it can.
+
+    Args:
+        config: The run's.
+
+    Returns:
+        The settings, and ``"interpolate"``; or the settings as they were, and why not.
+    """
+    from segup.ablation.match import stages_of
+    from segup.upsamplers.contract import operator_class
+
+    decoder = dict(config["decoder"])
+    name, options = str(decoder["upsampler"]), {**(decoder.get("upsampler_options") or {}), "init": INTERPOLATE}
+    operator = operator_class(name)
+    if "init" not in inspect.signature(operator).parameters:
+        return decoder, f"'{name}' has no choice of how it starts"
+    try:
+        for scale, rounding in stages_of(config):
+            own = dict(options)
+            if operator.takes_rounding and own.get("rounding") is None:
+                own["rounding"] = rounding
+            operator(8, 4, scale, skip_channels=4, **own)
+    except ConfigError as cause:
+        return decoder, str(cause).partition("\n")[0]
+    return {**decoder, "upsampler_options": options}, INTERPOLATE
+
+
+def plan_study(path: Path, asked: Sequence[RunSpec], terms: StudySpec) -> list[Path]:
     """Make the study's folder with a folder for each run, or add to the one that is there, and return the run folders.
 
     A run that was trained already stays as it is; where and how fast the others are trained may be said anew.
@@ -111,7 +181,7 @@ def plan_study(path: Path, asked: Sequence[Asked], terms: Terms) -> list[Path]:
         raise ConfigError(f"{path} exists and is no study; nothing in it was touched.\n  try: another ablation.name")
     path.mkdir(parents=True, exist_ok=True)
     with lock(path):
-        before = read_settings(path) if (path / FILE).exists() else None
+        before = stored_settings(path)
         changes = {} if before is None else {**_changed_runs(path, asked), **_changed_terms(before, terms)}
         if changes:
             raise ConfigError(_refusal(path, changes))
@@ -124,7 +194,7 @@ def _content(path: Path) -> list[Path]:
     return list(path.iterdir()) if path.is_dir() else [path]
 
 
-def _check_distinct(asked: Sequence[Asked]) -> None:
+def _check_distinct(asked: Sequence[RunSpec]) -> None:
     seen: set[tuple[str, int]] = set()
     for run in asked:
         if (run.label, run.seed) in seen:
@@ -132,7 +202,7 @@ def _check_distinct(asked: Sequence[Asked]) -> None:
         seen.add((run.label, run.seed))
 
 
-def _settings(terms: Terms, asked: Sequence[Asked], before: Mapping[str, Any] | None) -> dict[str, Any]:
+def _settings(terms: StudySpec, asked: Sequence[RunSpec], before: Mapping[str, Any] | None) -> dict[str, Any]:
     members = [] if before is None else [list(member) for member in before["members"]]
     members += [member for run in asked if (member := [run.label, run.seed]) not in members]
     decoders = {} if before is None else before.get("decoders", {})
@@ -147,7 +217,7 @@ def _settings(terms: Terms, asked: Sequence[Asked], before: Mapping[str, Any] | 
     }
 
 
-def _prepare(study: Path, run: Asked) -> Path:
+def _prepare(study: Path, run: RunSpec) -> Path:
     folder = member_path(study, run.label, run.seed)
     folder.mkdir(parents=True, exist_ok=True)
     if stored_status(folder).state != "finished":
@@ -157,7 +227,7 @@ def _prepare(study: Path, run: Asked) -> Path:
     return folder
 
 
-def _changed_terms(before: Mapping[str, Any], terms: Terms) -> dict[str, list[str]]:
+def _changed_terms(before: Mapping[str, Any], terms: StudySpec) -> dict[str, list[str]]:
     # the baseline is what widths are matched to; otherwise it is the report's alone
     keys = ["match", "start"] if terms.match == "none" else ["match", "start", "baseline"]
     was = {f"ablation.{key}": before.get(key) for key in keys}
@@ -165,7 +235,7 @@ def _changed_terms(before: Mapping[str, Any], terms: Terms) -> dict[str, list[st
     return {change: [] for change in [*_changes(was, now), *_changes(before.get("config") or {}, terms.config)]}
 
 
-def _changed_runs(study: Path, asked: Sequence[Asked]) -> dict[str, list[str]]:
+def _changed_runs(study: Path, asked: Sequence[RunSpec]) -> dict[str, list[str]]:
     """Return how the configurations differ of runs that were planned before, and the labels of those that do."""
     found: dict[str, list[str]] = {}
     for run in asked:

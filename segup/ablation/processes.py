@@ -15,8 +15,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from segup.ablation.attempt import LOG, attempt
-from segup.ablation.status import State, stored_status, write_status
+from segup.ablation.member import LOG, State, stored_status, train_member, write_status
 from segup.imports import children_kept_off
 from segup.lock import HeldError, lock
 from segup.terminal import show_everything
@@ -66,7 +65,7 @@ class Processes:
                 if not process.is_alive():
                     process.join()
                     del self._running[process]
-                    _settle(folder, process)
+                    _write_ending(folder, process)
 
 
 def _start_server() -> None:
@@ -100,7 +99,7 @@ def _entered(held: ExitStack, study: Path, name: str) -> bool:
     return True
 
 
-def _settle(folder: Path, process: Any) -> None:
+def _write_ending(folder: Path, process: Any) -> None:
     """Write down that a run's process ended without having done so itself."""
     status = stored_status(folder)
     began = status.pid == process.pid
@@ -133,7 +132,7 @@ def _run(folder: Path, place: str) -> None:
     for stream in (1, 2):
         os.dup2(log, stream)
     show_everything()
-    attempt(folder)
+    train_member(folder)
 
 
 def _end_with_parent() -> None:

@@ -1,12 +1,12 @@
-"""A study as it lies on disk: what was asked for, and where each of its runs stands."""
+"""A study as it lies on disk: ``study.yaml``, which says what was asked for, and its runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict
 
-from segup.ablation.runs import Amount, Run, read_run
-from segup.ablation.status import Status, read_status
+from segup.ablation.member import Member, read_member
+from segup.ablation.runs import Amount, Run
 from segup.calls import annotated
 from segup.conform import Count, Name, Within
 from segup.errors import DataError
@@ -36,40 +36,6 @@ class Settings(TypedDict):
     config: NotRequired[dict[str, Any] | None]
     decoders: NotRequired[dict[str, Chosen] | None]
     members: list[tuple[Name, Seed]]
-
-
-@dataclass(frozen=True)
-class Member:
-    """One run of a study.
-
-    Args:
-        path: Its run folder, ``<study>/<label>/<seed>``.
-        label: The decoder's folder: the operator's word, and what else was swept: ``"deconv,decoder.topology=fpn"``.
-        seed: The seed.
-        status: Where it stands.
-        run: Its result, once it has finished.
-    """
-
-    path: Path
-    label: str
-    seed: int
-    status: Status
-    run: Run | None
-
-    @property
-    def state(self) -> str:
-        """``"waiting"``, ``"running"``, ``"interrupted"`` (killed or stopped), ``"finished"`` or ``"failed"``."""
-        return self.status.state
-
-    @property
-    def cause(self) -> str | None:
-        """Why it failed, in one message; None where it did not."""
-        return None if self.status.cause is None else visible(self.status.cause, keep="\n")
-
-    @property
-    def wall_seconds(self) -> float | None:
-        """What all its attempts took; None before it was begun."""
-        return self.status.seconds if self.status.attempt else None
 
 
 @dataclass(frozen=True)
@@ -116,8 +82,13 @@ def read_study(path: str | Path) -> Study:
     """
     path = Path(path)
     settings = read_settings(path)
-    members = tuple(_member(path, label, seed) for label, seed in settings["members"])
+    members = tuple(read_member(path, label, seed) for label, seed in settings["members"])
     return Study(path, all_visible(settings), members)
+
+
+def stored_settings(path: Path) -> dict[str, Any] | None:
+    """Return the content of ``study.yaml``, or None where there is none; see :func:`read_settings`."""
+    return read_settings(path) if (path / FILE).exists() else None
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -152,14 +123,3 @@ def _instead(path: Path) -> str:
 def write_settings(path: Path, settings: Mapping[str, Any]) -> None:
     """Write ``study.yaml``, whole or not at all."""
     write_yaml(path / FILE, settings)
-
-
-def member_path(study: Path, label: str, seed: int) -> Path:
-    """Return the run folder of one member."""
-    return study / label / str(seed)
-
-
-def _member(study: Path, label: str, seed: int) -> Member:
-    path = member_path(study, label, seed)
-    status = read_status(path)
-    return Member(path, visible(label), seed, status, read_run(path) if status.state == "finished" else None)

@@ -7,8 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, TypedDict
 
-from segup.ablation.status import Status, read_status
-from segup.ablation.study import member_path
+from segup.ablation.member import Status, member_path, read_status
 from segup.errors import SegupError
 from segup.metrics.scores import MIOU
 from segup.stored import as_written, read_json, read_yaml

@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
@@ -14,10 +14,10 @@ from typing import Annotated, Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from segup.ablation.plan import MATCHES, STARTS, Asked, Terms, baseline_of, check_choice, plan_study
+from segup.ablation.member import read_member
+from segup.ablation.plan import MATCHES, STARTS, RunSpec, StudySpec, baseline_of, check_choice, equalized, plan_study
 from segup.ablation.processes import Processes, free_slot
-from segup.ablation.settle import settled
-from segup.ablation.study import read_study
+from segup.ablation.study import stored_settings
 from segup.calls import check
 from segup.cli.report import FAILED
 from segup.cli.study_view import StudyView
@@ -43,7 +43,8 @@ def run_study(sweep: Sweep, launch: Launch) -> int:
     """
     _check_launcher(sweep)
     at_once = runs_at_once(sweep)
-    asked, folders = _planned(sweep.path, sweep.asked, _terms(sweep), at_once)
+    stored = stored_settings(sweep.path)
+    asked, folders = _planned(sweep.path, stored, sweep.asked, _study_spec(sweep, stored), at_once)
 
     def train() -> None:
         if _kind(sweep) == "BasicLauncher":
@@ -56,7 +57,7 @@ def run_study(sweep: Sweep, launch: Launch) -> int:
     return _carried_out(sweep.path, asked, at_once, train)
 
 
-def run_here(study: Path, asked: Sequence[Asked], terms: Terms, at_once: int = 1) -> int:
+def run_here(study: Path, asked: Sequence[RunSpec], terms: StudySpec, at_once: int = 1) -> int:
     """Train a study's runs on this machine, for a script that composed them, write the report; return the exit code.
 
     Args:
@@ -68,7 +69,7 @@ def run_here(study: Path, asked: Sequence[Asked], terms: Terms, at_once: int = 1
     Raises:
         SegupError: The study cannot be begun; nothing was trained.
     """
-    asked, folders = _planned(study, asked, terms, at_once)
+    asked, folders = _planned(study, stored_settings(study), asked, terms, at_once)
 
     def hand_over(begin: Callable[[Path], None]) -> None:
         for folder in folders:
@@ -78,13 +79,13 @@ def run_here(study: Path, asked: Sequence[Asked], terms: Terms, at_once: int = 1
 
 
 def _planned(
-    study: Path, asked: Sequence[Asked], terms: Terms, at_once: int | None
-) -> tuple[tuple[Asked, ...], tuple[Path, ...]]:
-    asked, terms = settled(study, _sharing_cores(asked, at_once), terms)
+    study: Path, stored: Mapping[str, Any] | None, asked: Sequence[RunSpec], terms: StudySpec, at_once: int | None
+) -> tuple[tuple[RunSpec, ...], tuple[Path, ...]]:
+    asked, terms = equalized(study, stored, _sharing_cores(asked, at_once), terms)
     return asked, tuple(folder.resolve() for folder in plan_study(study, asked, terms))
 
 
-def _carried_out(study: Path, asked: Sequence[Asked], at_once: int | None, train: Callable[[], None]) -> int:
+def _carried_out(study: Path, asked: Sequence[RunSpec], at_once: int | None, train: Callable[[], None]) -> int:
     """Train under the study's view, write the report, and return the exit code."""
     members = [(run.label, run.seed) for run in asked]
     with StudyView(study, members, at_once or len(members)), _termination_as_interrupt():
@@ -97,7 +98,7 @@ def _carried_out(study: Path, asked: Sequence[Asked], at_once: int | None, train
         print("interrupted: the same command continues the study", file=sys.stderr)
         return INTERRUPTED
     _write_report(study, asked)
-    return _outcome(study, set(members))
+    return _outcome(study, members)
 
 
 class StudyTask:
@@ -194,7 +195,7 @@ def _check_launcher(sweep: Sweep) -> None:
         )
 
 
-def _sharing_cores(asked: Sequence[Asked], at_once: int | None) -> tuple[Asked, ...]:
+def _sharing_cores(asked: Sequence[RunSpec], at_once: int | None) -> tuple[RunSpec, ...]:
     """Give each of several runs on one machine its share of the cores, where nothing else is asked for."""
     several = min(at_once or 1, len(asked))
     if several == 1:
@@ -211,17 +212,17 @@ def _with_cores(config: dict[str, Any], share: int) -> dict[str, Any]:
     return config
 
 
-def _terms(sweep: Sweep) -> Terms:
+def _study_spec(sweep: Sweep, stored: Mapping[str, Any] | None) -> StudySpec:
     ablation = sweep.ablation
     check_name("ablation.name", ablation["name"], "ablations/")
     check_choice("ablation.match", ablation["match"], MATCHES)
     check_choice("ablation.start", ablation["start"], STARTS)
-    baseline = baseline_of(sweep.path, [run.label for run in sweep.asked], ablation["baseline"])
-    return Terms(sweep.command, baseline, ablation["match"], ablation["start"], sweep.config, {})
+    baseline = baseline_of(stored, [run.label for run in sweep.asked], ablation["baseline"])
+    return StudySpec(sweep.command, baseline, ablation["match"], ablation["start"], sweep.config, {})
 
 
-def _outcome(study: Path, members: set[tuple[str, int]]) -> int:
-    mine = [member for member in read_study(study).members if (member.label, member.seed) in members]
+def _outcome(study: Path, members: Sequence[tuple[str, int]]) -> int:
+    mine = [read_member(study, label, seed) for label, seed in members]
     of_state = {
         state: [f"{m.label} seed {m.seed}" for m in mine if m.state == state]
         for state in ("failed", "running", "waiting", "interrupted")
@@ -241,7 +242,7 @@ def _outcome(study: Path, members: set[tuple[str, int]]) -> int:
     return 0
 
 
-def _write_report(study: Path, asked: Sequence[Asked]) -> None:
+def _write_report(study: Path, asked: Sequence[RunSpec]) -> None:
     from segup.ablation.report import write_report
 
     with refusals_named():

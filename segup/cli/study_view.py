@@ -104,7 +104,7 @@ def _moment(sight: Sight) -> tuple[str, int]:
 def summary(sights: Sequence[Sight], at_once: int = 1) -> str:
     """Return the study in one line: how many runs are in which state, the best so far, and the time left.
 
-    >>> from segup.ablation.status import Status
+    >>> from segup.ablation.member import Status
     >>> summary([Sight("deconv", 0, Status("finished", seconds=90), miou=0.76), Sight("deconv", 1, Status())])
     '1 of 2 finished, about 2 min left, best so far: deconv 0.760 (1 seed)'
     """

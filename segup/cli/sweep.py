@@ -20,7 +20,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from segup.ablation.plan import Asked
+from segup.ablation.plan import RunSpec
 from segup.errors import ConfigError
 
 _OWN = ("decoder", "seed")  # a run's folder is named after these alone
@@ -44,7 +44,7 @@ class Sweep:
     ablation: Mapping[str, Any]
     launcher: Mapping[str, Any]
     launcher_name: str
-    asked: tuple[Asked, ...]
+    asked: tuple[RunSpec, ...]
     config: Mapping[str, Any]
 
     @property
@@ -126,11 +126,11 @@ def _check_swept(overrides: Mapping[str, Override]) -> None:
             raise ConfigError(f"{override.input_line}: one sweep is one study: give {key} one value")
 
 
-def _asked(composed: DictConfig, job: Sequence[str], swept: Sequence[str]) -> Asked:
+def _asked(composed: DictConfig, job: Sequence[str], swept: Sequence[str]) -> RunSpec:
     check_complete(composed)
     values = run_values(composed)
     given = dict(word.split("=", 1) for word in job)
-    return Asked(_label(composed, given, swept), values["seed"], values)
+    return RunSpec(_label(composed, given, swept), values["seed"], values)
 
 
 def _label(composed: DictConfig, given: Mapping[str, str], swept: Sequence[str]) -> str:

@@ -8,11 +8,11 @@ import shutil
 import pytest
 import yaml
 
+from segup.ablation.member import State
 from segup.ablation.report.content import read_report
 from segup.ablation.report.gallery import draw, pictures
 from segup.ablation.report.page import as_html
 from segup.ablation.report.texts import as_csv, as_latex, as_markdown
-from segup.ablation.status import State
 from segup.ablation.watch import Watch
 from segup.cli import compare as compare_command
 from segup.errors import SegupError

@@ -5,10 +5,8 @@ import re
 import pytest
 from groups import group
 
-from segup.ablation.beginning import interpolating
 from segup.ablation.match import match_decoders, matched_widths
-from segup.ablation.plan import Asked, Terms
-from segup.ablation.settle import settled
+from segup.ablation.plan import RunSpec, StudySpec, equalized, interpolating
 from segup.errors import ConfigError
 from segup.training.build import build_model
 from segup.training.config import RunConfig
@@ -101,14 +99,14 @@ def test_the_others_say_why_they_cannot():
     assert interpolating(down)[1] == "interpolate"  # it rounds down
 
 
-def test_a_study_settles_what_its_terms_ask_for(tmp_path):
-    asked = [Asked(name, 0, {**config(name), "seed": 0}) for name in ("deconv", "bilinear", "carafe")]
-    terms = Terms("train.py", "deconv", "params", "interpolate", {}, {})
-    runs, settled_terms = settled(tmp_path, asked, terms)
+def test_a_study_gets_the_widths_and_starts_that_it_asks_for(tmp_path):
+    asked = [RunSpec(name, 0, {**config(name), "seed": 0}) for name in ("deconv", "bilinear", "carafe")]
+    terms = StudySpec("train.py", "deconv", "params", "interpolate", {}, {})
+    runs, equal_terms = equalized(tmp_path, None, asked, terms)
     assert [run.config["decoder"]["widths"] is None for run in runs] == [True, False, False]
-    assert settled_terms.decoders["bilinear"]["widths"] == runs[1].config["decoder"]["widths"]
-    assert settled_terms.decoders["bilinear"]["start"] == "interpolate"
-    assert settled_terms.decoders["carafe"]["start"] == "'carafe' has no choice of how it starts"
+    assert equal_terms.decoders["bilinear"]["widths"] == runs[1].config["decoder"]["widths"]
+    assert equal_terms.decoders["bilinear"]["start"] == "interpolate"
+    assert equal_terms.decoders["carafe"]["start"] == "'carafe' has no choice of how it starts"
     assert asked[1].config["decoder"]["widths"] is None
-    plain, unchanged = settled(tmp_path, asked, Terms("train.py", "deconv", "none", None, {}, {}))
+    plain, unchanged = equalized(tmp_path, None, asked, StudySpec("train.py", "deconv", "none", None, {}, {}))
     assert (plain, dict(unchanged.decoders)) == (tuple(asked), {})

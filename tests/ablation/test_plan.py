@@ -3,8 +3,8 @@ import copy
 import pytest
 import yaml
 
-from segup.ablation.plan import Asked, Terms, plan_study
-from segup.ablation.status import Status, write_status
+from segup.ablation.member import Status, write_status
+from segup.ablation.plan import RunSpec, StudySpec, plan_study
 from segup.ablation.study import read_study
 from segup.errors import ConfigError
 
@@ -13,16 +13,16 @@ SHARED = {"data": {"name": "cells", "batch_size": 8}, "trainer": {"max_epochs": 
 
 def asked(label="deconv", seed=0, **decoder):
     config = {"encoder": {"name": "resnet18"}, "decoder": {"upsampler": label, **decoder}, "seed": seed, **SHARED}
-    return Asked(label, seed, copy.deepcopy(config))
+    return RunSpec(label, seed, copy.deepcopy(config))
 
 
 def terms(**changes):
     values = {"command": "train.py -m", "baseline": "deconv", "match": "none", "start": None, "config": SHARED}
-    return Terms(**{**values, "decoders": {}, **changes})
+    return StudySpec(**{**values, "decoders": {}, **changes})
 
 
 def with_key(run, group, key, value):
-    return Asked(run.label, run.seed, {**run.config, group: {**run.config[group], key: value}})
+    return RunSpec(run.label, run.seed, {**run.config, group: {**run.config[group], key: value}})
 
 
 def test_a_study_is_made_and_added_to(tmp_path):

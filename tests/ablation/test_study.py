@@ -8,7 +8,7 @@ import time
 import pytest
 import yaml
 
-from segup.ablation.status import Status, read_status, stored_status, write_status
+from segup.ablation.member import Status, read_status, stored_status, write_status
 from segup.ablation.study import read_study
 from segup.errors import DataError
 from segup.lock import HeldError, lock
@@ -95,7 +95,7 @@ def test_a_status_that_segup_did_not_write_is_refused(tmp_path):
 
 HOLD = """
 import os, sys, time, socket, pathlib
-from segup.ablation.status import Status, write_status
+from segup.ablation.member import Status, write_status
 from segup.lock import lock
 folder = pathlib.Path(sys.argv[1])
 with lock(folder):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from segup.ablation.status import stored_status
+from segup.ablation.member import stored_status
 from segup.ablation.study import read_study
 
 ROOT = Path(__file__).resolve().parents[2]

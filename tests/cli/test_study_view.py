@@ -9,7 +9,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from segup.ablation.status import Status, write_status
+from segup.ablation.member import Status, write_status
 from segup.ablation.watch import Sight, Watch, best_so_far, seconds_left
 from segup.cli.study_view import StudyView, study_table, summary
 
