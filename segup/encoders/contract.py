@@ -205,9 +205,9 @@ def create_encoder(
     check_options(build, options, f"encoder '{name}'")
     common = {"in_channels": in_channels, "pretrained": pretrained, "freeze": freeze}
     taken = inspect.signature(build).parameters
+    kinds = {option: parameter.annotation | None for option, parameter in taken.items()} | {"in_channels": Count}
     for option, value in (*common.items(), *options.items()):
-        kind = Count if option == "in_channels" else taken[option].annotation | None
-        check(f"encoder '{name}': {option}", kind, value)
+        check(f"encoder '{name}': {option}", kinds.get(option, Any), value)
     named = (model,) if model or "/" in name else ()
     _check_named(family, named, build)
     encoder = build(*named, **common, **options)
