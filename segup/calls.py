@@ -166,11 +166,13 @@ def _kinds(function: Callable[..., Any]) -> dict[str, Any]:
 def accepts(kind: Any, value: Any) -> bool:
     """Return whether a value may stand where an annotation does.
 
+    A parameter without an annotation takes anything.
+
     >>> accepts(int, 3), accepts(int, 10**30), accepts(float, 3), accepts(str | None, b"x"), accepts(list[int], [None])
     (True, False, True, False, False)
     """
     origin, parts = get_origin(kind), get_args(kind)
-    if kind is Any:
+    if kind in (Any, inspect.Parameter.empty):
         return True
     if origin is Annotated:
         return accepts(parts[0], value) and keeps(parts[1:], value)
