@@ -177,10 +177,11 @@ def plan_study(path: Path, asked: Sequence[RunSpec], terms: StudySpec) -> list[P
     for run in asked:
         RunConfig.of(run.config)
     _check_distinct(asked)
-    if path.exists() and not (path / FILE).exists() and any(file.name != LOCK for file in _content(path)):
-        raise ConfigError(f"{path} exists and is no study; nothing in it was touched.\n  try: another ablation.name")
+    if not (path / LOCK).exists():  # nobody has begun a study here
+        _check_no_others(path)
     path.mkdir(parents=True, exist_ok=True)
     with lock(path):
+        _check_no_others(path)
         before = stored_settings(path)
         changes = {} if before is None else {**_changed_runs(path, asked), **_changed_terms(before, terms)}
         if changes:
@@ -190,8 +191,11 @@ def plan_study(path: Path, asked: Sequence[RunSpec], terms: StudySpec) -> list[P
     return folders
 
 
-def _content(path: Path) -> list[Path]:
-    return list(path.iterdir()) if path.is_dir() else [path]
+def _check_no_others(path: Path) -> None:
+    """Raise a ConfigError where a folder is no study's and not empty."""
+    content = path.iterdir() if path.is_dir() else [path]
+    if path.exists() and not (path / FILE).exists() and any(file.name != LOCK for file in content):
+        raise ConfigError(f"{path} exists and is no study; nothing in it was touched.\n  try: another ablation.name")
 
 
 def _check_distinct(asked: Sequence[RunSpec]) -> None:

@@ -1,12 +1,16 @@
+import contextlib
 import copy
+import shutil
 
 import pytest
 import yaml
 
+from segup.ablation import plan
 from segup.ablation.member import Status, write_status
 from segup.ablation.plan import RunSpec, StudySpec, plan_study
 from segup.ablation.study import read_study
 from segup.errors import ConfigError
+from segup.lock import lock
 
 SHARED = {"data": {"name": "cells", "batch_size": 8}, "trainer": {"max_epochs": 2}}
 
@@ -38,6 +42,23 @@ def test_a_study_is_made_and_added_to(tmp_path):
         ("bilinear", 0, "waiting"),
     ]
     assert read.settings["command"] == "again"
+
+
+def test_a_study_that_another_process_is_making_is_waited_for(tmp_path, monkeypatch):
+    """Its run folders are there before its ``study.yaml``."""
+    made, mine = tmp_path / "made", tmp_path / "mine"
+    plan_study(made, [asked()], terms())
+    shutil.copytree(made, mine, ignore=shutil.ignore_patterns("study.yaml"))
+
+    @contextlib.contextmanager
+    def waited(folder):
+        shutil.copy(made / "study.yaml", folder)  # it has ended
+        with lock(folder):
+            yield
+
+    monkeypatch.setattr(plan, "lock", waited)
+    plan_study(mine, [asked(seed=1)], terms())
+    assert [(m.label, m.seed) for m in read_study(mine).members] == [("deconv", 0), ("deconv", 1)]
 
 
 def test_a_changed_configuration_is_refused_with_every_difference_and_nothing_is_touched(tmp_path):
