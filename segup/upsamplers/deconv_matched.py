@@ -37,10 +37,10 @@ class MatchedDeconv(TransposedConv):
     Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
     Parameters: ``kernel_size²·in_channels·out_channels + out_channels``.
 
-    Rounding up shifts the map: output ``scale·i`` lies on input ``i``. This is ``(scale - 1) / 2`` output pixels (half
-    a pixel at scale 2) up and left of its place on the grid of ``align_corners=False``. It is the encoder's own grid
-    (k3 s2 p1 reads around input ``2·o``). No weights can undo it, so ``init="interpolate"`` is refused there.
-    ``init="bilinear"`` starts as interpolation between the pixels where they lie.
+    Rounding up shifts the map: output ``scale·i`` lies on input ``i``. At scale 2 it lies half a pixel up and left of
+    its place on the grid of ``align_corners=False``; in general, ``(scale - 1) / 2`` output pixels. It is the encoder's
+    own grid (k3 s2 p1 reads around input ``2·o``). It refuses ``init="interpolate"``: no weights undo the shift of
+    rounding up. ``init="bilinear"`` starts as interpolation between the pixels where they lie.
 
     >>> import torch
     >>> up = MatchedDeconv(8, 4, rounding="up")

@@ -22,10 +22,12 @@ from segup.training.progress import as_text
 from segup.training.run import sizes_shown
 
 ROOT = Path(__file__).resolve().parents[2]
+ELSEWHERE = (ROOT / "docs" / "ablation" / "report.md", ROOT / "CONTRIBUTING.md")
+"""A report that a sweep wrote; recipes, which tests/test_recipes.py runs."""
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    if path != ROOT / "docs" / "ablation" / "report.md"  # a report that a sweep wrote
+    if path not in ELSEWHERE
 }
 BLOCKS = [
     (page, language, text)

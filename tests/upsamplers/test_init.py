@@ -152,9 +152,9 @@ def test_an_operator_starts_as_the_interpolation_or_its_docstring_says_why_not(n
         assert "interpolat" in says or "init" in inspect.signature(operator_class(name)).parameters
     else:
         reasons = (
-            'takes no ``init="interpolate"``:',
-            '``init="interpolate"`` is refused',
-            "cannot start as an interpolation:",
+            'It has no ``init="interpolate"``',
+            'It refuses ``init="interpolate"``:',
+            "It cannot start as an interpolation.",
         )
         assert any(reason in says for reason in reasons)
 
