@@ -1,17 +1,16 @@
 """The transposed convolution with its numbers, computed four ways that share no step."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from segup.explain.amount import check_numbers
 from segup.explain.numbers import Array, Number, plain
-from segup.explain.operation import Operation, Term
+from segup.explain.operation import Index, WeightedOperation
 from segup.shapes import ConvTranspose
 from segup.shapes.transposed import StampAxis
 
@@ -48,7 +47,7 @@ def phases(axis: StampAxis) -> list[Phase]:
 
 
 @dataclass(frozen=True, eq=False)
-class DeconvOperation(Operation):
+class DeconvOperation(WeightedOperation):
     """A transposed convolution of one image.
 
     Args:
@@ -59,16 +58,12 @@ class DeconvOperation(Operation):
     """
 
     layer: ConvTranspose
-    x: Array
-    weight: Array
-    bias: Array | None = None
     ways: ClassVar[tuple[str, ...]] = ("scatter", "zero_insertion", "gradient", "subpixel")
 
-    @cached_property
-    def shape(self) -> tuple[int, int, int]:  # type: ignore[override]
-        """(Co, H, W)."""
-        height, width = (axis.law(size) for axis, size in zip(self.layer.axes, self.x.shape[1:], strict=True))
-        return self.weight.shape[1] * self.layer.groups, height, width
+    @property
+    def channels(self) -> int:
+        """Co."""
+        return self.weight.shape[1] * self.layer.groups
 
     @property
     def canvas(self) -> tuple[int, int]:
@@ -76,15 +71,6 @@ class DeconvOperation(Operation):
         sizes = zip(self.layer.axes, self.x.shape[1:], self.shape[1:], strict=True)
         rows, columns = (max((n - 1) * axis.stride + axis.extent, axis.padding + o) for axis, n, o in sizes)
         return rows, columns
-
-    def groups(self) -> Iterator[tuple[slice, slice]]:
-        """Yield the input and the output channels of each group."""
-        inputs, outputs = self.x.shape[0] // self.layer.groups, self.weight.shape[1]
-        for group in range(self.layer.groups):
-            yield (
-                slice(group * inputs, (group + 1) * inputs),
-                slice(group * outputs, (group + 1) * outputs),
-            )
 
     def compute(self, way: str) -> Array:
         """Return the output, computed the way of one view."""
@@ -94,22 +80,12 @@ class DeconvOperation(Operation):
             "gradient": self.walked_back,
             "subpixel": self.in_phases,
         }
-        return self._with_bias(ways[way]())
-
-    def _with_bias(self, y: Array) -> Array:
-        return y if self.bias is None else y + self.bias[:, None, None]
+        return self.with_bias(ways[way]())
 
     def _zeros(self, *shape: int) -> Array:
         return np.zeros(shape, dtype=self.x.dtype)
 
     # Scatter ---------------------------------------------------------------------------------------------------------
-
-    def stamp(self, row: int, column: int) -> Array:
-        """Return what the input column at one position stamps: ``(Co, kh, kw)``, value × kernel, channels summed."""
-        parts = [
-            np.tensordot(self.x[inputs, row, column], self.weight[inputs], axes=(0, 0)) for inputs, _ in self.groups()
-        ]
-        return np.concatenate(parts)
 
     def scattered(self) -> Array:
         """Stamp value × kernel for every input, a row of stamps at a time, add the overlaps, then cut the padding."""
@@ -159,33 +135,35 @@ class DeconvOperation(Operation):
         y = self._zeros(*self.shape)
         (high, wide), (height, width) = self.layer.axes, self.shape[1:]
         for inputs, outputs in self.groups():
-            for i in range(high.kernel_size):
-                for j in range(wide.kernel_size):
-                    top, left = high.dilation * i, wide.dilation * j
-                    window = padded[inputs, top : top + height, left : left + width]
-                    y[outputs] += np.tensordot(flipped[inputs, :, i, j], window, axes=(0, 0))
+            for i, j in np.ndindex(self.weight.shape[2:]):
+                top, left = high.dilation * i, wide.dilation * j
+                window = padded[inputs, top : top + height, left : left + width]
+                y[outputs] += np.tensordot(flipped[inputs, :, i, j], window, axes=(0, 0))
         return y
 
     # Gradient --------------------------------------------------------------------------------------------------------
 
-    def readers(self, i: int, size: int) -> list[list[tuple[int, int]]]:
-        """Return, for each position of the large map on axis ``i``, the (window, tap) pairs that read it.
+    @cached_property
+    def stamped(self) -> list[list[list[tuple[int, int]]]]:
+        """For each row and each column of the canvas, the (input, tap) pairs that stamp it: stride·n + dilation·tap.
 
-        Window n of the forward convolution reads the positions stride·n − padding + dilation·tap.
+        Window n of the forward convolution reads the same positions.
         """
-        axis, windows = self.layer.axes[i], self.x.shape[i + 1]
-        found: list[list[tuple[int, int]]] = [[] for _ in range(size)]
-        for window in range(windows):
-            for tap in range(axis.kernel_size):
-                position = axis.stride * window - axis.padding + axis.dilation * tap
-                if 0 <= position < size:
-                    found[position].append((window, tap))
+        found = []
+        for axis, size, length in zip(self.layer.axes, self.x.shape[1:], self.canvas, strict=True):
+            lines: list[list[tuple[int, int]]] = [[] for _ in range(length)]
+            for n, tap in np.ndindex(size, axis.kernel_size):
+                lines[axis.stride * n + axis.dilation * tap].append((n, tap))
+            found.append(lines)
         return found
+
+    def reads(self, i: int, out: int) -> list[tuple[int, int]]:
+        """Return the inputs whose stamp covers an output on axis ``i``, each with the tap that does so."""
+        return self.stamped[i][out + self.layer.axes[i].padding]
 
     def walked_back(self) -> Array:
         """Give each large position the sum, over the forward windows that read it, of their value times that weight."""
-        _, height, width = self.shape
-        rows, columns = self.readers(0, height), self.readers(1, width)
+        rows, columns = ([self.reads(i, at) for at in range(self.shape[i + 1])] for i in (0, 1))
         by_tap = [
             [(column, n) for column, pairs in enumerate(columns) for n, tap in pairs if tap == j]
             for j in range(self.weight.shape[3])
@@ -242,73 +220,17 @@ class DeconvOperation(Operation):
 
     # One entry, and torch --------------------------------------------------------------------------------------------
 
-    def terms(self, channel: int, row: int, column: int) -> list[Term]:
-        """Return the stamps that meet in one entry."""
-        outputs = self.weight.shape[1]
-        group, inner = divmod(channel, outputs)
-        inputs = self.x.shape[0] // self.layer.groups
-        found = []
-        for source in range(group * inputs, (group + 1) * inputs):
-            for n, i in self._stamps(0, row):
-                for m, j in self._stamps(1, column):
-                    value, weight = self.x[source, n, m], self.weight[source, inner, i, j]
-                    found.append(Term((source, n, m), plain(value), (source, inner, i, j), plain(weight)))
-        return found
+    def weighed(self, source: int, place: Index, above: int, beside: int) -> tuple[Index | None, Number]:
+        """Return where the weight stands, and the weight."""
+        tap = (source, place[0] % self.weight.shape[1], above, beside)
+        return tap, plain(self.weight[tap])
 
-    def _stamps(self, i: int, position: int) -> list[tuple[int, int]]:
-        """Return the inputs, increasing, whose stamp covers a position of the output, each with the tap it does so."""
-        axis, size = self.layer.axes[i], self.x.shape[i + 1]
-        pairs = []
-        for tap in range(axis.kernel_size):
-            n, rest = divmod(position + axis.padding - axis.dilation * tap, axis.stride)
-            if rest == 0 and 0 <= n < size:
-                pairs.append((n, tap))
-        return sorted(pairs)
-
-    def unread(self) -> tuple[list[int], list[int]]:
-        """Return the rows and the columns of which the cut leaves no stamp."""
-
-        def cut(i: int) -> list[int]:
-            left = {n for at in range(self.shape[i + 1]) for n, _ in self._stamps(i, at)}
-            return [n for n in range(self.x.shape[i + 1]) if n not in left]
-
-        return cut(0), cut(1)
-
-    def parts(self) -> list[Array]:
-        """Return the image and the weight."""
-        return [self.x, self.weight]
-
-    def inputs_of(self, channel: int) -> range:
-        """Return the channels of the output channel's group."""
-        inputs = self.x.shape[0] // self.layer.groups
-        group = channel // self.weight.shape[1]
-        return range(group * inputs, (group + 1) * inputs)
-
-    def bias_of(self, channel: int) -> Number:
-        """Return the channel's bias."""
-        return 0 if self.bias is None else plain(self.bias[channel])
-
-    def counts(self) -> Array:
-        """Return how many stamps meet in each output position."""
-        rows, columns = ([len(self._stamps(i, at)) for at in range(self.shape[i + 1])] for i in (0, 1))
-        return np.outer(rows, columns)
-
-    def by_torch(self) -> Array:
-        """Return torch's own answer in float64."""
+    def in_torch(self, x: Tensor) -> Tensor:
+        """Return torch's own answer."""
         layer = self.layer
-        tensors = [None if a is None else torch.from_numpy(a.astype(np.float64)) for a in (self.weight, self.bias)]
-        y = F.conv_transpose2d(
-            torch.from_numpy(self.x.astype(np.float64))[None],
-            tensors[0],  # type: ignore[arg-type]
-            tensors[1],
-            layer.stride,
-            layer.padding,
-            layer.output_padding,
-            layer.groups,
-            layer.dilation,
+        return F.conv_transpose2d(
+            x, *self.tensors(), layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation
         )
-        answer: Array = y[0].numpy()
-        return answer
 
 
 def _shifted(x: Array, top: int, left: int, size: tuple[int, int]) -> Array:

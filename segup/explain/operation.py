@@ -4,13 +4,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from segup.errors import ShapeError
 from segup.explain.numbers import Array, Number, factor, plain, written
-from segup.shapes import Layer
+from segup.shapes import Conv, ConvTranspose, Layer
 
 Index = tuple[int, ...]
 
@@ -91,7 +94,7 @@ class Entry(Sequence[Term]):
         source = f"x[{_joined(term.source, self.short)}]"
         if self.rule != "sum":
             return source
-        weight = factor(self.weight_of(term)) if term.tap is None else f"w[{_tap(term.tap, self.short)}]"
+        weight = factor(self.weight_of(term)) if term.tap is None else f"w[{_joined(term.tap, self.short)}]"
         return f"{source}·{weight}"
 
     def figures(self, term: Term) -> str:
@@ -142,21 +145,35 @@ class Entry(Sequence[Term]):
         return self.equation()
 
 
+@dataclass(frozen=True, eq=False)
 class Operation(ABC):
-    """A layer of the size calculus together with one image and, where it has them, weights and a bias."""
+    """A layer of the size calculus together with one image and, where it has them, weights and a bias.
+
+    Args:
+        layer: Its parameters.
+        x: The image, ``(C, h, w)``.
+    """
 
     layer: Layer
     x: Array
-    """The image, ``(C, h, w)``."""
-    shape: tuple[int, int, int]
-    """Of the output, (channels, height, width)."""
     ways: ClassVar[tuple[str, ...]]
     """The names of the views that compute the output, the one shown first leading."""
     rule: ClassVar[str] = "sum"
-    decimal: bool = False
+    decimal: ClassVar[bool] = False
     """Whether weights are written as decimals where they are fractions."""
-    fractional: bool = False
+    fractional: ClassVar[bool] = False
     """Whether whole inputs may become other numbers."""
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the output, (channels, height, width)."""
+        height, width = (axis.out(size) for axis, size in zip(self.layer.axes, self.x.shape[1:], strict=True))
+        return self.channels, height, width
+
+    @property
+    def channels(self) -> int:
+        """Of the output."""
+        return self.x.shape[0]
 
     @property
     def words(self) -> str:
@@ -173,12 +190,30 @@ class Operation(ABC):
         """Return the output ``(C, H, W)``, computed the way of one view."""
 
     @abstractmethod
-    def terms(self, channel: int, row: int, column: int) -> list[Term]:
-        """Return what goes into one output entry, in the order of the input."""
+    def in_torch(self, x: Tensor) -> Tensor:
+        """Return what torch makes of ``x`` ``(1, C, h, w)`` in float64."""
 
-    @abstractmethod
     def by_torch(self) -> Array:
         """Return what torch makes of the same numbers in float64."""
+        return self.in_torch(torch.from_numpy(self.x.astype(np.float64))[None])[0].numpy()
+
+    @abstractmethod
+    def reads(self, i: int, out: int) -> Sequence[tuple[int, Any]]:
+        """Return what output ``out`` reads on axis ``i``, in the input's order: indices with their taps or weights."""
+
+    def weighed(self, source: int, place: Index, above: Any, beside: Any) -> tuple[Index | None, Number]:
+        """Return the weight of what an entry reads of a channel with these taps, and where it stands in torch's."""
+        return None, 1
+
+    def terms(self, channel: int, row: int, column: int) -> list[Term]:
+        """Return what goes into one output entry, in the order of the input."""
+        place = (channel, row, column)
+        return [
+            Term((source, n, m), plain(self.x[source, n, m]), *self.weighed(source, place, above, beside))
+            for source in self.inputs_of(channel)
+            for n, above in self.reads(0, row)
+            for m, beside in self.reads(1, column)
+        ]
 
     def formulas(self) -> tuple[str, str]:
         """Return the size formula of height and width with the numbers put in."""
@@ -193,13 +228,14 @@ class Operation(ABC):
         """Return where the output's size is not what another reading of the parameters gives."""
         return []
 
-    @abstractmethod
     def counts(self) -> Array:
         """Return how many input positions go into each output position, ``(H, W)``."""
+        rows, columns = ([len(self.reads(i, out)) for out in range(self.shape[i + 1])] for i in (0, 1))
+        return np.outer(rows, columns)
 
     def cropped(self, size: int) -> "Operation":
         """Return the same layer on the first ``size`` rows and columns of the image."""
-        return replace(self, x=self.x[:, :size, :size])  # type: ignore[type-var]
+        return replace(self, x=self.x[:, :size, :size])
 
     def parts(self) -> list[Array]:
         """Return the arrays of which the output is a sum of products: the image and, where there is one, the weight."""
@@ -223,7 +259,9 @@ class Operation(ABC):
 
     def unread(self) -> tuple[list[int], list[int]]:
         """Return the rows and the columns of the input that go into no output."""
-        return [], []
+        read = [{n for out in range(self.shape[i + 1]) for n, _ in self.reads(i, out)} for i in (0, 1)]
+        rows, columns = ([n for n in range(self.x.shape[i + 1]) if n not in read[i]] for i in (0, 1))
+        return rows, columns
 
     def doubt(self) -> str:
         """Return why torch itself may give several answers; nothing where it gives one."""
@@ -233,8 +271,7 @@ class Operation(ABC):
         """Return what one input channel adds to an output channel, ``(H, W)``; all of them and the bias are its sum."""
         alone = np.zeros_like(self.x)
         alone[source] = self.x[source]
-        made: Array = replace(self, x=alone).compute(self.ways[0])[channel]  # type: ignore[type-var]
-        return made - self.bias_of(channel)
+        return replace(self, x=alone).compute(self.ways[0])[channel] - self.bias_of(channel)
 
     def inputs_of(self, channel: int) -> range:
         """Return the input channels that go into an output channel."""
@@ -272,9 +309,48 @@ class Operation(ABC):
         return Entry(place, terms, bias, value, self.rule, self.short, self.divisor_at(row, column), self.decimal)
 
 
+@dataclass(frozen=True, eq=False)
+class WeightedOperation(Operation):
+    """A convolution or a transposed one: groups of channels, a kernel for each pair within a group, and a bias.
+
+    Args:
+        weight: As torch keeps it.
+        bias: ``(Co,)`` or None.
+    """
+
+    layer: Conv | ConvTranspose
+    weight: Array
+    bias: Array | None = None
+
+    def groups(self) -> Iterator[tuple[slice, slice]]:
+        """Yield the input and the output channels of each group."""
+        inputs, outputs = self.x.shape[0] // self.layer.groups, self.channels // self.layer.groups
+        for group in range(self.layer.groups):
+            yield slice(group * inputs, (group + 1) * inputs), slice(group * outputs, (group + 1) * outputs)
+
+    def inputs_of(self, channel: int) -> range:
+        """Return the channels of the output channel's group."""
+        inputs = self.x.shape[0] // self.layer.groups
+        first = channel // (self.channels // self.layer.groups) * inputs
+        return range(first, first + inputs)
+
+    def parts(self) -> list[Array]:
+        """Return the image and the weight."""
+        return [self.x, self.weight]
+
+    def bias_of(self, channel: int) -> Number:
+        """Return the channel's bias."""
+        return 0 if self.bias is None else plain(self.bias[channel])
+
+    def with_bias(self, y: Array) -> Array:
+        """Return the output of what the sums of products are."""
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+    def tensors(self) -> tuple[Tensor, Tensor | None]:
+        """Return the weight and the bias in float64, for torch."""
+        bias = None if self.bias is None else torch.from_numpy(self.bias.astype(np.float64))
+        return torch.from_numpy(self.weight.astype(np.float64)), bias
+
+
 def _joined(place: Sequence[int], short: bool) -> str:
     return ",".join(map(str, place[-2:] if short else place))
-
-
-def _tap(tap: Index, short: bool) -> str:
-    return _joined(tap, short)

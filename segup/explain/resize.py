@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from segup.explain.numbers import LONGEST_FRACTION, Array, Number, plain
-from segup.explain.operation import Operation, Term
+from segup.explain.operation import Index, Operation, Term
 from segup.shapes import Resize
 from segup.shapes.resize import kernel_weights
 
@@ -73,7 +74,6 @@ class ResizeOperation(Operation):
     """
 
     layer: Resize
-    x: Array
     out: tuple[int, int] | None = None
     align_corners: bool = False
     ways: ClassVar[tuple[str, ...]] = ("sampling",)
@@ -106,10 +106,9 @@ class ResizeOperation(Operation):
         return f"{self.layer}{corners}"
 
     @cached_property
-    def shape(self) -> tuple[int, int, int]:  # type: ignore[override]
+    def shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
-        height, width = self.out or (axis.out(n) for axis, n in zip(self.layer.axes, self.x.shape[1:], strict=True))
-        return self.x.shape[0], height, width
+        return super().shape if self.out is None else (self.channels, *self.out)
 
     def reads(self, i: int, out: int) -> Weighted:
         """Return the inputs that output ``out`` reads on axis ``i``, with their weights."""
@@ -150,33 +149,15 @@ class ResizeOperation(Operation):
         """Return for every output the weighted mean of what it reads, along the rows and then along the columns."""
         rows, columns = self._reads
         down = np.stack([_mixed(self.x, 1, pairs) for pairs in rows], axis=1)
-        made: Array = np.stack([_mixed(down, 2, pairs) for pairs in columns], axis=2)
-        return made
+        return np.stack([_mixed(down, 2, pairs) for pairs in columns], axis=2)
 
-    def terms(self, channel: int, row: int, column: int) -> list[Term]:
-        """Return the input pixels that one output reads."""
-        return [
-            Term((channel, n, m), plain(self.x[channel, n, m]), None, plain(above * beside))
-            for n, above in self.reads(0, row)
-            for m, beside in self.reads(1, column)
-        ]
-
-    def unread(self) -> tuple[list[int], list[int]]:
-        """Return the rows and the columns that no output reads, as happens where a resize shrinks."""
-        found = []
-        for i, axis in enumerate(self._reads):
-            read = {index for pairs in axis for index, _ in pairs}
-            found.append([n for n in range(self.x.shape[i + 1]) if n not in read])
-        return found[0], found[1]
+    def weighed(self, source: int, place: Index, above: Fraction, beside: Fraction) -> tuple[Index | None, Number]:
+        """Return the product of the weights on both axes."""
+        return None, plain(above * beside)
 
     def value_of(self, terms: Sequence[Term], channel: int) -> Number:
         """Return the weighted sum, as a decimal."""
         return plain(float(sum((term.product for term in terms), start=0)))
-
-    def counts(self) -> Array:
-        """Return how many input pixels each output reads."""
-        rows, columns = ([len(pairs) for pairs in axis] for axis in self._reads)
-        return np.outer(rows, columns)
 
     def formulas(self) -> tuple[str, str]:
         """Return the size formula with the numbers put in."""
@@ -193,17 +174,15 @@ class ResizeOperation(Operation):
         notes = [axis.rounding(size) for axis, size in zip(self.layer.axes, self.x.shape[1:], strict=True)]
         return list(dict.fromkeys(note for note in notes if note))
 
-    def by_torch(self) -> Array:
-        """Return torch's own answer in float64.
+    def in_torch(self, x: Tensor) -> Tensor:
+        """Return torch's own answer.
 
         This is what interpolate calls with the size that it has found; where the exact factor gives another size than
         torch's float, it is that of the exact one.
         """
-        x = torch.from_numpy(self.x.astype(np.float64))[None]
         factors = [None, None] if self.out else [float(axis.factor) for axis in self.layer.axes]
         corners = [self.align_corners] if self.layer.mode in ("bilinear", "bicubic") else []
-        answer: Array = _KERNELS[self.layer.mode](x, self.shape[1:], *corners, *factors)[0].numpy()
-        return answer
+        return _KERNELS[self.layer.mode](x, self.shape[1:], *corners, *factors)
 
     def doubt(self) -> str:
         """Return why torch's kernels may differ among themselves: a product close to a whole number."""
@@ -217,10 +196,6 @@ class ResizeOperation(Operation):
 
 
 def _mixed(values: Array, axis: int, pairs: Weighted) -> Array:
-    parts = [np.take(values, index, axis=axis) * _weight(weight, values) for index, weight in pairs]
-    total: Array = sum(parts[1:], start=parts[0])
-    return total
-
-
-def _weight(weight: Fraction, values: Array) -> object:
-    return weight if values.dtype == object else float(weight)
+    kept: type = Fraction if values.dtype == object else float
+    parts = [np.take(values, index, axis=axis) * kept(weight) for index, weight in pairs]
+    return sum(parts[1:], start=parts[0])

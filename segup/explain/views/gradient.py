@@ -26,8 +26,8 @@ class Gradient(Stamped):
 
     def __init__(self, operation: DeconvOperation, channel: int, most: int) -> None:
         super().__init__(operation, channel, most)
-        _, height, width = operation.shape
-        self.readers: Readers = (operation.readers(0, height), operation.readers(1, width))
+        rows, columns = ([operation.reads(i, at) for at in range(operation.shape[i + 1])] for i in (0, 1))
+        self.readers: Readers = (rows, columns)
         self.partials = {lane: self._partial(lane) for lane in self.lanes}
 
     def _partial(self, lane: Lane) -> Array:

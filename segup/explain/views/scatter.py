@@ -1,7 +1,6 @@
 """The scatter view: every input stamps value × kernel; overlaps add; the padding cuts the border off."""
 
 from collections.abc import Iterator
-from functools import cached_property
 
 import numpy as np
 
@@ -19,8 +18,6 @@ from segup.explain.views.common import (
 )
 from segup.explain.views.lanes import Lane, Stamped
 
-Stamps = list[list[list[tuple[int, int]]]]
-
 
 class Scatter(Stamped):
     """Builds the steps of the scatter view for one output channel."""
@@ -32,20 +29,6 @@ class Scatter(Stamped):
         overlap = (-(-high.extent // high.stride), -(-wide.extent // wide.stride))
         self.colors = own_colors(self.height, self.width, overlap)
         self.cut = Frame(high.padding, wide.padding, operation.shape[1], operation.shape[2], "cut")
-
-    @cached_property
-    def stamped(self) -> tuple[list[list[tuple[int, int]]], list[list[tuple[int, int]]]]:
-        """For each row and each column of the canvas, the (input, tap) pairs that stamp it."""
-        found = []
-        for axis, size, length in zip(
-            self.operation.layer.axes, (self.height, self.width), self.operation.canvas, strict=True
-        ):
-            lines: list[list[tuple[int, int]]] = [[] for _ in range(length)]
-            for n in range(size):
-                for tap in range(axis.kernel_size):
-                    lines[axis.stride * n + axis.dilation * tap].append((n, tap))
-            found.append(lines)
-        return found[0], found[1]
 
     def canvases(self, lane: Lane) -> Iterator[Array]:
         """Yield the canvas of a lane after 0, 1, 2, … stamps."""
@@ -88,7 +71,9 @@ class Scatter(Stamped):
             cut: Whether the border has been cut off, and the bias added.
         """
         rows: list[tuple[Block, ...]] = []
-        sources, taps = self._sources(at), self._taps(at)
+        rows_, columns_ = ([], []) if at is None else (self.operation.reads(0, at[0]), self.operation.reads(1, at[1]))
+        sources = [(n, m) for n, _ in rows_ for m, _ in columns_]
+        taps = [(i, j) for _, i in rows_ for _, j in columns_]
         for lane in self.lanes:
             blocks: list[Block] = []
             if lane.single:
@@ -121,29 +106,12 @@ class Scatter(Stamped):
         w = numbers_grid(self.w(channel, self.inner), self.weight(channel), framed=taps)
         return [x, Sign("·"), w]
 
-    def _sources(self, at: Place | None) -> list[Place]:
-        if at is None:
-            return []
-        rows, columns = self._meeting(at)
-        return [(n, m) for n, _ in rows for m, _ in columns]
-
-    def _taps(self, at: Place | None) -> list[Place]:
-        if at is None:
-            return []
-        rows, columns = self._meeting(at)
-        return [(i, j) for _, i in rows for _, j in columns]
-
-    def _meeting(self, at: Place) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        high, wide = self.operation.layer.axes
-        rows, columns = self.stamped
-        return rows[at[0] + high.padding], columns[at[1] + wide.padding]
-
     def _canvas_grid(
         self, title: str, values: Array, done: int, current: Place | None, at: Place | None, cut: bool, final: bool
     ) -> Grid:
         high, wide = self.operation.layer.axes
         bias = self.operation.bias_of(self.channel)
-        rows, columns = self.stamped
+        rows, columns = self.operation.stamped
 
         def painted(row: int, column: int) -> Cell:
             fills = self._fills(rows[row], columns[column], done)
