@@ -15,7 +15,7 @@ from segup.errors import ShapeError
 from segup.shapes.chain import ChainAxis
 from segup.shapes.law import FloorLaw, period_through
 from segup.shapes.layer import LawAxis
-from segup.shapes.sets import SizeSet, joined
+from segup.shapes.sets import SizeSet, clipped, joined
 
 LONGEST_PERIOD = 10**6
 
@@ -45,10 +45,10 @@ class WayDown:
         period = run * (sizes.period // gcd(rise, sizes.period))
         start = max(self.least, self.first(sizes.start))
 
-        def members(low: int, high: int) -> list[range]:
+        def members(low: int, high: int) -> tuple[range, ...]:
             return clipped(map(self.preimage, sizes.between(self.out(low), self.out(high))), low, high)
 
-        below = members(self.least, start - 1) if start > self.least else []
+        below = members(self.least, start - 1) if start > self.least else ()
         return SizeSet.of(start, period, members(start, start + period - 1), below, self.least)
 
 
@@ -88,11 +88,6 @@ class WayBack:
         return runs
 
 
-def clipped(runs: Iterable[range], low: int, high: int) -> list[range]:
-    """Return what lies from ``low`` to ``high``, both included."""
-    return [range(max(run.start, low), min(run.stop, high + 1)) for run in runs]
-
-
 def _images(law: FloorLaw, slack: int, run: range) -> list[range]:
     """Return what ``law``, and up to ``slack`` more, makes of the sizes of ``run``."""
     if law.rise <= law.run * (slack + 1):
@@ -127,10 +122,10 @@ def meeting(down: WayDown, back: WayBack) -> tuple[SizeSet, int | None]:
     return SizeSet.finite([*below, *drifting], down.least), None
 
 
-def _common(down: WayDown, back: WayBack, v: int) -> list[range]:
+def _common(down: WayDown, back: WayBack, v: int) -> tuple[range, ...]:
     """Return the sizes that come down to ``v`` and are reached from it."""
     came = down.preimage(range(v, v + 1))
-    return clipped(back.reach(v), came.start, came.stop - 1) if came else []
+    return clipped(back.reach(v), came.start, came.stop - 1) if came else ()
 
 
 def _before_drifting_apart(down: WayDown, back: WayBack, v: int, down_step: int, back_step: int) -> list[range]:

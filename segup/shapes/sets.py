@@ -3,12 +3,33 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 from math import lcm
 from typing import overload
 
 
+class Computed(Sequence[int]):
+    """Increasing ints that are computed and never stored: a subclass has a length, and :meth:`at`."""
+
+    def at(self, place: int) -> int:
+        """Return the number at a place from 0 to below the length."""
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, item: int) -> int: ...
+    @overload
+    def __getitem__(self, item: slice) -> tuple[int, ...]: ...
+    def __getitem__(self, item: int | slice) -> int | tuple[int, ...]:
+        length = len(self)
+        if isinstance(item, slice):
+            return tuple(map(self.at, range(*item.indices(length))))
+        if not -length <= item < length:
+            raise IndexError(f"index {item} is outside a sequence of {length}")
+        return self.at(item % length)
+
+
 @dataclass(frozen=True, repr=False)
-class Runs(Sequence[int]):
+class Runs(Computed):
     """Increasing ints, kept as disjoint, increasing ranges of step 1.
 
     >>> numbers = Runs((range(2, 4), range(7, 8)))
@@ -21,22 +42,14 @@ class Runs(Sequence[int]):
     def __len__(self) -> int:
         return sum(map(len, self.ranges))
 
-    @overload
-    def __getitem__(self, item: int) -> int: ...
-    @overload
-    def __getitem__(self, item: slice) -> tuple[int, ...]: ...
-    def __getitem__(self, item: int | slice) -> int | tuple[int, ...]:
-        if isinstance(item, slice):
-            return tuple(self[i] for i in range(*item.indices(len(self))))
-        place = item + len(self) if item < 0 else item
-        for run in self.ranges if place >= 0 else ():
-            if place < len(run):
-                return run[place]
-            place -= len(run)
-        raise IndexError(f"index {item} is outside a sequence of {len(self)}")
+    def at(self, place: int) -> int:
+        """Return the number at a place from 0 to below the length."""
+        ends = list(accumulate(map(len, self.ranges)))
+        run = bisect_right(ends, place)
+        return self.ranges[run][place - ends[run]]
 
     def __iter__(self) -> Iterator[int]:
-        return (number for run in self.ranges for number in run)
+        return chain.from_iterable(self.ranges)
 
     def __contains__(self, number: object) -> bool:
         return isinstance(number, int) and run_at(self.ranges, number) is not None
@@ -67,6 +80,11 @@ def joined(ranges: Iterable[range]) -> tuple[range, ...]:
         else:
             result.append(run)
     return tuple(result)
+
+
+def clipped(ranges: Iterable[range], low: int, high: int) -> tuple[range, ...]:
+    """Return what lies from ``low`` to ``high``, both included."""
+    return tuple(filter(None, (range(max(run.start, low), min(run.stop, high + 1)) for run in ranges)))
 
 
 @dataclass(frozen=True)
@@ -104,9 +122,7 @@ class SizeSet:
             pattern, period = (range(start, start + 1),), 1
         full = cls(start, period, pattern, finite)
         lower = full._lowest_start(least)
-        return cls(
-            lower, period, full._pattern_between(lower, lower + period - 1), full._clip(finite, least, lower - 1)
-        )
+        return cls(lower, period, full._pattern_between(lower, lower + period - 1), clipped(finite, least, lower - 1))
 
     @classmethod
     def finite(cls, runs: Iterable[range], least: int = 1) -> "SizeSet":
@@ -125,7 +141,7 @@ class SizeSet:
     def between(self, low: int, high: int) -> tuple[range, ...]:
         """Return the members from ``low`` to ``high``, both included, as ranges."""
         repeated = self._pattern_between(max(low, self.start), high) if high >= self.start else ()
-        return joined([*self._clip(self.below, low, high), *repeated])
+        return joined([*clipped(self.below, low, high), *repeated])
 
     def at_least(self, size: int) -> int | None:
         """Return the smallest member that is not below ``size``, or None."""
@@ -135,7 +151,7 @@ class SizeSet:
     def at_most(self, size: int) -> int | None:
         """Return the largest member that is not above ``size``, or None."""
         recent = self._pattern_between(max(self.start, size - 2 * self.period), size) if size >= self.start else ()
-        found = recent or self._clip(self.below, 0, size)
+        found = recent or clipped(self.below, 0, size)
         return found[-1][-1] if found else None
 
     def first_missing(self, size: int) -> int | None:
@@ -174,27 +190,14 @@ class SizeSet:
             return (range(low, high + 1),) if low <= high else ()
         cycles = range((low - self.start) // self.period, (high - self.start) // self.period + 1)
         shifted = (range(run.start + q * self.period, run.stop + q * self.period) for q in cycles for run in self.runs)
-        return joined(self._clip(shifted, low, high))
+        return joined(clipped(shifted, low, high))
 
     def _lowest_start(self, least: int) -> int:
-        """Return the size just above the last one where membership and pattern differ."""
-        expected = self._pattern_between(least, self.start - 1)
-        actual = self._clip(self.below, least, self.start - 1)
-        edges = set(expected) ^ set(actual)
-        if not edges:
-            return min(least, self.start)
-        last = self.start
-        while last > least:
-            size = last - 1
-            one, two = run_at(expected, size), run_at(actual, size)
-            if (one is None) != (two is None):
-                return last
-            starts = [run.start for run in (one, two) if run is not None]
-            gaps = [run.stop for run in (*expected, *actual) if run.stop <= size]
-            last = max(starts) if starts else max([least, *gaps])
-        return least
+        """Return the size just above the last one where membership and pattern differ.
 
-    @staticmethod
-    def _clip(ranges: Iterable[range], low: int, high: int) -> tuple[range, ...]:
-        clipped = (range(max(run.start, low), min(run.stop, high + 1)) for run in ranges)
-        return tuple(run for run in clipped if run)
+        Membership changes at the ends of runs. Where both have an end they go on to differ, or to agree, as before.
+        """
+        expected = self._pattern_between(least, self.start - 1)
+        actual = clipped(self.below, least, self.start - 1)
+        ends = [{end for run in runs for end in (run.start, run.stop)} for runs in (expected, actual)]
+        return max(ends[0] ^ ends[1], default=min(least, self.start))

@@ -1,14 +1,14 @@
 """The input positions that no window reads, counted by residue classes instead of walked."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
-from typing import overload
+
+from segup.shapes.sets import Computed
 
 
 @dataclass(frozen=True, repr=False)
-class Unread(Sequence[int]):
+class Unread(Computed):
     """The indices in 0 … size − 1 that no window reads, as a sequence that is computed and never stored.
 
     Window o reads the indices ``o·stride − before + dilation·j`` for j = 0 … kernel_size − 1. Positions that can
@@ -41,17 +41,8 @@ class Unread(Sequence[int]):
     def __len__(self) -> int:
         return self._up_to(self.size - 1)
 
-    @overload
-    def __getitem__(self, item: int) -> int: ...
-    @overload
-    def __getitem__(self, item: slice) -> tuple[int, ...]: ...
-    def __getitem__(self, item: int | slice) -> int | tuple[int, ...]:
-        if isinstance(item, slice):
-            return tuple(self[i] for i in range(*item.indices(len(self))))
-        length = len(self)
-        place = item + length if item < 0 else item
-        if not 0 <= place < length:
-            raise IndexError(f"index {item} is outside a sequence of {length}")
+    def at(self, place: int) -> int:
+        """Return the index at a place from 0 to below the length."""
         return bisect_left(range(self.size), place + 1, key=self._up_to)
 
     def __contains__(self, index: object) -> bool:
