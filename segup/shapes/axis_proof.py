@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from segup.shapes.chain import Chain
-from segup.shapes.decide import meeting, meeting_at_every_stage, way_back, way_down
+from segup.shapes.decide import meeting_at_every_stage, way
 from segup.shapes.sets import Runs, SizeSet, joined
 
 
@@ -68,10 +68,8 @@ def _modulo(run: range, base: int, period: int) -> tuple[range, range]:
 
 def prove_axis(downs: list[Chain], ups: list[Chain], matched: bool, ends_only: bool, i: int) -> AxisProof:
     """Decide for all sizes of axis ``i``: stage by stage, or by the ends alone."""
-    whole_down = Chain(downs).axes[i]
     if ends_only:
-        sizes, period = meeting(way_down(whole_down), way_back(Chain(ups).axes[i], matched))
-    else:
-        ways = [way_down(chain.axes[i]) for chain in downs]
-        sizes, period = meeting_at_every_stage(ways, [way_back(chain.axes[i], matched) for chain in ups])
-    return AxisProof(sizes, period, whole_down.least)
+        downs, ups = [Chain(downs)], [Chain(ups)]
+    ways = [way(chain.axes[i]) for chain in downs]
+    sizes, period = meeting_at_every_stage(ways, [way(chain.axes[i], matched) for chain in ups])
+    return AxisProof(sizes, period, Chain(downs).axes[i].least)

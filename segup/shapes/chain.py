@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import reduce
+from itertools import accumulate
 from typing import TypeAlias
 
 from segup.errors import ShapeError
@@ -29,10 +30,8 @@ class ChainAxis(Axis):
     @property
     def least(self) -> int:
         """The smallest size that every layer accepts in its turn."""
-        needed = 1
-        for _, axis in reversed(self.links):
-            needed = max(axis.least, axis.inputs_of_at_least(needed))
-        return needed
+        back = reversed(self.links)
+        return reduce(lambda needed, link: max(link[1].least, link[1].inputs_of_at_least(needed)), back, 1)
 
     def out(self, size: int) -> int:
         """Return the output size of an accepted ``size``."""
@@ -40,17 +39,7 @@ class ChainAxis(Axis):
 
     def sizes(self, size: int) -> list[int]:
         """Return the accepted ``size`` and the size after each layer."""
-        path = [size]
-        for _, axis in self.links:
-            path.append(axis.out(path[-1]))
-        return path
-
-    def inputs(self, out: int) -> range:
-        """Return the accepted sizes that give ``out``."""
-        low, high = out, out
-        for _, axis in reversed(self.links):
-            low, high = axis.inputs_of_at_least(low), axis.inputs_of_at_least(high + 1) - 1
-        return range(max(self.least, low), high + 1)
+        return list(accumulate(self.links, lambda n, link: link[1].out(n), initial=size))
 
     def inputs_of_at_least(self, out: int) -> int:
         """Return the smallest accepted or smaller size that gives at least ``out``."""
@@ -115,8 +104,8 @@ layer 2, 'conv k3', and an output is at least 1.
         return ", ".join(map(str, self.layers))
 
 
-def flat(parts: object, name: str) -> list[Layer]:
-    """Return the layers of a layer, a chain, or nested lists of them, in order.
+def flat(parts: object, name: str, depth: int = 0) -> list[Layer]:
+    """Return the layers of a layer, a chain, or nested lists of them, in order; ``depth`` counts the lists around.
 
     >>> from segup.shapes import Conv
     >>> flat([Conv(3), [Conv(1)]], "down")
@@ -127,10 +116,6 @@ Conv(kernel_size=1, stride=1, padding=0, dilation=1, groups=1)]
     ...
     segup.errors.ShapeError: down must hold layers such as Conv(3, stride=2, padding=1), not 3.
     """
-    return _flat(parts, name, 0)
-
-
-def _flat(parts: object, name: str, depth: int) -> list[Layer]:
     if isinstance(parts, Chain):
         return list(parts.layers)
     if isinstance(parts, Layer):
@@ -138,10 +123,9 @@ def _flat(parts: object, name: str, depth: int) -> list[Layer]:
     if depth > DEEPEST:
         raise ShapeError(f"{name} must hold layers, or lists of them at most {DEEPEST} deep.\n  try: one list.")
     if isinstance(parts, Iterable) and not isinstance(parts, str) and not hasattr(parts, "dtype"):  # no array
-        return [layer for part in parts for layer in _flat(part, name, depth + 1)]
-    example = "Conv(3, stride=2, padding=1)"
+        return [layer for part in parts for layer in flat(part, name, depth + 1)]
     hint = f"\n  try: segup.shapes.parse({parts!r})" if isinstance(parts, str) else ""
-    raise ShapeError(f"{name} must hold layers such as {example}, not {parts!r}.{hint}")
+    raise ShapeError(f"{name} must hold layers such as Conv(3, stride=2, padding=1), not {parts!r}.{hint}")
 
 
 def stages(parts: object, name: str) -> list[Chain]:

@@ -6,29 +6,43 @@ well: it is enough to look at one period. And within it not even every size is l
 brings to one size v are a range, the sizes that the way back reaches from v are ranges, and their common part holds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from math import gcd, lcm
 
 from segup.errors import ShapeError
 from segup.shapes.chain import ChainAxis
 from segup.shapes.law import FloorLaw, period_through
-from segup.shapes.layer import LawAxis
 from segup.shapes.sets import SizeSet, clipped, joined
 
 LONGEST_PERIOD = 10**6
 
 
 @dataclass(frozen=True)
-class WayDown:
-    """A chain of laws with the ranges of sizes that it brings to one size."""
+class Way:
+    """A chain of laws, each with its slack: how many further sizes above its own the layer may be asked for."""
 
-    laws: tuple[FloorLaw, ...]
-    least: int
+    layers: tuple[tuple[FloorLaw, int], ...]
+
+    @cached_property
+    def laws(self) -> tuple[FloorLaw, ...]:
+        """The laws of the smallest sizes."""
+        return tuple(law for law, _ in self.layers)
+
+    @cached_property
+    def least(self) -> int:
+        """The smallest size that every layer accepts in its turn: from it on, nothing is cut off for being below 1."""
+        return reduce(lambda needed, law: max(law.least, law.first(needed)), reversed(self.laws), 1)
+
+    @property
+    def first_reaching(self) -> int:
+        """The smallest size from which anything is reached."""
+        tops = ((FloorLaw(law.rise, law.offset + slack * law.run, law.run), 0) for law, slack in self.layers)
+        return Way(tuple(tops)).least
 
     def out(self, size: int) -> int:
-        """Return the size at the bottom."""
+        """Return the smallest size at the end."""
         return reduce(lambda n, law: law(n), self.laws, size)
 
     def first(self, out: int) -> int:
@@ -51,34 +65,6 @@ class WayDown:
         below = members(self.least, start - 1) if start > self.least else ()
         return SizeSet.of(start, period, members(start, start + period - 1), below, self.least)
 
-
-@dataclass(frozen=True)
-class WayBack:
-    """A chain of layers, of which those with ``slack`` may be asked for any size that they reach (``matched``)."""
-
-    layers: tuple[tuple[FloorLaw, int], ...]
-
-    @classmethod
-    def of(cls, axes: Iterable[LawAxis], matched: bool) -> "WayBack":
-        """Return the way back through these layers."""
-        return cls(tuple((axis.matched_law, axis.slack) if matched else (axis.law, 0) for axis in axes))
-
-    @property
-    def laws(self) -> tuple[FloorLaw, ...]:
-        """The laws of the smallest sizes reached."""
-        return tuple(law for law, _ in self.layers)
-
-    @property
-    def first_regular(self) -> int:
-        """The size from which on nothing that the way back reaches is cut off for being below 1."""
-        return reduce(lambda needed, law: max(law.least, law.first(needed)), reversed(self.laws), 1)
-
-    @property
-    def first_reaching(self) -> int:
-        """The smallest size from which anything is reached."""
-        tops = [FloorLaw(law.rise, law.offset + slack * law.run, law.run) for law, slack in self.layers]
-        return reduce(lambda needed, law: max(law.least, law.first(needed)), reversed(tops), 1)
-
     def reach(self, size: int) -> tuple[range, ...]:
         """Return the sizes that can be reached from ``size``."""
         runs: tuple[range, ...] = (range(size, size + 1),)
@@ -88,6 +74,14 @@ class WayBack:
         return runs
 
 
+def way(axis: ChainAxis, matched: bool = False) -> Way:
+    """Return the way through a chain; a ShapeError where a layer has no law.
+
+    Where it is ``matched``, each transposed convolution may be asked for any size that it reaches.
+    """
+    return Way(tuple((link.matched_law, link.slack) if matched else (link.law, 0) for _, link in axis.links))
+
+
 def _images(law: FloorLaw, slack: int, run: range) -> list[range]:
     """Return what ``law``, and up to ``slack`` more, makes of the sizes of ``run``."""
     if law.rise <= law.run * (slack + 1):
@@ -95,7 +89,7 @@ def _images(law: FloorLaw, slack: int, run: range) -> list[range]:
     return [range(law(size), law(size) + slack + 1) for size in run]
 
 
-def meeting(down: WayDown, back: WayBack) -> tuple[SizeSet, int | None]:
+def meeting(down: Way, back: Way) -> tuple[SizeSet, int | None]:
     """Return the sizes n that ``down`` accepts and that ``back`` reaches from down(n), and the statement's period.
 
     The period is None where down and back differ in slope: then the two ends drift apart by a fixed step from period
@@ -111,7 +105,7 @@ def meeting(down: WayDown, back: WayBack) -> tuple[SizeSet, int | None]:
         )
     down_step, back_step = step // down_rise * down_run, step // back_run * back_rise
     lowest = down.out(down.least)
-    regular = max(back.first_regular, lowest + (down.first(lowest) < down.least))
+    regular = max(back.least, lowest + (down.first(lowest) < down.least))
     early = range(max(lowest, back.first_reaching), regular)
     below = [part for v in early for part in clipped(_common(down, back, v), down.least, down.first(regular))]
     bottom = range(regular, regular + step)
@@ -122,13 +116,13 @@ def meeting(down: WayDown, back: WayBack) -> tuple[SizeSet, int | None]:
     return SizeSet.finite([*below, *drifting], down.least), None
 
 
-def _common(down: WayDown, back: WayBack, v: int) -> tuple[range, ...]:
+def _common(down: Way, back: Way, v: int) -> tuple[range, ...]:
     """Return the sizes that come down to ``v`` and are reached from it."""
     came = down.preimage(range(v, v + 1))
     return clipped(back.reach(v), came.start, came.stop - 1) if came else ()
 
 
-def _before_drifting_apart(down: WayDown, back: WayBack, v: int, down_step: int, back_step: int) -> list[range]:
+def _before_drifting_apart(down: Way, back: Way, v: int, down_step: int, back_step: int) -> list[range]:
     """Return the same for v, v + step, v + 2·step, … where what came moves by one step and what is reached by another.
 
     After q periods the ranges still overlap when low − top ≤ q·(back_step − down_step) ≤ high − bottom.
@@ -153,7 +147,7 @@ def _before_drifting_apart(down: WayDown, back: WayBack, v: int, down_step: int,
     return found
 
 
-def meeting_at_every_stage(downs: Sequence[WayDown], backs: Sequence[WayBack]) -> tuple[SizeSet, int | None]:
+def meeting_at_every_stage(downs: Sequence[Way], backs: Sequence[Way]) -> tuple[SizeSet, int | None]:
     """Return the sizes for which every stage's way back reaches what the stage was given, from the deepest up.
 
     ``backs`` is in the order of use: its first undoes the last of ``downs``.
@@ -167,13 +161,3 @@ def meeting_at_every_stage(downs: Sequence[WayDown], backs: Sequence[WayBack]) -
         run, rise = period_through(down.laws)
         period = lcm(here_period or 1, run * (period // gcd(rise, period)))
     return sizes, period if repeats else None
-
-
-def way_down(axis: ChainAxis) -> WayDown:
-    """Return the way down through a chain; a ShapeError where a layer has no law."""
-    return WayDown(axis.laws, axis.least)
-
-
-def way_back(axis: ChainAxis, matched: bool) -> WayBack:
-    """Return the way back through a chain; a ShapeError where a layer has no law."""
-    return WayBack.of((link for _, link in axis.links), matched)

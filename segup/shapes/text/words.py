@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from segup.shapes.axis_proof import AxisProof
 from segup.shapes.chain import Chain
-from segup.shapes.decide import way_back
+from segup.shapes.decide import way
 from segup.shapes.law import FloorLaw, period_through
 from segup.shapes.sets import joined
 
@@ -103,11 +103,11 @@ def _failure(proof: Statement, i: int) -> list[str]:
 
 
 def _reaches(chain: Chain, low: int, top: int, matched: bool, i: int) -> bool:
-    return any(top in run for run in way_back(chain.axes[i], matched).reach(low))
+    return any(top in run for run in way(chain.axes[i], matched).reach(low))
 
 
 def _reached(chain: Chain, low: int, top: int, proof: Statement, i: int) -> str:
-    runs = joined(way_back(chain.axes[i], proof.matched).reach(low))
+    runs = joined(way(chain.axes[i], proof.matched).reach(low))
     if not runs:
         return f"refuses {low}"
     sizes = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} … {run[-1]}" for run in runs)
