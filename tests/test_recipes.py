@@ -58,6 +58,13 @@ def test_each_kind_is_one_new_file_and_one_yaml():
     assert len(paths) == 2 * len(KINDS)
 
 
+def test_what_is_named_is_there():
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"[`\s]((?:tests|segup|docs|\.ci)/[\w/.]*\w)", page)) - {path for path, _ in RECIPES}
+    assert len(named) >= 5
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
 def test_they_keep_the_house_s_style(tree):
     run(tree, "-m", "ruff", "check", "--no-cache", ".")
     run(tree, "-m", "ruff", "format", "--no-cache", "--check", ".")
