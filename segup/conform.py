@@ -1,6 +1,7 @@
 """Values held to the types and ranges that their reader declares: of a configuration, a checkpoint, a result."""
 
 import dataclasses
+import inspect
 import math
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -109,7 +110,7 @@ def conform(kind: Any, value: Any, path: str = "", *, refused: str = "") -> Any:
     ...
     segup.errors.ConfigError: decoder.convs=1000000 must be an int of 1 or more and at most 64
     """
-    if kind is Any:
+    if kind in (Any, inspect.Parameter.empty):
         return value
     if isinstance(value, str) and value == _UNSET:
         raise ConfigError(f"{path} is not set: give {path}=...")
@@ -128,7 +129,7 @@ def conform(kind: Any, value: Any, path: str = "", *, refused: str = "") -> Any:
     if isinstance(kind, Mapping) or is_typeddict(kind) or dataclasses.is_dataclass(kind):
         return _group(kind, value, path, refused)
     origin, parts = get_origin(kind), get_args(kind)
-    if origin in (list, tuple):
+    if origin in (list, tuple, Sequence):
         return _several(kind, value, path, refused)
     if origin is dict:
         held = _mapping(value, path)
@@ -170,7 +171,7 @@ def _outer(kind: Any) -> Any:
     if get_origin(kind) is Annotated:
         return _outer(get_args(kind)[0])
     origin = get_origin(kind)
-    if origin in (list, tuple):
+    if origin in (list, tuple, Sequence):
         return (list, tuple)
     return (
         origin
@@ -295,7 +296,7 @@ def _several(kind: Any, value: Any, path: str, refused: str) -> Any:
     if not isinstance(value, list | tuple):
         raise ConfigError(f"{path}={short(value)} must be a list")
     parts = get_args(kind)
-    if get_origin(kind) is list or (len(parts) == 2 and parts[1] is Ellipsis):
+    if get_origin(kind) is not tuple or (len(parts) == 2 and parts[1] is Ellipsis):
         parts = (parts[0],) * len(value)
     if len(parts) != len(value):
         raise ConfigError(f"{path}={short(value)} must have {len(parts)} values, not {len(value)}")

@@ -29,7 +29,6 @@ PAGES = {
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     if path not in ELSEWHERE
 }
-"""But for a report that a sweep wrote, and the recipes, which test_recipes.py puts in their places."""
 BLOCKS = [
     (page, language, text)
     for page, whole in PAGES.items()
