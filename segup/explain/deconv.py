@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segup.explain.amount import check_numbers
-from segup.explain.numbers import Array, Number, plain
-from segup.explain.operation import Index, WeightedOperation
+from segup.explain.numbers import Array
+from segup.explain.operation import WeightedOperation
 from segup.shapes import ConvTranspose
 from segup.shapes.transposed import StampAxis
 
@@ -129,16 +129,18 @@ class DeconvOperation(WeightedOperation):
         """Return the kernel flipped on both axes."""
         return self.weight[:, :, ::-1, ::-1]
 
+    def window(self, seen: Array, i: int, j: int) -> Array:
+        """Return what tap (i, j) of the flipped kernel sees of the padded image as it slides over it."""
+        (high, wide), (_, height, width) = self.layer.axes, self.shape
+        top, left = high.dilation * i, wide.dilation * j
+        return seen[:, top : top + height, left : left + width]
+
     def zero_inserted(self) -> Array:
         """Slide the flipped kernel with stride 1 over the padded input with zeros inserted."""
-        padded, flipped = self.padded(), self.flipped()
-        y = self._zeros(*self.shape)
-        (high, wide), (height, width) = self.layer.axes, self.shape[1:]
+        padded, flipped, y = self.padded(), self.flipped(), self._zeros(*self.shape)
         for inputs, outputs in self.groups():
             for i, j in np.ndindex(self.weight.shape[2:]):
-                top, left = high.dilation * i, wide.dilation * j
-                window = padded[inputs, top : top + height, left : left + width]
-                y[outputs] += np.tensordot(flipped[inputs, :, i, j], window, axes=(0, 0))
+                y[outputs] += np.tensordot(flipped[inputs, :, i, j], self.window(padded[inputs], i, j), axes=(0, 0))
         return y
 
     # Gradient --------------------------------------------------------------------------------------------------------
@@ -220,10 +222,9 @@ class DeconvOperation(WeightedOperation):
 
     # One entry, and torch --------------------------------------------------------------------------------------------
 
-    def weighed(self, source: int, place: Index, above: int, beside: int) -> tuple[Index | None, Number]:
-        """Return where the weight stands, and the weight."""
-        tap = (source, place[0] % self.weight.shape[1], above, beside)
-        return tap, plain(self.weight[tap])
+    def pair(self, source: int, channel: int) -> tuple[int, int]:
+        """Return the input channel, and the output channel's place in its group."""
+        return source, channel % self.weight.shape[1]
 
     def in_torch(self, x: Tensor) -> Tensor:
         """Return torch's own answer."""

@@ -322,6 +322,19 @@ class WeightedOperation(Operation):
     weight: Array
     bias: Array | None = None
 
+    @abstractmethod
+    def pair(self, source: int, channel: int) -> tuple[int, int]:
+        """Return where the kernel from an input channel to an output channel stands in the weight."""
+
+    @abstractmethod
+    def window(self, seen: Array, i: int, j: int) -> Array:
+        """Return what tap (i, j) sees of the padded image, as it slides over it."""
+
+    def weighed(self, source: int, place: Index, above: int, beside: int) -> tuple[Index | None, Number]:
+        """Return where the weight stands, and the weight."""
+        tap = (*self.pair(source, place[0]), above, beside)
+        return tap, plain(self.weight[tap])
+
     def groups(self) -> Iterator[tuple[slice, slice]]:
         """Yield the input and the output channels of each group."""
         inputs, outputs = self.x.shape[0] // self.layer.groups, self.channels // self.layer.groups

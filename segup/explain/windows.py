@@ -9,8 +9,8 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from segup.explain.numbers import Array, Number, plain
-from segup.explain.operation import Index, Operation, Term, WeightedOperation
+from segup.explain.numbers import Array, Number
+from segup.explain.operation import Operation, Term, WeightedOperation
 from segup.shapes import Conv, Pool
 from segup.shapes.arguments import split
 
@@ -77,7 +77,7 @@ class WindowOperation(Operation):
 
 
 @dataclass(frozen=True, eq=False)
-class ConvOperation(WeightedOperation, WindowOperation):
+class ConvOperation(WindowOperation, WeightedOperation):
     """A convolution of one image.
 
     Args:
@@ -105,10 +105,9 @@ class ConvOperation(WeightedOperation, WindowOperation):
                 y[outputs] += np.tensordot(self.weight[outputs, :, i, j], self.window(seen[inputs], i, j), axes=(1, 0))
         return self.with_bias(y)
 
-    def weighed(self, source: int, place: Index, above: int, beside: int) -> tuple[Index | None, Number]:
-        """Return where the weight stands, and the weight."""
-        tap = (place[0], source - self.inputs_of(place[0]).start, above, beside)
-        return tap, plain(self.weight[tap])
+    def pair(self, source: int, channel: int) -> tuple[int, int]:
+        """Return the output channel, and the input channel's place in its group."""
+        return channel, source - self.inputs_of(channel).start
 
     def in_torch(self, x: Tensor) -> Tensor:
         """Return torch's own answer."""

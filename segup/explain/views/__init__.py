@@ -1,8 +1,9 @@
 """The views: each turns a layer with its numbers into steps, as plain data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from segup.errors import ShapeError
@@ -28,6 +29,21 @@ DIGITS = (None, 4, 3, 2)
 """Figures of the numbers in cells: fewer where a picture is too large with more."""
 MOST_STEPS = 400
 """An animation of more steps would be watched by nobody."""
+Builder = Callable[[Any, int, Place, int], Built]
+BUILDERS: Mapping[str, Builder] = MappingProxyType(
+    {
+        "scatter": scatter,
+        "zero_insertion": zero_insertion,
+        "gradient": gradient,
+        "subpixel": subpixel,
+        "convolution": windows,
+        "pooling": windows,
+        "sampling": reading,
+        "reassembly": reading,
+        "overlap": overlap,
+    }
+)
+"""What makes each view, of a layer with numbers, an output channel, an entry, and so many channels by themselves."""
 
 
 class UnreadableError(ShapeError):
@@ -101,32 +117,14 @@ def _readable(outline: Plan) -> bool:
 
 
 def _told_with(operation: Operation, view: str, at: Place | None, channel: int, most: int) -> Story:
-    place = busiest(operation) if at is None else at
-    built = _builder(operation, view, most)(operation, channel, place)
+    shuffled = view == "subpixel" and isinstance(operation, ShuffleOperation)
+    build: Builder = shuffle if shuffled else BUILDERS[view]
+    built = build(operation, channel, busiest(operation) if at is None else at, most)
     size = tuple(f"{title}: {text}" for title, text in size_said(operation))
     about = "" if view == "overlap" else " ".join(steps(operation, view))
     name = VIEWS[view].partition(":")[0]
     lines = (*size, about) if about else size
     return Story(view, f"{operation.words} · {name}", lines, built.count, built.steps, built.still, tuple(built.legend))
-
-
-def _builder(operation: Any, view: str, most: int) -> Callable[[Any, int, Place], Built]:
-    if view == "overlap":
-        return lambda one, _, at: overlap(one, at)
-    if isinstance(operation, ShuffleOperation):
-        return shuffle
-    if view in ("sampling", "reassembly"):
-        return reading
-    if view == "subpixel":
-        return subpixel
-    by_channels: dict[str, Callable[[Any, int, Place, int], Built]] = {
-        "scatter": scatter,
-        "zero_insertion": zero_insertion,
-        "gradient": gradient,
-        "convolution": windows,
-        "pooling": windows,
-    }
-    return lambda one, channel, at: by_channels[view](one, channel, at, most)
 
 
 def _small(operation: Operation) -> bool:

@@ -1,11 +1,12 @@
 """What the views share: how a number, a grid and an entry are shown, and which channels are."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from segup.explain.drawing.palette import BLANK, QUIET, VALUE
+from segup.explain.drawing.palette import BLANK, QUIET, READ
 from segup.explain.drawing.story import Cell, Frame, Grid, Step
 from segup.explain.numbers import Array, Number, factor, plain, written
 from segup.explain.operation import Entry, Operation
@@ -36,10 +37,9 @@ def grid(
     painted: Painted,
     first: Place = (0, 0),
     frames: Sequence[Frame] = (),
-    framed: Sequence[Place] = (),
-    indexed: bool = True,
+    framed: Sequence[Place | None] = (),
 ) -> Grid:
-    """Return a grid, cell by cell; those of ``framed`` stand out."""
+    """Return a grid, cell by cell; those of ``framed`` stand out (None is no cell)."""
     marked = set(framed)
     cells = tuple(
         tuple(
@@ -48,42 +48,60 @@ def grid(
         )
         for row in range(size[0])
     )
-    return Grid(title, cells, first, tuple(frames), indexed)
+    return Grid(title, cells, first, tuple(frames))
 
 
 def numbers_grid(
     title: str,
     values: Array,
-    name: str = "",
+    name: str | None = None,
     color: str = BLANK,
     *,
     colors: Sequence[Sequence[str]] | None = None,
-    framed: Sequence[Place] = (),
-    frames: Sequence[Frame] = (),
-    first: Place = (0, 0),
+    framed: Sequence[Place | None] = (),
+    shown: Callable[[int, int], bool] = lambda *_: True,
 ) -> Grid:
-    """Return a table ``(rows, columns)`` as a grid in one color, or in ``colors``."""
+    """Return a table ``(rows, columns)`` as a grid in one color, or in ``colors``; cells not ``shown`` stay empty.
+
+    A ``name`` is that of the numbers, before their places; "" for the places alone.
+    """
 
     def painted(row: int, column: int) -> Cell:
-        fill = color if colors is None else colors[row][column]
-        label = named(name, row + first[0], column + first[1]) if name else ""
-        return Cell(plain(values[row, column]), ((fill,),), name=label)
-
-    return grid(title, values.shape, painted, first, frames, framed)
-
-
-def result_grid(
-    title: str, values: Array, until: int | None = None, at: Place | None = None, color: str = VALUE, name: str = "y"
-) -> Grid:
-    """Return an output, row by row up to entry number ``until`` (all of it without), ``at`` standing out."""
-    width = values.shape[1]
-
-    def painted(row: int, column: int) -> Cell:
-        if until is not None and row * width + column > until:
+        if not shown(row, column):
             return Cell()
-        return Cell(plain(values[row, column]), ((color,),), name=named(name, row, column))
+        fill = color if colors is None else colors[row][column]
+        return Cell(plain(values[row, column]), ((fill,),), name="" if name is None else named(name, row, column))
 
-    return grid(title, values.shape, painted, framed=[] if at is None else [at])
+    return grid(title, values.shape, painted, framed=framed)
+
+
+def sparse_grid(
+    title: str,
+    size: Place,
+    numbers: Mapping[Place, Any],
+    frames: Sequence[Frame] = (),
+    framed: Sequence[Place | None] = (),
+) -> Grid:
+    """Return a grid that is empty but for the ``numbers`` that are read at some places."""
+
+    def painted(row: int, column: int) -> Cell:
+        return Cell(plain(numbers[row, column]), ((READ,),)) if (row, column) in numbers else Cell()
+
+    return grid(title, size, painted, frames=frames, framed=framed)
+
+
+def window(axes: Sequence[Any], top: int, left: int) -> dict[Place, Place]:
+    """Return where the taps of a kernel at (top, left) stand, and which tap stands there."""
+    high, wide = axes
+    taps = np.ndindex(high.kernel_size, wide.kernel_size)
+    return {(top + high.dilation * i, left + wide.dilation * j): (i, j) for i, j in taps}
+
+
+def clipped(top: int, left: int, axes: Sequence[Any], size: Place) -> Frame:
+    """Return the frame of a kernel at (top, left), as much of it as lies within ``size``."""
+    high, wide = axes
+    first, side = max(top, 0), max(left, 0)
+    return Frame(first, side, min(top + high.extent, size[0]) - first, min(left + wide.extent, size[1]) - side)
 
 
 def quiet(text: str | Number, fill: str) -> Cell:

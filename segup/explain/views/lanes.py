@@ -1,16 +1,21 @@
 """How a view shows many input channels: some by themselves, the others together, and their sum."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
 
 from segup.explain.deconv import DeconvOperation
+from segup.explain.drawing.palette import VALUE
+from segup.explain.drawing.story import Block, Grid, Sign
 from segup.explain.numbers import Array
-from segup.explain.operation import Operation
+from segup.explain.operation import Operation, WeightedOperation
+from segup.explain.views.common import Place, entry_lines, numbers_grid
 
 LANES = 4
 """So many channels are shown each by itself at most; the others together."""
-Kind = TypeVar("Kind", bound=Operation)
 
 
 @dataclass(frozen=True)
@@ -47,43 +52,89 @@ def channel_title(name: str, channel: int, of: int, *more: int) -> str:
     return name if of == 1 else f"{name}[{','.join(map(str, (channel, *more)))}]"
 
 
-class ByChannel(Generic[Kind]):
-    """What the views of one output channel share: the input channels that go into it, and what they are called."""
+class ByChannel:
+    """What the views of one output channel share: the input channels that go into it, and what they contribute."""
 
-    def __init__(self, operation: Kind, channel: int, most: int) -> None:
-        self.operation, self.channel = operation, channel
+    operation: Any
+    titles: ClassVar[tuple[str, str, str]] = ("{y}", "contribution of {x}", "their contribution")
+    """Of what is made by the only lane, by one of several channels, and by the channels that are shown together."""
+
+    def __init__(self, operation: Operation, channel: int, most: int) -> None:
+        self.operation, self.channel, self.most = operation, channel, most
         self.inputs = operation.inputs_of(channel)
         self.lanes = lanes(self.inputs, most)
         self.alone = len(self.lanes) == 1
         self.y = channel_title("y", channel, operation.shape[0])
 
-    def x(self, channel: int) -> str:
+    def x(self, source: int) -> str:
         """Return what an input channel is called."""
-        return channel_title("x", channel, self.operation.x.shape[0])
+        return channel_title("x", source, self.operation.x.shape[0])
 
-    def w(self, *place: int) -> str:
-        """Return what the kernel at a place in torch's weight is called."""
-        return channel_title("w", place[0], self.operation.x.shape[0] * self.operation.shape[0], *place[1:])
+    def w(self, source: int) -> str:
+        """Return what the kernel from an input channel is called: by its place in torch's weight."""
+        first, second = self.operation.pair(source, self.channel)
+        return channel_title("w", first, self.operation.x.shape[0] * self.operation.shape[0], second)
 
-    def part(self, values: Array) -> Array:
-        """Return what is shown of a lane: its contribution, with the bias where it is the whole output."""
-        return values + self.operation.bias_of(self.channel) if self.alone else values
-
-    def total(self, parts: Mapping[Lane, Array]) -> Array:
-        """Return the output: the sum of what the lanes contribute, and the bias."""
-        values = list(parts.values())
-        made: Array = sum(values[1:], start=values[0]) + self.operation.bias_of(self.channel)
-        return made
-
-
-class Stamped(ByChannel[DeconvOperation]):
-    """The same of a transposed convolution, with the kernels that lead to the output channel."""
-
-    def __init__(self, operation: DeconvOperation, channel: int, most: int) -> None:
-        super().__init__(operation, channel, most)
-        self.inner = channel % operation.weight.shape[1]
-
-    def weight(self, channel: int) -> Array:
+    def weight(self, source: int) -> Array:
         """Return the kernel ``(kh, kw)`` from an input channel."""
-        found: Array = self.operation.weight[channel, self.inner]
-        return found
+        return self.operation.weight[self.operation.pair(source, self.channel)]
+
+    def said(self, at: Place) -> tuple[str, ...]:
+        """Return what a caption says of an output entry."""
+        return entry_lines(self.operation.entry(self.channel, *at), self.most)
+
+    @cached_property
+    def padded(self) -> Array:
+        """The image over which a kernel slides."""
+        return self.operation.padded()
+
+    @cached_property
+    def partials(self) -> dict[Lane, Array]:
+        """What each lane contributes to the output channel."""
+        return {lane: self._partial(lane) for lane in self.lanes}
+
+    def _partial(self, lane: Lane) -> Array:
+        operation = self.operation
+        if not isinstance(operation, WeightedOperation):
+            return operation.compute(operation.ways[0])[self.channel]
+        kernels = operation.flipped() if isinstance(operation, DeconvOperation) else operation.weight
+        y = np.zeros(operation.shape[1:], dtype=operation.x.dtype)
+        for source in lane.channels:
+            for (i, j), weight in np.ndenumerate(kernels[operation.pair(source, self.channel)]):
+                y = y + weight * operation.window(self.padded[[source]], i, j)[0]
+        return y
+
+    @cached_property
+    def total(self) -> Array:
+        """The output: the sum of what the lanes contribute, and the bias."""
+        first, *others = self.partials.values()
+        return sum(others, start=first) + self.operation.bias_of(self.channel)
+
+    def result(self, lane: Lane | None, done: int, at: Place | None) -> Grid:
+        """Return what a lane contributes, or None for all that they make, up to entry number ``done``."""
+        if lane is None or self.alone:
+            title = self.y if lane is None else self.titles[0].format(y=self.y)
+            values, name = self.total, "y"
+        else:
+            title = self.titles[1 if lane.single else 2].format(x=lane.name, y=self.y)
+            values, name = self.partials[lane], ""
+        width = values.shape[1]
+        return numbers_grid(
+            title, values, name, VALUE, framed=[at], shown=lambda row, column: row * width + column <= done
+        )
+
+    def rows(
+        self, given: Callable[[int], Sequence[tuple[Block, ...]]], made: Callable[[Lane | None], Grid]
+    ) -> Iterator[tuple[Block, ...]]:
+        """Yield a row for each lane, what is given and what it makes of that, and one for the sum of several.
+
+        Args:
+            given: What is shown of a single channel; rows but for the last one stand above.
+            made: What a lane makes; what all of them make of None.
+        """
+        for lane in self.lanes:
+            *above, blocks = given(lane.channels[0]) if lane.single else [(Sign(f"{lane.name} together"),)]
+            yield from above
+            yield (*blocks, Sign("→"), made(lane))
+        if not self.alone:
+            yield Sign("the sum of the channels"), Sign("→"), made(None)

@@ -2,41 +2,38 @@
 
 from collections.abc import Iterator
 
-from segup.explain.drawing.palette import BLANK, READ, VALUE
+import numpy as np
+
+from segup.explain.drawing.palette import READ, VALUE
 from segup.explain.drawing.story import Block, Cell, Sign, Step
-from segup.explain.numbers import Array, plain
+from segup.explain.numbers import plain
 from segup.explain.operation import Entry, Operation
 from segup.explain.rearrange import CarafeOperation
-from segup.explain.views.common import MOST_TERMS, Built, Place, grid, numbers_grid, result_grid
-from segup.explain.views.lanes import channel_title
+from segup.explain.views.common import MOST_TERMS, Built, Place, grid, numbers_grid, sparse_grid
+from segup.explain.views.lanes import ByChannel
 
 
-def reading(operation: Operation, channel: int, at: Place) -> Built:
+def reading(operation: Operation, channel: int, at: Place, most: int) -> Built:
     """Return how its steps are made, the still and the legend."""
+    built, unread = ByChannel(operation, channel, most), operation.unread()
     _, height, width = operation.shape
-    unread = operation.unread()
-    made: Array = operation.compute(operation.ways[0])[channel]
 
     def step(done: int, place: Place) -> Step:
         entry = operation.entry(channel, *place)
-        of = operation.x.shape[0]
-        read = {term.source[1:]: term.weight for term in entry}
+        read = {term.source[1:] for term in entry}
 
         def painted(n: int, m: int) -> Cell:
-            text = plain(operation.x[channel, n, m])
             if n in unread[0] or m in unread[1]:
-                return Cell(text, hatched=True)
-            return Cell(text, ((READ if (n, m) in read else VALUE,),))
+                return Cell(plain(operation.x[channel, n, m]), hatched=True)
+            return Cell(plain(operation.x[channel, n, m]), ((READ if (n, m) in read else VALUE,),))
 
-        size = operation.x.shape[1:]
-        x = grid(channel_title("x", channel, of), (size[0], size[1]), painted, framed=sorted(read))
-        blocks: list[Block] = [x, Sign("∗"), _weights(operation, entry), Sign("→")]
-        result = result_grid(channel_title("y", channel, of), made, done, place)
-        return Step(((*blocks, result),), (entry.equation(MOST_TERMS),))
+        x = grid(built.x(channel), operation.x.shape[1:], painted, framed=sorted(read))
+        blocks = (x, Sign("∗"), _weights(operation, entry), Sign("→"), built.result(None, done, place))
+        return Step((blocks,), (entry.equation(MOST_TERMS),))
 
     def steps() -> Iterator[Step]:
-        for number in range(height * width):
-            yield step(number, divmod(number, width))
+        for number, place in enumerate(np.ndindex(height, width)):
+            yield step(number, place)
 
     legend = [(Cell(fills=((READ,),)), "what the entry reads"), (Cell(framed=True), "the entry, and where it reads")]
     if any(unread):
@@ -49,10 +46,4 @@ def _weights(operation: Operation, entry: Entry) -> Block:
     if isinstance(operation, CarafeOperation):
         return numbers_grid(f"kernel of {entry.name}", operation.kernel(*entry.place))
     weights = {term.source[1:]: entry.weight_of(term) for term in entry}
-
-    def painted(row: int, column: int) -> Cell:
-        weight = weights.get((row, column))
-        return Cell() if weight is None else Cell(plain(weight), ((READ if weight else BLANK,),))
-
-    size = operation.x.shape[1:]
-    return grid(f"weights of {entry.name}", (size[0], size[1]), painted)
+    return sparse_grid(f"weights of {entry.name}", operation.x.shape[1:], weights)
