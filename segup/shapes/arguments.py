@@ -122,6 +122,17 @@ def one_or_pair_of_ints(value: object, name: str, least: int = 0) -> Size:
     return one_or_pair(value, name, lambda part, field: whole(part, field, least))
 
 
+def height_width(size: object) -> tuple[int, int]:
+    """Return a size, an int of at least 1 or a pair of them, as (height, width).
+
+    >>> height_width(7), height_width([7, 8])
+    ((7, 7), (7, 8))
+    """
+    names = AXIS_NAMES if is_pair(size) else ("size", "size")
+    height, width = (whole(part, name, 1) for part, name in zip(two(size, "size"), names, strict=True))
+    return height, width
+
+
 def split(value: T | tuple[T, T]) -> tuple[T, T]:
     """Return a value in its shortest form as (height, width)."""
     return value if isinstance(value, tuple) else (value, value)

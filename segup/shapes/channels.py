@@ -6,7 +6,7 @@ from math import prod
 
 from segup.calls import annotated
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, flag, is_pair, split, two, whole
+from segup.shapes.arguments import Size, flag, height_width, is_pair, split, whole
 from segup.shapes.chain import Chain, flat
 from segup.shapes.layer import Layer
 from segup.shapes.resize import PixelShuffle
@@ -120,7 +120,7 @@ def cost(layer: Layer, size: Size, in_channels: int, out_channels: int | None = 
     if not isinstance(layer, Layer):
         raise ShapeError(f"cost takes a layer such as Conv(3, stride=2, padding=1), not {layer!r}.")
     made, bias = out_channels_of(layer, in_channels, out_channels), flag(bias, "bias")
-    pair = _pair(size)
+    pair = height_width(size)
     out = layer.out(pair)
     if not isinstance(layer, Conv | ConvTranspose):
         return Cost(0, 0)
@@ -128,12 +128,6 @@ def cost(layer: Layer, size: Size, in_channels: int, out_channels: int | None = 
     weights = height * width * (in_channels // layer.groups) * made
     positions = prod(pair if isinstance(layer, ConvTranspose) else out)
     return Cost(weights + made * bias, weights * positions)
-
-
-def _pair(size: Size) -> tuple[int, int]:
-    names = AXIS_NAMES if is_pair(size) else ("size", "size")
-    height, width = (whole(part, name, 1) for part, name in zip(two(size, "size"), names, strict=True))
-    return height, width
 
 
 def costs(layers: Sequence[Layer], size: Size, channels: Sequence[int], *, bias: bool = True) -> list[Cost]:
@@ -159,7 +153,7 @@ def costs(layers: Sequence[Layer], size: Size, channels: Sequence[int], *, bias:
             f"channels must hold the input's channels and those after each of the {learned} convolutions, "
             f"{learned + 1} numbers, not {channels!r}."
         )
-    here, pair = channels[0], _pair(size)
+    here, pair = channels[0], height_width(size)
     following = iter(channels[1:])
     result = []
     for layer in parts:

@@ -1,11 +1,12 @@
 """What all layers of the calculus share: one axis at a time, sizes as ints or (height, width) pairs."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, Generic, TypeVar, overload
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, two, whole
+from segup.shapes.arguments import AXIS_NAMES, Size, height_width, is_pair, one_or_pair_of_ints, split, two, whole
 from segup.shapes.law import FloorLaw
 
 T = TypeVar("T")
@@ -13,53 +14,43 @@ EXTENT = "e = dilation·(kernel_size − 1) + 1"
 """What e stands for in a size rule in symbols."""
 
 
-class Axis:
+class Axis(ABC):
     """One axis of one layer."""
 
     @property
+    @abstractmethod
     def laws(self) -> tuple[FloorLaw, ...]:
         """The size rules in their order; a ShapeError where there is none that holds for all sizes."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def least(self) -> int:
         """The smallest input size that the layer accepts."""
-        raise NotImplementedError
 
+    @abstractmethod
     def out(self, size: int) -> int:
         """Return the output size of an accepted ``size``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inputs_of_at_least(self, out: int) -> int:
         """Return the smallest integer that gives at least ``out``, accepted or not."""
-        raise NotImplementedError
 
     def inputs(self, out: int) -> range:
         """Return the accepted sizes that give ``out``."""
         return range(max(self.least, self.inputs_of_at_least(out)), self.inputs_of_at_least(out + 1))
 
     @property
+    @abstractmethod
     def pitch(self) -> Fraction:
         """Input pixels from one output to the next."""
-        raise NotImplementedError
 
+    @abstractmethod
     def taps(self, out: int) -> list[int]:
         """Return the input indices that output ``out`` reads, those beyond the ends included."""
-        raise NotImplementedError
 
-    @property
-    def symbols(self) -> str:
-        """The output size in symbols, such as ``(n − 1)·stride − 2·padding + e + output_padding``; e is ``EXTENT``."""
-        raise NotImplementedError
-
-    @property
-    def symbols_explained(self) -> str:
-        """The output size in symbols, with what e stands for where it has one."""
-        return f"{self.symbols} with {EXTENT}" if " e" in self.symbols else self.symbols
-
+    @abstractmethod
     def size_rule(self, size: int) -> str:
         """Return the arithmetic for ``size`` in figures, such as ``(17 − 1)·2 − 2·1 + 4 = 34``."""
-        raise NotImplementedError
 
     def advice(self, size: int) -> str:
         """Return the way out for a ``size`` below the smallest one."""
@@ -74,9 +65,19 @@ class LawAxis(Axis):
     """
 
     @property
+    @abstractmethod
     def law(self) -> FloorLaw:
         """The size rule."""
-        raise NotImplementedError
+
+    @property
+    @abstractmethod
+    def symbols(self) -> str:
+        """The output size in symbols, such as ``(n − 1)·stride − 2·padding + e + output_padding``; e is ``EXTENT``."""
+
+    @property
+    def symbols_explained(self) -> str:
+        """The output size in symbols, with what e stands for where it has one."""
+        return f"{self.symbols} with {EXTENT}" if " e" in self.symbols else self.symbols
 
     @property
     def matched_law(self) -> FloorLaw:
@@ -101,7 +102,7 @@ class LawAxis(Axis):
     @property
     def least(self) -> int:
         """The smallest input size: at least 1, with an output of at least 1."""
-        return self.law.least
+        return max(1, self.inputs_of_at_least(1))
 
     def out(self, size: int) -> int:
         """Return the output size of an accepted ``size``."""
@@ -110,6 +111,11 @@ class LawAxis(Axis):
     def inputs_of_at_least(self, out: int) -> int:
         """Return the smallest integer that gives at least ``out``, accepted or not."""
         return self.law.first(out)
+
+    @property
+    def pitch(self) -> Fraction:
+        """Input pixels from one output to the next."""
+        return Fraction(self.law.run, self.law.rise)
 
     def reads(self, out: int) -> Sequence[tuple[int, Fraction | int]]:
         """Return the input indices that output ``out`` reads, each with its weight; those of a kernel count alike."""
@@ -143,7 +149,7 @@ class Layer(Generic[A]):
             ShapeError: The size is not an int of at least ``min_size``; or one int is given where the layer
                 treats height and width differently.
         """
-        return self._per_axis(size, lambda axis, n, _: axis.out(n))
+        return self._per_axis(size, lambda axis, n: axis.out(n))
 
     @property
     def min_size(self) -> Size:
@@ -159,18 +165,24 @@ class Layer(Generic[A]):
         ranges = self.axes[0].inputs(height), self.axes[1].inputs(width)
         return ranges if is_pair(out) else ranges[0]
 
-    def _per_axis(self, size: Size, rule: Callable[[A, int, str], T], least: int | None = None) -> Any:
-        """Apply ``rule`` to each axis with its size and its name in messages.
+    def _per_axis(self, size: Size, rule: Callable[[A, int], T], least: int | None = None) -> Any:
+        """Apply ``rule`` to each axis with its size, which is checked first.
 
-        The size is checked first, against ``least`` or else the smallest size that the axis accepts.
+        It is held against ``least``, or else the smallest size that the axis accepts.
         """
+        sizes = height_width(size)
         if not is_pair(size):
-            number = whole(size, "size", 1)
-            return rule(self.same_axes(number), self.accepted(0, number, "size", least), "size")
-        sizes = [whole(part, name, 1) for part, name in zip(two(size, "size"), AXIS_NAMES, strict=True)]
-        return tuple(
-            rule(self.axes[i], self.accepted(i, sizes[i], AXIS_NAMES[i], least, sizes), AXIS_NAMES[i]) for i in (0, 1)
-        )
+            return rule(self.same_axes(sizes[0]), self.accepted(0, sizes[0], "size", least))
+        return tuple(rule(self.axes[i], self.accepted(i, sizes[i], AXIS_NAMES[i], least, sizes)) for i in (0, 1))
+
+    def _check(self, **least: int) -> None:
+        """Check these fields, ints or pairs of them, and keep each in its shortest form."""
+        for name, smallest in least.items():
+            object.__setattr__(self, name, one_or_pair_of_ints(getattr(self, name), name, smallest))
+
+    def _set_axes(self, kind: Callable[..., A], *values: Any) -> None:
+        """Make the axes of these values, each one for both or a pair."""
+        object.__setattr__(self, "axes", tuple(kind(*own) for own in zip(*map(split, values), strict=True)))
 
     def same_axes(self, size: int) -> A:
         """Return the rule for both axes; a ShapeError where they differ, since ``size`` is one int."""

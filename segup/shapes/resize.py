@@ -105,11 +105,6 @@ exact fraction 29/100 gives 29
             f"(size={wanted} gives {wanted})"
         )
 
-    @property
-    def least(self) -> int:
-        """The smallest size with an output of at least 1."""
-        return max(1, self.inputs_of_at_least(1))
-
     def inputs_of_at_least(self, out: int) -> int:
         """Return the smallest size that gives at least ``out``."""
         return self._first(out) if isinstance(self.factor, float) else self.law.first(out)
@@ -179,9 +174,7 @@ class Resize(Layer[ScaleAxis]):
         object.__setattr__(self, "scale_factor", one_or_pair(self.scale_factor, "scale_factor", _factor))
         if self.mode not in MODES:
             raise ShapeError(f"mode of a resize must be one of {', '.join(MODES)}, not {self.mode!r}.")
-        factor = self.scale_factor
-        height, width = factor if isinstance(factor, tuple) else (factor, factor)
-        object.__setattr__(self, "axes", (ScaleAxis(height, self.mode), ScaleAxis(width, self.mode)))
+        self._set_axes(ScaleAxis, self.scale_factor, self.mode)
 
     @property
     def exact(self) -> bool:
@@ -212,7 +205,7 @@ class PixelShuffle(Layer[ScaleAxis]):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "upscale_factor", whole(self.upscale_factor, "upscale_factor", 1))
-        object.__setattr__(self, "axes", (ScaleAxis(self.upscale_factor), ScaleAxis(self.upscale_factor)))
+        self._set_axes(ScaleAxis, self.upscale_factor)
 
     def __str__(self) -> str:
         return spell("pixel_shuffle", x=self.upscale_factor)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, span, split, two, whole
+from segup.shapes.arguments import AXIS_NAMES, Size, height_width, is_pair, span, split, two, whole
 from segup.shapes.chain import Chain, ChainAxis, Stage, stages
 from segup.shapes.layer import LawAxis
 from segup.shapes.transposed import StampAxis
@@ -131,14 +131,13 @@ def climb(
     if only is not None:
         return Ladder(sizes[only], tuple(_rungs(downs, ups, sizes[only], ends[only], matched, only)))
     columns = [_rungs(downs, ups, n, end, matched, i) for i, (n, end) in enumerate(zip(sizes, ends, strict=True))]
-    return Ladder((sizes[0], sizes[1]), tuple(_joined(one, other) for one, other in zip(*columns, strict=True)))
+    return Ladder(sizes, tuple(_joined(one, other) for one, other in zip(*columns, strict=True)))
 
 
-def checked(size: object, out: object) -> tuple[list[int], list[int | None]]:
+def checked(size: object, out: object) -> tuple[tuple[int, int], tuple[int | None, ...]]:
     """Return the sizes of both axes and those to end with; a ShapeError where one is no int of 1 or more."""
-    names = AXIS_NAMES if is_pair(size) else ("size", "size")
-    sizes = [whole(part, name, 1) for part, name in zip(two(size, "size"), names, strict=True)]
-    return sizes, [None if part is None else whole(part, "out", 1) for part in two(out, "out")]
+    sizes = height_width(size)
+    return sizes, tuple(None if part is None else whole(part, "out", 1) for part in two(out, "out"))
 
 
 def _joined(height: Rung, width: Rung) -> Rung:

@@ -1,11 +1,10 @@
 """The transposed convolution: every input stamps a kernel on the output."""
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any, ClassVar
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, one_or_pair_of_ints, span, spell, split, two, whole
+from segup.shapes.arguments import AXIS_NAMES, Size, is_pair, span, spell, two, whole
 from segup.shapes.law import FloorLaw
 from segup.shapes.layer import LawAxis, Layer
 from segup.shapes.unread import Unread
@@ -52,11 +51,6 @@ class StampAxis(LawAxis):
     def ordered(self) -> bool:
         """Whether stamps touch and are whole, so that an output's lowest and highest tap never fall."""
         return self.dilation == 1 and self.kernel_size >= self.stride
-
-    @property
-    def pitch(self) -> Fraction:
-        """Input pixels from one output to the next."""
-        return Fraction(1, self.stride)
 
     def taps(self, out: int) -> list[int]:
         """Return the input indices that output ``out`` reads, beyond the ends included."""
@@ -137,25 +131,18 @@ class ConvTranspose(Layer[StampAxis]):
     axes: tuple[StampAxis, StampAxis] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        least = {"kernel_size": 1, "stride": 1, "padding": 0, "output_padding": 0, "dilation": 1}
-        for name, smallest in least.items():
-            object.__setattr__(self, name, one_or_pair_of_ints(getattr(self, name), name, smallest))
+        self._check(kernel_size=1, stride=1, padding=0, output_padding=0, dilation=1)
         object.__setattr__(self, "groups", whole(self.groups, "groups", 1))
-        object.__setattr__(self, "axes", self._build_axes())
-        smallest = min(max(axis.stride, axis.dilation) for axis in self.axes)
-        for axis in self.axes:
-            if axis.output_padding >= max(axis.stride, axis.dilation):
-                most = max(axis.stride, axis.dilation)
+        values = (self.kernel_size, self.stride, self.padding, self.output_padding, self.dilation)
+        self._set_axes(StampAxis, *values)
+        limits = [max(axis.stride, axis.dilation) for axis in self.axes]
+        for axis, limit in zip(self.axes, limits, strict=True):
+            if axis.output_padding >= limit:
                 raise ShapeError(
                     f"output_padding must be less than the larger of stride and dilation, max({axis.stride}, "
-                    f"{axis.dilation}) = {most}, not {axis.output_padding}.\n"
-                    f"  try: output_padding={smallest - 1}; a larger kernel_size or a smaller padding adds the rest."
+                    f"{axis.dilation}) = {limit}, not {axis.output_padding}.\n"
+                    f"  try: output_padding={min(limits) - 1}; a larger kernel_size or a smaller padding adds the rest."
                 )
-
-    def _build_axes(self) -> tuple[StampAxis, StampAxis]:
-        values = (self.kernel_size, self.stride, self.padding, self.output_padding, self.dilation)
-        height, width = (StampAxis(*parts) for parts in zip(*map(split, values), strict=True))
-        return height, width
 
     def reachable(self, size: Size) -> Any:
         """Return the output sizes that torch's ``output_size`` accepts, o_min … o_min + stride − 1, as a range.
@@ -166,7 +153,7 @@ class ConvTranspose(Layer[StampAxis]):
         Raises:
             ShapeError: The size is not an int of at least 1.
         """
-        return self._per_axis(size, lambda axis, n, _: axis.reachable(n), least=1)
+        return self._per_axis(size, lambda axis, n: axis.reachable(n), least=1)
 
     def reaches(self, size: Size, out: Size) -> Any:
         """Return whether ``out`` is among the sizes that ``size`` reaches; a pair of answers for pairs.
@@ -216,7 +203,7 @@ class ConvTranspose(Layer[StampAxis]):
         ([32], [])
         """
         if out is None:
-            return self._per_axis(size, lambda axis, n, _: axis.unwritten(n, axis.out(n)))
+            return self._per_axis(size, lambda axis, n: axis.unwritten(n, axis.out(n)))
         self.output_padding_for(size, out)
         if is_pair(size) or is_pair(out):
             parts = zip(self.axes, two(size, "size"), two(out, "out"), strict=True)

@@ -1,11 +1,10 @@
 """Layers whose windows slide over the input: convolution and pooling."""
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import Size, figure, one_or_pair, one_or_pair_of_ints, spell, split, whole
+from segup.shapes.arguments import Size, figure, flag, one_or_pair_of_ints, spell, split, whole
 from segup.shapes.law import FloorLaw
 from segup.shapes.layer import LawAxis, Layer
 from segup.shapes.unread import Unread
@@ -38,11 +37,6 @@ class WindowAxis(LawAxis):
         if self.ceil_mode:
             room = min(room + self.stride - 1, self.before + self.stride - 1)
         return FloorLaw(rise=1, offset=room, run=self.stride)
-
-    @property
-    def pitch(self) -> Fraction:
-        """Input pixels from one output to the next."""
-        return Fraction(self.stride)
 
     def taps(self, out: int) -> list[int]:
         """Return the input indices that output ``out`` reads, padding included."""
@@ -93,11 +87,11 @@ class Windows(Layer[WindowAxis]):
         They may be padding alone; :meth:`unread` tells whether an input is among them. With ``ceil_mode`` the last
         window may overhang, which leaves 0. A pair for a pair of sizes.
         """
-        return self._per_axis(size, lambda axis, n, _: axis.residue(n))
+        return self._per_axis(size, lambda axis, n: axis.residue(n))
 
     def unread(self, size: Size) -> Any:
         """Return the input indices that no window reads, as a computed sequence; a pair of them for a pair."""
-        return self._per_axis(size, lambda axis, n, _: axis.unread(n))
+        return self._per_axis(size, lambda axis, n: axis.unread(n))
 
 
 @dataclass(frozen=True)
@@ -137,25 +131,15 @@ class Conv(Windows):
     axes: tuple[WindowAxis, WindowAxis] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        set_field = object.__setattr__
-        set_field(self, "kernel_size", one_or_pair_of_ints(self.kernel_size, "kernel_size", 1))
-        set_field(self, "stride", one_or_pair_of_ints(self.stride, "stride", 1))
-        set_field(self, "dilation", one_or_pair_of_ints(self.dilation, "dilation", 1))
-        set_field(self, "padding", _padding(self.padding, self.kernel_size, self.stride, self.dilation))
-        set_field(self, "groups", whole(self.groups, "groups", 1))
-        set_field(self, "axes", self._build_axes())
-
-    def _build_axes(self) -> tuple[WindowAxis, WindowAxis]:
-        kernels, strides, dilations = split(self.kernel_size), split(self.stride), split(self.dilation)
-        axes = []
-        for i in (0, 1):
-            if self.padding == "same":
-                total = dilations[i] * (kernels[i] - 1)
-                before, after = total // 2, total - total // 2
-            else:
-                before = after = split(self.padding)[i]  # type: ignore[assignment]
-            axes.append(WindowAxis(kernels[i], strides[i], before, after, dilations[i]))
-        return axes[0], axes[1]
+        self._check(kernel_size=1, stride=1, dilation=1)
+        padding = _padding(self.padding, self.kernel_size, self.stride, self.dilation)
+        object.__setattr__(self, "padding", padding)
+        object.__setattr__(self, "groups", whole(self.groups, "groups", 1))
+        pads: list[Any] = [padding, padding]
+        if padding == "same":
+            totals = [d * (k - 1) for k, d in zip(split(self.kernel_size), split(self.dilation), strict=True)]
+            pads = [tuple(n // 2 for n in totals), tuple(n - n // 2 for n in totals)]
+        self._set_axes(WindowAxis, self.kernel_size, self.stride, *pads, self.dilation)
 
     def __str__(self) -> str:
         return spell("conv", k=self.kernel_size, s=self.stride, p=self.padding, d=self.dilation, g=self.groups)
@@ -196,15 +180,12 @@ class Pool(Windows):
     axes: tuple[WindowAxis, WindowAxis] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        set_field = object.__setattr__
-        set_field(self, "kernel_size", one_or_pair_of_ints(self.kernel_size, "kernel_size", 1))
-        stride = self.kernel_size if self.stride is None else one_or_pair_of_ints(self.stride, "stride", 1)
-        set_field(self, "stride", stride)
-        set_field(self, "padding", one_or_pair_of_ints(self.padding, "padding", 0))
-        set_field(self, "dilation", one_or_pair_of_ints(self.dilation, "dilation", 1))
-        if not isinstance(self.ceil_mode, bool):
-            raise ShapeError(f"ceil_mode must be True or False, not {self.ceil_mode!r}.")
-        set_field(self, "axes", self._build_axes())
+        if self.stride is None:
+            object.__setattr__(self, "stride", self.kernel_size)
+        self._check(kernel_size=1, stride=1, padding=0, dilation=1)
+        object.__setattr__(self, "ceil_mode", flag(self.ceil_mode, "ceil_mode"))
+        pads = (self.padding, self.padding)
+        self._set_axes(WindowAxis, self.kernel_size, self.stride, *pads, self.dilation, self.ceil_mode)
         for kernel, padding in zip(split(self.kernel_size), split(self.padding), strict=True):
             if padding > kernel // 2:
                 raise ShapeError(
@@ -213,12 +194,6 @@ class Pool(Windows):
                     f"kernel_size={max(*split(self.kernel_size), 2 * max(split(self.padding)))}."
                 )
 
-    def _build_axes(self) -> tuple[WindowAxis, WindowAxis]:
-        strides = split(self.kernel_size if self.stride is None else self.stride)
-        parts = zip(split(self.kernel_size), strides, split(self.padding), split(self.dilation), strict=True)
-        height, width = (WindowAxis(k, s, p, p, d, self.ceil_mode) for k, s, p, d in parts)
-        return height, width
-
     def __str__(self) -> str:
         words = spell(f"pool k{figure(self.kernel_size)} s{figure(self.stride)}", p=self.padding, d=self.dilation)
         return f"{words} ceil" if self.ceil_mode else words
@@ -226,7 +201,7 @@ class Pool(Windows):
 
 def _padding(value: object, kernel_size: Size, stride: Size, dilation: Size) -> Size | str:
     if not isinstance(value, str):
-        return one_or_pair(value, "padding", lambda part, name: whole(part, name, 0))
+        return one_or_pair_of_ints(value, "padding")
     if value == "valid":
         return 0
     if value != "same":

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, flag, is_pair, two, whole
+from segup.shapes.arguments import Size, flag, height_width, is_pair
 from segup.shapes.axis_proof import prove_axis
 from segup.shapes.chain import Stage, stages
 from segup.shapes.text.words import Statement
@@ -97,9 +97,7 @@ class Proof(Statement):
                 f"one size, {size}, is given to a proof about layers that treat height and width differently.\n"
                 f"  try: a (height, width) pair, such as ({size}, {size})."
             )
-        names = AXIS_NAMES if is_pair(size) else ("size", "size")
-        height, width = two(size, "size")
-        return whole(height, names[0], 1), whole(width, names[1], 1)
+        return height_width(size)
 
 
 def prove_inversion(

@@ -58,7 +58,7 @@ def chain_report(
     if size is not None:
         sizes, ends = checked(size, out)
         # ints, whatever kind of numbers they came as
-        size = (sizes[0], sizes[1]) if is_pair(size) else sizes[0]
+        size = sizes if is_pair(size) else sizes[0]
         out = (ends[0] or 0, ends[1] or 0) if is_pair(out) else ends[0]
         try:
             stages, steps = climbed(chain, size, matched, out)
