@@ -148,7 +148,7 @@ def _table(report: "Report") -> "Table":
     from rich import box
     from rich.table import Table
 
-    from segup.shapes.text.report import shown
+    from segup.shapes.arguments import shown
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False)
     rungs = report.ladder.rungs if report.ladder is not None else ()
@@ -179,7 +179,7 @@ def _print_verdict(console: "Console", about: str, proof: "Proof", report: "Repo
     from rich.padding import Padding
     from rich.text import Text
 
-    from segup.shapes.text.report import shown
+    from segup.shapes.arguments import shown
 
     mark, style = ("✓", "green") if proof.always else ("✗", "red") if proof.never else ("~", "yellow")
     console.print(Text.assemble((f"{mark} {about[0].upper()}{about[1:]}", f"bold {style}")))

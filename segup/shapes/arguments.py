@@ -160,6 +160,15 @@ def figure(value: object) -> str:
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+def shown(value: object) -> str:
+    """Return a size, a pair of them, or nothing for None.
+
+    >>> shown(3), shown((3, 1)), shown(None)
+    ('3', '3×1', '')
+    """
+    return "" if value is None else figure(value).replace("x", "×")
+
+
 def span(sizes: range) -> str:
     """Return a range of sizes in words; ``len`` would end at 2⁶³.
 

@@ -117,6 +117,10 @@ class LawAxis(Axis):
         """Input pixels from one output to the next."""
         return Fraction(self.law.run, self.law.rise)
 
+    def reachable(self, size: int) -> range:
+        """Return the output sizes of at least 1 that the layer can be asked for."""
+        return range(max(1, self.out(size)), self.out(size) + 1)
+
     def reads(self, out: int) -> Sequence[tuple[int, Fraction | int]]:
         """Return the input indices that output ``out`` reads, each with its weight; those of a kernel count alike."""
         return [(tap, 1) for tap in self.taps(out)]

@@ -1,11 +1,12 @@
 """The ladder: every size on the way down and back up, with what is unread, cut or repeated at each rung."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Literal, TypeAlias
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, height_width, is_pair, span, split, two, whole
+from segup.shapes.arguments import AXIS_NAMES, Size, height_width, is_pair, shown, span, split, two, whole
 from segup.shapes.chain import Chain, ChainAxis, Stage, stages
 from segup.shapes.layer import LawAxis
 from segup.shapes.transposed import StampAxis
@@ -57,11 +58,8 @@ class Rung:
         values: Any = (self.out, self.target, self.unread, self.output_padding, self.unwritten, self.scale)
         if not isinstance(self.out, tuple):
             return _notes(*values)
-        notes = []
-        for i, axis in enumerate(AXIS_NAMES):
-            parts: list[Any] = [None if value is None else value[i] for value in values]
-            notes += [f"{axis}: {note}" for note in _notes(*parts)]
-        return notes
+        axes = zip(*((None, None) if value is None else value for value in values), strict=True)
+        return [f"{name}: {note}" for name, axis in zip(AXIS_NAMES, axes, strict=True) for note in _notes(*axis)]
 
 
 def _notes(
@@ -107,21 +105,16 @@ class Ladder:
     def __str__(self) -> str:
         rows = [["", "layer", "in", "out", "residue", ""]]
         for rung in self.rungs:
-            residue = "" if rung.residue is None else _shown(rung.residue)
-            notes = "; ".join(rung.notes())
-            rows.append([f"{rung.way} {rung.stage}", rung.layer, _shown(rung.size), _shown(rung.out), residue, notes])
+            sizes = map(shown, (rung.size, rung.out, rung.residue))
+            rows.append([f"{rung.way} {rung.stage}", rung.layer, *sizes, "; ".join(rung.notes())])
         return as_text(rows, right=(2, 3, 4))
-
-
-def _shown(value: Any) -> str:
-    return "×".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def climb(
     down: Sequence[Stage], up: Sequence[Stage], size: Size, matched: bool, out: Size | None, only: int | None = None
 ) -> Ladder:
     """Return the ladder, of one axis ``only``, if any; refusals propose nothing, unlike those of ``ladder``."""
-    downs, ups = stages(down, "down") if down else [], stages(up, "up") if up else []
+    downs, ups = stages(down, "down"), stages(up, "up")
     sizes, ends = checked(size, out)
     if out is not None and not ups:
         raise ShapeError(f"out={out} is a size for the way up to reach, and there is no way up.")
@@ -152,8 +145,7 @@ def _rungs(downs: list[Chain], ups: list[Chain], size: int, end: int | None, mat
     tops = [size]
     for stage, chain in enumerate(downs, 1):
         path = chain.axes[i].sizes(_accepted(chain, i, tops[-1], f"down stage {stage}"))
-        steps = zip(chain.axes[i].links, path, path[1:], strict=False)
-        rungs += [_down_rung(stage, words, axis, here, out) for (words, axis), here, out in steps]
+        rungs += _stage("down", stage, chain.axes[i], path, path[-1])
         tops.append(path[-1])
     here = tops[-1]
     for chain, target, stage in zip(ups, targets_of(tops, len(ups), end), range(len(ups), 0, -1), strict=True):
@@ -161,8 +153,8 @@ def _rungs(downs: list[Chain], ups: list[Chain], size: int, end: int | None, mat
             path = _path_to(chain, i, here, target, stage)
         else:
             path = chain.axes[i].sizes(_accepted(chain, i, here, f"up stage {stage}"))
-        found, here = _up_rungs(stage, chain.axes[i], path, target)
-        rungs += found
+        here = path[-1] if target is None else target
+        rungs += _stage("up", stage, chain.axes[i], path, here)
     return rungs
 
 
@@ -183,42 +175,36 @@ def _accepted(chain: Chain, i: int, size: int, where: str) -> int:
         raise ShapeError(f"{where}: {cause}") from None
 
 
-def _down_rung(stage: int, words: str, axis: LawAxis, size: int, out: int) -> Rung:
-    if not isinstance(axis, WindowAxis):
-        return Rung("down", stage, words, size, out, out)
-    return Rung("down", stage, words, size, out, out, residue=axis.residue(size), unread=axis.unread(size))
+def _stage(way: Literal["down", "up"], stage: int, axis: ChainAxis, path: list[int], end: int) -> list[Rung]:
+    """Return the rungs of one stage, the last of which fits ``end``."""
+    scale = None if way == "down" else max(1, int(1 / axis.pitch))
+    if not axis.links and way == "up":
+        return [Rung("up", stage, "nothing", path[0], path[0], end, scale=scale)]
+    steps = zip(axis.links, path, path[1:], [*path[1:-1], end], strict=False)
+    return [
+        Rung(way, stage, words, here, out, fit, scale=scale, **_positions(way, link, here, out))
+        for (words, link), here, out, fit in steps
+    ]
 
 
-def _up_rungs(stage: int, axis: ChainAxis, path: list[int], target: int | None) -> tuple[list[Rung], int]:
-    """Return the rungs of one stage of the way up, the last of which fits the target, and the size it ends with."""
-    size = path[0]
-    scale = int(1 / axis.pitch) if axis.pitch <= 1 else 1
-    last = path[-1] if target is None else target
-    if not axis.links:
-        return [Rung("up", stage, "nothing", size, size, last, scale=scale)], last
-    rungs, fits = [], [*path[1:-1], last]
-    for (words, link), here, out, fit in zip(axis.links, path, path[1:], fits, strict=False):
-        rung = Rung("up", stage, words, here, out, fit, scale=scale)
-        if isinstance(link, StampAxis):
-            padding = out - link.matched_law(here)
-            rung = replace(rung, output_padding=padding, unwritten=link.unwritten(here, out))
-        elif isinstance(link, WindowAxis):
-            rung = replace(rung, residue=link.residue(here), unread=link.unread(here))
-        rungs.append(rung)
-    return rungs, last
+def _positions(way: str, axis: LawAxis, size: int, out: int) -> dict[str, Any]:
+    """Return what a layer leaves unread or unwritten, by the names of a rung's fields."""
+    if isinstance(axis, WindowAxis):
+        return {"residue": axis.residue(size), "unread": axis.unread(size)}
+    if isinstance(axis, StampAxis) and way == "up":
+        return {"output_padding": out - axis.matched_law(size), "unwritten": axis.unwritten(size, out)}
+    return {}
 
 
 def _path_to(chain: Chain, i: int, size: int, target: int, stage: int) -> list[int]:
     """Return the sizes with which the stage reaches its target, the smallest ones, or raise."""
     links = [link for _, link in chain.axes[i].links]
     wanted = _wanted(links, target)
-    if size in wanted[0]:
-        path = [size]
-        for link, goal in zip(links, wanted[1:], strict=True):
-            path.append(max(_outs(link, path[-1]).start, goal.start))
-        return path
-    reached = span(outs_through(links, size))
-    raise ShapeError(f"up stage {stage}: '{chain}' brings {size} to {reached}, not to {target}.")
+    if size not in wanted[0]:
+        reached = span(outs_through(links, size))
+        raise ShapeError(f"up stage {stage}: '{chain}' brings {size} to {reached}, not to {target}.")
+    goals = zip(links, wanted[1:], strict=True)
+    return list(accumulate(goals, lambda n, goal: max(goal[0].reachable(n).start, goal[1].start), initial=size))
 
 
 def _wanted(links: Sequence[LawAxis], target: int) -> list[range]:
@@ -241,21 +227,11 @@ def outs_through(links: Sequence[LawAxis], size: int) -> range:
     """Return the range of the sizes, of at least 1, that layers can be asked for."""
     low, high = size, size
     for link in links:
-        low, high = max(1, _outs(link, low).start), _outs(link, high).stop - 1
+        low, high = link.reachable(low).start, link.reachable(high).stop - 1
     return range(low, high + 1)
 
 
 def _askable(link: LawAxis, outs: range) -> range:
     """Return the sizes from which the layer can be asked for one of ``outs``."""
-    if isinstance(link, StampAxis):
-        law = link.matched_law
-        return range(max(1, law.first(outs.start - link.slack)), law.last(outs.stop - 1) + 1) if outs else outs
-    return range(max(link.least, link.inputs_of_at_least(outs.start)), link.inputs_of_at_least(outs.stop))
-
-
-def _outs(link: LawAxis, size: int) -> range:
-    """Return the sizes that a layer can be asked for."""
-    if isinstance(link, StampAxis):
-        smallest = link.matched_law(size)
-        return range(smallest, smallest + link.slack + 1)
-    return range(link.out(size), link.out(size) + 1)
+    first = link.matched_law.first if isinstance(link, StampAxis) else link.inputs_of_at_least
+    return range(max(1, first(outs.start - link.slack)), first(outs.stop)) if outs else outs

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import AXIS_NAMES, Size, span, split
+from segup.shapes.arguments import AXIS_NAMES, Size, shown, span, split
 from segup.shapes.chain import Chain
 from segup.shapes.law import period_through
 from segup.shapes.layer import Layer
@@ -221,10 +221,3 @@ def _lies(field: ReceptiveField) -> str:
 def _spans(reachable: range | tuple[range, range]) -> str:
     ranges = reachable if isinstance(reachable, tuple) else (reachable,)
     return " × ".join(span(sizes) for sizes in ranges)
-
-
-def shown(value: Any) -> str:
-    """Return a size, a pair of them, or nothing for None."""
-    if value is None:
-        return ""
-    return "×".join(map(str, value)) if isinstance(value, tuple) else str(value)
