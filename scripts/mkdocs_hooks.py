@@ -12,6 +12,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 OUTSIDE = {
     "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "data/cells/README.md": "cells.md",
     "data/cells/LICENSE": "cells-licence.txt",
@@ -45,12 +46,14 @@ def on_post_build(config: Any) -> None:
 
 
 def relink(markdown: str, page: str) -> str:
-    """Return ``markdown`` with the targets of its links as seen from ``page`` of the site.
+    r"""Return ``markdown`` with the targets of its links as seen from ``page`` of the site; code stays as it is.
 
     >>> relink("[data](docs/data.md#colours), [torch](https://pytorch.org)", "index.md")
     '[data](data.md#colours), [torch](https://pytorch.org)'
     >>> relink("![a](pictures/a.png) [about](../data/cells/README.md)", "data.md")
     '![a](pictures/a.png) [about](cells.md)'
+    >>> relink("```\nheads[0](maps.x)\n```", "contributing.md") == "```\nheads[0](maps.x)\n```"
+    True
     """
     here = {site: source for source, site in OUTSIDE.items()}.get(page, f"docs/{page}")
 
@@ -62,7 +65,8 @@ def relink(markdown: str, page: str) -> str:
         site = OUTSIDE.get(file, file.removeprefix("docs/"))
         return f"]({posixpath.relpath(site, posixpath.dirname(page) or '.')}{mark}{anchor})"
 
-    return re.sub(r"\]\(([^)\s]+)\)", target, markdown)
+    parts = re.split(r"(^```.*?^```$)", markdown, flags=re.MULTILINE | re.DOTALL)
+    return "".join(part if part[:3] == "```" else re.sub(r"\]\(([^)\s]+)\)", target, part) for part in parts)
 
 
 def loaded_from_the_network(html: str) -> list[str]:
