@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,11 +23,11 @@ KINDS = (
     "upsamplers", "upsamplers", "decoders", "data/sets", "losses", "metrics", "encoders", "training/optimizers",
     "training/schedulers",
 )  # fmt: skip
-WORDS = [
-    "decoder=image_gate encoder=strided loss=brier metric=[area_error,image_miou] optimizer=radam scheduler=warm_up",
-    "data=side_by_side decoder=ladder_sum decoder.upsampler=blurred decoder.final=image_gate",
-]
-"""Runs that have every part in them, each part once."""
+WORDS = (
+    "data=side_by_side encoder=strided decoder=ladder_sum decoder.upsampler=image_gate decoder.final=blurred loss=brier "
+    "metric=[area_error,image_miou] optimizer=radam scheduler=warm_up"
+)
+"""A run with every part in it."""
 
 
 @pytest.fixture(scope="session")
@@ -68,39 +69,38 @@ def test_what_is_named_is_there():
 def test_they_keep_the_house_s_style(tree):
     run(tree, "-m", "ruff", "check", "--no-cache", ".")
     run(tree, "-m", "ruff", "format", "--no-cache", "--check", ".")
-    files = [path for path, _ in RECIPES if path.endswith(".py")]
-    run(tree, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", *files)
 
 
-@pytest.mark.parametrize("words", WORDS)
-def test_they_train(words, tree, tmp_path):
-    """Two steps, with every part chosen by its word."""
-    if "side_by_side" in words:
-        pixels = np.random.default_rng(0)
-        for name in "abcd":
-            Image.fromarray(pixels.integers(0, 256, (40, 50, 3), np.uint8)).save(tmp_path / f"{name}.png")
-            Image.fromarray(pixels.integers(0, 2, (40, 50), np.uint8)).save(tmp_path / f"{name}_mask.png")
-        words += f" data.root={tmp_path} data.classes=[background,leaf] encoder.pretrained=false"
+@pytest.mark.parametrize("path", [path for path, _ in RECIPES if path.endswith(".yaml")])
+def test_each_yaml_is_one_word(path, tree):
+    group, word = Path(path).parts[1], Path(path).stem
+    open_keys = {"side_by_side": ["data.root=images", "data.classes=[background,leaf]"]}.get(word, [])
+    with initialize_config_dir(str(tree / "configs"), version_base="1.3"):
+        config = compose("train", overrides=[f"{group}={word}", *open_keys])
+    assert word in str(config[group])
+
+
+def test_they_train(tree, tmp_path):
+    """Two steps with all of them, and what is read of the run afterwards."""
+    pixels = np.random.default_rng(0)
+    for name in "abcd":
+        Image.fromarray(pixels.integers(0, 256, (40, 50, 3), np.uint8)).save(tmp_path / f"{name}.png")
+        Image.fromarray(pixels.integers(0, 2, (40, 50), np.uint8)).save(tmp_path / f"{name}_mask.png")
     size = "data.crop_size=[33,35] data.batch_size=2 data.samples_per_epoch=4 data.num_workers=0"
-    command = f"{tree / 'train.py'} {words} {size} trainer=cpu trainer.max_steps=2 run_dir=run"
-    shown = run(tree, *command.split(), folder=tmp_path)
-    assert "mIoU" in shown
-    if "area_error" in words:
-        assert "worst area error" in shown
-        assert "area error nucleus" in shown
-        history = (tmp_path / "run" / "metrics.csv").read_text()
-        assert "val/worst_area_error" in history.partition("\n")[0]
-        scored = run(tree, "-m", "segup.cli", "evaluate", "run", folder=tmp_path)
-        assert "worst area error" in scored
-        assert "mIoU by image" in scored
-        compared = run(tree, "-m", "segup.cli", "compare", "run", "--format", "csv", folder=tmp_path)
-        assert {"worst_area_error", "area_error/nucleus", "image_miou"} < set(compared.partition("\n")[0].split(","))
+    own = f"data.root={tmp_path} data.classes=[background,leaf] trainer=cpu trainer.max_steps=2 run_dir=run"
+    shown = run(tree, str(tree / "train.py"), *f"{WORDS} {size} {own}".split(), folder=tmp_path)
+    assert all(label in shown for label in ("mIoU", "worst area error", "area error leaf", "mIoU by image"))
+    names = (tmp_path / "run" / "metrics.csv").read_text().partition("\n")[0].split(",")
+    assert {"val/worst_area_error", "val/area_error", "val/image_miou"} < set(names)
+    compared = run(tree, "-m", "segup.cli", "compare", "run", "--format", "csv", folder=tmp_path)
+    assert {"worst_area_error", "area_error/leaf", "image_miou"} < set(compared.partition("\n")[0].split(","))
 
 
 @pytest.mark.slow
-def test_mypy_and_the_floors_hold_with_them(tree):
+def test_mypy_the_floors_and_their_examples_hold(tree):
     run(tree, "-m", "mypy", "--cache-dir", str(tree / ".mypy"))
-    run(tree, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", "tests/test_architecture.py")
+    files = [path for path, _ in RECIPES if path.endswith(".py")]
+    run(tree, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", "tests/test_architecture.py", *files)
 
 
 @pytest.mark.slow

@@ -42,7 +42,8 @@ class Stage(nn.Module):
         if self.pools:
             low, indices = nn.functional.max_pool2d(self.side(image), 2, return_indices=True)
             return self.up(low, size, indices=indices)
-        return self.up(self.down(image), size, skip=self.side(image) if "skip" in self.up.requires else None)
+        known = {"skip": lambda: self.side(image), "image": lambda: image}
+        return self.up(self.down(image), size, **{guide: known[guide]() for guide in self.up.requires})
 
 
 def stage(build, name, **options):

@@ -145,7 +145,14 @@ def test_the_half_pixel_of_k3_s2_p1_is_said():
     assert "half a pixel" in MatchedDeconv.__doc__
 
 
-@pytest.mark.parametrize("name", list_upsamplers())
+OWN = (
+    "bicubic", "bilinear", "bilinear_additive", "carafe", "deconv", "deconv_matched", "dysample", "fade", "max_unpool",
+    "nearest", "pixel_shuffle", "sapa",
+)  # fmt: skip
+"""What segup's own operators say of their start; a newcomer's need not."""
+
+
+@pytest.mark.parametrize("name", OWN)
 def test_an_operator_starts_as_the_interpolation_or_its_docstring_says_why_not(name):
     says = " ".join((operator_class(name).__doc__ or "").split())
     if name in CAN:
