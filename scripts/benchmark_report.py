@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 
 from segup.ablation.report import write_report
+from segup.atomic import atomic_write
 from segup.training.history import columns_of
-from segup.whole import write_whole
 
 OPERATORS = (
     "deconv", "deconv_matched", "bilinear", "nearest", "bicubic", "bilinear_additive", "pixel_shuffle", "carafe",
@@ -46,7 +46,7 @@ def make_study(folder: Path, runs: int, steps: int) -> Path:
         "command": "train.py -m experiment=generated", "baseline": "deconv", "match": "none", "start": None,
         "config": {}, "decoders": {}, "members": [list(member) for member in members],
     }  # fmt: skip
-    write_whole(folder / "study.yaml", yaml.safe_dump(settings).encode())
+    atomic_write(folder / "study.yaml", yaml.safe_dump(settings).encode())
     return folder
 
 

@@ -39,11 +39,11 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from segup.ablation.tables import pipes
+from segup.atomic import atomic_write
 from segup.cli.train import configs_folder
 from segup.data.config import create_data
 from segup.data.module import SegmentationData
 from segup.metrics import SegmentationMetrics
-from segup.whole import write_whole
 
 _FOLDER = ("data=folder", "data.crop_size=[256,320]")
 SETS: Mapping[str, tuple[str, Sequence[str]]] = {
@@ -190,7 +190,7 @@ def _write(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(file, text.getvalue().encode())
+    atomic_write(file, text.getvalue().encode())
 
 
 def _table(rows: Sequence[Mapping[str, Any]], steps: int) -> str:

@@ -14,12 +14,12 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from segup.atomic import atomic_write, check_free
 from segup.cli.report import run_reported
 from segup.data import create_data
 from segup.metrics import SegmentationMetrics
 from segup.models import load_checkpoint, predicted_labels
 from segup.training.pictures import WRONG, colored, to_rgb
-from segup.whole import check_free, write_whole
 
 
 def main() -> int:
@@ -64,7 +64,7 @@ def main() -> int:
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=12, frameon=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)
-    write_whole(arguments.out, buffer.getbuffer())
+    atomic_write(arguments.out, buffer.getbuffer())
     print(arguments.out)
     return 0
 

@@ -24,8 +24,8 @@ from pathlib import Path
 import torch
 from gpu_parts import Load, determinism, gpu_tests, operators, training, whole_steps
 
+from segup.atomic import atomic_write, check_free
 from segup.cli.report import run_reported
-from segup.whole import check_free, write_whole
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "gpu.md"
 PARTS = {
@@ -73,7 +73,7 @@ def main(words: Sequence[str] | None = None) -> int:
         options = ["--part", title, "--device", arguments.device, "--until", str(until)]
         outcomes[title] = run([sys.executable, __file__, *options], limit)
         print(f"{title}: {outcomes[title].fault or 'done'}", flush=True)
-    write_whole(to, page(torch.device(arguments.device), outcomes, arguments.seconds).encode())
+    atomic_write(to, page(torch.device(arguments.device), outcomes, arguments.seconds).encode())
     print(f"written: {to}")
     return int(any(outcome.fault for outcome in outcomes.values()))
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageSequence
 
+from segup.atomic import atomic_write, check_free
 from segup.cli.report import run_reported
-from segup.whole import check_free, write_whole
 
 PACKAGE = "ndev-sampledata==0.0.3"
 STACK = "ndev_sampledata/samples/scratch-assay-labeled-10T-2Ch.tiff"
@@ -76,8 +76,8 @@ def paths(out: Path, time: int) -> tuple[Path, Path]:
 def write(out: Path, images: np.ndarray, masks: np.ndarray) -> None:
     for time, (image, mask) in enumerate(zip(images, masks, strict=True)):
         image_path, mask_path = paths(out, time)
-        write_whole(image_path, png(Image.fromarray(image)))
-        write_whole(mask_path, png(palette_image(mask)))
+        atomic_write(image_path, png(Image.fromarray(image)))
+        atomic_write(mask_path, png(palette_image(mask)))
 
 
 def png(picture: Image.Image) -> bytes:
@@ -117,7 +117,7 @@ def main() -> int:
         print(f"{arguments.out}: {len(wrong)} of {2 * FRAMES} files differ from the wheel's frames")
         return 1 if wrong else 0
     write(arguments.out, images, masks)
-    write_whole(arguments.out / "LICENSE", notice.strip() + b"\n")
+    atomic_write(arguments.out / "LICENSE", notice.strip() + b"\n")
     shares = np.bincount(masks.ravel(), minlength=3) / masks.size
     print(f"{arguments.out}: {FRAMES} frames, shares background, cytoplasm, nucleus:", *(f"{s:.3f}" for s in shares))
     return 0

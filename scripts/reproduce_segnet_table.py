@@ -32,6 +32,7 @@ from segup.ablation.plan import RunSpec, StudySpec, baseline_of
 from segup.ablation.statistics import spread
 from segup.ablation.study import FILE, read_study, stored_settings
 from segup.ablation.tables import pipes, scaled
+from segup.atomic import atomic_write, check_free
 from segup.cli.report import run_reported
 from segup.cli.sweep import check_complete, run_values
 from segup.cli.train import configs_folder, explained
@@ -39,7 +40,6 @@ from segup.errors import ConfigError, DataError, unknown
 from segup.stored import as_written, read_json
 from segup.training.config import check_name
 from segup.training.run_folder import write_json
-from segup.whole import check_free, write_whole
 
 if TYPE_CHECKING:
     from segup.ablation.study import Study
@@ -136,7 +136,7 @@ def run(arguments: Sequence[str]) -> int:
             digest = sha256(text.encode()).hexdigest()
             # whichever of the two tables is there if the process dies, it is known again
             write_json(study / WRITTEN, {TABLE: [*_digests(study / TABLE), digest]})
-            write_whole(study / TABLE, text.encode())
+            atomic_write(study / TABLE, text.encode())
             write_json(study / WRITTEN, {TABLE: [digest]})
         print(text, end="")
 

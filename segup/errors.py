@@ -60,8 +60,10 @@ _SPOKEN = {
     "subpixel": "pixel_shuffle",
     "unpool": "max_unpool",
     "linear": "bilinear",
+    "cellslong": "strong",
 }
-"""What the field calls things that have another name here, without capitals and signs."""
+"""What the field calls things that have another name here, and what segup called them before, without capitals and
+signs."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

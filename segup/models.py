@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from segup.archive import at_most, read_archive, size_of
+from segup.atomic import atomic_write
 from segup.calls import annotated
 from segup.conform import Count, short
 from segup.decoders import Decoder, Rung, create_decoder
@@ -26,7 +27,6 @@ from segup.names import check_storable, check_trust, topology_options
 from segup.registry import outside_module
 from segup.stored import check_plain
 from segup.upsamplers.guide import listed_guides, unguided_upsamplers
-from segup.whole import write_whole
 
 FORMAT = 1
 """The version of what a checkpoint's ``"segup"`` entry holds."""
@@ -220,7 +220,7 @@ def save_model(model: SegmentationModel, path: str | Path, info: Mapping[str, An
     state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     buffer = io.BytesIO()
     torch.save({"segup": checkpoint_entry(model, info), "state_dict": state}, buffer)
-    write_whole(Path(path), buffer.getbuffer())
+    atomic_write(Path(path), buffer.getbuffer())
 
 
 @annotated

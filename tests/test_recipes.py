@@ -24,8 +24,8 @@ KINDS = (
     "training/schedulers",
 )  # fmt: skip
 WORDS = (
-    "data=side_by_side encoder=strided decoder=ladder_sum decoder.upsampler=image_gate decoder.final=blurred loss=brier "
-    "metric=[area_error,image_miou] optimizer=radam scheduler=warm_up"
+    "data=side_by_side encoder=strided decoder=ladder_sum decoder.upsampler=image_gate decoder.final=blurred "
+    "loss=brier metric=[area_error,image_miou] optimizer=radam scheduler=warm_up"
 )
 """A run with every part in it."""
 

@@ -6,10 +6,10 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from segup.atomic import atomic_write, check_free
 from segup.cli.help_text import command
 from segup.cli.shapes import WRONG, read_size, size_parts
 from segup.errors import ConfigError, DataError, SegupError, ShapeError, refusals_named
-from segup.whole import check_free, write_whole
 
 if TYPE_CHECKING:
     from segup.explain import Explanation
@@ -251,7 +251,7 @@ def _drawn_here(
 
     picture = svg_text(explanation.story(view, at=at, channel=channel)).encode()
     free = _free_or_same(path, picture)
-    write_whole(free, picture)  # nothing, or these very bytes, is there
+    atomic_write(free, picture)  # nothing, or these very bytes, is there
     return free
 
 

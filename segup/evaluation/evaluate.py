@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from segup.atomic import check_free
 from segup.data.config import create_data
 from segup.data.labels import Labels
 from segup.data.module import SegmentationData
@@ -17,7 +18,6 @@ from segup.evaluation.segment import WHOLE, Inference, segment
 from segup.metrics import Metrics, create_metrics
 from segup.models import SegmentationModel
 from segup.training.run_folder import environment, write_json
-from segup.whole import check_free
 
 
 def evaluate(

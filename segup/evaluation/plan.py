@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segup.atomic import check_free
 from segup.data.files import IMAGE_SUFFIXES
 from segup.data.pairs import is_image, skipped
 from segup.errors import ConfigError, DataError
-from segup.whole import check_free
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from segup.atomic import atomic_write
 from segup.data.headers import MAX_PIXELS, check_pixels, read_header
 from segup.data.images import decode_image, to_tensor
 from segup.data.labels import Labels
@@ -17,7 +18,6 @@ from segup.evaluation.overlay import overlay
 from segup.evaluation.plan import Task
 from segup.evaluation.segment import WHOLE, Inference, segment
 from segup.models import SegmentationModel
-from segup.whole import write_whole
 
 
 def predict_files(
@@ -92,4 +92,4 @@ def _write(picture: Image.Image, path: Path) -> None:
     """Write a PNG so that it is whole or not there."""
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
-    write_whole(path, buffer.getbuffer())
+    atomic_write(path, buffer.getbuffer())

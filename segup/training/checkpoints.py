@@ -15,11 +15,11 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
+from segup.atomic import atomic_copy, atomic_write
 from segup.errors import RunInterruptedError
 from segup.metrics.scores import MIOU
 from segup.models import read_checkpoint
 from segup.terminal import endings_answered
-from segup.whole import copy_whole, write_whole
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -33,7 +33,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        write_whole(Path(path), buffer.getbuffer())
+        atomic_write(Path(path), buffer.getbuffer())
 
     def load_checkpoint(self, path: Any, *args: Any, **options: Any) -> dict[str, Any]:
         """Return what :func:`segup.models.read_checkpoint` finds sound, in memory of its own, whatever becomes of it.
@@ -152,7 +152,7 @@ class RunCheckpoints(Checkpoint):
     def _keep_best(self, trainer: L.Trainer) -> None:
         """Copy last to best if the last validation was the best."""
         if self._improved and trainer.is_global_zero:
-            copy_whole(self.last, self.best)
+            atomic_copy(self.last, self.best)
         self._improved = False
 
     def _any_interrupted(self, trainer: L.Trainer) -> bool:
@@ -172,4 +172,4 @@ def take_over(checkpoint: Path, folder: Path, best: bool) -> None:
     source = checkpoint if best else checkpoint.with_name("best.ckpt")
     for found, target in ((checkpoint, folder / "last.ckpt"), (source, folder / "best.ckpt")):
         if found.exists() and found.resolve() != target.resolve():
-            copy_whole(found, target)
+            atomic_copy(found, target)

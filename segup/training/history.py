@@ -12,10 +12,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from segup.atomic import atomic_append, atomic_write
 from segup.errors import DataError
 from segup.metrics.scores import OWN_SCORES, Score, shown_in
 from segup.training.rows import read_history
-from segup.whole import append_whole, write_whole
 
 __all__ = ["CsvHistory", "EventHistory", "columns_of", "read_history"]
 
@@ -48,7 +48,7 @@ class CsvHistory(Logger):
         writer = csv.DictWriter(text, self._columns)
         writer.writeheader()
         writer.writerows(kept)
-        write_whole(path, text.getvalue().encode())  # the rows that are kept outlive a kill at this moment
+        atomic_write(path, text.getvalue().encode())  # the rows that are kept outlive a kill at this moment
         self._begun = True
 
     @property
@@ -77,7 +77,7 @@ class CsvHistory(Logger):
             self._begin()
         text = io.StringIO()
         csv.DictWriter(text, self._columns).writerow(row)
-        append_whole(self.path, text.getvalue().encode())
+        atomic_append(self.path, text.getvalue().encode())
 
 
 class EventHistory(TensorBoardLogger):

@@ -11,12 +11,12 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from segup.atomic import atomic_write
 from segup.data import Labels, SegmentationData
 from segup.metrics.scores import Score, shown_in
 from segup.models import SegmentationModel, predicted_labels
 from segup.stored import visible
 from segup.training.history import read_history
-from segup.whole import write_whole
 
 _SHOWN = 4
 WRONG = (214, 0, 110)
@@ -72,7 +72,7 @@ def save_predictions(model: SegmentationModel, data: SegmentationData, path: Pat
 def _save(figure: Figure, path: Path) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    write_whole(path, buffer.getbuffer())
+    atomic_write(path, buffer.getbuffer())
 
 
 @rc_context({"text.parse_math": False})  # a name may hold dollars

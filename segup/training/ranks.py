@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from segup.atomic import atomic_write
 from segup.errors import DataError
 from segup.lock import is_held
-from segup.whole import write_whole
 
 _LAUNCHES = {
     "RANK": ("MASTER_PORT", "MASTER_ADDR", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"),
@@ -47,7 +47,7 @@ def told(folder: Path) -> Iterator[None]:
         yield
         return
     file = _file(folder.parent, launch)
-    write_whole(file, folder.name.encode())
+    atomic_write(file, folder.name.encode())
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.text import Text
 
+from segup.atomic import atomic_write
 from segup.conform import short
 from segup.data import SegmentationData, create_data
 from segup.errors import ConfigError, DataError, SegupError
@@ -31,7 +32,6 @@ from segup.training.pictures import save_curves, save_predictions
 from segup.training.progress import EpochLines, as_text, ladder_table, score_table
 from segup.training.resume import Position, read_position
 from segup.training.run_folder import environment, is_complete, write_json, write_yaml
-from segup.whole import write_whole
 
 
 def train(config: RunConfig, folder: Path, console: Console | None = None) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     def begin() -> None:
         """Write what the run is: now that nothing refused it, for until then the folder stays as it was."""
         write_yaml(folder / "config.yaml", asdict(config))
-        write_whole(folder / "ladder.txt", as_text(*sizes).encode())
+        atomic_write(folder / "ladder.txt", as_text(*sizes).encode())
         if config.ckpt_path is not None:
             take_over(Path(config.ckpt_path), folder, position.best)
 

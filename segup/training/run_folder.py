@@ -17,13 +17,13 @@ from typing import Any
 
 import yaml
 
+from segup.atomic import atomic_write, is_part
 from segup.errors import ConfigError, SegupError
 from segup.lock import LOCK, lock
 from segup.stored import as_written, read_yaml
 from segup.training.config import RunConfig
 from segup.training.ranks import followed, is_first, told
 from segup.training.rows import read_history
-from segup.whole import is_part, write_whole
 
 _PACKAGES = (
     "segup",
@@ -178,13 +178,13 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
     """Write plain values as YAML, whole or not at all."""
-    write_whole(path, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True).encode())
+    atomic_write(path, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True).encode())
 
 
 def write_json(path: Path, values: Mapping[str, Any], *, replace: bool = True) -> None:
-    """Write plain values as JSON, see :func:`segup.whole.write_whole`; NaN becomes null, which every reader knows."""
+    """Write plain values as JSON, see :func:`segup.atomic.atomic_write`; NaN becomes null, which every reader knows."""
     text = json.dumps(_finite(values), indent=2, ensure_ascii=False) + "\n"
-    write_whole(path, text.encode(), replace=replace)
+    atomic_write(path, text.encode(), replace=replace)
 
 
 def environment() -> dict[str, Any]:

@@ -29,7 +29,7 @@ def soon(seconds=0.01):
 def test_without_a_gpu_it_says_so_and_writes_nothing(scripts, capsys, monkeypatch):
     report, _ = scripts
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr(report, "write_whole", lambda *written: pytest.fail("a page was written"))
+    monkeypatch.setattr(report, "atomic_write", lambda *written: pytest.fail("a page was written"))
     assert report.main([]) == 1
     assert capsys.readouterr().out == "no GPU: torch finds none, so nothing was measured and docs/gpu.md is as it was\n"
 

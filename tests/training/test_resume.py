@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-import segup.whole as whole_files
+import segup.atomic as atomic_files
 from segup.cli.train import run
 from segup.errors import ConfigError, DataError, RunInterruptedError
 from segup.training.checkpoints import take_over
@@ -91,7 +91,7 @@ def test_a_run_that_goes_on_in_another_folder_takes_its_checkpoints_along(small_
 @contextmanager
 def ended_at_write(number):
     """Within it, the process ends when the file of that number is written and has not yet taken its place."""
-    move, count = whole_files._move, 0
+    move, count = atomic_files._move, 0
 
     def counted(*arguments):
         nonlocal count
@@ -101,7 +101,7 @@ def ended_at_write(number):
         move(*arguments)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(whole_files, "_move", counted)
+        patched.setattr(atomic_files, "_move", counted)
         yield
 
 

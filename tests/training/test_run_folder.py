@@ -8,13 +8,13 @@ from dataclasses import asdict
 import pytest
 import torch
 
+from segup.atomic import atomic_write
 from segup.errors import ConfigError, DataError
 from segup.lock import HeldError, lock
 from segup.training.checkpoints import AtomicCheckpointIO
 from segup.training.config import RunConfig
 from segup.training.history import CsvHistory, columns_of, read_history
 from segup.training.run_folder import as_folder, environment, run_folder, write_json, write_yaml
-from segup.whole import write_whole
 
 
 def config(**changes):
@@ -173,7 +173,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_it_whole(tmp_path, monkeypatch
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(DataError, match="file/last.ckpt cannot be written: .*; there is none before it"):
-        write_whole(tmp_path / "file" / "last.ckpt", b"x")
+        atomic_write(tmp_path / "file" / "last.ckpt", b"x")
 
 
 def test_json_has_null_where_a_number_is_missing(tmp_path):

@@ -10,9 +10,9 @@ from segup.ablation.report.content import read_report
 from segup.ablation.report.gallery import draw, pictures
 from segup.ablation.report.page import as_html
 from segup.ablation.report.texts import FIGURES, as_csv, as_latex, as_markdown
+from segup.atomic import atomic_write, check_free
 from segup.stored import as_written, read_json
 from segup.training.run_folder import write_json
-from segup.whole import check_free, write_whole
 
 WRITTEN = ".report.json"
 """What the report wrote: the digests of each file, by which it is known again."""
@@ -61,7 +61,7 @@ def write_report(
     both = {name: [*(before.get(name) or ()), *now.get(name, ())] for name in {**before, **now}}
     write_json(folder / WRITTEN, both)  # whichever of them is there if the process dies, it is known again
     for name, content in files.items():
-        write_whole(folder / name, content)
+        atomic_write(folder / name, content)
     for name in before.keys() - files.keys():
         if _PICTURE.fullmatch(name) and before[name] and _is_known(folder / name, before[name]):
             (folder / name).unlink()

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from segup.atomic import atomic_write
 from segup.errors import ConfigError
 from segup.explain.drawing.compose import compose, plan
 from segup.explain.drawing.page import page
 from segup.explain.drawing.raster import raster
 from segup.explain.drawing.story import Story
 from segup.explain.drawing.svg import svg
-from segup.whole import write_whole
 
 STILLS, ANIMATIONS = (".svg", ".png"), (".gif", ".html")
 ENDINGS = (*STILLS, *ANIMATIONS)
@@ -52,7 +52,7 @@ def save(path: Path, stories: Sequence[Story], left_out: Sequence[str] = (), rep
         ".gif": lambda: gif(stories[0]),
         ".html": lambda: page(stories, left_out).encode(),
     }[kind]()
-    write_whole(path, content, replace=replace)
+    atomic_write(path, content, replace=replace)
     return path
 
 

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from segup import whole
+from segup import atomic
+from segup.atomic import atomic_copy, atomic_write, check_free
 from segup.errors import ConfigError, DataError
-from segup.whole import check_free, copy_whole, write_whole
 
 
 def names(folder):
@@ -20,7 +20,7 @@ def names(folder):
 
 @pytest.mark.parametrize("call", ["os.fsync", "os.replace", "fcntl.flock", "os.fchmod"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
-@pytest.mark.parametrize("write", [write_whole, lambda path, content: copy_whole(path.with_name("other"), path)])
+@pytest.mark.parametrize("write", [atomic_write, lambda path, content: atomic_copy(path.with_name("other"), path)])
 def test_whatever_the_system_refuses_the_old_file_stays_and_nothing_beside_it(tmp_path, monkeypatch, call, code, write):
     path = tmp_path / "file"
     path.write_bytes(b"old")
@@ -41,10 +41,10 @@ def test_a_limit_of_the_system_leaves_the_old_file(tmp_path):
     path.write_bytes(b"old")
     script = (
         "import resource, signal, pathlib, sys\n"
-        "from segup.whole import write_whole\n"
+        "from segup.atomic import atomic_write\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
-        "write_whole(pathlib.Path(sys.argv[1]), bytes(10**6))"
+        "atomic_write(pathlib.Path(sys.argv[1]), bytes(10**6))"
     )
     done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
     assert "DataError: " in done.stderr
@@ -58,10 +58,10 @@ def test_what_cannot_be_appended_leaves_the_file_as_it_was(tmp_path):
     path.write_bytes(b"old\n")
     script = (
         "import resource, pathlib, sys\n"
-        "from segup.whole import append_whole\n"
-        "append_whole(pathlib.Path(sys.argv[1]), b'row\\n')\n"
+        "from segup.atomic import atomic_append\n"
+        "atomic_append(pathlib.Path(sys.argv[1]), b'row\\n')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
-        "append_whole(pathlib.Path(sys.argv[1]), b'row\\n')"
+        "atomic_append(pathlib.Path(sys.argv[1]), b'row\\n')"
     )
     done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
     assert f"DataError: {path} cannot be written: File too large; the one before it is whole" in done.stderr
@@ -77,7 +77,7 @@ def test_an_interrupt_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkey
 
     monkeypatch.setattr("os.fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_whole(path, b"new")
+        atomic_write(path, b"new")
     assert (path.read_bytes(), names(tmp_path)) == (b"old", ["file"])
 
 
@@ -86,9 +86,9 @@ def test_what_a_killed_write_left_goes_at_the_next_start_and_what_is_being_writt
     path.write_bytes(b"old")
     script = (
         "import os, pathlib, signal, sys\n"
-        "from segup import whole\n"
+        "from segup import atomic\n"
         "os.fsync = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "whole.write_whole(pathlib.Path(sys.argv[1]), b'new')"
+        "atomic.atomic_write(pathlib.Path(sys.argv[1]), b'new')"
     )
     done = subprocess.run([sys.executable, "-c", script, path], check=False)
     assert done.returncode == -signal.SIGKILL
@@ -99,8 +99,8 @@ def test_what_a_killed_write_left_goes_at_the_next_start_and_what_is_being_writt
     alive = tmp_path / ".segup-00000000000000aa.part"
     with alive.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        whole._clear.cache_clear()
-        write_whole(path, b"new")
+        atomic._clear.cache_clear()
+        atomic_write(path, b"new")
     assert path.read_bytes() == b"new"
     assert names(tmp_path) == [".film.part", ".hidden", alive.name, ".segup-notes.part", "file", "last.ckpt.part"]
 
@@ -108,16 +108,16 @@ def test_what_a_killed_write_left_goes_at_the_next_start_and_what_is_being_writt
 def test_a_link_stays_a_link_and_a_mode_a_mode(tmp_path):
     real, link = tmp_path / "elsewhere" / "real", tmp_path / "link"
     link.symlink_to(real)
-    write_whole(link, b"one")
+    atomic_write(link, b"one")
     real.chmod(0o600)
-    write_whole(link, b"two")
+    atomic_write(link, b"two")
     assert link.is_symlink()
     assert (real.read_bytes(), real.stat().st_mode & 0o777) == (b"two", 0o600)
 
 
 @pytest.mark.parametrize("name", ["é" * 127, "a" * 255])
 def test_the_longest_name_can_be_written(tmp_path, name):
-    write_whole(tmp_path / name, b"x")
+    atomic_write(tmp_path / name, b"x")
     assert names(tmp_path) == [name]
 
 
@@ -126,9 +126,9 @@ def test_what_is_there_is_not_replaced_unasked_even_if_it_came_just_now(tmp_path
     path = tmp_path / "file"
     if not links:
         monkeypatch.setattr("os.link", lambda *_: (_ for _ in ()).throw(OSError(errno.EPERM, "no links")))
-    write_whole(path, b"first", replace=False)
+    atomic_write(path, b"first", replace=False)
     with pytest.raises(ConfigError, match=r"file exists already; nothing was written\.\n  try: another name, or --ov"):
-        write_whole(path, b"second", replace=False)
+        atomic_write(path, b"second", replace=False)
     assert (path.read_bytes(), names(tmp_path)) == (b"first", ["file"])
 
 

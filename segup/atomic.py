@@ -1,7 +1,7 @@
 """Files that are whole or not there, whenever the process dies, and that take no other file's place unasked.
 
-All that segup writes under a name goes through :func:`write_whole`: into a file of its own beside the place, which then
-takes that place at once. What grows row by row goes through :func:`append_whole`.
+All that segup writes under a name goes through :func:`atomic_write`: into a file of its own beside the place, which then
+takes that place at once. What grows row by row goes through :func:`atomic_append`.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ _PART = re.compile(r"\.segup-[0-9a-f]{16}\.part|\.(?:last|best)\.ckpt\.\d+\.part
 _CHUNK = 2**24
 
 
-def write_whole(path: Path, content: bytes | memoryview, *, replace: bool = True) -> None:
+def atomic_write(path: Path, content: bytes | memoryview, *, replace: bool = True) -> None:
     """Write a file so that at any moment either the old one or the new one is there.
 
     What killed writes left in the folder goes with the process's first write into it. A link stays one, and what it
@@ -40,7 +40,7 @@ def write_whole(path: Path, content: bytes | memoryview, *, replace: bool = True
         file.write(content)
 
 
-def copy_whole(source: Path, target: Path) -> None:
+def atomic_copy(source: Path, target: Path) -> None:
     """Copy a file so that at any moment either the old or the new ``target`` is there.
 
     Raises:
@@ -51,7 +51,7 @@ def copy_whole(source: Path, target: Path) -> None:
             file.write(chunk)
 
 
-def append_whole(path: Path, content: bytes) -> None:
+def atomic_append(path: Path, content: bytes) -> None:
     """Append to a file, all or nothing.
 
     Raises:
