@@ -1,7 +1,7 @@
 """Files that are whole or not there, whenever the process dies, and that take no other file's place unasked.
 
-All that segup writes under a name goes through :func:`atomic_write`: into a file of its own beside the place, which then
-takes that place at once. What grows row by row goes through :func:`atomic_append`.
+All that segup writes under a name goes through :func:`atomic_write`: into a file of its own beside the place, which
+then takes that place at once. What grows row by row goes through :func:`atomic_append`.
 """
 
 import contextlib

@@ -69,7 +69,7 @@ def test_however_a_run_ends_it_is_written_down_and_the_next_attempt_clears_it(fo
 def test_a_run_goes_on_from_its_checkpoint_and_one_without_begins_anew(folder, begun):
     (folder / "metrics.csv").write_text("left")
     (folder / ".last.ckpt.77.part").write_text("half")
-    whole._clear.cache_clear()  # as in the process of this attempt's own
+    atomic._clear.cache_clear()  # as in the process of this attempt's own
     (folder / "tensorboard").mkdir()
     begun.does = lambda config, folder: (
         (folder / "last.ckpt").write_text("state") and (_ for _ in ()).throw(OSError(5, "x"))
