@@ -3,6 +3,7 @@ import time
 import pytest
 import yaml
 
+from segup import atomic
 from segup.ablation import member
 from segup.ablation.member import Status, read_status, stored_status, train_member, write_status
 from segup.errors import DataError, RunInterruptedError
