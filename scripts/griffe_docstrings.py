@@ -19,9 +19,10 @@ class MarkdownDocstrings(Extension):
 
 
 def as_markdown(docstring: str) -> str:
-    r"""Return ``docstring`` with its doctests fenced and its roles as code.
+    r"""Return ``docstring`` as Markdown: its doctests fenced, without Sphinx's roles and double colons.
 
-    >>> as_markdown(":func:`ladder` says it.\n\n>>> 1 + 1\n2").splitlines()
-    ['`ladder` says it.', '', '```pycon', '>>> 1 + 1', '2', '```']
+    >>> as_markdown(":func:`ladder` says it::\n\n>>> 1 + 1\n2").splitlines()
+    ['`ladder` says it:', '', '```pycon', '>>> 1 + 1', '2', '```']
     """
-    return DOCTEST.sub(lambda found: f"{found[1]}```pycon\n{found[0]}\n{found[1]}```", ROLE.sub(r"`\1`", docstring))
+    plain = re.sub(r"::$", ":", ROLE.sub(r"`\1`", docstring), flags=re.MULTILINE)  # what follows is indented anyway
+    return DOCTEST.sub(lambda found: f"{found[1]}```pycon\n{found[0]}\n{found[1]}```", plain)
