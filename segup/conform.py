@@ -131,7 +131,7 @@ def conform(kind: Any, value: Any, path: str = "", *, refused: str = "") -> Any:
     origin, parts = get_origin(kind), get_args(kind)
     if origin in (list, tuple, Sequence):
         return _several(kind, value, path, refused)
-    if origin is dict:
+    if origin in (dict, Mapping):
         held = _mapping(value, path)
         return {
             conform(parts[0], key, f"{path}.{short(key)}"): conform(parts[1], part, f"{path}.{short(key)}")

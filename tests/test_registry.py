@@ -1,7 +1,10 @@
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import pytest
 
+from segup.conform import Within
 from segup.errors import ConfigError
 from segup.registry import Registry, check_options, outside_module
 
@@ -77,6 +80,20 @@ def test_what_is_no_modules_name_is_said(table, name):
 def test_looking_at_a_name_imports_nothing():
     assert outside_module("no_such_module.at_all:Thing") == "no_such_module.at_all"
     assert outside_module("deconv") is None
+
+
+@pytest.mark.parametrize("kind", [list[int], Sequence[int], tuple[int, ...], Annotated[Sequence[int], Within(1, 3)]])
+def test_a_list_is_stored_however_it_is_annotated(table, kind):
+    def part(*, widths: kind = (1,), names: Mapping[str, int] | None = None):
+        return widths
+
+    part.__module__ = "None.inside"  # of the package that the table looks at, which is none
+    table.register("part")(part)
+    table.check_stored("part", {"widths": [2, 3], "names": {"a": 1}}, "options")
+    with pytest.raises(ConfigError, match=r"options.widths=4 must be a list"):
+        table.check_stored("part", {"widths": 4}, "options")
+    with pytest.raises(ConfigError, match=r"options.widths\[1\]='x' must be an int"):
+        table.check_stored("part", {"widths": [2, "x"]}, "options")
 
 
 def test_a_part_that_takes_anything_checks_its_own_options():

@@ -172,7 +172,7 @@ class Encoder(nn.Module):
         return self
 
 
-encoders: Registry[Callable[..., Encoder]] = Registry("encoder", "segup.encoders")
+encoders: Registry[Callable[..., Encoder]] = Registry("encoder", "segup.encoders", place=("in_channels", "pretrained"))
 register_encoder = encoders.register
 FROZEN = closed(freeze=bool | None, freeze_norm=bool | None)
 """The options of every encoder that a checkpoint may hold."""
