@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from segup.calls import check
+from segup.conform import Within
 from segup.errors import ConfigError
 from segup.evaluation.tta import check_reflections, flip_averaged
 from segup.evaluation.windows import Predict, check_window, probability_bands
@@ -30,7 +33,7 @@ class Inference:
     >>> Inference(overlap=1.0)
     Traceback (most recent call last):
     ...
-    segup.errors.ConfigError: overlap=1.0 must be 0 or more and below 1: the share that neighbours have in common
+    segup.errors.ConfigError: overlap=1.0 must be a number of 0 or more and below 1
     """
 
     window: tuple[int, int] | None = None
@@ -42,8 +45,7 @@ class Inference:
         for side in self.window or (1,):
             check_window(side, self.overlap)
         check_reflections(self.tta)
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size={self.batch_size} must be 1 or more")
+        check("batch_size", Annotated[int, Within(1)], self.batch_size)
 
 
 WHOLE = Inference()

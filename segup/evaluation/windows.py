@@ -8,7 +8,7 @@ from torch import Tensor
 
 from segup.calls import check
 from segup.conform import Within
-from segup.errors import ConfigError, ShapeError
+from segup.errors import ShapeError
 
 Predict = Callable[[Tensor], Tensor]
 """From images ``(N, C, H, W)`` to probabilities ``(N, K, H, W)``."""
@@ -90,8 +90,7 @@ def probability_bands(
 
     Source: Isensee et al., "nnU-Net" (Nature Methods 2021), for the Gaussian; here with weights that sum to 1.
     """
-    if batch_size < 1:
-        raise ConfigError(f"batch_size={batch_size} must be 1 or more")
+    check("batch_size", Annotated[int, Within(1)], batch_size)
     height, width = image.shape[-2:]
     tall, wide = min(window[0], height), min(window[1], width)
     tops, lefts = window_starts(height, window[0], overlap), window_starts(width, window[1], overlap)

@@ -7,6 +7,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from segup.calls import annotated
 from segup.errors import ConfigError
 from segup.metrics.scores import Score
 from segup.registry import Registry
@@ -58,6 +59,7 @@ class Metrics(nn.ModuleList):
         return dict(chain.from_iterable(_computed(cast(Metric, metric)).items() for metric in self))
 
 
+@annotated
 def create_metrics(num_classes: int, ignore_index: int = 255, also: Mapping[str, Any] | None = None) -> Metrics:
     """Return segup's own metric, and beside it those that a configuration names.
 

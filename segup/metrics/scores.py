@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from segup.calls import annotated
 from segup.conform import Name, Within
 from segup.errors import ConfigError
 
@@ -18,6 +19,7 @@ _TAKEN = frozenset({"step", "epoch", "lr", "loss", "checkerboard", "parameters",
 _SIGNS = frozenset(":/,=")
 
 
+@annotated
 @dataclass(frozen=True)
 class Score:
     """The declaration of one score.

@@ -168,7 +168,7 @@ def test_best_is_used_when_asked_for(a_run):
         ),
         (["--split", "test"], "data set 'folder' has no split 'test'; it has val"),
         (["--overlap", "1"], "overlap=1.0 must be a number of 0 or more and below 1"),
-        (["--batch-size", "0"], "batch_size=0 must be 1 or more"),
+        (["--batch-size", "0"], "batch_size=0 must be an int of 1 or more"),
         (["--checkpoint", "best"], "run has no best.ckpt; it has last.ckpt"),
         (
             ["data.classes=[x,y]"],

@@ -30,7 +30,7 @@ def in_tmp(tmp_path, monkeypatch):
             "unknown key 'data.val_fracton': did you mean 'val_fraction'? known: ",
         ),
         (["+sed=1"], "ConfigError: unknown key 'sed': did you mean 'seed'? known: "),
-        (["seed=one"], "ConfigError: seed='one' must be int"),
+        (["seed=one"], "ConfigError: seed='one' must be an int"),
         (["encoder=timm"], "ConfigError: encoder.name is not set: give encoder.name=..."),
         (["data=folder"], "ConfigError: data.classes is not set: give data.classes=..."),
         (["experiment=camvidd"], "experiment=camvidd: unknown experiment option 'camvidd': did you mean 'camvid'"),

@@ -20,7 +20,7 @@ FITTING = [
     (topology, upsampler)
     for topology in list_decoders()
     for upsampler in list_upsamplers()
-    if operator_class(upsampler).requires <= topology_class(topology).guides
+    if not operator_class(upsampler).requires & topology_class(topology).lacks
 ]
 
 

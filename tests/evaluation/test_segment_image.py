@@ -106,9 +106,9 @@ def test_another_number_of_channels_is_refused(model):
 def test_numbers_out_of_range_are_refused():
     with pytest.raises(ConfigError, match="window=-1 must be an int of 1 or more"):
         Inference(window=(4, -1))
-    with pytest.raises(ConfigError, match=r"overlap=-0\.5 must be 0 or more"):
+    with pytest.raises(ConfigError, match=r"overlap=-0\.5 must be a number of 0 or more"):
         Inference(overlap=-0.5)
-    with pytest.raises(ConfigError, match="batch_size=0 must be 1 or more"):
+    with pytest.raises(ConfigError, match="batch_size=0 must be an int of 1 or more"):
         Inference(batch_size=0)
 
 

@@ -132,7 +132,7 @@ def test_what_cannot_be_a_window_is_refused():
         predict_windows(placed, image, (0, 4))
     with pytest.raises(ConfigError, match=r"overlap=1\.0 must be a number of 0 or more and below 1"):
         predict_windows(placed, image, (4, 4), overlap=1.0)
-    with pytest.raises(ConfigError, match="batch_size=0 must be 1 or more"):
+    with pytest.raises(ConfigError, match="batch_size=0 must be an int of 1 or more"):
         predict_windows(placed, image, (4, 4), batch_size=0)
     with pytest.raises(ShapeError, match="a window of 4×4 gave a map of 2×2: windows are put together"):
         predict_windows(lambda crops: crops[..., ::2, ::2], image, (4, 4))

@@ -546,7 +546,7 @@ def test_wrong_sizes_are_refused():
         check_sizes(nn.Identity(), sizes=[])
     with pytest.raises(ShapeError, match="in_channels must be an int of at least 1, not 0"):
         check_sizes(nn.Identity(), 0)
-    with pytest.raises(ConfigError, match="check_sizes: in_channels='x' must be int or None"):
+    with pytest.raises(ConfigError, match="check_sizes: in_channels='x' must be an int or None"):
         check_sizes(nn.Identity(), "x")
 
 

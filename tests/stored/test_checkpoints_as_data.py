@@ -129,7 +129,7 @@ def nested(depth=200):
         (
             "upsampler_options",
             {"weights": "a.pth"},
-            "upsampler_options.weights is no option of upsampler .deconv. that a file may hold",
+            "unknown option of upsampler 'deconv' 'weights'",
         ),
         ("final_options", {"kernel_size": 10**9 + 1}, "final_options.kernel_size=1000000001 must be"),
         ("pretrained", True, "unknown option of topology 'unet' 'pretrained'"),
