@@ -1,6 +1,7 @@
 """Parameters that do not work, answered as a lesson: what the formula gives, the rule, what works instead."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 from typing import Any
 
 from segup.errors import ShapeError
@@ -12,12 +13,14 @@ from segup.shapes.transposed import StampAxis
 
 Given = Mapping[str, Any]
 Pair = tuple[int, int]
+Try = tuple[str, Given, Pair]
+"""What is changed, in words; the parameters with it; and the size of the input."""
 SEARCHED = 64
 WINDOWS = "⌊(n + 2·padding − e)/stride⌋ + 1"
 CHANGED = ("padding", "output_padding", "kernel_size", "dilation")
 
 
-def built(kind: str, given: Given, size: Pair, output_size: Pair | None = None) -> Layer:
+def built(kind: str, given: Given, size: Pair, output_size: Pair | None = None) -> Any:
     """Return the layer, its output_padding chosen for ``output_size``; what does not work on ``size`` is explained.
 
     Args:
@@ -105,28 +108,25 @@ def _reached_by_others(given: Given, size: Pair, wanted: Pair, asked: bool = Fal
     """
     if min(wanted) < 1:
         return []
-    names = ("kernel_size", "padding", "output_padding")
-    before = {name: _pair(given, name, 0) for name in names} | ({"output_padding": (0, 0)} if asked else {})
+    before = {name: _pair(given, name, 0) for name in ("kernel_size", "padding", "output_padding")}
+    if asked:
+        before["output_padding"] = (0, 0)
     near = ConvTranspose(**{**given, "output_padding": 0})
-    ways = []
-    for other in reaching(size, wanted, near, output_padding=not asked)[:2]:
-        after = {name: two(getattr(other, name), name) for name in names}
-        changed = [f"{name}={_shown(getattr(other, name))}" for name in names if after[name] != before[name]]
-        if changed:
-            ways.append(f"{', '.join(changed)}, which gives {wanted[0]}×{wanted[1]}")
-    return ways
+    others = [_changed(other, before) for other in reaching(size, wanted, near, output_padding=not asked)[:2]]
+    return [f"{changed}, which gives {wanted[0]}×{wanted[1]}" for changed in others if changed]
 
 
 def _another(given: Given, size: Pair, wanted: Pair) -> str:
     """Return a transposed convolution of another stride that brings ``size`` to ``wanted``."""
-    other = reaching(size, wanted)[0]
-    before = {"kernel_size": (0, 0), "stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
-    changed = [
-        f"{name}={_shown(getattr(other, name))}"
-        for name, default in before.items()
-        if two(getattr(other, name), name) != two(given.get(name, default), name)
-    ]
-    return f"{', '.join(changed)}, which gives {wanted[0]}×{wanted[1]}"
+    defaults = {"kernel_size": 0, "stride": 1, "padding": 0, "dilation": 1}
+    changed = _changed(reaching(size, wanted)[0], {name: _pair(given, name, least) for name, least in defaults.items()})
+    return f"{changed}, which gives {wanted[0]}×{wanted[1]}"
+
+
+def _changed(other: ConvTranspose, before: Mapping[str, Pair]) -> str:
+    """Return the parameters that are others than ``before``, with their values."""
+    values = {name: getattr(other, name) for name in before}
+    return ", ".join(f"{name}={value}" for name, value in values.items() if two(value, name) != before[name])
 
 
 def _reachable(layer: ConvTranspose, size: Pair, wanted: Pair) -> list[str]:
@@ -157,7 +157,7 @@ def _halved(given: Given, size: Pair) -> str:
     strides = _pair(given, "stride", 1)
     full = all(o == -(-n // s) for o, n, s in zip(out, size, strides, strict=True))
     same = ", the size over the stride, rounded up" if full else ""
-    return f"padding={_shown(half)}, which gives {out[0]}×{out[1]}{same}; or "
+    return f"padding={half}, which gives {out[0]}×{out[1]}{same}; or "
 
 
 def _teach_same(given: Given, size: Pair) -> None:
@@ -215,22 +215,20 @@ def _reaching(layer: Layer, given: Given, size: Pair, output_size: Pair) -> Laye
 
 def _teach_size(kind: str, given: Given, layer: Layer, size: Pair) -> None:
     """Refuse an input of which the layer leaves nothing."""
-    for i, axis in enumerate(layer.axes):
-        if size[i] >= axis.least:
+    for n, axis, name in zip(size, layer.axes, AXIS_NAMES, strict=True):
+        if n >= axis.least:
             continue
-        n = size[i]
+        said, rule = "leaves nothing of", ""
         if isinstance(layer, ConvTranspose):
-            said, rule = "leaves nothing of", "the padding may not cut all that the stamps fill"
-        elif isinstance(layer, Conv | Pool):
-            taps = axis.extent
-            said, rule = "does not fit in", f"the kernel, {taps} wide with its dilation, has to fit in the padded input"
-        else:
-            said, rule = "leaves nothing of", "an output has at least one row and one column"
+            rule = "; the padding may not cut all that the stamps fill"
+        if isinstance(layer, Conv | Pool):
+            said = "does not fit in"
+            rule = f"; the kernel, {axis.extent} wide with its dilation, has to fit in the padded input"
         raise ShapeError(
             f"'{layer}' {said} {size[0]}×{size[1]}.\n"
-            f"  {axis.symbols} = {axis.size_rule(n)} is what the formula gives for the {AXIS_NAMES[i]}"
+            f"  {axis.symbols} = {axis.size_rule(n)} is what the formula gives for the {name}"
             f"{_extent(getattr(axis, 'extent', 0))}.\n"
-            f"  rule: an output has at least 1 row and 1 column{'' if rule.startswith('an output') else '; ' + rule}.\n"
+            f"  rule: an output has at least 1 row and 1 column{rule}.\n"
             f"  try: {_alternatives(kind, given, size)}."
         )
 
@@ -253,7 +251,7 @@ def _farther(kind: str, given: Given, size: Pair) -> str:
     out = layer.out(larger)
     before = {name: two(given[name], name) for name in values if given.get(name) is not None}
     changed = [
-        f"{name}={_shown(_single(_pair(values, name, 0)))}"
+        f"{name}={_single(_pair(values, name, 0))}"
         for name, value in values.items()
         if name in before and name in CHANGED and two(value, name) != before[name]
     ]
@@ -263,48 +261,38 @@ def _farther(kind: str, given: Given, size: Pair) -> str:
 
 def _ways(kind: str, given: Given, size: Pair) -> list[str]:
     """Return the nearest value of each single parameter, and the nearest larger input, with which the layer works."""
-    ways = []
-    for name in CHANGED:
-        if name in given or (name == "padding" and kind == "conv"):
-            found = _nearest(kind, given, size, name)
-            if found is not None:
-                value, out = found
-                ways.append(f"{name}={_shown(value)}, which gives {out[0]}×{out[1]}")
-    for more in range(1, SEARCHED):
-        larger = (size[0] + more, size[1] + more)
-        out_ = _works(kind, given, larger)
-        if out_ is not None:
-            ways.append(f"an input of {larger[0]}×{larger[1]}, which gives {out_[0]}×{out_[1]}")
-            break
-    return ways
+    changed = [name for name in CHANGED if name in given or (name == "padding" and kind == "conv")]
+    tries = [_moved(given, size, name) for name in changed]
+    larger = [(size[0] + more, size[1] + more) for more in range(1, SEARCHED)]
+    tries.append((f"an input of {high}×{wide}", given, (high, wide)) for high, wide in larger)
+    return [way for one in tries for way in _first_that_works(kind, one)]
 
 
-def _nearest(kind: str, given: Given, size: Pair, name: str) -> tuple[Any, Pair] | None:
+def _moved(given: Given, size: Pair, name: str) -> Iterator[Try]:
+    """Yield a parameter's values, the nearest first, to be tried."""
     value = given.get(name, 0)
-    if not isinstance(value, int | tuple | list):
-        return None
-    high, wide = two(value, name)
-    moves = [(1, 1)] if high == wide else [(1, 1), (1, 0), (0, 1)]  # what was one number stays one
-    for step in range(1, SEARCHED):
-        for sign in (-step, step):
-            for rows, columns in moves:
-                moved = _single((high + sign * rows, wide + sign * columns))  # type: ignore[operator]
-                out = _works(kind, {**given, name: moved}, size)
-                if out is not None:
-                    return moved, out
-    return None
+    if isinstance(value, int | tuple | list):
+        high, wide = _pair(given, name, 0)
+        moves = [(1, 1)] if high == wide else [(1, 1), (1, 0), (0, 1)]  # what was one number stays one
+        for step, sign, (rows, columns) in product(range(1, SEARCHED), (-1, 1), moves):
+            moved = _single((high + sign * step * rows, wide + sign * step * columns))
+            yield f"{name}={moved}", {**given, name: moved}, size
+
+
+def _first_that_works(kind: str, tries: Iterable[Try]) -> list[str]:
+    """Return in words the first of several that works, and what it gives."""
+    for said, given, size in tries:
+        out = _works(kind, given, size)
+        if out is not None:
+            return [f"{said}, which gives {out[0]}×{out[1]}"]
+    return []
 
 
 def _works(kind: str, given: Given, size: Pair) -> Pair | None:
     try:
-        out: Pair = KINDS[kind][0](**given).out(size)
+        return KINDS[kind][0](**given).out(size)
     except ShapeError:
         return None
-    return out
-
-
-def _shown(value: Any) -> str:
-    return f"({value[0]}, {value[1]})" if isinstance(value, tuple) else str(value)
 
 
 def _spelled(kind: str, given: Given) -> str:

@@ -27,10 +27,8 @@ def checked(operation: Operation, way: str) -> Array:
         ConfigError: Nor do torch's own kernels agree on it: a matter of rounding.
     """
     made, theirs = operation.compute(way), operation.by_torch()
-    if made.shape != theirs.shape or not _agree(operation, made.astype(np.float64), theirs):
-        if made.shape == theirs.shape and operation.doubt():
-            raise ConfigError(operation.doubt())
-        apart = "" if made.shape != theirs.shape else f", by up to {np.abs(made.astype(float) - theirs).max():.3g}"
+    apart = _apart(operation, made, theirs, ", by up to {}")
+    if apart is not None:
         raise DisagreementError(
             f"internal error: the view '{way}' of '{operation.words}' on {operation.x.shape} gives other numbers than "
             f"torch{apart} ({made.shape} and {theirs.shape}). Please report it with these words."
@@ -55,23 +53,28 @@ def check_module(module: nn.Module, x: Tensor, output_size: Sequence[int] | None
     theirs = theirs[0] if isinstance(theirs, tuple) else theirs
     for operation, answer in zip(made, theirs.numpy(), strict=True):
         output = operation.compute(operation.ways[0])
-        if output.shape == answer.shape and _agree(operation, output.astype(np.float64), answer):
-            continue
-        if output.shape == answer.shape and operation.doubt():
-            raise ConfigError(operation.doubt())
-        apart = ""
-        if output.shape == answer.shape:
-            apart = f", up to {np.abs(output.astype(float) - answer).max():.3g} apart"
-        raise ConfigError(
-            f"{name} gives something else than a layer with its parameters, '{operation.words}': "
-            f"{' × '.join(map(str, answer.shape))}, not {' × '.join(map(str, output.shape))}{apart}.\n"
-            f'  try: explain("{operation.words}", x), which explains the layer with these parameters.'
-        )
+        apart = _apart(operation, output, answer, ", up to {} apart")
+        if apart is not None:
+            raise ConfigError(
+                f"{name} gives something else than a layer with its parameters, '{operation.words}': "
+                f"{' × '.join(map(str, answer.shape))}, not {' × '.join(map(str, output.shape))}{apart}.\n"
+                f'  try: explain("{operation.words}", x), which explains the layer with these parameters.'
+            )
 
 
-def _agree(operation: Operation, made: Array, theirs: Array, rounding: float = ROUNDING) -> bool:
-    scale = operation.largest()
-    if operation.whole() and scale < LARGEST_EXACT:
-        return bool((made == theirs).all())
+def _apart(operation: Operation, output: Array, theirs: Array, said: str) -> str | None:
+    """Return None where two outputs agree, else ``said`` with how far apart they are, empty where their shapes differ.
+
+    Raises:
+        ConfigError: torch's own kernels do not agree on it either.
+    """
+    if output.shape != theirs.shape:
+        return ""
+    made, scale = output.astype(np.float64), operation.largest()
+    rounding = 0 if operation.whole() and scale < LARGEST_EXACT else ROUNDING * scale
     with np.errstate(invalid="ignore"):  # −∞, where a pooling's window sees padding alone
-        return bool(((made == theirs) | (np.abs(made - theirs) <= rounding * scale)).all())
+        if ((made == theirs) | (np.abs(made - theirs) <= rounding)).all():
+            return None
+    if operation.doubt():
+        raise ConfigError(operation.doubt())
+    return said.format(f"{np.abs(made - theirs).max():.3g}")

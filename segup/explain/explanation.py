@@ -13,15 +13,13 @@ from segup.calls import annotated
 from segup.errors import ConfigError, DataError, ShapeError, unknown
 from segup.explain.amount import check_amount
 from segup.explain.check import check_module, checked
-from segup.explain.deconv import DeconvOperation
 from segup.explain.language import read_words
 from segup.explain.modules import operation_of, operations_of, weight_shape
 from segup.explain.numbers import Array, written
-from segup.explain.operation import Entry, Operation
+from segup.explain.operation import Entry, Operation, WeightedOperation
 from segup.explain.phrases import size_said
 from segup.explain.steps import VIEWS, steps
 from segup.explain.values import numbers
-from segup.explain.windows import ConvOperation
 
 if TYPE_CHECKING:
     from segup.explain.drawing.story import Story
@@ -103,7 +101,7 @@ class Explanation:
     def parameters(self) -> int:
         """The number of weights and biases of the layer; none where it learns nothing."""
         operation = self.operations[0]
-        if not isinstance(operation, ConvOperation | DeconvOperation):
+        if not isinstance(operation, WeightedOperation):
             return 0
         return int(operation.weight.size + (0 if operation.bias is None else operation.bias.size))
 

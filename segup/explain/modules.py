@@ -97,9 +97,8 @@ def operation_of(
         k2, groups = words.given["kernel_size"] ** 2, words.given["groups"]
         logits = torch.from_numpy(weight.astype(np.float64)).unflatten(0, (groups, k2))
         kernels = logits.softmax(dim=1).flatten(0, 1).numpy()
-        exact = carried(x, products=k2)[0]
-        assert exact is not None
-        return CarafeOperation(Resize(words.given["scale"]), exact, kernels, words.given["kernel_size"], groups)
+        (values,) = carried(x, products=k2)
+        return CarafeOperation(Resize(words.given["scale"]), values, kernels, words.given["kernel_size"], groups)
     layer = built(words.kind, words.given, size, output_size)
     if isinstance(layer, Conv | ConvTranspose):
         assert weight is not None
@@ -108,7 +107,6 @@ def operation_of(
         return _pool(layer, x, words.pool)
     if isinstance(layer, Resize):
         return ResizeOperation(layer, _alone(x))
-    assert isinstance(layer, PixelShuffle)
     out_channels_of(layer, x.shape[0])
     return ShuffleOperation(layer, _alone(x))
 
@@ -157,7 +155,6 @@ def _convolutions(
     else:
         _no_output_size(module, output_size)
     layer = built(kind, given, size, output_size)
-    assert isinstance(layer, Conv | ConvTranspose)
     weight = module.weight.detach().cpu().double().numpy()
     bias = None if module.bias is None else module.bias.detach().cpu().double().numpy()
     return [_with_weight(layer, image, weight, bias, module.padding_mode) for image in images]
@@ -167,40 +164,29 @@ def _with_weight(
     layer: Conv | ConvTranspose, x: Array, weight: Array, bias: Array | None, padding_mode: str = "zeros"
 ) -> Operation:
     taps = int(np.prod(weight.shape[2:])) * (x.shape[0] // layer.groups)
-    values, kernel, more = carried(x, weight, bias, products=taps)
-    assert values is not None
-    assert kernel is not None
+    values, kernel, *more = carried(x, weight, *([] if bias is None else [bias]), products=taps)
     if isinstance(layer, ConvTranspose):
-        return DeconvOperation(layer, values, kernel, more)
-    _check_reflection(layer, x, padding_mode)
-    return ConvOperation(layer, values, kernel, more, padding_mode)
-
-
-def _check_reflection(layer: Conv, x: Array, padding_mode: str) -> None:
-    """Refuse what torch refuses: to reflect or wrap more than there is."""
+        return DeconvOperation(layer, values, kernel, *more)
     for axis, size in zip(layer.axes, x.shape[1:], strict=True):
-        most = {"reflect": size - 1, "circular": size}.get(padding_mode)
+        most = {"reflect": size - 1, "circular": size}.get(padding_mode)  # as torch: no more than there is
         if most is not None and max(axis.before, axis.after) > most:
             raise ShapeError(
                 f'padding {max(axis.before, axis.after)} with padding_mode="{padding_mode}" needs more rows or columns '
                 f"than the {size} there are.\n  try: padding={most}."
             )
+    return ConvOperation(layer, values, kernel, more[0] if more else None, padding_mode)
 
 
 def _pools(module: nn.MaxPool2d | nn.AvgPool2d, images: Sequence[Array], size: Pair) -> list[Operation]:
-    given: dict[str, Any] = {
-        "kernel_size": module.kernel_size,
-        "stride": module.stride,
-        "padding": module.padding,
-        "ceil_mode": bool(module.ceil_mode),
-    }
+    given = {name: getattr(module, name) for name in ("kernel_size", "stride", "padding")}
+    given["ceil_mode"] = bool(module.ceil_mode)
+    options: tuple[Any, ...] = ("max",)
     if isinstance(module, nn.MaxPool2d):
-        layer = built("pool", {**given, "dilation": module.dilation}, size)
-        assert isinstance(layer, Pool)
-        return [_pool(layer, image, "max") for image in images]
+        given["dilation"] = module.dilation
+    else:
+        options = ("avg", module.count_include_pad, module.divisor_override)
     layer = built("pool", given, size)
-    assert isinstance(layer, Pool)
-    return [_pool(layer, image, "avg", module.count_include_pad, module.divisor_override) for image in images]
+    return [_pool(layer, image, *options) for image in images]
 
 
 def _pool(layer: Pool, x: Array, mode: str, count_pad: bool = True, divisor: int | None = None) -> Operation:
@@ -214,19 +200,18 @@ def _pool(layer: Pool, x: Array, mode: str, count_pad: bool = True, divisor: int
 def _resized(module: nn.Upsample, image: Array) -> Operation:
     if module.mode not in MODES:
         raise ConfigError(f"explain knows the modes {', '.join(MODES)} of Upsample, not {module.mode!r}.")
-    corners = bool(module.align_corners)
+    values, corners, (_, *size) = _alone(image), bool(module.align_corners), image.shape
     if module.size is not None:
         out = module.size if isinstance(module.size, tuple | list) else (module.size, module.size)
-        factors = (Fraction(int(out[0]), image.shape[1]), Fraction(int(out[1]), image.shape[2]))
-        return ResizeOperation(Resize(factors, module.mode), _alone(image), (int(out[0]), int(out[1])), corners)
+        high, wide = int(out[0]), int(out[1])
+        factors = (Fraction(high, size[0]), Fraction(wide, size[1]))
+        return ResizeOperation(Resize(factors, module.mode), values, (high, wide), corners)
     factor: Any = module.scale_factor
     pair = tuple(map(float, factor)) if isinstance(factor, tuple | list) else (float(factor), float(factor))
     exact = tuple(int(part) if part.is_integer() else part for part in pair)
-    layer = built("resize", {"scale_factor": exact, "mode": module.mode}, (image.shape[1], image.shape[2]))
-    assert isinstance(layer, Resize)
-    if module.recompute_scale_factor:
-        return ResizeOperation(layer, _alone(image), layer.out((image.shape[1], image.shape[2])), corners)
-    return ResizeOperation(layer, _alone(image), None, corners)
+    layer = built("resize", {"scale_factor": exact, "mode": module.mode}, (size[0], size[1]))
+    reach = layer.out((size[0], size[1])) if module.recompute_scale_factor else None
+    return ResizeOperation(layer, values, reach, corners)
 
 
 def _reassemblies(module: Reassembler, x: Tensor) -> list[Operation]:
@@ -248,9 +233,7 @@ def _reassemblies(module: Reassembler, x: Tensor) -> list[Operation]:
 
 
 def _alone(x: Array) -> Array:
-    exact = carried(x, products=1)[0]
-    assert exact is not None
-    return exact
+    return carried(x, products=1)[0]
 
 
 def _no_output_size(module: nn.Module, output_size: Pair | None) -> None:

@@ -1,6 +1,7 @@
 """Arrays that stay exact while their values are whole numbers, and how a number is written."""
 
 from fractions import Fraction
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,7 +17,7 @@ LARGEST_EXACT = 2**53
 """Up to here a float64 holds every whole number."""
 
 
-def carried(x: Array, *others: Array | None, products: int) -> list[Array | None]:
+def carried(*arrays: Array, products: int) -> list[Array]:
     """Return the arrays in a type that keeps a sum of ``products`` products x·w exact where all values are whole.
 
     That is float64; or, where such a sum of whole numbers might pass 2**53, Python's ints.
@@ -28,28 +29,13 @@ def carried(x: Array, *others: Array | None, products: int) -> list[Array | None
     >>> [array.dtype.name for array in carried(big, big, products=1)]
     ['object', 'object']
     """
-    arrays = [x, *others]
-    for array in arrays:
-        if array is not None and array.dtype != object and not np.isfinite(array).all():
-            raise DataError("every value must be finite: inf and nan cannot be followed through a sum.")
-    present = [array for array in arrays if array is not None]
-    bound = products * int(np.prod([_largest(array) for array in present], dtype=object)) * len(present)
-    whole = all(_whole(array) for array in present)
+    if not all(array.dtype == object or np.isfinite(array).all() for array in arrays):
+        raise DataError("every value must be finite: inf and nan cannot be followed through a sum.")
+    bound = products * prod(int(np.abs(array).max(initial=0)) + 1 for array in arrays) * len(arrays)
+    whole = all(array.dtype == object or (np.floor(array) == array).all() for array in arrays)
     if whole and bound >= LARGEST_EXACT:
-        return [None if array is None else _as_ints(array) for array in arrays]
-    return [None if array is None else array.astype(np.float64) for array in arrays]
-
-
-def _largest(array: Array) -> int:
-    return int(np.abs(array).max(initial=0)) + 1
-
-
-def _whole(array: Array) -> bool:
-    return array.dtype == object or bool((np.floor(array) == array).all())
-
-
-def _as_ints(array: Array) -> Array:
-    return np.vectorize(int, otypes=[object])(array) if array.size else array.astype(object)
+        return [np.vectorize(int, otypes=[object])(array) if array.size else array.astype(object) for array in arrays]
+    return [array.astype(np.float64) for array in arrays]
 
 
 def plain(value: Any) -> Number:

@@ -70,9 +70,6 @@ class Entry(Sequence[Term]):
     def __getitem__(self, item: Any) -> Any:
         return self.terms[item]
 
-    def __iter__(self) -> Iterator[Term]:
-        return iter(self.terms)
-
     @property
     def name(self) -> str:
         """The entry as it is written, such as ``y[0,1]``."""

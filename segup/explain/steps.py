@@ -1,16 +1,17 @@
 """Each view in words, step by step, with the numbers put in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from segup.explain.deconv import DeconvOperation
 from segup.explain.deconv_steps import deconv_steps
-from segup.explain.operation import Operation
+from segup.explain.operation import Operation, WeightedOperation
 from segup.explain.phrases import by, counted, unread_said
 from segup.explain.rearrange import CarafeOperation, ShuffleOperation
 from segup.explain.resize import ResizeOperation
 from segup.explain.window_steps import window_steps
-from segup.explain.windows import ConvOperation, WindowOperation
+from segup.explain.windows import ConvOperation
 
 VIEWS: Mapping[str, str] = MappingProxyType(
     {
@@ -38,19 +39,16 @@ def steps(operation: Operation, view: str) -> list[str]:
     Pad by dilation·(kernel_size − 1) − padding = 1·3 − 1 = 2 on every side: 11×11.
     """
     if isinstance(operation, DeconvOperation):
-        told = deconv_steps(operation, view)
-    elif view == "overlap":
-        told = _counts(operation)
-    elif isinstance(operation, WindowOperation):
-        told = window_steps(operation)
-    elif isinstance(operation, ResizeOperation):
-        told = _sampling(operation)
-    elif isinstance(operation, ShuffleOperation):
-        told = _shuffle(operation)
-    else:
-        assert isinstance(operation, CarafeOperation)
-        told = _reassembly(operation)
-    return told + _channels(operation, view)
+        return deconv_steps(operation, view) + _channels(operation, view)
+    tellers: dict[str, Callable[[Any], list[str]]] = {
+        "convolution": window_steps,
+        "pooling": window_steps,
+        "sampling": _sampling,
+        "subpixel": _shuffle,
+        "reassembly": _reassembly,
+        "overlap": _counts,
+    }
+    return tellers[view](operation) + _channels(operation, view)
 
 
 def _counts(operation: Operation) -> list[str]:
@@ -140,15 +138,10 @@ def _reassembly(operation: CarafeOperation) -> list[str]:
 
 
 def _channels(operation: Operation, view: str) -> list[str]:
-    if view == "overlap" or not isinstance(operation, ConvOperation | DeconvOperation):
+    if view == "overlap" or not isinstance(operation, WeightedOperation):
         return []
     groups = operation.layer.groups
     inputs = operation.x.shape[0] // groups
-    lines = []
-    if groups > 1:
-        lines.append(
-            f"{groups} groups: each output channel reads the {counted(inputs, 'channel')} of its own group alone."
-        )
-    if inputs > 1:
-        lines.append(f"The {inputs} channels' contributions are summed (never averaged).")
-    return lines
+    own = f"{groups} groups: each output channel reads the {counted(inputs, 'channel')} of its own group alone."
+    summed = f"The {inputs} channels' contributions are summed (never averaged)."
+    return [line for line, holds in ((own, groups > 1), (summed, inputs > 1)) if holds]

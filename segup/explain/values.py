@@ -109,10 +109,9 @@ def _cells(line: str) -> list[str]:
 
 def _npy(path: Path) -> Array:
     try:
-        found: Array = np.load(path, allow_pickle=False)
+        return np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as cause:
         raise DataError(f"{path} cannot be read as an array of numbers: {cause}") from None
-    return found
 
 
 def _table(text: str, what: str, place: str) -> Array:

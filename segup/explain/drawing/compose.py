@@ -13,7 +13,7 @@ from segup.explain.numbers import Number, is_rounded, shown
 
 CELL, FIGURE, INDEX, TITLE, BODY, HEAD = 30, 14, 11, 14, 15, 19
 """Sizes in pixels: the smallest cell, and the text in cells, at their edges, above grids, in sentences, on top."""
-MARGIN, GAP, ROW_GAP = 22, 22, 16
+MARGIN, GAP, ROW_GAP, HATCH = 22, 22, 16, 7.5
 WIDEST, TALLEST, NARROWEST = 1040, 2000, 700
 """A README shows a picture some 800 pixels wide: at 1040 its numbers are still 11 pixels high there."""
 
@@ -61,13 +61,12 @@ def plan(story: Story, steps: Sequence[Step]) -> Plan:
     texts = {content: _text(content, story.digits) for step in steps for content in _contents(step)}
     cell = max([float(CELL), *(text_width(text, FIGURE) + 10 for text in texts.values())])
     lines = (*story.lines, *_rounding(texts, story.digits))
-    outlines = [(step, _boxes(step, cell, 0)) for step in {id(step): step for step in _extremes(steps)}.values()]
-    inner = max(max(box.x + box.width for box in boxes) for _, boxes in outlines)
-    wide = max(NARROWEST, inner + MARGIN)
+    arranged = {_arrangement(step): step for step in steps}  # most steps share one
+    boxes = [box for step in arranged.values() for box in _boxes(step, cell, 0)]
+    wide = max(NARROWEST, max(box.x + box.width for box in boxes) + MARGIN)
     room = wide - 2 * MARGIN
     top = MARGIN + HEAD + 6 + sum(len(wrapped(line, BODY, room)) for line in lines) * (BODY + 6) + 12
-    grids = max(max(box.y + box.height for box in boxes) for _, boxes in outlines)
-    caption_top = top + grids + 18
+    caption_top = top + max(box.y + box.height for box in boxes) + 18
     said = max(sum(len(wrapped(line, BODY, room)) for line in step.caption) for step in steps)
     legend_top = caption_top + said * (BODY + 6) + 4
     rows = len(_legend_rows(story, room))
@@ -75,16 +74,12 @@ def plan(story: Story, steps: Sequence[Step]) -> Plan:
     return Plan(cell, story.digits, lines, ceil(wide), round(height), top, caption_top, legend_top)
 
 
-def _extremes(steps: Sequence[Step]) -> Sequence[Step]:
-    """Return steps among which every arrangement of grids occurs; most steps share one."""
-    seen: dict[object, Step] = {}
-    for step in steps:
-        key = tuple(
-            tuple((len(b.cells), len(b.cells[0]), b.title) if isinstance(b, Grid) else b.text for b in row)
-            for row in step.rows
-        )
-        seen.setdefault(key, step)
-    return list(seen.values())
+def _arrangement(step: Step) -> tuple[object, ...]:
+    """Return all that decides where the grids of a step stand."""
+    return tuple(
+        tuple((len(b.cells), len(b.cells[0]), b.title) if isinstance(b, Grid) else b.text for b in row)
+        for row in step.rows
+    )
 
 
 def _contents(step: Step) -> Iterator[str | Number]:
@@ -185,9 +180,10 @@ def _sign(box: Box) -> Piece:
 def _grid(box: Box, plan: Plan) -> list[Piece]:
     grid, cell = box.block, plan.cell
     assert isinstance(grid, Grid)
-    pieces: list[Piece] = []
-    for place, text in enumerate(_titles(grid, cell)):
-        pieces.append((Text(box.x, box.y + TITLE + place * (TITLE + 4), text, TITLE, palette.INK, "start", True),))
+    pieces: list[Piece] = [
+        (Text(box.x, box.y + TITLE + place * (TITLE + 4), text, TITLE, palette.INK, "start", True),)
+        for place, text in enumerate(_titles(grid, cell))
+    ]
     if grid.indexed:
         for row in range(len(grid.cells)):
             y = box.grid_y + (row + 0.5) * CELL + INDEX * 0.36
@@ -212,9 +208,11 @@ def _cell(one: Cell, x: float, y: float, plan: Plan) -> Piece:
     if len(one.fills) == 1 and len(one.fills[0]) == 1:
         shapes.append(Rect(x, y, cell, CELL, one.fills[0][0], palette.LINE))
     else:
-        for row, line in enumerate(one.fills):
-            for column, color in enumerate(line):
-                shapes.append(Rect(x + column * wide, y + row * high, wide, high, color))
+        shapes += [
+            Rect(x + column * wide, y + row * high, wide, high, color)
+            for row, line in enumerate(one.fills)
+            for column, color in enumerate(line)
+        ]
         shapes.append(Rect(x, y, cell, CELL, "", palette.LINE))
     if one.hatched:
         shapes += _hatching(x, y, cell)
@@ -230,13 +228,11 @@ def _cell(one: Cell, x: float, y: float, plan: Plan) -> Piece:
 def _hatching(x: float, y: float, cell: float) -> list[Shape]:
     """Return diagonal lines through a cell."""
     lines: list[Shape] = []
-    step = 7.5
-    offset = step
-    while offset < cell + CELL:
+    for place in range(1, ceil((cell + CELL) / HATCH)):
+        offset = place * HATCH
         start = (x + min(offset, cell), y + max(0.0, offset - cell))
         end = (x + max(0.0, offset - CELL), y + min(offset, float(CELL)))
         lines.append(Line(*start, *end, palette.QUIET, 1))
-        offset += step
     return lines
 
 
