@@ -28,15 +28,14 @@ def whole(value: object, name: str, least: int = 0) -> int:
     ...
     segup.errors.ShapeError: stride must be an int of at least 1, not 0.
     """
-    if isinstance(value, bool):
-        raise ShapeError(f"{name} must be an int of at least {least}, not {value} (a bool).")
     if isinstance(value, int) or type(value).__name__ == "SymInt":
         # A symbolic size, of torch.compile or torch.export, stays symbolic: index() would fix it to one value.
         number: int = value  # type: ignore[assignment]
     else:
         number = _index(value, name, least)
-    if number < least:
-        raise ShapeError(f"{name} must be an int of at least {least}, not {value}.")
+    if isinstance(value, bool) or number < least:
+        kind = " (a bool)" if isinstance(value, bool) else ""
+        raise ShapeError(f"{name} must be an int of at least {least}, not {value}{kind}.")
     return number
 
 

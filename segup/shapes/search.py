@@ -1,6 +1,8 @@
 """The questions people ask backwards: which padding, which layer, which input size."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
+from operator import attrgetter
 from typing import Any
 
 from segup.conform import short
@@ -97,16 +99,14 @@ def find_convs(
     >>> [str(conv) for conv in find_convs(417, 209, kernel_sizes=[2, 3, 4, 5])]
     ['conv k3 s2 p1', 'conv k5 s2 p2', 'conv k2 s2 p1', 'conv k4 s2 p2']
     """
-    n, o = whole(size, "size", 1), whole(out, "out", 1)
+    n, o, exact = whole(size, "size", 1), whole(out, "out", 1), flag(exact, "exact")
     found: list[Conv] = []
-    exact = flag(exact, "exact")
     for kernel, stride, dilation in _grid(n, o, kernel_sizes, strides, dilations):
-        axis = Conv(kernel, stride, dilation=dilation).axes[0]
+        extent = dilation * (kernel - 1) + 1
         # (o − 1)·s ≤ n + 2p − e ≤ (o − 1)·s + s − 1, solved for p.
-        smallest = -((n - axis.extent - (o - 1) * stride) // 2)
-        largest = ((o - 1) * stride + stride - 1 - n + axis.extent) // 2
-        for padding in _few(range(max(0, smallest), min(largest, axis.extent - 1) + 1), found):
-            found.append(Conv(kernel, stride, padding, dilation))
+        smallest = max(0, -((n - extent - (o - 1) * stride) // 2))
+        largest = min((o * stride - 1 - n + extent) // 2, extent - 1)
+        found += [Conv(kernel, stride, padding, dilation) for padding in _few(range(smallest, largest + 1), found)]
     found = [conv for conv in found if not exact or conv.residue(n) == 0]
     return sorted(found, key=lambda conv: (conv.residue(n), conv.stride, conv.kernel_size, conv.padding))
 
@@ -200,26 +200,22 @@ def reaching(
         for axis, n, o in zip(near.axes, sizes, outs, strict=True)
     ]
     high, wide = near.axes
-    if (high.kernel_size, high.padding) == (wide.kernel_size, wide.padding):
-        alike = _alike(*found)
-        if alike:
-            return [_joined(*pair, near.groups) for pair in alike[:MOST]]
-    if not all(found):
-        return []
-    kept = [  # an axis that needs no change keeps what it has
-        one[:1] if (one[0].kernel_size, one[0].padding) == (axis.kernel_size, axis.padding) else one
-        for one, axis in zip(found, near.axes, strict=True)
-    ]
-    longest = min(MOST, max(map(len, kept)))
-    pairs = [(kept[0][min(place, len(kept[0]) - 1)], kept[1][min(place, len(kept[1]) - 1)]) for place in range(longest)]
-    return [_joined(*pair, near.groups) for pair in pairs]
+    pairs = _alike(*found) if (high.kernel_size, high.padding) == (wide.kernel_size, wide.padding) else []
+    if not pairs and all(found):
+        kept = [  # an axis that needs no change keeps what it has
+            one[:1] if (one[0].kernel_size, one[0].padding) == (axis.kernel_size, axis.padding) else one
+            for one, axis in zip(found, near.axes, strict=True)
+        ]
+        longest = range(max(map(len, kept)))
+        pairs = [(kept[0][min(place, len(kept[0]) - 1)], kept[1][min(place, len(kept[1]) - 1)]) for place in longest]
+    return [_joined(*pair, near.groups) for pair in pairs[:MOST]]
 
 
 def _alike(high: list[StampAxis], wide: list[StampAxis]) -> list[tuple[StampAxis, StampAxis]]:
     """Return the pairs that differ in nothing but output_padding, in the order of ``high``."""
-    across = {(one.kernel_size, one.stride, one.padding, one.dilation): one for one in wide}
-    keys = [(one.kernel_size, one.stride, one.padding, one.dilation) for one in high]
-    return [(one, across[key]) for one, key in zip(high, keys, strict=True) if key in across]
+    key = attrgetter("kernel_size", "stride", "padding", "dilation")
+    across = {key(one): one for one in wide}
+    return [(one, across[key(one)]) for one in high if key(one) in across]
 
 
 def _directly(size: int, out: int) -> list[StampAxis]:
@@ -233,5 +229,4 @@ def _directly(size: int, out: int) -> list[StampAxis]:
 
 
 def _joined(high: StampAxis, wide: StampAxis, groups: int = 1) -> ConvTranspose:
-    names = ("kernel_size", "stride", "padding", "output_padding", "dilation")
-    return ConvTranspose(*((getattr(high, name), getattr(wide, name)) for name in names), groups=groups)
+    return ConvTranspose(*zip(astuple(high), astuple(wide), strict=True), groups=groups)

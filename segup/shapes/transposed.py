@@ -1,5 +1,6 @@
 """The transposed convolution: every input stamps a kernel on the output."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -186,11 +187,7 @@ class ConvTranspose(Layer[StampAxis]):
           (17 − 1)·2 − 2·1 + 4 = 34, and output_padding adds at most stride − 1 = 1.
           try: kernel_size=3, which reaches 33 … 34.
         """
-        if is_pair(size) or is_pair(out):
-            sizes, outs = two(size, "size"), two(out, "out")
-            parts = zip(self.axes, sizes, outs, AXIS_NAMES, strict=True)
-            return tuple(self._output_padding(axis, n, o, name) for axis, n, o, name in parts)
-        return self._output_padding(self.same_axes(whole(size, "size", 1)), size, out, "size")
+        return self._per_step(size, out, self._output_padding)
 
     def unwritten(self, size: Size, out: Size | None = None) -> Any:
         """Return the output positions that no input reaches: they hold bias alone.
@@ -205,10 +202,14 @@ class ConvTranspose(Layer[StampAxis]):
         if out is None:
             return self._per_axis(size, lambda axis, n: axis.unwritten(n, axis.out(n)))
         self.output_padding_for(size, out)
+        return self._per_step(size, out, lambda axis, n, o, _: axis.unwritten(whole(n, "size", 1), whole(o, "out", 1)))
+
+    def _per_step(self, size: Size, out: Size, rule: Callable[[StampAxis, Any, Any, str], Any]) -> Any:
+        """Apply ``rule`` to each axis with its input and output size and its name in messages; once for two ints."""
         if is_pair(size) or is_pair(out):
-            parts = zip(self.axes, two(size, "size"), two(out, "out"), strict=True)
-            return tuple(axis.unwritten(whole(n, "size", 1), whole(o, "out", 1)) for axis, n, o in parts)
-        return self.axes[0].unwritten(whole(size, "size", 1), whole(out, "out", 1))
+            parts = zip(self.axes, two(size, "size"), two(out, "out"), AXIS_NAMES, strict=True)
+            return tuple(rule(*part) for part in parts)
+        return rule(self.same_axes(whole(size, "size", 1)), size, out, "size")
 
     def _output_padding(self, axis: StampAxis, size: object, out: object, name: str) -> int:
         n, o = whole(size, name, 1), whole(out, "out", 1)

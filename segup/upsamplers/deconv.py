@@ -35,17 +35,16 @@ class TransposedConv(Upsampler):
             ConfigError: An unknown ``init``, or one that this kernel and padding cannot have.
         """
         self.kernel_size, self.padding = kernel_size, padding
-        self._arithmetic = ConvTranspose(kernel_size, self.scale, padding)
-        mix, taps = None, torch.empty(0)
+        weight = None
         if init != "he":
-            mix, taps = channel_map(self.in_channels, self.out_channels), self._interpolating_taps(init)
+            weight = separable(channel_map(self.in_channels, self.out_channels).T, self._interpolating_taps(init))
         self.conv = nn.ConvTranspose2d(
             self.in_channels, self.out_channels, kernel_size, self.scale, padding, output_padding=output_padding
         )
-        if mix is None:
+        if weight is None:
             init_conv_transpose(self.conv)
         else:
-            init_weight(self.conv, separable(mix.T, taps))
+            init_weight(self.conv, weight)
 
     def _interpolating_taps(self, init: Start) -> Tensor:
         if init == "bilinear":
@@ -62,7 +61,7 @@ class TransposedConv(Upsampler):
     @property
     def arithmetic(self) -> ConvTranspose:
         """The size rule, output padding left out."""
-        return self._arithmetic
+        return ConvTranspose(self.kernel_size, self.scale, self.padding)
 
     @property
     def shift(self) -> Fraction:

@@ -47,8 +47,7 @@ def checkerboard(up: nn.Module, *, in_channels: int | None = None, dtype: torch.
     >>> checkerboard(nn.Upsample(scale_factor=2, mode="bilinear"))
     0.0
     """
-    probe = Probe(up, in_channels, dtype)
-    phases = probe.phases()
+    phases = Probe(up, in_channels, dtype).phases()
     energy = phases.square().flatten(1).mean(dim=1)
     share = phases.flatten(1).var(dim=1, correction=0) / energy.clamp(min=torch.finfo(dtype).tiny)
     return float(share.mean())
@@ -131,8 +130,7 @@ def impulse_response(
     >>> response.shape, response.nonzero()[:, 1:].tolist()
     (torch.Size([1, 14, 14]), [[6, 6], [6, 7], [7, 6], [7, 7]])
     """
-    probe = Probe(up, in_channels, dtype)
-    return probe.response(channel)
+    return Probe(up, in_channels, dtype).response(channel)
 
 
 def impulse_shift(

@@ -83,7 +83,8 @@ class DySample(Upsampler):
         groups = self._groups(in_channels, scale, style, groups)
         self.style, self.dynamic, self.groups = style, dynamic, groups
         mix = channel_map(in_channels, out_channels) if init == "interpolate" else None
-        read, predicted = _predicting(in_channels, scale, style, groups)
+        shuffled = 1 if style == "lp" else scale**2
+        read, predicted = in_channels // shuffled, 2 * groups * scale**2 // shuffled
         self.offset = nn.Conv2d(read, predicted, 1)
         nn.init.normal_(self.offset.weight, std=0.001 if mix is None else 0.0)
         nn.init.zeros_(self.offset.bias)  # type: ignore[arg-type]
@@ -125,11 +126,6 @@ class DySample(Upsampler):
         offsets = reach * self.offset(read).to(wide)
         offsets = F.pixel_shuffle(offsets, self.scale) if self.style == "lp" else offsets
         return offsets.unflatten(1, (2, self.groups))
-
-
-def _predicting(in_channels: int, scale: int, style: Style, groups: int) -> tuple[int, int]:
-    """Return the channels from which offsets are predicted, and those of the offsets."""
-    return (in_channels, 2 * groups * scale**2) if style == "lp" else (in_channels // scale**2, 2 * groups)
 
 
 def sample_at_offsets(x: Tensor, offsets: Tensor, scale: int) -> Tensor:

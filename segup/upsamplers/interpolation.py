@@ -20,6 +20,7 @@ torch.Size([3, 3, 4, 4])
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segup.errors import ConfigError
@@ -45,9 +46,12 @@ def separable(mix: Tensor, taps: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def init_weight(conv: nn.Conv2d | nn.ConvTranspose2d, weight: Tensor) -> None:
-    """Start ``conv`` from ``weight``, its bias from zero."""
-    conv.weight.copy_(weight)
+def init_weight(conv: nn.Conv2d | nn.ConvTranspose2d, weight: Tensor | None) -> None:
+    """Start ``conv`` from ``weight``, or so that it keeps the variance of a rectified input; its bias from zero."""
+    if weight is None:
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+    else:
+        conv.weight.copy_(weight)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
 
@@ -82,10 +86,7 @@ def transposed_taps(name: str, scale: int, kernel_size: int) -> Tensor:
     """
     least = 2 * scale - scale % 2
     _check_kernel(name, scale, kernel_size, least, "init=bilinear, which starts any kernel as a triangle")
-    before = (kernel_size - least) // 2
-    taps = torch.zeros(kernel_size)
-    taps[before : before + least] = triangle(scale, least)
-    return taps
+    return _centred(triangle(scale, least), kernel_size)
 
 
 def phase_taps(name: str, scale: int, kernel_size: int) -> Tensor:
@@ -107,9 +108,7 @@ def phase_taps(name: str, scale: int, kernel_size: int) -> Tensor:
 
 def middle_tap(kernel_size: int) -> Tensor:
     """Return the taps of a convolution that passes its input on: 1 in the middle."""
-    taps = torch.zeros(kernel_size)
-    taps[kernel_size // 2] = 1
-    return taps
+    return _centred(torch.ones(1), kernel_size)
 
 
 def smoothing_taps(name: str, scale: int, kernel_size: int) -> Tensor:
@@ -126,12 +125,16 @@ def smoothing_taps(name: str, scale: int, kernel_size: int) -> Tensor:
     """
     least = scale + 1 - scale % 2
     _check_kernel(name, scale, kernel_size, least, "init=he")
-    taps = torch.zeros(kernel_size)
-    before = (kernel_size - least) // 2
-    taps[before : before + least] = 1 / scale
+    box = torch.full((least,), 1 / scale)
     if scale % 2 == 0:
-        taps[before] = taps[before + least - 1] = 0.5 / scale
-    return taps
+        box[0] = box[-1] = 0.5 / scale
+    return _centred(box, kernel_size)
+
+
+def _centred(taps: Tensor, kernel_size: int) -> Tensor:
+    """Return the taps in the middle of a kernel of zeros."""
+    before = (kernel_size - len(taps)) // 2
+    return F.pad(taps, (before, kernel_size - len(taps) - before))
 
 
 def _check_kernel(name: str, scale: int, kernel_size: int, least: int, otherwise: str) -> None:

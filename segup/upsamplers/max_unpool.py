@@ -9,6 +9,7 @@ from segup.conform import OddKernel
 from segup.errors import ShapeError, figures
 from segup.shapes import ConvTranspose
 from segup.upsamplers.contract import Channels, Scale, Size, Upsampler, register_upsampler
+from segup.upsamplers.interpolation import init_weight
 from segup.upsamplers.layout import is_channels_last
 from segup.upsamplers.projection import project
 
@@ -66,8 +67,7 @@ class MaxUnpool(Upsampler):
         self.index_channels = in_channels if self.skip_channels is None else self.skip_channels
         self.project = project(in_channels, self.index_channels)
         self.conv = nn.Conv2d(self.index_channels, out_channels, kernel_size, padding=kernel_size // 2)
-        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
-        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+        init_weight(self.conv, None)
 
     @property
     def arithmetic(self) -> ConvTranspose:

@@ -47,14 +47,14 @@ class PixelShuffle(Upsampler):
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
-        mix, taps = None, torch.empty(0)
+        weight = None
         if init == "interpolate":
-            mix, taps = channel_map(in_channels, out_channels), phase_taps(self.name, scale, kernel_size)
+            weight = _of_phases(channel_map(in_channels, out_channels), phase_taps(self.name, scale, kernel_size))
         self.conv = nn.Conv2d(in_channels, out_channels * scale**2, kernel_size, padding=kernel_size // 2)
-        if mix is None:
+        if weight is None:
             init_icnr(self.conv, scale if init == "icnr" else 1)
         else:
-            init_weight(self.conv, _of_phases(mix, taps))
+            init_weight(self.conv, weight)
 
     @property
     def arithmetic(self) -> PixelShuffleArithmetic:

@@ -1,7 +1,7 @@
 """A module put to the test: a copy that is fed constants and impulses, away from every border."""
 
 import copy
-from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import torch
@@ -29,7 +29,7 @@ class Probe:
             raise ConfigError(f"dtype={dtype!r} must be torch.float32 or torch.float64\n  try: dtype=torch.float64")
         with torch.inference_mode(False), torch.no_grad():
             self.up = copy.deepcopy(up).eval()
-            self.device = next((t.device for t in _tensors(up)), torch.device("cpu"))
+            self.device = next((t.device for t in chain(up.parameters(), up.buffers())), torch.device("cpu"))
             if self.device.type == "mps" and dtype == torch.float64:  # which has no float64
                 self.device = torch.device("cpu")
             self.up.to(device=self.device, dtype=dtype)
@@ -183,8 +183,3 @@ def _channels(up: nn.Module) -> int:
             if isinstance(channels, int):
                 return channels
     return 1
-
-
-def _tensors(up: nn.Module) -> Iterator[Tensor]:
-    yield from up.parameters()
-    yield from up.buffers()

@@ -2,6 +2,8 @@
 
 from torch import nn
 
+from segup.upsamplers.interpolation import init_weight
+
 
 def project(in_channels: int, out_channels: int) -> nn.Conv2d | nn.Identity:
     """Return a 1×1 convolution, or nothing to do where the channels are the same.
@@ -14,6 +16,5 @@ def project(in_channels: int, out_channels: int) -> nn.Conv2d | nn.Identity:
     if in_channels == out_channels:
         return nn.Identity()
     conv = nn.Conv2d(in_channels, out_channels, kernel_size=1)
-    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    init_weight(conv, None)
     return conv

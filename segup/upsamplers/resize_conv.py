@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -44,15 +43,11 @@ class ResizeConv(Upsampler):
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
-        mix, taps = None, torch.empty(0)
+        weight = None
         if init == "interpolate":
-            mix, taps = channel_map(in_channels, out_channels), self.interpolating_taps(kernel_size)
+            weight = separable(channel_map(in_channels, out_channels), self.interpolating_taps(kernel_size))
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
-        if mix is None:
-            nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
-            nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
-        else:
-            init_weight(self.conv, separable(mix, taps))
+        init_weight(self.conv, weight)
 
     def interpolating_taps(self, kernel_size: int) -> Tensor:
         """Return the convolution's taps along each axis that make the resize bilinear interpolation.

@@ -49,14 +49,11 @@ def down_up(layers: Layer | Sequence[Layer]) -> DownUp:
     parts = flat(layers, "layers")
     turn = next((place for place, layer in enumerate(parts) if _goes_up(layer)), len(parts))
     down, up = parts[:turn], parts[turn:]
-    if not down or not up:
-        return DownUp(tuple((layer,) for layer in down), tuple((layer,) for layer in up))
-    if any(map(_shrinks, up)):
-        return DownUp((tuple(down),), (tuple(up),))
-    steps, steps_up = sum(map(_shrinks, down)), sum(map(_enlarges, up))
-    if steps == steps_up > 0:
+    steps = sum(map(_shrinks, down))
+    paired = steps == sum(map(_enlarges, up)) and not any(map(_shrinks, up))
+    if paired and steps:
         return DownUp(_stages(down, _shrinks), _stages(up, _enlarges))
-    if steps == steps_up and len(down) == len(up):
+    if not down or not up or (paired and len(down) == len(up)):
         return DownUp(tuple((layer,) for layer in down), tuple((layer,) for layer in up))
     return DownUp((tuple(down),), (tuple(up),))
 

@@ -97,8 +97,7 @@ def read(part: str) -> tuple[str, dict[str, Any]]:
     try:
         found = called(part)
     except ShapeError as cause:
-        name = re.match(r"[\w.]*", part.strip())
-        raise _with_way(cause, (kind_of(name[0]) or ("conv",))[0] if name else "conv", given) from None
+        raise _with_way(cause, _kind_meant(part.partition("(")[0]), given) from None
     if found is None:
         kind, words = _begun(part, words, given)
     else:
@@ -114,6 +113,10 @@ def read(part: str) -> tuple[str, dict[str, Any]]:
     return kind, given
 
 
+def _kind_meant(name: str) -> str:
+    return (kind_of(name.strip()) or ("conv",))[0]
+
+
 def _begun(part: str, words: list[str], given: dict[str, Any]) -> tuple[str, list[str]]:
     """Return the kind that the first word names, and the other words; what the name itself says is put into given."""
     name, rest = words[0], words[1:]
@@ -125,12 +128,10 @@ def _begun(part: str, words: list[str], given: dict[str, Any]) -> tuple[str, lis
     found = kind_of(name)
     if found is None and is_parameter(part):
         understood = {kind: _understood(kind, words) for kind in ("conv", "deconv", "resize")}
-        most = max(map(len, understood.values()))
-        ways = [_way(kind, given) for kind, given in understood.items() if len(given) == most]
-        raise ShapeError(f"it has parameters and no kind of layer.\n  try: {ways[0]}")
+        kind = max(understood, key=lambda kind: len(understood[kind]))
+        raise ShapeError(f"it has parameters and no kind of layer.\n  try: {_way(kind, understood[kind])}")
     if found is None:
-        meant = kind_of(nearest(name, [*KINDS, "Conv2d", "ConvTranspose2d", "MaxPool2d", "Upsample"]) or "conv")
-        kind = meant[0] if meant else "conv"
+        kind = _kind_meant(nearest(name, [*KINDS, "Conv2d", "ConvTranspose2d", "MaxPool2d", "Upsample"]) or "conv")
         raise ShapeError(f"{unknown('kind of layer', name, KINDS)}\n  try: {_way(kind, _understood(kind, rest))}")
     given.update(found[2])
     return found[0], rest
@@ -138,18 +139,14 @@ def _begun(part: str, words: list[str], given: dict[str, Any]) -> tuple[str, lis
 
 def _add(given: dict[str, Any], kind: str, word: str) -> None:
     """Read one word and put what it says into given."""
-    letters = KINDS[kind][1]
-    found = option(word, lambda name, text: _value(text, word, _factor if name == "scale_factor" else _int))
-    if found is None:
-        raise ShapeError(f"unknown parameter '{word}'; {kind} takes {', '.join(letters)}, each with its number.")
-    name, value = found
+    name, value = option(word, lambda name, text: _value(text, word, _factor if name == "scale_factor" else _int))
     if name == "":
         name = _needed(kind)
         value = _value(value, word, _factor if kind == "resize" else _int)
     if name == "scale_factor" and kind == "pixel_shuffle":
         name = "upscale_factor"
     if name not in _names(kind):
-        raise ShapeError(f"unknown parameter '{word}'; {kind} takes {', '.join(letters)}, each with its number.")
+        raise ShapeError(f"unknown parameter '{word}'; {kind} takes {', '.join(KINDS[kind][1])}, each with its number.")
     if name == "padding" and value in ("same", "valid") and kind != "conv":
         given.setdefault(name, value)
         raise ShapeError(f"'{word}' needs a number after its letter: the padding of a {kind} is never \"{value}\".")

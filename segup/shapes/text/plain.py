@@ -23,9 +23,8 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, int | str):
         return value
     if isinstance(value, Rung):
-        named = {"way": value.way, "stage": value.stage, "layer": value.layer}
-        sizes = {"in": plain(value.size), "out": plain(value.out)}
-        return {**named, **sizes, **{name: plain(getattr(value, name)) for name in _RUNG}}
+        named = {"way": value.way, "stage": value.stage, "layer": value.layer, "in": plain(value.size)}
+        return {**named, "out": plain(value.out), **{name: plain(getattr(value, name)) for name in _RUNG}}
     if isinstance(value, Proof):
         return {**{name: plain(getattr(value, name)) for name in _PROOF}, "words": str(value)}
     if isinstance(value, ReceptiveField):

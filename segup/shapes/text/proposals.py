@@ -1,11 +1,13 @@
 """The ladder of a chain, and what is proposed where it refuses a size: commands, each tried before."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import accumulate, chain
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import Size, figure, flag, is_pair, split
+from segup.shapes.arguments import Size, figure, flag, is_pair
 from segup.shapes.chain import Chain, Stage, stages
 from segup.shapes.inversion import inverse
 from segup.shapes.layer import Layer
@@ -17,7 +19,7 @@ from segup.shapes.transposed import ConvTranspose
 from segup.shapes.windows import Conv, Pool
 
 Pair = tuple[int, int]
-Ends = tuple[int | None, int | None]
+Ends = tuple[int | None, ...]
 MOST = 3
 SEARCHED = 64
 KEPT = object()
@@ -102,9 +104,7 @@ def proposals(layers: Chain, size: Size, matched: bool, out: Size | None) -> lis
     segup shapes "deconv k16 s8 p4" 62 --output-size 496
     """
     found: list[str] = []
-    if not layers.layers:
-        return found
-    for others, there, wanted in _candidates(layers, size, matched, out):
+    for others, there, wanted in _candidates(layers, size, matched, out) if layers.layers else ():
         end = out if wanted is KEPT else wanted
         asked = matched and wanted is not None
         command = _command(others, there, asked, end)
@@ -130,27 +130,19 @@ def _works(layers: Chain, size: Size, matched: bool, out: Size | None) -> bool:
 
 def _candidates(layers: Chain, size: Size, matched: bool, out: Size | None) -> Iterator[tuple[Chain, Size, Any]]:
     """Yield layers, a size, and the size to end with: KEPT as it was asked for, None where none is asked for."""
-    sizes, ends = split(_pair(size)), split(_pair(out))
+    sizes, ends = checked(size, out)
     for strategy in ("inverse", "first", "second") if matched else ("padded",):
-        other = _repaired(layers, sizes, ends, strategy)
-        if other is not None:
-            yield other, size, KEPT
-    reached = _reached(layers, sizes, ends)
-    if reached is not None:
-        yield layers, size, _like(size, reached)
-    near = [_nearest_size(layers, i, sizes[i], matched, ends[i]) for i in (0, 1)]
-    if near[0] is not None and near[1] is not None:
-        yield layers, _like(size, (near[0], near[1])), KEPT
-    direct = _repaired(layers, sizes, ends, "direct") if matched else None
-    if direct is not None:
-        yield direct, size, KEPT
-    free = [_nearest_size(layers, i, sizes[i], False, None) for i in (0, 1)]
-    if free[0] is not None and free[1] is not None:
-        yield layers, _like(size, (free[0], free[1])), None
-
-
-def _pair(size: Any) -> Any:
-    return tuple(size) if is_pair(size) else size
+        with suppress(ShapeError):
+            yield _repaired(layers, sizes, ends, strategy), size, KEPT
+    with suppress(ShapeError):
+        yield layers, size, _like(size, _reached(layers, sizes, ends))
+    with suppress(ShapeError):
+        yield layers, _like(size, _nearest(layers, sizes, matched, ends)), KEPT
+    if matched:
+        with suppress(ShapeError):
+            yield _repaired(layers, sizes, ends, "direct"), size, KEPT
+    with suppress(ShapeError):
+        yield layers, _like(size, _nearest(layers, sizes, False, (None, None))), None
 
 
 def _like(size: Size, pair: Pair) -> Size:
@@ -158,101 +150,81 @@ def _like(size: Size, pair: Pair) -> Size:
     return pair if is_pair(size) or pair[0] != pair[1] else pair[0]
 
 
-def _repaired(layers: Chain, sizes: Pair, ends: Ends, strategy: str) -> Chain | None:
-    """Return the chain with each stage up that does not reach its size replaced, or a refusing window padded."""
+def _repaired(layers: Chain, sizes: Pair, ends: Ends, strategy: str) -> Chain:
+    """Return the chain with each stage up that does not reach its size replaced, or a refusing window padded.
+
+    Raises:
+        ShapeError: There is none. So do all functions below; nobody reads why.
+    """
     if strategy == "padded":
         return _padded(layers, sizes)
     stages = down_up(layers)
-    tops = [sizes]
-    for stage in stages.down:
-        part = Chain(stage)
-        if any(n < axis.least for n, axis in zip(tops[-1], part.axes, strict=True)):
-            return None
-        tops.append(part.out(tops[-1]))
-    ups, here = [], tops[-1]
-    goals = [targets_of([top[i] for top in tops], len(_ups(stages, True)), ends[i]) for i in (0, 1)]
-    for place, stage in enumerate(_ups(stages, True)):
-        high, wide, part = goals[0][place], goals[1][place], Chain(stage)
+    tops = list(accumulate(map(Chain, stages.down), lambda here, stage: stage.out(here), initial=sizes))
+    ups, here = _ups(stages, True), tops[-1]
+    highs, wides = (targets_of([top[i] for top in tops], len(ups), ends[i]) for i in (0, 1))
+    parts: list[Layer] = list(chain.from_iterable(stages.down))
+    for place, (stage, high, wide) in enumerate(zip(map(Chain, ups), highs, wides, strict=False)):
         if high is None or wide is None:
-            if any(n < axis.least for n, axis in zip(here, part.axes, strict=True)):
-                return None
-            ups.append(part)
-            here = part.out(here)
-            continue
-        goal = (high, wide)
-        if any(here[i] not in askable_from(part.axes[i], goal[i]) for i in (0, 1)):
-            undone = stages.down[len(stages.down) - 1 - place] if len(stages.down) == len(stages.up) else ()
-            other = _replaced(part, here, goal, undone, strategy)
-            if other is None:
-                return None
-            part = other
-        ups.append(part)
+            goal = stage.out(here)
+        else:
+            goal = (high, wide)
+            if any(here[i] not in askable_from(stage.axes[i], goal[i]) for i in (0, 1)):
+                undone = stages.down[-1 - place] if len(stages.down) == len(stages.up) else ()
+                stage = _replaced(stage, here, goal, undone, strategy)
+        parts.append(stage)
         here = goal
-    return Chain([layer for part in (*map(Chain, stages.down), *ups) for layer in part.layers])
+    return Chain(parts)
 
 
-def _replaced(stage: Chain, here: Pair, goal: Pair, undone: Sequence[Layer], strategy: str) -> Chain | None:
+def _replaced(stage: Chain, here: Pair, goal: Pair, undone: Sequence[Layer], strategy: str) -> Chain:
     """Return what brings ``here`` to ``goal`` in the place of a stage."""
-    if strategy == "inverse":
-        return _inverse_of(undone) if undone else None
     last = stage.layers[-1] if stage.layers else None
-    if strategy == "direct" or not isinstance(last, ConvTranspose):
-        found = reaching(here, goal)
-        return Chain(found[:1]) if found and strategy in ("direct", "first") else None
-    before = Chain(stage.layers[:-1])
-    if any(n < axis.least for n, axis in zip(here, before.axes, strict=True)):
-        return None
-    found = reaching(before.out(here), goal, last)
-    chosen = found[0:1] if strategy == "first" else found[1:2]
-    return Chain([before, *chosen]) if chosen else None
+    if strategy == "inverse":
+        found: list[list[Layer]] = [[inverse(layer) for layer in reversed(undone)]] if undone else []
+    elif strategy == "direct" or not isinstance(last, ConvTranspose):
+        found = [[layer] for layer in reaching(here, goal)[:1]]
+    else:
+        before = Chain(stage.layers[:-1])
+        found = [[before, layer] for layer in reaching(before.out(here), goal, last)]
+    place = 1 if strategy == "second" else 0
+    if place >= len(found):
+        raise ShapeError(f"nothing brings {here} to {goal}")
+    return Chain(found[place])
 
 
-def _inverse_of(layers: Sequence[Layer]) -> Chain | None:
-    try:
-        return Chain([inverse(layer) for layer in reversed(layers)])
-    except ShapeError:
-        return None
-
-
-def _padded(layers: Chain, sizes: Pair) -> Chain | None:
-    """Return the chain with the least padding at the first window that does not fit; None where nothing helps."""
+def _padded(layers: Chain, sizes: Pair) -> Chain:
+    """Return the chain with the least padding at the first window that does not fit."""
     here, parts = sizes, list(layers.layers)
     for place, layer in enumerate(parts):
-        if any(n < axis.least for n, axis in zip(here, layer.axes, strict=True)):
-            if not isinstance(layer, Conv | Pool):
-                return None
-            short = [-((n - axis.extent) // 2) for n, axis in zip(here, layer.axes, strict=True)]
-            try:
-                high, wide = (max(p, axis.before) for p, axis in zip(short, layer.axes, strict=True))
-                parts[place] = replace(layer, padding=(high, wide))
-            except ShapeError:
-                return None
+        if any(n < axis.least for n, axis in zip(here, layer.axes, strict=True)) and isinstance(layer, Conv | Pool):
+            high, wide = (max(-((n - a.extent) // 2), a.before) for n, a in zip(here, layer.axes, strict=True))
+            parts[place] = replace(layer, padding=(high, wide))
             return Chain(parts)
         here = layer.out(here)
-    return None
+    raise ShapeError("every layer accepts its size")
 
 
-def _reached(layers: Chain, sizes: Pair, ends: Ends) -> Pair | None:
+def _reached(layers: Chain, sizes: Pair, ends: Ends) -> Pair:
     """Return the sizes nearest to the wanted ends that the last stage reaches."""
-    if ends[0] is None or ends[1] is None or down_up(layers).down:
-        return None
     spans = [outs_through([link for _, link in axis.links], n) for axis, n in zip(layers.axes, sizes, strict=True)]
-    if not all(spans):
-        return None
+    if ends[0] is None or ends[1] is None or not all(spans) or down_up(layers).down:
+        raise ShapeError("there is no end to come near to")
     high, wide = (min(max(end, span[0]), span[-1]) for end, span in zip((ends[0], ends[1]), spans, strict=True))
     return high, wide
 
 
-def _nearest_size(layers: Chain, i: int, size: int, matched: bool, end: int | None) -> int | None:
-    """Return the nearest size, this one first, that the chain takes on one axis."""
+def _nearest(layers: Chain, sizes: Pair, matched: bool, ends: Ends) -> Pair:
+    """Return the nearest height and width, these first, that the chain takes."""
+    high, wide = (_nearest_size(layers, i, sizes[i], matched, ends[i]) for i in (0, 1))
+    return high, wide
+
+
+def _nearest_size(layers: Chain, i: int, size: int, matched: bool, end: int | None) -> int:
     around = [size + sign * step for step in range(SEARCHED) for sign in (1, -1) if size + sign * step >= 1]
-    stages = down_up(layers)
-    down, up = [Chain(stage) for stage in stages.down], [Chain(stage) for stage in _ups(stages, matched)]
-    for n in [*around, layers.axes[i].least]:
-        try:
-            if matched or n >= layers.axes[i].least:
-                climb(down, up, n, matched, end, only=i)
+    stages, least = down_up(layers), layers.axes[i].least
+    for n in [*around, least]:
+        with suppress(ShapeError):
+            if matched or n >= least:
+                climb(stages.down, _ups(stages, matched), n, matched, end, only=i)
                 return n
-        except ShapeError:
-            continue
-    return None
+    raise ShapeError(f"the chain takes no size near {size}")

@@ -57,7 +57,7 @@ class Report:
     @property
     def exact(self) -> bool:
         """Whether a rule holds for all sizes: False with a float factor."""
-        return _exact(self.layers.layers)
+        return all(layer.exact for layer in self.layers.layers if isinstance(layer, Resize))
 
     @property
     def formula(self) -> Any:
@@ -190,10 +190,6 @@ class Report:
             ],
             "remarks": list(self.remarks),
         }
-
-
-def _exact(layers: Sequence[Layer]) -> bool:
-    return not any(isinstance(layer, Resize) and not layer.exact for layer in layers)
 
 
 def _field(layers: Sequence[Layer]) -> ReceptiveField | tuple[ReceptiveField, ReceptiveField] | None:

@@ -30,6 +30,17 @@ NAMES: Mapping[str, str] = MappingProxyType(
 """What a parameter may be called, and torch's name for it."""
 POOLS = ("max", "avg")
 
+_OPTIONS: Mapping[str, tuple[str, Any]] = MappingProxyType(
+    {
+        **{mode: ("mode", mode) for mode in MODES},
+        **{pool: ("pool", pool) for pool in POOLS},
+        **{padding: ("padding", padding) for padding in ("same", "valid")},
+        **dict.fromkeys(("ceil", "ceil_mode", "ceil_mode=true"), ("ceil_mode", True)),
+        "ceil_mode=false": ("ceil_mode", False),
+    }
+)
+"""Parameters in one word, without a value of their own, and what they say."""
+
 _CONV = ("kernel_size", "stride", "padding", "dilation", "groups")
 _DECONV = ("kernel_size", "stride", "padding", "output_padding", "dilation", "groups")
 _POOL = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
@@ -139,11 +150,8 @@ def is_parameter(part: str) -> bool:
     if not first or kind_of(first[0].partition("(")[0]) is not None:
         return False
     word = first[0].lower()
-    name = re.match(r"[a-z_]*", word)
-    assert name is not None
-    if word in ("same", "valid", "psame", "pvalid", *NAMES, *POOLS, *MODES):
-        return True
-    return name[0] in ("", *NAMES) and name[0] != word
+    name = re.split(r"[^a-z_]", word, maxsplit=1)[0]
+    return word in ("psame", "pvalid", *_OPTIONS, *NAMES) or (name in ("", *NAMES) and name != word)
 
 
 def words_of(part: str) -> list[str]:
@@ -220,24 +228,16 @@ def _literal(node: ast.expr) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def option(word: str, figures: Callable[[str, str], Any]) -> tuple[str, Any] | None:
-    """Return the name and the value of one word of a layer, by torch's name, or None where it is no parameter.
+def option(word: str, figures: Callable[[str, str], Any]) -> tuple[str | None, Any]:
+    """Return the name and the value of one word of a layer, by torch's name; the name None where it is no parameter.
 
     Args:
         word: Such as ``k3``, ``stride=2``, ``same`` or ``nearest``.
         figures: Reads the value of a parameter, given its name and its text.
     """
     plain = word.lower()
-    if plain in MODES:
-        return "mode", plain
-    if plain in POOLS:
-        return "pool", plain
-    if plain in ("ceil", "ceil_mode", "ceil_mode=true"):
-        return "ceil_mode", True
-    if plain == "ceil_mode=false":
-        return "ceil_mode", False
-    if plain in ("same", "valid"):
-        return "padding", plain
+    if plain in _OPTIONS:
+        return _OPTIONS[plain]
     name, sign, value = plain.partition("=")
     if not sign:
         match = re.fullmatch(r"(op|[a-z])(.*)", plain)
@@ -245,9 +245,7 @@ def option(word: str, figures: Callable[[str, str], Any]) -> tuple[str, Any] | N
     if name == "" and re.fullmatch(r"[0-9./x]+", value):
         return "", value
     if name not in NAMES:
-        return None
-    if NAMES[name] == "mode":
-        return "mode", value
-    if NAMES[name] == "padding" and value in ("same", "valid"):
-        return "padding", value
+        return None, value
+    if NAMES[name] == "mode" or (NAMES[name] == "padding" and value in ("same", "valid")):
+        return NAMES[name], value
     return NAMES[name], figures(NAMES[name], value)

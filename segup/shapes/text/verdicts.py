@@ -1,8 +1,6 @@
 """What is asked of a chain of layers, so that a report can say it: its ladder, and its verdicts for all sizes."""
 
 from collections.abc import Sequence
-from fractions import Fraction
-from typing import Any
 
 from segup.errors import ShapeError
 from segup.shapes.arguments import Size, figure, flag, is_pair, split
@@ -86,18 +84,14 @@ def _verdicts(chain: Chain, stages: DownUp) -> tuple[list[tuple[str, Proof]], li
             return [], []
         if not stages.up and any(isinstance(layer, Resize) for layer in chain.layers):
             last = [layer for layer in chain.layers if isinstance(layer, Resize)][-1]
+            high, wide = (axis.pitch for axis in last.axes)
             return [], [
                 f"No verdict for all sizes: inverse takes a Conv or a Pool, and no way back is given for a resize.\n"
-                f'  try: segup shapes "{chain}, resize x{figure(_factor_back(last))}"'
+                f'  try: segup shapes "{chain}, resize x{figure(high if high == wide else (high, wide))}"'
             ]
         return (_of_the_way_back(stages) if stages.up else _of_the_inverse(stages)), []
     except ShapeError as cause:
         return [], [f"No verdict for all sizes: {cause}"]
-
-
-def _factor_back(layer: Resize) -> Any:
-    high, wide = (1 / Fraction(axis.factor) for axis in layer.axes)
-    return high if high == wide else (high, wide)
 
 
 def _of_the_way_back(stages: DownUp) -> list[tuple[str, Proof]]:

@@ -1,12 +1,13 @@
 """A proof in words: for which sizes, from which size on, and why it is enough to check what was checked."""
 
 from dataclasses import dataclass
+from itertools import accumulate
 
+from segup.shapes.arguments import span
 from segup.shapes.axis_proof import AxisProof
 from segup.shapes.chain import Chain
 from segup.shapes.decide import way
 from segup.shapes.law import FloorLaw, period_through
-from segup.shapes.sets import joined
 
 
 @dataclass(frozen=True)
@@ -86,42 +87,32 @@ def _failure(proof: Statement, i: int) -> list[str]:
     size = proof.axes[i].counterexample
     if size is None:
         return []
-    path = [size]
-    for chain in proof.down:
-        path.append(chain.axes[i].out(path[-1]))
-    down = " → ".join(map(str, path))
+    path = list(accumulate(proof.down, lambda n, chain: chain.axes[i].out(n), initial=size))
     if proof.ends_only:
-        return [f"  Fails first at {size}: down {down}, and up {_reached(Chain(proof.up), path[-1], size, proof, i)}."]
-    for place, chain in enumerate(proof.up, 1):
-        low, top = path[-place], path[-place - 1]
-        if not _reaches(chain, low, top, proof.matched, i):
-            return [
-                f"  Fails first at {size}: down {down}, and up stage {len(proof.up) + 1 - place} "
-                f"{_reached(chain, low, top, proof, i)}."
-            ]
-    raise AssertionError(f"{size} is called a counterexample, and every stage gets back its size")
+        steps = [("up", Chain(proof.up), path[-1], size)]
+    else:
+        names = (f"up stage {stage}" for stage in range(len(proof.up), 0, -1))
+        steps = list(zip(names, proof.up, path[:0:-1], path[-2::-1], strict=True))
+    failed = next(
+        f"{name} {missed}"
+        for name, chain, low, top in steps
+        if (missed := _missed(way(chain.axes[i], proof.matched).reach(low), low, top))
+    )
+    return [f"  Fails first at {size}: down {' → '.join(map(str, path))}, and {failed}."]
 
 
-def _reaches(chain: Chain, low: int, top: int, matched: bool, i: int) -> bool:
-    return any(top in run for run in way(chain.axes[i], matched).reach(low))
-
-
-def _reached(chain: Chain, low: int, top: int, proof: Statement, i: int) -> str:
-    runs = joined(way(chain.axes[i], proof.matched).reach(low))
-    if not runs:
-        return f"refuses {low}"
-    sizes = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} … {run[-1]}" for run in runs)
-    return f"brings {low} to {sizes}, not to {top}"
+def _missed(reached: tuple[range, ...], low: int, top: int) -> str:
+    """Return how ``top`` is missed from ``low``; nothing where it is among the sizes that are reached."""
+    if any(top in run for run in reached):
+        return ""
+    return f"brings {low} to {', '.join(map(span, reached))}, not to {top}" if reached else f"refuses {low}"
 
 
 def _reason(proof: Statement, i: int) -> str:
     period = proof.axes[i].period
     if period is None:
         return _why_finite(proof, i)
-    growth, steps = period, [period]
-    for chain in proof.down:
-        growth = _grown(chain.axes[i].laws, growth)
-        steps.append(growth)
+    steps = accumulate(proof.down, lambda growth, chain: _grown(chain.axes[i].laws, growth), initial=period)
     start = proof.axes[i].start
     back = f"the last one on the way up by {period}" if proof.ends_only else "those on the way up by the same"
     early = f", and those below {start} were looked at one by one" if start > proof.axes[i].min_size else ""
