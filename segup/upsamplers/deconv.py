@@ -35,16 +35,17 @@ class TransposedConv(Upsampler):
             ConfigError: An unknown ``init``, or one that this kernel and padding cannot have.
         """
         self.kernel_size, self.padding = kernel_size, padding
-        weight = None
+        mix, taps = None, torch.empty(0)
         if init != "he":
-            weight = separable(channel_map(self.in_channels, self.out_channels).T, self._interpolating_taps(init))
+            mix, taps = channel_map(self.in_channels, self.out_channels), self._interpolating_taps(init)
+        # the layer before its weights: where it is made without memory, so is a giant kernel
         self.conv = nn.ConvTranspose2d(
             self.in_channels, self.out_channels, kernel_size, self.scale, padding, output_padding=output_padding
         )
-        if weight is None:
+        if mix is None:
             init_conv_transpose(self.conv)
         else:
-            init_weight(self.conv, weight)
+            init_weight(self.conv, separable(mix.T, taps))
 
     def _interpolating_taps(self, init: Start) -> Tensor:
         if init == "bilinear":

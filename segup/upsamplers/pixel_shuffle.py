@@ -47,14 +47,14 @@ class PixelShuffle(Upsampler):
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
-        weight = None
+        mix, taps = None, torch.empty(0)
         if init == "interpolate":
-            weight = _of_phases(channel_map(in_channels, out_channels), phase_taps(self.name, scale, kernel_size))
+            mix, taps = channel_map(in_channels, out_channels), phase_taps(self.name, scale, kernel_size)
         self.conv = nn.Conv2d(in_channels, out_channels * scale**2, kernel_size, padding=kernel_size // 2)
-        if weight is None:
+        if mix is None:
             init_icnr(self.conv, scale if init == "icnr" else 1)
         else:
-            init_weight(self.conv, weight)
+            init_weight(self.conv, _of_phases(mix, taps))
 
     @property
     def arithmetic(self) -> PixelShuffleArithmetic:

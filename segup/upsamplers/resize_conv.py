@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -43,11 +44,11 @@ class ResizeConv(Upsampler):
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
-        weight = None
+        mix, taps = None, torch.empty(0)
         if init == "interpolate":
-            weight = separable(channel_map(in_channels, out_channels), self.interpolating_taps(kernel_size))
+            mix, taps = channel_map(in_channels, out_channels), self.interpolating_taps(kernel_size)
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
-        init_weight(self.conv, weight)
+        init_weight(self.conv, None if mix is None else separable(mix, taps))
 
     def interpolating_taps(self, kernel_size: int) -> Tensor:
         """Return the convolution's taps along each axis that make the resize bilinear interpolation.
