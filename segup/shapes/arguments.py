@@ -110,9 +110,7 @@ def one_or_pair(value: object, name: str, check: Callable[[object, str], T]) -> 
     >>> one_or_pair((3, 3), "kernel_size", whole), one_or_pair([3, 1], "kernel_size", whole)
     (3, (3, 1))
     """
-    parts = two(value, name)
-    height: T = check(parts[0], name)
-    width: T = check(parts[1], name)
+    height, width = (check(part, name) for part in two(value, name))
     return height if height == width and type(height) is type(width) else (height, width)
 
 

@@ -131,6 +131,5 @@ Conv(kernel_size=1, stride=1, padding=0, dilation=1, groups=1)]
 def stages(parts: object, name: str) -> list[Chain]:
     """Return one chain for every part of a list: a layer, a chain, or a list of the layers of one stage."""
     if isinstance(parts, Layer | str) or not isinstance(parts, Iterable) or hasattr(parts, "dtype"):
-        flat(parts, name)
         parts = [parts]
     return [Chain(flat(part, name)) for part in parts]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
 
 from segup.calls import annotated
@@ -54,8 +55,7 @@ def out_channels_of(layer: Layer, in_channels: int, out_channels: int | None = N
                 f"each convolution of '{layer}' has channels of its own.\n"
                 f"  try: costs(layers, size, channels), with the channels after each of them."
             )
-        for part in layer.layers:
-            made = out_channels_of(part, made)
+        made = reduce(lambda before, part: out_channels_of(part, before), layer.layers, channels)
     if isinstance(layer, PixelShuffle):
         square = layer.upscale_factor**2
         if channels % square:

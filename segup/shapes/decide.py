@@ -152,8 +152,7 @@ def meeting_at_every_stage(downs: Sequence[Way], backs: Sequence[Way]) -> tuple[
 
     ``backs`` is in the order of use: its first undoes the last of ``downs``.
     """
-    sizes, period = SizeSet.all_from(1), 1
-    repeats = True
+    sizes, period, repeats = SizeSet.all_from(1), 1, True
     for down, back in zip(reversed(downs), backs, strict=True):
         here, here_period = meeting(down, back)
         sizes = here.intersection(down.pull_back(sizes))

@@ -1,7 +1,6 @@
 """The transposed convolution that undoes a convolution or a pooling."""
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import Size
 from segup.shapes.chain import Chain, flat
 from segup.shapes.transposed import ConvTranspose
 from segup.shapes.windows import Conv, Pool, WindowAxis
@@ -37,13 +36,9 @@ def inverse(layer: Conv | Pool) -> ConvTranspose:
             f"with its kernel_size, stride, padding and dilation."
         )
     parts = [_inverse_axis(axis, str(layer)) for axis in layer.axes]
-    kernel_size, stride, padding, dilation = (_pair(values) for values in zip(*parts, strict=True))
+    kernel_size, stride, padding, dilation = zip(*parts, strict=True)
     groups = layer.groups if isinstance(layer, Conv) else 1
     return ConvTranspose(kernel_size, stride, padding, dilation=dilation, groups=groups)
-
-
-def _pair(values: tuple[int, int]) -> Size:
-    return values
 
 
 def _inverse_axis(axis: WindowAxis, name: str) -> tuple[int, int, int, int]:
@@ -56,11 +51,7 @@ def _inverse_axis(axis: WindowAxis, name: str) -> tuple[int, int, int, int]:
         )
     if not axis.ceil_mode:
         return axis.kernel_size, axis.stride, axis.before, axis.dilation
-    return _ceil_inverse_axis(axis)
-
-
-def _ceil_inverse_axis(axis: WindowAxis) -> tuple[int, int, int, int]:
-    """Solve stride·(o − 1) − 2·padding + kernel = smallest size with output o, from the pooling's padding on."""
+    # stride·(o − 1) − 2·padding + kernel = smallest size with output o, solved from the pooling's padding on
     short = axis.stride + axis.law.first(0)
     padding = max(axis.before, -((short - 1) // 2))
     return short + 2 * padding, axis.stride, padding, 1

@@ -165,8 +165,8 @@ class Layer(Generic[A]):
         """Return the input sizes that give ``out`` as a range (empty where there are none), or a pair of ranges."""
         if not is_pair(out):
             self.same_axes(whole(out, "size", 1))
-        height, width = (whole(part, "size", 1) for part in two(out, "size"))
-        ranges = self.axes[0].inputs(height), self.axes[1].inputs(width)
+        parts = zip(self.axes, two(out, "size"), strict=True)
+        ranges = tuple(axis.inputs(whole(part, "size", 1)) for axis, part in parts)
         return ranges if is_pair(out) else ranges[0]
 
     def _per_axis(self, size: Size, rule: Callable[[A, int], T], least: int | None = None) -> Any:
@@ -204,12 +204,10 @@ class Layer(Generic[A]):
         """
         axis = self.axes[i]
         if size < (axis.least if least is None else least):
+            needed = (str(max(n, own.least)) for n, own in zip(sizes, self.axes, strict=False))
+            way = f"a size of at least {'×'.join(needed)}" if sizes else axis.advice(size)
             raise ShapeError(
                 f"'{self}' does not accept {name} {size}: it would give {axis.size_rule(size)}, and an output is "
-                f"at least 1.\n  try: {self._larger(sizes) if sizes else axis.advice(size)}."
+                f"at least 1.\n  try: {way}."
             )
         return size
-
-    def _larger(self, sizes: Sequence[int]) -> str:
-        needed = [max(n, axis.least) for n, axis in zip(sizes, self.axes, strict=True)]
-        return f"a size of at least {needed[0]}×{needed[1]}"

@@ -1,5 +1,6 @@
 """Exact sets of sizes: finitely many small ones, then the same residues in every period."""
 
+from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ from typing import overload
 class Computed(Sequence[int]):
     """Increasing ints that are computed and never stored: a subclass has a length, and :meth:`at`."""
 
+    @abstractmethod
     def at(self, place: int) -> int:
         """Return the number at a place from 0 to below the length."""
-        raise NotImplementedError
 
     @overload
     def __getitem__(self, item: int) -> int: ...

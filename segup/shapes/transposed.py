@@ -134,8 +134,7 @@ class ConvTranspose(Layer[StampAxis]):
     def __post_init__(self) -> None:
         self._check(kernel_size=1, stride=1, padding=0, output_padding=0, dilation=1)
         object.__setattr__(self, "groups", whole(self.groups, "groups", 1))
-        values = (self.kernel_size, self.stride, self.padding, self.output_padding, self.dilation)
-        self._set_axes(StampAxis, *values)
+        self._set_axes(StampAxis, self.kernel_size, self.stride, self.padding, self.output_padding, self.dilation)
         limits = [max(axis.stride, axis.dilation) for axis in self.axes]
         for axis, limit in zip(self.axes, limits, strict=True):
             if axis.output_padding >= limit:
@@ -232,8 +231,8 @@ class ConvTranspose(Layer[StampAxis]):
                 if getattr(other, name) != getattr(axis, name)
             ]
             return f"{', '.join(changed)}, which reaches {span(other.reachable(size))}"
-        sizes = [n for n in (axis.matched_law.first(out - axis.slack), axis.matched_law.last(out)) if n >= 1]
-        sizes = [n for n in sizes if out in axis.reachable(n)]
+        around = axis.matched_law.first(out - axis.slack), axis.matched_law.last(out)
+        sizes = [n for n in around if n >= 1 and out in axis.reachable(n)]
         if sizes:
             return f"an input of {sizes[0]}, which reaches {span(axis.reachable(sizes[0]))}"
         return f"segup.shapes.reaching({size}, {out}), which lists layers that reach it"

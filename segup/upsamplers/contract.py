@@ -232,7 +232,8 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         """
         if name != "skip":
             if not isinstance(guide, Tensor) or guide.dim() != 4 or guide.shape[0] != x.shape[0]:
-                got = "and got none" if guide is None else f"not {_shown(guide)}"
+                shape = figures(guide.shape) if isinstance(guide, Tensor) else type(guide).__name__
+                got = "and got none" if guide is None else f"not {shape}"
                 raise ShapeError(
                     f"{self.describe()} takes {GUIDES.get(name, name)}, ({int(x.shape[0])}, C, H, W), {got}.\n"
                     f"  try: up(x, size, {name}={name}); in a decoder, decoder(features, size, {name}={name})"
@@ -265,10 +266,6 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
     def label(self) -> str:
         """Return the name and the layer parameters in few letters, as ladders show them."""
         return f"{self.name} ×{self.scale}"
-
-
-def _shown(guide: object) -> str:
-    return figures(guide.shape) if isinstance(guide, Tensor) else type(guide).__name__
 
 
 def _counted(low: int, wanted: int) -> Size:

@@ -63,19 +63,12 @@ class MatchedDeconv(TransposedConv):
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
-        kernel_size, padding = self._matched(rounding, scale)
         self.rounding = rounding
-        self.build(kernel_size, padding, scale - 1, init)
-
-    @classmethod
-    def _matched(cls, rounding: Rounding | int, scale: int) -> tuple[int, int]:
-        """Return kernel and padding that invert a stage with this rounding."""
-        known = {"up": scale - 1, "down": 0, "mixed": 0}
-        offset = known[rounding] if isinstance(rounding, str) else rounding
+        offset = {"up": scale - 1, "down": 0, "mixed": 0}[rounding] if isinstance(rounding, str) else rounding
         # kernel - 2·padding = scale - c makes scale·h - c the smallest size; with a padding of scale - 1 the last row
         # of the largest is still written too.
         padding = max(scale - 1, -(-offset // 2))
-        return scale - offset + 2 * padding, padding
+        self.build(scale - offset + 2 * padding, padding, scale - 1, init)
 
     def own(self, low: int) -> Size:
         """Return the smallest and the largest of the ``scale`` reachable sizes."""

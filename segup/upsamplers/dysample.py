@@ -80,7 +80,14 @@ class DySample(Upsampler):
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
-        groups = self._groups(in_channels, scale, style, groups)
+        groups = math.gcd(in_channels, USUAL_GROUPS[style]) if groups is None else groups
+        check_groups(self.name, groups, in_channels)
+        if style == "pl" and in_channels % scale**2:
+            raise ConfigError(
+                f"'{self.name}': style='pl' shuffles channels into {scale}×{scale} pixels, so in_channels must be "
+                f"divisible by scale² = {scale**2}: {in_channels} mod {scale**2} = {in_channels % scale**2}\n"
+                f"  try: style='lp'"
+            )
         self.style, self.dynamic, self.groups = style, dynamic, groups
         mix = channel_map(in_channels, out_channels) if init == "interpolate" else None
         shuffled = 1 if style == "lp" else scale**2
@@ -94,19 +101,6 @@ class DySample(Upsampler):
         self.project = project(in_channels, out_channels)
         if mix is not None and isinstance(self.project, nn.Conv2d):
             init_weight(self.project, mix[:, :, None, None])
-
-    @classmethod
-    def _groups(cls, in_channels: int, scale: int, style: Style, groups: int | None) -> int:
-        """Return the groups, checked against the channels."""
-        groups = math.gcd(in_channels, USUAL_GROUPS[style]) if groups is None else groups
-        check_groups(cls.name, groups, in_channels)
-        if style == "pl" and in_channels % scale**2:
-            raise ConfigError(
-                f"'{cls.name}': style='pl' shuffles channels into {scale}×{scale} pixels, so in_channels must be "
-                f"divisible by scale² = {scale**2}: {in_channels} mod {scale**2} = {in_channels % scale**2}\n"
-                f"  try: style='lp'"
-            )
-        return groups
 
     @classmethod
     def multiple(cls, *, style: Style = "lp", groups: int | None = None, **_: object) -> int:

@@ -74,6 +74,4 @@ def _known(truth: bool) -> bool:
     """Return whether a statement about sizes holds for all inputs, without a guard that would make it so."""
     from torch.fx.experimental.symbolic_shapes import statically_known_true
 
-    if torch.jit.is_tracing():
-        return False
-    return statically_known_true(truth)
+    return not torch.jit.is_tracing() and statically_known_true(truth)

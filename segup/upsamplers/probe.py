@@ -1,6 +1,7 @@
 """A module put to the test: a copy that is fed constants and impulses, away from every border."""
 
 import copy
+from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -129,16 +130,14 @@ def constant_guides(up: Upsampler, x: Tensor) -> dict[str, Tensor]:
         raise ConfigError(f"{up.describe()} requires {', '.join(sorted(strange))}: no constant stands for that")
     (height, width), scale = x.shape[-2:], up.scale
     channels = up.in_channels if up.skip_channels is None else up.skip_channels
-    guides: dict[str, Tensor] = {}
-    if "skip" in up.requires:
-        guides["skip"] = x.new_ones(1, channels, scale * height, scale * width)
-    if "image" in up.requires:
-        guides["image"] = x.new_ones(1, 3, 4 * scale * height, 4 * scale * width)
-    if "indices" in up.requires:
-        rows, columns = (torch.arange(n, device=x.device) * scale for n in (height, width))
-        first = rows[:, None] * (scale * width) + columns
-        guides["indices"] = first.expand(1, channels, -1, -1).contiguous()
-    return guides
+    rows, columns = (torch.arange(n, device=x.device) * scale for n in (height, width))
+    first = rows[:, None] * (scale * width) + columns
+    made: Mapping[str, Callable[[], Tensor]] = {
+        "skip": lambda: x.new_ones(1, channels, scale * height, scale * width),
+        "image": lambda: x.new_ones(1, 3, 4 * scale * height, 4 * scale * width),
+        "indices": lambda: first.expand(1, channels, -1, -1).contiguous(),
+    }
+    return {name: made[name]() for name in up.requires}
 
 
 def border_reach(up: nn.Module) -> int:
@@ -158,12 +157,11 @@ def border_reach(up: nn.Module) -> int:
         largest = max(_ints(kernel), default=1)
         extent = max(_ints(getattr(module, "dilation", 1)), default=1) * (largest - 1)
         extent += max(_ints(getattr(module, "padding", 0)), default=0)
-        stride = max(_ints(getattr(module, "stride", 1)), default=1)
         if isinstance(module, nn.modules.conv._ConvTransposeNd):
             reach += -(-extent // min(_ints(module.stride))) * step
         else:
             reach += extent * step
-            step *= stride
+            step *= max(_ints(getattr(module, "stride", 1)), default=1)
     return reach
 
 

@@ -92,7 +92,8 @@ class Report:
             lines.insert(0, f"As written, with nothing cut or repeated, {shown(self.size)} becomes {shown(self.out)}.")
         only = self.layers.layers[0] if len(self.layers.layers) == 1 else None
         if isinstance(only, ConvTranspose) and self.size is not None:
-            reached = _spans(only.reachable(self.size))
+            ranges = only.reachable(self.size)
+            reached = " × ".join(map(span, ranges if isinstance(ranges, tuple) else (ranges,)))
             lines.append(f"Given the size to reach, as output_size, {shown(self.size)} comes to {reached}.")
         for kind, rule in self.rules.items():
             lines.append(f"A {kind} brings n to {rule}.")
@@ -212,8 +213,3 @@ def _lies(field: ReceptiveField) -> str:
         f"Receptive field {field.size}, total stride {field.stride}; the first output has its centre at input pixel "
         f"{str(field.centre).replace('-', '−')}, {grid}."
     )
-
-
-def _spans(reachable: range | tuple[range, range]) -> str:
-    ranges = reachable if isinstance(reachable, tuple) else (reachable,)
-    return " × ".join(span(sizes) for sizes in ranges)

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from itertools import accumulate, pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -123,16 +124,11 @@ def layers_of(text: str) -> list[str]:
     >>> layers_of("conv k4,s2,p1, nn.Conv2d(3, 8, kernel_size=3) -> pool k2")
     ['conv k4 s2 p1', 'nn.Conv2d(3, 8, kernel_size=3)', 'pool k2']
     """
-    parts, depth, begin = [], 0, 0
     text = re.sub(r"->|→|[;|]", ",", text.replace("×", "x"))
-    for place, sign in enumerate(text):
-        depth += (sign in "([") - (sign in ")]")
-        if sign == "," and depth <= 0:
-            parts.append(text[begin:place].strip())
-            begin = place + 1
-    parts.append(text[begin:].strip())
+    depths = accumulate((sign in "([") - (sign in ")]") for sign in text)
+    commas = [place for place, depth in enumerate(depths) if text[place] == "," and depth <= 0]
     layers: list[str] = []
-    for part in parts:
+    for part in (text[low + 1 : high].strip() for low, high in pairwise([-1, *commas, len(text)])):
         if layers and layers[-1] and is_parameter(part):
             layers[-1] += f" {part}"
         else:
@@ -198,12 +194,10 @@ def called(part: str) -> tuple[str, dict[str, Any]] | None:
 
 
 def _give(given: dict[str, Any], name: str, value: Any, by_name: bool, part: str) -> None:
-    if name in _NO_MATTER:
+    if name in _NO_MATTER or value in _NO_WORD.get(name, ()):
         return
     if name in _NO_WORD:
-        if value not in _NO_WORD[name]:
-            raise ShapeError(f"{name}={value!r} of '{part}' has no word.")
-        return
+        raise ShapeError(f"{name}={value!r} of '{part}' has no word.")
     known = NAMES.get(name)
     if known is None:
         raise ShapeError(f"unknown parameter '{name}' in '{part}'.")
