@@ -24,7 +24,7 @@ class ChainAxis(Axis):
 
     @property
     def laws(self) -> tuple[FloorLaw, ...]:
-        """The size rules, first to last."""
+        """The size rules, first to last; a ShapeError where a layer has none that holds for all sizes."""
         return tuple(axis.law for _, axis in self.links)
 
     @property

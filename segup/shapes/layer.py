@@ -19,11 +19,6 @@ class Axis(ABC):
 
     @property
     @abstractmethod
-    def laws(self) -> tuple[FloorLaw, ...]:
-        """The size rules in their order; a ShapeError where there is none that holds for all sizes."""
-
-    @property
-    @abstractmethod
     def least(self) -> int:
         """The smallest input size that the layer accepts."""
 
@@ -93,11 +88,6 @@ class LawAxis(Axis):
     def ordered(self) -> bool:
         """Whether every output reads something, and neither its lowest nor its highest tap falls to the next one."""
         return True
-
-    @property
-    def laws(self) -> tuple[FloorLaw, ...]:
-        """The law alone."""
-        return (self.law,)
 
     @property
     def least(self) -> int:
