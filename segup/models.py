@@ -96,11 +96,14 @@ class SegmentationModel(nn.Module):
     def verdict(self) -> Verdict:
         """Return for which image sizes the logits have the image's size, and what the steps correct."""
         pyramid = self.encoder.pyramid
-        if pyramid.functions is None or not pyramid.proved:
-            return check_decoder(self.decoder, pyramid.sizes.__getitem__, pyramid.sizes)
+        accepted = pyramid.accepted
+        if pyramid.functions is None or not pyramid.proved or accepted.most is not None:
+            return check_decoder(
+                self.decoder, pyramid.sizes.__getitem__, filter(accepted.__contains__, pyramid.sizes), accepted
+            )
         maps, period = pyramid.functions, lcm(*(one.period for one in pyramid.functions))
         growth = [one.growth * (period // one.period) for one in maps]
-        return prove_decoder(self.decoder, lambda size: [one(size) for one in maps], period, growth, pyramid.min_size)
+        return prove_decoder(self.decoder, lambda size: [one(size) for one in maps], period, growth, accepted)
 
 
 def _weight_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
@@ -156,29 +159,56 @@ def create_model(
 def _joined(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
     """Return the model that ``spec`` names, around its encoder."""
     options = topology_options(spec)
-    encoder, topology, upsampler, num_classes = (spec[k] for k in ("encoder", "topology", "upsampler", "num_classes"))
-    derived: dict[str, Any] = {"roundings": list(body.pyramid.roundings)}
-    if topology_class(topology).gives_scores:
-        derived["num_classes"] = num_classes
-    decoder = create_decoder(topology, body.channels, body.strides, upsampler=upsampler, **{**derived, **options})
+    encoder, topology, upsampler = (spec[key] for key in ("encoder", "topology", "upsampler"))
+    if body.pyramid.one_stride:
+        if "skip" not in topology_class(topology).lacks and options.get("depths") != 1:
+            raise ConfigError(
+                f"encoder '{encoder}' gives {len(body.channels)} maps of stride {body.strides[0]}, no pyramid, and "
+                f"topology '{topology}' takes a skip at each step.\n"
+                f"  try: decoder.topology=duc or plain, decoder.topology=fcn decoder.depths=1, or "
+                f"encoder.options.out_indices=[-1], which keep the last map alone."
+            )
+        body.keep_last()
+    decoder = _decoder_for(body, spec, options)
     missing = decoder.requires - body.provides
     if missing:
         raise ConfigError(
             f"upsampler '{upsampler}' requires {listed_guides(missing)}, and encoder '{encoder}' gives none.\n"
             f"  try: encoder=segnet, or an operator that requires nothing: {unguided_upsamplers()}."
         )
+    unfit = _unfit(decoder, body)
+    if unfit is not None:
+        body.put_rows_back()
+        decoder = _decoder_for(body, spec, options)
+        unfit = _unfit(decoder, body)
+    if unfit is not None:
+        size, maps, cause = unfit
+        hint = "Its maps have more rows than any operator cuts: choose another encoder."
+        if options.get("fit") == "strict":
+            hint = "The step to the image has to be exact, too: decoder.final=deconv_matched."
+        raise ShapeError(
+            f"encoder '{encoder}' and topology '{topology}' do not fit at image size {size}, where the maps have "
+            f"{', '.join(map(str, maps))}: {cause}\n  {hint}"
+        ) from cause
+    return SegmentationModel(body, decoder, spec["num_classes"], spec)
+
+
+def _decoder_for(body: Encoder, spec: Mapping[str, Any], options: Mapping[str, Any]) -> Decoder:
+    derived: dict[str, Any] = {"roundings": list(body.pyramid.roundings)}
+    if topology_class(spec["topology"]).gives_scores:
+        derived["num_classes"] = spec["num_classes"]
+    chosen = {"upsampler": spec["upsampler"], **derived, **options}
+    return create_decoder(spec["topology"], body.channels, body.strides, **chosen)
+
+
+def _unfit(decoder: Decoder, body: Encoder) -> tuple[int, tuple[int, ...], ShapeError] | None:
+    """Return the first image size at which a step cannot reach its map, with the maps and the reason."""
     for size, maps in body.pyramid.sizes.items():
         try:
             decoder.ladder(maps, size)
         except ShapeError as cause:
-            hint = "Convolutions without padding lose rows that no operator may invent: choose another encoder."
-            if options.get("fit") == "strict":
-                hint = "The step to the image has to be exact, too: decoder.final=deconv_matched."
-            raise ShapeError(
-                f"encoder '{encoder}' and topology '{topology}' do not fit at image size {size}, where the maps have "
-                f"{', '.join(map(str, maps))}: {cause}\n  {hint}"
-            ) from cause
-    return SegmentationModel(body, decoder, num_classes, spec)
+            return size, maps, cause
+    return None
 
 
 def predicted_labels(logits: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ _COMMANDS = {
     "predict": "segment images with a run or checkpoint",
     "shapes": 'show and prove the sizes of layers: segup shapes "conv k3 s2 p1" 417',
     "explain": 'show what a layer does to every pixel: segup explain "deconv k4 s2 p1" --input 4x4',
+    "encoders": "tabulate the sizes that encoders accept: segup encoders timm/resnet18 swin_transformer",
     "check": "find the sizes at which a model keeps the size: segup check timm/resnet18",
 }
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import lcm
 
 from segup.decoders.contract import Decoder
 from segup.errors import ShapeError
+from segup.inspection import AcceptedSizes
 from segup.shapes.sets import Runs, joined
 from segup.tables import listed
 from segup.upsamplers.contract import Upsampler
 
+EVERY = AcceptedSizes.all_from(1)
 MapSizes = Callable[[int], Sequence[int]]
 """The sizes of an encoder's maps, on one axis, for an image of an accepted size."""
 
@@ -18,7 +21,7 @@ class Verdict:
     """What is known about a decoder's sizes on one axis; ``str`` says it in one line.
 
     Args:
-        least: The smallest image size that the encoder accepts; a smaller image is extended to it first.
+        accepted: The image sizes that the encoder accepts; another image is extended to the next of them first.
         period: Sizes over which everything repeats, so that ``sizes`` decide all; None where nothing is proved.
         sizes: The image sizes that were looked at.
         exact: Those of them at which no step corrects anything.
@@ -28,7 +31,7 @@ class Verdict:
         failure: The first size at which a step cannot reach its map, with the reason; None where there is none.
     """
 
-    least: int
+    accepted: AcceptedSizes
     period: int | None
     sizes: tuple[int, ...]
     exact: tuple[int, ...]
@@ -39,7 +42,7 @@ class Verdict:
 
     @property
     def proved(self) -> bool:
-        """Whether it holds for every size from ``least`` on, and not only for those that were looked at."""
+        """Whether it holds for every accepted size, and not only for those that were looked at."""
         return self.period is not None
 
     def __str__(self) -> str:
@@ -53,7 +56,16 @@ class Verdict:
             )
         else:
             scope = "Proved for every height and width"
-        return f"{scope}: the output has the image's size; {self._corrections()}."
+        return f"{scope}: the output has the image's size; {self._corrections()}.{self._extension()}"
+
+    def _extension(self) -> str:
+        accepted = self.accepted
+        if accepted.most is not None:
+            return f" The encoder takes {accepted}: a smaller image is extended, and a larger one refused."
+        if accepted.extension == 0:
+            return ""
+        most = _rows(accepted.extension)
+        return f" The encoder takes {accepted}: an image is extended to the next of them, by at most {most}."
 
     def _corrections(self) -> str:
         if len(self.exact) == len(self.sizes):
@@ -74,8 +86,10 @@ class Verdict:
         return f"and none does where the size mod {period} is in {Runs(joined(range(n, n + 1) for n in residues))!r}"
 
 
-def prove_decoder(decoder: Decoder, map_sizes: MapSizes, period: int, growth: Sequence[int], least: int = 1) -> Verdict:
-    """Decide for every image size from ``least`` on what each step of ``decoder`` is given and has to correct.
+def prove_decoder(
+    decoder: Decoder, map_sizes: MapSizes, period: int, growth: Sequence[int], accepted: AcceptedSizes = EVERY
+) -> Verdict:
+    """Decide for every accepted image size what each step of ``decoder`` is given and has to correct.
 
     The maps grow by fixed amounts when a period is added to the image's size. An operator of scale s reaches s·h up to
     a constant; so where each step's result has to grow by s times what its input grows by, all corrections repeat, and
@@ -84,10 +98,10 @@ def prove_decoder(decoder: Decoder, map_sizes: MapSizes, period: int, growth: Se
 
     Args:
         decoder: The decoder.
-        map_sizes: The sizes of the encoder's maps, which are known for every size.
+        map_sizes: The sizes of the encoder's maps, which are known for every accepted size.
         period: What is added to the image's size.
         growth: What each map then grows by.
-        least: The smallest image size that the encoder accepts.
+        accepted: The image sizes that the encoder accepts.
 
     >>> from segup.decoders import create_decoder
     >>> def halves(n):
@@ -100,12 +114,16 @@ bilinear ×2) cuts at most 1 row or column, and none does at the multiples of 4.
         growth[low] * up.scale == (period if high is None else growth[high]) and _by_contract(up)
         for low, high, up in decoder.steps()
     )
+    repeats = lcm(period, accepted.sizes.period)
+    beyond = max(accepted.sizes.start, accepted.least) + repeats
     if not growing:
-        return check_decoder(decoder, map_sizes, range(least, least + 2 * period))
-    return _looked_at(decoder, map_sizes, range(least, least + period), period)
+        return check_decoder(decoder, map_sizes, accepted.up_to(beyond + repeats - 1), accepted)
+    return _looked_at(decoder, map_sizes, accepted.up_to(beyond - 1), repeats, accepted)
 
 
-def check_decoder(decoder: Decoder, map_sizes: MapSizes, sizes: Iterable[int]) -> Verdict:
+def check_decoder(
+    decoder: Decoder, map_sizes: MapSizes, sizes: Iterable[int], accepted: AcceptedSizes = EVERY
+) -> Verdict:
     """Look at what each step of ``decoder`` is given and has to correct at these image sizes, and prove nothing.
 
     >>> from segup.decoders import create_decoder
@@ -114,7 +132,7 @@ def check_decoder(decoder: Decoder, map_sizes: MapSizes, sizes: Iterable[int]) -
     Checked for 10 sizes from 2 to 11, and proved for none beyond: the output has the image's size; a step (bilinear \
 ×2) repeats at most 1 row or column, and none does at 2, 4, 6, …, 10.
     """
-    return _looked_at(decoder, map_sizes, sorted(sizes), None)
+    return _looked_at(decoder, map_sizes, sorted(sizes), None, accepted)
 
 
 def _by_contract(up: Upsampler) -> bool:
@@ -122,19 +140,21 @@ def _by_contract(up: Upsampler) -> bool:
     return all(getattr(type(up), name).__module__.startswith("segup.") for name in ("own", "span", "reach"))
 
 
-def _looked_at(decoder: Decoder, map_sizes: MapSizes, sizes: Sequence[int], period: int | None) -> Verdict:
+def _looked_at(
+    decoder: Decoder, map_sizes: MapSizes, sizes: Sequence[int], period: int | None, accepted: AcceptedSizes
+) -> Verdict:
     exact, cut, repeated, steps = [], 0, 0, dict[str, None]()
     for size in sizes:
         try:
             rungs = decoder.ladder(map_sizes(size), size)
         except ShapeError as cause:
-            return Verdict(sizes[0], None, tuple(sizes), (), cut, repeated, failure=(size, str(cause)))
+            return Verdict(accepted, None, tuple(sizes), (), cut, repeated, failure=(size, str(cause)))
         corrections = [rung.correction for rung in rungs]
         steps.update((rung.operator, None) for rung in rungs if rung.correction)
         cut, repeated = max(cut, -min(corrections, default=0)), max(repeated, max(corrections, default=0))
         if not any(corrections):
             exact.append(size)
-    return Verdict(sizes[0], period, tuple(sizes), tuple(exact), cut, repeated, tuple(steps))
+    return Verdict(accepted, period, tuple(sizes), tuple(exact), cut, repeated, tuple(steps))
 
 
 def _shortest(residues: set[int], period: int) -> tuple[int, set[int]]:

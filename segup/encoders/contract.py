@@ -2,10 +2,8 @@
 
 import copy
 import inspect
-import itertools
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -15,7 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from segup.calls import annotated, check
 from segup.conform import Count, closed
-from segup.encoders.pyramid import Pyramid, probe_pyramid
+from segup.encoders.lost_rows import rows_put_back, with_rows_put_back
+from segup.encoders.pyramid import probe_pyramid
 from segup.errors import ConfigError, ShapeError, unknown, wrong_map
 from segup.inspection import feature_sizes
 from segup.modes import modes_of, set_modes
@@ -28,18 +27,21 @@ class Encoder(nn.Module):
 
     Args:
         name: Its name in errors and ladders.
-        body: A module from the normalised image ``(N, in_channels, H, W)`` to a list or dict of maps.
+        body: A module from the normalised image ``(N, in_channels, H, W)`` to a list or dict of maps ``(N, C, h, w)``,
+            or ``(N, h, w, C)``: how they grow with the image shows which.
         in_channels: Channels of the image.
         mean, std: For each channel, for images with values in 0 … 1. A shorter tuple is repeated.
         freeze: Keep the weights and BatchNorm's statistics as they are.
         freeze_norm: Keep only BatchNorm's statistics, those of the pretrained weights. They know the data better than a
             small batch of crops. BatchNorm's weights are trained.
+        img_size: The one size for which a body that takes no other was built. Smaller images are extended to it.
+        channels_last: The maps are ``(N, h, w, C)``; needed with ``img_size``, where they do not grow.
 
     Shape: ``(N, in_channels, H, W)``, values in 0 … 1 → maps ``(N, channels[i], ~H / strides[i], ~W / strides[i])``.
 
     Raises:
-        ConfigError: At construction, if ``body`` gives no pyramid: it accepts a single size, it refuses sizes between
-            accepted ones, or its maps do not grow coarser.
+        ConfigError: At construction, if ``body`` is tied to one size and ``img_size`` is not given, or its maps have
+            neither one stride nor strides that are multiples of each other.
     """
 
     mean: Tensor
@@ -59,9 +61,13 @@ class Encoder(nn.Module):
         std: Sequence[float] = (0.25,),
         freeze: bool = False,
         freeze_norm: bool = False,
+        img_size: int | None = None,
+        channels_last: bool = False,
     ) -> None:
         super().__init__()
         self.name, self.body, self.in_channels = name, body, in_channels
+        self.pyramid = probe_pyramid(body, in_channels, img_size, channels_last=channels_last, name=f"encoder '{name}'")
+        self.rows_put_back, self._kept = False, slice(None)
         self.freeze, self.freeze_norm = freeze, freeze_norm
         self.register_buffer("mean", _per_channel(mean, in_channels), persistent=False)
         self.register_buffer("std", _per_channel(std, in_channels), persistent=False)
@@ -79,24 +85,45 @@ class Encoder(nn.Module):
         set_modes(twin, modes_of(self))
         return twin
 
-    @cached_property
-    def pyramid(self) -> Pyramid:
-        """The maps that the body made of images of many sizes."""
-        pyramid = probe_pyramid(self.body, self.in_channels)
-        _check_pyramid(self.name, pyramid)
-        return pyramid
-
     def accepted_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return the size to which an image of ``size`` is extended: the same size, or the encoder's minimum."""
-        least = self.pyramid.min_size
-        return max(size[0], least), max(size[1], least)
+        """Return the size to which an image of ``size`` is extended: the next one that the encoder accepts.
+
+        Raises:
+            ShapeError: All that it accepts are smaller.
+        """
+        accepted = self.pyramid.accepted
+        if accepted.most is not None and max(size) > accepted.most:
+            raise ShapeError(
+                f"encoder '{self.name}' takes images of up to {accepted.most}×{accepted.most}, not "
+                f"{size[0]}×{size[1]}: its weights are made for that size.\n"
+                f"  try: encoder.options.img_size={max(size)}, or smaller crops or windows (segup predict --window)"
+            )
+        return accepted.next(size[0]), accepted.next(size[1])
 
     def map_sizes(self, size: int) -> tuple[int, ...]:
         """Return the sizes of the maps, on one axis, of an image of an accepted ``size``."""
-        known = self.pyramid.sizes.get(size)
-        if known is not None:
-            return known
-        return tuple(height for height, _ in feature_sizes(self.body, size, self.in_channels))
+        pyramid = self.pyramid
+        if size in pyramid.sizes:
+            return pyramid.sizes[size]
+        if pyramid.proved and pyramid.functions is not None:
+            return tuple(one(size) for one in pyramid.functions)
+        maps = feature_sizes(self.body, size, self.in_channels, channels_last=pyramid.channels_last)[self._kept]
+        heights = tuple(height for height, _ in maps)
+        return rows_put_back(size, heights, self.strides) if self.rows_put_back else heights
+
+    def put_rows_back(self) -> None:
+        """From now on, repeat the borders of maps that lost rows to convolutions without padding.
+
+        A map gets as many rows as a step of its factor needs to reach the one above, see
+        :func:`segup.encoders.lost_rows.rows_put_back`. Such convolutions lose as much at the top as at the bottom, so
+        the rows are put back at both.
+        """
+        self.pyramid, self.rows_put_back = self.pyramid.with_rows_put_back(), True
+
+    def keep_last(self) -> None:
+        """From now on, return the last map alone."""
+        self.pyramid, self._kept = self.pyramid.last(), slice(-1, None)
+        self.channels, self.strides = self.pyramid.channels, self.pyramid.strides
 
     def extend(self, image: Tensor) -> Tensor:
         """Repeat the last row and column of ``image`` up to :meth:`accepted_size`.
@@ -117,8 +144,11 @@ class Encoder(nn.Module):
         Raises:
             ShapeError: As :meth:`extend`.
         """
-        maps = self.body(self.normalise(image))
-        return list(maps.values()) if isinstance(maps, dict) else list(maps)
+        found = self.body(self.normalise(image))
+        maps = list(found.values() if isinstance(found, dict) else found)[self._kept]
+        if self.pyramid.channels_last:
+            maps = [one.permute(0, 3, 1, 2) for one in maps]
+        return with_rows_put_back(image, maps, self.strides) if self.rows_put_back else maps
 
     def normalise(self, image: Tensor) -> Tensor:
         """Return ``image`` as the body takes it; see :meth:`extend` for what is refused."""
@@ -269,24 +299,3 @@ def _check_timm(name: str) -> None:
 def _per_channel(values: Sequence[float], in_channels: int) -> Tensor:
     repeated = [values[channel % len(values)] for channel in range(in_channels)]
     return torch.tensor(repeated, dtype=torch.float32).reshape(1, in_channels, 1, 1)
-
-
-def _check_pyramid(name: str, pyramid: Pyramid) -> None:
-    if not pyramid.sizes:
-        size, reason = next(iter(pyramid.refused.items()))
-        raise ConfigError(
-            f"encoder '{name}' accepts no image of up to {max(pyramid.refused)} pixels a side ({size}: {reason}).\n"
-            f"  A decoder needs maps at any size. Choose an encoder that takes more than one size (a CNN, pvt_v2, ...)."
-        )
-    if pyramid.gaps:
-        gap = pyramid.gaps[0]
-        raise ConfigError(
-            f"encoder '{name}' accepts {pyramid.min_size} but refuses {gap} ({pyramid.refused[gap]}).\n"
-            f"  An encoder must accept all sizes from some size on. Choose another encoder."
-        )
-    strides = pyramid.strides
-    if any(low <= high or low % high for high, low in itertools.pairwise(strides)):
-        raise ConfigError(
-            f"encoder '{name}' gives maps at strides {', '.join(map(str, strides))}: a pyramid needs strides that are "
-            f"multiples of the ones before. Choose another encoder, or fewer of its maps."
-        )

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import timm
+from timm.layers import Format
+from timm.models._features import FeatureGetterNet
 
 from segup.conform import Count, Counts, Index, Name, Share, Within, closed
 from segup.encoders.contract import FROZEN, Encoder, register_encoder
@@ -33,15 +36,25 @@ _BUILDS = closed(
     window_size=Count | Counts,
     strict_img_size=bool,
     dynamic_img_size=bool,
+    dynamic_img_pad=bool,
     feature_cls=Name,
     scriptable=bool,
     exportable=bool,
 )
 """Arguments of timm that shape a model. Others read files (checkpoint_path, pretrained_cfg) or are no plain values."""
 
+_ANY_SIZE = MappingProxyType({"dynamic_img_size": True, "dynamic_img_pad": True, "strict_img_size": False})
+_BLOCKS = 4  # of a model that has no pyramid: the usual number
+
 
 @register_encoder(
-    "timm", storable={**FROZEN, "out_indices": Annotated[list[Index], Within(1, 64)] | None, "options": _BUILDS}
+    "timm",
+    storable={
+        **FROZEN,
+        "out_indices": Annotated[list[Index], Within(1, 64)] | None,
+        "img_size": Count | None,
+        "options": _BUILDS,
+    },
 )
 def from_timm(
     model: str,
@@ -51,6 +64,7 @@ def from_timm(
     freeze: bool = False,
     freeze_norm: bool = False,
     out_indices: Sequence[int] | None = None,
+    img_size: Count | None = None,
     options: dict[str, Any] | None = None,
 ) -> Encoder:
     """Build a timm model with ``features_only=True``.
@@ -58,7 +72,9 @@ def from_timm(
     Args:
         model: A name that timm lists, such as ``"resnet18"``.
         in_channels, pretrained, freeze, freeze_norm: See :func:`segup.encoders.create_encoder`.
-        out_indices: Which maps to take; all by default.
+        out_indices: Which maps to take. By default all; four blocks, chosen evenly, of a model whose maps are of one
+            stride.
+        img_size: Build a model that is tied to one size for this one, in pixels a side; smaller images are extended.
         options: Further arguments of ``timm.create_model``.
 
     Raises:
@@ -70,23 +86,65 @@ def from_timm(
     if not timm.is_model(model):
         raise ConfigError(unknown("timm model", model, get_close_matches(model, timm.list_models(), n=5, cutoff=0.5)))
     chosen = {} if out_indices is None else {"out_indices": tuple(out_indices)}
-    arguments = {"features_only": True, "in_chans": in_channels, **chosen, **(options or {})}
+    sized = {} if img_size is None else {"img_size": img_size}
+    arguments = {"features_only": True, "in_chans": in_channels, **chosen, **sized, **(options or {})}
     try:
-        body = timm.create_model(model, pretrained=False, **arguments)
+        body = _built(model, arguments)
     except (RuntimeError, AttributeError, TypeError, ValueError, AssertionError) as cause:
         raise ConfigError(f"timm/{model} cannot be built as a feature pyramid: {cause}") from cause
     if pretrained:
         body = _pretrained(model, arguments)
+    if out_indices is None:
+        _spread(body)
     config = timm.get_pretrained_cfg(model)
     mean, std = (config.mean, config.std) if config is not None else ((0.5,), (0.25,))
-    return Encoder(
-        f"timm/{model}", body, in_channels=in_channels, mean=mean, std=std, freeze=freeze, freeze_norm=freeze_norm
-    )
+    common: dict[str, Any] = {"in_channels": in_channels, "freeze": freeze, "freeze_norm": freeze_norm}
+    size = arguments.get("img_size")
+    channels_last = getattr(body, "output_fmt", None) == Format.NHWC
+    try:
+        return Encoder(f"timm/{model}", body, mean=mean, std=std, img_size=size, channels_last=channels_last, **common)
+    except ConfigError as cause:
+        if size is not None or config is None:
+            raise
+        usual = config.input_size[-1]
+        try:
+            from_timm(model, in_channels, pretrained=False, out_indices=out_indices, img_size=usual, options=options)
+        except ConfigError:
+            raise cause from None
+        raise ConfigError(
+            f"{cause}\n  try: encoder.options.img_size={usual}, or the larger side of your images: smaller ones are "
+            f"extended to it."
+        ) from cause
+
+
+def _built(model: str, arguments: dict[str, Any], pretrained: bool = False) -> Any:
+    """Return timm's model with every switch on that its constructor has for taking images of any size."""
+    switches: dict[str, Any] = {name: value for name, value in _ANY_SIZE.items() if name not in arguments}
+    while True:
+        try:
+            return timm.create_model(model, pretrained=pretrained, **switches, **arguments)
+        except TypeError as cause:  # raised by the call itself, before anything is built
+            refused = [name for name in switches if f"'{name}'" in str(cause)]
+            if not refused:
+                raise
+            for name in refused:
+                del switches[name]
+
+
+def _spread(body: Any) -> None:
+    """Choose blocks evenly, of a model whose blocks all give maps of one stride; timm takes the last ones."""
+    if not isinstance(body, FeatureGetterNet):
+        return
+    blocks = len(body.feature_info)
+    if blocks < _BLOCKS or len({info["reduction"] for info in body.feature_info.info}) > 1:
+        return
+    chosen = [blocks * (place + 1) // _BLOCKS - 1 for place in range(_BLOCKS)]
+    body.out_indices, body.feature_info = tuple(chosen), body.feature_info.from_other(chosen)
 
 
 def _pretrained(model: str, arguments: dict[str, Any]) -> Any:
     try:
-        return timm.create_model(model, pretrained=True, **arguments)
+        return _built(model, arguments, pretrained=True)
     except Exception as cause:  # the hub's client, the network and the file each raise their own
         raise ConfigError(
             f"the weights of timm/{model} cannot be fetched: {str(cause).splitlines()[0]}\n"

@@ -1,7 +1,7 @@
-"""Any torchvision classification CNN, through torchvision's feature extraction."""
+"""Any torchvision classification model with maps, through torchvision's feature extraction."""
 
-from collections.abc import Sequence
 from copy import deepcopy
+from typing import Any
 
 import torch
 import torchvision
@@ -9,24 +9,33 @@ from timm.models import adapt_input_conv
 from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
+from segup.conform import Count
 from segup.encoders.contract import FROZEN, Encoder, register_encoder
 from segup.errors import ConfigError, unknown
 
 _PROBE = 256  # pixels a side: every stride up to 32 gives a size of its own
+_USUAL = 224  # what models that are tied to one size are built for
 
 
-@register_encoder("torchvision", storable=FROZEN)
+@register_encoder("torchvision", storable={**FROZEN, "img_size": Count | None})
 def from_torchvision(
-    model: str, in_channels: int = 3, *, pretrained: bool = True, freeze: bool = False, freeze_norm: bool = False
+    model: str,
+    in_channels: int = 3,
+    *,
+    pretrained: bool = True,
+    freeze: bool = False,
+    freeze_norm: bool = False,
+    img_size: Count | None = None,
 ) -> Encoder:
     """Build a torchvision classification model and take the last map of each resolution.
 
     Args:
         model: A name that ``torchvision.models.list_models(torchvision.models)`` lists, such as ``"resnet18"``.
         in_channels, pretrained, freeze, freeze_norm: See :func:`segup.encoders.create_encoder`.
+        img_size: Build a model that is tied to one size for this one, in pixels a side; smaller images are extended.
 
     Raises:
-        ConfigError: torchvision does not know the model, its graph cannot be traced, or its weights cannot be fetched.
+        ConfigError: torchvision does not know the model, its graph gives no maps, or its weights cannot be downloaded.
 
     >>> from_torchvision("resnet18", pretrained=False).channels
     (64, 64, 128, 256, 512)
@@ -34,13 +43,19 @@ def from_torchvision(
     known = torchvision.models.list_models(torchvision.models)
     if model not in known:
         raise ConfigError(unknown("torchvision model", model, known))
-    network = _pretrained(model) if pretrained else torchvision.models.get_model(model, weights=None)
+    network = _built(model, pretrained, img_size)
     _adapt_input(network, in_channels)
     try:
-        nodes = last_node_of_each_size(network, in_channels)
+        nodes, channels_last = last_node_of_each_size(network, in_channels, img_size or _PROBE)
         body = create_feature_extractor(network.eval(), nodes, suppress_diff_warning=True)
     except Exception as cause:  # tracing runs the model's own code, which may raise anything
-        raise ConfigError(f"torchvision/{model} cannot be traced into a pyramid: {cause}") from cause
+        tied = img_size is None and _takes_size(model)
+        way_out = (
+            f"encoder.options.img_size={_USUAL}"
+            if tied
+            else "encoder=timm encoder.name=vit_tiny_patch16_224, or another of its models"
+        )
+        raise ConfigError(f"torchvision/{model} cannot be traced into a pyramid: {cause}\n  try: {way_out}") from cause
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     return Encoder(
         f"torchvision/{model}",
@@ -50,53 +65,68 @@ def from_torchvision(
         std=std,
         freeze=freeze,
         freeze_norm=freeze_norm,
+        img_size=img_size,
+        channels_last=channels_last,
     )
 
 
-def last_node_of_each_size(network: nn.Module, in_channels: int) -> list[str]:
+def last_node_of_each_size(network: nn.Module, in_channels: int, size: int = _PROBE) -> tuple[list[str], bool]:
     """Return, from high to low resolution, the last graph node of each resolution below the input's.
 
     A resolution begins where the map is halved. Within one, a few rows may be lost to missing padding or to the
     classifier's pooling: the size that most nodes have counts. A 1×1 map is the classifier's.
+
+    Returns:
+        The names, and whether their maps are ``(N, H, W, C)``, as torchvision's Swin keeps them.
+
+    Raises:
+        ConfigError: No node gives a map.
     """
     names = get_graph_node_names(network.eval(), suppress_diff_warning=True)[1]
     everything = create_feature_extractor(deepcopy(network), names[1:], suppress_diff_warning=True)
     with torch.no_grad():
-        outputs = everything(torch.zeros(1, in_channels, _PROBE, _PROBE))
-    maps = {name: value for name, value in outputs.items() if isinstance(value, torch.Tensor) and value.dim() == 4}
-    _check_layout([value.shape for value in maps.values()])
+        outputs = everything(torch.zeros(1, in_channels, size, size))
+    shapes = {
+        name: tuple(v.shape) for name, v in outputs.items() if isinstance(v, torch.Tensor) and v.shape[:1] == (1,)
+    }
+    front = {name: shape[1] for name, shape in shapes.items() if len(shape) == 4 and shape[1] == shape[2] != shape[3]}
+    behind = {name: shape[2] for name, shape in shapes.items() if len(shape) == 4 and shape[2] == shape[3]}
+    channels_last = len(front) > len(behind)
     levels: list[dict[int, list[str]]] = []
-    first = _PROBE
-    for name, value in maps.items():
-        if value.shape[-1] == 1:
+    first = size
+    for name, side in (front if channels_last else behind).items():
+        if side == 1:
             continue
-        if value.shape[-1] <= (first + 1) // 2:
+        if side <= (first + 1) // 2:
             levels.append({})
-            first = value.shape[-1]
+            first = side
         if levels:
-            levels[-1].setdefault(value.shape[-1], []).append(name)
-    return [max(level.values(), key=len)[-1] for level in levels]
+            levels[-1].setdefault(side, []).append(name)
+    if len(levels) < 2:
+        raise ConfigError("its layers give tokens (N, L, C), which are no maps")
+    return [max(level.values(), key=len)[-1] for level in levels], channels_last
 
 
-def _check_layout(shapes: Sequence[torch.Size]) -> None:
-    """Raise a ConfigError if most maps of a square image are ``(N, H, W, C)``, as torchvision's Swin keeps them."""
-    channels_first = sum(shape[2] == shape[3] != shape[1] for shape in shapes)
-    channels_last = sum(shape[1] == shape[2] != shape[3] for shape in shapes)
-    if channels_last > channels_first:
-        raise ConfigError(
-            "its maps are (N, H, W, C), and a decoder takes (N, C, H, W).\n"
-            "  try: a CNN such as torchvision/convnext_tiny, or a hierarchical transformer of timm (timm/pvt_v2_b0)."
-        )
-
-
-def _pretrained(model: str) -> nn.Module:
+def _takes_size(model: str) -> bool:
+    """Return whether the model is tied to a size that its builder takes."""
     try:
-        return torchvision.models.get_model(model, weights="DEFAULT")
+        _built(model, False, _USUAL)
+    except ConfigError:
+        return False
+    return True
+
+
+def _built(model: str, pretrained: bool, img_size: int | None) -> nn.Module:
+    sized: dict[str, Any] = {} if img_size is None else {"input_size": (img_size, img_size)}
+    try:
+        return torchvision.models.get_model(model, weights="DEFAULT" if pretrained else None, **sized)
     except OSError as cause:
         raise ConfigError(
             f"the weights of torchvision/{model} cannot be fetched: {cause}\n"
             f"  try: encoder.pretrained=false, or encoder=efficientnet_lite0, whose weights are installed."
         ) from cause
+    except (TypeError, ValueError) as cause:
+        raise ConfigError(f"torchvision/{model} cannot be built with img_size={img_size}: {cause}") from cause
 
 
 def _adapt_input(network: nn.Module, in_channels: int) -> None:

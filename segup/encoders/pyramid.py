@@ -1,13 +1,18 @@
 """An encoder's pyramid: channels, strides and accepted sizes, read from its maps, never computed as ``H // 2**k``."""
 
-from dataclasses import dataclass, field
+import itertools
+from dataclasses import dataclass, field, replace
+from math import lcm
 
 from torch import nn
 
-from segup.inspection import inverse_of
-from segup.inspection.stages import MapSizes, Rounding, functions_of, map_sizes, try_sizes
+from segup.encoders.lost_rows import functions_put_back, rows_put_back
+from segup.errors import ConfigError
+from segup.inspection import AcceptedSizes, inverse_of
+from segup.inspection.stages import MapSizes, Rounding, map_sizes
 from segup.inspection.trace import Run
 from segup.inspection.traced import as_ints
+from segup.inspection.tried import functions_of, try_sizes
 
 
 @dataclass(frozen=True)
@@ -16,58 +21,95 @@ class Pyramid(MapSizes):
 
     Args:
         channels: Of each map, from high to low resolution.
-        proved: Whether the widths follow the same functions, and every size from the smallest on is accepted: then
+        accepted: The sizes of an image that it takes.
+        channels_last: Whether the maps come as ``(N, H, W, C)``.
+        proved: Whether the widths follow the same functions, and every size of ``accepted`` goes the same way: then
             ``functions`` say all that there is to say.
     """
 
     channels: tuple[int, ...]
+    accepted: AcceptedSizes
+    channels_last: bool
     proved: bool = field(repr=False)
 
     @property
     def min_size(self) -> int:
         """The smallest input size that it accepts."""
-        return min(self.accepted)
+        return self.accepted.least
 
     @property
-    def gaps(self) -> tuple[int, ...]:
-        """Sizes above :attr:`min_size` that it refuses."""
-        return tuple(size for size in sorted(self.refused) if size > self.min_size)
+    def one_stride(self) -> bool:
+        """Whether there are several maps, all of one stride, as a plain transformer's blocks have them."""
+        return len(self.strides) > 1 and len(set(self.strides)) == 1
 
     @property
     def roundings(self) -> tuple[Rounding | int | None, ...]:
         """How each map's size is rounded from the one before it, as matched operators take it: see ``inverse_of``."""
         return tuple(map(inverse_of, self.rules()))
 
+    def last(self) -> "Pyramid":
+        """Return the pyramid of the last map alone."""
+        sizes = {size: maps[-1:] for size, maps in self.sizes.items()}
+        functions = None if self.functions is None else self.functions[-1:]
+        return replace(self, channels=self.channels[-1:], sizes=sizes, functions=functions)
 
-def probe_pyramid(encoder: nn.Module, in_channels: int = 3) -> Pyramid:
-    """Try ``encoder`` on square images of a few sizes, on shapes alone, and return what it did.
+    def with_rows_put_back(self) -> "Pyramid":
+        """Return the pyramid after :func:`rows_put_back`; see there."""
+        strides = self.strides
+        sizes = {size: rows_put_back(size, maps, strides) for size, maps in self.sizes.items()}
+        functions = None if self.functions is None else functions_put_back(self.functions, strides)
+        return replace(self, sizes=sizes, functions=functions)
+
+
+def probe_pyramid(
+    encoder: nn.Module,
+    in_channels: int = 3,
+    img_size: int | None = None,
+    *,
+    channels_last: bool = False,
+    name: str = "encoder",
+) -> Pyramid:
+    """Try ``encoder`` on images of a few sizes, on shapes alone, and return what it did.
 
     Nothing is proved about which sizes are accepted: see :func:`segup.inspection.check_sizes` for that.
 
     Args:
         encoder: Any module from an image to a map, or a list or dict of maps, from high to low resolution.
         in_channels: Channels of the image.
+        img_size, channels_last: See :func:`segup.inspection.tried.try_sizes`.
+        name: As errors call it.
 
     Raises:
+        ConfigError: The module is tied to one size, or its maps have neither one stride nor strides that are multiples
+            of each other.
         ShapeError: ``in_channels`` is below 1.
     """
-    runs, refused = try_sizes(encoder, in_channels)
-    seen = map_sizes(runs, refused)
-    channels = tuple(as_ints(shape)[1] for shape in next(iter(runs.values())).outputs.values()) if runs else ()
-    last = runs[max(runs)] if runs else None
-    proved = (
-        last is not None
-        and seen.functions is not None
-        and seen.functions == functions_of(last, 1)
-        and _accepts_from(last, min(runs))
-    )
-    return Pyramid(seen.sizes, seen.refused, seen.functions, channels, proved)
+    tried = try_sizes(encoder, in_channels, img_size, channels_last=channels_last)
+    runs, accepted = tried.runs, tried.accepted
+    if accepted is None:
+        size, reason = max(tried.refused.items())
+        raise ConfigError(f"{name} does not take images of any size: at {size}×{size} pixels, {reason}")
+    last, seen = runs[max(runs)], map_sizes(tried)
+    channels = tuple(as_ints(shape)[1] for shape in last.outputs.values())
+    functions = functions_of(last, 0, on_its_path=True)
+    alike = functions is not None and functions == functions_of(last, 1, on_its_path=True)
+    proved = alike and _goes_on(last, accepted)
+    known = functions if proved else seen.functions
+    pyramid = Pyramid(seen.sizes, seen.refused, known, seen.far, channels, accepted, tried.channels_last, proved)
+    strides = pyramid.strides
+    if not pyramid.one_stride and any(low <= high or low % high for high, low in itertools.pairwise(strides)):
+        raise ConfigError(
+            f"{name} gives maps at strides {', '.join(map(str, strides))}: a pyramid needs strides that are "
+            f"multiples of the ones before. Choose another encoder, or fewer of its maps."
+        )
+    return pyramid
 
 
-def _accepts_from(run: Run, least: int) -> bool:
-    """Return whether nothing that a run asked of a size comes out otherwise at another size from ``least`` on."""
+def _goes_on(run: Run, accepted: AcceptedSizes) -> bool:
+    """Return whether nothing that a run asked of a size comes out otherwise at another size that is accepted."""
+    start, period = accepted.sizes.start, accepted.sizes.period
     return all(
         decision.at(size) == decision.outcome
         for decision in run.record.decisions
-        for size in range(least, max(least, decision.repeats_from) + decision.function.period)
+        for size in accepted.up_to(max(start, decision.repeats_from) + lcm(decision.function.period, period))
     )

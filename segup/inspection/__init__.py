@@ -14,15 +14,18 @@ How a trace becomes a proof, step by step:
 6. :mod:`verify` compares what follows with real runs of the model (:mod:`real_model`).
 7. :mod:`check` does all of this for :func:`check_sizes`, and :mod:`report` says what came out.
 
-:mod:`size_map` reads one layer's rule off its parameters, and :mod:`stages` reads the sizes of an encoder's maps.
+:mod:`size_map` reads one layer's rule off its parameters. :mod:`tried` finds the sizes that an encoder accepts
+(:mod:`accepted`), and :mod:`stages` reads the sizes of its maps.
 """
 
+from segup.inspection.accepted import AcceptedSizes
 from segup.inspection.check import check_sizes
 from segup.inspection.report import AxisReport, Failure, SizeReport
 from segup.inspection.size_map import size_map
 from segup.inspection.stages import feature_sizes, inverse_of, rounding_of, stage_rules
 
 __all__ = [
+    "AcceptedSizes",
     "AxisReport",
     "Failure",
     "SizeReport",

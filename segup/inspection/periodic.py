@@ -43,6 +43,11 @@ class PeriodicMap:
         """Return f(n) = value."""
         return cls(0, (value,))
 
+    @classmethod
+    def of(cls, growth: int, values: Iterable[int]) -> "PeriodicMap":
+        """Return the function of these values in its shortest form."""
+        return _shortest(values, growth)
+
     @property
     def period(self) -> int:
         """The sizes over which the function repeats, up to its growth."""

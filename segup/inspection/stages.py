@@ -10,17 +10,15 @@ from segup.calls import annotated
 from segup.errors import ShapeError
 from segup.inspection.copies import meta_copy
 from segup.inspection.periodic import PeriodicMap
-from segup.inspection.trace import Run, Tracer
-from segup.inspection.traced import as_ints, periodic_of
+from segup.inspection.trace import Tracer
+from segup.inspection.traced import as_ints
+from segup.inspection.tried import Tried, functions_of, try_sizes
 from segup.shapes import Conv
 from segup.shapes.arguments import AXIS_NAMES, two, whole
 from segup.shapes.law import FloorLaw
 from segup.shapes.layer import Layer
 
 Rounding = Literal["up", "down"]
-_LARGEST_MINIMUM = 64
-# Both parities at every stride up to 32, and far enough from the minimum to meet a band of refused sizes.
-_SAMPLE = (*range(61, 69), 72, 79, 80, 81, 88)
 
 
 @dataclass(frozen=True)
@@ -31,41 +29,36 @@ class MapSizes:
         sizes: For each image size that the module accepts, the sizes of its maps on one axis.
         refused: For each image size that it refuses, the message.
         functions: Each map's size as a function of the image's, where every layer is known to the calculus; else None.
+        far: Two sizes that lie far apart; None where the functions say how the maps grow, or there are no two.
     """
 
     sizes: dict[int, tuple[int, ...]]
     refused: dict[int, str]
     functions: tuple[PeriodicMap, ...] | None = field(repr=False)
-
-    @property
-    def accepted(self) -> dict[int, tuple[int, ...]]:
-        """The sizes, of which there is at least one.
-
-        Raises:
-            ShapeError: There is none.
-        """
-        if not self.sizes:
-            size, message = max(self.refused.items())
-            raise ShapeError(f"the encoder refuses every size that was tried; {size}×{size}: {message}")
-        return self.sizes
+    far: tuple[int, int] | None = field(repr=False)
 
     @property
     def strides(self) -> tuple[int, ...]:
         """The reduction of each map: by how much the image has to grow for one more row.
 
-        Where no functions of the size are known it is the product of the ratios of neighbours, each rounded.
-        Convolutions without padding make 256 → 125 → 60 → 29; taken as 256/29 that would be stride 9.
+        Where no functions of the size are known it is measured between two sizes that lie far apart, so that what is
+        lost or padded at the borders does not count. One size alone gives its ratios, each rounded.
+
+        Raises:
+            ShapeError: Every size that was tried is refused.
         """
         known = self.functions
         if known is not None and all(one.growth > 0 and one.period % one.growth == 0 for one in known):
             return tuple(one.period // one.growth for one in known)
-        largest = max(self.accepted)
-        strides, above, reduction = [], largest, 1
-        for size in self.sizes[largest]:
-            reduction *= round(above / size)
-            strides.append(reduction)
-            above = size
-        return tuple(strides)
+        if not self.sizes:
+            size, message = max(self.refused.items())
+            raise ShapeError(f"the encoder refuses every size that was tried; {size}×{size}: {message}")
+        if self.far is None:
+            size, maps = max(self.sizes.items())
+            return tuple(round(size / one) for one in maps)
+        near, distant = self.far
+        pairs = zip(self.sizes[near], self.sizes[distant], strict=True)
+        return tuple(round((distant - near) / (b - a)) for a, b in pairs)
 
     def rules(self) -> tuple[Conv | None, ...]:
         """Return how each map's size follows from the one before it, the first from the image's.
@@ -85,14 +78,17 @@ class MapSizes:
         )
 
 
-def map_sizes(runs: dict[int, Run], refused: dict[int, str]) -> MapSizes:
+def map_sizes(tried: Tried) -> MapSizes:
     """Return what :func:`try_sizes` found, as sizes on one axis."""
+    runs = tried.runs
     sizes = {size: tuple(as_ints(shape)[-2] for shape in run.outputs.values()) for size, run in runs.items()}
-    return MapSizes(sizes, refused, functions_of(runs[max(runs)], 0) if runs else None)
+    return MapSizes(sizes, tried.refused, functions_of(runs[max(runs)], 0) if runs else None, tried.far)
 
 
 @annotated
-def feature_sizes(encoder: nn.Module, size: int | tuple[int, int], in_channels: int = 3) -> list[tuple[int, int]]:
+def feature_sizes(
+    encoder: nn.Module, size: int | tuple[int, int], in_channels: int = 3, *, channels_last: bool = False
+) -> list[tuple[int, int]]:
     """Return ``(height, width)`` of every map that ``encoder`` makes of an image of ``size``, in evaluation mode.
 
     Nothing is computed: a copy of the encoder without weights is run on shapes alone, and the encoder, its weights,
@@ -102,6 +98,7 @@ def feature_sizes(encoder: nn.Module, size: int | tuple[int, int], in_channels: 
         encoder: Any module from an image to a map, or a list or dict of maps: timm's, torchvision's, your own.
         size: Of the image, one int or (height, width), in pixels.
         in_channels: Channels of the image.
+        channels_last: The maps are ``(N, H, W, C)``, as those of timm's Swin.
 
     Raises:
         ShapeError: The encoder refuses the size; or it, or ``in_channels``, is not made of ints of at least 1.
@@ -115,52 +112,7 @@ def feature_sizes(encoder: nn.Module, size: int | tuple[int, int], in_channels: 
         where = f" at layer '{run.refusal.layer}'" if run.refusal.layer else ""
         raise ShapeError(f"the encoder refuses {height}×{width}{where}: {run.refusal.message}")
     shapes = [as_ints(shape) for shape in run.outputs.values()]
-    return [(shape[-2], shape[-1]) for shape in shapes]
-
-
-def try_sizes(encoder: nn.Module, in_channels: int) -> tuple[dict[int, Run], dict[int, str]]:
-    """Run a module on square images of a few sizes, on shapes alone.
-
-    The smallest accepted size is found by bisection up to 64; sizes just above it and around 64 are tried too.
-
-    Returns:
-        The run at each size that is accepted, from the smallest on, and the message at each that is refused.
-
-    Raises:
-        ShapeError: ``in_channels`` is below 1.
-    """
-    tracer = Tracer(meta_copy(encoder).eval(), whole(in_channels, "in_channels", 1))
-    seen: dict[int, Run] = {}
-    refused: dict[int, str] = {}
-
-    def accepts(size: int) -> bool:
-        if size not in seen and size not in refused:
-            run = tracer.run((size, size))
-            if run.refusal is not None:
-                refused[size] = run.refusal.message
-            elif any(0 in as_ints(shape) for shape in run.outputs.values()):
-                refused[size] = "a map without pixels"
-            else:
-                seen[size] = run
-        return size in seen
-
-    low, high = 0, 1 if accepts(1) else _LARGEST_MINIMUM
-    while accepts(high) and high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if accepts(middle) else (middle, high)
-    for size in (*range(high + 1, high + 4), *_SAMPLE):
-        accepts(size)
-    return dict(sorted(seen.items())), refused
-
-
-def functions_of(run: Run, axis: int) -> tuple[PeriodicMap, ...] | None:
-    """Return each map's height (axis 0) or width as a function of the image's, where a run followed all of them."""
-    branches = (decision for decision in run.record.decisions if not decision.required)
-    if run.record.unfollowed or any(decision.axis == axis for decision in branches):
-        return None
-    found = [periodic_of(shape[axis - 2]) for shape in run.outputs.values()]
-    functions = [one[1] for one in found if one is not None and one[0] == axis]
-    return tuple(functions) if len(functions) == len(found) else None
+    return [(shape[1], shape[2]) if channels_last else (shape[-2], shape[-1]) for shape in shapes]
 
 
 def fitted_rule(
@@ -244,4 +196,4 @@ def stage_rules(encoder: nn.Module, in_channels: int = 3) -> tuple[Conv | None, 
     >>> [str(rule) for rule in stage_rules(body)]  # ⌊(n + 1)/4⌋: up, then down
     ['conv k3 s4']
     """
-    return map_sizes(*try_sizes(encoder, in_channels)).rules()
+    return map_sizes(try_sizes(encoder, in_channels)).rules()

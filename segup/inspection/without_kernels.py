@@ -16,7 +16,7 @@ from segup.inspection.traced import as_ints
 WITHOUT_KERNEL = frozenset(
     names(
         """
-        conv2d conv_transpose2d max_pool2d avg_pool2d adaptive_avg_pool2d interpolate pixel_shuffle cat mean
+        linear conv2d conv_transpose2d max_pool2d avg_pool2d adaptive_avg_pool2d interpolate pixel_shuffle cat mean
         batch_norm group_norm layer_norm relu relu_ relu6 silu gelu hardswish hardsigmoid hardtanh sigmoid leaky_relu
         elu mish dropout dropout2d softmax add add_ sub mul mul_ __add__ __radd__ __iadd__ __mul__ __rmul__
         """
@@ -43,6 +43,16 @@ def _argument(args: Any, kwargs: Any, name: str, place: int, default: Any) -> An
 def _fits_conv(one: Tensor, others: list[Tensor], args: Any, kwargs: Any) -> bool:
     channels = others[0].shape[1] * _argument(args, kwargs, "groups", 6, 1)
     return one.dim() == 4 and channels == one.shape[1]
+
+
+def _fits_linear(one: Tensor, others: list[Tensor], args: Any, kwargs: Any) -> bool:
+    weight, *bias = others
+    return (
+        weight.dim() == 2
+        and one.dim() > 0
+        and one.shape[-1] == weight.shape[1]
+        and all(tensor.shape == weight.shape[:1] for tensor in bias)
+    )
 
 
 def _fits_transposed(one: Tensor, others: list[Tensor], args: Any, kwargs: Any) -> bool:
@@ -74,6 +84,7 @@ def _is_map(one: Tensor, others: list[Tensor], args: Any, kwargs: Any) -> bool:
 
 _CHECKS: Mapping[str, Callable[[Tensor, list[Tensor], Any, Any], bool]] = MappingProxyType(
     {
+        "linear": _fits_linear,
         "conv2d": _fits_conv,
         "conv_transpose2d": _fits_transposed,
         "batch_norm": _fits_batch_norm,

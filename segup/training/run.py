@@ -174,10 +174,10 @@ def sizes_shown(model: SegmentationModel, crop: tuple[int, int]) -> list[Any]:
     """Return the table of sizes, height beside width, of a training crop, and the verdict on all sizes."""
     encoder = model.encoder
     accepted = encoder.accepted_size(crop)
-    extended = "" if accepted == crop else f", extended to {accepted[0]}×{accepted[1]}, the encoder's minimum"
+    takes = f", which takes {encoder.pyramid.accepted}: extended to {accepted[0]}×{accepted[1]}"
     maps = [encoder.map_sizes(size) for size in accepted]
     rungs = [model.ladder(size) for size in crop]
-    title = f"Sizes of a training crop, {crop[0]}×{crop[1]}{extended}, in {encoder.name}"
+    title = f"Sizes of a training crop, {crop[0]}×{crop[1]}, in {encoder.name}{'' if accepted == crop else takes}"
     rules = [rounding_of(rule) for rule in encoder.pyramid.rules()]
     stages = [f"stage {place} rounds {rule or 'by no single rule'}" for place, rule in enumerate(rules, 1)]
     return [ladder_table(title, stages, accepted, maps, rungs), str(model.verdict())]

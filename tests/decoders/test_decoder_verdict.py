@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from segup.decoders import create_decoder
 from segup.decoders.verdict import check_decoder, prove_decoder
+from segup.inspection import AcceptedSizes
 from segup.upsamplers import Bilinear
 from segup.upsamplers.contract import upsamplers
 
@@ -43,7 +44,7 @@ def test_one_period_decides_what_many_sizes_show(upsampler, rules, more):
     decoder = decoder_for(upsampler, rules)
     map_sizes, period, growth = pyramid(rules)
     least = 2 ** len(rules) + more
-    verdict = prove_decoder(decoder, map_sizes, period, growth, least)
+    verdict = prove_decoder(decoder, map_sizes, period, growth, AcceptedSizes.all_from(least))
     assert (verdict.proved, verdict.failure) == (True, None)
     residues = {size % period for size in verdict.exact}
     largest = smallest = 0
@@ -69,14 +70,14 @@ def test_a_matched_decoder_corrects_nothing_but_in_its_last_step():
 
 def test_stages_that_round_differently_cut_and_repeat():
     rules = ["up", "down", "up"]
-    verdict = prove_decoder(decoder_for("bilinear", rules), *pyramid(rules), 8)
+    verdict = prove_decoder(decoder_for("bilinear", rules), *pyramid(rules), AcceptedSizes.all_from(8))
     assert (verdict.cut, verdict.repeated, verdict.proved) == (1, 1, True)
     assert "a step (bilinear ×2) cuts at most 1 row or column or repeats at most 1 row or column" in str(verdict)
 
 
 def test_a_size_out_of_reach_is_named():
     decoder = decoder_for("deconv_matched", ["up", "up"])
-    verdict = prove_decoder(decoder, *pyramid(["down", "down"]), 4)
+    verdict = prove_decoder(decoder, *pyramid(["down", "down"]), AcceptedSizes.all_from(4))
     assert not verdict.proved
     assert str(verdict).startswith("Does not fit at image size 6: 'deconv_matched' (kernel 3, stride 2, padding 1)")
     assert "\n" not in str(verdict)

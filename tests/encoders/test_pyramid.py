@@ -30,16 +30,17 @@ def test_a_rule_that_is_neither_is_its_offset():
     assert probe_pyramid(Stages(3, 0)).roundings == (-1, -1, -1)
 
 
-def test_sizes_refused_in_between_are_gaps():
+def test_a_size_refused_in_between_is_left_out():
     class Picky(nn.Module):
         def forward(self, x):
-            if x.shape[-1] == 65:
+            if 65 in x.shape[-2:]:
                 raise RuntimeError("not this one")
             return [x[..., ::2, ::2]]
 
     pyramid = probe_pyramid(Picky())
-    assert pyramid.gaps == (65,)
+    assert str(pyramid.accepted) == "every size from 1 on but 65"
     assert pyramid.refused == {65: "RuntimeError: not this one"}
+    assert [pyramid.accepted.next(size) for size in (1, 64, 65, 66)] == [1, 64, 66, 66]
 
 
 @pytest.mark.parametrize("minimum", [1, 2, 13, 32, 64])

@@ -11,7 +11,8 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from segup.errors import ShapeError
 from segup.inspection import feature_sizes, inverse_of, rounding_of, stage_rules
-from segup.inspection.stages import fitted_rule, map_sizes, try_sizes
+from segup.inspection.stages import fitted_rule, map_sizes
+from segup.inspection.tried import try_sizes
 from segup.shapes import Conv
 
 UP, DOWN = Conv(3, 2, 1), Conv(2, 2)
@@ -102,7 +103,7 @@ def test_the_rule_of_any_convolution_is_found(kernel, stride, padding):
 )
 def test_a_stage_that_loses_many_rows_has_its_own_stride_and_rule(conv):
     """The ratio of two sizes says too much: 88 rows become 19, which is 4.6 times less."""
-    pyramid = map_sizes(*try_sizes(nn.Sequential(conv), 3))
+    pyramid = map_sizes(try_sizes(nn.Sequential(conv), 3))
     assert pyramid.strides == conv.stride[:1]
     (rule,) = pyramid.rules()
     layer = Conv(conv.kernel_size[0], conv.stride[0], dilation=conv.dilation[0])
@@ -114,7 +115,7 @@ def test_a_deep_stage_of_few_sizes_has_the_rule_that_holds_for_all():
     """Its map has one row at every size that is tried, which several rules would make."""
     encoder = nn.ModuleList(nn.Conv2d(3, 3, k, 2) for k in (7, 3, 5, 3, 3))
     encoder.forward = lambda x: list(itertools.accumulate(encoder, lambda x, stage: stage(x), initial=x))[1:]
-    pyramid = map_sizes(*try_sizes(encoder, 3))
+    pyramid = map_sizes(try_sizes(encoder, 3))
     assert pyramid.strides == (2, 4, 8, 16, 32)
     assert {sizes[-1] for sizes in pyramid.sizes.values()} == {1}
     assert [inverse_of(rule) for rule in pyramid.rules()] == [-5, -1, -3, -1, -1]
@@ -131,9 +132,9 @@ def test_rules_that_differ_from_size_to_size_are_none():
 
 def test_an_encoder_that_refuses_everything_says_why():
     body = nn.Conv2d(3, 8, 3, stride=2, padding=1)
-    with pytest.raises(ShapeError, match=r"the encoder refuses every size that was tried; 88×88: .*channel"):
+    with pytest.raises(ShapeError, match=r"the encoder refuses every size that was tried; 448×448: .*channel"):
         stage_rules(body, in_channels=1)
-    assert try_sizes(body, 1)[1].keys() >= {64, 88}
+    assert try_sizes(body, 1).refused.keys() >= {64, 88}
     for asked in (stage_rules, try_sizes, lambda body, in_channels: feature_sizes(body, 9, in_channels)):
         with pytest.raises(ShapeError, match="in_channels.*1"):
             asked(body, in_channels=0)

@@ -60,8 +60,8 @@ def test_the_verdict_is_what_every_size_shows(upsampler):
     assert verdict.proved
     for size in range(1, 70):
         corrections = [rung.correction for rung in shown.ladder(size)]
-        accepted = max(size, verdict.least)
-        assert (not any(corrections)) == ((accepted - verdict.least) % 8 in {n - verdict.least for n in verdict.exact})
+        least = verdict.accepted.least
+        assert (not any(corrections)) == ((max(size, least) - least) % 8 in {n - least for n in verdict.exact})
         assert -verdict.cut <= min(corrections) <= max(corrections) <= verdict.repeated
     assert "stage 2 rounds down" in as_text(*sizes_shown(shown, (33, 35)))
 
@@ -72,7 +72,9 @@ def test_what_is_not_proved_is_not_called_so():
 
 def test_a_small_crop_is_shown_with_its_extension():
     text = as_text(*sizes_shown(model("deconv"), (1, 9)))
-    assert text.startswith("Sizes of a training crop, 1×9, extended to 3×9, the encoder's minimum, in body\n")
+    assert text.startswith(
+        "Sizes of a training crop, 1×9, in body, which takes every size from 3 on: extended to 3×9\n"
+    )
 
 
 def test_the_terminal_shows_what_the_file_says():

@@ -1,0 +1,119 @@
+"""``segup encoders``: the image sizes, strides and rounding of encoders."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from segup.cli.help_text import HelpFormatter
+from segup.cli.report import run_reported
+
+if TYPE_CHECKING:
+    from segup.encoders import Encoder
+
+_EPILOG = """\
+examples:
+  segup encoders efficientnet_lite0 timm/resnet18 torchvision/swin_t
+  segup encoders vit_tiny_patch16_224 --json
+  segup encoders swin_transformer
+
+A family is a word of timm.list_modules(). Its smallest model stands for it: every model of the family is built once,
+without memory, to count its weights. No weights are downloaded.
+
+exit codes: 0 all are described; 1 a name is unknown; 2 the command is wrong; 130 after Ctrl-C.
+"""
+_COLUMNS = ("family", "model", "accepted sizes", "strides", "rounding", "known by")
+
+
+def run(arguments: list[str]) -> int:
+    """Describe as the arguments say and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="segup encoders",
+        description="Print a table: which image sizes each encoder accepts, the strides of its maps, and how their "
+        "sizes are rounded. segup extends an image to the next accepted size and cuts the output back.",
+        epilog=_EPILOG,
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument("names", nargs="+", metavar="ENCODER|FAMILY", help="an encoder, or a family of timm's models")
+    parser.add_argument(
+        "--img-size", type=int, metavar="N", help="build encoders that are tied to one size for this one"
+    )
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    options = parser.parse_args(arguments)
+    return run_reported(lambda: _show(options.names, options.img_size, options.json))
+
+
+def _show(names: Sequence[str], img_size: int | None, as_json: bool) -> None:
+    models = [smallest_of(name) for name in names]  # unknown names are refused before work starts
+    if not as_json:
+        print(f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}", flush=True)
+    rows = []
+    for family, model in models:
+        rows.append({"family": family, "model": model, **described(model, img_size)})
+        if not as_json:
+            print(f"| {' | '.join(_cells(rows[-1]))} |", flush=True)
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+
+
+def smallest_of(name: str) -> tuple[str, str]:
+    """Return the family of a name, and the model to build: the one named, or the family's smallest."""
+    import timm
+    import torch
+
+    from segup.encoders.contract import family_of
+
+    if name not in timm.list_modules() or name in timm.list_models():
+        library, model = family_of(name)
+        known = library == "timm" and timm.is_model(model)
+        family = timm.model_entrypoint(model).__module__.rpartition(".")[2] if known else library
+        return family, f"{library}/{model}" if model else library
+
+    def weights(model: str) -> int:
+        with torch.device("meta"):
+            return sum(p.numel() for p in timm.create_model(model).parameters())
+
+    return name, f"timm/{min(timm.list_models(module=name), key=weights)}"
+
+
+def described(model: str, img_size: int | None = None) -> dict[str, Any]:
+    """Return what is known of an encoder's sizes as plain values, or why it is refused."""
+    from segup.errors import ConfigError
+
+    try:
+        encoder = _built(model, img_size)
+    except ConfigError as refusal:
+        return {"refused": str(refusal)}
+    pyramid = encoder.pyramid
+    return {
+        "accepted": str(pyramid.accepted),
+        "least": pyramid.accepted.least,
+        "most": pyramid.accepted.most,
+        "multiple": pyramid.accepted.multiple,
+        "strides": encoder.strides,
+        "channels": encoder.channels,
+        "rounding": pyramid.roundings,
+        "proved": pyramid.proved,
+    }
+
+
+def _built(model: str, img_size: int | None) -> "Encoder":
+    from segup.encoders import create_encoder
+
+    sized: dict[str, Any] = {} if img_size is None else {"img_size": img_size}
+    return create_encoder(model, pretrained=False, **sized)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    named = [row["family"], f"`{row['model']}`"]
+    if "refused" in row:
+        return [*named, f"refused: {' '.join(row['refused'].split())}", "", "", ""]
+    strides = ", ".join(map(str, row["strides"]))
+    rounding = list(dict.fromkeys(_word(one) for one in row["rounding"]))
+    return [*named, row["accepted"], strides, ", then ".join(rounding), "proof" if row["proved"] else "runs"]
+
+
+def _word(rounding: Any) -> str:
+    if rounding is None:
+        return "mixed"
+    return rounding if isinstance(rounding, str) else f"{rounding:+d}"
