@@ -68,11 +68,12 @@ def try_sizes(
     tracer = Tracer(meta_copy(encoder).eval(), whole(in_channels, "in_channels", 1))
     seen: dict[int, Run] = {}
     refused: dict[int, str] = {}
+    usual: list[Run] = []  # to compare channels with
 
     def accepts(size: int) -> bool:
         if size not in seen and size not in refused:
             run = tracer.run((size, size))
-            reason = _flaw(run)
+            reason = _flaw(run) or next((_differs(run, other) for other in usual), None)
             if reason is None:
                 seen[size] = run
             else:
@@ -88,6 +89,12 @@ def try_sizes(
     if seen and min(seen) > high:
         for size in range(high + 4, min(seen)):
             accepts(size)
+    if any(_differs(run, seen[max(seen)]) for run in seen.values()) and accepts(_BASES[0]):
+        usual.append(seen[_BASES[0]])
+        for size, reason in [(size, _differs(run, usual[0])) for size, run in seen.items()]:
+            if reason is not None:
+                refused[size] = reason
+                del seen[size]
     accepted: AcceptedSizes | None
     if seen and not any(size > min(seen) for size in refused):
         accepted, base = AcceptedSizes.all_from(min(seen)), _BASES[0]
@@ -105,7 +112,7 @@ def try_sizes(
             accepted = _as_run(encoder, in_channels, accepted)
     if accepted is None and img_size is not None and accepts(img_size):
         accepted = AcceptedSizes.only(img_size)
-    runs = dict(sorted(seen.items()))
+    runs = {size: seen[size] for size in sorted(seen) if accepted is None or size in accepted}
     last = channels_last or _grow_in_front(runs)
     if last:
         runs = {size: _channels_first(run) for size, run in runs.items()}
@@ -139,14 +146,21 @@ def _flaw(run: Run) -> str | None:
     return "a map without pixels" if any(0 in shape for shape in shapes) else None
 
 
+def _differs(run: Run, other: Run) -> str | None:
+    """Return what is wrong where the maps of two runs have other channels, be they first or last; else None."""
+    pairs = zip(*(map(as_ints, one.outputs.values()) for one in (run, other)), strict=True)
+    wrong = next(((a, b) for a, b in pairs if a[1] != b[1] and a[3] != b[3]), None)
+    return wrong and f"its maps have {wrong[0][1]} channels, and {wrong[1][1]} at {'×'.join(map(str, other.size))}"
+
+
 def _with_gaps(accepts: Callable[[int], bool], seen: dict[int, Run]) -> tuple[AcceptedSizes | None, int]:
     """Return the accepted sizes of a module that refuses some above others, and one of them to start from."""
     for base in filter(accepts, _BASES):
         for step in (step for step in range(1, base // 2) if base % step == 0):
             if accepts(base - step) and accepts(base + step) and accepts(base + 3 * step):
                 found, alike = _multiples(accepts, step), _of_its_path(seen[base])
-                more = alike is not None and all(size in alike for size in found.up_to(2 * base))
-                return (alike if more else found), base
+                known = set() if alike is None else set(alike.up_to(2 * base))
+                return (alike if known > set(found.up_to(2 * base)) else found), base
     return None, 0
 
 

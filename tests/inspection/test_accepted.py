@@ -9,6 +9,7 @@ from torch import nn
 from segup.errors import ShapeError
 from segup.inspection import AcceptedSizes
 from segup.inspection.stages import map_sizes
+from segup.inspection.traced import as_ints
 from segup.inspection.tried import try_sizes
 
 
@@ -132,6 +133,23 @@ def test_maps_that_do_not_grow_with_the_image_are_refused(shape, reason):
     assert reason in tried.refused[max(tried.refused)]
 
 
+def test_sizes_at_which_tokens_become_channels_are_refused():
+    """As timm's hybrid transformers put them into maps of whole patches alone."""
+
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 6, 4, 4, padding=2)
+
+        def forward(self, image):
+            height, width = (int(side) // 4 for side in image.shape[-2:])
+            return [self.conv(image)[..., 1:, 1:].reshape(1, -1, height // 2, width // 2)]
+
+    tried = try_sizes(Tokens(), 3)
+    assert str(tried.accepted) == "the multiples of 8"
+    assert all(as_ints(run.outputs["0"])[1] == 24 for run in tried.runs.values())
+
+
 def test_channels_last_is_seen_from_the_growth():
     class Last(nn.Module):
         def __init__(self):
@@ -143,7 +161,8 @@ def test_channels_last_is_seen_from_the_growth():
 
     tried = try_sizes(Last(), 3)
     assert tried.channels_last
-    assert map_sizes(tried).functions[0](67) == 16
+    assert map_sizes(tried).strides == (4,)
+    assert map_sizes(tried).sizes[67] == (16,)
 
 
 def test_a_table_that_is_too_short_is_met_by_a_real_run():
