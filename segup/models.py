@@ -168,7 +168,7 @@ def _joined(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
                 f"  try: decoder.topology=duc or plain, decoder.topology=fcn decoder.depths=1, or "
                 f"encoder.options.out_indices=[-1], which keep the last map alone."
             )
-        body.keep_last()
+        body.keep([-1])
     decoder = _decoder_for(body, spec, options)
     missing = decoder.requires - body.provides
     if missing:

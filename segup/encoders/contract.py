@@ -67,12 +67,12 @@ class Encoder(nn.Module):
         super().__init__()
         self.name, self.body, self.in_channels = name, body, in_channels
         self.pyramid = probe_pyramid(body, in_channels, img_size, channels_last=channels_last, name=f"encoder '{name}'")
-        self.rows_put_back, self._kept = False, slice(None)
+        self.rows_put_back = False
+        self._places = list(range(len(self.pyramid.channels)))
         self.freeze, self.freeze_norm = freeze, freeze_norm
         self.register_buffer("mean", _per_channel(mean, in_channels), persistent=False)
         self.register_buffer("std", _per_channel(std, in_channels), persistent=False)
-        self.channels = self.pyramid.channels
-        self.strides = self.pyramid.strides
+        self.keep(self.pyramid.places())
         if freeze:
             self.requires_grad_(False)
         self.train()
@@ -96,7 +96,7 @@ class Encoder(nn.Module):
             raise ShapeError(
                 f"encoder '{self.name}' takes images of up to {accepted.most}×{accepted.most}, not "
                 f"{size[0]}×{size[1]}: its weights are made for that size.\n"
-                f"  try: encoder.options.img_size={max(size)}, or smaller crops or windows (segup predict --window)"
+                f"  try: encoder.options.img_size={max(size)}, or crops and windows of {accepted.most} pixels a side"
             )
         return accepted.next(size[0]), accepted.next(size[1])
 
@@ -107,8 +107,8 @@ class Encoder(nn.Module):
             return pyramid.sizes[size]
         if pyramid.proved and pyramid.functions is not None:
             return tuple(one(size) for one in pyramid.functions)
-        maps = feature_sizes(self.body, size, self.in_channels, channels_last=pyramid.channels_last)[self._kept]
-        heights = tuple(height for height, _ in maps)
+        maps = feature_sizes(self.body, size, self.in_channels, channels_last=pyramid.channels_last)
+        heights = tuple(maps[place][0] for place in self._places)
         return rows_put_back(size, heights, self.strides) if self.rows_put_back else heights
 
     def put_rows_back(self) -> None:
@@ -120,9 +120,13 @@ class Encoder(nn.Module):
         """
         self.pyramid, self.rows_put_back = self.pyramid.with_rows_put_back(), True
 
-    def keep_last(self) -> None:
-        """From now on, return the last map alone."""
-        self.pyramid, self._kept = self.pyramid.last(), slice(-1, None)
+    def keep(self, places: Sequence[int]) -> None:
+        """From now on, return some of the maps alone.
+
+        Args:
+            places: Of the maps that are returned until now, from high to low resolution.
+        """
+        self.pyramid, self._places = self.pyramid.kept(places), [self._places[i] for i in places]
         self.channels, self.strides = self.pyramid.channels, self.pyramid.strides
 
     def extend(self, image: Tensor) -> Tensor:
@@ -145,7 +149,8 @@ class Encoder(nn.Module):
             ShapeError: As :meth:`extend`.
         """
         found = self.body(self.normalise(image))
-        maps = list(found.values() if isinstance(found, dict) else found)[self._kept]
+        found = list(found.values() if isinstance(found, dict) else found)
+        maps = [found[place] for place in self._places]
         if self.pyramid.channels_last:
             maps = [one.permute(0, 3, 1, 2) for one in maps]
         return with_rows_put_back(image, maps, self.strides) if self.rows_put_back else maps

@@ -110,7 +110,7 @@ def from_timm(
         try:
             from_timm(model, in_channels, pretrained=False, out_indices=out_indices, img_size=usual, options=options)
         except ConfigError:
-            raise cause from None
+            raise ConfigError(f"{cause}\n  try: encoder.name=pvt_v2_b0, or another one of `segup encoders`") from None
         raise ConfigError(
             f"{cause}\n  try: encoder.options.img_size={usual}, or the larger side of your images: smaller ones are "
             f"extended to it."

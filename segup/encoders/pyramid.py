@@ -1,6 +1,7 @@
 """An encoder's pyramid: channels, strides and accepted sizes, read from its maps, never computed as ``H // 2**k``."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import lcm
 
@@ -47,11 +48,18 @@ class Pyramid(MapSizes):
         """How each map's size is rounded from the one before it, as matched operators take it: see ``inverse_of``."""
         return tuple(map(inverse_of, self.rules()))
 
-    def last(self) -> "Pyramid":
-        """Return the pyramid of the last map alone."""
-        sizes = {size: maps[-1:] for size, maps in self.sizes.items()}
-        functions = None if self.functions is None else self.functions[-1:]
-        return replace(self, channels=self.channels[-1:], sizes=sizes, functions=functions)
+    def kept(self, places: Sequence[int]) -> "Pyramid":
+        """Return the pyramid of some of the maps."""
+        channels = tuple(self.channels[i] for i in places)
+        sizes = {size: tuple(maps[i] for i in places) for size, maps in self.sizes.items()}
+        functions = None if self.functions is None else tuple(self.functions[i] for i in places)
+        return replace(self, channels=channels, sizes=sizes, functions=functions)
+
+    def places(self) -> list[int]:
+        """Return the maps that make a pyramid: of neighbours of one stride the last; all where all are of one."""
+        strides = self.strides
+        last = [i for i, (one, below) in enumerate(zip(strides, [*strides[1:], 0], strict=True)) if one != below]
+        return last if len(last) > 1 else list(range(len(strides)))
 
     def with_rows_put_back(self) -> "Pyramid":
         """Return the pyramid after :func:`rows_put_back`; see there."""
@@ -96,7 +104,7 @@ def probe_pyramid(
     proved = alike and _goes_on(last, accepted)
     known = functions if proved else seen.functions
     pyramid = Pyramid(seen.sizes, seen.refused, known, seen.far, channels, accepted, tried.channels_last, proved)
-    strides = pyramid.strides
+    strides = [pyramid.strides[i] for i in pyramid.places()]
     if not pyramid.one_stride and any(low <= high or low % high for high, low in itertools.pairwise(strides)):
         raise ConfigError(
             f"{name} gives maps at strides {', '.join(map(str, strides))}: a pyramid needs strides that are "

@@ -20,9 +20,9 @@ from segup.shapes.sets import SizeSet
 _LARGEST_MINIMUM = 64
 # Both parities at every stride up to 32, and far enough from the minimum to meet a band of refused sizes.
 _SAMPLE = (*range(61, 69), 72, 79, 80, 81, 88)
-# Of the numbers that sizes may have to be multiples of, each divides one of these: 2⁶·7, 2⁷·3, 2⁶·5.
-_BASES = (448, 384, 320)
-_FAR = 10  # times a base: there, a map of stride s grows by rows of s pixels, whatever is lost at the borders
+# Of the numbers that sizes may have to be multiples of, each divides one of these: 2⁶·7, 2⁷·3, 2⁶·5, 2⁹.
+_BASES = (448, 384, 320, 512)
+_FAR = 4  # times a base: there, a map of stride s grows by rows of s pixels, whatever is lost at the borders
 
 _TALL, _NARROW = 449, 32  # of the one image on which a module is run itself: beyond the sizes that weights come from
 
@@ -112,7 +112,7 @@ def try_sizes(
             accepted = _as_run(encoder, in_channels, accepted)
     if accepted is None and img_size is not None and accepts(img_size):
         accepted = AcceptedSizes.only(img_size)
-    runs = {size: seen[size] for size in sorted(seen) if accepted is None or size in accepted}
+    runs = {size: seen[size] for size in sorted(seen) if accepted is None or size in accepted or size in (far or ())}
     last = channels_last or _grow_in_front(runs)
     if last:
         runs = {size: _channels_first(run) for size, run in runs.items()}
@@ -156,7 +156,7 @@ def _differs(run: Run, other: Run) -> str | None:
 def _with_gaps(accepts: Callable[[int], bool], seen: dict[int, Run]) -> tuple[AcceptedSizes | None, int]:
     """Return the accepted sizes of a module that refuses some above others, and one of them to start from."""
     for base in filter(accepts, _BASES):
-        for step in (step for step in range(1, base // 2) if base % step == 0):
+        for step in (step for step in range(1, base // 2 + 1) if base % step == 0):
             if accepts(base - step) and accepts(base + step) and accepts(base + 3 * step):
                 found, alike = _multiples(accepts, step), _of_its_path(seen[base])
                 known = set() if alike is None else set(alike.up_to(2 * base))
