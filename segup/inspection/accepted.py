@@ -72,7 +72,10 @@ class AcceptedSizes:
         Raises:
             ShapeError: All are below it.
         """
-        found = self.sizes.at_least(size)
+        sizes = self.sizes
+        if sizes.period == 1 and sizes.runs and not sizes.below:
+            return max(size, sizes.start)  # for a size of torch.export, too
+        found = sizes.at_least(size)
         if found is None:
             raise ShapeError(f"size {size} is above {self.most}, the largest that is accepted")
         return found
