@@ -3,7 +3,7 @@
 import itertools
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodWrapperType, WrapperDescriptorType
 from typing import Any
 
@@ -107,29 +107,31 @@ class ShapeMode(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         calling = sys._getframe(1)
-        self._record.trust((calling, calling.f_lasti), _leaves((args, kwargs)))
+        leaves = _leaves((args, kwargs))
+        self._record.trust((calling, calling.f_lasti), leaves)
         self._depth += 1
         if not all(map(_is_torchs_own, types)) or torch._C._len_torch_dispatch_stack() != self._dispatch_modes:
             self._record.lose(f"a class or mode of its own sees torch's functions, in {self._record.where}")
         try:
-            return self._followed(func, args, kwargs or {})
+            return self._followed(func, args, kwargs or {}, leaves)
         finally:
             self._depth -= 1
 
-    def _followed(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    def _followed(self, func: Any, args: Any, kwargs: dict[str, Any], leaves: list[Any]) -> Any:
         name, read = _name_of(func)
         if read:
             return self._read(func, name, args, kwargs)
         if name in _PLACES and args and isinstance(args[0], Tensor) and args[0].is_meta:
             args, kwargs = _staying(args, kwargs)
-        tensors = _tensors((args, kwargs))
+            leaves = _leaves((args, kwargs))
+        tensors = [one for one in leaves if isinstance(one, Tensor)]
+        sized = any(type(one) is TracedSize for one in leaves)
         self._generators |= any(isinstance(one, torch.Generator) for one in (*args, *kwargs.values()))
         if name in _VALUES:
             self._check_values(name, tensors)
-        if any(one.is_meta for one in tensors) or any(type(one) is TracedSize for one in _leaves((args, kwargs))):
+        if sized or any(one.is_meta for one in tensors):
             self._check_written(name, args, kwargs)
-        traced = any(type(one) is TracedSize for one in _leaves((args, kwargs)))
-        traced = traced or any(map(self._is_traced_map, tensors))
+        traced = sized or any(map(self._is_traced_map, tensors))
         by_rule = traced or (not self._watch and name in WITHOUT_KERNEL and tensors and tensors[0].is_meta)
         if not by_rule:
             return self._constant(func, args, kwargs, tensors)
@@ -296,16 +298,21 @@ def _is_traced(shape: Sequence[Dim]) -> bool:
     return any(type(dim) is TracedSize for dim in shape)
 
 
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, list | tuple):
-        for one in value:
-            yield from _leaves(one)
-    elif isinstance(value, dict):
-        yield from _leaves(list(value.values()))
+def _leaves(value: Any) -> list[Any]:
+    """Return what lists, tuples, dicts and slices hold, in their order."""
+    if isinstance(value, dict):
+        value = value.values()
     elif isinstance(value, slice):
-        yield from (value.start, value.stop, value.step)
-    else:
-        yield value
+        value = (value.start, value.stop, value.step)
+    elif not isinstance(value, list | tuple):
+        return [value]
+    found = []
+    for one in value:
+        if isinstance(one, list | tuple | dict | slice):
+            found += _leaves(one)
+        else:
+            found.append(one)
+    return found
 
 
 def _tensors(value: Any) -> list[Tensor]:

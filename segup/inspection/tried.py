@@ -5,15 +5,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from math import lcm
 
-import torch
 from torch import nn
 
 from segup.inspection.accepted import AcceptedSizes
-from segup.inspection.copies import meta_copy, tensors_of
+from segup.inspection.copies import meta_copy
 from segup.inspection.periodic import LONGEST, PeriodicMap
-from segup.inspection.trace import Run, Tracer, dtype_of, preserved_randomness
+from segup.inspection.real_model import RealModel
+from segup.inspection.trace import Run, Tracer
 from segup.inspection.traced import as_ints, periodic_of
-from segup.modes import modes_of, set_modes
 from segup.shapes.arguments import whole
 from segup.shapes.sets import SizeSet
 
@@ -191,23 +190,14 @@ def _of_its_path(run: Run) -> AcceptedSizes | None:
 def _as_run(encoder: nn.Module, in_channels: int, accepted: AcceptedSizes) -> AcceptedSizes:
     """Return the sizes up to the largest that the module itself bears: an index into a table has a value, no shape.
 
-    It is run on a narrow image, which takes little time; one without weights cannot be run.
+    A copy is run on a narrow image, which takes little time; one without weights cannot be run.
     """
-    if any(one.is_meta for one in tensors_of(encoder)):
+    real, narrow = RealModel(encoder, in_channels), accepted.next(_NARROW)
+    if real.on_meta:
         return accepted
-    narrow, modes = accepted.next(_NARROW), modes_of(encoder)
-    device = next((one.device for one in encoder.parameters()), None)
 
     def bears(height: int) -> bool:
-        image = torch.zeros(1, in_channels, height, narrow, dtype=dtype_of(encoder), device=device)
-        try:
-            with torch.no_grad(), preserved_randomness():
-                encoder.eval()(image)
-        except Exception:  # a module refuses a size with whatever its layers raise
-            return False
-        finally:
-            set_modes(encoder, modes)
-        return True
+        return real.run((height, narrow)).refusal is None
 
     tall = accepted.up_to(accepted.next(_TALL))
     if bears(tall[-1]):

@@ -19,6 +19,7 @@ WITHOUT_KERNEL = frozenset(
         linear conv2d conv_transpose2d max_pool2d avg_pool2d adaptive_avg_pool2d interpolate pixel_shuffle cat mean
         batch_norm group_norm layer_norm relu relu_ relu6 silu gelu hardswish hardsigmoid hardtanh sigmoid leaky_relu
         elu mish dropout dropout2d softmax add add_ sub mul mul_ __add__ __radd__ __iadd__ __mul__ __rmul__
+        scaled_dot_product_attention
         """
     )
 )
@@ -78,6 +79,10 @@ def _fits_pixel_shuffle(one: Tensor, others: list[Tensor], args: Any, kwargs: An
     return one.dim() == 4 and one.shape[1] % _argument(args, kwargs, "upscale_factor", 1, 1) ** 2 == 0
 
 
+def _fits_attention(one: Tensor, others: list[Tensor], args: Any, kwargs: Any) -> bool:
+    return len(others) == 2
+
+
 def _is_map(one: Tensor, others: list[Tensor], args: Any, kwargs: Any) -> bool:
     return one.dim() == 4
 
@@ -85,6 +90,7 @@ def _is_map(one: Tensor, others: list[Tensor], args: Any, kwargs: Any) -> bool:
 _CHECKS: Mapping[str, Callable[[Tensor, list[Tensor], Any, Any], bool]] = MappingProxyType(
     {
         "linear": _fits_linear,
+        "scaled_dot_product_attention": _fits_attention,
         "conv2d": _fits_conv,
         "conv_transpose2d": _fits_transposed,
         "batch_norm": _fits_batch_norm,
