@@ -10,10 +10,9 @@ from segup.calls import annotated
 from segup.conform import Count, OddKernel
 from segup.errors import ShapeError, figures
 from segup.upsamplers.arguments import check_groups
-from segup.upsamplers.cells import in_cells
 from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
-from segup.upsamplers.layout import is_channels_last
 from segup.upsamplers.projection import project
+from segup.upsamplers.windows import Border, reassemble, window_mask
 
 
 @register_upsampler("carafe")
@@ -34,6 +33,9 @@ class Carafe(Upsampler):
         encoder_kernel: Kernel size of the convolution that predicts them, odd; 3 by default.
         groups: Groups of neighbouring channels, each with its own kernels; 1 by default. It must divide
             ``in_channels``.
+        border: What the neighbourhoods read beyond the map. ``"zeros"``: zeros, as in the paper, so the outermost
+            ``kernel_size // 2`` pixels of ``x`` give smaller values. ``"replicate"``: the nearest pixel. ``"shift"``:
+            nothing, the neighbourhoods shift inwards. With the last two every result is a convex combination of ``x``.
 
     Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
     With C = ``in_channels``, m = ``compressed_channels``, e = ``encoder_kernel``,
@@ -48,8 +50,7 @@ class Carafe(Upsampler):
 
     It cannot start as an interpolation. Interpolation needs zero weights for most of the neighbourhood, and a softmax
     gives zeros only where it has no gradient. At the start each kernel is near a mean over the neighbourhood, the same
-    for all pixels of a cell. So a constant shows no checkerboard, and an impulse stays centred. Outside the map are
-    zeros, so the outermost ``kernel_size // 2`` pixels of ``x`` give smaller values.
+    for all pixels of a cell. So a constant shows no checkerboard, and an impulse stays centred.
 
     >>> up = Carafe(16, 8)
     >>> up(torch.zeros(1, 16, 17, 24), size=(33, 47)).shape
@@ -68,11 +69,12 @@ class Carafe(Upsampler):
         compressed_channels: Count = 64,
         encoder_kernel: OddKernel = 3,
         groups: Count = 1,
+        border: Border = "zeros",
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
         check_groups(self.name, groups, in_channels)
-        self.kernel_size, self.groups = kernel_size, groups
+        self.kernel_size, self.groups, self.border = kernel_size, groups, border
         self.compress = nn.Conv2d(in_channels, compressed_channels, 1)
         self.encode = nn.Conv2d(
             compressed_channels, scale**2 * groups * kernel_size**2, encoder_kernel, padding=encoder_kernel // 2
@@ -90,13 +92,22 @@ class Carafe(Upsampler):
 
     def upsample(self, x: Tensor) -> Tensor:
         """Return ``x`` reassembled with the kernels predicted from it."""
-        y: Tensor = self.project(reassemble(x, self.kernels(x), self.kernel_size, self.groups, self.scale))
-        return y
+        y = reassemble(x, self.kernels(x), self.kernel_size, self.groups, self.scale, self.border)
+        projected: Tensor = self.project(y)
+        return projected
 
     def kernels(self, x: Tensor) -> Tensor:
         """Return the kernels ``(N, groups·kernel_size², scale·h, scale·w)``; those of each group sum to 1."""
         logits = F.pixel_shuffle(self.encode(self.compress(x)), self.scale)
-        return logits.unflatten(1, (self.groups, self.kernel_size**2)).softmax(dim=2).flatten(1, 2)
+        logits = logits.unflatten(1, (self.groups, self.kernel_size**2))
+        taken = window_mask((x.shape[-2], x.shape[-1]), self.kernel_size, self.border, x.device)
+        logits = logits if taken is None else logits.masked_fill(~taken[:, None, None], -torch.inf)
+        return logits.softmax(dim=2).flatten(1, 2)
+
+    @property
+    def convex(self) -> bool:
+        """Whether results are convex combinations of ``x``."""
+        return self.border != "zeros" and self.in_channels == self.out_channels
 
 
 @annotated
@@ -138,34 +149,6 @@ def carafe_reassemble(
     """
     _check_shapes(features, kernels, kernel_size, groups, scale)
     return reassemble(features, kernels, kernel_size, groups, scale)
-
-
-def reassemble(features: Tensor, kernels: Tensor, kernel_size: int, groups: int = 1, scale: int = 2) -> Tensor:
-    """Return :func:`carafe_reassemble` of what is known to fit."""
-    count, channels, height, width = features.shape
-    cells = in_cells(kernels.to(features.dtype), scale).unflatten(1, (groups, kernel_size**2))
-    cells = cells.permute(0, 3, 4, 1, 5, 6, 2).reshape(count * height * width * groups, scale**2, kernel_size**2)
-    # One small matrix product for each source pixel and group: (scale², kernel_size²) by (kernel_size², C / groups).
-    y = torch.bmm(cells, neighbourhoods(features, kernel_size, groups))
-    y = y.reshape(count, height, width, groups, scale, scale, channels // groups)
-    if is_channels_last(features):
-        y = y.permute(0, 1, 4, 2, 5, 3, 6).reshape(count, scale * height, scale * width, channels)
-        return y.permute(0, 3, 1, 2)
-    return y.permute(0, 3, 6, 1, 4, 2, 5).reshape(count, channels, scale * height, scale * width)
-
-
-def neighbourhoods(features: Tensor, kernel_size: int, groups: int) -> Tensor:
-    """Return the neighbourhood of every pixel, ``(N·h·w·groups, kernel_size², C / groups)``.
-
-    Slices that are stacked once: on a CPU this is several times as fast as F.unfold, forward and backward.
-    """
-    count, channels, height, width = features.shape
-    edge = kernel_size // 2
-    last = F.pad(features.permute(0, 2, 3, 1), (0, 0, edge, edge, edge, edge))
-    last = last.reshape(count, height + 2 * edge, width + 2 * edge, groups, channels // groups)
-    offsets = range(kernel_size)
-    slices = [last[:, row : row + height, column : column + width] for row in offsets for column in offsets]
-    return torch.stack(slices, dim=4).reshape(count * height * width * groups, kernel_size**2, channels // groups)
 
 
 def _check_shapes(features: Tensor, kernels: Tensor, kernel_size: int, groups: int, scale: int) -> None:

@@ -6,11 +6,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segup.conform import Count, OddKernel
-from segup.upsamplers.carafe import reassemble
 from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
 from segup.upsamplers.guide import on_grid
 from segup.upsamplers.projection import project
 from segup.upsamplers.resize_conv import resize
+from segup.upsamplers.windows import reassemble
 
 
 @register_upsampler("fade")

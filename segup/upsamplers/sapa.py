@@ -2,15 +2,13 @@
 
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segup.conform import Count, OddKernel
-from segup.upsamplers.carafe import neighbourhoods, reassemble
-from segup.upsamplers.cells import in_cells
 from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
 from segup.upsamplers.guide import on_grid
 from segup.upsamplers.projection import project
+from segup.upsamplers.windows import Border, attend
 
 
 @register_upsampler("sapa")
@@ -27,14 +25,17 @@ class Sapa(Upsampler):
 
     Everything happens on the grid of ``scale·h × scale·w``. A skip that is up to ``scale - 1`` rows or columns larger
     is cut at the bottom and right. A smaller skip repeats its last row and column there. The result is corrected to the
-    size asked for in the same way. Outside the map keys and values are zeros. The softmax includes them, as in the
-    authors' code, so the outermost ``kernel_size // 2`` pixels of ``x`` give smaller values.
+    size asked for in the same way.
 
     Args:
         in_channels, out_channels, scale, fit: See :class:`segup.upsamplers.Upsampler`.
         skip_channels: Channels of the skip; required.
         kernel_size: Size of the neighbourhood, odd; 5 by default.
         compressed_channels: Channels of query and key; 32 by default.
+        border: What the neighbourhoods read beyond the map. ``"zeros"``: keys and values of zero. The softmax includes
+            them, as in the authors' code, so the outermost ``kernel_size // 2`` pixels of ``x`` give smaller values.
+            ``"replicate"``: the nearest pixel. ``"shift"``: nothing, the neighbourhoods shift inwards. With the last
+            two every result is a convex combination of ``x``.
 
     Shape: ``(N, in_channels, h, w)`` and a skip ``(N, skip_channels, H, W)`` → ``(N, out_channels, scale·h, scale·w)``
     or the size asked for.
@@ -68,11 +69,12 @@ class Sapa(Upsampler):
         *,
         kernel_size: OddKernel = 5,
         compressed_channels: Count = 32,
+        border: Border = "zeros",
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
         guide_channels: int = self.skip_channels  # type: ignore[assignment]  # the contract refuses None
-        self.kernel_size = kernel_size
+        self.kernel_size, self.border = kernel_size, border
         self.norm_skip, self.norm_x = ChannelNorm(guide_channels), ChannelNorm(in_channels)
         self.query = nn.Conv2d(guide_channels, compressed_channels, 1)
         self.key = nn.Conv2d(in_channels, compressed_channels, 1)
@@ -83,14 +85,20 @@ class Sapa(Upsampler):
 
     def upsample(self, x: Tensor, *, skip: Tensor) -> Tensor:
         """Return ``x`` reassembled by its similarity to ``skip``."""
-        kernels = self.kernels(x, on_grid(x, skip, self.scale))
-        y: Tensor = self.project(reassemble(x, kernels, self.kernel_size, scale=self.scale))
-        return y
+        query, key = self.queries(on_grid(x, skip, self.scale)), self.key(self.norm_x(x))
+        y = attend(query, key, x, self.kernel_size, scale=self.scale, border=self.border)
+        projected: Tensor = self.project(y)
+        return projected
 
-    def kernels(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Return the kernels ``(N, kernel_size², scale·h, scale·w)`` for a skip on the grid; they sum to 1."""
-        query, key = self.query(self.norm_skip(skip)), self.key(self.norm_x(x))
-        return F.softmax(similarities(query, key, self.kernel_size, self.scale), dim=1)
+    def queries(self, skip: Tensor) -> Tensor:
+        """Return what each pixel of the skip looks for, ``(N, compressed_channels, H, W)``."""
+        queries: Tensor = self.query(self.norm_skip(skip))
+        return queries
+
+    @property
+    def convex(self) -> bool:
+        """Whether results are convex combinations of ``x``."""
+        return self.border != "zeros" and self.in_channels == self.out_channels
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -99,25 +107,3 @@ class ChannelNorm(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised map."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-def similarities(query: Tensor, key: Tensor, kernel_size: int, scale: int) -> Tensor:
-    """Return the dot products of each query with the ``kernel_size²`` keys around its source pixel.
-
-    Args:
-        query: ``(N, C, scale·h, scale·w)``.
-        key: ``(N, C, h, w)``; zeros outside.
-        kernel_size: Of the neighbourhood, odd.
-        scale: Query ``(i, j)`` has its neighbourhood around key ``(i // scale, j // scale)``.
-
-    Returns:
-        ``(N, kernel_size², scale·h, scale·w)``, row by row of the neighbourhood.
-
-    As one matrix product for each pixel of ``key``, of its neighbours with its ``scale²`` queries: the keys are
-    unfolded at low resolution and never brought up.
-    """
-    count, channels, height, width = key.shape
-    cells = in_cells(query, scale).permute(0, 2, 3, 4, 5, 1).reshape(count * height * width, scale**2, channels)
-    products = neighbourhoods(key, kernel_size, groups=1).bmm(cells.transpose(1, 2))
-    products = products.reshape(count, height, width, kernel_size**2, scale, scale)
-    return products.permute(0, 3, 1, 4, 2, 5).reshape(count, kernel_size**2, scale * height, scale * width)

@@ -49,10 +49,10 @@ def test_a_row_beyond_the_grid_is_the_operators_own_to_give_or_to_keep(kernel_si
 @pytest.mark.parametrize(
     ("name", "options", "shown"),
     [
-        ("carafe", {"groups": 2}, "Carafe(\n  8, 4, scale=2, fit='correct', kernel_size=5, groups=2\n"),
+        ("carafe", {"groups": 2}, "Carafe(\n  8, 4, scale=2, fit='correct', kernel_size=5, groups=2, border='zeros'\n"),
         ("dysample", {"style": "pl"}, "8, 4, scale=2, fit='correct', style='pl', dynamic=False, groups=8\n"),
         ("deconv_matched", {"fit": "strict", "rounding": -1}, "8, 4, scale=2, fit='strict', rounding=-1\n"),
-        ("sapa", {"skip_channels": 3}, "8, 4, scale=2, skip_channels=3, fit='correct', kernel_size=5\n"),
+        ("sapa", {"skip_channels": 3}, "8, 4, scale=2, skip_channels=3, fit='correct', kernel_size=5, border='zeros'\n"),
         ("nearest", {}, "8, 4, scale=2, fit='correct'\n"),
     ],
 )

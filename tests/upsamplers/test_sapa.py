@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from segup.upsamplers import Sapa
-from segup.upsamplers.sapa import ChannelNorm, similarities
+from segup.upsamplers.sapa import ChannelNorm
 
 
 def textbook(up, x, skip):
@@ -49,15 +49,6 @@ def test_the_norm_is_over_the_channels_of_each_pixel():
     y = norm(x)
     assert torch.allclose(y.mean(1), torch.zeros(2, 4, 5), atol=1e-5)
     assert torch.allclose(y.var(1, unbiased=False), torch.ones(2, 4, 5), atol=1e-3)
-
-
-@pytest.mark.parametrize("scale", [1, 2, 3])
-def test_similarities_are_dot_products_with_the_neighbours(scale):
-    torch.manual_seed(0)
-    query, key = torch.randn(2, 3, 4 * scale, 5 * scale).double(), torch.randn(2, 3, 4, 5).double()
-    unfolded = F.unfold(key, 3, padding=1).view(2, 3, 9, 4, 5)
-    unfolded = unfolded.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
-    assert torch.allclose(similarities(query, key, 3, scale), (query[:, :, None] * unfolded).sum(1))
 
 
 def test_each_pixel_takes_the_value_of_the_neighbour_it_resembles():
