@@ -194,7 +194,7 @@ def _joined(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
 
 
 def _decoder_for(body: Encoder, spec: Mapping[str, Any], options: Mapping[str, Any]) -> Decoder:
-    derived: dict[str, Any] = {"roundings": list(body.pyramid.roundings)}
+    derived: dict[str, Any] = {"roundings": list(body.pyramid.roundings), "image_channels": spec["in_channels"]}
     if topology_class(spec["topology"]).gives_scores:
         derived["num_classes"] = spec["num_classes"]
     chosen = {"upsampler": spec["upsampler"], **derived, **options}

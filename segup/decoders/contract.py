@@ -57,6 +57,7 @@ class Decoder(nn.Module, ABC):
             + c)/stride⌋ (``segup.inspection.inverse_of``). Operators that match the size get it. Give one for each map
             (the first is from the image to the first map), or one between each map and the next. By default all round
             up.
+        image_channels: Channels of the image, for operators that are guided by it.
         **own: The topology's own options, see :attr:`options`.
 
     Raises:
@@ -106,13 +107,14 @@ class Decoder(nn.Module, ABC):
         upsampler_options: dict[str, Any] | None = None,
         final_options: dict[str, Any] | None = None,
         roundings: Roundings | None = None,
+        image_channels: Count = 3,
         **own: Any,
     ) -> None:
         super().__init__()
         given = {
             "channels": channels, "strides": strides, "upsampler": upsampler, "widths": widths, "final": final,
             "fit": fit, "convs": convs, "upsampler_options": upsampler_options, "final_options": final_options,
-            "roundings": roundings, **own,
+            "roundings": roundings, "image_channels": image_channels, **own,
         }  # fmt: skip
         known = inspect.signature(type(self)).parameters
         for option, value in given.items():
@@ -120,7 +122,7 @@ class Decoder(nn.Module, ABC):
                 raise ConfigError(unknown(f"option of topology '{self.name}'", option, known))
             check(f"decoder.{option}", known[option].annotation, value)
         check_pyramid(channels, strides)
-        self.channels, self.strides = tuple(channels), tuple(strides)
+        self.channels, self.strides, self.image_channels = tuple(channels), tuple(strides), image_channels
         upsampler = self.usual_upsampler if upsampler is None else upsampler
         operators_own = checked_operator(self.name, self.lacks, upsampler, upsampler_options)
         rules = whole_roundings(roundings, len(strides))
@@ -145,6 +147,7 @@ class Decoder(nn.Module, ABC):
                 convs=self.usual_convs if convs is None else convs,
                 final_convs=own.pop("final_convs", None) or 0,
                 roundings=rules,
+                image_channels=image_channels,
                 own=own,
             )
         )

@@ -60,5 +60,5 @@ def cost_of(decoder: Decoder, maps: Maps) -> Cost:
         pooled = zip(maps.channels[:-1], maps.sizes[1:], strict=True)
         indices = [torch.empty(1, channels, *size, dtype=torch.int64) for channels, size in pooled]
         with FlopCounterMode(display=False) as counter:
-            decoder(features, maps.image, indices, image=torch.empty(1, 3, *maps.image))
+            decoder(features, maps.image, indices, image=torch.empty(1, decoder.image_channels, *maps.image))
     return Cost(sum(p.numel() for p in decoder.parameters()), counter.get_total_flops() // 2)

@@ -13,6 +13,7 @@ from segup.registry import check_options
 from segup.upsamplers import create_upsampler
 from segup.upsamplers.contract import Fit, Upsampler, operator_class
 from segup.upsamplers.guide import listed_guides, unguided_upsamplers
+from segup.upsamplers.guided import Encoding, Guided
 
 BETWEEN_MAPS = frozenset({"skip", "indices"})
 """Guides that belong to a step between two maps, and that the step to the image lacks."""
@@ -37,6 +38,8 @@ class StepPlan:
         final_convs: Those after the step to the image.
         roundings: How each map's size follows from the one above it, the first from the image.
         own: The topology's further options.
+        image_channels: Of the image.
+        encoders: Those of the image, which the steps share.
     """
 
     channels: tuple[int, ...]
@@ -50,13 +53,15 @@ class StepPlan:
     final_convs: int
     roundings: tuple[Rounding, ...]
     own: Mapping[str, Any]
+    image_channels: int = 3
+    encoders: dict[str, nn.Module] = field(default_factory=dict)
 
     def between(self, level: int, in_channels: int, out_channels: int) -> Upsampler:
         """Return the operator of the step from map ``level + 1`` to map ``level``."""
         high, low = self.strides[level : level + 2]
-        return create_upsampler(
+        return self._create(
             self.upsampler, in_channels, out_channels, low // high, skip_channels=self.channels[level],
-            fit=self.fit, **self.stage_options(level),
+            **self.stage_options(level),
         )  # fmt: skip
 
     def to_image(self, level: int, in_channels: int, out_channels: int) -> Upsampler:
@@ -70,13 +75,13 @@ class StepPlan:
             ConfigError: An operator that requires something.
         """
         name = self.final
-        missing = operator_class(name).requires & BETWEEN_MAPS
+        own = checked_options("final_options", self.final_options)
+        missing = operator_class(name).required(**own) & BETWEEN_MAPS
         if missing:
             raise ConfigError(
                 f"final='{name}' requires {listed_guides(missing)}, and the step to the image has none.\n"
                 f"  try: decoder.final=bilinear, or another operator that requires nothing: {unguided_upsamplers()}."
             )
-        own = checked_options("final_options", self.final_options)
         check_options(operator_class(name), own, f"upsampler '{name}'")
         if self.strides[level] == 1:
             return None
@@ -107,7 +112,15 @@ class StepPlan:
         chosen = dict(options)
         if operator_class(name).takes_rounding and chosen.get("rounding") is None:
             chosen["rounding"] = composed(self.roundings[: level + 1], self.strides[: level + 1])
-        return create_upsampler(name, in_channels, out_channels, self.strides[level], fit=self.fit, **chosen)
+        return self._create(name, in_channels, out_channels, self.strides[level], **chosen)
+
+    def _create(self, name: str, in_channels: int, out_channels: int, scale: int, **options: Any) -> Upsampler:
+        """Return an operator; one that is guided by the image shares its encoder with the steps before."""
+        given = {"fit": self.fit, "image_channels": self.image_channels, **options}
+        up = create_upsampler(name, in_channels, out_channels, scale, **given)
+        if isinstance(up, Guided):
+            up.share(self.encoders)
+        return up
 
 
 def checked_operator(
@@ -118,14 +131,14 @@ def checked_operator(
     Raises:
         ConfigError: It requires what the topology's steps do not have, or an option is unknown.
     """
-    missing = operator_class(upsampler).requires & lacks
+    own = checked_options("upsampler_options", options)
+    missing = operator_class(upsampler).required(**own) & lacks
     if missing:
         raise ConfigError(
             f"upsampler '{upsampler}' requires {listed_guides(missing)}, "
             f"which topology '{topology}' does not have at its steps.\n"
             f"  try: decoder.topology=unet, or an operator that requires nothing: {unguided_upsamplers()}."
         )
-    own = checked_options("upsampler_options", options)
     check_options(operator_class(upsampler), own, f"upsampler '{upsampler}'")
     return own
 
@@ -138,10 +151,12 @@ class Encoded:
         maps: ``(N, channels[i], h_i, w_i)``, from high to low resolution.
         beside: By name: ``"indices"``, those of the pooling between each map and the next; ``"image"``,
             ``(N, C, H, W)`` as the encoder sees it. What no operator requires may be left out.
+        encodings: Of the image, by the operators' encoder that made them: each is made once.
     """
 
     maps: Sequence[Tensor]
     beside: Mapping[str, Any] = field(default_factory=dict)
+    encodings: dict[nn.Module, Encoding] = field(default_factory=dict)
 
     def step(self, up: Upsampler, x: Tensor, level: int) -> Tensor:
         """Bring ``x`` from map ``level + 1`` to the size of map ``level``, guided by what the operator requires."""
@@ -161,6 +176,10 @@ class Encoded:
         if name == "skip" and level is not None:
             return self.maps[level]
         given = self.beside.get(name)
+        if name == "image" and isinstance(up, Guided) and isinstance(given, Tensor):
+            if up.encoder not in self.encodings:
+                self.encodings[up.encoder] = up.encoded(given)
+            return self.encodings[up.encoder]
         if name != "indices" or level is None:
             return given
         poolings = len(self.maps) - 1

@@ -25,6 +25,7 @@ from segup.upsamplers.diagnostics import (
 from segup.upsamplers.dysample import DySample
 from segup.upsamplers.fade import Fade
 from segup.upsamplers.max_unpool import MaxUnpool
+from segup.upsamplers.naf import Naf
 from segup.upsamplers.nearest import Nearest
 from segup.upsamplers.pixel_shuffle import PixelShuffle
 from segup.upsamplers.sapa import Sapa
@@ -39,6 +40,7 @@ __all__ = [
     "Fade",
     "MatchedDeconv",
     "MaxUnpool",
+    "Naf",
     "Nearest",
     "PixelShuffle",
     "Sapa",

@@ -11,13 +11,13 @@ from segup.errors import ConfigError, ShapeError
 from segup.upsamplers.fitting import Size
 
 
-def check_groups(name: str, groups: int, channels: int, whose: str = "in_channels") -> None:
-    """Raise a ConfigError unless ``groups`` divides ``channels``, called ``whose``."""
+def check_groups(name: str, groups: int, channels: int, whose: str = "in_channels", what: str = "groups") -> None:
+    """Raise a ConfigError unless ``groups``, called ``what``, divides ``channels``, called ``whose``."""
     if channels % groups:
         nearest = max(n for n in range(1, min(groups, channels) + 1) if channels % n == 0)
         raise ConfigError(
-            f"'{name}': groups={groups} must divide {whose}={channels}: "
-            f"{channels} mod {groups} = {channels % groups}\n  try: groups={nearest}"
+            f"'{name}': {what}={groups} must divide {whose}={channels}: "
+            f"{channels} mod {groups} = {channels % groups}\n  try: {what}={nearest}"
         )
 
 

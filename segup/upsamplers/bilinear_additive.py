@@ -45,6 +45,11 @@ class BilinearAdditive(Upsampler):
         self.summands = summands(in_channels, out_channels)
         self.project = project(in_channels // self.summands, out_channels)
 
+    @property
+    def convex(self) -> bool:
+        """Whether results are convex combinations of ``x``: where nothing is summed, this is the resize alone."""
+        return self.in_channels == self.out_channels
+
     def upsample(self, x: Tensor) -> Tensor:
         """Return the resized sums of ``x``."""
         if self.summands > 1:

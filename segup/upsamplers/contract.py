@@ -30,7 +30,7 @@ GUIDES: Mapping[str, str] = MappingProxyType(
 )
 """The guides that a step may have, and their names in errors: the encoder's map at the size to reach; the indices of
 the pooling that the step undoes; the image that the encoder sees, normalised and extended."""
-OPTIONS_OF_ALL = ("in_channels", "out_channels", "scale", "skip_channels", "fit")
+OPTIONS_OF_ALL = ("in_channels", "out_channels", "scale", "skip_channels", "image_channels", "fit")
 
 
 class Arithmetic(Protocol):
@@ -63,6 +63,7 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         out_channels: Channels of the result.
         scale: Factor between the two, an int of 2 or more.
         skip_channels: Channels of the skip, for operators that are guided by it.
+        image_channels: Channels of the image, for operators that are guided by it.
         fit: ``"correct"`` or ``"strict"``.
 
     Raises:
@@ -73,8 +74,10 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
     """
 
     name: ClassVar[str] = "unregistered"
-    requires: ClassVar[frozenset[str]] = frozenset()
+    requires: frozenset[str] = frozenset()
     """The guides that it needs, of :data:`GUIDES`. :meth:`upsample` takes them as keywords."""
+    reaches_any: ClassVar[bool] = False
+    """Whether it reaches every size from ``h × w`` on, beyond what a correction of the grid gives."""
     final_options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Default options in a decoder's step to the image, which joins no skip."""
     takes_rounding: ClassVar[bool] = False
@@ -95,6 +98,7 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         scale: Scale = 2,
         *,
         skip_channels: Channels | None = None,
+        image_channels: Channels = 3,
         fit: Fit = "correct",
     ) -> None:
         super().__init__()
@@ -105,12 +109,26 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
             )
         self.in_channels, self.out_channels, self.scale = in_channels, out_channels, scale
         self.skip_channels, self.fit = skip_channels, fit
+        self.image_channels = image_channels if "image" in self.requires else None
         self.correction: Size = (0, 0)
 
     @property
     def arithmetic(self) -> Arithmetic:
         """The ``segup.shapes`` object that says what this operator reaches from ``h`` before any correction."""
         return Resize(self.scale)
+
+    @property
+    def convex(self) -> bool:
+        """Whether every result is a convex combination of values of ``x`` in its channel.
+
+        Then a constant stays a constant, and no result lies beyond the smallest and the largest value.
+        """
+        return False
+
+    @classmethod
+    def required(cls, **options: Any) -> frozenset[str]:  # noqa: ARG003
+        """Return :attr:`requires` of an operator with these options, where one of them chooses its guide."""
+        return cls.requires
 
     if TYPE_CHECKING:  # an operator names the guides that it requires, and takes no others
         upsample: Callable[..., Tensor]
@@ -175,6 +193,8 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
 
     def span(self, low: int) -> Size:
         """Return the smallest and the largest size that can be reached from ``low``, with corrections."""
+        if self.reaches_any and not torch.compiler.is_exporting():
+            return low, MOST
         smallest, largest = self.own(low)
         if self.fit == "strict":
             return smallest, largest
@@ -190,6 +210,8 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         least, most = self.span(low)
         if not least <= wanted <= most:
             raise ShapeError(self.out_of_reach(int(low), int(wanted), axis))
+        if self.reaches_any and (self.fit == "strict" or abs(wanted - low * self.scale) >= self.scale):
+            return wanted
         smallest, largest = self.own(low)
         return min(max(wanted, smallest), largest)  # not a branch: torch.compile would make one program for each side
 
@@ -198,7 +220,9 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         grid, most = low * self.scale, self.scale - 1
         least, largest = self.span(low)
         way_out = f"a scale near {wanted}/{low}, or the size of the next skip"
-        if self.fit == "strict":
+        if self.reaches_any:
+            statement, way_out = f"to {low} and every larger size, not to {wanted}", f"a size of {low} or more"
+        elif self.fit == "strict":
             reached = f"{largest}" if least == largest else f"{least} … {largest}"
             statement = f'to {reached}, not to {wanted} (fit="strict")'
             if abs(wanted - grid) <= most:

@@ -107,6 +107,11 @@ class DySample(Upsampler):
         """Return the groups: where none are given, fewer are made of channels that the usual number does not divide."""
         return USUAL_GROUPS[style] if groups is None else groups
 
+    @property
+    def convex(self) -> bool:
+        """Whether results are convex combinations of ``x``: bilinear samples are."""
+        return self.in_channels == self.out_channels
+
     def upsample(self, x: Tensor) -> Tensor:
         """Return ``x`` sampled at the positions predicted from it."""
         y: Tensor = self.project(sample_at_offsets(x, self.offsets(x), self.scale))

@@ -29,8 +29,8 @@ def fit_to(y: Tensor, size: Size, most: int | None = None) -> Tensor:
     rows, columns = size[0] - y.shape[-2], size[1] - y.shape[-1]
     if most is not None and (torch.compiler.is_compiling() or torch.jit.is_tracing()):
         # Extended by a constant and then cut by what is too much, so that neither step depends on a sign.
-        y = y if _known(rows == 0) else F.pad(_repeat_last(y, most, -2), (0, 0, 0, rows - most))
-        return y if _known(columns == 0) else F.pad(_repeat_last(y, most, -1), (0, columns - most))
+        y = y if known(rows == 0) else F.pad(_repeat_last(y, most, -2), (0, 0, 0, rows - most))
+        return y if known(columns == 0) else F.pad(_repeat_last(y, most, -1), (0, columns - most))
     y = y[..., : size[0], : size[1]] if rows < 0 or columns < 0 else y
     y = _repeat_last(y, rows, -2) if rows > 0 else y
     return _repeat_last(y, columns, -1) if columns > 0 else y
@@ -58,7 +58,7 @@ def refuse_below_zero(number: int, message: str) -> None:
     A branch on a symbolic size would become a guard, which torch.export has to prove for all sizes and cannot; an
     assertion about a tensor is checked when the program runs.
     """
-    if not _known(number >= 0):
+    if not known(number >= 0):
         held = torch.scalar_tensor(number, dtype=torch.int64, device="cpu") >= 0
         torch.ops.aten._assert_async.msg(held, message)
 
@@ -70,8 +70,12 @@ def _repeat_last(y: Tensor, times: int, dim: int) -> Tensor:
     return torch.cat((y, y.narrow(dim, y.shape[dim] - 1, 1).expand(shape)), dim)
 
 
-def _known(truth: bool) -> bool:
-    """Return whether a statement about sizes holds for all inputs, without a guard that would make it so."""
+def known(truth: bool) -> bool:
+    """Return whether a statement about sizes holds for all inputs, without a guard that would make it so.
+
+    >>> known(3 == 3)
+    True
+    """
     from torch.fx.experimental.symbolic_shapes import statically_known_true
 
     return not torch.jit.is_tracing() and statically_known_true(truth)

@@ -119,7 +119,7 @@ class Probe:
 def constant_guides(up: Upsampler, x: Tensor) -> dict[str, Tensor]:
     """Return what ``up`` requires beside a map ``(C, h, w)``, as constant maps have it.
 
-    A skip of ones; an image of three channels of ones, four times as large as the map; pooling indices of the first
+    A skip of ones; an image of ones, four times as large as the map; pooling indices of the first
     pixel of every window, which is where max pooling finds the maximum of a constant.
 
     Raises:
@@ -134,7 +134,7 @@ def constant_guides(up: Upsampler, x: Tensor) -> dict[str, Tensor]:
     first = rows[:, None] * (scale * width) + columns
     made: Mapping[str, Callable[[], Tensor]] = {
         "skip": lambda: x.new_ones(1, channels, scale * height, scale * width),
-        "image": lambda: x.new_ones(1, 3, 4 * scale * height, 4 * scale * width),
+        "image": lambda: x.new_ones(1, up.image_channels or 3, 4 * scale * height, 4 * scale * width),
         "indices": lambda: first.expand(1, channels, -1, -1).contiguous(),
     }
     return {name: made[name]() for name in up.requires}

@@ -22,12 +22,14 @@ class ResizeConv(Upsampler):
 
     Args:
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
-        kernel_size: Kernel size of the convolution, odd; 3 by default, 1 in a decoder's step to the image.
+        kernel_size: Kernel size of the convolution, odd; 3 by default, 1 in a decoder's step to the image. None: the
+            resize alone, without parameters. Then only where channels change there is a 1×1 convolution.
         init: ``"he"``: the convolution keeps the variance of a rectified input (He et al., arXiv 1502.01852).
             ``"interpolate"``: bilinear interpolation, see :mod:`segup.upsamplers.interpolation`.
 
     Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
-    Parameters: ``kernel_size²·in_channels·out_channels + out_channels``.
+    Parameters: ``kernel_size²·in_channels·out_channels + out_channels``; none for ``kernel_size=None`` where the
+    channels are the same.
     """
 
     mode: ClassVar[str]
@@ -39,15 +41,19 @@ class ResizeConv(Upsampler):
         out_channels: Channels,
         scale: Scale = 2,
         *,
-        kernel_size: OddKernel = 3,
+        kernel_size: OddKernel | None = 3,
         init: Literal["he", "interpolate"] = "he",
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
+        self.kernel_size, self.alone = kernel_size, kernel_size is None and in_channels == out_channels
+        size = 1 if kernel_size is None else kernel_size
         mix, taps = None, torch.empty(0)
         if init == "interpolate":
-            mix, taps = channel_map(in_channels, out_channels), self.interpolating_taps(kernel_size)
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+            mix, taps = channel_map(in_channels, out_channels), self.interpolating_taps(size)
+        if self.alone:
+            return
+        self.conv = nn.Conv2d(in_channels, out_channels, size, padding=size // 2)
         init_weight(self.conv, None if mix is None else separable(mix, taps))
 
     def interpolating_taps(self, kernel_size: int) -> Tensor:
@@ -61,12 +67,24 @@ class ResizeConv(Upsampler):
             f"  try: init=he, or decoder=bilinear."
         )
 
+    @property
+    def convex(self) -> bool:
+        """Whether results are convex combinations of ``x``: those of a nearest or bilinear resize alone."""
+        return self.alone and self.mode != "bicubic"
+
+    def label(self) -> str:
+        """Return the name and the scale, and what stands beside a resize alone: nothing, or a 1×1 convolution."""
+        words = super().label()
+        return words if self.kernel_size is not None else f"{words} alone" if self.alone else f"1×1, {words}"
+
     def upsample(self, x: Tensor) -> Tensor:
-        """Return the convolution of the resized ``x``.
+        """Return the convolution of the resized ``x``, or the resized ``x`` alone.
 
         A 1×1 convolution mixes channels alone and the weights of a resize sum to one, so the two commute: it is done
         first, on ``scale²`` times fewer pixels.
         """
+        if self.alone:
+            return resize(x, self.scale, self.mode)
         if self.conv.kernel_size == (1, 1):
             return resize(self.conv(x), self.scale, self.mode)
         y: Tensor = self.conv(resize(x, self.scale, self.mode))

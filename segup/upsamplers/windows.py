@@ -68,7 +68,7 @@ def attend(
     >>> attend(torch.zeros(1, 1, 1, 4), torch.zeros(1, 1, 1, 3), value, kernel_size=3)[0, 0, 0].round().tolist()
     [10.0, 10.0, 10.0, 10.0]
     """
-    size, low = query.shape[-2:], (key.shape[-2], key.shape[-1])
+    size, low = (query.shape[-2], query.shape[-1]), (key.shape[-2], key.shape[-1])
     scales = (scale, scale) if scale is not None else pixels_in_cell(low, size)
     grid = query if scale is not None else to_grid(query, low)
     cells = in_cells(grid, scales).unflatten(1, (heads, -1)).permute(0, 3, 4, 1, 5, 6, 2)

@@ -30,7 +30,7 @@ def guides_for(up, x, size=None, skip=None):
         column = torch.arange(low[1]) * up.scale + torch.randint(up.scale, shape)
         given["indices"] = row.clamp(max=height - 1) * width + column.clamp(max=width - 1)
     if "image" in up.requires:
-        given["image"] = torch.randn(x.shape[0], 3, 2 * height, 2 * width, dtype=x.dtype)
+        given["image"] = torch.randn(x.shape[0], up.image_channels, 2 * height, 2 * width, dtype=x.dtype)
     return given
 
 

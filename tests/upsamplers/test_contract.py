@@ -39,7 +39,8 @@ def test_without_a_size_the_result_is_exactly_the_scale_times_the_input(name, sc
 @pytest.mark.parametrize("name", OPERATORS)
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_size_is_reached_exactly_or_refused(name, scale, build, guides):
-    """Up to scale − 1 rows either way are corrected, or what an operator reaches by itself; all else is refused."""
+    """Up to scale − 1 rows either way are corrected, or what an operator reaches by itself; all else is refused, or
+    reached without a correction from the input's size on."""
     up = build(name, 2, 2, scale)
     low = 3
     grid = scale * low
@@ -51,6 +52,9 @@ def test_every_size_is_reached_exactly_or_refused(name, scale, build, guides):
                 assert up(x, size, **guides(up, x, size)).shape == (1, 2, *size)
                 assert all(abs(rows) <= scale - 1 for rows in up.correction)
                 assert name not in MATCHED or up.correction == (0, 0)
+        elif up.reaches_any and wanted >= low:
+            assert up(x, (wanted, grid), **guides(up, x, (wanted, grid))).shape == (1, 2, wanted, grid)
+            assert up.correction == (0, 0)
         else:
             with pytest.raises(ShapeError, match=f"height {low} to .*not (to )?{wanted}"):
                 up(x, (wanted, grid), **guides(up, x, (wanted, grid)))
@@ -100,7 +104,10 @@ def test_strict_refuses_what_the_operator_does_not_reach_itself(name, build, gui
     up = build(name, 2, 2, fit="strict")
     x = torch.randn(1, 2, 4, 4)
     assert up(x, (8, 8), **guides(up, x)).shape[-2:] == (8, 8)
-    if name not in MATCHED:
+    if up.reaches_any:
+        assert up(x, (7, 9), **guides(up, x, (7, 9))).shape[-2:] == (7, 9)
+        assert up.correction == (0, 0)
+    elif name not in MATCHED:
         for wanted, rounding, change in ((7, "up", "cuts 1"), (9, "down", "repeats 1")):
             message = (
                 rf'brings height 4 to 8, not to {wanted} \(fit="strict"\)\.\n  .* = 8\.\n  try: decoder=deconv_matched '

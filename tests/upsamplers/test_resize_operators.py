@@ -140,3 +140,26 @@ def macs(up, *arguments, **guides):
     with FlopCounterMode(display=False) as counter:
         up(*arguments, **guides)
     return counter.get_total_flops() // 2
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("operator", RESIZES)
+def test_without_a_kernel_it_is_torchs_resize_alone(operator, scale):
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 5, 4, dtype=torch.float64)
+    up = operator(3, 3, scale, kernel_size=None)
+    assert not list(up.parameters())
+    assert torch.allclose(up(x), interpolated(x, scale, operator.mode), atol=1e-13)
+    assert up.label() == f"{operator.name} ×{scale} alone"
+    assert up.convex == (operator is not Bicubic)
+    other = operator(3, 2, scale, kernel_size=None).double()
+    assert torch.allclose(other(x), interpolated(other.conv(x), scale, operator.mode), atol=1e-13)
+    assert sum(p.numel() for p in other.parameters()) == 3 * 2 + 2
+    assert (other.label(), other.convex) == (f"1×1, {operator.name} ×{scale}", False)
+
+
+def test_a_resize_alone_starts_as_what_it_is():
+    x = torch.randn(1, 3, 4, 4)
+    assert torch.equal(Bilinear(3, 3, kernel_size=None, init="interpolate")(x), interpolated(x, 2, "bilinear"))
+    with pytest.raises(ConfigError, match="'nearest'.*kernel_size=1"):
+        Nearest(3, 3, kernel_size=None, init="interpolate")

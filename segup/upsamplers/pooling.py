@@ -1,0 +1,71 @@
+"""Average pooling to a size, also where sizes are symbols, and reflection at the border, also of small maps."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segup.upsamplers.fitting import Size, known
+
+
+def pool_to(x: Tensor, size: Size) -> Tensor:
+    """Return adaptive average pooling to ``size``: row i is the mean of rows ⌊i·H/h⌋ to ⌈(i + 1)·H/h⌉ − 1.
+
+    In a traced program, and under deterministic algorithms on CUDA, it is a product with the matrices of these means:
+    torch exports adaptive pooling to a symbolic size as pooling to the size of its example.
+
+    >>> pool_to(torch.arange(5.0).reshape(1, 1, 1, 5), (1, 2)).tolist()
+    [[[[1.0, 3.0]]]]
+    """
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    if known(x.shape[-2] == size[0]) and known(x.shape[-1] == size[1]):
+        return x
+    if traced or (x.is_cuda and torch.are_deterministic_algorithms_enabled()):
+        return pooling_matrix(x.shape[-2], size[0], x) @ x @ pooling_matrix(x.shape[-1], size[1], x).mT
+    return F.adaptive_avg_pool2d(x, size)
+
+
+def pooling_matrix(high: int, low: int, like: Tensor) -> Tensor:
+    """Return the matrix ``(low, high)`` of :func:`pool_to` along one axis, in the type of ``like``.
+
+    >>> pooling_matrix(3, 2, torch.empty(0)).tolist()
+    [[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]]
+    """
+    row, column = torch.arange(low, device=like.device).unsqueeze(1), torch.arange(high, device=like.device)
+    first = torch.div(row * high, low, rounding_mode="floor")
+    last = torch.div((row + 1) * high + low - 1, low, rounding_mode="floor")
+    inside = (column >= first) & (column < last)
+    return inside.to(like.dtype) / (last - first).to(like.dtype)
+
+
+def reflect(x: Tensor, edge: int) -> Tensor:
+    """Return ``(N, C, H, W)`` with ``edge`` rows and columns reflected on each side, also where a side is shorter.
+
+    Slices, since the gradient of F.pad's "reflect" is not deterministic on CUDA.
+
+    >>> reflect(torch.tensor([[[[0.0, 1.0, 2.0]]]]), 1)[0, 0, 0].tolist()
+    [1.0, 0.0, 1.0, 2.0, 1.0]
+    """
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    for axis in (2, 3):
+        size = x.shape[axis]
+        if traced or size > edge:
+            before, after = x.narrow(axis, 1, edge), x.narrow(axis, size - 1 - edge, edge)
+            x = torch.cat((before.flip(axis), x, after.flip(axis)), axis)
+        else:
+            period = max(2 * (size - 1), 1)
+            place = (torch.arange(size + 2 * edge, device=x.device) - edge) % period
+            x = x.index_select(axis, torch.minimum(place, period - place).clamp(max=size - 1))
+    return x
+
+
+class ReflectConv(nn.Conv2d):
+    """A convolution that keeps the size by reflection, of a map of any size.
+
+    >>> ReflectConv(1, 1, 3)(torch.zeros(1, 1, 1, 5)).shape
+    torch.Size([1, 1, 1, 5])
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the convolution of the extended map."""
+        edge = int(self.kernel_size[0]) // 2
+        return super().forward(reflect(x, edge) if edge else x)
