@@ -207,7 +207,8 @@ def called(kind: Any, value: Any = None, *, yaml: bool = False) -> str:
         return noun
     if origin in (Union, UnionType):
         words = [called(part, value, yaml=yaml) for part in parts]
-        return (", or " if "," in words[0] else " or ").join(words)
+        words[0], colon, why = words[0].partition(": ")
+        return (", or " if "," in words[0] else " or ").join(words) + colon + why
     if origin is Literal:
         return " or ".join(map(str, parts))
     if kind in (None, NoneType):

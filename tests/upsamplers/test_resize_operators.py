@@ -158,6 +158,14 @@ def test_without_a_kernel_it_is_torchs_resize_alone(operator, scale):
     assert (other.label(), other.convex) == (f"1×1, {operator.name} ×{scale}", False)
 
 
+def test_a_kernel_is_odd_or_none():
+    message = (
+        "kernel_size=2 must be an odd int or None: an even kernel shifts the map by half a pixel\n  try: kernel_size"
+    )
+    with pytest.raises(ConfigError, match=message):
+        Bilinear(2, 2, kernel_size=2)
+
+
 def test_a_resize_alone_starts_as_what_it_is():
     x = torch.randn(1, 3, 4, 4)
     assert torch.equal(Bilinear(3, 3, kernel_size=None, init="interpolate")(x), interpolated(x, 2, "bilinear"))
