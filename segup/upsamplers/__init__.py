@@ -24,6 +24,7 @@ from segup.upsamplers.diagnostics import (
 )
 from segup.upsamplers.dysample import DySample
 from segup.upsamplers.fade import Fade
+from segup.upsamplers.jbu import Jbu
 from segup.upsamplers.max_unpool import MaxUnpool
 from segup.upsamplers.naf import Naf
 from segup.upsamplers.nearest import Nearest
@@ -38,6 +39,7 @@ __all__ = [
     "Deconv",
     "DySample",
     "Fade",
+    "Jbu",
     "MatchedDeconv",
     "MaxUnpool",
     "Naf",

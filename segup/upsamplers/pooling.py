@@ -48,7 +48,7 @@ def reflect(x: Tensor, edge: int) -> Tensor:
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
     for axis in (2, 3):
         size = x.shape[axis]
-        if traced or size > edge:
+        if edge == 1 if traced else size > edge:  # a comparison of sizes would be a guard
             before, after = x.narrow(axis, 1, edge), x.narrow(axis, size - 1 - edge, edge)
             x = torch.cat((before.flip(axis), x, after.flip(axis)), axis)
         else:

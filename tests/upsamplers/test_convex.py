@@ -10,6 +10,7 @@ from segup.upsamplers import checkerboard, list_upsamplers
 OPTIONS = {
     "bilinear": [{"kernel_size": None}], "nearest": [{"kernel_size": None}],
     "carafe": [{"border": "replicate"}, {"border": "shift"}], "sapa": [{"border": "replicate"}, {"border": "shift"}],
+    "jbu": [{}, {"guide": "skip"}],
     "naf": [{}, {"guide": "skip"}, {"fit": "strict"}],
 }  # fmt: skip
 """Options beside the default with which an operator is convex."""

@@ -169,5 +169,5 @@ def test_a_kernel_is_odd_or_none():
 def test_a_resize_alone_starts_as_what_it_is():
     x = torch.randn(1, 3, 4, 4)
     assert torch.equal(Bilinear(3, 3, kernel_size=None, init="interpolate")(x), interpolated(x, 2, "bilinear"))
-    with pytest.raises(ConfigError, match="'nearest'.*kernel_size=1"):
+    with pytest.raises(ConfigError, match="'nearest'.*takes a kernel of at least 3: one of 1"):
         Nearest(3, 3, kernel_size=None, init="interpolate")
