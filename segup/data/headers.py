@@ -63,15 +63,6 @@ def read_header(path: Path) -> Header:
     return reading(path, _header)
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Return (height, width) from the file's header alone, with a camera's orientation followed.
-
-    Raises:
-        DataError: When the file is missing or not an image.
-    """
-    return read_header(path).size
-
-
 def check_pixels(path: Path, header: Header, most: int, option: str = "data.max_pixels=") -> None:
     """Raise a DataError for a picture of more pixels than ``most``, which ``option`` sets."""
     if header.pixels > most:

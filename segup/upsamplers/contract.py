@@ -4,13 +4,13 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping
 from inspect import signature
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from segup.calls import CheckedPart, annotated
-from segup.conform import Within, none_of
+from segup.conform import Within
 from segup.errors import ConfigError, ShapeError, figures, unknown, wrong_map
 from segup.registry import Registry
 from segup.shapes import Resize
@@ -323,12 +323,6 @@ def register_upsampler(name: str) -> Callable[[U], U]:
         return operator
 
     return enter
-
-
-def check_fit(fit: object, option: str) -> None:
-    """Raise a ConfigError unless ``fit``, given as ``option``, is one of :data:`Fit`."""
-    if not isinstance(fit, str) or fit not in get_args(Fit):
-        raise ConfigError(none_of(option, fit, get_args(Fit)))
 
 
 def create_upsampler(name: str, in_channels: int, out_channels: int, scale: int = 2, **options: Any) -> Upsampler:

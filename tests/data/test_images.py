@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from segup.data import Labels, read_image, read_mask
-from segup.data.headers import image_size
+from segup.data.headers import read_header
 from segup.errors import ConfigError, DataError
 
 H, W = 7, 10
@@ -65,7 +65,7 @@ def test_rgb_is_divided_by_255(tmp_path, rgb, suffix):
     path = tmp_path / f"image{suffix}"
     Image.fromarray(rgb).save(path)
     np.testing.assert_allclose(as_hwc(read_image(path)), rgb / 255.0, rtol=1e-6)
-    assert image_size(path) == (H, W)
+    assert read_header(path).size == (H, W)
 
 
 def test_jpeg_reads_as_pillow_does(tmp_path, rgb):
@@ -135,7 +135,7 @@ def test_exif_orientation_is_followed_as_pillow_does(tmp_path_factory, orientati
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(pixels if channels == 3 else pixels[..., 0]).save(path, exif=exif)
-    expected = np.asarray(ImageOps.exif_transpose(Image.open(path))).reshape(*image_size(path), channels)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(path))).reshape(*read_header(path).size, channels)
     np.testing.assert_allclose(as_hwc(read_image(path, channels)), expected / 255.0, rtol=1e-6)
 
 
@@ -147,7 +147,7 @@ def test_arrays_of_any_number_of_channels(tmp_path, shape, dtype, scale):
     channels = shape[2] if len(shape) == 3 else 1
     image = as_hwc(read_image(tmp_path / "image.npy", channels))
     np.testing.assert_allclose(image, array.reshape(H, W, channels) / scale, rtol=1e-6)
-    assert image_size(tmp_path / "image.npy") == (H, W)
+    assert read_header(tmp_path / "image.npy").size == (H, W)
 
 
 def test_pages_of_a_tiff_are_channels(tmp_path):
@@ -156,7 +156,7 @@ def test_pages_of_a_tiff_are_channels(tmp_path):
     first.save(tmp_path / "pages.tif", save_all=True, append_images=others)
     image = as_hwc(read_image(tmp_path / "pages.tif", 4))
     np.testing.assert_allclose(image, pages.transpose(1, 2, 0) / 65535.0, rtol=1e-6)
-    assert image_size(tmp_path / "pages.tif") == (H, W)
+    assert read_header(tmp_path / "pages.tif").size == (H, W)
 
 
 @pytest.mark.parametrize("planar", [False, True])
@@ -168,7 +168,7 @@ def test_bands_of_a_tiff_are_channels(tmp_path, bands, dtype, planar):
     pixels = np.random.default_rng(0).integers(0, top, (H, W, bands), dtype=dtype)
     write_tiff(tmp_path / "bands.tif", pixels, planar)
     np.testing.assert_allclose(as_hwc(read_image(tmp_path / "bands.tif", bands)), pixels / float(top), rtol=1e-6)
-    assert image_size(tmp_path / "bands.tif") == (H, W)
+    assert read_header(tmp_path / "bands.tif").size == (H, W)
 
 
 def test_bands_without_tifffile_name_the_way_out(tmp_path, monkeypatch):
