@@ -104,7 +104,8 @@ def explained(error: Exception, arguments: Sequence[str] = ()) -> SegupError:
         word = _quoted(str(error), "Ambiguous value for argument '")
         if word is not None:
             return ConfigError(_several_values(word, arguments))
-        key = _quoted(str(error), "Could not override '") or _quoted(str(error), "Could not find '")
+        within = getattr(error.__cause__, "full_key", None)  # decoder={widht: 3} overrides a group, but not that key
+        key = within or _quoted(str(error), "Could not override '") or _quoted(str(error), "Could not find '")
         if key is not None:
             return ConfigError(_unknown_key(key, arguments))
     return ConfigError(" ".join(str(error).split()))

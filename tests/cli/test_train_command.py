@@ -49,6 +49,8 @@ def in_tmp(tmp_path, monkeypatch):
         ),
         (["loss.name=dise"], "unknown loss 'dise': did you mean 'dice'"),
         (["decoder.upsampler_options.kernel=3"], "unknown key 'decoder.upsampler_options.kernel'"),
+        (["decoder={widht:3}"], "unknown key 'decoder.widht': did you mean 'widths'?"),
+        (["decoder.upsampler_options={kernl:3}"], "unknown key 'decoder.upsampler_options.kernl': did you mean 'kern"),
         (
             ["+decoder.upsampler_options.kernel=3"],
             "unknown option of upsampler 'deconv' 'kernel': did you mean 'kernel_size'",
