@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from groups import group
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from PIL import Image
 from torchvision.datasets import Cityscapes
 
@@ -42,6 +44,16 @@ def test_every_data_set_is_listed_and_has_a_configuration():
     for name in NAMES:
         assert config(name)["name"] == name
         assert shared <= set(config(name))
+
+
+def test_a_data_set_needs_no_option_of_another(tmp_path):
+    """One from outside, whose YAML names nothing but itself and its classes, is not asked for a folder."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "own.yaml").write_text("name: mypackage.sets:Own\nclasses: [a, b]\ntable: pairs.csv\n")
+    with initialize_config_dir(str(CONFIGS.parent), version_base="1.3"):
+        composed = compose("train", overrides=[f"hydra.searchpath=[file://{tmp_path}]", "data=own"])
+    assert OmegaConf.missing_keys(composed) == set()
+    assert "root" not in composed.data
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("cells", "folder")])
