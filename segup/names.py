@@ -21,14 +21,14 @@ def check_storable(spec: Mapping[str, Any]) -> None:
     >>> check_storable({"encoder": "timm/resnet18", "encoder_options": {"options": {"checkpoint_path": "a.pth"}}})
     Traceback (most recent call last):
     ...
-    segup.errors.ConfigError: encoder_options.options.checkpoint_path is no option of encoder 'timm' that a file may ...
+    segup.errors.ConfigError: encoder.options.options.checkpoint_path is no option of encoder 'timm' that a file may ...
     """
     conform(_OF_EVERY_MODEL, {key: value for key, value in spec.items() if key in _OF_EVERY_MODEL})
     if "encoder" in spec:
-        encoders.check_stored(family_of(spec["encoder"])[0], spec.get("encoder_options"), "encoder_options")
-    topologies.check_stored(spec.get("topology", "unet"), topology_options(spec), "")
+        encoders.check_stored(family_of(spec["encoder"])[0], spec.get("encoder_options"), "encoder.options")
+    topologies.check_stored(spec.get("topology", "unet"), topology_options(spec), "decoder")
     for options, operator in (("upsampler_options", "upsampler"), ("final_options", "final")):
-        upsamplers.check_stored(spec.get(operator) or "bilinear", spec.get(options), options)
+        upsamplers.check_stored(spec.get(operator) or "bilinear", spec.get(options), f"decoder.{options}")
 
 
 def topology_options(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -116,13 +116,13 @@ def nested(depth=200):
         ("in_channels", 60000 * 10**6, "in_channels=60000000000 must be"),
         ("in_channels", 60000, "it takes|do not fit the model"),
         ("encoder_options", {"widths": [50000, 50000]}, "it takes"),
-        ("encoder_options", {"convs": 10**6}, "encoder_options.convs=1000000 must be"),
+        ("encoder_options", {"convs": 10**6}, "encoder.options.convs=1000000 must be"),
         (
             "encoder_options",
             {"options": {}},
             "unknown option of encoder 'segnet' 'options'",
         ),
-        ("encoder_options", [1], r"encoder_options=\[1\] must be a group of keys"),
+        ("encoder_options", [1], r"encoder.options=\[1\] must be a group of keys"),
         ("upsampler_options", {"kernel_size": 50000}, "it takes [0-9]+ bytes or more"),
         ("upsampler_options", {"kernel_size": 50000, "init": "he"}, "it takes [0-9]+ bytes or more"),
         ("upsampler_options", {"kernel_size": 50000, "init": "interpolate"}, "it takes [0-9]+ bytes or more"),
@@ -131,7 +131,7 @@ def nested(depth=200):
             {"weights": "a.pth"},
             "unknown option of upsampler 'deconv' 'weights'",
         ),
-        ("final_options", {"kernel_size": 10**9 + 1}, "final_options.kernel_size=1000000001 must be"),
+        ("final_options", {"kernel_size": 10**9 + 1}, "decoder.final_options.kernel_size=1000000001 must be"),
         ("pretrained", True, "unknown option of topology 'unet' 'pretrained'"),
         ("encoder", "segnet" * 10**5, "has 600000 letters"),
         ("topology", 7.5, "topology must be a name"),
@@ -187,16 +187,16 @@ def test_no_option_of_a_file_makes_timm_open_another(tmp_path, monkeypatch, opti
     spec = {"encoder": "timm/resnet18", "topology": "unet", "upsampler": "deconv", "num_classes": 2, "in_channels": 3}
     entry = {"format": 1, "model": {**spec, "encoder_options": {"options": options}}}
     torch.save({"segup": entry, "state_dict": {}}, "m.ckpt")
-    check_refused(Path("m.ckpt"), f"encoder_options.options.{next(iter(options))}")
+    check_refused(Path("m.ckpt"), f"encoder.options.options.{next(iter(options))}")
     assert not (tmp_path / "ran").exists()
     model = create_model(num_classes=2, pretrained=False, encoder="segnet", encoder_options={"widths": [2, 3]})
     model.spec.update(entry["model"])
-    with pytest.raises(ConfigError, match=f"encoder_options.options.{next(iter(options))}"):
+    with pytest.raises(ConfigError, match=f"encoder.options.options.{next(iter(options))}"):
         save_model(model, "n.ckpt")
     config = {"encoder": {"library": "timm", "name": "resnet18", "pretrained": False, "options": {"options": options}}}
     data = {"name": "cells", "classes": ["a", "b", "c"], "crop_size": [9, 9]}
     decoder = {"topology": "unet", "upsampler": "deconv"}
-    with pytest.raises(ConfigError, match=f"encoder_options.options.{next(iter(options))}"):
+    with pytest.raises(ConfigError, match=f"encoder.options.options.{next(iter(options))}"):
         train(RunConfig.of({**config, "data": data, "decoder": decoder}), tmp_path, Console(quiet=True))
 
 
