@@ -22,10 +22,11 @@ from segup.decoders.steps import Encoded
 from segup.decoders.verdict import Verdict, check_decoder, prove_decoder
 from segup.encoders import Encoder, create_encoder
 from segup.encoders.contract import family_of
-from segup.errors import ConfigError, DataError, ShapeError
+from segup.errors import ConfigError, DataError, ShapeError, unknown
 from segup.names import check_storable, check_trust, topology_options
 from segup.registry import outside_module
 from segup.stored import check_plain
+from segup.upsamplers.contract import GUIDES
 from segup.upsamplers.guide import listed_guides, unguided_upsamplers
 
 FORMAT = 1
@@ -171,6 +172,8 @@ def _joined(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
         body.keep([-1])
     decoder = _decoder_for(body, spec, options)
     missing = decoder.requires - body.provides
+    if missing - GUIDES.keys():
+        raise ConfigError(unknown("guide of a model", min(missing - GUIDES.keys()), GUIDES))
     if missing:
         raise ConfigError(
             f"upsampler '{upsampler}' requires {listed_guides(missing)}, and encoder '{encoder}' gives none.\n"

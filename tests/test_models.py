@@ -13,6 +13,14 @@ from segup.decoders import list_decoders
 from segup.errors import ConfigError, DataError, ShapeError
 from segup.models import load_checkpoint, predicted_labels, save_model
 from segup.surgery import rewrite
+from segup.upsamplers import Nearest
+
+
+class Misspelt(Nearest):
+    """An operator that requires a guide that nothing has."""
+
+    requires = frozenset({"imag"})
+
 
 TINY = {"encoder": "resnet18", "num_classes": 3, "pretrained": False, "widths": [4, 4, 4, 4, 4]}
 
@@ -51,6 +59,10 @@ def test_channels_last_changes_no_value(upsampler):
             r'fit="strict"(.|\n)*The step to the image has to be exact, too: decoder.final=deconv_matched',
         ),
         ({"upsampler": "max_unpool"}, r"requires the encoder's pooling indices, and encoder 'resnet18' gives none"),
+        (
+            {"upsampler": f"{__name__}:Misspelt"},
+            "unknown guide of a model 'imag': did you mean 'image'. known: image, indices, skip",
+        ),
         ({"upsampler": "sapa", "topology": "plain"}, "requires the skip, which topology 'plain' does not have"),
         ({"final": "fade"}, "final='fade' requires the skip, and the step to the image has none"),
     ],
