@@ -1,7 +1,7 @@
 """The errors a person meets: each names the actual value, the rule, and the way out."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -133,13 +133,15 @@ def figures(shape: Iterable[Any]) -> str:
     return f"({', '.join(numbers)}{',' if len(numbers) == 1 else ''})"
 
 
-def wrong_map(owner: str, channels: int, shape: Sequence[Any]) -> str:
-    """Return the one message for a tensor that is no batch of maps of ``channels`` channels.
+def wrong_map(owner: str, channels: int, given: Any) -> str:
+    """Return the one message for what is no batch of maps of ``channels`` channels.
 
-    >>> print(wrong_map("'deconv'", 4, (4, 6, 6)))
-    'deconv' takes (N, 4, h, w) with h, w ≥ 1, not (4, 6, 6)
-      try: x.unsqueeze(0), a batch of one.
+    >>> print(wrong_map("'deconv'", 4, "x"))
+    'deconv' takes (N, 4, h, w) with h, w ≥ 1, not str
+      try: a batch of maps, of four dimensions.
     """
+    shape = given.shape if hasattr(given, "dim") else ()  # arrays of numpy have a shape too
+    got = figures(shape) if hasattr(given, "dim") else type(given).__name__
     if len(shape) == 3:
         hint = "x.unsqueeze(0), a batch of one"
     elif len(shape) != 4:
@@ -148,4 +150,4 @@ def wrong_map(owner: str, channels: int, shape: Sequence[Any]) -> str:
         hint = f"in_channels={int(shape[1])} at construction, or a 1×1 convolution {int(shape[1])} → {channels} before"
     else:
         hint = "a map with one row and one column at least"
-    return f"{owner} takes (N, {channels}, h, w) with h, w ≥ 1, not {figures(shape)}\n  try: {hint}."
+    return f"{owner} takes (N, {channels}, h, w) with h, w ≥ 1, not {got}\n  try: {hint}."

@@ -173,7 +173,7 @@ class Encoder(nn.Module):
                 f"  try: segup.data.read_image(path).unsqueeze(0)"
             )
         if image.dim() != 4 or image.shape[1] != self.in_channels or 0 in image.shape[-2:]:
-            raise ShapeError(wrong_map(f"encoder '{self.name}'", self.in_channels, image.shape))
+            raise ShapeError(wrong_map(f"encoder '{self.name}'", self.in_channels, image))
         if not image.is_floating_point():
             raise ConfigError(
                 f"encoder '{self.name}' takes floats in 0 … 1, not {image.dtype}\n"

@@ -161,8 +161,8 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
             size: (height, width).
             **guides: The guides that the operator requires, see :data:`GUIDES`. It ignores the other guides.
         """
-        if x.dim() != 4 or x.shape[1] != self.in_channels or 0 in x.shape[-2:]:
-            raise ShapeError(wrong_map(self.describe(), self.in_channels, x.shape))
+        if not isinstance(x, Tensor) or x.dim() != 4 or x.shape[1] != self.in_channels or 0 in x.shape[-2:]:
+            raise ShapeError(wrong_map(self.describe(), self.in_channels, x))
         low = x.shape[-2:]
         wanted = (low[0] * self.scale, low[1] * self.scale) if size is None else checked_size(size)
         given = self.checked_guides(guides, x, wanted)
@@ -254,18 +254,18 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         Raises:
             ShapeError: The guide is missing or is not ``(N, C, H, W)``; a skip is not ``(N, skip_channels, *size)``.
         """
+        shape = figures(guide.shape) if isinstance(guide, Tensor) else type(guide).__name__
+        got = "and got none" if guide is None else f"not {shape}"
+        unshaped = not isinstance(guide, Tensor) or guide.dim() != 4
         if name != "skip":
-            if not isinstance(guide, Tensor) or guide.dim() != 4 or guide.shape[0] != x.shape[0]:
-                shape = figures(guide.shape) if isinstance(guide, Tensor) else type(guide).__name__
-                got = "and got none" if guide is None else f"not {shape}"
+            if unshaped or guide.shape[0] != x.shape[0]:
                 raise ShapeError(
                     f"{self.describe()} takes {GUIDES.get(name, name)}, ({int(x.shape[0])}, C, H, W), {got}.\n"
                     f"  try: up(x, size, {name}={name}); in a decoder, decoder(features, size, {name}={name})"
                 )
             return guide
         wanted = (x.shape[0], self.skip_channels, *size)
-        if guide is None or guide.dim() != 4 or any(n != m for n, m in zip(guide.shape, wanted, strict=True)):
-            got = "and got none" if guide is None else f"not {figures(guide.shape)}"
+        if unshaped or any(n != m for n, m in zip(guide.shape, wanted, strict=True)):
             raise ShapeError(
                 f"{self.describe()} takes a skip {figures(wanted)}, of its input's batch and of the size asked for, "
                 f"{got}.\n  try: up(x, size=skip.shape[-2:], skip=skip)"

@@ -92,10 +92,10 @@ class MaxUnpool(Upsampler):
             return super().checked_guide(name, guide, x, size)
         wanted = (x.shape[0], self.index_channels, *x.shape[-2:])
         way_out = "try: indices=the second result of the max_pool2d(..., return_indices=True) to be undone"
-        if guide is None:
+        if not isinstance(guide, Tensor):
+            got = "and got none" if guide is None else f"not {type(guide).__name__}"
             raise ShapeError(
-                f"{self.describe()} takes the pooling indices {figures(wanted)} with this input, and got none.\n"
-                f"  {way_out}"
+                f"{self.describe()} takes the pooling indices {figures(wanted)} with this input, {got}.\n  {way_out}"
             )
         same = guide.dim() == 4 and all(n == m for n, m in zip(guide.shape, wanted, strict=True))
         if not same or guide.dtype != torch.int64:

@@ -36,6 +36,19 @@ def test_an_input_of_the_wrong_shape_is_refused_with_its_shape(name, shape, fix,
     assert str(refused.value) == rule
 
 
+@pytest.mark.parametrize("given", [None, "x", np.zeros((1, 4, 6, 6)), [torch.zeros(1, 4, 6, 6)]])
+def test_what_is_no_tensor_is_refused_with_its_type(given, build):
+    with pytest.raises(
+        ShapeError, match=f"takes .N, 4, h, w. with h, w ≥ 1, not {type(given).__name__}\n  try: a batch"
+    ):
+        build("deconv", 4, 4)(given)
+    if given is not None:
+        for name in ("fade", "max_unpool"):
+            guide = {"fade": "skip", "max_unpool": "indices"}[name]
+            with pytest.raises(ShapeError, match=f"not {type(given).__name__}"):
+                build(name, 4, 4)(torch.zeros(1, 4, 3, 3), (6, 6), **{guide: given})
+
+
 @pytest.mark.parametrize("name", OPERATORS)
 @pytest.mark.parametrize(
     ("size", "instead"),
