@@ -140,7 +140,7 @@ def test_a_folder_of_configurations_of_ones_own_is_searched(tmp_path):
         (["ablation.match=parms"], "unknown ablation.match 'parms': did you mean 'params'? known: macs, none, params"),
         (["ablation.start=interpolation"], "unknown ablation.start 'interpolation': did you mean 'interpolate'"),
         (["ablation.baseline=bilinear", "decoder=deconv,nearest"], "unknown decoder of the study 'bilinear'"),
-        (["ablation.at_once=0"], "ablation.at_once=0 must be an int of 1 or more or null"),
+        (["ablation.at_once=0"], "ablation.at_once=0 must be an int of 1 or more, or null"),
         (["ablation.name=../a"], "ablation.name=../a must name a folder below ablations/"),
         (["ablation.name=/a"], "ablation.name=/a must name a folder below ablations/"),
         (["ablation.name=''"], "ablation.name='' must name a folder below ablations/"),
