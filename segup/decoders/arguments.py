@@ -1,10 +1,10 @@
 """What the topologies' arguments have in common, checked with the numbers put in."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from segup.errors import ConfigError
-from segup.upsamplers.contract import OPTIONS_OF_ALL
+from segup.upsamplers.contract import OPTIONS_OF_ALL, Fit
 
 IMAGE_WIDTH = 16
 """Channels at the image's own resolution: a 3×3 convolution there costs more than all others together."""
@@ -62,11 +62,11 @@ def checked_options(name: str, options: Mapping[str, Any] | None) -> dict[str, A
     >>> checked_options("final_options", None)
     {}
     """
-    for option in sorted(set(options or ()) & set(OPTIONS_OF_ALL)):
-        given = f"decoder.{name}.{option}={(options or {})[option]!r}"
+    options = dict(options or {})
+    for option in sorted(options.keys() & set(OPTIONS_OF_ALL)):
+        given = f"decoder.{name}.{option}={options[option]!r}"
         if option == "fit":
-            raise ConfigError(
-                f"{given} cannot be given for one operator.\n  try: decoder.fit={(options or {})[option]}"
-            )
+            wanted = options[option] if options[option] in get_args(Fit) else "strict"
+            raise ConfigError(f"{given} cannot be given for one operator.\n  try: decoder.fit={wanted}")
         raise ConfigError(f"{given} cannot be given: it follows from the operator's place in the decoder")
-    return dict(options or {})
+    return options

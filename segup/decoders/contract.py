@@ -184,7 +184,7 @@ class Decoder(nn.Module, ABC):
         if self.strides[self.first] > 1:
             usual = (*usual, (IMAGE_WIDTH, "the step to the image"))
         listed = ", of ".join(what for _, what in usual)
-        return [width for width, _ in usual], f"must have {len(usual)}: of {listed}"
+        return [width for width, _ in usual], f"must have length {len(usual)}: the channels of {listed}"
 
     @abstractmethod
     def build(self, plan: StepPlan) -> None:
@@ -276,7 +276,8 @@ class Decoder(nn.Module, ABC):
             raise ShapeError(
                 f"this decoder takes a list of maps (N, C, h, w), from high to low resolution, not a "
                 f"{type(features).__name__}"
-                + (".\n  try: list(features.values())" if isinstance(features, Mapping) else " of other things")
+                + (" of other things" if isinstance(features, Sequence) else "")
+                + (".\n  try: list(features.values())" if isinstance(features, Mapping) else "")
             )
         shapes = [tuple(f.shape) for f in features]
         if any(len(shape) != 4 or shape[0] != shapes[0][0] for shape in shapes):

@@ -36,8 +36,8 @@ class LinkNetDecoder(Decoder):
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels of the step to the image; the others are the encoder's."""
         to_image = [32] if self.strides[0] > 1 else []
-        others = f"the others are the encoder's, {list(self.channels)}"
-        return to_image, f"must have {len(to_image)}: of the step to the image; {others}"
+        rule = "must have length 1: the channels of the step to the image" if to_image else "must be empty or null"
+        return to_image, f"{rule}; the others are the encoder's, {list(self.channels)}"
 
     def build(self, plan: StepPlan) -> None:
         """Make a stage for each skip, then the step to the image."""

@@ -27,7 +27,7 @@ def whole_roundings(roundings: Sequence[Rounding] | None, maps: int) -> tuple[Ro
     """
     rules: tuple[Rounding, ...] = tuple(["up"] * maps if roundings is None else roundings)
     if len(rules) not in (maps - 1, maps):
-        raise ConfigError(f"roundings={list(rules)} must be {maps - 1}, one between each map and the next")
+        raise ConfigError(f"roundings={list(rules)} must have length {maps - 1}, one between each map and the next")
     return ("up", *rules) if len(rules) < maps else rules
 
 

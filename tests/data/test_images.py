@@ -211,7 +211,7 @@ def test_a_truncated_file_is_one_line_naming_it(tmp_path, suffix, share):
 def test_a_file_that_is_no_image_is_one_line_naming_it(tmp_path, suffix, content):
     path = tmp_path / f"fake{suffix}"
     path.write_bytes(content)
-    for read in (read_image, image_size):
+    for read in (read_image, read_header):
         with pytest.raises(DataError) as caught:
             read(path)
         assert str(caught.value).startswith(f"{path}: ")

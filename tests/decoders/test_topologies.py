@@ -212,6 +212,20 @@ def test_a_resize_to_the_image_mixes_channels_alone_unless_told_otherwise(small_
     assert kernels == [(1, 1), (1, 1), (3, 3)]
 
 
+@pytest.mark.parametrize(
+    ("topology", "strides", "rule"),
+    [
+        ("segformer", (4, 8), "must have length 2: the channels of every map, of the step to the image"),
+        ("segformer", (1, 2), "must have length 1: the channels of every map"),
+        ("linknet", (2, 4), r"must have length 1: the channels of the step to the image; the others are .*, \[4, 6\]"),
+        ("linknet", (1, 2), r"must be empty or null; the others are the encoder's, \[4, 6\]"),
+    ],
+)
+def test_widths_of_another_number_are_answered_with_what_they_are_of(topology, strides, rule):
+    with pytest.raises(ConfigError, match=rf"decoder.widths=\[1, 2, 3\] {rule}"):
+        create_decoder(topology, [4, 6], strides, widths=[1, 2, 3])
+
+
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 @pytest.mark.parametrize(
     ("options", "message"),
@@ -236,14 +250,15 @@ def test_a_resize_to_the_image_mixes_channels_alone_unless_told_otherwise(small_
             {"upsampler_options": {"fit": "strict"}},
             "upsampler_options.fit='strict' cannot be given for one operator.\n  try: decoder.fit=strict",
         ),
+        ({"upsampler_options": {"fit": "stric"}}, "fit='stric' cannot be .*\n  try: decoder.fit=strict"),
         ({"final": None}, "decoder.final=None must be a name"),
         ({"roundings": "up"}, "roundings='up' must be a list"),
         ({"roundings": 2}, "roundings=2 must be a list"),
         (
             {"roundings": ["up", "mixed", None]},
-            r"must be a list, each up or down or an int or null.*mixed. is not",
+            r"must be a list, each up or down, or an int, or null.*mixed. is not",
         ),
-        ({"roundings": ["up"]}, r"roundings=\['up'\] must be 3, one between each map and the next"),
+        ({"roundings": ["up"]}, r"roundings=\['up'\] must have length 3, one between each map and the next"),
     ],
 )
 def test_what_does_not_fit_is_refused_at_construction(topology, options, message):
@@ -285,7 +300,7 @@ def test_depths_choose_the_deepest_maps(topology, pyramid):
     assert two.final.scale == 16
     with torch.no_grad():
         assert two(pyramid((67, 45), (2, 4, 8, 16, 32), (4,) * 5), (67, 45)).shape[-2:] == (67, 45)
-    with pytest.raises(ConfigError, match="decoder.depths=6 must be an int of 1 or more and at most 5 or null"):
+    with pytest.raises(ConfigError, match="decoder.depths=6 must be an int of 1 or more and at most 5, or null"):
         create_decoder(topology, (4, 4, 4, 4, 4), (2, 4, 8, 16, 32), depths=6)
 
 
@@ -318,6 +333,8 @@ def test_maps_are_given_in_a_list(small_widths):
         decoder(dict(enumerate(maps)), (16, 16))
     with pytest.raises(ShapeError, match="not a list of other things"):
         decoder([*maps[:1], None], (16, 16))
+    with pytest.raises(ShapeError, match="not a NoneType$"):
+        decoder(None, (16, 16))
     with pytest.raises(ShapeError, match="of one batch size, not"):
         decoder(maps[0], (16, 16))
 
