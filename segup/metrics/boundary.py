@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segup.metrics.marked import Marked, Mask
+from segup.metrics.label_maps import LabelMap, Mask
 
 Counts: TypeAlias = NDArray[np.int64]
 
@@ -38,11 +38,11 @@ def squared_tolerance(shape: tuple[int, ...], ratio: float) -> int:
     return math.floor(ratio**2 * sum(side**2 for side in shape) + 1e-9)
 
 
-def near_boundary(marked: Marked, distance: int, *, frame: bool) -> Mask:
+def near_boundary(pixels: LabelMap, distance: int, *, frame: bool) -> Mask:
     """Return the counted pixels with a counted pixel of another label at most ``distance`` rows and columns away.
 
     Args:
-        marked: Marked map ``(H, W)``.
+        pixels: Label map ``(H, W)``.
         distance: In pixels, at least 1; diagonal steps count as one.
         frame: Whether what lies outside the image counts as another label.
 
@@ -54,20 +54,20 @@ def near_boundary(marked: Marked, distance: int, *, frame: bool) -> Mask:
     array([[0, 0, 1, 1, 0]])
     """
     square = np.ones((2 * distance + 1, 2 * distance + 1), np.uint8)
-    lowered = marked - 1  # wraps: 0, the smallest value, becomes the largest
-    near = (cv2.dilate(marked, square) != marked) | (cv2.erode(lowered, square) != lowered)
+    lowered = pixels - 1  # wraps: 0, the smallest value, becomes the largest
+    near = (cv2.dilate(pixels, square) != pixels) | (cv2.erode(lowered, square) != lowered)
     if frame:
         near[:distance] = near[-distance:] = True
         near[:, :distance] = near[:, -distance:] = True
-    return near & (marked > 0)
+    return near & (pixels > 0)
 
 
-def boundary_counts(prediction: Marked, target: Marked, num_classes: int, ratio: float) -> tuple[Counts, Counts]:
+def boundary_counts(prediction: LabelMap, target: LabelMap, num_classes: int, ratio: float) -> tuple[Counts, Counts]:
     """Return the pixels in which the boundary bands of prediction and target intersect, and their union, per class.
 
     Args:
-        prediction: Marked map ``(H, W)``.
-        target: Marked map ``(H, W)``, 0 at the same pixels.
+        prediction: Label map ``(H, W)``.
+        target: Label map ``(H, W)``, 0 at the same pixels.
         num_classes: K.
         ratio: Width of the band as a share of the image's diagonal.
 
@@ -90,7 +90,9 @@ def boundary_counts(prediction: Marked, target: Marked, num_classes: int, ratio:
     return intersection, sum(sizes) - intersection
 
 
-def trimap_counts(prediction: Marked, target: Marked, num_classes: int, widths: Sequence[int]) -> tuple[Counts, Counts]:
+def trimap_counts(
+    prediction: LabelMap, target: LabelMap, num_classes: int, widths: Sequence[int]
+) -> tuple[Counts, Counts]:
     """Return intersection and union per class, counted only near the true boundary, for each width of that band.
 
     The band of width w holds the pixels with a pixel of another true class at most w rows and columns away, on both
@@ -98,8 +100,8 @@ def trimap_counts(prediction: Marked, target: Marked, num_classes: int, widths: 
     at the narrowest band that holds it.
 
     Args:
-        prediction: Marked map ``(H, W)``.
-        target: Marked map ``(H, W)``, 0 at the same pixels.
+        prediction: Label map ``(H, W)``.
+        target: Label map ``(H, W)``, 0 at the same pixels.
         num_classes: K.
         widths: In pixels, rising.
 
@@ -127,7 +129,7 @@ def trimap_counts(prediction: Marked, target: Marked, num_classes: int, widths: 
     return intersection, sum(sizes) - intersection
 
 
-def bf_score(prediction: Marked, target: Marked, num_classes: int, present: list[int], ratio: float) -> float:
+def bf_score(prediction: LabelMap, target: LabelMap, num_classes: int, present: list[int], ratio: float) -> float:
     """Return the BF score of one image: the mean boundary F1 of the classes in its target or prediction.
 
     A boundary pixel of a class is one with a pixel of another class among its eight neighbours; the image's edge is
@@ -136,8 +138,8 @@ def bf_score(prediction: Marked, target: Marked, num_classes: int, present: list
     no boundary to miss and scores 1.
 
     Args:
-        prediction: Marked map ``(H, W)``.
-        target: Marked map ``(H, W)``, 0 at the same pixels.
+        prediction: Label map ``(H, W)``.
+        target: Label map ``(H, W)``, 0 at the same pixels.
         num_classes: K.
         present: The ids of the classes in target or prediction; at least one.
         ratio: The tolerance as a share of the image's diagonal (Euclidean distance).
@@ -178,7 +180,7 @@ def boundary_f1(found: int, size_predicted: int, recalled: int, size_true: int) 
     return 2 * precision * recall / (precision + recall)
 
 
-def matched(pixels: Marked, others: Marked, limit: int, num_classes: int) -> Mask:
+def matched(pixels: LabelMap, others: LabelMap, limit: int, num_classes: int) -> Mask:
     """Return the pixels with one of the same class among the others, at a squared distance of at most ``limit``.
 
     >>> matched(np.array([[1, 0, 0, 2]], np.uint8), np.array([[2, 1, 0, 0]], np.uint8), 1, num_classes=2)

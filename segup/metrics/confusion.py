@@ -3,18 +3,18 @@
 import numpy as np
 import torch
 
-from segup.metrics.marked import Marked
+from segup.metrics.label_maps import LabelMap
 
 
-def confusion_matrix(prediction: Marked, target: Marked, num_classes: int) -> torch.Tensor:
+def confusion_matrix(prediction: LabelMap, target: LabelMap, num_classes: int) -> torch.Tensor:
     """Return the pixel counts ``(K, K)`` of one image, rows the target's class, columns the predicted one.
 
     What torchmetrics' ``multiclass_confusion_matrix`` counts; that one needs pixels times (K + 1)² numbers of memory
     in torch's deterministic mode.
 
     Args:
-        prediction: Marked map ``(H, W)``.
-        target: Marked map ``(H, W)``, 0 at the same pixels.
+        prediction: Label map ``(H, W)``.
+        target: Label map ``(H, W)``, 0 at the same pixels.
         num_classes: K.
 
     >>> confusion_matrix(np.array([[1, 2, 2, 0]], np.uint8), np.array([[1, 1, 2, 0]], np.uint8), 2)

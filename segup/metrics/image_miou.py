@@ -8,7 +8,7 @@ from torchmetrics import Metric
 
 from segup.metrics.confusion import confusion_matrix, iou
 from segup.metrics.contract import register_metric
-from segup.metrics.marked import mark
+from segup.metrics.label_maps import label_map
 from segup.metrics.scores import Score
 
 
@@ -42,8 +42,8 @@ class ImageMiou(Metric):
         """Count one image or a batch, class ids ``(H, W)`` or ``(N, H, W)``."""
         for predicted, true in zip(_batch(prediction), _batch(target), strict=True):
             valid = (true != self.ignore_index).numpy()
-            marked = [mark(ids.numpy(), valid, self.num_classes) for ids in (predicted, true)]
-            found = iou(confusion_matrix(marked[0], marked[1], self.num_classes)).nanmean()
+            maps = [label_map(ids.numpy(), valid, self.num_classes) for ids in (predicted, true)]
+            found = iou(confusion_matrix(maps[0], maps[1], self.num_classes)).nanmean()
             if not found.isnan():
                 self.sums += torch.stack([found, torch.ones_like(found)]).to(self.sums.device)
 

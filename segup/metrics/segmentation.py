@@ -11,7 +11,7 @@ from segup.errors import ConfigError, ShapeError
 from segup.metrics import confusion as of
 from segup.metrics.boundary import bf_score, boundary_counts, trimap_counts
 from segup.metrics.contract import register_metric
-from segup.metrics.marked import mark
+from segup.metrics.label_maps import label_map
 from segup.metrics.scores import OWN_SCORES, Score
 
 # BF scores are summed as integers in this unit: their sum is then the same in any order and on any device.
@@ -164,7 +164,7 @@ class SegmentationMetrics(Metric):
 
     def _count(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
         k = self.num_classes
-        predicted, true = (mark(labels.numpy(), valid.numpy(), k) for labels in (prediction, target))
+        predicted, true = (label_map(labels.numpy(), valid.numpy(), k) for labels in (prediction, target))
         matrix = of.confusion_matrix(predicted, true, k)
         self._add("confusion", matrix)
         intersection, union = boundary_counts(predicted, true, k, self.boundary_ratio)

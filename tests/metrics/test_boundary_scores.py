@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from segup.metrics import SegmentationMetrics
 from segup.metrics.boundary import band_width, dilate, near_boundary, squared_tolerance
-from segup.metrics.marked import mark
+from segup.metrics.label_maps import label_map
 
 IGNORE = 255
 K = 3
@@ -121,7 +121,7 @@ def test_a_pixel_is_near_a_boundary_when_a_counted_neighbour_differs(seed, dista
     valid = target != IGNORE
     for labels in (prediction, target):
         expected = slow_near_boundary(labels, valid, distance, frame)
-        assert np.array_equal(near_boundary(mark(labels, valid, K), distance, frame=frame), expected)
+        assert np.array_equal(near_boundary(label_map(labels, valid, K), distance, frame=frame), expected)
 
 
 def slow_bf(prediction: np.ndarray, target: np.ndarray, tolerance: float, ignore_index: int) -> float | None:
@@ -190,8 +190,8 @@ def test_the_edge_of_an_ignored_region_is_no_boundary():
     target = np.zeros((9, 9), np.int64)
     target[3:6, 3:6] = IGNORE
     valid = target != IGNORE
-    assert not near_boundary(mark(target, valid, K), 1, frame=False).any()
-    assert near_boundary(mark(target, valid, K), 1, frame=True).sum() == 32  # the image's own edge
+    assert not near_boundary(label_map(target, valid, K), 1, frame=False).any()
+    assert near_boundary(label_map(target, valid, K), 1, frame=True).sum() == 32  # the image's own edge
 
 
 @pytest.mark.parametrize(("shape", "width"), [((210, 576), 12), ((360, 480), 12), ((1024, 2048), 46), ((10, 10), 1)])

@@ -13,9 +13,9 @@ from segup.explain.operation import Operation
 from segup.explain.phrases import size_said
 from segup.explain.rearrange import ShuffleOperation
 from segup.explain.steps import VIEWS, steps
+from segup.explain.views.channels import MOST_CHANNELS
 from segup.explain.views.common import Built, Place, busiest
 from segup.explain.views.gradient import gradient
-from segup.explain.views.lanes import LANES
 from segup.explain.views.overlap import overlap
 from segup.explain.views.reading import reading
 from segup.explain.views.scatter import scatter
@@ -99,7 +99,7 @@ def _told(
     operation: Operation, view: str, at: Place | None, channel: int, animated: bool = False
 ) -> tuple[Story, Plan]:
     """Return a view with as many figures, then as many channels by themselves, as find room, and its sizes."""
-    shares = range(min(LANES, len(operation.inputs_of(channel))), 0, -1)
+    shares = range(min(MOST_CHANNELS, len(operation.inputs_of(channel))), 0, -1)
     stories = cache(lambda most: _told_with(operation, view, at, channel, most))
     for digits in DIGITS:
         for most in shares:

@@ -7,8 +7,8 @@ import numpy as np
 from segup.explain.deconv import DeconvOperation
 from segup.explain.drawing.palette import BLANK, READ, VALUE
 from segup.explain.drawing.story import Block, Cell, Sign, Step
+from segup.explain.views.channels import ByChannel
 from segup.explain.views.common import Built, Place, clipped, numbers_grid, sparse_grid, window
-from segup.explain.views.lanes import ByChannel
 
 
 class Gradient(ByChannel):
@@ -57,9 +57,9 @@ class Gradient(ByChannel):
         """Yield the way back to an entry of the large map, those up to number ``done`` written."""
         above, beside = (self.operation.reads(i, at[i]) if done >= 0 else [] for i in (0, 1))
         readers = {(n, m): (i, j) for n, i in above for m, j in beside}
-        for lane in self.lanes:
-            given = self._connections(lane.channels[0], readers) if lane.single else (Sign(f"{lane.name} together"),)
-            yield (self.result(lane, done, at), Sign("←"), *given)
+        for group in self.groups:
+            given = self._connections(group.channels[0], readers) if group.single else (Sign(f"{group.name} together"),)
+            yield (self.result(group, done, at), Sign("←"), *given)
         if not self.alone:
             yield self.result(None, done, at), Sign("is the sum of the channels")
 

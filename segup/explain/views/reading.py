@@ -9,8 +9,8 @@ from segup.explain.drawing.story import Block, Cell, Sign, Step
 from segup.explain.numbers import plain
 from segup.explain.operation import Entry, Operation
 from segup.explain.rearrange import CarafeOperation
+from segup.explain.views.channels import ByChannel
 from segup.explain.views.common import MOST_TERMS, Built, Place, grid, numbers_grid, sparse_grid
-from segup.explain.views.lanes import ByChannel
 
 
 def reading(operation: Operation, channel: int, at: Place, most: int) -> Built:

@@ -8,8 +8,8 @@ from segup.explain.deconv import DeconvOperation
 from segup.explain.drawing.palette import BLANK, own_colors
 from segup.explain.drawing.story import Block, Cell, Frame, Grid, Sign, Step
 from segup.explain.numbers import Array, Number, plain, written
+from segup.explain.views.channels import ByChannel, ChannelGroup
 from segup.explain.views.common import Built, Place, grid, named, numbers_grid
-from segup.explain.views.lanes import ByChannel, Lane
 
 
 class Scatter(ByChannel):
@@ -31,8 +31,8 @@ class Scatter(ByChannel):
         high, wide = self.operation.layer.axes
         return Frame(high.stride * place[0], wide.stride * place[1], high.extent, wide.extent)
 
-    def canvases(self, lane: Lane) -> Iterator[Array]:
-        """Yield the canvas of a lane after 0, 1, 2, … stamps."""
+    def canvases(self, group: ChannelGroup) -> Iterator[Array]:
+        """Yield the canvas of a group after 0, 1, 2, … stamps."""
         high, wide = self.operation.layer.axes
         values = np.zeros(self.operation.canvas, dtype=self.operation.x.dtype)
         yield values
@@ -40,13 +40,13 @@ class Scatter(ByChannel):
             values, stamp = values.copy(), self.stamp((row, column))
             rows = slice(stamp.top, stamp.top + stamp.height, high.dilation)
             columns = slice(stamp.left, stamp.left + stamp.width, wide.dilation)
-            for source in lane.channels:
+            for source in group.channels:
                 values[rows, columns] += self.operation.x[source, row, column] * self.weight(source)
             yield values
 
     def step(
         self,
-        states: Mapping[Lane, Array],
+        states: Mapping[ChannelGroup, Array],
         done: int,
         caption: tuple[str, ...],
         *,
@@ -57,7 +57,7 @@ class Scatter(ByChannel):
         """Return one moment.
 
         Args:
-            states: The canvas of each lane now.
+            states: The canvas of each group now.
             done: How many inputs have stamped.
             caption: What happens.
             current: The input that stamps now.
@@ -72,12 +72,12 @@ class Scatter(ByChannel):
             taps = [(i, j) for _, i in above for _, j in beside]
             return [(x, Sign("·"), numbers_grid(self.w(source), self.weight(source), framed=taps))]
 
-        def made(lane: Lane | None) -> Grid:
-            if lane is None or self.alone:
+        def made(group: ChannelGroup | None) -> Grid:
+            if group is None or self.alone:
                 title = f"{self.y}, inside the dashed line" if cut else "the canvas: stamps added"
                 total: Array = sum(states.values())  # type: ignore[assignment]
                 return self._canvas_grid(title, total, done, current, at, cut, [self.cut])
-            return self._canvas_grid(f"stamps of {lane.name}", states[lane], done, current, at, False, [])
+            return self._canvas_grid(f"stamps of {group.name}", states[group], done, current, at, False, [])
 
         return Step(tuple(self.rows(given, made)), caption)
 
@@ -124,15 +124,15 @@ def scatter(operation: DeconvOperation, channel: int, at: Place, most: int) -> B
     ending = f"The padding cuts what lies outside the dashed line{more}."
 
     def steps() -> Iterator[Step]:
-        canvases = {lane: built.canvases(lane) for lane in built.lanes}
-        now = {lane: next(states) for lane, states in canvases.items()}
+        canvases = {group: built.canvases(group) for group in built.groups}
+        now = {group: next(states) for group, states in canvases.items()}
         yield built.step(now, 0, ("Nothing is stamped yet. The dashed line is where the padding will cut.",))
         for done, place in enumerate(np.ndindex(built.height, built.width), 1):
-            now = {lane: next(states) for lane, states in canvases.items()}
+            now = {group: next(states) for group, states in canvases.items()}
             yield built.step(now, done, _said(operation, place), current=place)
         yield built.step(now, number, (ending,), cut=True)
 
-    final = {lane: list(built.canvases(lane))[-1] for lane in built.lanes}
+    final = {group: list(built.canvases(group))[-1] for group in built.groups}
     still = built.step(final, number, built.said(at), at=at, cut=True)
     legend = [
         (Cell(fills=((own_colors(1, 1, (1, 1))[0][0],),)), "each input has a colour of its own"),

@@ -9,8 +9,8 @@ from segup.explain.drawing.palette import BLANK, VALUE, phase_colors
 from segup.explain.drawing.story import Block, Cell, Frame, Grid, Sign, Step
 from segup.explain.numbers import plain, written
 from segup.explain.rearrange import ShuffleOperation
+from segup.explain.views.channels import ByChannel, channel_title
 from segup.explain.views.common import Built, Place, entry_lines, grid, named, numbers_grid
-from segup.explain.views.lanes import ByChannel, channel_title
 
 
 class SubPixel(ByChannel):

@@ -8,8 +8,8 @@ import numpy as np
 from segup.explain.drawing.palette import PADDING, READ, VALUE
 from segup.explain.drawing.story import Block, Cell, Frame, Grid, Sign, Step
 from segup.explain.numbers import Array, plain
+from segup.explain.views.channels import ByChannel
 from segup.explain.views.common import Built, Place, grid, numbers_grid, quiet, window
-from segup.explain.views.lanes import ByChannel
 from segup.explain.windows import ConvOperation, PoolOperation, WindowOperation
 
 
@@ -62,7 +62,7 @@ class Windows(ByChannel):
                 return [(x,)]
             return [(x, Sign("∗"), numbers_grid(self.w(source), self.weight(source)))]
 
-        return Step(tuple(self.rows(given, lambda lane: self.result(lane, done, at))), self.said(at))
+        return Step(tuple(self.rows(given, lambda group: self.result(group, done, at))), self.said(at))
 
 
 def windows(operation: WindowOperation, channel: int, at: Place, most: int) -> Built:

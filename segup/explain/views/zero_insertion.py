@@ -10,8 +10,8 @@ from segup.explain.drawing.palette import BLANK, PADDING, VALUE, ZERO
 from segup.explain.drawing.story import Block, Cell, Frame, Grid, Sign, Step
 from segup.explain.numbers import plain
 from segup.explain.steps import steps as told
+from segup.explain.views.channels import ByChannel
 from segup.explain.views.common import Built, Place, grid, numbers_grid, quiet, window
-from segup.explain.views.lanes import ByChannel
 
 
 class ZeroInsertion(ByChannel):
@@ -71,7 +71,7 @@ class ZeroInsertion(ByChannel):
                 (_until(self.padded_grid(source, at), stage >= 2), Sign("∗"), _until(flipped, stage >= 3)),
             ]
 
-        return Step(tuple(self.rows(given, lambda lane: self.result(lane, done, at))), caption)
+        return Step(tuple(self.rows(given, lambda group: self.result(group, done, at))), caption)
 
 
 def _until(shape: Grid, reached: bool) -> Grid:

@@ -14,12 +14,12 @@ from segup.explain.numbers import Array
 from segup.explain.operation import Operation, WeightedOperation
 from segup.explain.views.common import Place, entry_lines, numbers_grid
 
-LANES = 4
+MOST_CHANNELS = 4
 """So many channels are shown each by itself at most; the others together."""
 
 
 @dataclass(frozen=True)
-class Lane:
+class ChannelGroup:
     """Input channels that are shown as one: a single one, or those that have no room of their own together."""
 
     channels: tuple[int, ...]
@@ -36,15 +36,15 @@ class Lane:
         return f"x[{first}]" if self.single else f"x[{first}] … x[{last}]"
 
 
-def lanes(channels: range, most: int) -> list[Lane]:
+def channel_groups(channels: range, most: int) -> list[ChannelGroup]:
     """Return how channels are shown, at most ``most`` of them by themselves.
 
-    >>> [lane.channels for lane in lanes(range(5), most=3)]
+    >>> [group.channels for group in channel_groups(range(5), most=3)]
     [(0,), (1,), (2,), (3, 4)]
     """
     if len(channels) <= most:
-        return [Lane((channel,)) for channel in channels]
-    return [*(Lane((channel,)) for channel in channels[:most]), Lane(tuple(channels[most:]))]
+        return [ChannelGroup((channel,)) for channel in channels]
+    return [*(ChannelGroup((channel,)) for channel in channels[:most]), ChannelGroup(tuple(channels[most:]))]
 
 
 def channel_title(name: str, channel: int, of: int, *more: int) -> str:
@@ -57,13 +57,13 @@ class ByChannel:
 
     operation: Any
     titles: ClassVar[tuple[str, str, str]] = ("{y}", "contribution of {x}", "their contribution")
-    """Of what is made by the only lane, by one of several channels, and by the channels that are shown together."""
+    """Of what is made by the only group, by one of several channels, and by the channels that are shown together."""
 
     def __init__(self, operation: Operation, channel: int, most: int) -> None:
         self.operation, self.channel, self.most = operation, channel, most
         self.inputs = operation.inputs_of(channel)
-        self.lanes = lanes(self.inputs, most)
-        self.alone = len(self.lanes) == 1
+        self.groups = channel_groups(self.inputs, most)
+        self.alone = len(self.groups) == 1
         self.y = channel_title("y", channel, operation.shape[0])
 
     def x(self, source: int) -> str:
@@ -89,52 +89,52 @@ class ByChannel:
         return self.operation.padded()
 
     @cached_property
-    def partials(self) -> dict[Lane, Array]:
-        """What each lane contributes to the output channel."""
-        return {lane: self._partial(lane) for lane in self.lanes}
+    def partials(self) -> dict[ChannelGroup, Array]:
+        """What each group contributes to the output channel."""
+        return {group: self._partial(group) for group in self.groups}
 
-    def _partial(self, lane: Lane) -> Array:
+    def _partial(self, group: ChannelGroup) -> Array:
         operation = self.operation
         if not isinstance(operation, WeightedOperation):
             return operation.compute(operation.ways[0])[self.channel]
         kernels = operation.flipped() if isinstance(operation, DeconvOperation) else operation.weight
         y = np.zeros(operation.shape[1:], dtype=operation.x.dtype)
-        for source in lane.channels:
+        for source in group.channels:
             for (i, j), weight in np.ndenumerate(kernels[operation.pair(source, self.channel)]):
                 y = y + weight * operation.window(self.padded[[source]], i, j)[0]
         return y
 
     @cached_property
     def total(self) -> Array:
-        """The output: the sum of what the lanes contribute, and the bias."""
+        """The output: the sum of what the groups contribute, and the bias."""
         first, *others = self.partials.values()
         return sum(others, start=first) + self.operation.bias_of(self.channel)
 
-    def result(self, lane: Lane | None, done: int, at: Place | None) -> Grid:
-        """Return what a lane contributes, or None for all that they make, up to entry number ``done``."""
-        if lane is None or self.alone:
-            title = self.y if lane is None else self.titles[0].format(y=self.y)
+    def result(self, group: ChannelGroup | None, done: int, at: Place | None) -> Grid:
+        """Return what a group contributes, or None for all that they make, up to entry number ``done``."""
+        if group is None or self.alone:
+            title = self.y if group is None else self.titles[0].format(y=self.y)
             values, name = self.total, "y"
         else:
-            title = self.titles[1 if lane.single else 2].format(x=lane.name, y=self.y)
-            values, name = self.partials[lane], ""
+            title = self.titles[1 if group.single else 2].format(x=group.name, y=self.y)
+            values, name = self.partials[group], ""
         width = values.shape[1]
         return numbers_grid(
             title, values, name, VALUE, framed=[at], shown=lambda row, column: row * width + column <= done
         )
 
     def rows(
-        self, given: Callable[[int], Sequence[tuple[Block, ...]]], made: Callable[[Lane | None], Grid]
+        self, given: Callable[[int], Sequence[tuple[Block, ...]]], made: Callable[[ChannelGroup | None], Grid]
     ) -> Iterator[tuple[Block, ...]]:
-        """Yield a row for each lane, what is given and what it makes of that, and one for the sum of several.
+        """Yield a row for each group, what is given and what it makes of that, and one for the sum of several.
 
         Args:
             given: What is shown of a single channel; rows but for the last one stand above.
-            made: What a lane makes; what all of them make of None.
+            made: What a group makes; what all of them make of None.
         """
-        for lane in self.lanes:
-            *above, blocks = given(lane.channels[0]) if lane.single else [(Sign(f"{lane.name} together"),)]
+        for group in self.groups:
+            *above, blocks = given(group.channels[0]) if group.single else [(Sign(f"{group.name} together"),)]
             yield from above
-            yield (*blocks, Sign("→"), made(lane))
+            yield (*blocks, Sign("→"), made(group))
         if not self.alone:
             yield Sign("the sum of the channels"), Sign("→"), made(None)
