@@ -209,7 +209,7 @@ def called(kind: Any, value: Any = None, *, yaml: bool = False) -> str:
     if origin in (Union, UnionType):
         words = [called(part, value, yaml=yaml) for part in parts]
         words[0], colon, why = words[0].partition(": ")
-        return (", or " if re.search(", | or | and ", words[0]) else " or ").join(words) + colon + why
+        return (", or " if re.search(r"[,\d]", words[0]) else " or ").join(words) + colon + why
     if origin is Literal:
         return " or ".join(map(str, parts))
     if kind in (None, NoneType):

@@ -256,7 +256,7 @@ def test_widths_of_another_number_are_answered_with_what_they_are_of(topology, s
         ({"roundings": 2}, "roundings=2 must be a list"),
         (
             {"roundings": ["up", "mixed", None]},
-            r"must be a list, each up or down, or an int, or null.*mixed. is not",
+            r"must be a list, each up or down or an int or null.*mixed. is not",
         ),
         ({"roundings": ["up"]}, r"roundings=\['up'\] must have length 3, one between each map and the next"),
     ],
