@@ -28,9 +28,12 @@ from segup.registry import outside_module
 from segup.stored import check_plain
 from segup.upsamplers.contract import GUIDES
 from segup.upsamplers.guide import listed_guides, unguided_upsamplers
+from segup.windows import predict_windows
 
 FORMAT = 1
 """The version of what a checkpoint's ``"segup"`` entry holds."""
+_LEAST = 1e-7
+"""Of a probability, so that its logarithm is a number."""
 _OF_A_LIBRARY = 4 * 2**30
 """Bytes beyond the file's that an encoder's library may take: it builds a whole classifier, of which maps are kept."""
 
@@ -62,7 +65,27 @@ class SegmentationModel(nn.Module):
         self._weights_as_built = _weight_shapes(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the logits."""
+        """Return the logits.
+
+        In evaluation, an image that the encoder does not take whole goes through in overlapping windows, see
+        :meth:`segup.encoders.Encoder.window`; the logits are then those of the averaged probabilities.
+
+        Raises:
+            ShapeError: In training, such an image; and see :meth:`segup.encoders.Encoder.check_image`.
+        """
+        self.encoder.check_image(image)
+        height, width = image.shape[-2:]
+        window = None if torch.compiler.is_exporting() else self.encoder.window((height, width))
+        if window is None:
+            return self._whole(image)
+        if self.training:
+            self.encoder.check_crop((height, width))
+        binary = self.num_classes == 1
+        averaged = [predict_windows(lambda crops: probabilities_of(self._whole(crops)), one, window) for one in image]
+        found = torch.stack(averaged)
+        return found.logit(eps=_LEAST) if binary else found.clamp(min=_LEAST).log()
+
+    def _whole(self, image: Tensor) -> Tensor:
         extended = self.encoder.extend(image)
         height, width = image.shape[-2:]
         decoded = self.decoder(self.encode(extended), (extended.shape[-2], extended.shape[-1]))
@@ -212,6 +235,11 @@ def _unfit(decoder: Decoder, body: Encoder) -> tuple[int, tuple[int, ...], Shape
         except ShapeError as cause:
             return size, maps, cause
     return None
+
+
+def probabilities_of(logits: Tensor) -> Tensor:
+    """Return softmax's probabilities, or the sigmoid's for one channel."""
+    return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
 
 
 def predicted_labels(logits: Tensor) -> Tensor:

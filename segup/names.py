@@ -7,7 +7,7 @@ from typing import Any
 from segup.conform import Count, Name, closed, conform
 from segup.decoders.contract import topologies
 from segup.encoders import encoders
-from segup.encoders.contract import family_of
+from segup.encoders.contract import OF_EVERY_ENCODER, family_of
 from segup.errors import ConfigError
 from segup.registry import outside_module
 from segup.upsamplers.contract import upsamplers
@@ -25,7 +25,12 @@ def check_storable(spec: Mapping[str, Any]) -> None:
     """
     conform(_OF_EVERY_MODEL, {key: value for key, value in spec.items() if key in _OF_EVERY_MODEL})
     if "encoder" in spec:
-        encoders.check_stored(family_of(spec["encoder"])[0], spec.get("encoder_options"), "encoder.options")
+        own = spec.get("encoder_options")
+        if isinstance(own, Mapping):
+            common = {key: value for key, value in own.items() if key in OF_EVERY_ENCODER}
+            conform(OF_EVERY_ENCODER, common, "encoder.options")
+            own = {key: value for key, value in own.items() if key not in OF_EVERY_ENCODER}
+        encoders.check_stored(family_of(spec["encoder"])[0], own, "encoder.options")
     topologies.check_stored(spec.get("topology", "unet"), topology_options(spec), "decoder")
     for options, operator in (("upsampler_options", "upsampler"), ("final_options", "final")):
         upsamplers.check_stored(spec.get(operator) or "bilinear", spec.get(options), f"decoder.{options}")

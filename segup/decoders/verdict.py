@@ -61,7 +61,9 @@ class Verdict:
     def _extension(self) -> str:
         accepted = self.accepted
         if accepted.most is not None:
-            return f" The encoder takes {accepted}: a smaller image is extended, and a larger one refused."
+            return (
+                f" The encoder takes {accepted}: a smaller image is extended, and a larger one goes through in windows."
+            )
         if accepted.extension == 0:
             return ""
         most = _rows(accepted.extension)

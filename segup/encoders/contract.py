@@ -37,6 +37,9 @@ class Encoder(nn.Module):
         img_size: The one size for which a body that takes no other was built. Smaller images are extended to it.
         channels_last: The maps are ``(N, h, w, C)``; needed with ``img_size``, where they do not grow.
 
+    Attributes:
+        max_tokens: The most tokens that may attend to each other, see :func:`create_encoder`; None where none do.
+
     Shape: ``(N, in_channels, H, W)``, values in 0 … 1 → maps ``(N, channels[i], ~H / strides[i], ~W / strides[i])``.
 
     Raises:
@@ -67,6 +70,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.name, self.body, self.in_channels = name, body, in_channels
         self.pyramid = probe_pyramid(body, in_channels, img_size, channels_last=channels_last, name=f"encoder '{name}'")
+        self.max_tokens = None if self.pyramid.attention is None else self.pyramid.attention.fits
         self.rows_put_back = False
         self._places = list(range(len(self.pyramid.channels)))
         self.freeze, self.freeze_norm = freeze, freeze_norm
@@ -99,6 +103,57 @@ class Encoder(nn.Module):
                 f"  try: encoder.options.img_size={max(size)}, or crops and windows of {accepted.most} pixels a side"
             )
         return accepted.next(size[0]), accepted.next(size[1])
+
+    def window(self, size: tuple[int, int]) -> tuple[int, int] | None:
+        """Return the (height, width) of the windows in which an image of ``size`` has to go through; None for none.
+
+        That is the case above the largest size that is accepted, and where more than :attr:`max_tokens` tokens would
+        attend to each other.
+        """
+        accepted, attention = self.pyramid.accepted, self.pyramid.attention
+        if accepted.most is not None and max(size) > accepted.most:
+            return accepted.most, accepted.most
+        if attention is None or self.max_tokens is None:
+            return None
+        if attention.tokens(*self.accepted_size(size)) <= self.max_tokens:
+            return None
+        side = accepted.up_to(attention.side(self.max_tokens))[-1]
+        return side, side
+
+    def check_crop(self, size: tuple[int, int]) -> None:
+        """Raise unless images of ``size`` go through whole, as they have to in training.
+
+        Raises:
+            ShapeError: They are larger than all that is accepted, or have more than :attr:`max_tokens` tokens.
+        """
+        extended, window, attention = self.accepted_size(size), self.window(size), self.pyramid.attention
+        if window is not None and attention is not None:
+            tokens = attention.tokens(*extended)
+            raise ShapeError(
+                f"encoder '{self.name}' makes {tokens} tokens of an image of {size[0]}×{size[1]}, which attend to each "
+                f"other; encoder.max_tokens is {self.max_tokens}.\n"
+                f"  try: data.crop_size=[{window[0]},{window[1]}], or encoder.max_tokens={tokens}"
+            )
+
+    def limit_tokens(self, most: int) -> None:
+        """Set :attr:`max_tokens`.
+
+        Raises:
+            ConfigError: No tokens attend to each other, or the smallest image has more.
+        """
+        attention, least = self.pyramid.attention, self.pyramid.accepted.least
+        if attention is None:
+            raise ConfigError(
+                f"encoder '{self.name}' has no attention of all tokens to all others, so that max_tokens={most} limits "
+                f"nothing.\n  try: encoder.max_tokens=null"
+            )
+        fewest = attention.tokens(least, least)
+        if most < fewest:
+            raise ConfigError(
+                f"max_tokens={most} is below {fewest}, the tokens of the smallest image of encoder '{self.name}', "
+                f"{least}×{least}.\n  try: encoder.max_tokens=null, for {attention.fits}"
+            )
+        self.max_tokens = most
 
     def map_sizes(self, size: int) -> tuple[int, ...]:
         """Return the sizes of the maps, on one axis, of an image of an accepted ``size``."""
@@ -210,12 +265,20 @@ class Encoder(nn.Module):
 encoders: Registry[Callable[..., Encoder]] = Registry("encoder", "segup.encoders", place=("in_channels", "pretrained"))
 register_encoder = encoders.register
 FROZEN = closed(freeze=bool | None, freeze_norm=bool | None)
-"""The options of every encoder that a checkpoint may hold."""
+"""The options of every encoder's builder that a checkpoint may hold."""
+OF_EVERY_ENCODER = closed(max_tokens=Count | None)
+"""The options that :func:`create_encoder` takes for every encoder, whoever wrote it."""
 
 
 @own_stream()
 def create_encoder(
-    name: str, in_channels: int = 3, *, pretrained: bool = True, freeze: bool = False, **options: Any
+    name: str,
+    in_channels: int = 3,
+    *,
+    pretrained: bool = True,
+    freeze: bool = False,
+    max_tokens: Count | None = None,
+    **options: Any,
 ) -> Encoder:
     """Build an encoder.
 
@@ -226,6 +289,9 @@ def create_encoder(
         pretrained: Start from the library's weights. timm and torchvision download them; those of
             ``efficientnet_lite0`` are installed with segup.
         freeze: Keep the weights and BatchNorm's statistics as they are.
+        max_tokens: The most tokens that may attend to each other, where attention grows with the square of the tokens.
+            An image with more goes through in windows in evaluation, and is refused in training. None: as many as
+            take 2 GiB for one image's scores and their softmax, in float32.
         **options: The library's options, and ``freeze_norm``, see :class:`Encoder`.
 
     Raises:
@@ -241,13 +307,16 @@ def create_encoder(
     common = {"in_channels": in_channels, "pretrained": pretrained, "freeze": freeze}
     taken = inspect.signature(build).parameters
     kinds = {option: parameter.annotation | None for option, parameter in taken.items()} | {"in_channels": Count}
-    for option, value in (*common.items(), *options.items()):
+    kinds |= OF_EVERY_ENCODER
+    for option, value in (*common.items(), *options.items(), ("max_tokens", max_tokens)):
         check(f"encoder '{name}': {option}", kinds.get(option, Any), value)
     named = (model,) if model or "/" in name else ()
     _check_named(family, named, build)
     encoder = build(*named, **common, **options)
     if not isinstance(encoder, Encoder):
         raise ConfigError(f"encoder '{name}' makes a {type(encoder).__name__}, not a segup.encoders.Encoder")
+    if max_tokens is not None:
+        encoder.limit_tokens(max_tokens)
     return encoder
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from segup.encoders.lost_rows import functions_put_back, rows_put_back
 from segup.errors import ConfigError
 from segup.inspection import AcceptedSizes, inverse_of
+from segup.inspection.attention import Attention
 from segup.inspection.stages import MapSizes, Rounding, map_sizes
 from segup.inspection.trace import Run
 from segup.inspection.traced import as_ints
@@ -26,12 +27,14 @@ class Pyramid(MapSizes):
         channels_last: Whether the maps come as ``(N, H, W, C)``.
         proved: Whether the widths follow the same functions, and every size of ``accepted`` goes the same way: then
             ``functions`` say all that there is to say.
+        attention: Of all tokens to all others; None where there is none.
     """
 
     channels: tuple[int, ...]
     accepted: AcceptedSizes
     channels_last: bool
     proved: bool = field(repr=False)
+    attention: Attention | None = None
 
     @property
     def min_size(self) -> int:
@@ -103,7 +106,9 @@ def probe_pyramid(
     alike = functions is not None and functions == functions_of(last, 1, on_its_path=True)
     proved = alike and _goes_on(last, accepted)
     known = functions if proved else seen.functions
-    pyramid = Pyramid(seen.sizes, seen.refused, known, seen.far, channels, accepted, tried.channels_last, proved)
+    pyramid = Pyramid(
+        seen.sizes, seen.refused, known, seen.far, channels, accepted, tried.channels_last, proved, tried.attention
+    )
     strides = [pyramid.strides[i] for i in pyramid.places()]
     if not pyramid.one_stride and any(low <= high or low % high for high, low in itertools.pairwise(strides)):
         raise ConfigError(

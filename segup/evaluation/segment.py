@@ -12,8 +12,8 @@ from segup.calls import check
 from segup.conform import Within
 from segup.errors import ConfigError
 from segup.evaluation.tta import check_reflections, flip_averaged
-from segup.evaluation.windows import Predict, check_window, probability_bands
-from segup.models import SegmentationModel, predicted_labels
+from segup.models import SegmentationModel, predicted_labels, probabilities_of
+from segup.windows import Predict, check_window, probability_bands
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,7 @@ def probabilities(model: SegmentationModel) -> Predict:
     """Return a function from images on any device to the model's probabilities, on the model's device."""
 
     def predict(images: Tensor) -> Tensor:
-        logits = _logits(model, images)
-        return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
+        return probabilities_of(_logits(model, images))
 
     return predict
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from segup.errors import ConfigError, unknown
-from segup.evaluation.windows import Predict
+from segup.windows import Predict
 
 AXES: Mapping[str, int] = MappingProxyType({"horizontal": -1, "vertical": -2})
 """The axis that each reflection turns round."""

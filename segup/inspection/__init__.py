@@ -15,7 +15,8 @@ How a trace becomes a proof, step by step:
 7. :mod:`check` does all of this for :func:`check_sizes`, and :mod:`report` says what came out.
 
 :mod:`size_map` reads one layer's rule off its parameters. :mod:`tried` finds the sizes that an encoder accepts
-(:mod:`accepted`), and :mod:`stages` reads the sizes of its maps.
+(:mod:`accepted`) and how many tokens of an image attend to each other (:mod:`attention`), and :mod:`stages` reads the
+sizes of its maps.
 """
 
 from segup.inspection.accepted import AcceptedSizes

@@ -8,6 +8,7 @@ from math import lcm
 from torch import nn
 
 from segup.inspection.accepted import AcceptedSizes
+from segup.inspection.attention import Attention, attention_of
 from segup.inspection.copies import meta_copy
 from segup.inspection.periodic import LONGEST, PeriodicMap
 from segup.inspection.real_model import RealModel
@@ -36,6 +37,7 @@ class Tried:
         accepted: The sizes that are accepted; None where there are none, or none that go on.
         channels_last: Whether the maps came as ``(N, H, W, C)``; in ``runs`` they are ``(N, C, H, W)``.
         far: Two sizes that lie far apart, between which the maps' growth is measured; None where it is known.
+        attention: Of all tokens to all others; None where there is none, or it was not looked for.
     """
 
     runs: dict[int, Run]
@@ -43,6 +45,7 @@ class Tried:
     accepted: AcceptedSizes | None
     channels_last: bool = False
     far: tuple[int, int] | None = None
+    attention: Attention | None = None
 
 
 def try_sizes(
@@ -115,7 +118,7 @@ def try_sizes(
     last = channels_last or _grow_in_front(runs)
     if last:
         runs = {size: _channels_first(run) for size, run in runs.items()}
-    return Tried(runs, refused, accepted, last, far)
+    return Tried(runs, refused, accepted, last, far, far and attention_of(runs[far[0]], runs[far[1]]))
 
 
 def functions_of(run: Run, axis: int, *, on_its_path: bool = False) -> tuple[PeriodicMap, ...] | None:

@@ -56,6 +56,8 @@ def check_parts(config: RunConfig) -> None:
     check_storable(names)
     with torch.device("meta"):
         model = create_model(**names, pretrained=False)
+    if data.crop_size is not None:
+        model.encoder.check_crop(data.crop_size)
     create_metrics(data.labels.num_classes, data.labels.ignore_index, config.metric)
     optimizer = create_optimizer(config.optimizer, model)
     create_scheduler(config.scheduler, optimizer, config.trainer.max_steps or STEPS)
@@ -82,13 +84,16 @@ def model_names(config: RunConfig, num_classes: int, in_channels: int) -> dict[s
     for key in ("topology", "upsampler"):
         if key not in decoder:
             raise ConfigError(f"decoder.{key} is not set: give decoder.{key}=...")
+    tokens = config.encoder.max_tokens
     return {
         "encoder": config.encoder.full_name,
         "topology": decoder.pop("topology"),
         "upsampler": decoder.pop("upsampler"),
         "num_classes": num_classes,
         "in_channels": in_channels,
-        "encoder_options": config.encoder.options,
+        "encoder_options": config.encoder.options
+        if tokens is None
+        else {**config.encoder.options, "max_tokens": tokens},
         **decoder,
     }
 

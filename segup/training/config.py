@@ -49,6 +49,7 @@ class EncoderConfig:
     name: str
     library: str | None = None
     pretrained: bool = True
+    max_tokens: Times | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -62,6 +62,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     num_classes = check_num_classes(config.num_classes, data)
     L.seed_everything(config.seed, verbose=False)
     model = build_model(config, num_classes, data.in_channels)
+    model.encoder.check_crop(crop)
     loss = build_loss(config, num_classes, data)
     metrics = create_metrics(data.labels.num_classes, data.labels.ignore_index, config.metric)
     pixels = data.image_range if data.image_range == "dtype" else list(data.image_range)

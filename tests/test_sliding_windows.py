@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from segup.errors import ConfigError, ShapeError
-from segup.evaluation.windows import predict_windows, probability_bands, window_starts, window_weights
+from segup.windows import predict_windows, probability_bands, window_starts, window_weights
 
 sizes = st.integers(1, 90)
 overlaps = st.floats(0, 0.9)
