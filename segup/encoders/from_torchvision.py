@@ -1,12 +1,16 @@
 """Any torchvision classification model with maps, through torchvision's feature extraction."""
 
+from collections.abc import Mapping
+from contextlib import redirect_stderr
 from copy import deepcopy
+from io import StringIO
+from itertools import accumulate
 from typing import Any
 
 import torch
 import torchvision
 from timm.models import adapt_input_conv
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from segup.conform import Count
@@ -14,7 +18,7 @@ from segup.encoders.contract import FROZEN, Encoder, register_encoder
 from segup.errors import ConfigError, unknown
 
 _PROBE = 256  # pixels a side: every stride up to 32 gives a size of its own
-_USUAL = 224  # what models that are tied to one size are built for
+_BLOCKS = 4  # of a transformer without a pyramid: the usual number
 
 
 @register_encoder("torchvision", storable={**FROZEN, "img_size": Count | None})
@@ -46,12 +50,16 @@ def from_torchvision(
     network = _built(model, pretrained, img_size)
     _adapt_input(network, in_channels)
     try:
-        nodes, channels_last = last_node_of_each_size(network, in_channels, img_size or _PROBE)
-        body = create_feature_extractor(network.eval(), nodes, suppress_diff_warning=True)
+        shapes = _shapes_of_nodes(network, in_channels, img_size or _PROBE)
+        nodes, channels_last = last_node_of_each_size(shapes, img_size or _PROBE)
+        blocks = [] if len(nodes) > 1 else _token_blocks(network, shapes)
+        body = create_feature_extractor(network.eval(), blocks or nodes, suppress_diff_warning=True)
+        if blocks:
+            body = _TokenMaps(body, shapes[nodes[0]][-1])
     except Exception as cause:  # tracing runs the model's own code, which may raise anything
-        tied = img_size is None and _takes_size(model)
+        tied = img_size != _usual(model) and _takes_size(model)
         way_out = (
-            f"encoder.options.img_size={_USUAL}"
+            f"encoder.options.img_size={_usual(model)}"
             if tied
             else "encoder=timm encoder.name=vit_tiny_patch16_224, or another of its models"
         )
@@ -70,11 +78,24 @@ def from_torchvision(
     )
 
 
-def last_node_of_each_size(network: nn.Module, in_channels: int, size: int = _PROBE) -> tuple[list[str], bool]:
+def _shapes_of_nodes(network: nn.Module, in_channels: int, size: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all tensors in the network's graph, for one image of ``size``."""
+    names = get_graph_node_names(network.eval(), suppress_diff_warning=True)[1]
+    everything = create_feature_extractor(deepcopy(network), names[1:], suppress_diff_warning=True)
+    with torch.no_grad(), redirect_stderr(StringIO()):  # where torch.fx prints what it raises, too
+        outputs = everything(torch.zeros(1, in_channels, size, size))
+    return {name: tuple(v.shape) for name, v in outputs.items() if isinstance(v, Tensor) and v.shape[:1] == (1,)}
+
+
+def last_node_of_each_size(shapes: Mapping[str, tuple[int, ...]], size: int) -> tuple[list[str], bool]:
     """Return, from high to low resolution, the last graph node of each resolution below the input's.
 
     A resolution begins where the map is halved. Within one, a few rows may be lost to missing padding or to the
     classifier's pooling: the size that most nodes have counts. A 1×1 map is the classifier's.
+
+    Args:
+        shapes: Of the nodes, in their order.
+        size: Of the image.
 
     Returns:
         The names, and whether their maps are ``(N, H, W, C)``, as torchvision's Swin keeps them.
@@ -82,13 +103,6 @@ def last_node_of_each_size(network: nn.Module, in_channels: int, size: int = _PR
     Raises:
         ConfigError: No node gives a map.
     """
-    names = get_graph_node_names(network.eval(), suppress_diff_warning=True)[1]
-    everything = create_feature_extractor(deepcopy(network), names[1:], suppress_diff_warning=True)
-    with torch.no_grad():
-        outputs = everything(torch.zeros(1, in_channels, size, size))
-    shapes = {
-        name: tuple(v.shape) for name, v in outputs.items() if isinstance(v, torch.Tensor) and v.shape[:1] == (1,)
-    }
     front = {name: shape[1] for name, shape in shapes.items() if len(shape) == 4 and shape[1] == shape[2] != shape[3]}
     behind = {name: shape[2] for name, shape in shapes.items() if len(shape) == 4 and shape[2] == shape[3]}
     channels_last = len(front) > len(behind)
@@ -102,31 +116,73 @@ def last_node_of_each_size(network: nn.Module, in_channels: int, size: int = _PR
             first = side
         if levels:
             levels[-1].setdefault(side, []).append(name)
-    if len(levels) < 2:
-        raise ConfigError("its layers give tokens (N, L, C), which are no maps")
+    if not levels:
+        raise ConfigError("none of its layers gives a map")
     return [max(level.values(), key=len)[-1] for level in levels], channels_last
+
+
+class _TokenMaps(nn.Module):
+    """Lay out the tokens ``(N, L, C)`` of a transformer's blocks as maps ``(N, C, side, side)``; the first are none."""
+
+    def __init__(self, body: nn.Module, side: int) -> None:
+        super().__init__()
+        self.body, self.side = body, side
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Return a map of each block."""
+        cells = self.side**2
+        return [one[:, -cells:].transpose(1, 2).unflatten(2, (self.side, -1)) for one in self.body(image).values()]
+
+
+def _token_blocks(network: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Return four blocks, chosen evenly, of the longest row of modules that give tokens; none where none does."""
+    last = {}
+    for node, shape in shapes.items():
+        for parent in accumulate(node.split("."), "{}.{}".format):
+            last[parent] = shape
+    rows = [
+        [f"{name}.{child}" for child, _ in module.named_children()]
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Sequential | nn.ModuleList)
+    ]
+    rows = [row for row in rows if len(row) >= _BLOCKS and all(len(last.get(block, ())) == 3 for block in row)]
+    blocks = max(rows, key=len, default=[])
+    return [blocks[len(blocks) * (place + 1) // _BLOCKS - 1] for place in range(_BLOCKS)] if blocks else []
+
+
+def _usual(model: str) -> int:
+    """Return the smallest image, in pixels a side, for which the model's weights are made."""
+    side: int = torchvision.models.get_model_weights(model).DEFAULT.meta["min_size"][0]
+    return side
 
 
 def _takes_size(model: str) -> bool:
     """Return whether the model is tied to a size that its builder takes."""
     try:
-        _built(model, False, _USUAL)
+        _built(model, False, _usual(model))
     except ConfigError:
         return False
     return True
 
 
 def _built(model: str, pretrained: bool, img_size: int | None) -> nn.Module:
-    sized: dict[str, Any] = {} if img_size is None else {"input_size": (img_size, img_size)}
-    try:
-        return torchvision.models.get_model(model, weights="DEFAULT" if pretrained else None, **sized)
-    except OSError as cause:
-        raise ConfigError(
-            f"the weights of torchvision/{model} cannot be fetched: {cause}\n"
-            f"  try: encoder.pretrained=false, or encoder=efficientnet_lite0, whose weights are installed."
-        ) from cause
-    except (TypeError, ValueError) as cause:
-        raise ConfigError(f"torchvision/{model} cannot be built with img_size={img_size}: {cause}") from cause
+    ways: list[dict[str, Any]] = [{"input_size": (img_size, img_size)}, {"image_size": img_size}]
+    refusals: list[Exception] = []
+    for sized in [{}] if img_size is None else ways:
+        try:
+            return torchvision.models.get_model(model, weights="DEFAULT" if pretrained else None, **sized)
+        except OSError as cause:
+            raise ConfigError(
+                f"the weights of torchvision/{model} cannot be fetched: {cause}\n"
+                f"  try: encoder.pretrained=false, or encoder=efficientnet_lite0, whose weights are installed."
+            ) from cause
+        except (TypeError, ValueError, AssertionError) as cause:
+            refusals.append(cause)
+    told = next((cause for cause in refusals if not isinstance(cause, TypeError)), None)
+    raise ConfigError(  # a TypeError says that the model takes no argument of that name
+        f"torchvision/{model} cannot be built with img_size={img_size}: {told or 'it takes no size'}\n"
+        f"  try: encoder.options.img_size={_usual(model) if told else 'null'}"
+    ) from refusals[-1]
 
 
 def _adapt_input(network: nn.Module, in_channels: int) -> None:

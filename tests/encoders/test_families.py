@@ -1,6 +1,7 @@
 """One smallest model of each of timm's families, and torchvision's classification models, at seven sizes."""
 
 import gc
+import re
 
 import pytest
 import timm
@@ -8,6 +9,7 @@ import torch
 import torchvision
 
 from segup import create_model
+from segup.encoders import create_encoder
 from segup.errors import ConfigError
 
 SIZES = ((1, 1), (33, 47), (67, 45), (96, 131), (161, 193), (224, 224), (250, 333))
@@ -132,48 +134,71 @@ REFUSED = {
     "volo": "broadcast a dimension of length",
 }
 """Families whose smallest model is tied to one size, and what its refusal says."""
-UP_TO = {"mvitv2": 224}
-"""Families whose smallest model takes no larger image than the one its weights are made for."""
+NO_SIZE = {"crossvit", "levit"}
+"""Families that take no size at construction either."""
 
 
-def model_of(name):
+def model_of(name, **options):
     try:
-        return create_model(name, "unet", "bilinear", num_classes=3, pretrained=False)
+        return create_model(name, "unet", "bilinear", num_classes=3, pretrained=False, encoder_options=options)
     except ConfigError as refusal:
         if "no pyramid" not in str(refusal):
             raise
-        return create_model(name, "fcn", "bilinear", num_classes=3, pretrained=False, depths=1)
+        return create_model(name, "plain", "bilinear", num_classes=3, pretrained=False, encoder_options=options)
 
 
-@torch.inference_mode()
-def check(name, up_to=None):
-    model = model_of(name).eval()
+def check(name, **options):
+    model = model_of(name, **options)
     encoder, verdict = model.encoder, model.verdict()
     assert verdict.failure is None
     for size in SIZES:
-        if up_to is not None and max(size) > up_to:
-            continue
-        assert model(torch.rand(1, 3, *size)).shape == (1, 3, *size)
-        accepted = encoder.accepted_size(size)
-        assert all(side in encoder.pyramid.accepted for side in accepted)
-        maps = encoder(torch.rand(1, 3, *accepted))
-        for axis in (0, 1):
-            assert tuple(one.shape[2 + axis] for one in maps) == encoder.map_sizes(accepted[axis])
-            if verdict.proved:
-                corrections = [rung.correction for rung in model.ladder(size[axis])]
-                assert -verdict.cut <= min(corrections) <= max(corrections) <= verdict.repeated
+        images = torch.rand(1, 3, *size)
+        with torch.inference_mode():
+            assert model.eval()(images).shape == (1, 3, *size)
+            if encoder.window(size) is None:
+                check_maps(model, verdict, size)
+    check_training(model)
     return encoder
+
+
+def check_maps(model, verdict, size):
+    encoder = model.encoder
+    accepted = encoder.accepted_size(size)
+    assert all(side in encoder.pyramid.accepted for side in accepted)
+    maps = encoder(torch.rand(1, 3, *accepted))
+    for axis in (0, 1):
+        assert tuple(one.shape[2 + axis] for one in maps) == encoder.map_sizes(accepted[axis])
+        if verdict.proved:
+            corrections = [rung.correction for rung in model.ladder(size[axis])]
+            assert -verdict.cut <= min(corrections) <= max(corrections) <= verdict.repeated
+
+
+def check_training(model):
+    """Train at each size, from the first on at which BatchNorm has more than one value of a channel."""
+    model.train()
+    fits = [size for size in SIZES if model.encoder.window(size) is None]
+    begun = False
+    for size in fits:
+        try:
+            logits = model(torch.rand(2, 3, *size))
+        except ValueError as cause:
+            if begun or not str(cause).startswith("Expected more than 1 value"):
+                raise
+        else:
+            begun = True
+            assert logits.shape == (2, 3, *size)
+    logits.sum().backward()
 
 
 def test_every_family_is_looked_at():
     assert list(FAMILIES) == timm.list_modules()
-    assert len(FAMILIES) - len(REFUSED) - len(UP_TO) >= 79
+    assert len(FAMILIES) - len(REFUSED) >= 80
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name not in REFUSED])
 def test_a_family_gives_back_the_size(family):
-    encoder = check(f"timm/{FAMILIES[family]}", UP_TO.get(family))
+    encoder = check(f"timm/{FAMILIES[family]}")
     declared = encoder.body.feature_info.reduction()
     assert encoder.strides == tuple(sorted(set(declared)))
     del encoder
@@ -186,15 +211,51 @@ def test_a_refused_family_has_its_reason_and_a_way_out(family):
     name = f"timm/{FAMILIES[family]}"
     with pytest.raises(ConfigError, match=REFUSED[family]) as refusal:
         model_of(name)
-    assert "\n  try: " in str(refusal.value)
+    told = re.search(r"\n  try: encoder.options.img_size=(\d+), or the larger side of your images", str(refusal.value))
+    assert (told is None) == (family in NO_SIZE)
+    if told is None:
+        assert "\n  try: encoder.name=" in str(refusal.value)
+    else:
+        check(name, img_size=int(told[1]))
+    gc.collect()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", torchvision.models.list_models(torchvision.models))
 def test_a_model_of_torchvision_gives_back_the_size(name):
     if name.startswith(("maxvit", "vit")):
-        with pytest.raises(ConfigError, match="cannot be traced into a pyramid.*\n  try: "):
+        with pytest.raises(ConfigError, match=r"cannot be traced into a pyramid.*\n  try: encoder.options.img_size=\d"):
             model_of(f"torchvision/{name}")
-    elif not name.startswith(("vit_h", "regnet_y_128gf")):
+        check(f"torchvision/{name}", img_size=224)
+    else:
         check(f"torchvision/{name}")
     gc.collect()
+
+
+def test_a_transformer_of_torchvision_gives_its_blocks_as_maps():
+    encoder = create_encoder("torchvision/vit_b_16", pretrained=False, img_size=32).eval()
+    network = torchvision.models.vit_b_16(image_size=32).eval()
+    encoder.body.body.load_state_dict(network.state_dict(), strict=False)
+    image = torch.rand(2, 3, 32, 32)
+    found = {}
+    for place, block in enumerate(network.encoder.layers.children()):
+        block.register_forward_hook(lambda _, __, tokens, place=place: found.update({place: tokens}))
+    maps = encoder(image)
+    network(encoder.normalise(image))
+    assert list(found) == list(range(12))
+    for one, place in zip(maps, (2, 5, 8, 11), strict=True):
+        assert torch.equal(one[:, :, 1, 0], found[place][:, 1 + 2])  # after the class token, row by row
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "said"),
+    [
+        ("vit_b_16", 100, "Input shape indivisible by patch size!\n  try: encoder.options.img_size=224"),
+        ("maxvit_t", 300, "not divisible by partition size"),
+        ("resnet18", 224, "it takes no size\n  try: encoder.options.img_size=null"),
+    ],
+)
+def test_a_size_for_which_torchvision_builds_nothing_is_refused(name, size, said):
+    with pytest.raises(ConfigError, match=re.escape(f"cannot be built with img_size={size}: ")) as refusal:
+        create_encoder(f"torchvision/{name}", pretrained=False, img_size=size)
+    assert said in str(refusal.value)
