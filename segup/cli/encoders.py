@@ -92,6 +92,7 @@ def described(model: str, img_size: int | None = None) -> dict[str, Any]:
         "multiple": pyramid.accepted.multiple,
         "strides": encoder.strides,
         "channels": encoder.channels,
+        "max_tokens": encoder.max_tokens,
         "rounding": pyramid.roundings,
         "proved": pyramid.proved,
     }

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import redirect_stderr
-from copy import deepcopy
 from io import StringIO
 from itertools import accumulate
 from typing import Any
@@ -16,6 +15,7 @@ from torchvision.models.feature_extraction import create_feature_extractor, get_
 from segup.conform import Count
 from segup.encoders.contract import FROZEN, Encoder, register_encoder
 from segup.errors import ConfigError, unknown
+from segup.inspection.copies import meta_copy
 
 _PROBE = 256  # pixels a side: every stride up to 32 gives a size of its own
 _BLOCKS = 4  # of a transformer without a pyramid: the usual number
@@ -79,12 +79,15 @@ def from_torchvision(
 
 
 def _shapes_of_nodes(network: nn.Module, in_channels: int, size: int) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of all tensors in the network's graph, for one image of ``size``."""
+    """Return the shapes of all tensors in the network's graph that hold two images of ``size``, where two are given.
+
+    Tables of relative positions, which hold none, can look like maps.
+    """
     names = get_graph_node_names(network.eval(), suppress_diff_warning=True)[1]
-    everything = create_feature_extractor(deepcopy(network), names[1:], suppress_diff_warning=True)
+    everything = create_feature_extractor(meta_copy(network).eval(), names[1:], suppress_diff_warning=True)
     with torch.no_grad(), redirect_stderr(StringIO()):  # where torch.fx prints what it raises, too
-        outputs = everything(torch.zeros(1, in_channels, size, size))
-    return {name: tuple(v.shape) for name, v in outputs.items() if isinstance(v, Tensor) and v.shape[:1] == (1,)}
+        outputs = everything(torch.empty(2, in_channels, size, size, device="meta"))
+    return {name: tuple(v.shape) for name, v in outputs.items() if isinstance(v, Tensor) and v.shape[:1] == (2,)}
 
 
 def last_node_of_each_size(shapes: Mapping[str, tuple[int, ...]], size: int) -> tuple[list[str], bool]:

@@ -19,7 +19,7 @@ WITHOUT_KERNEL = frozenset(
         linear conv2d conv_transpose2d max_pool2d avg_pool2d adaptive_avg_pool2d interpolate pixel_shuffle cat mean
         batch_norm group_norm layer_norm relu relu_ relu6 silu gelu hardswish hardsigmoid hardtanh sigmoid leaky_relu
         elu mish dropout dropout2d softmax add add_ sub mul mul_ __add__ __radd__ __iadd__ __mul__ __rmul__
-        scaled_dot_product_attention
+        neg __neg__ scaled_dot_product_attention
         """
     )
 )

@@ -2,6 +2,7 @@
 
 import gc
 import re
+from itertools import pairwise
 
 import pytest
 import timm
@@ -147,25 +148,26 @@ def model_of(name, **options):
         return create_model(name, "plain", "bilinear", num_classes=3, pretrained=False, encoder_options=options)
 
 
+@torch.no_grad()
 def check(name, **options):
     model = model_of(name, **options)
     encoder, verdict = model.encoder, model.verdict()
     assert verdict.failure is None
+    maps = []
+    encoder.register_forward_hook(lambda *arguments: maps.append(arguments[-1]))
     for size in SIZES:
-        images = torch.rand(1, 3, *size)
-        with torch.inference_mode():
-            assert model.eval()(images).shape == (1, 3, *size)
-            if encoder.window(size) is None:
-                check_maps(model, verdict, size)
+        assert model.eval()(torch.rand(1, 3, *size)).shape == (1, 3, *size)
+        if encoder.window(size) is None:
+            check_maps(model, verdict, size, maps[-1])
+        maps.clear()
     check_training(model)
     return encoder
 
 
-def check_maps(model, verdict, size):
+def check_maps(model, verdict, size, maps):
     encoder = model.encoder
     accepted = encoder.accepted_size(size)
     assert all(side in encoder.pyramid.accepted for side in accepted)
-    maps = encoder(torch.rand(1, 3, *accepted))
     for axis in (0, 1):
         assert tuple(one.shape[2 + axis] for one in maps) == encoder.map_sizes(accepted[axis])
         if verdict.proved:
@@ -187,7 +189,7 @@ def check_training(model):
         else:
             begun = True
             assert logits.shape == (2, 3, *size)
-    logits.sum().backward()
+    assert begun
 
 
 def test_every_family_is_looked_at():
@@ -226,9 +228,11 @@ def test_a_model_of_torchvision_gives_back_the_size(name):
     if name.startswith(("maxvit", "vit")):
         with pytest.raises(ConfigError, match=r"cannot be traced into a pyramid.*\n  try: encoder.options.img_size=\d"):
             model_of(f"torchvision/{name}")
-        check(f"torchvision/{name}", img_size=224)
-    else:
-        check(f"torchvision/{name}")
+        if name != "vit_h_14":  # its weights and their copy take gigabytes
+            check(f"torchvision/{name}", img_size=224)
+    elif name != "regnet_y_128gf":
+        strides = check(f"torchvision/{name}").strides
+        assert all(low == 2 * high for high, low in pairwise(strides))
     gc.collect()
 
 
