@@ -140,7 +140,7 @@ def wrong_map(owner: str, channels: int, given: Any) -> str:
     'deconv' takes (N, 4, h, w) with h, w ≥ 1, not str
       try: a batch of maps, of four dimensions.
     """
-    shape = given.shape if hasattr(given, "dim") else ()  # arrays of numpy have a shape too
+    shape: Any = given.shape if hasattr(given, "dim") else ()  # arrays of numpy have a shape too
     got = figures(shape) if hasattr(given, "dim") else type(given).__name__
     if len(shape) == 3:
         hint = "x.unsqueeze(0), a batch of one"

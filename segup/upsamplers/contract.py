@@ -256,16 +256,19 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         """
         shape = figures(guide.shape) if isinstance(guide, Tensor) else type(guide).__name__
         got = "and got none" if guide is None else f"not {shape}"
-        unshaped = not isinstance(guide, Tensor) or guide.dim() != 4
         if name != "skip":
-            if unshaped or guide.shape[0] != x.shape[0]:
+            if not isinstance(guide, Tensor) or guide.dim() != 4 or guide.shape[0] != x.shape[0]:
                 raise ShapeError(
                     f"{self.describe()} takes {GUIDES.get(name, name)}, ({int(x.shape[0])}, C, H, W), {got}.\n"
                     f"  try: up(x, size, {name}={name}); in a decoder, decoder(features, size, {name}={name})"
                 )
             return guide
         wanted = (x.shape[0], self.skip_channels, *size)
-        if unshaped or any(n != m for n, m in zip(guide.shape, wanted, strict=True)):
+        if (
+            not isinstance(guide, Tensor)
+            or guide.dim() != 4
+            or any(n != m for n, m in zip(guide.shape, wanted, strict=True))
+        ):
             raise ShapeError(
                 f"{self.describe()} takes a skip {figures(wanted)}, of its input's batch and of the size asked for, "
                 f"{got}.\n  try: up(x, size=skip.shape[-2:], skip=skip)"
