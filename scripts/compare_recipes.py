@@ -38,7 +38,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torch import nn
 
-from segup.ablation.tables import pipes
+from segup.ablation.markup import pipes
 from segup.atomic import atomic_write
 from segup.cli.train import configs_folder
 from segup.data.config import create_data

@@ -27,16 +27,17 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from segup.ablation.markup import pipes
 from segup.ablation.member import Member
 from segup.ablation.plan import RunSpec, StudySpec, baseline_of
-from segup.ablation.statistics import spread
 from segup.ablation.study import FILE, read_study, stored_settings
-from segup.ablation.tables import pipes, scaled
+from segup.ablation.tables import scaled
 from segup.atomic import atomic_write, check_free
 from segup.cli.report import run_reported
 from segup.cli.sweep import check_complete, run_values
 from segup.cli.train import configs_folder, explained
 from segup.errors import ConfigError, DataError, unknown
+from segup.statistics import spread
 from segup.stored import as_written, read_json
 from segup.training.config import check_name
 from segup.training.run_folder import write_json

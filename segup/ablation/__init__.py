@@ -1,7 +1,7 @@
-"""Runs side by side: what differs, by how much, and whether it is more than noise."""
+"""Runs side by side: what differs, by how much, and which differences are decided."""
 
 from segup.ablation.comparison import Comparison, Row, compare
+from segup.ablation.criterion import Criterion
 from segup.ablation.runs import Run, read_run
-from segup.ablation.statistics import Difference, Spread, differences, spread
 
-__all__ = ["Comparison", "Difference", "Row", "Run", "Spread", "compare", "differences", "read_run", "spread"]
+__all__ = ["Comparison", "Criterion", "Row", "Run", "compare", "read_run"]

@@ -2,15 +2,19 @@
 
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from segup.ablation.criterion import Criterion
 from segup.ablation.runs import Run
-from segup.ablation.statistics import Difference, Spread, differences, spread
 from segup.calls import annotated
 from segup.errors import ConfigError, unknown
-from segup.metrics.scores import MIOU, Score
+from segup.metrics.scores import Score
+from segup.statistics import Decision, Difference, Spread, conclusion, decide, spread
+
+ALL = "all"
+"""The baseline that means every pair of rows."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +24,8 @@ class Row:
     Args:
         name: The operator, and the settings in which it differs from others of that operator.
         runs: One for each seed, in the order of the seeds.
-        versus: The difference in mIoU to the baseline over the seeds of both; None for the baseline itself, and where
-            no seed is common.
+        versus: The difference in the metric to the baseline over the seeds of both; None for the baseline itself,
+            where no seed is common, and where all pairs are compared.
     """
 
     name: str
@@ -44,64 +48,100 @@ class Comparison:
 
     Args:
         rows: One for each decoder, in the order in which they were given.
-        baseline: The name of the row that the others are held against.
+        baseline: The name of the row that the others are held against; None where all pairs are compared.
+        metric: The score by which it is decided.
+        decision: What the runs show.
         warnings: What keeps the rows from being compared, or an interval from being known.
         classes: Names of the classes of the first run.
         scores: Those that any of the runs declares.
     """
 
     rows: tuple[Row, ...]
-    baseline: str
+    baseline: str | None
+    metric: Score
+    decision: Decision
     warnings: tuple[str, ...]
     classes: tuple[str, ...]
     scores: tuple[Score, ...]
 
+    @property
+    def conclusion(self) -> str:
+        """What was decided, in a sentence, and what was not."""
+        return conclusion(self.decision, self.metric.label)
+
 
 @annotated
-def compare(runs: Sequence[Run], baseline: str | None = None) -> Comparison:
+def compare(runs: Sequence[Run], baseline: str | None = None, criterion: Criterion | None = None) -> Comparison:
     """Group runs by decoder and hold each group against the baseline.
 
     Args:
         runs: Finished runs, one or more.
-        baseline: The name of a row; the first one by default.
+        baseline: The name of a row, the first one by default; ``"all"`` for every pair of rows.
+        criterion: What is decided by; mIoU with a margin of 0.005 by default.
 
     Raises:
-        ConfigError: No runs, two runs of one decoder and seed, or an unknown baseline.
+        ConfigError: No runs, two runs of one decoder and seed, or an unknown baseline or metric.
     """
-    return compare_groups(_by_decoder(runs), baseline, known=True)
+    return compare_groups(_by_decoder(runs), baseline, criterion, known=True)
 
 
 def compare_groups(
-    groups: Mapping[str, Sequence[Run]], baseline: str | None = None, *, known: bool = False
+    groups: Mapping[str, Sequence[Run]],
+    baseline: str | None = None,
+    criterion: Criterion | None = None,
+    *,
+    failed: Mapping[str, Collection[int]] | None = None,
+    known: bool = False,
 ) -> Comparison:
-    """Hold groups of runs against one of them.
+    """Hold groups of runs against one of them, or against each other.
 
     Args:
         groups: Finished runs by the name of their row, one for each seed.
-        baseline: The name of a row, the first one by default; with a name that is no row, no difference is known.
-        known: Whether such a name is refused.
+        baseline: The name of a row, the first one by default, or ``"all"``; with a name that is no row, no difference
+            is known.
+        criterion: What is decided by.
+        failed: The seeds of runs that failed, by the name of their row.
+        known: Whether a baseline that is no row is refused.
 
     Raises:
-        ConfigError: No runs at all, or a refused baseline.
+        ConfigError: No runs at all, a refused baseline, or an unknown metric.
     """
-    if known and baseline is not None and baseline not in groups:
-        raise ConfigError(unknown("baseline", baseline, groups))
+    if known and baseline is not None and baseline not in (*groups, ALL):
+        raise ConfigError(unknown("baseline", baseline, [*groups, ALL]))
     runs = [run for members in groups.values() for run in members]
     if not runs:
         raise ConfigError("there are no runs to compare: name one run folder or more")
     chosen = next(iter(groups)) if baseline is None else baseline
-    paired = {
-        name: pairs
-        for name, members in groups.items()
-        if name != chosen and (pairs := _pairs(members, groups.get(chosen, ())))
-    }
-    versus = differences(paired)
-    rows = tuple(Row(name, tuple(members), versus.get(name)) for name, members in groups.items())
+    against = None if chosen == ALL and ALL not in groups else chosen
     declared: dict[str, Score] = {}
     for score in itertools.chain.from_iterable(run.declared for run in runs):
         declared.setdefault(score.name, score)
+    criterion = criterion or Criterion()
+    metric = criterion.score(declared.values())
+    decision = _decided(groups, failed or {}, against, criterion, metric)
+    versus = {one.arm: one for one in decision.differences if one.pairs and against is not None}
+    rows = tuple(Row(name, tuple(members), versus.get(name)) for name, members in groups.items())
     classes, scores = tuple(runs[0].result["classes"]), tuple(declared.values())
-    return Comparison(rows, chosen, tuple(_warnings(runs, rows, chosen)), classes, scores)
+    return Comparison(rows, against, metric, decision, tuple(_warnings(runs, rows, against)), classes, scores)
+
+
+def _decided(
+    groups: Mapping[str, Sequence[Run]],
+    failed: Mapping[str, Collection[int]],
+    baseline: str | None,
+    criterion: Criterion,
+    metric: Score,
+) -> Decision:
+    names = dict.fromkeys([*groups, *failed, *([] if baseline is None else [baseline])])
+    scores: dict[str, dict[Any, float | None]] = {
+        name: {
+            **{run.seed: run.scores.get(metric.name) for run in groups.get(name, ())},
+            **dict.fromkeys(failed.get(name, ())),
+        }
+        for name in names
+    }
+    assert metric.better is not None
+    return decide(scores, baseline, margin=criterion.margin, level=criterion.level, better=metric.better)
 
 
 def _by_decoder(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
@@ -130,15 +170,7 @@ def _name(run: Run, others: Sequence[Run]) -> str:
     return f"{run.upsampler} ({settings})" if settings else run.upsampler
 
 
-def _pairs(members: Sequence[Run], baseline: Sequence[Run]) -> list[float]:
-    theirs = {run.seed: run.scores[MIOU.name] for run in baseline}
-    mine = {run.seed: run.scores[MIOU.name] for run in members}
-    return [
-        score - other for seed, score in mine.items() if score is not None and (other := theirs.get(seed)) is not None
-    ]
-
-
-def _warnings(runs: Sequence[Run], rows: Sequence[Row], baseline: str) -> list[str]:
+def _warnings(runs: Sequence[Run], rows: Sequence[Row], baseline: str | None) -> list[str]:
     found = []
     for key, values in _differing(runs, lambda run: run.setting).items():
         found.append(f"not comparable: {key} differs: {' | '.join(values)}")
@@ -150,6 +182,8 @@ def _warnings(runs: Sequence[Run], rows: Sequence[Row], baseline: str) -> list[s
     single = [row.name for row in rows if len(row.runs) == 1]
     if single:
         found.append(f"one seed alone, so no spread is known: {', '.join(single)}")
+    if baseline is None:
+        return found
     if baseline not in {row.name for row in rows}:
         return [*found, f"the baseline {baseline} has no finished run: no difference to it is known"]
     unpaired = [row.name for row in rows if row.versus is None and row.name != baseline]

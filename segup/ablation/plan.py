@@ -2,10 +2,11 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from segup.ablation.criterion import Criterion
 from segup.ablation.member import Status, member_path, stored_status, write_status
 from segup.ablation.runs import flat
 from segup.ablation.study import FILE, stored_settings, write_settings
@@ -60,6 +61,7 @@ class StudySpec:
         start: ``"interpolate"``: every operator that can starts as the same interpolation; None: each its own way.
         config: What all runs share, as it was composed without what was swept.
         decoders: What was chosen for each label, see :class:`segup.ablation.study.Study`.
+        criterion: What its report decides by.
     """
 
     command: str
@@ -68,6 +70,7 @@ class StudySpec:
     start: str | None
     config: Mapping[str, Any]
     decoders: Mapping[str, Mapping[str, Any]]
+    criterion: Criterion = field(default_factory=Criterion)
 
 
 def check_choice(key: str, value: object, known: Sequence[str | None]) -> None:
@@ -215,6 +218,7 @@ def _settings(terms: StudySpec, asked: Sequence[RunSpec], before: Mapping[str, A
         "baseline": terms.baseline,
         "match": terms.match,
         "start": terms.start,
+        **asdict(terms.criterion),
         "config": dict(terms.config),
         "decoders": {**decoders, **{label: dict(chosen) for label, chosen in terms.decoders.items()}},
         "members": members,

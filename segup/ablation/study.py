@@ -10,6 +10,7 @@ from segup.ablation.runs import Amount, Run
 from segup.calls import annotated
 from segup.conform import Count, Name, Within
 from segup.errors import DataError
+from segup.statistics.decision import Level, Margin
 from segup.stored import all_visible, as_written, read_yaml, visible
 from segup.training.config import Seed
 from segup.training.run_folder import write_yaml
@@ -33,6 +34,9 @@ class Settings(TypedDict):
     baseline: NotRequired[Name | None]
     match: NotRequired[Name | None]
     start: NotRequired[Name | None]
+    metric: NotRequired[Name | None]
+    margin: NotRequired[Margin | None]
+    level: NotRequired[Level | None]
     config: NotRequired[dict[str, Any] | None]
     decoders: NotRequired[dict[str, Chosen] | None]
     members: list[tuple[Name, Seed]]
@@ -45,10 +49,10 @@ class Study:
     Args:
         path: Its folder.
         settings: The content of ``study.yaml``, its text fit to be shown: ``command``, ``baseline`` (a label),
-            ``match``, ``start``, ``config`` (what all runs share), ``decoders`` and ``members``. ``decoders[label]``
-            says of each decoder what was chosen for it: ``widths`` with ``budget`` and ``difference`` (relative to the
-            baseline's) where widths were matched, and ``start``, where one was asked for: ``"interpolate"``, or why
-            the operator cannot.
+            ``match``, ``start``, ``metric``, ``margin``, ``level``, ``config`` (what all runs share), ``decoders`` and
+            ``members``. ``decoders[label]`` says of each decoder what was chosen for it: ``widths`` with ``budget`` and
+            ``difference`` (relative to the baseline's) where widths were matched, and ``start``, where one was asked
+            for: ``"interpolate"``, or why the operator cannot.
         members: Its runs, in the order in which they were asked for.
     """
 
@@ -68,6 +72,14 @@ class Study:
             if member.run is not None:
                 found.setdefault(member.label, []).append(member.run)
         return {label: found[label] for label in dict.fromkeys(m.label for m in self.members) if label in found}
+
+    def failed(self) -> dict[str, list[int]]:
+        """Return the seeds of the runs that failed, by label."""
+        found: dict[str, list[int]] = {}
+        for member in self.members:
+            if member.state == "failed":
+                found.setdefault(member.label, []).append(member.seed)
+        return found
 
 
 @annotated

@@ -2,16 +2,16 @@
 
 import csv
 import io
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isnan, nan
+from math import isnan
 
 from segup.ablation.comparison import Comparison, Row
+from segup.ablation.markup import code, pipes, plain, tex
 from segup.ablation.runs import BEST
-from segup.ablation.statistics import Difference, Spread
 from segup.errors import ConfigError, unknown
 from segup.metrics.scores import MIOU
+from segup.statistics import Spread, difference_text
 from segup.stored import visible
 
 
@@ -71,7 +71,7 @@ def figures_text(value: Spread) -> str:
 
 
 def score_columns(comparison: Comparison) -> list[Column]:
-    """Return the columns of the scores, those that are told class by class at the end."""
+    """Return the columns of the scores: first the one that is decided by, at the end those told class by class."""
     whole, by_class = [], []
     for score in comparison.scores:
         text, better = score_text if score.share else figures_text, _SIGNS[score.better]
@@ -83,7 +83,7 @@ def score_columns(comparison: Comparison) -> list[Column]:
             whole.append(Column(score.name, score.label, text, better, SCORES, score.about))
         if score.name == MIOU.name:
             whole.append(Column(BEST, "best (optimistic)", text, 0, SCORES))
-    return [*whole, *by_class]
+    return [*sorted(whole, key=lambda column: column.key != comparison.metric.name), *by_class]
 
 
 def grouped(columns: Sequence[Column]) -> dict[str, list[Column]]:
@@ -99,12 +99,18 @@ SCORES = "scores"
 _SIGNS = {"higher": 1, "lower": -1, None: 0}
 
 
-NOTES = (
-    "Scores are those of the last checkpoint, mean ± standard deviation over seeds. The difference to the baseline is "
-    "the mean of the paired differences per seed, with a t interval corrected for the number of decoders compared "
-    "(Holm); a star marks an interval that excludes 0."
-)
-"""What the numbers are, in words."""
+def notes(comparison: Comparison) -> str:
+    """Return what the numbers are, in words."""
+    decision, label = comparison.decision, comparison.metric.label
+    against = "between two rows" if comparison.baseline is None else f"to {comparison.baseline}"
+    return (
+        f"Scores are those of the last checkpoint, mean ± standard deviation over seeds. A difference in {label} "
+        f"{against} is the mean of the differences seed by seed; all intervals around them hold together with "
+        f"{decision.level:.0%} probability. Better or worse: the interval excludes 0. Equal: two one-sided tests, each "
+        f"at {1 - decision.level:.0%}, put the difference within ±{decision.margin:g}. The other scores are described "
+        f"and not tested. Bold: decided to be better in {label} than whatever it was held against."
+    )
+
 
 COSTS = (
     Column("checkerboard", "checkerboard", scaled(1, ""), -1),
@@ -131,67 +137,96 @@ def chosen(columns: Sequence[Column], keys: str | None) -> list[Column]:
     return [known[key] for key in words]
 
 
-def cells(comparison: Comparison, columns: list[Column], bold: Callable[[str], str]) -> list[list[str]]:
-    """Return a row of texts for each decoder: its name, the columns, and the best value of each column in bold."""
-    best = {column.key: best_of(comparison, column) for column in columns}
+def cells(
+    comparison: Comparison, columns: list[Column], bold: Callable[[str], str], escaped: Callable[[str], str] = str
+) -> list[list[str]]:
+    """Return a row of texts for each decoder: its name and the columns, in bold what is decided to be better."""
     rows = []
     for row in comparison.rows:
-        line = [row.name]
+        line = [escaped(row.name)]
         for column in columns:
             value = row.score(column.key)
-            text = "–" if value is None else column.text(value)
-            line.append(bold(text) if row.name in best[column.key] else text)
+            text = "–" if value is None else escaped(column.text(value))
+            line.append(bold(text) if is_best(comparison, row, column) else text)
         rows.append(line)
     return rows
 
 
+def is_best(comparison: Comparison, row: Row, column: Column) -> bool:
+    """Return whether a cell is bold: that of the metric, where it is decided to be better than what it is held against.
+
+    No other column is decided, and so none has a best.
+    """
+    return column.key == comparison.metric.name and comparison.decision.best(row.name)
+
+
 def versus_text(row: Row, comparison: Comparison) -> str:
-    """Return the difference in mIoU to the baseline with its interval; a star where it is more than noise."""
+    """Return the difference in the metric to the baseline with its interval and verdict."""
     if row.name == comparison.baseline:
         return "baseline"
-    return "–" if row.versus is None else difference_text(row.versus)
+    if row.versus is None:
+        return "–"
+    return f"{difference_text(row.versus, comparison.decision.margin)}, {row.versus.verdict}"
 
 
-def difference_text(value: Difference) -> str:
-    """Return the mean with its interval, in the sign that headings and figures have.
+def versus_title(comparison: Comparison) -> str | None:
+    """Return the heading of the differences to the baseline; None where all pairs are compared."""
+    return None if comparison.baseline is None else f"{comparison.metric.label} − {comparison.baseline}"
 
-    >>> difference_text(Difference(-0.0123, 0.004, 0.01, True, 3))
-    '−0.012 ± 0.004 *'
+
+def pair_lines(comparison: Comparison) -> list[list[str]]:
+    """Return a heading and a line for each pair of rows: the pair, its difference and its verdict; none without pairs.
+
+    With a baseline the differences stand beside the scores.
     """
-    mean = f"{value.mean:+.3f}".replace("-", "−")
-    if isnan(value.half_width):
-        return mean
-    return f"{mean} ± {value.half_width:.3f}{' *' if value.significant else ''}"
+    decision = comparison.decision
+    if comparison.baseline is not None or not decision.differences:
+        return []
+    lines = [
+        [f"{one.arm} − {one.other}", difference_text(one, decision.margin), one.verdict] for one in decision.differences
+    ]
+    return [["pair", f"difference in {comparison.metric.label}", "verdict"], *lines]
 
 
 def markdown(comparison: Comparison, columns: list[Column]) -> str:
-    """Return a Markdown table; below it what has to be known to read it."""
-    header = ["decoder", *(column.title for column in columns), f"{MIOU.label} − {comparison.baseline}"]
-    lines = [pipes([plain(title) for title in header]), f"|{'---|' * len(header)}"]
+    """Return a Markdown table; below it the pairs, if all are compared, and what has to be known to read it."""
+    versus = versus_title(comparison)
+    header = ["decoder", *(column.title for column in columns), *([versus] if versus else [])]
+    table = [[plain(title) for title in header]]
     for row, texts in zip(comparison.rows, cells(comparison, columns, lambda text: f"**{text}**"), strict=True):
-        lines.append(pipes([code(texts[0]), *texts[1:], versus_text(row, comparison)]))
-    return "\n".join([*lines, "", NOTES, *(f"- {plain(warning)}" for warning in comparison.warnings)])
+        table.append([code(texts[0]), *texts[1:], *([versus_text(row, comparison)] if versus else [])])
+    pairs = [[plain(text) for text in line] for line in pair_lines(comparison)]
+    tables = [_table(lines) for lines in (table, pairs) if lines]
+    below = "\n".join([plain(notes(comparison)), *(f"- {plain(one)}" for one in comparison.warnings)])
+    return "\n\n".join([*tables, below])
 
 
 def latex(comparison: Comparison, columns: list[Column], versus: bool = True) -> str:
-    """Return a ``tabular`` for the package booktabs.
+    """Return a ``tabular`` for the package booktabs; where all pairs are compared, another with them.
 
     Args:
         comparison: The rows.
         columns: Those shown.
-        versus: Whether the difference to the baseline is the last column.
+        versus: Whether the differences are shown.
     """
-    last = [f"{MIOU.label} $-$ {tex(comparison.baseline)}"] if versus else []
-    header = ["decoder", *(tex(column.title) for column in columns), *last]
-    lines = [f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", "\\toprule", _ampersands(header), "\\midrule"]
-    best = {column.key: best_of(comparison, column) for column in columns}
-    for row, texts in zip(comparison.rows, cells(comparison, columns, lambda text: text), strict=True):
-        line = [tex(text) for text in texts]
-        for place, column in enumerate(columns, 1):
-            if row.name in best[column.key]:
-                line[place] = f"\\textbf{{{line[place]}}}"
-        lines.append(_ampersands([*line, *([tex(versus_text(row, comparison))] if versus else [])]))
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
+    title = versus_title(comparison) if versus else None
+    header = ["decoder", *(tex(column.title) for column in columns), *([tex(title)] if title else [])]
+    lines = []
+    shown = cells(comparison, columns, lambda text: f"\\textbf{{{text}}}", tex)
+    for row, texts in zip(comparison.rows, shown, strict=True):
+        lines.append([*texts, *([tex(versus_text(row, comparison))] if title else [])])
+    pairs = [[tex(text) for text in line] for line in pair_lines(comparison)] if versus else []
+    return "\n\n\\medskip\n\n".join(_tabular(table) for table in ([header, *lines], pairs) if table)
+
+
+def _tabular(lines: Sequence[list[str]]) -> str:
+    first, *rest = map(_ampersands, lines)
+    opened = f"\\begin{{tabular}}{{l{'r' * (len(lines[0]) - 1)}}}"
+    return "\n".join([opened, "\\toprule", first, "\\midrule", *rest, "\\bottomrule", "\\end{tabular}"])
+
+
+def _table(lines: Sequence[list[str]]) -> str:
+    return "\n".join([pipes(lines[0]), f"|{'---|' * len(lines[0])}", *map(pipes, lines[1:])])
 
 
 def csv_text(comparison: Comparison, columns: list[Column]) -> str:
@@ -206,80 +241,5 @@ def csv_text(comparison: Comparison, columns: list[Column]) -> str:
     return file.getvalue()
 
 
-def best_of(comparison: Comparison, column: Column) -> frozenset[str]:
-    """Return the names of the rows with the best mean of a column, those that read the same among them.
-
-    None is where there is no best: one row, all rows alike, or a column without better.
-    """
-    means = {row.name: value.mean for row in comparison.rows if (value := row.score(column.key)) is not None}
-    texts = {name: column.text(Spread(mean, nan, 1)) for name, mean in means.items() if not isnan(mean)}
-    if column.better == 0 or len(set(texts.values())) < 2:
-        return frozenset()
-    best = (max if column.better > 0 else min)(texts, key=means.__getitem__)
-    return frozenset(name for name, text in texts.items() if text == texts[best])
-
-
-_MARKED = re.compile(r"[\\`*<$~]|&(?=[#\w])|\](?=[(\[:])|(?<!\w)_|_(?!\w)|#+$")
-
-
-def plain(text: str) -> str:
-    r"""Return text in which no character means more to Markdown, or to GitHub's formulas, than itself.
-
-    >>> print(plain("<b> a_b $x$ [c](d) *e*"))
-    \<b> a_b \$x\$ [c\](d) \*e\*
-    """
-    return _MARKED.sub(lambda found: "".join(f"\\{sign}" for sign in found.group()), text)
-
-
-def pipes(texts: list[str]) -> str:
-    """Return a line of a Markdown table."""
-    return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in texts)} |"
-
-
-def code(text: str) -> str:
-    """Return a Markdown code span; a text with backticks stands between more of them (CommonMark 0.31, 6.1).
-
-    >>> print(code("deconv"), code("a`b"))
-    `deconv` `` a`b ``
-    """
-    if "`" not in text:
-        return f"`{text}`"
-    fence = "`" * (1 + max(len(run) for run in re.findall("`+", text)))
-    return f"{fence} {text} {fence}"
-
-
 def _ampersands(texts: list[str]) -> str:
     return f"{' & '.join(texts)} \\\\"
-
-
-_TEX = {
-    **{sign: f"\\{sign}" for sign in "_&%$#{}"},
-    "\0": "{}",
-    "\\": "\\textbackslash{}",
-    "~": "\\textasciitilde{}",
-    "^": "\\textasciicircum{}",
-    "<": "$<$",
-    ">": "$>$",
-    "|": "$|$",
-    "±": "$\\pm$",
-    "−": "$-$",
-    "×": "$\\times$",
-    "–": "--",
-    "*": "$^*$",
-    "`": "\\textasciigrave{}",
-    "'": "\\textquotesingle{}",
-    '"': "\\textquotedbl{}",
-}
-_NEGATIVE = re.compile(r"(?<![\w-])-(?=\.?\d)")
-
-
-def tex(text: str) -> str:
-    r"""Return text in which no character means more to LaTeX than itself.
-
-    >>> print(tex("a_b & 50% ± {c}"))
-    a\_b \& 50\% $\pm$ \{c\}
-    >>> print(tex("lr=-0.002, one-cycle"))
-    lr=$-$0.002, one-cycle
-    """
-    apart = text.replace("--", "-\0-").replace("--", "-\0-")  # two hyphens would be one dash
-    return "".join(_TEX.get(sign, sign) for sign in _NEGATIVE.sub("−", apart))

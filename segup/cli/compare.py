@@ -3,12 +3,12 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from segup.cli.criterion import add_criterion, criterion_of
 from segup.cli.help_text import HelpFormatter
 from segup.cli.report import run_reported
 from segup.errors import DataError
-from segup.metrics.scores import MIOU
 from segup.stored import visible
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ examples:
   segup compare outputs/train/*/*
   segup compare outputs/train/*/* --baseline bilinear --format markdown
   segup compare ablations/ablation
+  segup compare ablations/ablation --baseline all --margin 0.01
   segup compare RUN RUN --format latex --columns miou,boundary_iou,parameters
 
 The runs of one decoder are one row, and their seeds give its spread. The lines below the table say why runs cannot be
@@ -41,12 +42,12 @@ def run(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="segup compare",
-        description="Compare finished runs: scores, costs, and whether a difference is more than noise.",
+        description="Compare finished runs: scores, costs, and which differences are decided.",
         epilog=_EPILOG,
         formatter_class=HelpFormatter,
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, or the folder of a study")
-    parser.add_argument("--baseline", metavar="ROW", help="the row to compare with (default: the first row)")
+    add_criterion(parser, "ROW", "the first row")
     parser.add_argument("--format", choices=("table", "markdown", "csv", "latex"), default="table", dest="form")
     parser.add_argument(
         "--columns",
@@ -57,31 +58,48 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from segup.ablation.tables import COSTS, NOTES, SCORES, chosen, csv_text, grouped, latex, markdown, score_columns
+    from segup.ablation.markup import plain
+    from segup.ablation.tables import (
+        COSTS,
+        SCORES,
+        chosen,
+        csv_text,
+        grouped,
+        latex,
+        markdown,
+        notes,
+        pair_lines,
+        score_columns,
+    )
 
-    comparison = _comparison(options.runs, options.baseline)
+    comparison = _comparison(options.runs, options.baseline, criterion_of(options))
     scores = score_columns(comparison)
     if options.form != "table":
         columns = chosen([*scores, *COSTS], options.columns)
         write = {"markdown": markdown, "csv": csv_text, "latex": latex}[options.form]
-        print(write(comparison, columns).rstrip("\n"))
+        said = {"markdown": f"{plain(comparison.conclusion)}\n\n", "latex": f"% {comparison.conclusion}\n"}
+        print(said.get(options.form, "") + write(comparison, columns).rstrip("\n"))
         return
 
     from rich.console import Console
     from rich.text import Text
 
     console = Console()
+    console.print(Text(comparison.conclusion))
     tables = grouped([*scores, *COSTS])
     first, others = tables[SCORES][:2], tables.pop(SCORES)[2:]
     console.print(_table(first[0].title, comparison, first, versus=True))
     for title, columns in {"Other scores": others, **tables}.items():
         console.print(_table(f"{title[0].upper()}{title[1:]}", comparison, columns))
-    for line in (NOTES, *comparison.warnings):
+    if pairs := pair_lines(comparison):
+        console.print(_pairs(pairs))
+    for line in (notes(comparison), *comparison.warnings):
         console.print(Text(line))
 
 
-def _comparison(paths: list[Path], baseline: str | None) -> "Comparison":
+def _comparison(paths: list[Path], baseline: str | None, changes: dict[str, Any]) -> "Comparison":
     from segup.ablation.comparison import compare, compare_groups
+    from segup.ablation.criterion import stored_criterion
     from segup.ablation.runs import read_run
     from segup.ablation.study import FILE, read_study
 
@@ -90,13 +108,15 @@ def _comparison(paths: list[Path], baseline: str | None) -> "Comparison":
     studies = {path: read_study(path) for path in paths if (path / FILE).is_file()}
     groups = {path: _finished(study) for path, study in studies.items()}
     if len(paths) == 1 and studies:
-        own = studies[paths[0]].settings.get("baseline")
-        return compare_groups(groups[paths[0]], baseline or own, known=baseline is not None)
+        study = studies[paths[0]]
+        criterion, own = stored_criterion(study.settings, **changes), study.settings.get("baseline")
+        found, failed = groups[paths[0]], study.failed()
+        return compare_groups(found, baseline or own, criterion, failed=failed, known=baseline is not None)
     runs = []
     for path in paths:
-        found = groups[path].values() if path in groups else [[read_run(path)]]
-        runs += [run for members in found for run in members]
-    return compare(runs, baseline)
+        members = groups[path].values() if path in groups else [[read_run(path)]]
+        runs += [run for one in members for run in one]
+    return compare(runs, baseline, stored_criterion({}, **changes))
 
 
 def _check_no_report(path: Path) -> None:
@@ -133,15 +153,28 @@ def _table(title: str, comparison: "Comparison", columns: "list[Column]", versus
     from rich.table import Table
     from rich.text import Text
 
-    from segup.ablation.tables import cells, versus_text
+    from segup.ablation.tables import cells, versus_text, versus_title
 
     table = Table(title=title, title_justify="left", header_style="bold")
     table.add_column("decoder", overflow="fold")
     for column in columns:
         table.add_column(Text(column.title), justify="right")
-    if versus:
-        table.add_column(Text(f"{MIOU.label} − {comparison.baseline}"), justify="right")
+    heading = versus_title(comparison) if versus else None
+    if heading:
+        table.add_column(Text(heading), justify="right")
     texts = cells(comparison, columns, lambda text: f"[bold]{text}[/bold]")
     for row, line in zip(comparison.rows, texts, strict=True):
-        table.add_row(Text(line[0]), *line[1:], *([versus_text(row, comparison)] if versus else []))
+        table.add_row(Text(line[0]), *line[1:], *([versus_text(row, comparison)] if heading else []))
+    return table
+
+
+def _pairs(lines: list[list[str]]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="All pairs", title_justify="left", header_style="bold")
+    for place, text in enumerate(lines[0]):
+        table.add_column(Text(text), overflow="fold", justify="left" if place == 0 else "right")
+    for line in lines[1:]:
+        table.add_row(*map(Text, line))
     return table

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from segup.cli.criterion import add_criterion, criterion_of
 from segup.cli.help_text import HelpFormatter
 from segup.cli.report import run_reported
 
@@ -32,9 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=HelpFormatter,
     )
     parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of the study, ablations/<name>")
-    parser.add_argument(
-        "--baseline", metavar="DECODER", help="the decoder to compare with (default: the baseline of the study)"
-    )
+    add_criterion(parser, "DECODER", "the baseline of the study")
     parser.add_argument(
         "--trust",
         action="append",
@@ -58,5 +57,5 @@ def _report(options: argparse.Namespace) -> None:
     from segup.ablation.report import write_report
     from segup.stored import visible
 
-    written = write_report(options.study, options.baseline, options.trust, options.overwrite)
+    written = write_report(options.study, options.baseline, options.trust, options.overwrite, **criterion_of(options))
     Console().print(Text(visible(f"report: {written}")), soft_wrap=True)

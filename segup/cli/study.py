@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from hydra.core.hydra_config import HydraConfig
 
+from segup.ablation.criterion import Criterion
 from segup.ablation.member import read_member
 from segup.ablation.plan import MATCHES, STARTS, RunSpec, StudySpec, baseline_of, check_choice, equalized, plan_study
 from segup.ablation.processes import Processes, free_slot
@@ -24,6 +25,7 @@ from segup.cli.study_view import StudyView
 from segup.cli.sweep import Sweep
 from segup.conform import Within
 from segup.errors import INTERRUPTED, ConfigError, refusals_named
+from segup.metrics.scores import OWN_SCORES, Score, shown_in
 from segup.registry import outside_module
 from segup.terminal import endings_answered
 from segup.training.config import check_name
@@ -218,7 +220,23 @@ def _study_spec(sweep: Sweep, stored: Mapping[str, Any] | None) -> StudySpec:
     check_choice("ablation.match", ablation["match"], MATCHES)
     check_choice("ablation.start", ablation["start"], STARTS)
     baseline = baseline_of(stored, [run.label for run in sweep.asked], ablation["baseline"])
-    return StudySpec(sweep.command, baseline, ablation["match"], ablation["start"], sweep.config, {})
+    criterion = Criterion(**{key: ablation[key] for key in ("metric", "margin", "level")})
+    for run in sweep.asked:
+        _check_metric(criterion, run.config.get("metric"))
+    return StudySpec(sweep.command, baseline, ablation["match"], ablation["start"], sweep.config, {}, criterion)
+
+
+def _check_metric(criterion: Criterion, also: Mapping[str, Any] | None) -> None:
+    """Raise a ConfigError unless runs will have the score to decide by: segup's own, or of a metric named for them."""
+    declared: Sequence[Score] = OWN_SCORES
+    if also:
+        from segup.metrics import create_metrics
+
+        declared = create_metrics(2, also=also).scores
+    try:
+        criterion.score(shown_in("study", declared))
+    except ConfigError as cause:
+        raise ConfigError(f"ablation.metric={criterion.metric}: {cause}") from None
 
 
 def _outcome(study: Path, members: Sequence[tuple[str, int]]) -> int:

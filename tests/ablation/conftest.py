@@ -44,7 +44,7 @@ def write_run(tmp_path):
             "seed": seed,
             "classes": ["background", "cell"],
             "last": scores(miou),
-            "best": scores(miou + 0.01),
+            "best": scores(None if miou is None else miou + 0.01),
             "checkerboard": {"mean": 0.1, "operators": {}},
             "parameters": {"total": 4_000_000},
             "macs": {"total": 900_000_000},

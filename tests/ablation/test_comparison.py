@@ -1,6 +1,9 @@
+import json
+
 import pytest
 
-from segup.ablation import compare, read_run
+from segup.ablation import Criterion, compare, read_run
+from segup.ablation.comparison import compare_groups
 from segup.errors import ConfigError, DataError
 
 
@@ -54,11 +57,67 @@ def test_pairs_are_the_seeds_that_both_have(write_run):
         *(write_run("deconv", seed, 0.7 + seed / 100) for seed in (0, 1, 2)), write_run("nearest", 2, 0.70),
         write_run("sapa", 7, 0.9), baseline="deconv",
     )  # fmt: skip
-    assert found.rows[1].versus.count == 1
+    assert found.rows[1].versus.pairs == 1
     assert found.rows[1].versus.mean == pytest.approx(-0.02)
     assert found.rows[2].versus is None
     assert found.warnings[0].startswith("seeds differ (deconv: 0, 1, 2; nearest: 2; sapa: 7)")
     assert found.warnings[-1] == "no seed in common with deconv: sapa"
+
+
+def test_a_score_that_is_no_number_and_a_run_that_failed_count_as_failures(write_run):
+    seeds = range(6)
+    runs = [*(write_run("deconv", seed, 0.7 + seed / 1000) for seed in seeds),
+            *(write_run("carafe", seed, None if seed == 3 else 0.8 + seed / 900) for seed in seeds)]  # fmt: skip
+    (found,) = compared(*runs).decision.differences
+    assert (found.verdict, found.pairs, found.failures) == ("undecided", 5, 1)
+    whole = {run.seed: run for run in map(read_run, runs[6:]) if run.seed != 3}
+    groups = {"deconv": [read_run(run) for run in runs[:6]], "carafe": list(whole.values())}
+    again = compare_groups(groups, failed={"carafe": [3], "nearest": [0, 1]})
+    one, other = again.decision.differences
+    assert (one.mean, one.verdict, one.failures) == (found.mean, "undecided", 1)
+    assert (other.arm, other.verdict, other.failures, other.pairs) == ("nearest", "undecided", 2, 0)
+    assert "carafe failed in 1 of 6 seeds and nearest failed in 2 of 6 seeds." in again.conclusion
+    assert compare_groups(groups).decision.differences[0].verdict == "better"
+
+
+@pytest.mark.parametrize("factor", [1, -1])
+def test_the_metric_decides_in_the_direction_that_it_declares(write_run, factor):
+    def write(name, seed, value):
+        folder = write_run(name, seed)
+        result = json.loads((folder / "result.json").read_text())
+        better = "higher" if factor > 0 else "lower"
+        declared = {"name": "error", "label": "error", "about": "", "per_class": False, "better": better}
+        result["metrics"] = [
+            {"name": "miou", "label": "mIoU", "about": "", "per_class": False, "better": "higher", "share": True,
+             "shown": ["study"]}, {**declared, "share": False, "shown": ["study"]},
+        ]  # fmt: skip
+        result["last"]["error"] = value
+        (folder / "result.json").write_text(json.dumps(result))
+        return read_run(folder)
+
+    noise = (0.1, -0.2, 0.05, 0.1)
+    runs = [write("deconv", seed, 5 + noise[seed]) for seed in range(4)]
+    runs += [write("carafe", seed, 9 + noise[-seed]) for seed in range(4)]
+    found = compare(runs, criterion=Criterion("error", margin=0.5))
+    assert found.metric.name == "error"
+    assert found.rows[1].versus.verdict == ("better" if factor > 0 else "worse")
+    assert compare(runs).rows[1].versus.verdict == "equal"  # in mIoU, which they share to the last digit
+    for metric, said in (("mious", "unknown metric 'mious': did you mean 'miou'"), ("iou", "unknown metric 'iou'")):
+        with pytest.raises(ConfigError, match=said):
+            compare(runs, criterion=Criterion(metric))
+
+
+def test_all_pairs_have_no_baseline(write_run):
+    runs = [write_run(name, seed, start + seed / 100 + (seed % 2) / 1000)
+            for name, start in (("deconv", 0.7), ("carafe", 0.8), ("nearest", 0.5)) for seed in range(3)]  # fmt: skip
+    found = compared(*runs, baseline="all")
+    assert found.baseline is None
+    assert [row.versus for row in found.rows] == [None] * 3
+    assert [(one.arm, one.other, one.verdict) for one in found.decision.differences] == [
+        ("carafe", "deconv", "better"),
+        ("nearest", "deconv", "worse"),
+        ("nearest", "carafe", "worse"),
+    ]
 
 
 def test_a_run_twice_an_unknown_baseline_and_nothing(write_run):

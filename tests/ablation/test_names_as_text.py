@@ -10,13 +10,13 @@ import yaml
 from matplotlib.text import Text
 from rich.console import Console
 
+from segup.ablation.markup import tex
 from segup.ablation.member import Status
 from segup.ablation.report import gallery
 from segup.ablation.report.content import read_report
 from segup.ablation.report.gallery import draw
 from segup.ablation.report.page import as_html
 from segup.ablation.report.texts import as_csv, as_latex, as_markdown
-from segup.ablation.tables import tex
 from segup.ablation.watch import Sight
 from segup.cli import compare as compare_command
 from segup.cli.study_view import study_table

@@ -4,7 +4,8 @@ import io
 import pytest
 
 from segup.ablation import compare, read_run
-from segup.ablation.tables import COSTS, code, csv_text, latex, markdown, score_columns
+from segup.ablation.markup import code
+from segup.ablation.tables import COSTS, csv_text, latex, markdown, score_columns
 from segup.cli.compare import run as compare_command
 
 
@@ -21,15 +22,17 @@ def comparison(folders):
     return compare([read_run(folder) for folder in folders])
 
 
-def test_markdown_marks_the_best_of_each_column_where_rows_differ_and_says_what_it_is(comparison):
+def test_markdown_has_the_difference_with_its_verdict_and_says_what_it_is(comparison):
     lines = markdown(comparison, [*score_columns(comparison)[:2], *COSTS[:2]]).splitlines()
     assert lines[:4] == [
         "| decoder | mIoU | best (optimistic) | checkerboard | parameters | mIoU − deconv |",
         "|---|---|---|---|---|---|",
         "| `deconv` | **0.755 ± 0.007** | 0.765 ± 0.007 | 0.10 | 4.00 M | baseline |",
-        "| `pixel_shuffle` | 0.715 ± 0.007 | 0.725 ± 0.007 | 0.10 | 4.00 M | −0.040 ± 0.000 * |",
+        "| `pixel_shuffle` | 0.715 ± 0.007 | 0.725 ± 0.007 | 0.10 | 4.00 M | −0.040 ± 0.000, worse |",
     ]
     assert "last checkpoint" in lines[5]
+    assert "hold together with 95% probability" in lines[5]
+    assert "within ±0.005" in lines[5]
 
 
 def test_csv_has_one_line_for_each_run_with_plain_numbers(comparison, folders):
@@ -52,16 +55,33 @@ def test_latex_is_a_table_with_its_signs_escaped(comparison):
         "decoder & mIoU & mIoU $-$ deconv \\\\",
         "\\midrule",
         "deconv & \\textbf{0.755 $\\pm$ 0.007} & baseline \\\\",
-        "pixel\\_shuffle & 0.715 $\\pm$ 0.007 & $-$0.040 $\\pm$ 0.000 $^*$ \\\\",
+        "pixel\\_shuffle & 0.715 $\\pm$ 0.007 & $-$0.040 $\\pm$ 0.000, worse \\\\",
         "\\bottomrule",
         "\\end{tabular}",
     ]
 
 
-def test_what_reads_the_same_as_the_best_is_bold_too(write_run):
-    runs = [write_run(name, 0, miou) for name, miou in (("deconv", 0.7501), ("bilinear", 0.7499), ("nearest", 0.7))]
-    lines = markdown(found := compare([read_run(run) for run in runs]), score_columns(found)[:1]).splitlines()
-    assert [line.split(" | ")[1] for line in lines[2:5]] == ["**0.750**", "**0.750**", "0.700"]
+def test_no_cell_is_bold_that_is_not_decided(write_run):
+    """Every pattern of three rows that are apart or not: bold is who is decided to be better, in its mIoU alone."""
+    noise = {"deconv": (0.001, -0.001, 0.0005), "bilinear": (-0.002, 0.001, 0.001), "nearest": (0.002, 0.0, -0.002)}
+    for starts, bold, bold_of_all in (
+        ((0.7, 0.7, 0.7), [], []),
+        ((0.9, 0.7, 0.5), ["deconv"], ["deconv"]),
+        ((0.7, 0.9, 0.9), ["bilinear", "nearest"], []),
+        ((0.7, 0.71, 0.9), ["nearest"], ["nearest"]),
+    ):
+        runs = [
+            read_run(write_run(name, seed, start + noise[name][seed]))
+            for name, start in zip(noise, starts, strict=True)
+            for seed in range(3)
+        ]
+        for baseline, marked in ((None, bold), ("all", bold_of_all)):
+            found = compare(runs, baseline)
+            text = markdown(found, [*score_columns(found), *COSTS])
+            lines = [line for line in text.splitlines() if line.startswith("| `")]
+            assert [line.split("`")[1] for line in lines if "**" in line] == marked
+            assert all(line.split(" | ")[1].startswith("**") for line in lines if "**" in line)
+            assert text.count("**") == 2 * len(marked)
 
 
 def test_one_decoder_is_not_the_best_of_anything(write_run):
@@ -74,6 +94,7 @@ def test_the_command_prints_tables_or_a_format(folders, capsys, monkeypatch):
     names = [str(folder) for folder in folders]
     assert compare_command(names) == 0
     shown = capsys.readouterr().out
+    assert shown.startswith("pixel_shuffle (−0.040 ± 0.000) is worse than deconv in mIoU.")
     assert "0.755 ± 0.007" in shown
     assert "pixel_shuffle" in shown
     assert max(map(len, shown.splitlines())) <= 80
@@ -81,6 +102,30 @@ def test_the_command_prints_tables_or_a_format(folders, capsys, monkeypatch):
     assert capsys.readouterr().out.splitlines()[0] == "decoder,seed,parameters,miou,run"
     assert compare_command([*names, "--format", "csv", "--columns", "mioy"]) == 1
     assert "unknown column 'mioy': did you mean 'miou'" in capsys.readouterr().err
+
+
+def test_the_command_takes_metric_margin_level_and_all_pairs(folders, capsys):
+    names = [str(folder) for folder in folders]
+    assert compare_command([*names, "--margin", "0.1", "--format", "markdown"]) == 0
+    assert capsys.readouterr().out.startswith("pixel_shuffle (−0.040 ± 0.000) is equal to deconv within 0.1.")
+    assert compare_command([*names, "--metric", "bf_score", "--level", "0.9", "--format", "latex"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("% pixel_shuffle (+0.000 ± 0.000) is equal to deconv within 0.005.")
+    assert "BF score $-$ deconv" in out
+    for form in ("table", "markdown", "latex"):
+        assert compare_command([*names, "--baseline", "all", "--format", form]) == 0
+        out = capsys.readouterr().out
+        assert "pixel" in out
+        assert "worse" in out
+        assert "deconv than pixel_shuffle (pixel_shuffle −0.040 ± 0.000)" in " ".join(out.split())
+    for words, said in (
+        (["--margin", "-1"], "ConfigError: --margin=-1.0 must be a number of 0 or more"),
+        (["--level", "1.5"], "ConfigError: --level=1.5 must be a number of 0.5 or more and at most 0.9999"),
+        (["--metric", "mioy"], "ConfigError: unknown metric 'mioy': did you mean 'miou'"),
+        (["--baseline", "decnov"], "ConfigError: unknown baseline 'decnov': did you mean 'deconv'"),
+    ):
+        assert compare_command([*names, *words]) == 1
+        assert said in capsys.readouterr().err
 
 
 def test_the_command_refuses_what_has_not_finished(tmp_path, capsys):

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segup.ablation.comparison import Comparison, compare_groups
+from segup.ablation.comparison import ALL, Comparison, compare_groups
+from segup.ablation.criterion import stored_criterion
 from segup.ablation.report.facts import Facts, facts_of
 from segup.ablation.study import Member, Study, read_study
 from segup.ablation.tables import COSTS, Column, score_columns
 from segup.errors import ConfigError, unknown
-from segup.metrics.scores import MIOU
 
 _MATCHED = 0.02  # the relative difference up to which budgets count as equal
 STATES = ("finished", "running", "interrupted", "failed", "waiting")
@@ -44,7 +44,7 @@ class Report:
     Args:
         study: The study.
         comparison: Of its finished runs; None while there are none.
-        baseline: The label that the others are held against.
+        baseline: The label that the others are held against; the study's own where all pairs are compared.
         facts: What was run.
         warnings: What keeps rows from being compared, or an interval from being known.
     """
@@ -77,48 +77,43 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """What the differences to the baseline say, in a sentence or two."""
-        if self.comparison is None:
-            return f"{self.progress}. There is nothing to compare yet."
-        known = [row for row in self.comparison.rows if row.versus is not None and row.versus.count > 1]
-        told = [
-            f"{row.name} ({row.versus.mean:+.3f})" for row in known if row.versus is not None and row.versus.significant
-        ]
-        if told:
-            said = f"The {MIOU.label} of {', '.join(told)} differs from that of {self.baseline} by more than noise."
-        elif known:
-            said = (
-                f"No operator's {MIOU.label} differs from that of {self.baseline} by more than noise between the seeds."
-            )
-        elif len(self.comparison.rows) > 1:
-            said = "With one seed no spread is known: a difference may be noise."
-        else:
-            said = "One decoder has finished runs: there is nothing to hold it against."
-        return f"{self.progress[0].upper()}{self.progress[1:]}. {said}"
+        """What was decided, in a sentence, and what was not."""
+        said = "There is nothing to compare yet." if self.comparison is None else self.comparison.conclusion
+        return f"{said} {self.progress[0].upper()}{self.progress[1:]}."
 
 
-def read_report(path: str | Path, baseline: str | None = None) -> Report:
+def read_report(
+    path: str | Path,
+    baseline: str | None = None,
+    *,
+    metric: str | None = None,
+    margin: float | None = None,
+    level: float | None = None,
+) -> Report:
     """Read a study for its report.
 
     Args:
         path: Its folder.
-        baseline: The label that the others are held against; the study's own by default.
+        baseline: The label that the others are held against, the study's own by default; ``"all"`` for all pairs.
+        metric, margin, level: What is decided by, see :class:`segup.ablation.criterion.Criterion`; the study's own by
+            default.
 
     Raises:
         DataError: It is no study.
-        ConfigError: It has no such baseline.
+        ConfigError: It has no such baseline or metric.
     """
     study = read_study(path)
     labels = dict.fromkeys(member.label for member in study.members)
-    chosen = study.settings.get("baseline") if baseline is None else baseline
-    if chosen not in labels:
-        if baseline is not None or not labels:
-            raise ConfigError(unknown("baseline", chosen, labels))
-        chosen = next(iter(labels))
-    groups = study.finished()
-    comparison = compare_groups(groups, chosen) if groups else None
+    own = study.settings.get("baseline")
+    own = own if own in labels else next(iter(labels), None)
+    if own is None or baseline not in (None, ALL, *labels):
+        raise ConfigError(unknown("baseline", baseline, [*labels, ALL]))
+    criterion = stored_criterion(study.settings, metric=metric, margin=margin, level=level)
+    groups, chosen = study.finished(), baseline or own
+    comparison = compare_groups(groups, chosen, criterion, failed=study.failed()) if groups else None
     warnings = ("no run has finished: there is nothing to compare yet",) if comparison is None else comparison.warnings
-    return Report(study, comparison, str(chosen), facts_of(study), (*warnings, *_unmatched(study)))
+    shown = chosen if chosen in labels else own
+    return Report(study, comparison, shown, facts_of(study), (*warnings, *_unmatched(study)))
 
 
 def _unmatched(study: Study) -> list[str]:

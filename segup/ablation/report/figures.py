@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from segup.ablation.comparison import Row
 from segup.ablation.report.style import FAINT, Look, legend_below, new_figure
-from segup.ablation.statistics import Spread, spread
 from segup.metrics.scores import MIOU
+from segup.statistics import Spread, spread
 
 _COSTS = (
     ("parameters", "parameters (millions)", 1e6),

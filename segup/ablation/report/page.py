@@ -14,16 +14,16 @@ from segup.ablation.report.style import in_both_schemes
 from segup.ablation.report.texts import UNITS, versions
 from segup.ablation.tables import (
     COSTS,
-    NOTES,
     SCORES,
     Column,
-    best_of,
-    difference_text,
     grouped,
+    is_best,
+    notes,
+    pair_lines,
     score_columns,
-    score_text,
+    versus_text,
+    versus_title,
 )
-from segup.metrics.scores import MIOU
 
 
 def as_html(report: Report, figures: Sequence[Figure], missing: Sequence[str]) -> str:
@@ -61,11 +61,9 @@ def _tiles(report: Report) -> str:
     told = [
         ("runs finished", f"{len(report.study.members) - len(report.unfinished)} of {len(report.study.members)}", "")
     ]
-    if report.comparison is not None:
-        rows = [(score, row) for row in report.comparison.rows if (score := row.score(MIOU.name)) is not None]
-        if rows:
-            score, row = max(rows, key=lambda found: found[0].mean)
-            told.insert(0, (f"best mean {MIOU.label}", score_text(score), row.name))
+    if report.comparison is not None and (found := report.comparison.decision.differences):
+        decided = sum(one.verdict != "undecided" for one in found)
+        told.insert(0, ("differences decided", f"{decided} of {len(found)}", f"in {report.comparison.metric.label}"))
     told.append(("baseline", report.baseline, ""))
     told.append(
         ("seeds", ", ".join(map(str, report.facts.seeds[:8])) + (" …" if len(report.facts.seeds) > 8 else ""), "")
@@ -84,7 +82,8 @@ def _table_section(report: Report) -> Iterable[tuple[str, str, str]]:
         return
     yield (
         "table", "Table",
-        f'<h2>Scores and costs</h2>{_table(comparison)}<p class="note">{escape(NOTES)} {escape(UNITS)}</p>'
+        f'<h2>Scores and costs</h2>{_table(comparison)}{_pairs(comparison)}'
+        f'<p class="note">{escape(notes(comparison))} {escape(UNITS)}</p>'
         f"<details><summary>Seed by seed</summary>{_seeds(comparison)}</details>",
     )  # fmt: skip
 
@@ -92,10 +91,11 @@ def _table_section(report: Report) -> Iterable[tuple[str, str, str]]:
 def _table(comparison: Comparison) -> str:
     groups = list(grouped([*score_columns(comparison), *COSTS]).items())
     heads, tops = ['<th scope="col" data-kind="text"><button type="button">decoder</button></th>'], ["<th></th>"]
-    versus_title = f"{MIOU.label} − {escape(comparison.baseline)}"
-    versus = f'<th scope="col" data-better="1"><button type="button">{versus_title}</button></th>'
+    versus = versus_title(comparison)
+    sign = 1 if comparison.decision.better == "higher" else -1
+    head = f'<th scope="col" data-better="{sign}"><button type="button">{escape(versus or "")}</button></th>'
     for title, columns in groups:
-        extra = title == SCORES
+        extra = title == SCORES and versus is not None
         tops.append(f'<th scope="colgroup" colspan="{len(columns) + extra}">{escape(title)}</th>')
         for place, column in enumerate(columns):
             short = column.title.removeprefix(title.removesuffix("by class")) if title != SCORES else column.title
@@ -105,9 +105,8 @@ def _table(comparison: Comparison) -> str:
                 f'<th scope="col"{first}{about} data-better="{column.better}">'
                 f'<button type="button">{_breakable(short)}</button></th>'
             )
-            heads += [versus] if extra and place == 0 else []
-    best = {column.key: best_of(comparison, column) for _, columns in groups for column in columns}
-    lines = "".join(f"<tr>{_row(row, comparison, groups, best)}</tr>" for row in comparison.rows)
+            heads += [head] if extra and place == 0 else []
+    lines = "".join(f"<tr>{_row(row, comparison, groups)}</tr>" for row in comparison.rows)
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Scores and costs of every decoder">'
         f'<table data-sortable><thead><tr class="groups">{"".join(tops)}</tr><tr>{"".join(heads)}</tr></thead>'
@@ -115,21 +114,19 @@ def _table(comparison: Comparison) -> str:
     )
 
 
-def _row(
-    row: Row, comparison: Comparison, groups: Sequence[tuple[str, list[Column]]], best: Mapping[str, frozenset[str]]
-) -> str:
+def _row(row: Row, comparison: Comparison, groups: Sequence[tuple[str, list[Column]]]) -> str:
     seeds = f"{len(row.runs)} seed{'' if len(row.runs) == 1 else 's'}"
     found = [f'<th scope="row" data-value="{escape(row.name)}">{escape(row.name)}<small>{seeds}</small></th>']
     for title, columns in groups:
         for place, column in enumerate(columns):
             value = row.score(column.key)
-            marked = row.name in best[column.key]
+            marked = is_best(comparison, row, column)
             kind = " ".join([*(["first"] if place == 0 else []), *(["best"] if marked else [])])
             css = f' class="{kind}"' if kind else ""
             number = "" if value is None or isnan(value.mean) else repr(value.mean)
             text = "–" if value is None else column.text(value)
             found.append(f'<td{css} data-value="{number}">{_two_lines(text, marked)}</td>')
-            if title == SCORES and place == 0:
+            if title == SCORES and place == 0 and comparison.baseline is not None:
                 found.append(_versus(row, comparison))
     return "".join(found)
 
@@ -139,11 +136,24 @@ def _versus(row: Row, comparison: Comparison) -> str:
         return '<td data-value="0">baseline</td>'
     if row.versus is None:
         return '<td data-value="">–</td>'
-    told = f"{row.versus.count} seed{'' if row.versus.count == 1 else 's'}"
-    if not isnan(row.versus.p_value):
-        told += f", p = {row.versus.p_value:.3g} (Holm)"
-    text = difference_text(row.versus)
-    return f'<td data-value="{row.versus.mean!r}" title="{told}">{_two_lines(text, row.versus.significant)}</td>'
+    told = f"{row.versus.pairs} seed{'' if row.versus.pairs == 1 else 's'}"
+    text = _two_lines(versus_text(row, comparison), row.versus.verdict != "undecided")
+    return f'<td data-value="{row.versus.mean!r}" title="{told}">{text}</td>'
+
+
+def _pairs(comparison: Comparison) -> str:
+    lines = pair_lines(comparison)
+    if not lines:
+        return ""
+    heads = "".join(f'<th scope="col">{escape(text)}</th>' for text in lines[0])
+    rows = "".join(
+        f'<tr><th scope="row">{escape(line[0])}</th>{"".join(f"<td>{escape(text)}</td>" for text in line[1:])}</tr>'
+        for line in lines[1:]
+    )
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Differences between all pairs"><table><thead><tr>'
+        f"{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
 
 
 def _two_lines(text: str, bold: bool) -> str:
@@ -154,18 +164,19 @@ def _two_lines(text: str, bold: bool) -> str:
 
 
 def _seeds(comparison: Comparison) -> str:
+    metric = comparison.metric
     seeds = sorted({seed for row in comparison.rows for seed in row.seeds})
     heads = "".join(f'<th scope="col">seed {seed}</th>' for seed in seeds)
     lines = []
     for row in comparison.rows:
-        scores = {run.seed: run.scores[MIOU.name] for run in row.runs}
+        scores = {run.seed: run.scores.get(metric.name) for run in row.runs}
         numbers = ["–" if (score := scores.get(seed)) is None else f"{score:.4f}" for seed in seeds]
         lines.append(
             f'<tr><th scope="row">{escape(row.name)}</th>{"".join(f"<td>{text}</td>" for text in numbers)}</tr>'
         )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{MIOU.label} of every seed"><table><thead><tr>'
-        f'<th scope="col">{MIOU.label}</th>{heads}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{metric.label} of every seed"><table><thead><tr>'
+        f'<th scope="col">{metric.label}</th>{heads}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
     )
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from segup.ablation.comparison import Row
 from segup.ablation.report.style import Look, legend_below, new_figure
-from segup.ablation.statistics import Spread, spread
+from segup.statistics import Spread, spread
 
 DIRECTIONS = ("along rows", "down columns", "both (board)")
 """How a step's pattern lies: stripes that run along the rows, stripes down the columns, or both at once."""

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from math import ceil, isnan
 
 from segup.ablation.comparison import Comparison
+from segup.ablation.markup import code, pipes, plain, tex
 from segup.ablation.report.content import Figure, Report
 from segup.ablation.report.facts import Facts, duration
-from segup.ablation.tables import NOTES, SCORES, Column, code, grouped, latex, markdown, pipes, plain, tex
+from segup.ablation.tables import SCORES, Column, grouped, latex, markdown, notes
 from segup.metrics.scores import MIOU
 from segup.stored import visible
 
@@ -75,11 +76,11 @@ def as_latex(report: Report) -> str:
 
     A float with more columns than a page's text is wide has them in several tables, one below the other.
     """
-    lines = [f"% {tex(report.title)}: {tex(report.progress)}", "% needs \\usepackage{booktabs}"]
+    lines = [f"% {tex(report.title)}: {tex(report.verdict)}", "% needs \\usepackage{booktabs}"]
     lines += [f"% {_line(warning)}" for warning in report.warnings]
     if report.comparison is None:
         return "\n".join([*lines, ""])
-    told = {SCORES: NOTES, "costs": UNITS}
+    told = {SCORES: notes(report.comparison), "costs": UNITS}
     for group, columns in grouped(report.columns).items():
         caption = told.get(group) or f"{group.replace('by class', 'class by class')} of the last checkpoint."
         name = group if group in told else "classes" if group == "IoU by class" else _word(group)
@@ -102,7 +103,7 @@ def versions(facts: Facts) -> dict[str, str]:
 def _float(report: Report, name: str, columns: list[Column], caption: str) -> list[str]:
     comparison = report.comparison
     assert comparison is not None
-    count = len(columns) + (name == SCORES)
+    count = len(columns) + (name == SCORES and comparison.baseline is not None)
     each = ceil(count / ceil(count / _ABREAST))
     parts = [
         latex(comparison, columns[first : first + each], versus=name == SCORES and first + each >= count)
@@ -121,12 +122,13 @@ def _float(report: Report, name: str, columns: list[Column], caption: str) -> li
 
 
 def _seeds(comparison: Comparison) -> str:
+    metric = comparison.metric
     seeds = sorted({seed for row in comparison.rows for seed in row.seeds})
     if len(seeds) > 12:
-        return f"{MIOU.label} of each of the {len(seeds)} seeds is in `report.csv`."
-    lines = [pipes([MIOU.label, *(f"seed {seed}" for seed in seeds)]), f"|{'---|' * (len(seeds) + 1)}"]
+        return f"{metric.label} of each of the {len(seeds)} seeds is in `report.csv`."
+    lines = [pipes([metric.label, *(f"seed {seed}" for seed in seeds)]), f"|{'---|' * (len(seeds) + 1)}"]
     for row in comparison.rows:
-        scores = {run.seed: run.scores[MIOU.name] for run in row.runs}
+        scores = {run.seed: run.scores.get(metric.name) for run in row.runs}
         lines.append(pipes([code(row.name), *(_number(scores.get(seed)) for seed in seeds)]))
     return "\n".join(lines)
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from segup.ablation.report.content import read_report
 from segup.ablation.report.gallery import draw, pictures
@@ -21,7 +22,11 @@ _PICTURE = re.compile(rf"{FIGURES}/[\w-]+\.(png|svg)")
 
 
 def write_report(
-    study: str | Path, baseline: str | None = None, trust: Sequence[str] = (), overwrite: bool = False
+    study: str | Path,
+    baseline: str | None = None,
+    trust: Sequence[str] = (),
+    overwrite: bool = False,
+    **criterion: Any,
 ) -> Path:
     """Write ``report.html``, ``report.md``, ``report.csv``, ``report.tex`` and ``figures/`` into a study's folder.
 
@@ -31,9 +36,10 @@ def write_report(
 
     Args:
         study: The folder.
-        baseline: The label that the others are held against; the study's own by default.
+        baseline: The label that the others are held against, the study's own by default; ``"all"`` for all pairs.
         trust: Modules outside segup that a checkpoint may import to be shown in the pictures.
         overwrite: Whether to replace files that no report wrote.
+        **criterion: ``metric``, ``margin`` and ``level``, see :func:`segup.ablation.report.content.read_report`.
 
     Returns:
         The HTML file.
@@ -42,7 +48,7 @@ def write_report(
         DataError: It is no study, or a file cannot be written.
         ConfigError: It has no such baseline, or a file is in the way.
     """
-    report = read_report(study, baseline)
+    report = read_report(study, baseline, **criterion)
     folder = report.study.path
     before = _written(folder)
     _check(folder, before, _TEXTS, overwrite)

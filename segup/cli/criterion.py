@@ -1,0 +1,41 @@
+"""What differences are decided by, as ``segup compare`` and ``segup report`` take it."""
+
+import argparse
+from typing import Any
+
+
+def add_criterion(parser: argparse.ArgumentParser, row: str, default: str) -> None:
+    """Add ``--baseline``, ``--metric``, ``--margin`` and ``--level`` to a command.
+
+    Args:
+        parser: Of the command.
+        row: What a baseline is called.
+        default: Which it is where none is given.
+    """
+    parser.add_argument(
+        "--baseline", metavar=row, help=f"the {row.lower()} to compare with, or all: every pair (default: {default})"
+    )
+    parser.add_argument("--metric", metavar="SCORE", help="the score that is decided (default: miou, or the study's)")
+    parser.add_argument(
+        "--margin", type=float, metavar="M", help="differences within it are equal (default: 0.005, or the study's)"
+    )
+    parser.add_argument(
+        "--level",
+        type=float,
+        metavar="P",
+        help="the probability that all intervals hold (default: 0.95, or the study's)",
+    )
+
+
+def criterion_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Return metric, margin and level as they were typed; None where they were not.
+
+    Raises:
+        ConfigError: A margin or level that cannot be.
+    """
+    from segup.calls import check
+    from segup.statistics.decision import Level, Margin
+
+    check("--margin", Margin | None, options.margin)
+    check("--level", Level | None, options.level)
+    return {"metric": options.metric, "margin": options.margin, "level": options.level}

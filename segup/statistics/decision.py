@@ -1,0 +1,245 @@
+"""Which differences between arms a study shows: better, worse, equal within a margin, or undecided."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, isnan, nan, sqrt
+from typing import Annotated, Any, Literal
+
+import numpy as np
+
+from segup.calls import annotated
+from segup.conform import Within
+from segup.errors import ConfigError, unknown
+from segup.statistics.critical import critical_value, freedom
+from segup.statistics.estimates import estimates
+
+Verdict = Literal["better", "worse", "equal", "undecided"]
+Better = Literal["higher", "lower"]
+Margin = Annotated[float, Within(0, 1e9)]
+Level = Annotated[float, Within(0.5, 0.9999)]
+Scores = Mapping[Any, float | None]
+
+POWER = 0.8
+"""Of the studies like this one, the share that would see a difference of the size called detectable."""
+METHOD = (
+    "intervals that hold together, from differences paired by seed; their variance is the larger of the one pooled "
+    "over the comparisons and the pair's own (Welch); critical values of the studentized maximum modulus (Šidák 1967)"
+)
+_MOST = 10_000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One arm against another.
+
+    Args:
+        arm: The arm.
+        other: What it is held against: the baseline, or the other arm of a pair.
+        mean: Of the paired differences, arm minus other; NaN where no block has both scores.
+        half_width: Of the interval around it; NaN where there is none.
+        verdict: Of the arm; ``"equal"`` where two one-sided tests put the difference within the margin.
+        pairs: How many blocks have both scores.
+        failures: In how many blocks the arm failed.
+        other_failures: In how many the other failed.
+        detectable: The smallest true difference that four in five such studies would see; NaN without an interval.
+        more: With how many further blocks four in five studies would see one as large as the margin; None where that
+            is not known, or more than 10,000.
+    """
+
+    arm: str
+    other: str
+    mean: float
+    half_width: float
+    verdict: Verdict
+    pairs: int
+    failures: int
+    other_failures: int
+    detectable: float
+    more: int | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a study shows of its arms.
+
+    Args:
+        differences: One for each arm but the baseline, or for each pair of arms.
+        baseline: What arms are held against; None for all pairs.
+        blocks: How many blocks (seeds) any arm was run on.
+        margin: Differences within it are equal.
+        level: The probability that all intervals hold.
+        better: ``"higher"`` or ``"lower"`` scores.
+        method: How the intervals are made, in words.
+    """
+
+    differences: tuple[Difference, ...]
+    baseline: str | None
+    blocks: int
+    margin: float
+    level: float
+    better: Better
+    method: str = METHOD
+
+    def of(self, arm: str, other: str) -> Difference | None:
+        """Return the difference of an arm to another, where it is one that was asked for."""
+        return next((one for one in self.differences if (one.arm, one.other) == (arm, other)), None)
+
+    def best(self, arm: str) -> bool:
+        """Return whether an arm is decided to be better than each that it was held against, and was held against any.
+
+        >>> scores = {"a": {0: 0.50, 1: 0.51, 2: 0.52}, "b": {0: 0.70, 1: 0.71, 2: 0.72}}
+        >>> [decide(scores, "a").best(arm) for arm in "ab"]
+        [False, True]
+        """
+        found = [one.verdict == "better" for one in self.differences if one.arm == arm]
+        found += [one.verdict == "worse" for one in self.differences if one.other == arm]
+        return bool(found) and all(found)
+
+
+@annotated
+def decide(
+    scores: Mapping[str, Scores],
+    baseline: str | None = None,
+    *,
+    margin: Margin = 0.005,
+    level: Level = 0.95,
+    better: Better = "higher",
+) -> Decision:
+    """Decide which arms differ from a baseline, or from each other, with paired differences over blocks (seeds).
+
+    An arm that failed in a block in which the other did not is never better or equal, whatever its other scores say.
+
+    Args:
+        scores: For each arm its score by block; None, or a number that is not finite, where it failed. A block that an
+            arm was not run on is not among its keys.
+        baseline: The arm that the others are held against; None to hold each against each.
+        margin: Differences within it are equal.
+        level: The probability that all intervals hold; and of each arm, that it is not called equal where it is not.
+        better: Which scores are better, ``"higher"`` or ``"lower"``.
+
+    Raises:
+        ConfigError: No such baseline.
+
+    >>> scores = {
+    ...     "deconv": {0: 0.710, 1: 0.720, 2: 0.715, 3: 0.712},
+    ...     "bilinear": {0: 0.650, 1: 0.662, 2: 0.655, 3: 0.651},
+    ...     "carafe": {0: 0.715, 1: 0.719, 2: 0.713, 3: None},
+    ... }
+    >>> [(one.arm, round(one.mean, 4), round(one.half_width, 4), one.verdict)
+    ...  for one in decide(scores, "deconv").differences]
+    [('bilinear', -0.0597, 0.0043, 'worse'), ('carafe', 0.0007, 0.0095, 'undecided')]
+    """
+    if baseline is not None and baseline not in scores:
+        raise ConfigError(unknown("baseline", baseline, scores))
+    arms = list(scores)
+    blocks = list(dict.fromkeys(block for of_arm in scores.values() for block in of_arm))
+    numbers = [[_number(scores[arm].get(block)) for block in blocks] for arm in arms]
+    table = np.array(numbers, dtype=float).reshape(len(arms), len(blocks))
+    if baseline is None:
+        pairs = [(second, first) for first, second in itertools.combinations(range(len(arms)), 2)]
+    else:
+        pairs = [(place, arms.index(baseline)) for place in range(len(arms)) if arms[place] != baseline]
+    means, counts, errors = _estimated(table, pairs)
+    compared = len({arm for pair, count in zip(pairs, counts, strict=True) if count > 1 for arm in pair})
+    family = _Family(sum(count > 1 for count in counts), compared, level, margin)
+    found = []
+    for place, (first, second) in enumerate(pairs):
+        arm, other = arms[first], arms[second]
+        failures = _failures(scores[arm], scores[other]), _failures(scores[other], scores[arm])
+        mean, count, error = means[place], counts[place], errors[place]
+        half_width = family.half_width(count, error)
+        sign = mean if better == "higher" else -mean
+        found.append(
+            Difference(
+                arm,
+                other,
+                mean,
+                half_width,
+                _verdict(sign, half_width, family.equal(mean, count, error), *failures),
+                count,
+                _failed(scores[arm]),
+                _failed(scores[other]),
+                family.detectable(count, error),
+                family.more(count, error),
+            )
+        )
+    return Decision(tuple(found), baseline, len(blocks), margin, level, better)
+
+
+@dataclass(frozen=True)
+class _Family:
+    """Comparisons whose intervals hold together."""
+
+    comparisons: int
+    arms: int
+    level: float
+    margin: float
+
+    def half_width(self, count: int, error: float) -> float:
+        return nan if isnan(error) else critical_value(self.comparisons, self.arms, count, self.level) * error
+
+    def detectable(self, count: int, error: float) -> float:
+        from scipy.special import stdtrit
+
+        if isnan(error):
+            return nan
+        return self.half_width(count, error) + float(stdtrit(freedom(self.arms, count), POWER)) * error
+
+    def more(self, count: int, error: float) -> int | None:
+        """Return how many blocks are lacking for a difference as large as the margin to be detectable."""
+
+        def enough(blocks: int) -> bool:
+            return self.detectable(blocks, error * sqrt(count / blocks)) <= self.margin
+
+        if isnan(error) or not enough(_MOST):
+            return None
+        low, high = count - 1, _MOST  # the first number that is enough lies above low and not above high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if enough(middle) else (middle, high)
+        return high - count
+
+    def equal(self, mean: float, count: int, error: float) -> bool:
+        """Return whether two one-sided tests, each at ``1 - level``, put the difference within the margin."""
+        from scipy.special import stdtrit
+
+        return abs(mean) + float(stdtrit(freedom(self.arms, count), self.level)) * error <= self.margin
+
+
+def _estimated(table: Any, pairs: Sequence[tuple[int, int]]) -> tuple[list[float], list[int], list[float]]:
+    """Return mean, count and standard error of each pair; an arm with less than two scores widens no interval."""
+    dense = [int(arm) for arm in np.flatnonzero(np.isfinite(table).sum(-1) > 1)]
+    means, counts, errors = [nan] * len(pairs), [0] * len(pairs), [nan] * len(pairs)
+    among = [place for place, pair in enumerate(pairs) if set(pair) <= set(dense)]
+    parts = [(dense, among)] if among else []
+    parts += [(list(pair), [place]) for place, pair in enumerate(pairs) if place not in among]
+    for arms, places in parts:
+        found = estimates(table[arms], [(arms.index(pairs[p][0]), arms.index(pairs[p][1])) for p in places])
+        for at, place in enumerate(places):
+            means[place], counts[place] = float(found.means[at]), int(found.counts[at])
+            errors[place] = float(found.errors[at])
+    return means, counts, errors
+
+
+def _verdict(mean: float, half_width: float, equal: bool, failed_alone: int, other_failed_alone: int) -> Verdict:
+    if isnan(half_width):
+        return "undecided"
+    if equal:
+        return "undecided" if failed_alone or other_failed_alone else "equal"
+    if abs(mean) <= half_width or (failed_alone if mean > 0 else other_failed_alone):
+        return "undecided"
+    return "better" if mean > 0 else "worse"
+
+
+def _number(score: float | None) -> float:
+    return nan if score is None or not isfinite(score) else float(score)
+
+
+def _failed(scores: Scores) -> int:
+    return sum(isnan(_number(score)) for score in scores.values())
+
+
+def _failures(scores: Scores, others: Scores) -> int:
+    """Return in how many blocks an arm failed in which another has a score."""
+    return sum(isnan(_number(score)) and not isnan(_number(others.get(block))) for block, score in scores.items())

@@ -1,0 +1,84 @@
+"""Paired differences between arms and their standard errors, for one study or for many at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Differences of arms, an entry for each pair of arms in the last dimension.
+
+    Args:
+        means: Of the differences over the blocks in which both arms have a score; NaN without one.
+        counts: How many blocks these are.
+        variances: Of one block's difference; NaN with less than two blocks.
+    """
+
+    means: Floats
+    counts: NDArray[np.integer[Any]]
+    variances: Floats
+
+    @property
+    def errors(self) -> Floats:
+        """The standard errors of the means."""
+        return np.sqrt(self.variances / np.maximum(self.counts, 1))
+
+
+def estimates(scores: Floats, pairs: Sequence[tuple[int, int]]) -> Estimates:
+    """Return the paired differences of arms, with variances that hold where one arm is noisier than the others.
+
+    The variance of a difference is the larger of two: the one pooled over all ``pairs``, and the pair's own by Welch,
+    the sum of the two arms' variances. An arm's own variance is told apart from what a block does to all arms by the
+    differences to all other arms (Grubbs, J. Am. Stat. Assoc. 1948); with two arms, or where arms share less than two
+    blocks, the pair's own is the plain variance of its differences.
+
+    Args:
+        scores: ``(..., arms, blocks)``, two arms or more; NaN where there is none.
+        pairs: Of arms: the second is taken from the first.
+
+    >>> found = estimates(np.array([[0.75, 0.74, 0.73], [0.72, 0.71, 0.72]]), [(1, 0)])
+    >>> found.means.round(3), found.counts, found.errors.round(4)
+    (array([-0.023]), array([3]), array([0.0067]))
+    """
+    arms = scores.shape[-2]
+    one, other = np.triu_indices(arms, 1)
+    means, counts, variances = _paired(scores[..., one, :] - scores[..., other, :])
+    place = np.zeros((arms, arms), dtype=int)
+    place[one, other] = place[other, one] = np.arange(len(one))
+    first, second = np.array(pairs, dtype=int).T
+    asked = place[first, second]
+    sign = np.where(first < second, 1, -1)
+    own = variances[..., asked]
+    if arms > 2:
+        of_arms = _of_arms(variances, one, other, arms)
+        welch = of_arms[..., first] + of_arms[..., second]
+        own = np.where(np.isnan(welch), own, welch)
+    weights = np.maximum(counts[..., asked] - 1, 0)
+    weighted = np.where(weights > 0, variances[..., asked] * weights, 0).sum(-1, keepdims=True)
+    pooled = weighted / np.maximum(weights.sum(-1, keepdims=True), 1)
+    larger = np.where(weights > 0, np.fmax(pooled, own), np.nan)
+    return Estimates(means[..., asked] * sign, counts[..., asked], larger)
+
+
+def _paired(differences: Floats) -> tuple[Floats, NDArray[np.integer[Any]], Floats]:
+    """Return mean, count and variance over the last dimension, without what is NaN."""
+    known = np.isfinite(differences)
+    counts = known.sum(-1)
+    filled = np.where(known, differences, 0)
+    means = filled.sum(-1) / np.maximum(counts, 1)
+    squares = np.where(known, filled - means[..., None], 0) ** 2
+    variances = squares.sum(-1) / np.maximum(counts - 1, 1)
+    return np.where(counts > 0, means, np.nan), counts, np.where(counts > 1, variances, np.nan)
+
+
+def _of_arms(variances: Floats, one: NDArray[Any], other: NDArray[Any], arms: int) -> Floats:
+    """Return each arm's own variance, by least squares from those of the differences, which are sums of two."""
+    whole = variances.sum(-1, keepdims=True)
+    touching = np.stack([variances[..., (one == arm) | (other == arm)].sum(-1) for arm in range(arms)], -1)
+    return np.maximum((touching - whole / (arms - 1)) / (arms - 2), 0)
