@@ -1,6 +1,7 @@
 """How many standard errors an interval is wide on each side, when several are to hold at once."""
 
 from functools import cache
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ def critical_value(comparisons: int, arms: int, blocks: int, level: float = 0.95
     """Return the number of standard errors beyond which no comparison of a family strays, with probability ``level``.
 
     It is the studentized maximum modulus (Šidák, J. Am. Stat. Assoc. 1967: valid however the comparisons depend on
-    each other), at a level a little above the one asked for: of the error, a share of ``0.2 / (arms - 1)`` is kept
-    for noise that is skewed, which matters most with two or three arms.
+    each other), at a level a little above the one asked for: of the error, a share of ``0.2 / √(arms - 1)`` is kept
+    for noise that is skewed, which matters most with few arms.
 
     Args:
         comparisons: How many intervals hold together.
@@ -36,7 +37,7 @@ def critical_value(comparisons: int, arms: int, blocks: int, level: float = 0.95
         level: The probability that all of them hold.
 
     >>> [round(critical_value(arms - 1, arms, 3), 2) for arms in (2, 6)]
-    [4.85, 4.52]
+    [4.85, 4.6]
     """
     from scipy.optimize import brentq  # here, so that what only plans or shows a study does not wait for it
     from scipy.special import chdtri, ndtr
@@ -44,7 +45,7 @@ def critical_value(comparisons: int, arms: int, blocks: int, level: float = 0.95
     degrees = freedom(arms, blocks)
     points, weights = _nodes()
     scales = np.sqrt(chdtri(degrees, (1 - points) / 2) / degrees)
-    aimed = 1 - (1 - level) * (1 - _KEPT / (arms - 1))
+    aimed = 1 - (1 - level) * (1 - _KEPT / sqrt(arms - 1))
 
     def beyond(value: float) -> float:
         return float(weights @ (2 * ndtr(value * scales) - 1) ** comparisons / 2) - aimed

@@ -44,7 +44,7 @@ def difference_text(value: Difference, margin: float) -> str:
     if isnan(value.mean):
         return "–"
     digits = _digits(margin)
-    mean = f"{value.mean:+.{digits}f}".replace("-", "−")
+    mean = f"{round(value.mean, digits) + 0.0:+.{digits}f}".replace("-", "−")  # + 0.0: a zero has no minus
     return mean if isnan(value.half_width) else f"{mean} ± {value.half_width:.{digits}f}"
 
 

@@ -68,7 +68,7 @@ def test_no_cell_is_bold_that_is_not_decided(write_run):
         ((0.7, 0.7, 0.7), [], []),
         ((0.9, 0.7, 0.5), ["deconv"], ["deconv"]),
         ((0.7, 0.9, 0.9), ["bilinear", "nearest"], []),
-        ((0.7, 0.71, 0.9), ["nearest"], ["nearest"]),
+        ((0.7, 0.702, 0.9), ["nearest"], ["nearest"]),
     ):
         runs = [
             read_run(write_run(name, seed, start + noise[name][seed]))
