@@ -148,3 +148,18 @@ def test_what_is_no_finished_run(write_run, tmp_path):
         (empty / "result.json").write_text(text)
         with pytest.raises(DataError, match=f"result.json is not what segup writes: {cause}"):
             read_run(empty)
+
+
+def test_names_of_before_are_answered():
+    import segup.ablation
+    import segup.statistics
+
+    for name in ("Difference", "Spread", "spread"):
+        assert getattr(segup.ablation, name) is getattr(segup.statistics, name)
+    with pytest.raises(ImportError, match=r"(?s)differences is gone.*try: segup.statistics.decide\(") as caught:
+        from segup.ablation import differences  # noqa: F401
+    typed = str(caught.value).partition("try: ")[2]
+    (found,) = eval(typed, {"segup": segup}).differences  # the way out works as it is typed
+    assert (found.arm, found.verdict) == ("bilinear", "worse")
+    with pytest.raises(AttributeError, match="no attribute 'decnov'"):
+        _ = segup.ablation.decnov

