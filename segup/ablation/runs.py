@@ -21,7 +21,14 @@ Amount = Annotated[int | float, Within(0, 1e18)]
 
 _Best = TypedDict("_Best", {MIOU.name: MIOU.stored})  # type: ignore[misc]
 _GROUP: Any = TypedDict  # made of what a run declares
-_BANDS = {"band_widths": NotRequired[list[Count]], "band_iou": NotRequired[list[Share]]}
+_PIXELS = NotRequired[Annotated[list[Annotated[float, Within(0, 1e9)]], Within(0, 2)]]
+_BANDS = {
+    "band_widths": NotRequired[list[Count]],
+    "band_iou": NotRequired[list[Share]],
+    "images": NotRequired[Annotated[int, Within(0, 10**12)]],
+    "boundary_pixels": _PIXELS,
+    "bf_pixels": _PIXELS,
+}
 BEST = f"best_{MIOU.name}"
 
 
@@ -164,6 +171,16 @@ class Run:
         last = self.result["last"]
         pairs = zip(last.get("band_widths", ()), last.get("band_iou", ()), strict=True)
         return {int(width): float(iou) for width, iou in pairs if iou is not None}
+
+    @property
+    def images(self) -> int | None:
+        """On how many images it was scored; None where an earlier version did not say."""
+        found: int | None = self.result["last"].get("images")
+        return found
+
+    def pixels(self, key: str) -> tuple[float, ...]:
+        """Return ``"boundary_pixels"`` or ``"bf_pixels"`` in the smallest and the largest image; empty as above."""
+        return tuple(self.result["last"].get(key, ()))
 
     @property
     def spectrum(self) -> tuple[Response, ...]:

@@ -94,6 +94,8 @@ def grouped(columns: Sequence[Column]) -> dict[str, list[Column]]:
     return found
 
 
+FEWEST_IMAGES = 20
+"""Images from which scores say something of others of their kind."""
 SCORES = "scores"
 """The group of scores that are one number."""
 _SIGNS = {"higher": 1, "lower": -1, None: 0}
@@ -104,12 +106,46 @@ def notes(comparison: Comparison) -> str:
     decision, label = comparison.decision, comparison.metric.label
     against = "between two rows" if comparison.baseline is None else f"to {comparison.baseline}"
     return (
-        f"Scores are those of the last checkpoint, mean ± standard deviation over seeds. A difference in {label} "
-        f"{against} is the mean of the differences seed by seed; all intervals around them hold together with "
-        f"{decision.level:.0%} probability. Better or worse: the interval excludes 0. Equal: two one-sided tests, each "
-        f"at {1 - decision.level:.0%}, put the difference within ±{decision.margin:g}. The other scores are described "
-        f"and not tested. Bold: decided to be better in {label} than whatever it was held against."
+        f"Scores are those of the last checkpoint{_scored_on(comparison)}, mean ± one standard deviation over seeds. A "
+        f"difference in {label} {against} is the mean of the differences seed by seed, with its interval in brackets; "
+        f"all intervals hold together with {decision.level:.0%} probability. Better or worse: the interval excludes 0. "
+        f"Equal: two one-sided tests, each at {1 - decision.level:.0%}, put the difference within "
+        f"±{decision.margin:g}. The other scores are described and not tested. Bold: decided to be better in {label} "
+        f"than whatever it was held against.{_of_these_images(comparison)}{_distances(comparison)}"
     )
+
+
+def _images(comparison: Comparison) -> list[int]:
+    return sorted({run.images for row in comparison.rows for run in row.runs if run.images is not None})
+
+
+def _of_these_images(comparison: Comparison) -> str:
+    """Return for which images a difference is decided, where these are too few to speak for others."""
+    counts = _images(comparison)
+    if not counts or counts[0] >= FEWEST_IMAGES:
+        return ""
+    return f" What is decided is so on these images; fewer than {FEWEST_IMAGES} say nothing of others of their kind."
+
+
+def _scored_on(comparison: Comparison) -> str:
+    counts = _images(comparison)
+    if not counts:
+        return ""
+    return f" on {' or '.join(map(str, counts))} image{'' if counts == [1] else 's'}"
+
+
+def _distances(comparison: Comparison) -> str:
+    """Return what the scores of boundaries count as near, in pixels, where the runs say it and it is one number."""
+    told = []
+    for name, key, what in (
+        ("boundary_iou", "boundary_pixels", "Boundary IoU counts a band of {} pixels along boundaries."),
+        ("bf_score", "bf_pixels", "The BF score lets boundaries be {} pixels apart."),
+    ):
+        found = {number for row in comparison.rows for run in row.runs for number in run.pixels(key)}
+        if found and any(score.name == name for score in comparison.scores):
+            ends = dict.fromkeys(f"{number:.3g}" for number in (min(found), max(found)))
+            told.append(f" {what.format(' to '.join(ends))}")
+    return "".join(told)
 
 
 COSTS = (

@@ -18,7 +18,7 @@ from segup.metrics.label_maps import LabelMap, Mask
 Counts: TypeAlias = NDArray[np.int64]
 
 
-def band_width(shape: tuple[int, ...], ratio: float) -> int:
+def band_width(shape: tuple[float, ...], ratio: float) -> int:
     """Return the width of Boundary IoU's band in pixels: ``ratio`` of the diagonal, rounded, at least 1.
 
     >>> band_width((210, 576), 0.02), band_width((5, 5), 0.02)
@@ -27,7 +27,7 @@ def band_width(shape: tuple[int, ...], ratio: float) -> int:
     return max(1, round(ratio * math.hypot(*shape)))
 
 
-def squared_tolerance(shape: tuple[int, ...], ratio: float) -> int:
+def squared_tolerance(shape: tuple[float, ...], ratio: float) -> int:
     """Return the largest squared pixel distance that is within ``ratio`` of the diagonal.
 
     In squares all distances are integers, so that a distance exactly at the tolerance is within it.

@@ -9,7 +9,7 @@ from torchmetrics import Metric
 
 from segup.errors import ConfigError, ShapeError
 from segup.metrics import confusion as of
-from segup.metrics.boundary import bf_score, boundary_counts, trimap_counts
+from segup.metrics.boundary import band_width, bf_score, boundary_counts, squared_tolerance, trimap_counts
 from segup.metrics.contract import register_metric
 from segup.metrics.label_maps import label_map
 from segup.metrics.scores import OWN_SCORES, Score
@@ -18,14 +18,15 @@ from segup.metrics.scores import OWN_SCORES, Score
 BF_UNIT = 2.0**-40
 # Pixels on each side of the true boundary; Kohli et al. (IJCV 2009) draw theirs up to 20.
 BAND_WIDTHS = (1, 2, 3, 5, 8, 12, 20)
+_NO_IMAGE = 2**62
 
 
 @register_metric("segmentation")
 class SegmentationMetrics(Metric):
     """Scores of predicted label maps over a whole set, each image at its own size.
 
-    All states are integer sums, so the scores are the same to the last bit whatever the order and size of the batches
-    and the number of processes.
+    All states are integers, sums but for the smallest and the largest image, so the scores are the same to the last
+    bit whatever the order and size of the batches and the number of processes.
 
     - ``miou``, ``iou``: from one confusion matrix over the set; the mean over the classes that occur in target or
       prediction.
@@ -73,6 +74,9 @@ class SegmentationMetrics(Metric):
     bf_images: Tensor
     band_intersection: Tensor
     band_union: Tensor
+    images: Tensor
+    smallest: Tensor
+    largest: Tensor
 
     def __init__(
         self,
@@ -112,6 +116,9 @@ class SegmentationMetrics(Metric):
         }
         for state, shape in shapes.items():
             self.add_state(state, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("images", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("smallest", torch.tensor(_NO_IMAGE), dist_reduce_fx="min")  # of the squared diagonals
+        self.add_state("largest", torch.tensor(0), dist_reduce_fx="max")
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Count one image or a batch; the counting itself is done on the CPU.
@@ -142,7 +149,9 @@ class SegmentationMetrics(Metric):
         """Return the scores of everything counted since the last reset, over all processes.
 
         Beside :attr:`scores`, class by class what they are means of, and the IoU of the bands. All are floats between
-        0 and 1, NaN where nothing was counted.
+        0 and 1, NaN where nothing was counted. ``images`` is how many were counted; ``boundary_pixels`` and
+        ``bf_pixels`` are the width of Boundary IoU's band and the tolerance of the BF score in pixels, in the smallest
+        and in the largest of them.
         """
         matrix = self.confusion.cpu()
         iou, accuracy, dice = (self._scored(score(matrix)) for score in (of.iou, of.class_accuracy, of.dice))
@@ -160,11 +169,21 @@ class SegmentationMetrics(Metric):
             "bf_score": (self.bf_sum.cpu().double() * BF_UNIT / self.bf_images.cpu()).item(),
             "band_widths": list(self.band_widths),
             "band_iou": [_mean(self._scored(band)) for band in bands],
+            "images": int(self.images),
+            "boundary_pixels": [band_width((side,), self.boundary_ratio) for side in self._diagonals()],
+            "bf_pixels": [squared_tolerance((side,), self.bf_tolerance) ** 0.5 for side in self._diagonals()],
         }
+
+    def _diagonals(self) -> list[float]:
+        """Return the smallest and the largest diagonal; none without an image."""
+        return [int(squared) ** 0.5 for squared in (self.smallest, self.largest)] if int(self.images) else []
 
     def _count(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
         k = self.num_classes
         predicted, true = (label_map(labels.numpy(), valid.numpy(), k) for labels in (prediction, target))
+        squared = sum(side**2 for side in target.shape)
+        self.images = self.images + 1
+        self.smallest, self.largest = self.smallest.clamp(max=squared), self.largest.clamp(min=squared)
         matrix = of.confusion_matrix(predicted, true, k)
         self._add("confusion", matrix)
         intersection, union = boundary_counts(predicted, true, k, self.boundary_ratio)

@@ -128,7 +128,7 @@ def decide(
     ... }
     >>> [(one.arm, round(one.mean, 4), round(one.half_width, 4), one.verdict)
     ...  for one in decide(scores, "deconv").differences]
-    [('bilinear', -0.0597, 0.0044, 'worse'), ('carafe', 0.0007, 0.0097, 'undecided')]
+    [('bilinear', -0.0597, 0.0049, 'worse'), ('carafe', 0.0007, 0.0107, 'undecided')]
     """
     if baseline is not None and baseline not in scores:
         raise ConfigError(unknown("baseline", baseline, scores))

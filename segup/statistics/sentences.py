@@ -18,7 +18,7 @@ def conclusion(decision: Decision, score: str = "score") -> str:
     >>> from segup.statistics.decision import decide
     >>> scores = {"deconv": {0: 0.71, 1: 0.72, 2: 0.73}, "bilinear": {0: 0.61, 1: 0.621, 2: 0.63}}
     >>> print(conclusion(decide(scores, "deconv"), "mIoU"))
-    bilinear (−0.100 ± 0.002) is worse than deconv in mIoU.
+    bilinear (−0.100 [−0.101, −0.098]) is worse than deconv in mIoU.
     >>> print(conclusion(decide({"deconv": {0: 0.71}, "bilinear": {0: 0.61}}, "deconv"), "mIoU"))
     Nothing is decided: bilinear is undecided against deconv. One seed gives no interval: a difference may be noise.
     """
@@ -37,15 +37,20 @@ def difference_text(value: Difference, margin: float) -> str:
 
     >>> from math import nan
     >>> difference_text(Difference("a", "b", -0.0123, 0.004, "worse", 3, 0, 0, 0.006, 5), 0.005)
-    '−0.012 ± 0.004'
+    '−0.012 [−0.016, −0.008]'
     >>> difference_text(Difference("a", "b", nan, nan, "undecided", 0, 3, 0, nan, None), 0.005)
     '–'
     """
     if isnan(value.mean):
         return "–"
     digits = _digits(margin)
-    mean = f"{round(value.mean, digits) + 0.0:+.{digits}f}".replace("-", "−")  # + 0.0: a zero has no minus
-    return mean if isnan(value.half_width) else f"{mean} ± {value.half_width:.{digits}f}"
+
+    def text(number: float) -> str:
+        return f"{round(number, digits) + 0.0:+.{digits}f}".replace("-", "−")  # + 0.0: a zero has no minus
+
+    if isnan(value.half_width):
+        return text(value.mean)
+    return f"{text(value.mean)} [{text(value.mean - value.half_width)}, {text(value.mean + value.half_width)}]"
 
 
 def _against_a_baseline(decision: Decision, score: str) -> tuple[list[str], str]:

@@ -53,7 +53,7 @@ def test_all_files_are_there_and_whole(study):
         "study.yaml", "report.html", "report.md", "report.csv", "report.tex", ".report.json",
     }  # fmt: skip
     names = {path.name for path in (study / "figures").iterdir()}
-    expected = ("accuracy_cost", "learning_curves", "band_iou", "class_iou", "checkerboard_spectrum")
+    expected = ("differences", "accuracy_cost", "learning_curves", "band_iou", "class_iou", "checkerboard_spectrum")
     assert names == {f"{name}.{kind}" for name in expected for kind in ("png", "svg")}
     for path in (study / "figures").glob("*.png"):
         assert path.read_bytes().startswith(b"\x89PNG")
@@ -71,7 +71,7 @@ def test_markdown_has_the_table_the_failure_and_what_was_run(study):
     assert deconv[11:] == ["505 ± 7 ms", "50.5 ± 0.7 ms", "1.00 GiB", "baseline"]
     assert bilinear[8] == "0.00"
     assert "carafe failed in 1 of 2 seeds" in text
-    assert bilinear[-1].startswith("−0.049 ± ")
+    assert bilinear[-1].startswith("−0.049 [−")
     assert "4 of 8 runs finished, 1 running, 1 interrupted, 1 failed, 1 waiting" in text
     assert ["`carafe`", "0", "failed", "DataError: frame_3.png cannot be read"] in table(
         text[text.index("## Unfinished") :], "decoder"
@@ -199,7 +199,7 @@ class Page(HTMLParser):
 
 def test_the_page_needs_nothing_from_outside(study):
     page = Page((study / "report.html").read_text())
-    assert page.tags.count("img") == 5
+    assert page.tags.count("img") == 6
     assert all(source.startswith(("data:", "#")) for source in page.sources)
     assert "@import" not in page.text
     assert "url(" not in page.text
@@ -253,7 +253,7 @@ def test_results_of_an_earlier_version_are_told_as_far_as_they_go(tmp_path, make
     header, deconv, _ = table((path / "report.md").read_text(), "decoder")
     assert deconv[header.index("latency")] == "–"
     assert {figure.stem for figure in (path / "figures").glob("*.png")} == {
-        "accuracy_cost", "learning_curves", "class_iou",
+        "accuracy_cost", "learning_curves", "class_iou", "differences",
     }  # fmt: skip
 
 
@@ -338,8 +338,9 @@ def test_what_is_decided_is_said_first_and_what_is_not_after_it(tmp_path, make_s
     }  # fmt: skip
     report = read_report(make_study(tmp_path, scores))
     assert report.verdict == (
-        "far (−0.100 ± 0.030) is worse than deconv in mIoU; near is undecided against deconv. Of studies with 3 seeds, "
-        "four in five would see a difference in mIoU of 0.052; with about 118 more, of 0.005. 9 of 9 runs finished."
+        "far (−0.100 [−0.133, −0.067]) is worse than deconv in mIoU; near is undecided against deconv. Of studies "
+        "with 3 seeds, four in five would see a difference in mIoU of 0.057; with about 114 more, of "
+        "0.005. 9 of 9 runs finished."
     )
     other = read_report(report.study.path, "near")
     assert other.comparison.baseline == "near"
@@ -425,3 +426,60 @@ def test_the_benchmark_makes_a_study_that_can_be_read(tmp_path):
     assert len(report.comparison.rows) == 12
     assert len(as_csv(report).splitlines()) == 27
     assert json.loads((tmp_path / "generated/deconv/0/result.json").read_text())["last"]["band_widths"][-1] == 20
+
+
+def scored_on(images):
+    def change(label, seed, result):
+        result["last"] |= {"images": images, "boundary_pixels": [11, 12], "bf_pixels": [4.123, 4.123]}
+
+    return change
+
+
+def test_images_and_distances_are_told_and_few_images_speak_for_themselves_alone(tmp_path, make_study):
+    for images, few in ((19, True), (20, False)):
+        scores = {(label, seed): 0.7 + seed / 50 for label in ("deconv", "bilinear") for seed in (0, 1)}
+        report = read_report(make_study(tmp_path / str(images), scores, change=scored_on(images)))
+        for text in (as_markdown(report, [], []), as_html(report, [], []), as_latex(report)):
+            assert f"last checkpoint on {images} images, mean" in text
+            assert ("fewer than 20 say nothing of others of their kind" in text) == few
+            assert "Boundary IoU counts a band of 11 to 12 pixels along boundaries." in text
+            assert "The BF score lets boundaries be 4.12 pixels apart." in text
+
+
+def test_captions_are_read_alone(tmp_path, make_study):
+    """Each says data, encoder and seeds; the scores' has what was decided, and what scores and intervals come from."""
+    scores = {(label, seed): 0.7 + seed / 50 for label in ("deconv", "bilinear") for seed in (0, 1)}
+    report = read_report(make_study(tmp_path, scores))
+    said = "Data cells, encoder resnet18, topology unet, seeds 0, 1."
+    captions = [line for line in as_latex(report).splitlines() if line.startswith("\\caption")]
+    assert len(captions) == 3
+    assert all(caption.endswith(f"{said}}}") for caption in captions)
+    assert "is equal to deconv within 0.005" in captions[0]
+    assert "Šidák" in captions[0]
+    figure = Figure("class_iou", "t", "What it shows.", b"p", b"s", 1, 1, "what is seen")
+    text = as_markdown(report, [figure], [])
+    assert f"![what is seen](figures/class_iou.png)\n\nWhat it shows. {said}\n" in text
+    assert 'alt="what is seen"' in as_html(report, [figure], [])
+
+
+def test_the_differences_are_drawn_with_their_intervals_and_verdicts(tmp_path, make_study):
+    from segup.ablation.report.forest import MOST, drawn_differences, forest
+
+    starts = {"deconv": 0.7, "far": 0.5, "same": 0.7, "near": 0.704}
+    wobble = {"deconv": (0, 0, 0), "far": (0, 0.001, 0), "same": (0, 0, 0), "near": (0.004, -0.004, 0)}
+    scores = {(label, seed): start + wobble[label][seed] for label, start in starts.items() for seed in range(3)}
+    report = read_report(make_study(tmp_path, scores))
+    drawn = drawn_differences(report.comparison)
+    assert [(one.arm, one.verdict) for one in drawn] == [
+        ("far", "worse"), ("same", "equal"), ("near", "undecided"),
+    ]  # fmt: skip
+    axes = forest(report.comparison, drawn).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["far", "same", "near"]
+    for one, bars, told in zip(drawn, axes.containers, axes.texts, strict=True):
+        ends = bars[2][0].get_segments()[0][:, 0]
+        assert ends == pytest.approx([one.mean - one.half_width, one.mean + one.half_width])
+        assert told.get_text().endswith(f"]  {one.verdict}")
+    many = {(f"op{place}", 0): 0.3 + place / 100 for place in range(30)}
+    many = read_report(make_study(tmp_path / "many", many)).comparison
+    assert len(drawn_differences(many)) == MOST
+    assert "op29" in {one.arm for one in drawn_differences(many)}

@@ -59,7 +59,7 @@ def test_it_renders_without_errors_and_without_a_horizontal_scroll_bar(browser, 
     assert browser.title == "Ablation mine"
     pictures = "return [...document.images].map(image => [image.complete, image.naturalWidth, image.alt !== ''])"
     found = browser.execute_script(pictures)
-    assert len(found) == 5
+    assert len(found) == 6
     assert all(complete and natural > 100 and named for complete, natural, named in found)
     ink, paper = (
         browser.execute_script(f"return getComputedStyle(document.body).{what}")
@@ -117,7 +117,7 @@ def test_on_paper_every_picture_fits_a_page_and_folded_tables_are_open(opened):
     try:
         pictures = "return [...document.images].map(image => image.getBoundingClientRect().height)"
         heights = opened.execute_script(pictures)
-        assert len(heights) == 5
+        assert len(heights) == 6
         assert all(50 < height <= 145 / 25.4 * 96 + 1 for height in heights)
         breaks = "return [...document.querySelectorAll(arguments[0])].map(part => getComputedStyle(part)[arguments[1]])"
         assert set(opened.execute_script(breaks, "h2", "breakAfter")) == {"avoid"}

@@ -28,7 +28,7 @@ def test_markdown_has_the_difference_with_its_verdict_and_says_what_it_is(compar
         "| decoder | mIoU | best (optimistic) | checkerboard | parameters | mIoU − deconv |",
         "|---|---|---|---|---|---|",
         "| `deconv` | **0.755 ± 0.007** | 0.765 ± 0.007 | 0.10 | 4.00 M | baseline |",
-        "| `pixel_shuffle` | 0.715 ± 0.007 | 0.725 ± 0.007 | 0.10 | 4.00 M | −0.040 ± 0.000, worse |",
+        "| `pixel_shuffle` | 0.715 ± 0.007 | 0.725 ± 0.007 | 0.10 | 4.00 M | −0.040 [−0.040, −0.040], worse |",
     ]
     assert "last checkpoint" in lines[5]
     assert "hold together with 95% probability" in lines[5]
@@ -55,7 +55,7 @@ def test_latex_is_a_table_with_its_signs_escaped(comparison):
         "decoder & mIoU & mIoU $-$ deconv \\\\",
         "\\midrule",
         "deconv & \\textbf{0.755 $\\pm$ 0.007} & baseline \\\\",
-        "pixel\\_shuffle & 0.715 $\\pm$ 0.007 & $-$0.040 $\\pm$ 0.000, worse \\\\",
+        "pixel\\_shuffle & 0.715 $\\pm$ 0.007 & $-$0.040 [$-$0.040, $-$0.040], worse \\\\",
         "\\bottomrule",
         "\\end{tabular}",
     ]
@@ -94,7 +94,7 @@ def test_the_command_prints_tables_or_a_format(folders, capsys, monkeypatch):
     names = [str(folder) for folder in folders]
     assert compare_command(names) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("pixel_shuffle (−0.040 ± 0.000) is worse than deconv in mIoU.")
+    assert shown.startswith("pixel_shuffle (−0.040 [−0.040, −0.040]) is worse than deconv in mIoU.")
     assert "0.755 ± 0.007" in shown
     assert "pixel_shuffle" in shown
     assert max(map(len, shown.splitlines())) <= 80
@@ -107,17 +107,17 @@ def test_the_command_prints_tables_or_a_format(folders, capsys, monkeypatch):
 def test_the_command_takes_metric_margin_level_and_all_pairs(folders, capsys):
     names = [str(folder) for folder in folders]
     assert compare_command([*names, "--margin", "0.1", "--format", "markdown"]) == 0
-    assert capsys.readouterr().out.startswith("pixel_shuffle (−0.040 ± 0.000) is equal to deconv within 0.1.")
+    assert capsys.readouterr().out.startswith("pixel_shuffle (−0.040 [−0.040, −0.040]) is equal to deconv within 0.1.")
     assert compare_command([*names, "--metric", "bf_score", "--level", "0.9", "--format", "latex"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("% pixel_shuffle (+0.000 ± 0.000) is equal to deconv within 0.005.")
+    assert out.startswith("% pixel_shuffle (+0.000 [+0.000, +0.000]) is equal to deconv within 0.005.")
     assert "BF score $-$ deconv" in out
     for form in ("table", "markdown", "latex"):
         assert compare_command([*names, "--baseline", "all", "--format", form]) == 0
         out = capsys.readouterr().out
         assert "pixel" in out
         assert "worse" in out
-        assert "deconv than pixel_shuffle (pixel_shuffle −0.040 ± 0.000)" in " ".join(out.split())
+        assert "deconv than pixel_shuffle (pixel_shuffle −0.040 [−0.040, −0.040])" in " ".join(out.split())
     for words, said in (
         (["--margin", "-1"], "ConfigError: --margin=-1.0 must be a number of 0 or more"),
         (["--level", "1.5"], "ConfigError: --level=1.5 must be a number of 0.5 or more and at most 0.9999"),

@@ -14,6 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, M
 
 from segup.errors import ConfigError, ShapeError
 from segup.metrics import SegmentationMetrics
+from segup.metrics.boundary import band_width, squared_tolerance
 
 IGNORE = 255
 SCORES = ["miou", "pixel_accuracy", "class_accuracy", "dice", "boundary_iou", "bf_score"]
@@ -143,10 +144,26 @@ def test_processes_that_gather_their_states_get_the_scores_of_the_set():
     assert same(metrics.compute(), scores(pairs))
 
 
-def test_every_state_is_an_integer_sum():
+def test_every_state_is_an_integer_and_a_sum_or_an_end():
     metrics = SegmentationMetrics(3)
     assert {getattr(metrics, state).dtype for state in metrics._defaults} == {torch.int64}
-    assert {reduce.__name__ for reduce in metrics._reductions.values()} == {"dim_zero_sum"}
+    ends = {"smallest": "dim_zero_min", "largest": "dim_zero_max"}
+    for state, reduce in metrics._reductions.items():
+        assert reduce.__name__ == ends.get(state, "dim_zero_sum")
+
+
+def test_images_are_counted_and_the_distances_told_in_pixels():
+    small, large = torch.zeros(30, 40, dtype=torch.int64), torch.zeros(1, 300, 400, dtype=torch.int64)
+    for sizes in ([small], [large, small], [small, large, small]):
+        found = scores([(one, one) for one in sizes])
+        assert found["images"] == len(sizes)
+        shapes = sorted({tuple(one.shape[-2:]) for one in sizes})
+        ends = (shapes[0], shapes[-1])
+        assert found["boundary_pixels"] == [band_width(shape, 0.02) for shape in ends]
+        assert found["bf_pixels"] == [squared_tolerance(shape, 0.0075) ** 0.5 for shape in ends]
+    assert found["boundary_pixels"] == [1, 10]
+    none = SegmentationMetrics(2).compute()
+    assert (none["images"], none["boundary_pixels"], none["bf_pixels"]) == (0, [], [])
 
 
 def test_reset_starts_anew():
@@ -216,6 +233,9 @@ def test_the_result_is_plain_numbers():
         "bf_score",
         "band_widths",
         "band_iou",
+        "images",
+        "boundary_pixels",
+        "bf_pixels",
     ]
     assert all(type(result[key]) is float for key in SCORES)
     assert all(type(value) is float for key in [*PER_CLASS, "band_iou"] for value in result[key])

@@ -18,7 +18,7 @@ LEAST_POWER = {
     (3, 2): 0.6, (3, 3): 0.66, (3, 4): 0.71, (3, 5): 0.75, (3, 7): 0.82, (3, 10): 0.88,
     (4, 2): 0.78, (4, 3): 0.75, (4, 4): 0.76, (4, 5): 0.79, (4, 7): 0.84,
 }  # fmt: skip
-"""Where the power is below 0.9 of the pooled variance's: arms and seeds. There no multiple of a standard error has both."""
+"""Arms and seeds where the power is below 0.9 of the pooled variance's, whose level does not hold there."""
 
 
 def noise(kind, rng, shape):

@@ -26,6 +26,7 @@ class Figure:
         png: The picture.
         svg: The same as SVG; None where it is made of pixels.
         width, height: In CSS pixels.
+        alt: What is seen, for who does not see it; the title where it is empty.
     """
 
     name: str
@@ -35,6 +36,12 @@ class Figure:
     svg: bytes | None
     width: int
     height: int
+    alt: str = ""
+
+    @property
+    def seen(self) -> str:
+        """The text in place of the picture."""
+        return self.alt or self.title
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+from matplotlib.figure import Figure as Drawing
+
 from segup.ablation.comparison import Comparison, Row
 from segup.ablation.report import style
 from segup.ablation.report.content import Figure, Report
 from segup.ablation.report.curves import Curve, learning_curves, read_curves
 from segup.ablation.report.figures import accuracy_against_cost, band_iou, class_bars
+from segup.ablation.report.forest import MOST, drawn_differences, forest
 from segup.ablation.report.spectrum import checkerboard_spectrum_figure
 from segup.ablation.runs import Run
 from segup.metrics.scores import MIOU
@@ -45,6 +48,13 @@ def draw(report: Report) -> list[Figure]:
     with style.styled():
         drawn = [
             (
+                "differences", _title_of_differences(comparison), _forest(comparison),
+                "The mean of the differences seed by seed, with intervals that hold together"
+                f"{'' if comparison is None else f' with {comparison.decision.level:.0%} probability'}. Filled markers "
+                "are decided: better or worse where the interval excludes 0, equal where two one-sided tests put the "
+                f"difference within the margin.{_left_out(comparison)}",
+            ),
+            (
                 "accuracy_cost", "Accuracy against cost", accuracy_against_cost(rows, look),
                 f"Each marker is an operator: {MIOU.label} of the last checkpoint over what it costs, bars of one "
                 "standard deviation over the seeds where there are several.",
@@ -69,14 +79,33 @@ def draw(report: Report) -> list[Figure]:
                 "checkerboard_spectrum", "Checkerboard spectrum", checkerboard_spectrum_figure(rows, look),
                 "A constant map goes through each upsampling step as it was trained. Left: which share of its energy "
                 "becomes a pattern, over the distance in image pixels at which that repeats; the shortest is the step "
-                "to the image. Right: how the stripes lie, the mean over the steps. Zero is no checkerboard.",
+                "to the image. It is the mean over the channels' shares. Right: how the stripes lie, the mean over the "
+                "steps. Zero is no checkerboard.",
             ),
         ]  # fmt: skip
         return [
-            _saved(name, title, figure, caption + left_out)
+            _saved(name, title, figure, caption + (left_out if name != "differences" else ""), _seen(title, names))
             for name, title, figure, caption in drawn
             if figure is not None
         ]
+
+
+def _title_of_differences(comparison: Comparison | None) -> str:
+    if comparison is None:
+        return ""
+    against = "between all pairs" if comparison.baseline is None else f"to {comparison.baseline}"
+    return f"Differences in {comparison.metric.label} {against}"
+
+
+def _forest(comparison: Comparison | None) -> Drawing | None:
+    return None if comparison is None else forest(comparison, drawn_differences(comparison))
+
+
+def _left_out(comparison: Comparison | None) -> str:
+    count = 0 if comparison is None else len(comparison.decision.differences)
+    return (
+        f" {MOST} of {count} differences are drawn: the decided ones first, then the largest." if count > MOST else ""
+    )
 
 
 def pictures(report: Report, trust: Sequence[str] = ()) -> tuple[list[Figure], tuple[str, ...]]:
@@ -98,15 +127,19 @@ def pictures(report: Report, trust: Sequence[str] = ()) -> tuple[list[Figure], t
             drawn.append(_saved(
                 "crops", "The same crops through every operator", crop_figure(found.crops, found.labels),
                 f"Validation crops in which the operators disagree most (last checkpoint, seed {seed}), named by "
-                "image, row and column. Below each prediction, where it is wrong.", pixels=True,
+                "image, row and column. Below each prediction, where it is wrong.",
+                _seen("Crops, the truth, predictions and maps of what is wrong", list(runs)), pixels=True,
             ))  # fmt: skip
         measured = {name: found for name, found in found.responses.items() if not isinstance(found, str)}
         if measured:
             drawn.append(_saved(
                 "responses", "Impulse and constant response", response_figure(measured),
                 f"The operator of the last step before the image, as it was trained with seed {seed}: above, what one "
-                "pixel adds around itself (largest value 1); below, what a constant map becomes, borders included "
-                "(mean 1: an even grey is no pattern). Root mean square over the output channels.", pixels=True,
+                "pixel adds around itself (root mean square over the output channels; largest value 1); below, what a "
+                "constant map becomes in the channel whose pattern is nearest to the mean of all, borders included "
+                "(root mean square 1: an even colour is no pattern), and the share of its energy that is pattern, the "
+                "mean over channels: this step and seed in the checkerboard's spectrum.",
+                _seen("Pictures of the responses", list(measured)), pixels=True,
             ))  # fmt: skip
     silent = tuple(f"{name} has no response: {why}" for name, why in found.responses.items() if isinstance(why, str))
     return drawn, (*found.missing, *silent)
@@ -125,11 +158,14 @@ def one_seed(report: Report) -> dict[str, Run]:
     return {name: run for name, run in kept if run.seed == seed}
 
 
-def _saved(name: str, title: str, figure: object, caption: str, pixels: bool = False) -> Figure:
-    from matplotlib.figure import Figure as Drawing
+def _seen(what: str, names: Sequence[str]) -> str:
+    """Return a picture's text for who does not see it: what is drawn, and of which rows."""
+    return f"{what} of {', '.join(names)}"
 
+
+def _saved(name: str, title: str, figure: object, caption: str, alt: str, pixels: bool = False) -> Figure:
     assert isinstance(figure, Drawing)
     if not pixels:
         style.laid_out(figure)
     width, height = (round(96 * side) for side in figure.get_size_inches())
-    return Figure(name, title, caption, style.png(figure), None if pixels else style.svg(figure), width, height)
+    return Figure(name, title, caption, style.png(figure), None if pixels else style.svg(figure), width, height, alt)

@@ -11,7 +11,7 @@ from segup.ablation.comparison import Comparison, Row
 from segup.ablation.report.content import Figure, Report
 from segup.ablation.report.facts import Facts, duration
 from segup.ablation.report.style import in_both_schemes
-from segup.ablation.report.texts import UNITS, versions
+from segup.ablation.report.texts import SOURCES, UNITS, versions
 from segup.ablation.tables import (
     COSTS,
     SCORES,
@@ -83,7 +83,7 @@ def _table_section(report: Report) -> Iterable[tuple[str, str, str]]:
     yield (
         "table", "Table",
         f'<h2>Scores and costs</h2>{_table(comparison)}{_pairs(comparison)}'
-        f'<p class="note">{escape(notes(comparison))} {escape(UNITS)}</p>'
+        f'<p class="note">{escape(notes(comparison))} {escape(SOURCES)} {escape(UNITS)}</p>'
         f"<details><summary>Seed by seed</summary>{_seeds(comparison)}</details>",
     )  # fmt: skip
 
@@ -137,7 +137,9 @@ def _versus(row: Row, comparison: Comparison) -> str:
     if row.versus is None:
         return '<td data-value="">–</td>'
     told = f"{row.versus.pairs} seed{'' if row.versus.pairs == 1 else 's'}"
-    text = _two_lines(versus_text(row, comparison), row.versus.verdict != "undecided")
+    mean, _, rest = versus_text(row, comparison).partition(" ")
+    shown = f"<strong>{escape(mean)}</strong>" if row.versus.verdict != "undecided" else escape(mean)
+    text = f"{shown}<small>{escape(rest)}</small>"
     return f'<td data-value="{row.versus.mean!r}" title="{told}">{text}</td>'
 
 
@@ -201,12 +203,12 @@ def _unfinished(report: Report) -> Iterable[tuple[str, str, str]]:
 def _figure(figure: Figure) -> str:
     kind, content = ("png", figure.png) if figure.svg is None else ("svg+xml", in_both_schemes(figure.svg))
     source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-    chart, name = figure.svg is not None, escape(figure.title)
+    chart, name, seen = figure.svg is not None, escape(figure.title), escape(figure.seen)
     paper = f'class="paper{"" if chart else " pixels"}" tabindex="0" role="region" aria-label="{name}"'
     return (
         f'<figure class="{"chart" if chart else "pixels"}">'
         f"<figcaption><h2>{name}</h2>{escape(figure.caption)}</figcaption>"
-        f'<div {paper}><img src="{source}" alt="{name}" width="{figure.width}" height="{figure.height}"></div></figure>'
+        f'<div {paper}><img src="{source}" alt="{seen}" width="{figure.width}" height="{figure.height}"></div></figure>'
     )
 
 

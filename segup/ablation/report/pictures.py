@@ -120,7 +120,8 @@ def response_figure(responses: Mapping[str, Response]) -> Figure:
     for number, part in enumerate(parts):
         for place, name in enumerate(part):
             one = grid.show(2 * number, place, responses[name].impulse, name, cmap="magma", vmin=0, vmax=1)
-            two = grid.show(2 * number + 1, place, responses[name].constant, "", cmap="cividis", vmin=0, vmax=2)
+            told = f"{responses[name].pattern:.0%} pattern"
+            two = grid.show(2 * number + 1, place, responses[name].constant, told, cmap="RdBu_r", vmin=-2, vmax=2)
         for line, drawn, title in ((2 * number, one, "impulse"), (2 * number + 1, two, "constant")):
             bar = grid.figure.colorbar(drawn, cax=grid.beside(line))
             bar.set_label(title, fontsize=8)

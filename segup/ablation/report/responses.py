@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from segup.errors import SegupError
 from segup.models import SegmentationModel
-from segup.upsamplers import Upsampler, constant_response, impulse_response
+from segup.upsamplers import Upsampler, checkerboard_spectrum, constant_response, impulse_response
 from segup.upsamplers.contract import operator_class
 
 CONSTANT_SIZE = 7
@@ -17,17 +17,22 @@ _SHOWN = 7
 
 @dataclass(frozen=True)
 class Response:
-    """One operator's answers, each the root mean square over its output channels.
+    """One operator's answers.
 
     Args:
         operator: Its place in the model and what it is.
-        impulse: ``(H, W)``: what one pixel of value 1 in all channels adds, around that pixel; its largest value is 1.
-        constant: ``(H, W)``: what a map of ones becomes, borders included; its mean is 1, and even means no pattern.
+        impulse: ``(H, W)``: what one pixel of value 1 in all channels adds, around that pixel, the root mean square
+            over the output channels; its largest value is 1.
+        constant: ``(H, W)``: what a map of ones becomes in the output channel whose pattern is nearest to the mean of
+            all, borders included; its root mean square is 1, and even means no pattern. Patterns of several channels
+            laid over each other would hide each other.
+        pattern: The share of energy that is pattern, the mean over channels, as the checkerboard's spectrum has it.
     """
 
     operator: str
     impulse: NDArray[np.float64]
     constant: NDArray[np.float64]
+    pattern: float
 
 
 def trained_response(model: SegmentationModel) -> Response | str:
@@ -43,12 +48,11 @@ def trained_response(model: SegmentationModel) -> Response | str:
         return "the decoder has no step of this operator"
     up = max(own, key=lambda step: step[:2])[2]
     try:
-        impulse, constant = impulse_response(up), constant_response(up, size=CONSTANT_SIZE)
+        impulse, constant = impulse_response(up), np.asarray(constant_response(up, size=CONSTANT_SIZE))
+        pattern = 1 - float(checkerboard_spectrum(up)[0, 0])
     except SegupError as cause:
         return " ".join(str(cause).split())
-    return Response(
-        f"{names[id(up)]}, {up.label()}", _over(_rms(impulse), "max", up), _over(_rms(constant), "mean", up)
-    )
+    return Response(f"{names[id(up)]}, {up.label()}", _around(_rms(impulse), up), _typical(constant, pattern), pattern)
 
 
 def _rms(response: object) -> NDArray[np.float64]:
@@ -56,11 +60,20 @@ def _rms(response: object) -> NDArray[np.float64]:
     return np.sqrt(np.square(values).mean(axis=0))
 
 
-def _over(values: NDArray[np.float64], what: str, up: Upsampler) -> NDArray[np.float64]:
-    """Divide by the largest value or the mean; the impulse is cut to its surroundings."""
-    if what == "max":
-        side = _SHOWN * up.scale
-        rows, columns = ((n - min(n, side)) // 2 for n in values.shape)
-        values = values[rows : rows + side, columns : columns + side]
-    level = values.max() if what == "max" else values.mean()
-    return values / level if level > 0 else values
+def _around(values: NDArray[np.float64], up: Upsampler) -> NDArray[np.float64]:
+    """Return the surroundings of the impulse, over the largest value."""
+    side = _SHOWN * up.scale
+    rows, columns = ((n - min(n, side)) // 2 for n in values.shape)
+    values = values[rows : rows + side, columns : columns + side]
+    return values / values.max() if values.max() > 0 else values
+
+
+def _typical(channels: NDArray[np.float64], pattern: float) -> NDArray[np.float64]:
+    """Return the channel of which about that share is pattern, over its root mean square; positive on the whole."""
+    rows, columns = (n // 4 for n in channels.shape[1:])
+    inside = channels[:, rows : channels.shape[1] - rows, columns : channels.shape[2] - columns]
+    energy = np.square(inside).mean(axis=(1, 2))
+    shares = np.divide(inside.var(axis=(1, 2)), energy, out=np.zeros_like(energy), where=energy > 0)
+    one = channels[int(np.abs(shares - pattern).argmin())]
+    level = np.sqrt(np.square(one).mean())
+    return one / level * (1 if one.mean() >= 0 else -1) if level > 0 else one

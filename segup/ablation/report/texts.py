@@ -22,8 +22,14 @@ UNITS = (
     f"constant's energy that becomes a pattern. Best (optimistic) is the best checkpoint's {MIOU.label}, chosen on the "
     "images that it is scored on."
 )
+SOURCES = (
+    "Boundary IoU: Cheng et al., CVPR 2021; BF score: Csurka et al., BMVC 2013; intervals: Šidák, J. Am. Stat. Assoc. "
+    "1967, with variances by Grubbs, J. Am. Stat. Assoc. 1948."
+)
+"""What the scores and intervals are taken from."""
 _ABREAST = 4
 """Columns with means and deviations that a page's text is wide, beside the name."""
+_LISTED = 8
 
 
 def as_markdown(report: Report, figures: Sequence[Figure], missing: Sequence[str]) -> str:
@@ -38,13 +44,14 @@ def as_markdown(report: Report, figures: Sequence[Figure], missing: Sequence[str
     if report.comparison is not None:
         parts.append(markdown(report.comparison, report.columns))
         parts += [f"- {plain(warning)}" for warning in report.warnings if warning not in report.comparison.warnings]
-        parts += [UNITS, "## Seed by seed", _seeds(report.comparison)]
+        parts += [f"{plain(setting(report))} {SOURCES}", UNITS, "## Seed by seed", _seeds(report.comparison)]
     else:
         parts += [f"- {plain(warning)}" for warning in report.warnings]
     if report.unfinished:
         parts += ["## Unfinished runs", _unfinished(report)]
     for figure in figures:
-        parts += [f"## {figure.title}", f"![{figure.title}]({FIGURES}/{figure.name}.png)", figure.caption]
+        parts += [f"## {figure.title}", f"![{plain(figure.seen)}]({FIGURES}/{figure.name}.png)"]
+        parts.append(f"{figure.caption} {plain(setting(report))}".rstrip())
     if missing:
         parts += ["## Not shown", "\n".join(f"- {plain(_line(line))}" for line in missing)]
     return "\n\n".join([*parts, "## What was run", _facts(report.facts)]) + "\n"
@@ -80,12 +87,25 @@ def as_latex(report: Report) -> str:
     lines += [f"% {_line(warning)}" for warning in report.warnings]
     if report.comparison is None:
         return "\n".join([*lines, ""])
-    told = {SCORES: notes(report.comparison), "costs": UNITS}
+    told = {SCORES: f"{report.comparison.conclusion} {notes(report.comparison)} {SOURCES}", "costs": UNITS}
     for group, columns in grouped(report.columns).items():
         caption = told.get(group) or f"{group.replace('by class', 'class by class')} of the last checkpoint."
         name = group if group in told else "classes" if group == "IoU by class" else _word(group)
-        lines += ["", *_float(report, name, columns, caption)]
+        lines += ["", *_float(report, name, columns, f"{caption} {setting(report)}".rstrip())]
     return "\n".join([*lines, ""])
+
+
+def setting(report: Report) -> str:
+    """Return on what and with what the rows were trained, for captions that are read alone.
+
+    Data, encoder and topology where all rows share them, and the seeds.
+    """
+    shared = report.facts.shared
+    words = [f"{name} {shared[name]}" for name in ("data", "encoder", "topology") if name in shared]
+    seeds = report.facts.seeds
+    listed = ", ".join(map(str, seeds)) if len(seeds) <= _LISTED else f"{seeds[0]} to {seeds[-1]} ({len(seeds)})"
+    text = ", ".join([*words, f"seed{'' if len(seeds) == 1 else 's'} {listed}"])
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def versions(facts: Facts) -> dict[str, str]:
@@ -103,7 +123,7 @@ def versions(facts: Facts) -> dict[str, str]:
 def _float(report: Report, name: str, columns: list[Column], caption: str) -> list[str]:
     comparison = report.comparison
     assert comparison is not None
-    count = len(columns) + (name == SCORES and comparison.baseline is not None)
+    count = len(columns) + 2 * (name == SCORES and comparison.baseline is not None)  # an interval is wide
     each = ceil(count / ceil(count / _ABREAST))
     parts = [
         latex(comparison, columns[first : first + each], versus=name == SCORES and first + each >= count)

@@ -1,0 +1,63 @@
+"""The differences that are decided, with their intervals and the margin."""
+
+from collections.abc import Sequence
+from math import isnan
+
+from matplotlib.figure import Figure
+
+from segup.ablation.comparison import Comparison
+from segup.ablation.report.style import FAINT, INK, new_figure
+from segup.statistics import Difference, difference_text
+
+MOST = 24
+"""Differences that are drawn at most; the tables have all."""
+_VERDICTS = {
+    "better": ("#0072b2", "o"),
+    "worse": ("#d55e00", "s"),
+    "equal": ("#009e73", "D"),
+    "undecided": (FAINT, "o"),
+}
+
+
+def drawn_differences(comparison: Comparison) -> list[Difference]:
+    """Return the differences that the figure shows: those that are known, the decided ones first where there are many.
+
+    They stay in the table's order.
+    """
+    known = [one for one in comparison.decision.differences if not isnan(one.mean)]
+    chosen = sorted(known, key=lambda one: (one.verdict == "undecided", -abs(one.mean)))[:MOST]
+    return [one for one in known if one in chosen]
+
+
+def forest(comparison: Comparison, drawn: Sequence[Difference]) -> Figure | None:
+    """Draw each difference with its interval; the margin is shaded, colour and marker tell the verdict.
+
+    Args:
+        comparison: The rows.
+        drawn: See :func:`drawn_differences`.
+    """
+    if not drawn:
+        return None
+    decision, score = comparison.decision, comparison.metric.label
+    figure = new_figure(7.6, 1.05 + 0.29 * len(drawn))
+    axes = figure.subplots()
+    axes.axvspan(-decision.margin, decision.margin, color="#009e73", alpha=0.13, linewidth=0)
+    axes.axvline(0, color=INK, linewidth=0.9)
+    for place, one in enumerate(drawn):
+        color, marker = _VERDICTS[one.verdict]
+        axes.errorbar(
+            one.mean, place, xerr=None if isnan(one.half_width) else one.half_width, fmt=marker, color=color,
+            markerfacecolor="none" if one.verdict == "undecided" else color, capsize=3, elinewidth=1.5, markersize=6,
+        )  # fmt: skip
+        axes.annotate(
+            f"{difference_text(one, decision.margin)}  {one.verdict}", (1.02, place), va="center", fontsize=8.5,
+            xycoords=("axes fraction", "data"), annotation_clip=False,
+        )  # fmt: skip
+    names = [one.arm if comparison.baseline is not None else f"{one.arm} − {one.other}" for one in drawn]
+    axes.set_yticks(range(len(drawn)), names)
+    axes.set_ylim(len(drawn) - 0.4, -0.6)
+    axes.grid(False, axis="y")
+    better = "right" if decision.better == "higher" else "left"
+    against = "" if comparison.baseline is None else f" − {comparison.baseline}"
+    axes.set_xlabel(f"{score}{against} (better to the {better}; shaded: the margin, ±{decision.margin:g})")
+    return figure
