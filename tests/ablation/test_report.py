@@ -4,9 +4,11 @@ import csv
 import importlib.util
 import io
 import json
+import multiprocessing
 import re
 import shutil
 import subprocess
+import time
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -50,7 +52,7 @@ def table(text, heading):
 
 def test_all_files_are_there_and_whole(study):
     assert {path.name for path in study.iterdir() if path.is_file()} == {
-        "study.yaml", "report.html", "report.md", "report.csv", "report.tex", ".report.json",
+        "study.yaml", "report.html", "report.md", "report.csv", "report.tex", ".report.json", ".report.lock",
     }  # fmt: skip
     names = {path.name for path in (study / "figures").iterdir()}
     expected = ("differences", "accuracy_cost", "learning_curves", "band_iou", "class_iou", "checkerboard_spectrum")
@@ -220,7 +222,7 @@ def test_names_are_text_on_the_page_and_nothing_else(tmp_path, make_study):
 
 
 def test_nothing_is_written_when_anything_fails(study, monkeypatch):
-    before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
+    before = contents(study)
 
     def fails(*_):
         raise RuntimeError("the page")
@@ -229,7 +231,7 @@ def test_nothing_is_written_when_anything_fails(study, monkeypatch):
     monkeypatch.setattr("segup.ablation.report.write.as_html", fails)
     with pytest.raises(RuntimeError, match="the page"):
         write_report(study)
-    assert {path: path.read_bytes() for path in study.rglob("*") if path.is_file()} == before
+    assert contents(study) == before
 
 
 def test_a_study_without_a_finished_run_says_so(tmp_path, make_study):
@@ -258,7 +260,20 @@ def test_results_of_an_earlier_version_are_told_as_far_as_they_go(tmp_path, make
 
 
 def contents(path):
-    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    files = [file for file in path.rglob("*") if file.is_file() and file.name != ".report.lock"]
+    return {str(file.relative_to(path)): file.read_bytes() for file in files}
+
+
+def test_two_processes_may_write_the_report_of_one_study_at_once(tmp_path, make_study, monkeypatch):
+    study = make_study(tmp_path, {("deconv", 0): 0.7, ("bilinear", 0): 0.6})
+    monkeypatch.setattr("segup.ablation.report.write.draw", lambda report: time.sleep(0.2) or [])
+    forked = multiprocessing.get_context("fork")
+    both = [forked.Process(target=write_report, args=(study,)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
 
 
 def test_a_figure_of_an_earlier_report_does_not_stay_and_what_is_the_persons_does(tmp_path, make_study):

@@ -7,16 +7,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from segup.ablation.report.content import read_report
+from segup.ablation.report.content import Report, read_report
 from segup.ablation.report.gallery import draw, pictures
 from segup.ablation.report.page import as_html
 from segup.ablation.report.texts import FIGURES, as_csv, as_latex, as_markdown
 from segup.atomic import atomic_write, check_free
+from segup.lock import lock
 from segup.stored import as_written, read_json
 from segup.training.run_folder import write_json
 
 WRITTEN = ".report.json"
 """What the report wrote: the digests of each file, by which it is known again."""
+_LOCK = ".report.lock"
 _TEXTS = ("report.csv", "report.tex", "report.md", "report.html")
 _PICTURE = re.compile(rf"{FIGURES}/[\w-]+\.(png|svg)")
 
@@ -46,9 +48,15 @@ def write_report(
 
     Raises:
         DataError: It is no study, or a file cannot be written.
+        HeldError: Another process has been writing the report for ten minutes.
         ConfigError: It has no such baseline, or a file is in the way.
     """
     report = read_report(study, baseline, **criterion)
+    with lock(report.study.path, _LOCK, patience=600.0):  # two sweeps of one study end with its report at once
+        return _written_report(report, trust, overwrite)
+
+
+def _written_report(report: Report, trust: Sequence[str], overwrite: bool) -> Path:
     folder = report.study.path
     before = _written(folder)
     _check(folder, before, _TEXTS, overwrite)
