@@ -7,6 +7,7 @@ import re
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
+from fractions import Fraction
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -189,7 +190,14 @@ def keeps(rules: Sequence[Any], value: Any) -> bool:
     return all(rule.holds(measured) for rule in rules if isinstance(rule, Within | Odd))
 
 
-_NOUNS: Mapping[Any, str] = {int: "an int", float: "a number", bool: "True or False", str: "text", Path: "a path"}
+_NOUNS: Mapping[Any, str] = {
+    Fraction: "a fraction",
+    int: "an int",
+    float: "a number",
+    bool: "True or False",
+    str: "text",
+    Path: "a path",
+}
 
 
 def called(kind: Any, value: Any = None, *, yaml: bool = False) -> str:
@@ -203,7 +211,7 @@ def called(kind: Any, value: Any = None, *, yaml: bool = False) -> str:
         return "a name"
     if origin is Annotated:
         noun = called(parts[0], value, yaml=yaml)
-        for rule in parts[1:] if parts[0] in (int, float) else ():
+        for rule in parts[1:] if parts[0] in (int, float, Fraction) else ():
             noun = rule.said(noun, value)
         return noun
     if origin in (Union, UnionType):

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import lcm
 from pathlib import Path
@@ -24,9 +24,10 @@ from segup.encoders import Encoder, create_encoder
 from segup.encoders.contract import family_of
 from segup.errors import ConfigError, DataError, ShapeError, unknown
 from segup.names import check_storable, check_trust, topology_options
+from segup.necks import Neck, create_neck
 from segup.registry import outside_module
 from segup.stored import check_plain
-from segup.upsamplers.contract import GUIDES
+from segup.upsamplers.contract import GUIDES, Size
 from segup.upsamplers.guide import listed_guides, unguided_upsamplers
 from segup.windows import predict_windows
 
@@ -42,10 +43,11 @@ class SegmentationModel(nn.Module):
     """A model from an image to logits of exactly the image's size.
 
     Args:
-        encoder: Image to pyramid.
+        encoder: Image to maps.
         decoder: Pyramid to map.
         num_classes: Channels of the logits; 1 is binary, one sigmoid channel.
         spec: The arguments of :func:`create_model` that build it again.
+        neck: The encoder's maps to the decoder's pyramid; None hands them on.
 
     Shape: ``(N, in_channels, H, W)``, values in 0 … 1 → ``(N, num_classes, H, W)``, for any H and W ≥ 1.
 
@@ -55,10 +57,13 @@ class SegmentationModel(nn.Module):
     """
 
     @annotated
-    def __init__(self, encoder: Encoder, decoder: Decoder, num_classes: int, spec: Mapping[str, Any]) -> None:
+    def __init__(
+        self, encoder: Encoder, decoder: Decoder, num_classes: int, spec: Mapping[str, Any], neck: Neck | None = None
+    ) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
-        self._requires = decoder.requires
+        self.neck = neck or create_neck("none", encoder.channels, encoder.strides)
+        self._requires = decoder.requires | self.neck.requires
         scored = decoder.gives_scores
         self.head = nn.Identity() if scored else linear(decoder.out_channels, num_classes)
         self.num_classes, self.spec = num_classes, dict(spec)
@@ -88,12 +93,16 @@ class SegmentationModel(nn.Module):
     def _whole(self, image: Tensor) -> Tensor:
         extended = self.encoder.extend(image)
         height, width = image.shape[-2:]
-        decoded = self.decoder(self.encode(extended), (extended.shape[-2], extended.shape[-1]))
-        logits: Tensor = self.head(decoded)
+        logits = self.decode(self.encode(extended), (extended.shape[-2], extended.shape[-1]))
         return logits[..., :height, :width]
 
+    def decode(self, encoded: Encoded, size: Size) -> Tensor:
+        """Return the logits of an image of ``size`` from what :meth:`encode` returned."""
+        logits: Tensor = self.head(self.decoder(self.neck(encoded), size))
+        return logits
+
     def encode(self, image: Tensor) -> Encoded:
-        """Return the maps of an image of a size that the encoder accepts, and the guides that the decoder requires."""
+        """Return the maps of an image of an accepted size, and the guides that neck and decoder require."""
         beside: dict[str, Any] = {"image": self.encoder.normalise(image)} if "image" in self._requires else {}
         if "indices" not in self._requires:
             return Encoded(self.encoder(image), beside)
@@ -101,9 +110,10 @@ class SegmentationModel(nn.Module):
         return Encoded(maps, {**beside, "indices": indices})
 
     def ladder(self, size: int) -> list[Rung]:
-        """Return the decoder's sizes step by step, on one axis, for an image of ``size`` (after any extension)."""
+        """Return the sizes of neck and decoder step by step, on one axis, for an image of ``size``, extended."""
         accepted = self.encoder.accepted_size((size, size))[0]
-        return self.decoder.ladder(self.encoder.map_sizes(accepted), accepted)
+        maps = self.encoder.map_sizes(accepted)
+        return [*self.neck.rungs(maps), *self.decoder.ladder(self.neck.map_sizes(maps), accepted)]
 
     def check_as_built(self) -> None:
         """Raise a ConfigError if the names in :attr:`spec` build a model with other weights than this one has."""
@@ -119,15 +129,23 @@ class SegmentationModel(nn.Module):
 
     def verdict(self) -> Verdict:
         """Return for which image sizes the logits have the image's size, and what the steps correct."""
-        pyramid = self.encoder.pyramid
-        accepted = pyramid.accepted
-        if pyramid.functions is None or not pyramid.proved or accepted.most is not None:
-            return check_decoder(
-                self.decoder, pyramid.sizes.__getitem__, filter(accepted.__contains__, pyramid.sizes), accepted
-            )
-        maps, period = pyramid.functions, lcm(*(one.period for one in pyramid.functions))
-        growth = [one.growth * (period // one.period) for one in maps]
-        return prove_decoder(self.decoder, lambda size: [one(size) for one in maps], period, growth, accepted)
+        pyramid, neck = self.encoder.pyramid, self.neck
+        accepted, of_encoder = pyramid.accepted, self.encoder.map_sizes
+
+        def maps(size: int) -> Sequence[int]:
+            return neck.map_sizes(of_encoder(size))
+
+        def before(size: int) -> list[Rung]:
+            return neck.rungs(of_encoder(size))
+
+        own = type(neck).__module__.startswith("segup.")
+        if pyramid.functions is None or not pyramid.proved or accepted.most is not None or not own:
+            return check_decoder(self.decoder, maps, filter(accepted.__contains__, pyramid.sizes), accepted, before)
+        pairs = zip(neck.sources, neck.laws, strict=True)
+        functions = [pyramid.functions[place].through(law) for place, law in pairs]
+        period = lcm(*(one.period for one in functions))
+        growth = [one.growth * (period // one.period) for one in functions]
+        return prove_decoder(self.decoder, maps, period, growth, accepted, before)
 
 
 def _weight_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
@@ -144,6 +162,8 @@ def create_model(
     in_channels: Count = 3,
     pretrained: bool = True,
     encoder_options: Mapping[str, Any] | None = None,
+    neck: str = "auto",
+    neck_options: Mapping[str, Any] | None = None,
     **decoder_options: Any,
 ) -> SegmentationModel:
     """Build a model from names.
@@ -155,8 +175,10 @@ def create_model(
         num_classes: Channels of the logits; 1 is binary, one sigmoid channel.
         in_channels: Channels of the image.
         pretrained: Start the encoder from its library's weights.
-        encoder_options, **decoder_options: Options of the encoder and of the topology. ``widths``, ``final``, ``fit``,
-            ``convs`` and ``upsampler_options`` mean the same in every topology.
+        neck: See :func:`segup.necks.create_neck`; ``"auto"`` is ``"none"`` where the encoder gives a pyramid, and
+            ``"simple_fpn"`` where its maps are of one stride.
+        encoder_options, neck_options, **decoder_options: Options of encoder, neck and topology. ``widths``, ``final``,
+            ``fit``, ``convs`` and ``upsampler_options`` mean the same in every topology.
 
     Raises:
         ConfigError: A name or an option is unknown, or parts do not fit: the topology has no skips and the operator
@@ -174,6 +196,8 @@ def create_model(
         "num_classes": num_classes,
         "in_channels": in_channels,
         "encoder_options": dict(encoder_options or {}),
+        "neck": neck,
+        **({"neck_options": dict(neck_options)} if neck_options else {}),
         **decoder_options,
     }
     body = create_encoder(encoder, in_channels, pretrained=pretrained, **(encoder_options or {}))
@@ -184,29 +208,36 @@ def _joined(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
     """Return the model that ``spec`` names, around its encoder."""
     options = topology_options(spec)
     encoder, topology, upsampler = (spec[key] for key in ("encoder", "topology", "upsampler"))
-    if body.pyramid.one_stride:
+    neck = _neck_for(body, spec)
+    spec = {**spec, "neck": neck.name} if spec.get("neck") in (None, "auto") else spec
+    if neck.name == "none" and body.pyramid.one_stride:
         if "skip" not in topology_class(topology).lacks and options.get("depths") != 1:
             raise ConfigError(
                 f"encoder '{encoder}' gives {len(body.channels)} maps of stride {body.strides[0]}, no pyramid, and "
                 f"topology '{topology}' takes a skip at each step.\n"
-                f"  try: decoder.topology=duc or plain, decoder.topology=fcn decoder.depths=1, or "
+                f"  try: neck=simple_fpn, decoder.topology=duc or plain, decoder.topology=fcn decoder.depths=1, or "
                 f"encoder.options.out_indices=[-1], which keep the last map alone."
             )
         body.keep([-1])
-    decoder = _decoder_for(body, spec, options)
-    missing = decoder.requires - body.provides
+        neck = _neck_for(body, spec)
+    body.take_whole_cells(neck.cell)
+    decoder = _decoder_for(neck, spec, options)
+    provided = body.provides if neck.cell == 1 else body.provides - {"indices"}
+    missing = (decoder.requires | neck.requires) - provided
     if missing - GUIDES.keys():
         raise ConfigError(unknown("guide of a model", min(missing - GUIDES.keys()), GUIDES))
     if missing:
+        behind = "" if missing - body.provides else f" behind neck '{neck.name}'"
         raise ConfigError(
-            f"upsampler '{upsampler}' requires {listed_guides(missing)}, and encoder '{encoder}' gives none.\n"
+            f"upsampler '{upsampler}' requires {listed_guides(missing)}, and encoder '{encoder}' gives none{behind}.\n"
             f"  try: encoder=segnet, or an operator that requires nothing: {unguided_upsamplers()}."
         )
-    unfit = _unfit(decoder, body)
+    unfit = _unfit(decoder, neck, body)
     if unfit is not None:
         body.put_rows_back()
-        decoder = _decoder_for(body, spec, options)
-        unfit = _unfit(decoder, body)
+        neck = _neck_for(body, spec)
+        decoder = _decoder_for(neck, spec, options)
+        unfit = _unfit(decoder, neck, body)
     if unfit is not None:
         size, maps, cause = unfit
         hint = "Its maps have more rows than any operator cuts: choose another encoder."
@@ -216,22 +247,31 @@ def _joined(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
             f"encoder '{encoder}' and topology '{topology}' do not fit at image size {size}, where the maps have "
             f"{', '.join(map(str, maps))}: {cause}\n  {hint}"
         ) from cause
-    return SegmentationModel(body, decoder, spec["num_classes"], spec)
+    return SegmentationModel(body, decoder, spec["num_classes"], spec, neck)
 
 
-def _decoder_for(body: Encoder, spec: Mapping[str, Any], options: Mapping[str, Any]) -> Decoder:
-    derived: dict[str, Any] = {"roundings": list(body.pyramid.roundings), "image_channels": spec["in_channels"]}
+def _neck_for(body: Encoder, spec: Mapping[str, Any]) -> Neck:
+    """Return the neck that ``spec`` names; a checkpoint of before names none."""
+    options, roundings = spec.get("neck_options") or {}, list(body.pyramid.roundings)
+    return create_neck(spec.get("neck", "none"), body.channels, body.strides, roundings, spec["in_channels"], **options)
+
+
+def _decoder_for(neck: Neck, spec: Mapping[str, Any], options: Mapping[str, Any]) -> Decoder:
+    derived: dict[str, Any] = {"roundings": list(neck.roundings), "image_channels": spec["in_channels"]}
     if topology_class(spec["topology"]).gives_scores:
         derived["num_classes"] = spec["num_classes"]
     chosen = {"upsampler": spec["upsampler"], **derived, **options}
-    return create_decoder(spec["topology"], body.channels, body.strides, **chosen)
+    return create_decoder(spec["topology"], neck.channels, neck.strides, **chosen)
 
 
-def _unfit(decoder: Decoder, body: Encoder) -> tuple[int, tuple[int, ...], ShapeError] | None:
+def _unfit(decoder: Decoder, neck: Neck, body: Encoder) -> tuple[int, tuple[int, ...], ShapeError] | None:
     """Return the first image size at which a step cannot reach its map, with the maps and the reason."""
     for size, maps in body.pyramid.sizes.items():
+        if size not in body.pyramid.accepted:
+            continue
         try:
-            decoder.ladder(maps, size)
+            neck.rungs(maps)
+            decoder.ladder(neck.map_sizes(maps), size)
         except ShapeError as cause:
             return size, maps, cause
     return None
@@ -389,7 +429,8 @@ def build_again(path: str | Path, spec: Mapping[str, Any]) -> SegmentationModel:
         DataError: The file is not a segup checkpoint, or holds another model.
     """
     content = read_checkpoint(path)
-    ours, theirs = (json.dumps(one, sort_keys=True) for one in (spec, content["segup"]["model"]))
-    if ours != theirs:
+    stored = {"neck": "none", **content["segup"]["model"]}
+    ours = {**spec, "neck": stored["neck"]} if spec.get("neck", "auto") == "auto" else spec
+    if json.dumps(ours, sort_keys=True) != json.dumps(stored, sort_keys=True):
         raise DataError(f"{path} contradicts itself: its configuration and its weights belong to different models")
-    return _built(path, spec, _weights(content["state_dict"], path))
+    return _built(path, stored, _weights(content["state_dict"], path))

@@ -9,10 +9,12 @@ from segup.decoders.contract import topologies
 from segup.encoders import encoders
 from segup.encoders.contract import OF_EVERY_ENCODER, family_of
 from segup.errors import ConfigError
+from segup.necks import necks
 from segup.registry import outside_module
 from segup.upsamplers.contract import upsamplers
 
-_OF_EVERY_MODEL = closed(encoder=Name, topology=Name, upsampler=Name, num_classes=Count, in_channels=Count)
+_OF_EVERY_MODEL = closed(encoder=Name, topology=Name, upsampler=Name, num_classes=Count, in_channels=Count, neck=Name)
+_GROUPS = ("encoder_options", "neck_options")
 
 
 def check_storable(spec: Mapping[str, Any]) -> None:
@@ -31,6 +33,10 @@ def check_storable(spec: Mapping[str, Any]) -> None:
             conform(OF_EVERY_ENCODER, common, "encoder.options")
             own = {key: value for key, value in own.items() if key not in OF_EVERY_ENCODER}
         encoders.check_stored(family_of(spec["encoder"])[0], own, "encoder.options")
+    own = spec.get("neck_options")
+    necks.check_stored(spec.get("neck", "none"), own, "neck")
+    if isinstance(own, Mapping) and own.get("upsampler"):
+        upsamplers.check_stored(own["upsampler"], own.get("upsampler_options"), "neck.upsampler_options")
     topologies.check_stored(spec.get("topology", "unet"), topology_options(spec), "decoder")
     for options, operator in (("upsampler_options", "upsampler"), ("final_options", "final")):
         upsamplers.check_stored(spec.get(operator) or "bilinear", spec.get(options), f"decoder.{options}")
@@ -38,7 +44,7 @@ def check_storable(spec: Mapping[str, Any]) -> None:
 
 def topology_options(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the topology's own options."""
-    return {key: value for key, value in spec.items() if key not in _OF_EVERY_MODEL and key != "encoder_options"}
+    return {key: value for key, value in spec.items() if key not in _OF_EVERY_MODEL and key not in _GROUPS}
 
 
 def check_trust(names: Any, trust: Iterable[str], path: str | Path) -> None:

@@ -18,6 +18,7 @@ from segup.metrics import create_metric, list_metrics, register_metric
 from segup.metrics.contract import metrics
 from segup.models import save_model
 from segup.names import check_trust
+from segup.necks import create_neck, list_necks, necks, register_neck
 from segup.training.optimizers import create_optimizer, list_optimizers, optimizers, register_optimizer
 from segup.training.resume import resumed_config
 from segup.training.schedulers import create_scheduler, list_schedulers, register_scheduler, schedulers
@@ -33,12 +34,14 @@ from segup.encoders.segnet import segnet
 from segup.losses import SegmentationLoss
 from segup.metrics import Score
 from segup.metrics.image_miou import ImageMiou
+from segup.necks.none import NoNeck
 from segup.training.schedulers.constant import constant
 from segup.upsamplers import Nearest
 
 
 class Up(Nearest): pass
 class Topology(UNetDecoder): pass
+class Between(NoNeck): pass
 class Set(Cells): pass
 class Loss(SegmentationLoss):
     def compute(self, logits, target, valid):
@@ -69,6 +72,7 @@ KINDS = {
     "upsampler": (upsamplers, lambda name, **o: create_upsampler(name, 4, 2, **o), "Up", "deconv"),
     "topology": (topologies, lambda name, **o: create_decoder(name, [4, 6], [2, 4], **o), "Topology", "unet"),
     "encoder": (encoders, lambda name, **o: create_encoder(name, pretrained=False, **o), "encoder", "segnet"),
+    "neck": (necks, lambda name, **o: create_neck(name, [8] * 4, [16] * 4, **o), "Between", "simple_fpn"),
     "data set": (datasets, lambda name, **o: create_dataset(name, LABELS, **o), "Set", "cells"),
     "loss": (LOSSES, lambda name, **o: create_loss(name, num_classes=3, **o), "Loss", "focal"),
     "metric": (metrics, lambda name, **o: create_metric(name, num_classes=3, **o), "Scores", "image_miou"),
@@ -122,7 +126,8 @@ def test_a_name_that_is_taken_stays_whose_it_is(kind, registry, create, part, ow
 def test_each_kind_is_entered_and_listed_in_the_same_way(monkeypatch):
     doors = [
         (upsamplers, register_upsampler, list_upsamplers), (topologies, register_topology, list_decoders),
-        (encoders, register_encoder, list_encoders), (datasets, register_dataset, list_datasets),
+        (encoders, register_encoder, list_encoders), (necks, register_neck, list_necks),
+        (datasets, register_dataset, list_datasets),
         (LOSSES, register_loss, list_losses), (metrics, register_metric, list_metrics),
         (optimizers, register_optimizer, list_optimizers), (schedulers, register_scheduler, list_schedulers),
     ]  # fmt: skip
@@ -138,7 +143,7 @@ def test_each_kind_is_entered_and_listed_in_the_same_way(monkeypatch):
         assert listed() == sorted([*before, "a_new_one"])
 
 
-@pytest.mark.parametrize("key", ["encoder", "decoder", "data", "loss", "metric", "optimizer", "scheduler"])
+@pytest.mark.parametrize("key", ["encoder", "neck", "decoder", "data", "loss", "metric", "optimizer", "scheduler"])
 def test_a_checkpoints_outside_names_need_trust(key, tmp_path):
     """Of whatever kind: a run that goes on imports nothing that is not trusted."""
     model = create_model("segnet", num_classes=2, pretrained=False, encoder_options={"widths": [4, 6]})
@@ -152,7 +157,7 @@ def test_a_checkpoints_outside_names_need_trust(key, tmp_path):
     assert MODULE not in sys.modules
 
 
-@pytest.mark.parametrize("folder", ["data", "encoder", "loss", "metric", "optimizer", "scheduler"])
+@pytest.mark.parametrize("folder", ["data", "encoder", "loss", "metric", "neck", "optimizer", "scheduler"])
 def test_every_word_of_a_group_names_a_part(folder):
     """One YAML for each part, or for each library of encoders."""
     registry = KINDS[{"data": "data set"}.get(folder, folder)][0]

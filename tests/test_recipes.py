@@ -20,12 +20,12 @@ RECIPES = re.findall(
     r"^`([\w/]+\.(?:py|yaml))`:\n\n```\w+\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL
 )
 KINDS = (
-    "upsamplers", "upsamplers", "decoders", "data/sets", "losses", "metrics", "encoders", "training/optimizers",
-    "training/schedulers",
+    "upsamplers", "upsamplers", "decoders", "data/sets", "losses", "metrics", "encoders", "necks",
+    "training/optimizers", "training/schedulers",
 )  # fmt: skip
 WORDS = (
-    "data=side_by_side encoder=strided decoder=ladder_sum decoder.upsampler=image_gate decoder.final=blurred "
-    "loss=brier metric=[area_error,image_miou] optimizer=radam scheduler=warm_up"
+    "data=side_by_side encoder=strided neck=two_maps decoder=ladder_sum decoder.upsampler=image_gate "
+    "decoder.final=blurred loss=brier metric=[area_error,image_miou] optimizer=radam scheduler=warm_up"
 )
 """A run with every part in it."""
 

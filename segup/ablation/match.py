@@ -130,7 +130,7 @@ def match_decoders(
 def stages_of(config: Mapping[str, Any]) -> list[tuple[int, str | int | None]]:
     """Return the factor of each step between two maps of a run's encoder, and how the stage that it inverts rounds."""
     run = RunConfig.of(config)
-    maps, roundings = _maps_of(json.dumps([_encoder(run), None]))
+    maps, roundings = _maps_of(json.dumps([_pyramid(run), None]))
     factors = [low // high for high, low in itertools.pairwise(maps.strides)]
     return list(zip(factors, roundings[1:], strict=True))
 
@@ -155,7 +155,7 @@ def _budget(config: Mapping[str, Any], by: str, maps_of: Callable[[str], Any]) -
     options = {key: value for key, value in run.decoder.items() if value is not None}
     topology = str(options.pop("topology"))
     scores = topology_class(topology).gives_scores
-    maps, options["roundings"] = maps_of(json.dumps([_encoder(run), _crop(run) if by == "macs" else None]))
+    maps, options["roundings"] = maps_of(json.dumps([_pyramid(run), _crop(run) if by == "macs" else None]))
     classes = len(run.data["classes"]) if run.num_classes is None else run.num_classes
     if scores:
         options["num_classes"] = classes
@@ -172,21 +172,30 @@ def _budget(config: Mapping[str, Any], by: str, maps_of: Callable[[str], Any]) -
     return _Budget(without_memory(topology, maps, **options).widths, cost, multiple)
 
 
-def _encoder(run: RunConfig) -> dict[str, Any]:
-    return {"name": run.encoder.full_name, "in_channels": run.data.get("in_channels", 3), **run.encoder.options}
+def _pyramid(run: RunConfig) -> dict[str, Any]:
+    from segup.training.build import neck_names
+
+    names = neck_names(run)
+    body = {"name": run.encoder.full_name, "in_channels": run.data.get("in_channels", 3), **run.encoder.options}
+    return {"encoder": body, "neck": {"name": names["neck"], **names.get("neck_options", {})}}
 
 
 def _maps_of(asked: str) -> Any:
-    """Return the maps of an encoder for one training crop, and how its stages round."""
+    """Return the maps of encoder and neck for one training crop, and how they round."""
     from segup.decoders.costs import Maps
     from segup.encoders import create_encoder
+    from segup.necks import create_neck
 
-    options, crop = json.loads(asked)
+    named, crop = json.loads(asked)
+    options, of_neck = named["encoder"], named["neck"]
     body = create_encoder(options.pop("name"), options.pop("in_channels"), pretrained=False, **options)
+    roundings = list(body.pyramid.roundings)
+    neck = create_neck(of_neck.pop("name"), body.channels, body.strides, roundings, body.in_channels, **of_neck)
+    body.take_whole_cells(neck.cell)
     image = body.accepted_size(tuple(crop or (1, 1)))
-    sizes = zip(*(body.map_sizes(size) for size in image), strict=True)
-    maps = Maps(tuple(body.channels), tuple(body.strides), tuple(sizes), image)
-    return maps, list(body.pyramid.roundings)
+    sizes = zip(*(neck.map_sizes(body.map_sizes(size)) for size in image), strict=True)
+    maps = Maps(tuple(neck.channels), tuple(neck.strides), tuple(sizes), image)
+    return maps, list(neck.roundings)
 
 
 def _crop(run: RunConfig) -> list[int]:

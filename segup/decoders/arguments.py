@@ -1,6 +1,8 @@
 """What the topologies' arguments have in common, checked with the numbers put in."""
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import ceil
 from typing import Any, get_args
 
 from segup.errors import ConfigError
@@ -10,13 +12,14 @@ IMAGE_WIDTH = 16
 """Channels at the image's own resolution: a 3×3 convolution there costs more than all others together."""
 
 
-def default_width(stride: int) -> int:
-    """Return the channels that a U-Net step to ``stride`` has by default.
+def default_width(stride: int | Fraction) -> int:
+    """Return the channels that a U-Net step to ``stride`` has by default, to a fraction that to the next power of two.
 
-    >>> [default_width(stride) for stride in (16, 8, 4, 2, 1)]
-    [128, 64, 48, 32, 16]
+    >>> [default_width(stride) for stride in (16, 8, 4, 2, 1, Fraction(7, 2))]
+    [128, 64, 48, 32, 16, 48]
     """
-    return {16: 128, 8: 64, 4: 48, 2: 32, 1: IMAGE_WIDTH}.get(stride, 128)
+    stride = stride if stride.denominator == 1 else 2 ** (ceil(stride) - 1).bit_length()
+    return {16: 128, 8: 64, 4: 48, 2: 32, 1: IMAGE_WIDTH}.get(int(stride), 128)
 
 
 def checked_widths(widths: Sequence[int] | None, default: Sequence[int], rule: str) -> list[int]:
@@ -40,7 +43,7 @@ def checked_widths(widths: Sequence[int] | None, default: Sequence[int], rule: s
     return list(widths)
 
 
-def step_widths(strides: Sequence[int]) -> tuple[list[int], str]:
+def step_widths(strides: Sequence[int | Fraction]) -> tuple[list[int], str]:
     """Return the channels after each step of a decoder that climbs all of a pyramid, and the rule for others.
 
     The step to the image is included, where the pyramid begins above stride 1.

@@ -5,6 +5,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -22,6 +23,9 @@ from segup.registry import Registry
 from segup.upsamplers.arguments import checked_size
 from segup.upsamplers.contract import GUIDES, Fit, Size, Upsampler
 from segup.upsamplers.fitting import without_gaps
+
+Strides = Annotated[list[Count | Annotated[Fraction, Within(above=0)]], Within(0, 64)]
+"""Reductions of a pyramid's maps; patches of 14 pixels make 7/2, 7, 14, 28."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Decoder(nn.Module, ABC):
     Args:
         channels: Channels of the pyramid's maps, from high to low resolution.
         strides: Reductions of the maps, each a multiple of the one before. A pyramid may begin at stride 1, 2, 4 or
-            more.
+            more, or at a fraction such as 7/2: then the step to the image takes an operator that resizes.
         upsampler: Name of the operator of the steps between the maps; None is the topology's default.
         widths: Channels of the maps between the steps; None is the topology's default.
         final: Name of the operator of the last step, to the image. This step has no skip.
@@ -97,7 +101,7 @@ class Decoder(nn.Module, ABC):
     def __init__(
         self,
         channels: Counts,
-        strides: Counts,
+        strides: Strides,
         *,
         upsampler: Name | None = None,
         widths: Counts | None = None,
@@ -317,7 +321,9 @@ def register_topology(name: str) -> Callable[[D], D]:
     return enter
 
 
-def create_decoder(topology: str, channels: Sequence[int], strides: Sequence[int], **options: Any) -> Decoder:
+def create_decoder(
+    topology: str, channels: Sequence[int], strides: Sequence[int | Fraction], **options: Any
+) -> Decoder:
     """Build a decoder for the pyramid of any library, from plain ints.
 
     Args:
@@ -363,13 +369,14 @@ def list_decoders() -> list[str]:
     return topologies.names()
 
 
-def check_pyramid(channels: Sequence[int], strides: Sequence[int]) -> None:
+def check_pyramid(channels: Sequence[int], strides: Sequence[int | Fraction]) -> None:
     """Raise a ConfigError unless channels and strides describe a pyramid from high to low resolution."""
+    shown = f"[{', '.join(map(str, strides))}]"
     if len(channels) != len(strides) or not channels:
-        raise ConfigError(f"channels={list(channels)} and strides={list(strides)} must be two lists of one length, ≥ 1")
+        raise ConfigError(f"channels={list(channels)} and strides={shown} must be two lists of one length, ≥ 1")
     for high, low in itertools.pairwise(strides):
         if low <= high or low % high:
             raise ConfigError(
-                f"strides={list(strides)} must go from high to low resolution, each a multiple of the one before; "
+                f"strides={shown} must go from high to low resolution, each a multiple of the one before; "
                 f"{low} after {high} is not"
             )

@@ -1,6 +1,7 @@
 """What a decoder costs: it is built without memory, on torch's meta device, and counted."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ class Maps:
     """
 
     channels: tuple[int, ...]
-    strides: tuple[int, ...]
+    strides: tuple[int | Fraction, ...]
     sizes: tuple[Size, ...]
     image: Size
 

@@ -1,6 +1,7 @@
 """DeepLabv3+: context of the deepest map, detail of one high map."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from types import MappingProxyType
 
 import torch
@@ -60,7 +61,7 @@ class DeepLabV3PlusDecoder(Decoder):
         if self.first == last:
             raise ConfigError(
                 f"topology 'deeplabv3plus' joins its context with a higher map: it takes two maps or more, not 1 "
-                f"(of strides {list(self.strides)}, from stride {self.strides[self.first]} on)"
+                f"(of strides [{', '.join(map(str, self.strides))}], from stride {self.strides[self.first]} on)"
             )
         context, high, joined, *_ = self.widths
         self.aspp = ASPP(self.channels[-1], context, rates_for(plan.own.get("rates"), self.strides[-1]))
@@ -80,12 +81,12 @@ class DeepLabV3PlusDecoder(Decoder):
         return [*self.climb.steps(), *self.final_steps()]
 
 
-def rates_for(rates: Sequence[int] | None, stride: int) -> list[int]:
+def rates_for(rates: Sequence[int] | None, stride: int | Fraction) -> list[int]:
     """Return the dilations for a map of ``stride``: the paper's 6, 12 and 18 at stride 16, unless they are given.
 
     >>> rates_for(None, 32), rates_for(None, 8), rates_for((2, 4), 8)
     ([3, 6, 9], [12, 24, 36], [2, 4])
     """
     if rates is None:
-        return [max(1, rate * 16 // stride) for rate in (6, 12, 18)]
+        return [max(1, int(rate * 16 // stride)) for rate in (6, 12, 18)]
     return list(rates)

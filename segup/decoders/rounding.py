@@ -1,6 +1,7 @@
 """How an encoder's stages round, one by one and together."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from segup.conform import Signed, Within
@@ -31,7 +32,7 @@ def whole_roundings(roundings: Sequence[Rounding] | None, maps: int) -> tuple[Ro
     return ("up", *rules) if len(rules) < maps else rules
 
 
-def composed(roundings: Sequence[Rounding], strides: Sequence[int]) -> str | int:
+def composed(roundings: Sequence[Rounding], strides: Sequence[int | Fraction]) -> str | int:
     """Return how several stages round together; "mixed" where one of them follows no single rule.
 
     ⌊(n + b)/s⌋ and then ⌊(n + c)/t⌋ is ⌊(n + b + s·c)/(s·t)⌋.
@@ -43,10 +44,11 @@ def composed(roundings: Sequence[Rounding], strides: Sequence[int]) -> str | int
     >>> composed(["up", "up"], [2, 4]), composed(["up", "down"], [2, 4]), composed(["up", None], [2, 4])
     ('up', 1, 'mixed')
     """
-    offset, reached = 0, 1
+    offset, reached = 0, 1  # both whole: an operator that inverts a stage takes no fraction
     for rounding, stride in zip(roundings, strides, strict=True):
         if rounding is None:
             return "mixed"
+        stride = int(stride)
         own = {"up": stride // reached - 1, "down": 0}.get(rounding, 0) if isinstance(rounding, str) else rounding
         offset, reached = offset + reached * own, stride
     return {reached - 1: "up", 0: "down"}.get(offset, offset)

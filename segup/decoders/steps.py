@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -43,7 +44,7 @@ class StepPlan:
     """
 
     channels: tuple[int, ...]
-    strides: tuple[int, ...]
+    strides: tuple[int | Fraction, ...]
     upsampler: str
     fit: Fit
     options: Mapping[str, Any]
@@ -60,13 +61,13 @@ class StepPlan:
         """Return the operator of the step from map ``level + 1`` to map ``level``."""
         high, low = self.strides[level : level + 2]
         return self._create(
-            self.upsampler, in_channels, out_channels, low // high, skip_channels=self.channels[level],
+            self.upsampler, in_channels, out_channels, int(low // high), skip_channels=self.channels[level],
             **self.stage_options(level),
         )  # fmt: skip
 
     def to_image(self, level: int, in_channels: int, out_channels: int) -> Upsampler:
         """Return the operator of the one step from map ``level`` to the image."""
-        return self._whole(self.upsampler, level, in_channels, out_channels, self.options)
+        return self._whole(self.upsampler, level, in_channels, out_channels, self.options, "upsampler")
 
     def last(self, level: int, in_channels: int, out_channels: int) -> Upsampler | None:
         """Return the operator of the last step, from map ``level`` to the image, guided by it alone; None at stride 1.
@@ -85,7 +86,9 @@ class StepPlan:
         check_options(operator_class(name), own, f"upsampler '{name}'")
         if self.strides[level] == 1:
             return None
-        return self._whole(name, level, in_channels, out_channels, {**operator_class(name).final_options, **own})
+        return self._whole(
+            name, level, in_channels, out_channels, {**operator_class(name).final_options, **own}, "final"
+        )
 
     def stage_options(self, level: int) -> dict[str, Any]:
         """Return the operator's options for the step to ``level``, with the rounding it inverts where it takes one.
@@ -107,14 +110,21 @@ class StepPlan:
         return {**chosen, "rounding": rounding}
 
     def _whole(
-        self, name: str, level: int, in_channels: int, out_channels: int, options: Mapping[str, Any]
+        self, name: str, level: int, in_channels: int, out_channels: int, options: Mapping[str, Any], asked: str
     ) -> Upsampler:
-        chosen = dict(options)
+        chosen, stride = dict(options), self.strides[level]
+        if stride.denominator > 1 and not operator_class(name).takes_fractions:
+            raise ConfigError(
+                f"{asked}='{name}' multiplies by whole numbers, and the step to the image is one by {stride}.\n"
+                f"  try: decoder.{asked}=bilinear, or nearest or bicubic, which resize."
+            )
         if operator_class(name).takes_rounding and chosen.get("rounding") is None:
             chosen["rounding"] = composed(self.roundings[: level + 1], self.strides[: level + 1])
-        return self._create(name, in_channels, out_channels, self.strides[level], **chosen)
+        return self._create(name, in_channels, out_channels, stride, **chosen)
 
-    def _create(self, name: str, in_channels: int, out_channels: int, scale: int, **options: Any) -> Upsampler:
+    def _create(
+        self, name: str, in_channels: int, out_channels: int, scale: int | Fraction, **options: Any
+    ) -> Upsampler:
         """Return an operator; one that is guided by the image shares its encoder with the steps before."""
         given = {"fit": self.fit, "image_channels": self.image_channels, **options}
         up = create_upsampler(name, in_channels, out_channels, scale, **given)

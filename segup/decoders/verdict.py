@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import lcm
 
-from segup.decoders.contract import Decoder
+from segup.decoders.contract import Decoder, Rung
 from segup.errors import ShapeError
 from segup.inspection import AcceptedSizes
 from segup.shapes.sets import Runs, joined
@@ -14,6 +14,7 @@ from segup.upsamplers.contract import Upsampler
 EVERY = AcceptedSizes.all_from(1)
 MapSizes = Callable[[int], Sequence[int]]
 """The sizes of an encoder's maps, on one axis, for an image of an accepted size."""
+Rungs = Callable[[int], list[Rung]]
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,17 @@ class Verdict:
         return f"and none does where the size mod {period} is in {Runs(joined(range(n, n + 1) for n in residues))!r}"
 
 
+def _nothing(_size: int) -> list[Rung]:
+    return []
+
+
 def prove_decoder(
-    decoder: Decoder, map_sizes: MapSizes, period: int, growth: Sequence[int], accepted: AcceptedSizes = EVERY
+    decoder: Decoder,
+    map_sizes: MapSizes,
+    period: int,
+    growth: Sequence[int],
+    accepted: AcceptedSizes = EVERY,
+    before: Rungs = _nothing,
 ) -> Verdict:
     """Decide for every accepted image size what each step of ``decoder`` is given and has to correct.
 
@@ -104,6 +114,7 @@ def prove_decoder(
         period: What is added to the image's size.
         growth: What each map then grows by.
         accepted: The image sizes that the encoder accepts.
+        before: The steps of the neck for an image size, whose corrections repeat over ``period`` too.
 
     >>> from segup.decoders import create_decoder
     >>> def halves(n):
@@ -119,12 +130,16 @@ bilinear ×2) cuts at most 1 row or column, and none does at the multiples of 4.
     repeats = lcm(period, accepted.sizes.period)
     beyond = max(accepted.sizes.start, accepted.least) + repeats
     if not growing:
-        return check_decoder(decoder, map_sizes, accepted.up_to(beyond + repeats - 1), accepted)
-    return _looked_at(decoder, map_sizes, accepted.up_to(beyond - 1), repeats, accepted)
+        return check_decoder(decoder, map_sizes, accepted.up_to(beyond + repeats - 1), accepted, before)
+    return _looked_at(decoder, map_sizes, accepted.up_to(beyond - 1), repeats, accepted, before)
 
 
 def check_decoder(
-    decoder: Decoder, map_sizes: MapSizes, sizes: Iterable[int], accepted: AcceptedSizes = EVERY
+    decoder: Decoder,
+    map_sizes: MapSizes,
+    sizes: Iterable[int],
+    accepted: AcceptedSizes = EVERY,
+    before: Rungs = _nothing,
 ) -> Verdict:
     """Look at what each step of ``decoder`` is given and has to correct at these image sizes, and prove nothing.
 
@@ -134,7 +149,7 @@ def check_decoder(
     Checked for 10 sizes from 2 to 11, and proved for none beyond: the output has the image's size; a step (bilinear \
 ×2) repeats at most 1 row or column, and none does at 2, 4, 6, …, 10.
     """
-    return _looked_at(decoder, map_sizes, sorted(sizes), None, accepted)
+    return _looked_at(decoder, map_sizes, sorted(sizes), None, accepted, before)
 
 
 def _by_contract(up: Upsampler) -> bool:
@@ -143,12 +158,17 @@ def _by_contract(up: Upsampler) -> bool:
 
 
 def _looked_at(
-    decoder: Decoder, map_sizes: MapSizes, sizes: Sequence[int], period: int | None, accepted: AcceptedSizes
+    decoder: Decoder,
+    map_sizes: MapSizes,
+    sizes: Sequence[int],
+    period: int | None,
+    accepted: AcceptedSizes,
+    before: Rungs,
 ) -> Verdict:
     exact, cut, repeated, steps = [], 0, 0, dict[str, None]()
     for size in sizes:
         try:
-            rungs = decoder.ladder(map_sizes(size), size)
+            rungs = [*before(size), *decoder.ladder(map_sizes(size), size)]
         except ShapeError as cause:
             return Verdict(accepted, None, tuple(sizes), (), cut, repeated, failure=(size, str(cause)))
         corrections = [rung.correction for rung in rungs]

@@ -3,6 +3,7 @@
 import copy
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
@@ -183,6 +184,24 @@ class Encoder(nn.Module):
         """
         self.pyramid, self._places = self.pyramid.kept(places), [self._places[i] for i in places]
         self.channels, self.strides = self.pyramid.channels, self.pyramid.strides
+
+    def take_whole_cells(self, cell: int) -> None:
+        """From now on, accept only the multiples of ``cell``, so that each cell of the maps is one of the image's.
+
+        Raises:
+            ConfigError: It accepts none of them.
+        """
+        accepted = self.pyramid.accepted.whole_cells(cell) if cell > 1 else self.pyramid.accepted
+        if not (accepted.sizes.runs or accepted.sizes.below):
+            raise ConfigError(
+                f"encoder '{self.name}' takes {self.pyramid.accepted}, and a neck needs a multiple of {cell}, its "
+                f"maps' stride.\n  try: encoder.options.img_size={cell * -(-self.pyramid.accepted.least // cell)}"
+            )
+        self.pyramid = replace(self.pyramid, accepted=accepted)
+        if self.pyramid.functions is None or not self.pyramid.proved:
+            few = [] if accepted.most else [accepted.next(size) for size in (1, 4 * cell + 1)]
+            seen = {size: self.map_sizes(size) for size in few if size not in self.pyramid.sizes}
+            self.pyramid = replace(self.pyramid, sizes={**self.pyramid.sizes, **seen})
 
     def extend(self, image: Tensor) -> Tensor:
         """Repeat the last row and column of ``image`` up to :meth:`accepted_size`.

@@ -63,6 +63,15 @@ class AcceptedSizes:
         members = self.sizes.between(low, end if self.sizes.runs else self.sizes.start)
         return max((after.start - before.stop for before, after in pairwise(members)), default=0)
 
+    def whole_cells(self, cell: int) -> "AcceptedSizes":
+        """Return those of them that are multiples of ``cell``.
+
+        >>> str(AcceptedSizes.all_from(7).whole_cells(14))
+        'the multiples of 14'
+        """
+        multiples = SizeSet.of(cell, cell, [range(cell, cell + 1)], (), cell)
+        return AcceptedSizes(self.sizes.intersection(multiples))
+
     def __contains__(self, size: object) -> bool:
         return size in self.sizes
 

@@ -28,7 +28,7 @@ from segup.training.schedulers import create_scheduler
 
 
 def build_model(config: RunConfig, num_classes: int, in_channels: int) -> SegmentationModel:
-    """Build the model that the groups ``encoder`` and ``decoder`` describe.
+    """Build the model that the groups ``encoder``, ``neck`` and ``decoder`` describe.
 
     Raises:
         ConfigError: They hold what no checkpoint may hold, so that none of this run could be opened.
@@ -74,7 +74,7 @@ def quiet_lightning() -> None:
 
 
 def model_names(config: RunConfig, num_classes: int, in_channels: int) -> dict[str, Any]:
-    """Return the names and options that the groups ``encoder`` and ``decoder`` build a model from.
+    """Return the names and options that the groups ``encoder``, ``neck`` and ``decoder`` build a model from.
 
     Raises:
         ConfigError: The topology or the upsampler is not named.
@@ -94,8 +94,16 @@ def model_names(config: RunConfig, num_classes: int, in_channels: int) -> dict[s
         "encoder_options": config.encoder.options
         if tokens is None
         else {**config.encoder.options, "max_tokens": tokens},
+        **neck_names(config),
         **decoder,
     }
+
+
+def neck_names(config: RunConfig) -> dict[str, Any]:
+    """Return the neck's name and, where some are set, its options."""
+    options = {key: value for key, value in config.neck.items() if value not in (None, {})}
+    name = options.pop("name", "auto")
+    return {"neck": name, **({"neck_options": options} if options else {})}
 
 
 def build_loss(config: RunConfig, num_classes: int, data: SegmentationData) -> torch.nn.Module:

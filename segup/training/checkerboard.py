@@ -1,5 +1,6 @@
 """The checkerboard figure of a model's upsampling operators, followed through training."""
 
+from fractions import Fraction
 from typing import Any
 
 import lightning as L
@@ -23,7 +24,7 @@ def checkerboard_figures(model: SegmentationModel) -> dict[str, Any]:
     >>> round(figures["mean"], 12), list(figures["operators"])[-1]
     (0.0, 'decoder.final')
     """
-    found = {f"decoder.{path}": up for path, up in model.decoder.named_modules() if isinstance(up, Upsampler)}
+    found = _operators(model)
     figures = {path: _figure(up) for path, up in found.items()}
     kind = operator_class(model.spec["upsampler"])
     named = [figures[path] for path, up in found.items() if isinstance(up, kind)] or list(figures.values())
@@ -32,7 +33,7 @@ def checkerboard_figures(model: SegmentationModel) -> dict[str, Any]:
 
 
 def checkerboard_spectra(model: SegmentationModel) -> list[dict[str, Any]]:
-    """Return at which frequencies each step of the decoder makes a pattern of a constant, in the order of the steps.
+    """Return at which frequencies each step of neck and decoder makes a pattern of a constant, in their order.
 
     Each is ``{"operator": path, "reduction": r, "energy": (sh, sw)}``: ``energy`` is what
     :func:`segup.upsamplers.checkerboard_spectrum` returns, and ``reduction`` that of the map the step leads to, so that
@@ -44,16 +45,25 @@ def checkerboard_spectra(model: SegmentationModel) -> list[dict[str, Any]]:
     >>> [(step["operator"], step["reduction"]) for step in checkerboard_spectra(model)][-2:]
     [('decoder.blocks.3.up', 2), ('decoder.final', 1)]
     """
-    names = {id(module): f"decoder.{path}" for path, module in model.decoder.named_modules()}
+    names = {id(up): path for path, up in _operators(model).items()}
+    strides = model.decoder.strides
+    reached = [(up, 1 if high is None else strides[high]) for _, high, up in model.decoder.steps()]
+    in_neck = [(up, Fraction(model.neck.cell * law.run, law.rise)) for _, law, up in model.neck.steps()]
     spectra = []
-    for _, high, up in model.decoder.steps():
+    for up, reduction in (*in_neck, *reached):
         try:
             energy = checkerboard_spectrum(up).tolist()
         except SegupError:  # as in _figure
             continue
-        reduction = 1 if high is None else model.decoder.strides[high]
-        spectra.append({"operator": names[id(up)], "reduction": reduction, "energy": energy})
+        shown = int(reduction) if reduction.denominator == 1 else float(reduction)
+        spectra.append({"operator": names[id(up)], "reduction": shown, "energy": energy})
     return spectra
+
+
+def _operators(model: SegmentationModel) -> dict[str, Upsampler]:
+    parts = {"neck": model.neck, "decoder": model.decoder}
+    named = {f"{name}.{path}": up for name, part in parts.items() for path, up in part.named_modules()}
+    return {path: up for path, up in named.items() if isinstance(up, Upsampler)}
 
 
 def _figure(up: Upsampler) -> float | None:

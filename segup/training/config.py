@@ -72,6 +72,7 @@ class RunConfig:
     """
 
     encoder: EncoderConfig
+    neck: dict[str, Any] = field(default_factory=dict)
     decoder: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     loss: dict[str, Any] = field(default_factory=dict)

@@ -17,7 +17,7 @@ Mark = float | torch.cuda.Event
 
 def count_parameters(model: SegmentationModel) -> dict[str, int]:
     """Return the parameters of the whole model and of its parts."""
-    parts = {"encoder": model.encoder, "decoder": model.decoder, "head": model.head}
+    parts = {"encoder": model.encoder, "neck": model.neck, "decoder": model.decoder, "head": model.head}
     counts = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
     return {"total": sum(counts.values()), **counts}
 
@@ -35,10 +35,13 @@ def count_macs(model: SegmentationModel, size: tuple[int, int]) -> dict[str, int
         extended = model.encoder.extend(image)
         with FlopCounterMode(display=False) as encoder:
             encoded = model.encode(extended)
+        with FlopCounterMode(display=False) as neck:
+            pyramid = model.neck(encoded)
         with FlopCounterMode(display=False) as rest:
-            model.head(model.decoder(encoded, (extended.shape[-2], extended.shape[-1])))
+            model.head(model.decoder(pyramid, (extended.shape[-2], extended.shape[-1])))
     model.train(training)
-    counts = {"encoder": encoder.get_total_flops() // 2, "decoder_and_head": rest.get_total_flops() // 2}
+    counters = {"encoder": encoder, "neck": neck, "decoder_and_head": rest}
+    counts = {name: counter.get_total_flops() // 2 for name, counter in counters.items()}
     return {"total": sum(counts.values()), **counts}
 
 

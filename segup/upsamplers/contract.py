@@ -2,6 +2,7 @@
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from inspect import signature
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, TypeVar
@@ -23,6 +24,8 @@ MOST = 2**31 - 1
 """Which torch takes of anything that is counted."""
 Channels = Annotated[int, Within(1, MOST)]
 Scale = Annotated[int, Within(2, MOST)]
+AnyScale = Scale | Annotated[Fraction, Within(above=1)]
+"""Of an operator that resizes, which may do so by a fraction, such as 7/2."""
 AXES = ("height", "width")
 ANY_SIZE = 1024
 GUIDES: Mapping[str, str] = MappingProxyType(
@@ -47,7 +50,7 @@ class _OperatorType(ABCMeta):
     def __call__(cls, *args: Any, **options: Any) -> Any:
         with own_stream():
             operator = super().__call__(*args, **options)
-        operator.excess = operator.arithmetic.out(ANY_SIZE) - ANY_SIZE * operator.scale
+        operator.excess = operator.arithmetic.out(ANY_SIZE) - operator.grid(ANY_SIZE)
         return operator
 
 
@@ -61,7 +64,8 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
     Args:
         in_channels: Channels of the low-resolution map.
         out_channels: Channels of the result.
-        scale: Factor between the two, an int of 2 or more.
+        scale: Factor between the two, an int of 2 or more; of operators that resize, a fraction above 1 too. They take
+            maps whose sides are multiples of its denominator.
         skip_channels: Channels of the skip, for operators that are guided by it.
         image_channels: Channels of the image, for operators that are guided by it.
         fit: ``"correct"`` or ``"strict"``.
@@ -80,6 +84,8 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
     """Whether it reaches every size from ``h × w`` on, beyond what a correction of the grid gives."""
     final_options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Default options in a decoder's step to the image, which joins no skip."""
+    takes_fractions: ClassVar[bool] = False
+    """Whether it may multiply by a fraction."""
     takes_rounding: ClassVar[bool] = False
     """Whether it has an option ``rounding``: the size rule of the encoder's stage that it inverts."""
     excess: int
@@ -95,7 +101,7 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         self,
         in_channels: Channels,
         out_channels: Channels,
-        scale: Scale = 2,
+        scale: AnyScale = 2,
         *,
         skip_channels: Channels | None = None,
         image_channels: Channels = 3,
@@ -107,7 +113,10 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
                 f"'{self.name}' is guided by the skip: it needs skip_channels, and a topology with skips\n"
                 f"  try: skip_channels=skip.shape[1], or an operator that requires nothing, such as 'carafe'"
             )
-        self.in_channels, self.out_channels, self.scale = in_channels, out_channels, scale
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.scale: Any = int(scale) if scale.denominator == 1 else scale  # an int, but for operators that resize
+        self.rise, self.run = scale.numerator, scale.denominator
+        self.most = (self.rise - 1) // self.run  # rows that a correction may be of
         self.skip_channels, self.fit = skip_channels, fit
         self.image_channels = image_channels if "image" in self.requires else None
         self.correction: Size = (0, 0)
@@ -148,7 +157,7 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
 
         An operator that must know the size before it runs overrides this method too.
         """
-        return fit_to(self.upsample(x, **guides), size, most=self.scale - 1)
+        return fit_to(self.upsample(x, **guides), size, most=self.most)
 
     def forward(self, x: Tensor, size: Size | None = None, **guides: Tensor | None) -> Tensor:
         """Return ``(N, out_channels, *size)``, or exactly ``scale·h × scale·w`` without ``size``.
@@ -164,12 +173,13 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         if not isinstance(x, Tensor) or x.dim() != 4 or x.shape[1] != self.in_channels or 0 in x.shape[-2:]:
             raise ShapeError(wrong_map(self.describe(), self.in_channels, x))
         low = x.shape[-2:]
-        wanted = (low[0] * self.scale, low[1] * self.scale) if size is None else checked_size(size)
+        wanted = (self.grid(low[0]), self.grid(low[1])) if size is None else checked_size(size)
         given = self.checked_guides(guides, x, wanted)
         if torch.compiler.is_exporting():
             for axis in (0, 1):
                 least, most = self.span(low[axis])
                 message = f"{self.describe()}: the {AXES[axis]} asked for is out of its reach"
+                refuse_below_zero(-(low[axis] % self.run), message)
                 refuse_below_zero(wanted[axis] - least, message)
                 refuse_below_zero(most - wanted[axis], message)
         else:
@@ -183,12 +193,16 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         """Return the number that should divide the channels, so that the operator keeps all its groups."""
         return 1
 
+    def grid(self, low: int) -> int:
+        """Return ``scale·low``, rounded down."""
+        return low * self.rise // self.run
+
     def own(self, low: int) -> Size:
         """Return the smallest and the largest size that the operator makes of ``low`` without a correction.
 
         The operator may give or keep a row beyond ``scale·low``.
         """
-        grid = low * self.scale
+        grid = self.grid(low)
         return grid + min(self.excess, 0), grid + self.excess
 
     def span(self, low: int) -> Size:
@@ -198,7 +212,7 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         smallest, largest = self.own(low)
         if self.fit == "strict":
             return smallest, largest
-        grid, most = low * self.scale, self.scale - 1
+        grid, most = self.grid(low), self.most
         return min(smallest, grid - most), max(largest, min(largest, grid) + most)
 
     def reach(self, low: int, wanted: int, axis: str = "size") -> int:
@@ -207,6 +221,11 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         Raises:
             ShapeError: ``wanted`` is out of reach.
         """
+        if self.run > 1 and low % self.run:
+            raise ShapeError(
+                f"{self.describe()} takes maps whose sides are multiples of {self.run}, and this {axis} is {int(low)}\n"
+                f"  try: a map of {int(low) + self.run - int(low) % self.run}, or a whole scale"
+            )
         least, most = self.span(low)
         if not least <= wanted <= most:
             raise ShapeError(self.out_of_reach(int(low), int(wanted), axis))
@@ -217,7 +236,7 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
 
     def out_of_reach(self, low: int, wanted: int, axis: str) -> str:
         """Return the message for a size that is out of reach: the value, the rule, the way out."""
-        grid, most = low * self.scale, self.scale - 1
+        grid, most = self.grid(low), self.most
         least, largest = self.span(low)
         way_out = f"a scale near {wanted}/{low}, or the size of the next skip"
         if self.reaches_any:
@@ -277,7 +296,7 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
 
     def size_rule(self, low: int) -> str:
         """Return the operator's arithmetic for ``low`` in figures, as errors show it."""
-        return f"{low}·{self.scale} = {low * self.scale}"
+        return f"{low}·{self.scale} = {self.grid(low)}"
 
     def extra_repr(self) -> str:
         """Return the channels, the scale, and the options that the operator keeps, for ``print``."""
@@ -328,7 +347,9 @@ def register_upsampler(name: str) -> Callable[[U], U]:
     return enter
 
 
-def create_upsampler(name: str, in_channels: int, out_channels: int, scale: int = 2, **options: Any) -> Upsampler:
+def create_upsampler(
+    name: str, in_channels: int, out_channels: int, scale: int | Fraction = 2, **options: Any
+) -> Upsampler:
     """Build the operator called ``name``; :class:`Upsampler` lists the arguments of all operators.
 
     Raises:

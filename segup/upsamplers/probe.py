@@ -51,7 +51,7 @@ class Probe:
 
     def _operator(self, up: Upsampler, x: Tensor) -> Tensor:
         """Return what an operator makes of a map at ``scale`` times its size, or the nearest size that it reaches."""
-        spans = [(up.scale * n, *up.span(n)) for n in x.shape[1:]]
+        spans = [(up.grid(n), *up.span(n)) for n in x.shape[1:]]
         height, width = (min(max(grid, least), largest) for grid, least, largest in spans)
         y: Tensor = up(x[None], (height, width), **constant_guides(up, x))
         return y
@@ -104,6 +104,11 @@ class Probe:
 
     def _scale(self) -> Pair:
         if isinstance(self.up, Upsampler):
+            if self.up.run > 1:
+                raise ShapeError(
+                    f"{self.up.describe()} multiplies by a fraction: its phases are no pixels of a cell.\n"
+                    f"  try: a whole scale"
+                )
             return self.up.scale, self.up.scale
         small, large = (self.run(self._map(2 * self.reach + more, 0.0)).shape for more in (0, 2))
         grown = (large[1] - small[1], large[2] - small[2])

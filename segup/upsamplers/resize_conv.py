@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from segup.conform import OddKernel
 from segup.errors import ConfigError
-from segup.upsamplers.contract import Channels, Scale, Upsampler
+from segup.upsamplers.contract import AnyScale, Channels, Upsampler
 from segup.upsamplers.interpolation import channel_map, init_weight, separable
 
 
@@ -34,12 +34,13 @@ class ResizeConv(Upsampler):
 
     mode: ClassVar[str]
     final_options: ClassVar[Mapping[str, Any]] = MappingProxyType({"kernel_size": 1})
+    takes_fractions = True
 
     def __init__(
         self,
         in_channels: Channels,
         out_channels: Channels,
-        scale: Scale = 2,
+        scale: AnyScale = 2,
         *,
         kernel_size: OddKernel | None = 3,
         init: Literal["he", "interpolate"] = "he",
@@ -84,15 +85,15 @@ class ResizeConv(Upsampler):
         first, on ``scale²`` times fewer pixels.
         """
         if self.alone:
-            return resize(x, self.scale, self.mode)
+            return resize(x, self.rise, self.mode, self.run)
         if self.conv.kernel_size == (1, 1):
-            return resize(self.conv(x), self.scale, self.mode)
-        y: Tensor = self.conv(resize(x, self.scale, self.mode))
+            return resize(self.conv(x), self.rise, self.mode, self.run)
+        y: Tensor = self.conv(resize(x, self.rise, self.mode, self.run))
         return y
 
 
-def resize(x: Tensor, scale: int, mode: str) -> Tensor:
-    """Return ``x`` resized by the int ``scale``; the grid is that of ``align_corners=False``.
+def resize(x: Tensor, scale: int, mode: str, run: int = 1) -> Tensor:
+    """Return ``x`` resized by ``scale / run``; the grid is that of ``align_corners=False``.
 
     The size is passed to torch in whole numbers, ``scale`` times the input's, which is the factor exactly; a float
     factor would be multiplied out in floats, and not at all where sizes are symbols (torch.export).
@@ -101,5 +102,5 @@ def resize(x: Tensor, scale: int, mode: str) -> Tensor:
     >>> resize(torch.tensor([[[[0.0, 1.0]]]]), 2, "bilinear").tolist()
     [[[[0.0, 0.25, 0.75, 1.0], [0.0, 0.25, 0.75, 1.0]]]]
     """
-    size = (scale * x.shape[-2], scale * x.shape[-1])
+    size = (scale * x.shape[-2] // run, scale * x.shape[-1] // run)
     return F.interpolate(x, size=size, mode=mode, align_corners=None if mode == "nearest" else False)

@@ -31,17 +31,19 @@ def test_chosen_blocks_override():
 
 def test_a_topology_with_skips_is_refused_and_each_way_out_works():
     with pytest.raises(ConfigError) as refusal:
-        create_model("test_vit", "unet", num_classes=2, pretrained=False)
+        create_model("test_vit", "unet", num_classes=2, pretrained=False, neck="none")
     assert "gives 4 maps of stride 16, no pyramid, and topology 'unet' takes a skip" in str(refusal.value)
     ways_out = (
         ("duc", {}),
         ("plain", {}),
         ("fcn", {"depths": 1}),
         ("unet", {"encoder_options": {"out_indices": [-1]}}),
+        ("unet", {"neck": "simple_fpn"}),
     )
     for topology, options in ways_out:
         assert topology == "unet" or topology in str(refusal.value)
-        model = create_model("test_vit", topology, "bilinear", num_classes=2, pretrained=False, **options).eval()
+        names = {"num_classes": 2, "pretrained": False, "neck": "none", **options}
+        model = create_model("test_vit", topology, "bilinear", **names).eval()
         with torch.no_grad():
             assert model(torch.rand(1, 3, 67, 45)).shape == (1, 2, 67, 45)
 
