@@ -131,6 +131,6 @@ class UNetBlock(nn.Module):
                 f"{figures(x.shape)}, not {figures(skip.shape)}.\n"
                 f"  try: the encoder's map of the same images, with skip_channels= its channels at construction."
             )
-        up = self.up(x, (skip.shape[-2], skip.shape[-1]), skip=skip, **guides)
+        up, skip = self.up.with_skip(x, (skip.shape[-2], skip.shape[-1]), skip=skip, **guides)
         joined: Tensor = self.convs(torch.cat((up, skip), dim=1))
         return joined

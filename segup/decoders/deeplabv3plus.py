@@ -72,8 +72,8 @@ class DeepLabV3PlusDecoder(Decoder):
 
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        context = self.climb(self.aspp(encoded.maps[-1]), encoded)
-        joined = torch.cat((context, self.project(encoded.maps[self.first])), dim=1)
+        context, high = self.climb.join(self.aspp(encoded.maps[-1]), encoded)
+        joined = torch.cat((context, self.project(high)), dim=1)
         return self.finish(self.convs(joined), size, encoded)
 
     def steps(self) -> list[Step]:

@@ -55,10 +55,10 @@ class FCNDecoder(Decoder):
 
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return the scores ``(N, num_classes, *size)``."""
-        used = encoded.maps[self.first :]
-        ups, y = operators(self.ups), self.scores[-1](used[-1])
+        ups, y = operators(self.ups), self.scores[-1](encoded.maps[-1])
         for i in range(len(ups) - 1, -1, -1):
-            y = self.scores[i](used[i]) + encoded.step(ups[i], y, self.first + i)
+            y, skip = encoded.join(ups[i], y, self.first + i)
+            y = self.scores[i](skip) + y
         return self.finish(y, size, encoded)
 
     def steps(self) -> list[Step]:

@@ -54,10 +54,10 @@ class FPNDecoder(Decoder):
 
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        maps = [lateral(f) for lateral, f in zip(self.laterals, encoded.maps[self.first :], strict=True)]
-        ups = operators(self.ups)
+        ups, maps = operators(self.ups), [self.laterals[-1](encoded.maps[-1])]
         for i in range(len(ups) - 1, -1, -1):
-            maps[i] = maps[i] + encoded.step(ups[i], maps[i + 1], self.first + i)
+            y, skip = encoded.join(ups[i], maps[0], self.first + i)
+            maps.insert(0, self.laterals[i](skip) + y)
         branches = [branch(m, encoded) for branch, m in zip(self.branches, maps, strict=True)]
         return self.finish(sum(branches[1:], branches[0]), size, encoded)
 

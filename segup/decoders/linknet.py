@@ -72,6 +72,6 @@ class _Stage(nn.Module):
         self.convs = conv_stack(out_channels, out_channels, plan.convs)
 
     def forward(self, x: Tensor, encoded: Encoded) -> Tensor:
-        y = self.act(encoded.step(self.up, self.squeeze(x), self.level))
-        joined: Tensor = self.convs(self.expand(y) + encoded.maps[self.level])
+        y, skip = encoded.join(self.up, self.squeeze(x), self.level)
+        joined: Tensor = self.convs(self.expand(self.act(y)) + skip)
         return joined

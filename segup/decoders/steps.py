@@ -174,6 +174,11 @@ class Encoded:
         y: Tensor = up(x, (high.shape[-2], high.shape[-1]), **self.guides(up, level))
         return y
 
+    def join(self, up: Upsampler, x: Tensor, level: int) -> tuple[Tensor, Tensor]:
+        """Return what :meth:`step` does, and the skip to join it with: map ``level``, or as the operator changed it."""
+        high = self.maps[level]
+        return up.with_skip(x, (high.shape[-2], high.shape[-1]), **{**self.guides(up, level), "skip": high})
+
     def guides(self, up: Upsampler, level: int | None) -> dict[str, Any]:
         """Return what an operator requires at the step to map ``level``, or to the image (None).
 
@@ -228,6 +233,13 @@ class Climb(nn.Module):
         for up, level in zip(operators(self.ups), self.levels, strict=True):
             x = encoded.step(up, x, level)
         return x
+
+    def join(self, x: Tensor, encoded: Encoded) -> tuple[Tensor, Tensor]:
+        """Return ``x`` at the size of map ``stop``, and that map as the last of one or more operators changed it."""
+        *before, (last, stop) = zip(operators(self.ups), self.levels, strict=True)
+        for up, level in before:
+            x = encoded.step(up, x, level)
+        return encoded.join(last, x, stop)
 
     def steps(self) -> list[Step]:
         """Return the steps in order."""

@@ -7,6 +7,7 @@
 torch.Size([1, 128, 33, 47])
 """
 
+from segup.upsamplers.anyup import AnyUp
 from segup.upsamplers.bicubic import Bicubic
 from segup.upsamplers.bilinear import Bilinear
 from segup.upsamplers.bilinear_additive import BilinearAdditive
@@ -24,14 +25,17 @@ from segup.upsamplers.diagnostics import (
 )
 from segup.upsamplers.dysample import DySample
 from segup.upsamplers.fade import Fade
+from segup.upsamplers.freqfusion import FreqFusion
 from segup.upsamplers.jbu import Jbu
 from segup.upsamplers.max_unpool import MaxUnpool
 from segup.upsamplers.naf import Naf
 from segup.upsamplers.nearest import Nearest
 from segup.upsamplers.pixel_shuffle import PixelShuffle
 from segup.upsamplers.sapa import Sapa
+from segup.upsamplers.uplift import Uplift
 
 __all__ = [
+    "AnyUp",
     "Bicubic",
     "Bilinear",
     "BilinearAdditive",
@@ -39,6 +43,7 @@ __all__ = [
     "Deconv",
     "DySample",
     "Fade",
+    "FreqFusion",
     "Jbu",
     "MatchedDeconv",
     "MaxUnpool",
@@ -46,6 +51,7 @@ __all__ = [
     "Nearest",
     "PixelShuffle",
     "Sapa",
+    "Uplift",
     "Upsampler",
     "carafe_reassemble",
     "checkerboard",

@@ -22,6 +22,15 @@ def in_cells(y: Tensor, scale: int | Size) -> Tensor:
     return y.unflatten(3, (-1, across)).unflatten(2, (-1, down)).transpose(3, 4)
 
 
+def cell_of(cells: int, pixels: int, device: torch.device) -> Tensor:
+    """Return the cell ⌊(2i + 1)·cells/(2·pixels)⌋ of each pixel of an axis.
+
+    >>> cell_of(3, 5, torch.device("cpu")).tolist()
+    [0, 0, 1, 2, 2]
+    """
+    return torch.div((2 * torch.arange(pixels, device=device) + 1) * cells, 2 * pixels, rounding_mode="floor")
+
+
 def pixels_in_cell(low: Size, high: Size) -> Size:
     """Return the most rows and columns that one cell has between two sizes: ⌈H/h⌉, ⌈W/w⌉."""
     return -(-high[0] // low[0]), -(-high[1] // low[1])
@@ -54,7 +63,7 @@ def from_grid(y: Tensor, low: Size, size: Size) -> Tensor:
     for axis, cells, pixels in ((-2, low[0], size[0]), (-1, low[1], size[1])):
         if pixels % cells:
             row = torch.arange(pixels, device=y.device)
-            cell = torch.div((2 * row + 1) * cells, 2 * pixels, rounding_mode="floor")
+            cell = cell_of(cells, pixels, y.device)
             first = _first_rows(cells, cells, pixels, y.device)
             y = y.index_select(axis, cell * -(-pixels // cells) + row - first[cell])
     return y

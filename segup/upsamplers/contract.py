@@ -170,7 +170,24 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
             size: (height, width).
             **guides: The guides that the operator requires, see :data:`GUIDES`. It ignores the other guides.
         """
-        if not isinstance(x, Tensor) or x.dim() != 4 or x.shape[1] != self.in_channels or 0 in x.shape[-2:]:
+        wanted, given = self.checked(x, size, guides)
+        return self.upsample_to(x, wanted, **given)
+
+    def with_skip(self, x: Tensor, size: Size | None = None, **guides: Any) -> tuple[Tensor, Tensor]:
+        """Return the map at ``size``, and the skip as a topology joins it: ``skip=`` as it is, or as changed.
+
+        Args:
+            x: ``(N, in_channels, h, w)``.
+            size: (height, width).
+            **guides: ``skip=``, and whatever else the operator requires.
+        """
+        return self(x, size, **guides), guides["skip"]
+
+    def checked(
+        self, x: Tensor, size: Size | None, guides: Mapping[str, Tensor | None]
+    ) -> tuple[Size, dict[str, Tensor]]:
+        """Return the size to make and the guides that are required, and record :attr:`correction`."""
+        if not isinstance(x, Tensor) or x.dim() != 4 or not self.takes(x.shape[1]) or 0 in x.shape[-2:]:
             raise ShapeError(wrong_map(self.describe(), self.in_channels, x))
         low = x.shape[-2:]
         wanted = (self.grid(low[0]), self.grid(low[1])) if size is None else checked_size(size)
@@ -186,7 +203,11 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
             rows, columns = (_counted(low[axis], wanted[axis]) for axis in (0, 1))
             reached = self.reach(*rows, AXES[0]), self.reach(*columns, AXES[1])
             self.correction = (rows[1] - reached[0], columns[1] - reached[1])
-        return self.upsample_to(x, wanted, **given)
+        return wanted, given
+
+    def takes(self, channels: int) -> bool:
+        """Return whether a map may have so many channels."""
+        return channels == self.in_channels
 
     @classmethod
     def multiple(cls, **options: Any) -> int:  # noqa: ARG003

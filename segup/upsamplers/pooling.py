@@ -20,7 +20,10 @@ def pool_to(x: Tensor, size: Size) -> Tensor:
     if known(x.shape[-2] == size[0]) and known(x.shape[-1] == size[1]):
         return x
     if traced or (x.is_cuda and torch.are_deterministic_algorithms_enabled()):
-        return pooling_matrix(x.shape[-2], size[0], x) @ x @ pooling_matrix(x.shape[-1], size[1], x).mT
+        # both from the left: torch would fold rows and batch into one axis for a matrix from the right, and export it
+        # with a guard on their number
+        down, across = (pooling_matrix(high, low, x) for high, low in zip(x.shape[-2:], size, strict=True))
+        return (across @ (down @ x).mT).mT
     return F.adaptive_avg_pool2d(x, size)
 
 

@@ -5,6 +5,8 @@ result belongs to one cell, so that windows are gathered once at low resolution,
 matrix product. Shapes: N images, C channels in g groups, h·w cells, m pixels in a cell, k² cells in a window.
 """
 
+import itertools
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -13,13 +15,22 @@ from torch import Tensor
 
 from segup.upsamplers.cells import from_grid, in_cells, pixels_in_cell, to_grid
 from segup.upsamplers.layout import is_channels_last
+from segup.upsamplers.pooling import reflect
 
 Border = Literal["zeros", "replicate", "shift"]
 """What windows read beyond the map: zeros; the nearest cell; or nothing, since they shift inwards."""
+Offsets = Sequence[tuple[int, int]]
+"""Which cells of a window count, as (row, column) from its own cell."""
 
 
 def reassemble(
-    features: Tensor, kernels: Tensor, kernel_size: int, groups: int = 1, scale: int = 2, border: Border = "zeros"
+    features: Tensor,
+    kernels: Tensor,
+    kernel_size: int,
+    groups: int = 1,
+    scale: int = 2,
+    border: Border | Literal["reflect"] = "zeros",
+    offsets: Offsets | None = None,
 ) -> Tensor:
     """Return the sum over each pixel's window, weighted by its own kernel: ``(N, C, scale·h, scale·w)``.
 
@@ -28,13 +39,15 @@ def reassemble(
         kernels: ``(N, g·k², scale·h, scale·w)``.
         kernel_size: k, odd.
         groups: g, which divides C.
-        scale: Between the two sizes.
-        border: What the windows read beyond the map.
+        scale: Between the two sizes, 1 or more.
+        border: What the windows read beyond the map; ``"reflect"``: the cells on the other side of the border's.
+        offsets: Which cells of the window have a weight, in the place of all k².
     """
-    weights = in_cells(kernels.to(features.dtype), scale).unflatten(1, (groups, kernel_size**2))
-    weights = weights.permute(0, 3, 4, 1, 5, 6, 2).reshape(-1, scale**2, kernel_size**2)
+    taps = kernel_size**2 if offsets is None else len(offsets)
+    weights = in_cells(kernels.to(features.dtype), scale).unflatten(1, (groups, taps))
+    weights = weights.permute(0, 3, 4, 1, 5, 6, 2).reshape(-1, scale**2, taps)
     # One small matrix product for each cell and group: (m, k²) by (k², C / g).
-    y = torch.bmm(weights, windows(features, kernel_size, groups, border))
+    y = torch.bmm(weights, windows(features, kernel_size, groups, border, offsets))
     return _as_map(y, features, groups, (scale, scale))
 
 
@@ -46,6 +59,8 @@ def attend(
     heads: int = 1,
     scale: int | None = None,
     border: Border = "shift",
+    taken: Tensor | None = None,
+    average: bool = False,
 ) -> Tensor:
     """Return neighbourhood attention: for each query the sum of the values in its window by softmax of ⟨query, key⟩.
 
@@ -58,6 +73,8 @@ def attend(
         scale: H = scale·h and W = scale·w, and the cell of row i is ⌊i/scale⌋. None: any H and W, and the cell of row i
             is ⌊(2i + 1)·h/2H⌋, the same where h divides H.
         border: What the windows read beyond the map; zeros take part in the softmax.
+        taken: Which cells of its window each pixel attends to, ``(h·w, m, k²)``; by default all.
+        average: Whether the weights of the heads are averaged and then applied to all channels, which have no heads.
 
     Returns:
         ``(N, C, H, W)`` in the memory format of ``value``.
@@ -74,14 +91,26 @@ def attend(
     cells = in_cells(grid, scales).unflatten(1, (heads, -1)).permute(0, 3, 4, 1, 5, 6, 2)
     cells = cells.reshape(-1, scales[0] * scales[1], query.shape[1] // heads)
     logits = torch.bmm(cells, windows(key, kernel_size, heads, border).transpose(1, 2))
-    taken = window_mask(low, kernel_size, border, query.device)
-    logits = logits if taken is None else logits.masked_fill(~taken, -torch.inf)
-    y = torch.bmm(logits.softmax(dim=-1).to(value.dtype), windows(value, kernel_size, heads, border))
+    if taken is not None:  # by pixel; of all windows the same cells lie beyond a small map
+        hidden = ~taken.unsqueeze(1)
+        logits = logits.unflatten(0, (-1, low[0] * low[1], heads)).masked_fill(hidden, -torch.inf).flatten(0, 2)
+    elif (inside := window_mask(low, kernel_size, border, query.device)) is not None:
+        logits = logits.masked_fill(~inside, -torch.inf)
+    weights = logits.softmax(dim=-1).to(value.dtype)
+    if average:
+        weights, heads = weights.unflatten(0, (-1, heads)).mean(1), 1
+    y = torch.bmm(weights, windows(value, kernel_size, heads, border))
     whole = _as_map(y, value, heads, scales)
     return whole if scale is not None else from_grid(whole, low, size)
 
 
-def windows(x: Tensor, kernel_size: int, groups: int = 1, border: Border = "zeros") -> Tensor:
+def windows(
+    x: Tensor,
+    kernel_size: int,
+    groups: int = 1,
+    border: Border | Literal["reflect"] = "zeros",
+    offsets: Offsets | None = None,
+) -> Tensor:
     """Return the window of every cell of ``(N, C, h, w)``: ``(N·h·w·g, k², C / g)``, row by row.
 
     Slices that are stacked once: on a CPU this is several times as fast as F.unfold, forward and backward. The map is
@@ -91,15 +120,22 @@ def windows(x: Tensor, kernel_size: int, groups: int = 1, border: Border = "zero
     count, channels, height, width = x.shape
     edge = kernel_size // 2
     last = x.permute(0, 2, 3, 1)
-    if border == "zeros":
+    if border == "reflect":
+        last = reflect(x, edge).permute(0, 2, 3, 1)
+    elif border == "zeros":
         last = F.pad(last, (0, 0, edge, edge, edge, edge))
     else:
         for axis in (1, 2):
             last = last.index_select(axis, _places(last.shape[axis], kernel_size, border, x.device))
     last = last.reshape(count, height + 2 * edge, width + 2 * edge, groups, channels // groups)
-    offsets = range(kernel_size)
-    slices = [last[:, row : row + height, column : column + width] for row in offsets for column in offsets]
-    return torch.stack(slices, dim=4).reshape(count * height * width * groups, kernel_size**2, channels // groups)
+    places = [(row + edge, column + edge) for row, column in offsets or _whole(kernel_size)]
+    slices = [last[:, row : row + height, column : column + width] for row, column in places]
+    return torch.stack(slices, dim=4).reshape(count * height * width * groups, len(places), channels // groups)
+
+
+def _whole(kernel_size: int) -> Offsets:
+    """Return the offsets of a whole window, row by row."""
+    return list(itertools.product(range(-(kernel_size // 2), kernel_size // 2 + 1), repeat=2))
 
 
 def window_mask(low: tuple[int, int], kernel_size: int, border: Border, device: torch.device) -> Tensor | None:

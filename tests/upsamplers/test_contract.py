@@ -206,7 +206,7 @@ def test_operators_are_built_of_fake_tensors_too(name, build, guides):
 def test_gradients_of_each_image_are_had_by_vmap(name, layout, build, guides):
     """torch.func.vmap runs a forward on tensors that stand for a batch."""
     torch.manual_seed(0)
-    up = build(name, 4, 3).to(memory_format=layout)
+    up = build(name, 4, 3).to(memory_format=layout).eval()  # in training, BatchNorm mixes the images of a batch
     x = torch.randn(3, 4, 4, 5).contiguous(memory_format=layout)
     given = guides(up, x, (7, 10))
 

@@ -10,8 +10,8 @@ from segup.upsamplers import checkerboard, list_upsamplers
 OPTIONS = {
     "bilinear": [{"kernel_size": None}], "nearest": [{"kernel_size": None}],
     "carafe": [{"border": "replicate"}, {"border": "shift"}], "sapa": [{"border": "replicate"}, {"border": "shift"}],
-    "jbu": [{}, {"guide": "skip"}],
-    "naf": [{}, {"guide": "skip"}, {"fit": "strict"}],
+    "anyup": [{}, {"guide": "skip"}], "freqfusion": [{}], "jbu": [{}, {"guide": "skip"}],
+    "naf": [{}, {"guide": "skip"}, {"fit": "strict"}], "uplift": [{}, {"guide": "skip"}],
 }  # fmt: skip
 """Options beside the default with which an operator is convex."""
 DECLARED = [(name, options) for name in list_upsamplers() for options in [*OPTIONS.get(name, ()), {}]]

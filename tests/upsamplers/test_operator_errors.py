@@ -29,7 +29,7 @@ GUIDED = [name for name in OPERATORS if "skip" in operator_class(name).requires]
     ],
 )
 def test_an_input_of_the_wrong_shape_is_refused_with_its_shape(name, shape, fix, build):
-    up = build(name, 4, 4)
+    up = build(name, 4, 6)
     with pytest.raises(ShapeError) as refused:
         up(torch.zeros(shape))
     rule = f"{up.describe()} takes (N, 4, h, w) with h, w ≥ 1, not {shape}\n  try: {fix}."
@@ -235,7 +235,7 @@ def test_an_unknown_operator_is_answered_with_the_nearest():
 @pytest.mark.parametrize("name", OPERATORS)
 def test_under_compile_the_errors_are_the_same(name, build, guides):
     torch._dynamo.reset()
-    up = build(name, 4, 4)
+    up = build(name, 4, 6)
     compiled = torch.compile(up, backend="eager", dynamic=True)
     x = torch.zeros(2, 4, 5, 5)
     fine = guides(up, x, (10, 10))
