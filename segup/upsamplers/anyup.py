@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segup.conform import Count
 from segup.upsamplers.cells import to_grid
 from segup.upsamplers.contract import Channels, Scale, Size, register_upsampler
 from segup.upsamplers.fitting import fit_to
@@ -49,6 +50,8 @@ class AnyUp(Guided):
         in_channels, out_channels, scale, skip_channels, image_channels, fit, guide: See
             :class:`segup.upsamplers.guided.Guided`, also for the sizes that it reaches.
         variant: ``"tiny"``: 32 channels, one block. ``"paper"``: 128 channels, two blocks.
+        tile: How many rows of the result are made at once, which takes less memory; by default all. The result is the
+            same.
 
     Shape: ``(N, in_channels, h, w)`` and an image ``(N, image_channels, H₀, W₀)``, or a skip
     ``(N, skip_channels, H, W)`` → ``(N, out_channels, H, W)``, for any H ≥ h and W ≥ w.
@@ -81,11 +84,12 @@ class AnyUp(Guided):
         scale: Scale = 2,
         *,
         variant: Literal["tiny", "paper"] = "tiny",
+        tile: Count | None = None,
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
         width, blocks = VARIANTS[variant]
-        self.variant, self.width = variant, width
+        self.variant, self.width, self.tile = variant, width, tile
         self.encoder = QueriesAndKeys(self.guide_channels, width, blocks)
         self.unification = Unification(width)
         self.of_map = nn.Sequential(*(Residual(width) for _ in range(blocks)))
@@ -125,8 +129,10 @@ class AnyUp(Guided):
         low = (x.shape[-2], x.shape[-1])
         kernel_size = 2 * -(-max(low) // TENTHS) + 1
         scale = self.scale if self.on_grid(x, made) else None
-        near = near_in_window(low, made, kernel_size, x.device)
-        return attend(query, key, value, kernel_size, HEADS, scale, border="zeros", taken=near, average=True)
+        taken = near_in_window(low, made, kernel_size, x.device)
+        return attend(
+            query, key, value, kernel_size, HEADS, scale, border="zeros", taken=taken, average=True, tile=self.tile
+        )
 
 
 class QueriesAndKeys(nn.Module):

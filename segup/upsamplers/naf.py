@@ -49,6 +49,8 @@ class Naf(Guided):
         variant: ``"tiny"``: branches of 16 channels and one block, a window of 5×5. ``"paper"``: 128 channels and two
             blocks, a window of 9×9, rescaled coordinates.
         kernel_size: Size of the window in cells, odd; by default the variant's.
+        tile: How many rows of the result are made at once, which takes less memory; by default all. The result is the
+            same.
         heads: It must divide ``out_channels``. The default is the paper's 4, or the largest divisor that
             ``out_channels`` shares with it.
 
@@ -87,6 +89,7 @@ class Naf(Guided):
         variant: Literal["tiny", "paper"] = "tiny",
         kernel_size: OddKernel | None = None,
         heads: Count | None = None,
+        tile: Count | None = None,
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
@@ -96,6 +99,7 @@ class Naf(Guided):
         check_groups(self.name, heads, sizes.width // 2, f"{variant}'s width/2", "heads")
         self.variant, self.heads, self.rescale = variant, heads, sizes.rescale
         self.kernel_size = sizes.kernel_size if kernel_size is None else kernel_size
+        self.tile = tile
         self.encoder = ImageEncoder(self.guide_channels, sizes.width, sizes.blocks)
         self.project = project(in_channels, out_channels)
 
@@ -119,8 +123,9 @@ class Naf(Guided):
         on_grid = self.on_grid(x, made)
         query = rotary(fit_to(pool_to(features, size), made, most=self.scale - 1), self.heads, self.drawn_factor(x))
         key = F.avg_pool2d(query, self.scale) if on_grid else pool_to(query, (x.shape[-2], x.shape[-1]))
-        query = query * (self.heads / query.shape[1]) ** 0.5
-        return attend(query, key, self.project(x), self.kernel_size, self.heads, self.scale if on_grid else None)
+        key = key * (self.heads / key.shape[1]) ** 0.5
+        scale = self.scale if on_grid else None
+        return attend(query, key, self.project(x), self.kernel_size, self.heads, scale, tile=self.tile)
 
     def drawn_factor(self, x: Tensor) -> Tensor | float:
         """Return the factor of the coordinates in this pass: in training log-uniform from 1/rescale to rescale."""

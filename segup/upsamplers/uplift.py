@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segup.conform import Count
 from segup.upsamplers.cells import cell_of
 from segup.upsamplers.contract import Channels, Scale, Size, register_upsampler
 from segup.upsamplers.fitting import fit_to, known
@@ -53,6 +54,8 @@ class Uplift(Guided):
             :class:`segup.upsamplers.guided.Guided`, also for the sizes that it reaches.
         variant: ``"tiny"``: an encoder of 8, 16 and 16 channels, steps of 24. ``"paper"``: 16, 32, 64, 128 and 128,
             steps of 64.
+        tile: How many rows of a step's result are made at once, which takes less memory; by default all. The result is
+            the same.
 
     Shape: ``(N, in_channels, h, w)`` and an image ``(N, image_channels, H₀, W₀)``, or a skip
     ``(N, skip_channels, H, W)`` → ``(N, out_channels, H, W)``, for any H ≥ h and W ≥ w.
@@ -83,11 +86,12 @@ class Uplift(Guided):
         scale: Scale = 2,
         *,
         variant: Literal["tiny", "paper"] = "tiny",
+        tile: Count | None = None,
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
         widths, width = VARIANTS[variant]
-        self.variant = variant
+        self.variant, self.tile = variant, tile
         self.encoder = ImageEncoder(self.guide_channels, widths)
         fine, coarse = self.encoder.channels
         self.project = project(in_channels, out_channels)
@@ -137,7 +141,7 @@ class Uplift(Guided):
             d = _at(d, *(cell_of(n, wanted, x.device) for n, wanted in zip(twice, reached, strict=True)))
         weights = self.weights(self.of_result(torch.cat((d, nearest(fine, reached)), dim=1)))
         if doubled:
-            return reassemble(x, weights, kernel_size=5, border="replicate", offsets=NEIGHBOURS)
+            return reassemble(x, weights, kernel_size=5, border="replicate", offsets=NEIGHBOURS, tile=self.tile)
         rows, columns = (cell_of(n, wanted, x.device) for n, wanted in zip(low, reached, strict=True))
         terms = [
             weight * _at(x, (rows + down).clamp(0, low[0] - 1), (columns + across).clamp(0, low[1] - 1))

@@ -6,7 +6,7 @@ matrix product. Shapes: N images, C channels in g groups, h·w cells, m pixels i
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -31,6 +31,7 @@ def reassemble(
     scale: int = 2,
     border: Border | Literal["reflect"] = "zeros",
     offsets: Offsets | None = None,
+    tile: int | None = None,
 ) -> Tensor:
     """Return the sum over each pixel's window, weighted by its own kernel: ``(N, C, scale·h, scale·w)``.
 
@@ -42,13 +43,20 @@ def reassemble(
         scale: Between the two sizes, 1 or more.
         border: What the windows read beyond the map; ``"reflect"``: the cells on the other side of the border's.
         offsets: Which cells of the window have a weight, in the place of all k².
+        tile: How many rows of the result are made at once; by default all.
     """
     taps = kernel_size**2 if offsets is None else len(offsets)
-    weights = in_cells(kernels.to(features.dtype), scale).unflatten(1, (groups, taps))
-    weights = weights.permute(0, 3, 4, 1, 5, 6, 2).reshape(-1, scale**2, taps)
-    # One small matrix product for each cell and group: (m, k²) by (k², C / g).
-    y = torch.bmm(weights, windows(features, kernel_size, groups, border, offsets))
-    return _as_map(y, features, groups, (scale, scale))
+    extend = _once_if(tile, kernel_size, border)
+
+    def part(rows: slice) -> Tensor:
+        of_rows = kernels[:, :, rows.start * scale : rows.stop * scale] if tile else kernels
+        weights = in_cells(of_rows.to(features.dtype), scale).unflatten(1, (groups, taps))
+        weights = weights.permute(0, 3, 4, 1, 5, 6, 2).reshape(-1, scale**2, taps)
+        # One small matrix product for each cell and group: (m, k²) by (k², C / g).
+        y = torch.bmm(weights, windows(extend(features), rows, kernel_size, groups, offsets))
+        return _as_map(y, features, rows, groups, (scale, scale))
+
+    return _by_rows(part, features.shape[-2], scale, tile)
 
 
 def attend(
@@ -61,6 +69,7 @@ def attend(
     border: Border = "shift",
     taken: Tensor | None = None,
     average: bool = False,
+    tile: int | None = None,
 ) -> Tensor:
     """Return neighbourhood attention: for each query the sum of the values in its window by softmax of ⟨query, key⟩.
 
@@ -75,6 +84,7 @@ def attend(
         border: What the windows read beyond the map; zeros take part in the softmax.
         taken: Which cells of its window each pixel attends to, ``(h·w, m, k²)``; by default all.
         average: Whether the weights of the heads are averaged and then applied to all channels, which have no heads.
+        tile: How many rows of the result are made at once; by default all.
 
     Returns:
         ``(N, C, H, W)`` in the memory format of ``value``.
@@ -88,48 +98,85 @@ def attend(
     size, low = (query.shape[-2], query.shape[-1]), (key.shape[-2], key.shape[-1])
     scales = (scale, scale) if scale is not None else pixels_in_cell(low, size)
     grid = query if scale is not None else to_grid(query, low)
-    cells = in_cells(grid, scales).unflatten(1, (heads, -1)).permute(0, 3, 4, 1, 5, 6, 2)
-    cells = cells.reshape(-1, scales[0] * scales[1], query.shape[1] // heads)
-    logits = torch.bmm(cells, windows(key, kernel_size, heads, border).transpose(1, 2))
-    if taken is not None:  # by pixel; of all windows the same cells lie beyond a small map
-        hidden = ~taken.unsqueeze(1)
-        logits = logits.unflatten(0, (-1, low[0] * low[1], heads)).masked_fill(hidden, -torch.inf).flatten(0, 2)
-    elif (inside := window_mask(low, kernel_size, border, query.device)) is not None:
-        logits = logits.masked_fill(~inside, -torch.inf)
-    weights = logits.softmax(dim=-1).to(value.dtype)
-    if average:
-        weights, heads = weights.unflatten(0, (-1, heads)).mean(1), 1
-    y = torch.bmm(weights, windows(value, kernel_size, heads, border))
-    whole = _as_map(y, value, heads, scales)
+    extend = _once_if(tile, kernel_size, border)
+    inside = window_mask(low, kernel_size, border, query.device)
+    groups = 1 if average else heads
+
+    def part(rows: slice) -> Tensor:
+        of_rows = grid[:, :, rows.start * scales[0] : rows.stop * scales[0]] if tile else grid
+        cells = in_cells(of_rows, scales).unflatten(1, (heads, -1)).permute(0, 3, 4, 1, 5, 6, 2)
+        cells = cells.reshape(-1, scales[0] * scales[1], query.shape[1] // heads)
+        logits = torch.bmm(cells, windows(extend(key), rows, kernel_size, heads).transpose(1, 2))
+        if taken is not None:  # by pixel
+            hidden = ~taken[rows.start * low[1] : rows.stop * low[1]].unsqueeze(1)
+            logits = logits.unflatten(0, (-1, len(hidden), heads)).masked_fill(hidden, -torch.inf).flatten(0, 2)
+        elif inside is not None:  # of all windows the same cells lie beyond a small map
+            logits = logits.masked_fill(~inside, -torch.inf)
+        weights = logits.softmax(dim=-1).to(value.dtype)
+        weights = weights.unflatten(0, (-1, heads)).mean(1) if average else weights
+        y = torch.bmm(weights, windows(extend(value), rows, kernel_size, groups))
+        return _as_map(y, value, rows, groups, scales)
+
+    whole = _by_rows(part, low[0], scales[0], tile)
     return whole if scale is not None else from_grid(whole, low, size)
 
 
-def windows(
-    x: Tensor,
-    kernel_size: int,
-    groups: int = 1,
-    border: Border | Literal["reflect"] = "zeros",
-    offsets: Offsets | None = None,
-) -> Tensor:
-    """Return the window of every cell of ``(N, C, h, w)``: ``(N·h·w·g, k², C / g)``, row by row.
+def _by_rows(part: Callable[[slice], Tensor], cells: int, scale: int, tile: int | None) -> Tensor:
+    """Return what ``part`` makes of all rows of cells: at once, or at most ``tile`` rows of the result at a time."""
+    at_once = cells if tile is None else max(tile // scale, 1)
+    if tile is None or at_once >= cells:
+        return part(slice(0, cells))
+    first = part(slice(0, at_once))
+    shape = (*first.shape[:2], cells * scale, first.shape[3])
+    layout = torch.channels_last if is_channels_last(first) else torch.contiguous_format
+    whole = torch.empty(shape, dtype=first.dtype, device=first.device, memory_format=layout)
+    whole[:, :, : at_once * scale] = first
+    for start in range(at_once, cells, at_once):
+        rows = slice(start, min(start + at_once, cells))
+        whole[:, :, rows.start * scale : rows.stop * scale] = part(rows)
+    return whole
 
-    Slices that are stacked once: on a CPU this is several times as fast as F.unfold, forward and backward. The map is
-    extended first, so that all slices are of one size. A window that shifts inwards reads the cells on its other side:
-    its order differs, its cells do not.
+
+def _once_if(tile: int | None, kernel_size: int, border: Border | Literal["reflect"]) -> Callable[[Tensor], Tensor]:
+    """Return :func:`extended`, which keeps what it made for the next rows; if there are none, nothing is held."""
+    made: dict[int, Tensor] = {}
+
+    def extend(x: Tensor) -> Tensor:
+        if tile is None:
+            return extended(x, kernel_size, border)
+        if id(x) not in made:
+            made[id(x)] = extended(x, kernel_size, border)
+        return made[id(x)]
+
+    return extend
+
+
+def extended(x: Tensor, kernel_size: int, border: Border | Literal["reflect"]) -> Tensor:
+    """Return the map that all windows read: ``(N, h + 2e, w + 2e, C)`` with e = ``kernel_size // 2``.
+
+    A window that shifts inwards reads the cells on its other side: its order differs, its cells do not.
     """
-    count, channels, height, width = x.shape
     edge = kernel_size // 2
     last = x.permute(0, 2, 3, 1)
     if border == "reflect":
-        last = reflect(x, edge).permute(0, 2, 3, 1)
-    elif border == "zeros":
-        last = F.pad(last, (0, 0, edge, edge, edge, edge))
-    else:
-        for axis in (1, 2):
-            last = last.index_select(axis, _places(last.shape[axis], kernel_size, border, x.device))
-    last = last.reshape(count, height + 2 * edge, width + 2 * edge, groups, channels // groups)
+        return reflect(x, edge).permute(0, 2, 3, 1)
+    if border == "zeros":
+        return F.pad(last, (0, 0, edge, edge, edge, edge))
+    for axis in (1, 2):
+        last = last.index_select(axis, _places(last.shape[axis], kernel_size, border, x.device))
+    return last
+
+
+def windows(whole: Tensor, rows: slice, kernel_size: int, groups: int = 1, offsets: Offsets | None = None) -> Tensor:
+    """Return the windows of these rows of cells of an :func:`extended` map: ``(N·h·w·g, k², C / g)``, row by row.
+
+    Slices that are stacked once: on a CPU this is several times as fast as F.unfold, forward and backward.
+    """
+    edge = kernel_size // 2
+    count, channels, height, width = whole.shape[0], whole.shape[3], rows.stop - rows.start, whole.shape[2] - 2 * edge
+    last = whole.reshape(*whole.shape[:3], groups, channels // groups)
     places = [(row + edge, column + edge) for row, column in offsets or _whole(kernel_size)]
-    slices = [last[:, row : row + height, column : column + width] for row, column in places]
+    slices = [last[:, rows.start + row : rows.start + row + height, column : column + width] for row, column in places]
     return torch.stack(slices, dim=4).reshape(count * height * width * groups, len(places), channels // groups)
 
 
@@ -167,9 +214,10 @@ def _taken(size: int, kernel_size: int, device: torch.device) -> Tensor:
     return (torch.arange(size, device=device)[-1:] + 1).clamp(max=kernel_size)
 
 
-def _as_map(y: Tensor, like: Tensor, groups: int, scales: tuple[int, int]) -> Tensor:
+def _as_map(y: Tensor, like: Tensor, rows: slice, groups: int, scales: tuple[int, int]) -> Tensor:
     """Return ``(N·h·w·g, m, C / g)`` as the map ``(N, C, H, W)`` that it is, in the memory format of ``like``."""
-    count, channels, height, width = like.shape
+    count, channels, width = like.shape[0], like.shape[1], like.shape[3]
+    height = rows.stop - rows.start
     y = y.reshape(count, height, width, groups, *scales, channels // groups)
     if is_channels_last(like):
         y = y.permute(0, 1, 4, 2, 5, 3, 6).reshape(count, scales[0] * height, scales[1] * width, channels)

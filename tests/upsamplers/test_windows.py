@@ -1,10 +1,14 @@
 """The windowed kernel against a loop that reads like the definition, at integer and at other ratios."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segup.upsamplers import create_upsampler
 from segup.upsamplers.cells import from_grid, to_grid
 from segup.upsamplers.windows import attend, reassemble
 
@@ -117,3 +121,37 @@ def test_every_row_comes_back_from_the_grid_of_its_cell(h, w, height, width):
     down = grid.shape[-2] // h
     for i in range(height):
         assert i * width in grid[0, 0, down * cell_of(i, h, height) : down * (cell_of(i, h, height) + 1), 0]
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("low", "size"), [((5, 7), (10, 14)), ((5, 7), (23, 19))])
+@pytest.mark.parametrize("name", ["naf", "anyup", "uplift"])
+def test_rows_made_in_turn_are_the_same(name, low, size, layout):
+    torch.manual_seed(0)
+    whole, tiled = (create_upsampler(name, 8, 8, tile=tile).double().eval() for tile in (None, 5))
+    tiled.load_state_dict(whole.state_dict())
+    x = torch.randn(2, 8, *low).double().to(memory_format=layout).requires_grad_()
+    image = torch.randn(2, 3, *size).double()
+    results = [up(x, size, image=image) for up in (whole, tiled)]
+    assert results[0].stride() == results[1].stride()
+    torch.testing.assert_close(*results, atol=1e-12, rtol=0)
+    torch.testing.assert_close(*[torch.autograd.grad(y.sin().sum(), x)[0] for y in results], atol=1e-12, rtol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["naf", "anyup", "uplift"])
+def test_at_1024_pixels_little_memory_is_needed_beside_input_and_result(name):
+    """In a process of its own, whose largest size is that of the call."""
+    code = f"""
+import resource, torch
+from segup.upsamplers import create_upsampler
+used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+with torch.inference_mode():
+    up = create_upsampler("{name}", 384, 384, 16, tile=64).eval()
+    x, image = torch.rand(1, 384, 64, 64), torch.rand(1, 3, 1024, 1024)
+    before = used()
+    y = up(x, (1024, 1024), image=image)
+    print(used() - before - y.numel() * 4)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(ran.stdout) <= 2.5 * 2**30
