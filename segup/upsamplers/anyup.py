@@ -97,10 +97,7 @@ class AnyUp(Guided):
             ReflectConv(2 * width, width, 3, bias=False), *(Residual(width) for _ in range(blocks))
         )
         self.smooth = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.query, self.key = (nn.Sequential(ChannelRms(width), nn.Conv2d(width, width, 1)) for _ in range(2))
-        for last in (self.query[1], self.key[1]):
-            nn.init.xavier_uniform_(last.weight)
-            nn.init.zeros_(last.bias)
+        self.query, self.key = (nn.Sequential(ChannelRms(width), _xavier(width)) for _ in range(2))
         self.project = project(in_channels, out_channels)
 
     @property
@@ -284,3 +281,10 @@ def attend_to_all(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     q, k = (of.contiguous().flatten(2).unflatten(1, (HEADS, of.shape[1] // HEADS)) for of in (query, key))
     weights = (q.mT @ k).masked_fill(~taken, -torch.inf).softmax(dim=-1).mean(1).to(value.dtype)
     return (value.flatten(2) @ weights.mT).unflatten(2, (high[0], high[1]))
+
+
+def _xavier(width: int) -> nn.Conv2d:
+    mixing = nn.Conv2d(width, width, 1)
+    nn.init.xavier_uniform_(mixing.weight)
+    nn.init.zeros_(mixing.bias)  # type: ignore[arg-type]
+    return mixing
