@@ -5,7 +5,9 @@ Links are written for the repository. Those that leave ``docs/`` are rewritten t
 
 import posixpath
 import re
+import sys
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +20,27 @@ OUTSIDE = {
     "data/cells/LICENSE": "cells-licence.txt",
 }
 """Files outside ``docs/`` that are on the site, and where."""
+LIVE = "live-page.html"
+"""Where ``segup explain --live`` is on the site."""
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages from outside ``docs/``."""
+    """Add the pages from outside ``docs/``, and the live page."""
     from mkdocs.structure.files import File
 
     for source, page in OUTSIDE.items():
         files.append(File.generated(config, page, content=(ROOT / source).read_text(encoding="utf-8")))
+    files.append(File.generated(config, LIVE, content=live_page()))
     return files
+
+
+def live_page() -> str:
+    """Return the page that computes by itself, as the code of this checkout makes it."""
+    sys.path.insert(0, str(ROOT))
+    try:
+        return import_module("segup.explain.live.page").live_page()
+    finally:
+        sys.path.remove(str(ROOT))
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

@@ -28,6 +28,8 @@ examples:
   segup explain "conv k3 s2" --input 8x8 --values arange --unread
   segup explain "deconv k3 s2 p1" --input 6x6 --output-size 12x12 --view all --out up.svg
   segup explain "conv k3" --input 3x6x6 --out-channels 2 --values random
+  segup explain --live "conv k3 s2 p1" --input 8x8 --out layer.html
+  segup explain --link "deconv k4 s2 p1" --at 0,1
 
 Rows, columns and channels count from 0. Whole numbers stay exact.
 """
@@ -38,6 +40,10 @@ def run(arguments: list[str]) -> int:
     options = _parser().parse_args(_with_places(arguments))
     try:
         with refusals_named():
+            if options.live or options.link:
+                from segup.cli.live import run_live
+
+                return run_live(options, _explained)
             explanation = _explained(options)
             at = None if options.at is None else _place(options.at)
             _print(explanation, options, at)
@@ -74,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         usage='"LAYER" [--input SIZE] [--values ...] [--weights ...] [--at ROW,COLUMN] [--out FILE] ...',
     )
     numbers = "ones, arange (1, 2, 3, …), random, numbers such as [[1,2],[3,4]], or a .npy, .json, .csv or .txt file"
-    parser.add_argument("words", nargs="+", metavar="LAYER", help="one layer")
+    parser.add_argument("words", nargs="*", metavar="LAYER", help="one layer; with --live or --link also several")
     parser.add_argument("--input", metavar="SIZE", help="size of the input: 4x4, or channels first: 3x6x6")
     parser.add_argument(
         "--out-channels", type=int, metavar="N", help="channels of a conv's or deconv's output (default: its groups)"
@@ -112,6 +118,13 @@ def _parser() -> argparse.ArgumentParser:
         "--overwrite", action="store_true", help="replace the file of --out, which is refused otherwise"
     )
     parser.add_argument("--no-picture", action="store_true", help="print numbers only")
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="write a page that computes by itself, with sliders, in place of all else (default: LAYER-live.html here)",
+    )
+    parser.add_argument("--link", action="store_true", help="print the address of this question in the live page")
+    parser.add_argument("--base", default="", metavar="URL", help="what stands before the address of --link")
     return parser
 
 

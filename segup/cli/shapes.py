@@ -49,11 +49,24 @@ def run(arguments: list[str]) -> int:
     except ShapeError as error:
         print(f"ShapeError: {' '.join(str(error).split())}", file=sys.stderr)
         return WRONG
+    if options.live:
+        return _live(report, options)
     if options.json:
         print(json.dumps(report.as_dict(), indent=2))
     else:
         _print(report)
     return 0
+
+
+def _live(report: "Report", options: argparse.Namespace) -> int:
+    """Write the live page of the chain."""
+    from segup.cli.live import write_page
+    from segup.explain.live.page import link_of, static_of
+    from segup.shapes.arguments import height_width
+
+    size = (16, 16) if report.size is None else height_width(report.size)
+    link = link_of(str(report.layers), (1, *size)) + ("&m=1" if options.matched else "")
+    return write_page(str(report.layers), link, static_of(str(report), None), options)
 
 
 def split_words(words: list[str]) -> "tuple[str, Size | None]":
@@ -95,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         "shapes",
         "Show every size, residue and unread pixel of a chain of layers, and what is proved for all sizes.",
         _EPILOG,
-        usage='"LAYERS" [SIZE] [--matched] [--output-size SIZE] [--json]',
+        usage='"LAYERS" [SIZE] [--matched] [--output-size SIZE] [--json] [--live]',
     )
     parser.add_argument("words", nargs="+", metavar="LAYERS [SIZE]", help="layers, then the size of the input")
     parser.add_argument(
@@ -107,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output-size", metavar="SIZE", help="the last size, instead of the input's size; implies --matched"
     )
     parser.add_argument("--json", action="store_true", help="print plain values for programs")
+    parser.add_argument("--live", action="store_true", help="write a page in which the sizes follow a slider")
     return parser
 
 

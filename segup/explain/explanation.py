@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 OVERLAP = "overlap"
 LARGEST_INT64 = 2.0**62
+LARGEST_CELL = 200_000
+"""Of a notebook's cell, in bytes: a longer picture is left to :meth:`Explanation.save`."""
 
 
 class Explanation:
@@ -171,23 +173,36 @@ class Explanation:
             raise reasons[0]
         return stories, [" ".join(str(reason).split()) for reason in reasons]
 
-    def _repr_html_(self) -> str:
-        from segup.explain.drawing.page import framed
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """Return what a notebook shows: the live page's widget where anywidget is installed, else the still."""
+        from segup.explain.live.widget import widget_of
+
+        plain = {"text/plain": str(self)}
+        shown = widget_of(self.operations[0])
+        if shown is None:
+            return {**plain, "text/html": self._still()}
+        made = shown._repr_mimebundle_()
+        return {**(made[0] if isinstance(made, tuple) else made or {}), **plain}
+
+    def _still(self) -> str:
+        """Return the picture as a notebook's cell holds it, or the words of what is too large for one."""
+        from html import escape
 
         try:
-            return framed(*self._stories())
+            drawn = self.picture()
         except ShapeError as reason:
-            from html import escape
-
             return f"<pre>{escape(str(self))}\n\n{escape(str(reason))}</pre>"
+        return drawn if len(drawn.encode()) <= LARGEST_CELL else f"<pre>{escape(str(self))}</pre>"
 
-    def _repr_svg_(self) -> str | None:
+    def picture(self) -> str:
+        """Return the first view's still as SVG.
+
+        Raises:
+            ShapeError: It would be too large to read.
+        """
         from segup.explain.drawing.files import svg_text
 
-        try:
-            return svg_text(self.story())
-        except ShapeError:
-            return None
+        return svg_text(self.story())
 
     def __str__(self) -> str:
         operation = self.operations[0]

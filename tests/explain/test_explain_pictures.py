@@ -15,6 +15,7 @@ from segup.explain.drawing.compose import TALLEST, WIDEST, compose, plan
 from segup.explain.drawing.fonts import width
 from segup.explain.drawing.palette import own_colors, phase_colors
 from segup.explain.drawing.scene import Text
+from segup.explain.live.widget import link_to, widget_of
 
 
 def drawn(*shape, seed=0):
@@ -217,14 +218,31 @@ def test_overlapping_stamps_and_phases_stay_apart_in_grey():
     assert min(abs(grey(a) - grey(b)) for a, b in combinations(phase_colors(4), 2)) >= 15
 
 
-def test_it_shows_itself_in_a_notebook():
-    e = explain(nn.ConvTranspose2d(1, 1, 2, 2), torch.ones(1, 1, 2, 2))
-    assert e._repr_html_().startswith("<iframe srcdoc=")
-    ET.fromstring(e._repr_svg_())
+def test_it_shows_itself_in_a_notebook(monkeypatch):
+    monkeypatch.setattr("segup.explain.live.widget.find_spec", lambda name: None)  # without anywidget
+    e = explain(nn.ConvTranspose2d(1, 1, 4, 2, 1), torch.ones(1, 1, 4, 4))
+    shown = e._repr_mimebundle_()
+    ET.fromstring(shown["text/html"])
+    assert len(shown["text/html"].encode()) <= 200_000
     large = explain("conv k3", torch.ones(200, 200))
-    assert large._repr_svg_() is None
-    assert "too large to read" in large._repr_html_()
+    assert "too large to read" in large._repr_mimebundle_()["text/html"]
     assert "⌊(200 + 2·0 − 3)/1⌋ + 1 = 198" in str(large)
+
+
+def test_with_anywidget_a_notebook_shows_the_live_page_with_the_layer_s_numbers():
+    pytest.importorskip("anywidget", reason="anywidget is not installed (extra notebook)")
+    shown = widget_of(explain("deconv k2 s2 p1", torch.tensor([[2, 4], [0, 1]])).operations[0])
+    assert shown.link == "#v1:l=deconv+k2+s2+p1&i=1x2x2&o=1&x=2,4;0,1&w=1,2;3,4"
+    assert shown.link in shown.page
+
+
+def test_an_address_holds_a_module_with_its_numbers_or_none():
+    conv = nn.Conv2d(1, 2, (1, 2), padding=1, padding_mode="reflect")
+    conv.weight.data, conv.bias.data = torch.tensor([[[[1.0, 2]]], [[[3, 4]]]]), torch.tensor([0.5, -1])
+    link = link_to(explain(conv, torch.ones(1, 1, 2, 2)).operations[0])
+    assert link == "#v1:l=conv+k1x2+p1+reflect&i=1x2x2&o=2&x=1,1;1,1&w=1,2~3,4&b=0.5,-1"
+    with pytest.raises(ShapeError, match="an address holds 4096 numbers, not 9216"):
+        link_to(explain(nn.Conv2d(32, 32, 3), torch.ones(1, 32, 4, 4)).operations[0])
 
 
 def test_a_fault_of_a_view_is_named(tmp_path, monkeypatch):

@@ -27,13 +27,6 @@ def page(stories: Sequence[Story], left_out: Sequence[str] = ()) -> str:
     return template.replace("{{title}}", escape(title)).replace("{{notes}}", notes).replace("{{data}}", text)
 
 
-def framed(stories: Sequence[Story], left_out: Sequence[str] = ()) -> str:
-    """Return the page as it stands in a notebook: in a frame of its own, so that its script and style stay inside."""
-    tall = max(plan(story, story.steps).height for story in stories) + 150
-    source = escape(page(stories, left_out), quote=True)
-    return f'<iframe srcdoc="{source}" style="width:100%;height:{tall}px;border:0" title="segup explain"></iframe>'
-
-
 def _packed(story: Story) -> dict[str, object]:
     shared = plan(story, story.steps)
     table: dict[str, int] = {}
