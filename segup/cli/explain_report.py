@@ -22,9 +22,9 @@ from segup.shapes.arguments import split
 if TYPE_CHECKING:
     from segup.explain import Explanation
 
-ROWS, COLUMNS = 24, 24
+ROWS, COLUMNS, WIDEST = 24, 24, 80
 CHANNELS = 4
-"""So many channels are printed; of larger tables, so many rows and columns."""
+"""So many channels are printed; of larger tables, so many rows and columns, in lines of so many signs."""
 
 
 def print_report(explanation: "Explanation", at: tuple[int, int] | None, channel: int, unread: bool) -> None:
@@ -109,8 +109,11 @@ def _table(console: Console, values: Array, at: tuple[int, int] | None) -> Table
     rows, columns = _kept(values.shape[0], ROWS), _kept(values.shape[1], COLUMNS)
     shown = [(row, column) for row in rows if row is not None for column in columns if column is not None]
     cell = max(len(written(values[place])) for place in shown) + 3
-    columns = _kept(values.shape[1], max(4, min(COLUMNS, (console.width - 6) // cell)))
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim", show_edge=False, pad_edge=False)
+    columns = _kept(values.shape[1], max(4, min(COLUMNS, (min(console.width, WIDEST) - 6) // cell)))
+    said = f"{by(*values.shape)}, the middle left out" if None in rows or None in columns else None
+    table = Table(
+        box=box.SIMPLE_HEAD, header_style="dim", show_edge=False, pad_edge=False, caption=said, caption_justify="left"
+    )
     table.add_column("", justify="right", style="dim", no_wrap=True)
     for column in columns:
         table.add_column("…" if column is None else str(column), justify="right", no_wrap=True)
@@ -134,7 +137,8 @@ def _kept(size: int, most: int) -> list[int | None]:
     """
     if size <= most:
         return list(range(size))
-    return [*range(most - 3), None, size - 2, size - 1]
+    last = (most - 1) // 2
+    return [*range(most - 1 - last), None, *range(size - last, size)]
 
 
 def _entry_lines(operation: Operation, channel: int, at: tuple[int, int]) -> list[str]:

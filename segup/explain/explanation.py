@@ -158,8 +158,9 @@ class Explanation:
         kind = ending(target)
         if kind == ".html" and view is None:
             stories, left_out = self._stories(at, channel)
-            return save(target, stories, left_out, replace)
-        return save(target, [self.story(view, at=at, channel=channel, animated=kind in ANIMATIONS)], replace=replace)
+            return save(target, stories, left_out, replace, finished=at is not None)
+        stories = [self.story(view, at=at, channel=channel, animated=kind in ANIMATIONS)]
+        return save(target, stories, replace=replace, finished=at is not None)
 
     def _stories(self, at: tuple[int, int] | None = None, channel: int = 0) -> "tuple[list[Story], list[str]]":
         """Return every view that can be read as an animation, and why others cannot; an error where none can."""

@@ -253,3 +253,23 @@ def test_a_fault_of_a_view_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(DeconvOperation, "in_phases", lambda self: self.scattered() + 1)
     with pytest.raises(DisagreementError, match="'subpixel' of 'deconv k3 s2' .* by up to 1 "):
         e.save(tmp_path / "up.svg")
+
+
+def test_an_animation_is_at_most_as_large_as_is_allowed_and_ends_as_it_did(tmp_path, monkeypatch):
+    e = explain("deconv k3 s2 p1", torch.ones(3, 3))
+    whole = e.save(tmp_path / "whole.gif").stat().st_size
+    monkeypatch.setattr("segup.explain.drawing.files.LARGEST_GIF", whole // 2)
+    small = e.save(tmp_path / "small.gif")
+    assert small.stat().st_size <= whole // 2
+    with Image.open(small) as animation:
+        assert animation.n_frames > 1
+
+
+def test_a_page_with_a_place_opens_on_its_answer(tmp_path):
+    e = explain("deconv k2 s2", torch.ones(2, 2))
+    starts = [
+        set(re.findall(r'"start":(\d+)', e.save(tmp_path / f"{at}.html", at=at).read_text(encoding="utf-8")))
+        for at in (None, (0, 1))
+    ]
+    assert starts[0] == {"0"}
+    assert max(map(int, starts[1])) > 0

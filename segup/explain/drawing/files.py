@@ -19,6 +19,9 @@ ENDINGS = (*STILLS, *ANIMATIONS)
 COLORS = 128
 LONGEST, QUICKEST, SLOWEST, LAST = 40_000, 120, 900, 2500
 """Of a GIF, in milliseconds: the whole, the shortest and the longest step, and how long the last one stays."""
+LARGEST_GIF = 2**20
+SMALLER = ((1, 1), (2, 1), (3, 1), (4, 0.75), (6, 0.75), (8, 0.5), (16, 0.5), (32, 0.4))
+"""Until a GIF is small enough: every how many steps are kept, and how large a frame is."""
 
 
 def ending(path: Path) -> str:
@@ -38,8 +41,10 @@ def ending(path: Path) -> str:
     return found
 
 
-def save(path: Path, stories: Sequence[Story], left_out: Sequence[str] = (), replace: bool = True) -> Path:
-    """Write stories, one unless it is a page, whole or not at all, and return the path.
+def save(
+    path: Path, stories: Sequence[Story], left_out: Sequence[str] = (), replace: bool = True, finished: bool = False
+) -> Path:
+    """Write stories, one unless it is a page, whole or not at all, and return the path; ``finished`` is a page's.
 
     Raises:
         ConfigError: Another ending; or there is a file that is not to be replaced.
@@ -50,7 +55,7 @@ def save(path: Path, stories: Sequence[Story], left_out: Sequence[str] = (), rep
         ".svg": lambda: svg_text(stories[0]).encode(),
         ".png": lambda: png(stories[0]),
         ".gif": lambda: gif(stories[0]),
-        ".html": lambda: page(stories, left_out).encode(),
+        ".html": lambda: page(stories, left_out, finished).encode(),
     }[kind]()
     atomic_write(path, content, replace=replace)
     return path
@@ -69,9 +74,23 @@ def png(story: Story) -> bytes:
 
 
 def gif(story: Story) -> bytes:
-    """Return the steps as an animation that repeats."""
+    """Return the steps as an animation that repeats: all of them, or so many and so large as fit in 1 MB."""
     shared = plan(story, story.steps)
     frames = [raster(compose(story, step, shared), 1) for step in story.steps]
+    for every, share in SMALLER:
+        made = _animated([_shrunk(frame, share) for frame in frames[::-1][::every][::-1]])  # the last one always
+        if len(made) <= LARGEST_GIF:
+            break
+    return made
+
+
+def _shrunk(frame: Image.Image, share: float) -> Image.Image:
+    if share == 1:
+        return frame
+    return frame.resize((max(1, round(frame.width * share)), max(1, round(frame.height * share))), Image.Resampling.BOX)
+
+
+def _animated(frames: Sequence[Image.Image]) -> bytes:
     step = max(QUICKEST, min(SLOWEST, LONGEST // len(frames)))
     # One palette for all frames, so that a colour stays the same colour from step to step.
     colors = frames[-1].quantize(COLORS)

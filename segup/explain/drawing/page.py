@@ -10,7 +10,7 @@ from segup.explain.drawing.story import Story
 from segup.explain.drawing.svg import fragment, opening
 
 
-def page(stories: Sequence[Story], left_out: Sequence[str] = ()) -> str:
+def page(stories: Sequence[Story], left_out: Sequence[str] = (), finished: bool = False) -> str:
     """Return a page that shows the stories, one at a time.
 
     Every step is a list of places in one table of SVG fragments, since most of a picture stays from step to step.
@@ -18,8 +18,9 @@ def page(stories: Sequence[Story], left_out: Sequence[str] = ()) -> str:
     Args:
         stories: At least one.
         left_out: Why others are missing, in words.
+        finished: Whether each opens on its last step, where its answer is, and not on its first.
     """
-    data = [_packed(story) for story in stories]
+    data = [_packed(story) | {"start": len(story.steps) - 1 if finished else 0} for story in stories]
     template = files("segup.explain.drawing").joinpath("page.html").read_text(encoding="utf-8")
     notes = "".join(f"<p>{escape(note)}</p>" for note in left_out)
     title = stories[0].title.partition(" · ")[0]
