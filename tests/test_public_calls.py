@@ -137,7 +137,6 @@ def test_the_message_names_function_value_and_rule(part, arguments, message):
     [
         ("shapes.Cost", (1, 2)),
         ("ablation.Spread", (0.5, 0.1, 3)),
-        ("ablation.Difference", (0.5, 0.1, 0.5, True, 3)),
         ("data.ClassFrequencies", ((3,), (4,))),
     ],
 )

@@ -29,6 +29,7 @@ METHOD = (
 _MOST = 10_000
 
 
+@annotated
 @dataclass(frozen=True)
 class Difference:
     """One arm against another.
@@ -59,6 +60,7 @@ class Difference:
     more: int | None
 
 
+@annotated
 @dataclass(frozen=True)
 class Decision:
     """What a study shows of its arms.

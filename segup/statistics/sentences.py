@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from math import ceil, isnan, log10
 
+from segup.calls import annotated
 from segup.statistics.decision import Decision, Difference
 
 _LISTED = 8
 
 
+@annotated
 def conclusion(decision: Decision, score: str = "score") -> str:
     """Return one sentence that says what was decided; after it what was not, what failed, and what would decide it.
 
@@ -32,6 +34,7 @@ def conclusion(decision: Decision, score: str = "score") -> str:
     return " ".join([f"{said}.", *_failures(decision), *_outlook(decision, score)])
 
 
+@annotated
 def difference_text(value: Difference, margin: float) -> str:
     """Return the mean with its interval, in the sign that headings and figures have; the mean alone without one.
 

@@ -294,12 +294,10 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         Raises:
             ShapeError: The guide is missing or is not ``(N, C, H, W)``; a skip is not ``(N, skip_channels, *size)``.
         """
-        shape = figures(guide.shape) if isinstance(guide, Tensor) else type(guide).__name__
-        got = "and got none" if guide is None else f"not {shape}"
         if name != "skip":
             if not isinstance(guide, Tensor) or guide.dim() != 4 or guide.shape[0] != x.shape[0]:
                 raise ShapeError(
-                    f"{self.describe()} takes {GUIDES.get(name, name)}, ({int(x.shape[0])}, C, H, W), {got}.\n"
+                    f"{self.describe()} takes {GUIDES.get(name, name)}, ({int(x.shape[0])}, C, H, W), {_got(guide)}.\n"
                     f"  try: up(x, size, {name}={name}); in a decoder, decoder(features, size, {name}={name})"
                 )
             return guide
@@ -311,7 +309,7 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         ):
             raise ShapeError(
                 f"{self.describe()} takes a skip {figures(wanted)}, of its input's batch and of the size asked for, "
-                f"{got}.\n  try: up(x, size=skip.shape[-2:], skip=skip)"
+                f"{_got(guide)}.\n  try: up(x, size=skip.shape[-2:], skip=skip)"
             )
         return guide
 
@@ -405,3 +403,9 @@ def list_upsamplers() -> list[str]:
     True
     """
     return upsamplers.names()
+
+
+def _got(guide: object) -> str:
+    if guide is None:
+        return "and got none"
+    return f"not {figures(guide.shape) if isinstance(guide, Tensor) else type(guide).__name__}"
