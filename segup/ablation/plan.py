@@ -18,6 +18,8 @@ from segup.training.run_folder import read_config, write_yaml
 MATCHES = ("none", "params", "macs")
 INTERPOLATE = "interpolate"
 STARTS = (None, INTERPOLATE)
+_MEANT = {"neck.name": "auto"}
+"""What configurations of before meant by keys that they do not hold."""
 _MAY_CHANGE = (
     "name",
     "run_dir",
@@ -256,11 +258,11 @@ def _changed_runs(study: Path, asked: Sequence[RunSpec]) -> dict[str, list[str]]
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    was, will_be = flat(before), flat(now)
+    was, will_be = {**_MEANT, **flat(before)}, flat(now)
     return [
         f"{key} was {_text(was.get(key))} and is now {_text(will_be.get(key))}"
         for key in dict.fromkeys((*was, *will_be))
-        if was.get(key) != will_be.get(key) and key not in _MAY_CHANGE
+        if was.get(key) != will_be.get(key, _MEANT.get(key)) and key not in _MAY_CHANGE
     ]
 
 
