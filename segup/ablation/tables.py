@@ -219,9 +219,15 @@ def pair_lines(comparison: Comparison) -> list[list[str]]:
     if comparison.baseline is not None or not decision.differences:
         return []
     lines = [
-        [f"{one.arm} − {one.other}", difference_text(one, decision.margin), one.verdict] for one in decision.differences
+        [
+            f"{one.arm} − {one.other}",
+            difference_text(one, decision.margin),
+            one.verdict,
+            "–" if isnan(one.improvement) else f"{one.improvement:.2f}",
+        ]
+        for one in decision.differences
     ]
-    return [["pair", f"difference in {comparison.metric.label}", "verdict"], *lines]
+    return [["pair", f"difference in {comparison.metric.label}", "verdict", "P(improvement)"], *lines]
 
 
 def markdown(comparison: Comparison, columns: list[Column]) -> str:

@@ -46,6 +46,9 @@ class Difference:
         detectable: The smallest true difference that four in five such studies would see; NaN without an interval.
         more: With how many further blocks four in five studies would see one as large as the margin; None where that
             is not known, or more than 10,000.
+        improvement: The probability of improvement, as it was seen: the share of all pairs of a score of the arm and
+            one of the other in which the arm's is better, ties counted half; NaN without scores. It describes, and
+            decides nothing.
     """
 
     arm: str
@@ -58,6 +61,7 @@ class Difference:
     other_failures: int
     detectable: float
     more: int | None
+    improvement: float = nan
 
 
 @annotated
@@ -164,6 +168,7 @@ def decide(
                 _failed(scores[other]),
                 family.detectable(count, error),
                 family.more(count, error),
+                _improvement(table[first], table[second], better),
             )
         )
     return Decision(tuple(found), baseline, len(blocks), margin, level, better)
@@ -232,6 +237,15 @@ def _verdict(mean: float, half_width: float, equal: bool, failed_alone: int, oth
     if abs(mean) <= half_width or (failed_alone if mean > 0 else other_failed_alone):
         return "undecided"
     return "better" if mean > 0 else "worse"
+
+
+def _improvement(arm: Any, other: Any, better: Better) -> float:
+    """Return the share of pairs in which the arm is better (Mann and Whitney's U over the number of pairs)."""
+    one, two = arm[np.isfinite(arm), None], other[None, np.isfinite(other)]
+    if not one.size * two.size:
+        return nan
+    higher = float((one > two).mean() + (one == two).mean() / 2)
+    return higher if better == "higher" else 1 - higher
 
 
 def _number(score: float | None) -> float:

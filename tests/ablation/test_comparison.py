@@ -163,3 +163,23 @@ def test_names_of_before_are_answered():
     assert (found.arm, found.verdict) == ("bilinear", "worse")
     with pytest.raises(AttributeError, match="no attribute 'decnov'"):
         _ = segup.ablation.decnov
+
+
+def test_the_front_is_what_no_row_beats(write_run):
+    from segup.ablation.report.figures import pareto_front
+
+    prices = {"deconv": (0.7, 4), "bilinear": (0.6, 3), "carafe": (0.65, 5), "nearest": (0.7, 4.5), "sapa": (0.8, 9)}
+    runs = []
+    for name, (score, price) in prices.items():
+        runs.append(read_run(write_run(name, 0, score)))
+        runs[-1].result["parameters"]["total"] = price * 1e6
+    rows = compare(runs).rows
+    front = [row.name for row in pareto_front(rows, "parameters")]
+    assert front == ["bilinear", "deconv", "sapa"]
+    beaten = [
+        one
+        for one, (score, price) in prices.items()
+        if any(s >= score and p <= price and (s, p) != (score, price) for s, p in prices.values())
+    ]
+    assert set(front) == set(prices) - set(beaten)
+    assert pareto_front(rows, "inference_seconds") == []

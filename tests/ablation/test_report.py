@@ -493,7 +493,7 @@ def test_the_differences_are_drawn_with_their_intervals_and_verdicts(tmp_path, m
     for one, bars, told in zip(drawn, axes.containers, axes.texts, strict=True):
         ends = bars[2][0].get_segments()[0][:, 0]
         assert ends == pytest.approx([one.mean - one.half_width, one.mean + one.half_width])
-        assert told.get_text().endswith(f"]  {one.verdict}")
+        assert told.get_text().endswith(f"]  {one.verdict}, P {one.improvement:.2f}")
     many = {(f"op{place}", 0): 0.3 + place / 100 for place in range(30)}
     many = read_report(make_study(tmp_path / "many", many)).comparison
     assert len(drawn_differences(many)) == MOST

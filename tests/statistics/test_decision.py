@@ -194,3 +194,13 @@ def test_what_is_refused():
         decide({"deconv": {0: 0.5}}, level=95)
     assert decide({}).differences == ()
     assert conclusion(decide({"deconv": {0: 0.5}})) == "One arm has scores: there is nothing to hold it against."
+
+
+@given(TABLES, st.sampled_from(["higher", "lower"]))
+@settings(max_examples=25, deadline=None)
+def test_the_probability_of_improvement_is_mann_and_whitneys(table, better):
+    for one in decide(rows(table), better=better).differences:
+        arm, other = (list(rows(table)[name].values()) for name in (one.arm, one.other))
+        share = stats.mannwhitneyu(arm, other).statistic / len(arm) / len(other)
+        assert one.improvement == pytest.approx(share if better == "higher" else 1 - share)
+    assert math.isnan(decide({"a": {0: 0.5}, "b": {0: None}}, "a").differences[0].improvement)

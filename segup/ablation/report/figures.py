@@ -48,6 +48,12 @@ def accuracy_against_cost(rows: Sequence[Row], shown: Mapping[str, Look]) -> Fig
                 color=look.color, markersize=7.5, markeredgecolor="white", markeredgewidth=0.6, elinewidth=0.9,
                 capsize=2, zorder=3,
             )  # fmt: skip
+        front = pareto_front(rows, key)
+        points = [(row.score(key), row.score(MIOU.name)) for row in front]
+        axes.plot(
+            [cost.mean / unit for cost, _ in points if cost], [score.mean for _, score in points if score],
+            color=FAINT, linewidth=0.9, drawstyle="steps-post", zorder=1,
+        )  # fmt: skip
         axes.set_xlabel(title)
         axes.margins(0.09)
         _not_closer(axes)
@@ -55,6 +61,27 @@ def accuracy_against_cost(rows: Sequence[Row], shown: Mapping[str, Look]) -> Fig
         line[0].set_ylabel(MIOU.label)
     legend_below(figure, {row.name: shown[row.name] for row in rows}, "markers")
     return figure
+
+
+def pareto_front(rows: Sequence[Row], cost: str) -> list[Row]:
+    """Return the rows that no other beats in mean mIoU at no more of a cost, the cheapest first.
+
+    Args:
+        rows: Those to choose from; a row without either is left out.
+        cost: The cost's key.
+    """
+    known = [
+        (price.mean, -score.mean, place)
+        for place, row in enumerate(rows)
+        if (price := row.score(cost)) is not None and (score := row.score(MIOU.name)) is not None
+    ]
+    front: list[Row] = []
+    best = -float("inf")
+    for _, loss, place in sorted(known):
+        if -loss > best:
+            front.append(rows[place])
+            best = -loss
+    return front
 
 
 def band_iou(rows: Sequence[Row], shown: Mapping[str, Look], baseline: str) -> Figure | None:

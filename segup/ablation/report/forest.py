@@ -50,8 +50,8 @@ def forest(comparison: Comparison, drawn: Sequence[Difference]) -> Figure | None
             markerfacecolor="none" if one.verdict == "undecided" else color, capsize=3, elinewidth=1.5, markersize=6,
         )  # fmt: skip
         axes.annotate(
-            f"{difference_text(one, decision.margin)}  {one.verdict}", (1.02, place), va="center", fontsize=8.5,
-            xycoords=("axes fraction", "data"), annotation_clip=False,
+            f"{difference_text(one, decision.margin)}  {one.verdict}, P {one.improvement:.2f}", (1.02, place),
+            va="center", fontsize=8.5, xycoords=("axes fraction", "data"), annotation_clip=False,
         )  # fmt: skip
     names = [one.arm if comparison.baseline is not None else f"{one.arm} − {one.other}" for one in drawn]
     axes.set_yticks(range(len(drawn)), names)

@@ -52,12 +52,15 @@ def draw(report: Report) -> list[Figure]:
                 "The mean of the differences seed by seed, with intervals that hold together"
                 f"{'' if comparison is None else f' with {comparison.decision.level:.0%} probability'}. Filled markers "
                 "are decided: better or worse where the interval excludes 0, equal where two one-sided tests put the "
-                f"difference within the margin.{_left_out(comparison)}",
+                "difference within the margin. P is the probability of improvement as it was seen, which decides "
+                "nothing: the share of pairs of a run of the one and a run of the other in which the first is better."
+                f"{_left_out(comparison)}",
             ),
             (
                 "accuracy_cost", "Accuracy against cost", accuracy_against_cost(rows, look),
                 f"Each marker is an operator: {MIOU.label} of the last checkpoint over what it costs, bars of one "
-                "standard deviation over the seeds where there are several.",
+                "standard deviation over the seeds where there are several. The line is the Pareto front of the means: "
+                "no row costs less and scores more than one on it. It is described and not tested.",
             ),
             (
                 "learning_curves", "Learning curves",

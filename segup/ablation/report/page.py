@@ -136,7 +136,8 @@ def _versus(row: Row, comparison: Comparison) -> str:
         return '<td data-value="0">baseline</td>'
     if row.versus is None:
         return '<td data-value="">–</td>'
-    told = f"{row.versus.pairs} seed{'' if row.versus.pairs == 1 else 's'}"
+    seeds = f"{row.versus.pairs} seed{'' if row.versus.pairs == 1 else 's'}"
+    told = f"{seeds}; probability of improvement {row.versus.improvement:.2f}"
     mean, _, rest = versus_text(row, comparison).partition(" ")
     shown = f"<strong>{escape(mean)}</strong>" if row.versus.verdict != "undecided" else escape(mean)
     text = f"{shown}<small>{escape(rest)}</small>"
