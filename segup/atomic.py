@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import IO
 
@@ -139,3 +140,9 @@ def _clear(folder: Path) -> None:
             with contextlib.suppress(OSError), part.open("rb") as file:  # another process may write it, or remove it
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 part.unlink()
+
+
+def free_or_same(path: Path, content: bytes) -> Path:
+    """Return the path, or the first of its kind with -2, -3, …, at which there is nothing or this very content."""
+    paths = (path.with_name(f"{path.stem}{f'-{number}' if number > 1 else ''}{path.suffix}") for number in count(1))
+    return next(one for one in paths if not one.exists() or (one.is_file() and one.read_bytes() == content))

@@ -2,13 +2,13 @@
 
 import argparse
 import sys
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segup.atomic import atomic_write, check_free
+from segup.atomic import atomic_write, check_free, free_or_same
 from segup.cli.help_text import command
-from segup.cli.shapes import WRONG, read_size, size_parts
+from segup.cli.shapes import WRONG
+from segup.cli.typed import input_size, read_pair, read_place
 from segup.errors import ConfigError, DataError, SegupError, ShapeError, refusals_named
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def run(arguments: list[str]) -> int:
 
                 return run_live(options, _explained)
             explanation = _explained(options)
-            at = None if options.at is None else _place(options.at)
+            at = None if options.at is None else read_place(options.at)
             _print(explanation, options, at)
             return _draw(explanation, options, at)
     except SegupError as error:
@@ -141,7 +141,7 @@ def _explained(options: argparse.Namespace) -> "Explanation":
     from segup.explain.modules import weight_shape
     from segup.explain.values import given, is_given, numbers
 
-    size = None if options.input is None else _input_size(options.input)
+    size = None if options.input is None else input_size(options.input)
     channels = words.given.get("groups", 1)
     if words.kind == "pixel_shuffle":
         channels = int(words.given["upscale_factor"]) ** 2
@@ -172,7 +172,7 @@ def _explained(options: argparse.Namespace) -> "Explanation":
         raise ShapeError(f"'{words.text}' has no weights.")
     if options.bias is not None:
         bias = torch.from_numpy(numbers(options.bias, "bias", (out_channels,), options.seed + 2, -3, 3))
-    reach = None if options.output_size is None else _pair(options.output_size)
+    reach = None if options.output_size is None else read_pair(options.output_size)
     return explain(words.text, torch.from_numpy(x), reach, weight=weight, bias=bias)
 
 
@@ -180,26 +180,6 @@ def _check_ending(path: Path) -> None:
     from segup.explain.drawing.files import ending
 
     ending(path)
-
-
-def _input_size(text: str) -> tuple[int, ...]:
-    parts = size_parts(text)
-    if len(parts) not in (1, 2, 3) or not all(part.isdecimal() and int(part) for part in parts):
-        raise ShapeError(f"--input is HEIGHTxWIDTH, or CHANNELSxHEIGHTxWIDTH, such as 4x4 or 3x6x6, not '{text}'.")
-    numbers = tuple(map(int, parts))
-    return numbers * 2 if len(numbers) == 1 else numbers
-
-
-def _pair(text: str) -> tuple[int, int]:
-    size = read_size([text])
-    return size if isinstance(size, tuple) else (size, size)
-
-
-def _place(text: str) -> tuple[int, int]:
-    parts = text.replace(" ", "").strip("[]()").split(",")
-    if len(parts) != 2 or not all(part.isdecimal() for part in parts):
-        raise ShapeError(f"--at is ROW,COLUMN of the output, counted from 0, such as 0,1, not '{text}'.")
-    return int(parts[0]), int(parts[1])
 
 
 def _print(explanation: "Explanation", options: argparse.Namespace, at: tuple[int, int] | None) -> None:
@@ -263,15 +243,9 @@ def _drawn_here(
     from segup.explain.drawing.files import svg_text
 
     picture = svg_text(explanation.story(view, at=at, channel=channel)).encode()
-    free = _free_or_same(path, picture)
+    free = free_or_same(path, picture)
     atomic_write(free, picture)  # nothing, or these very bytes, is there
     return free
-
-
-def _free_or_same(path: Path, content: bytes) -> Path:
-    """Return the path, or the first of its kind with -2, -3, …, at which there is nothing or this very content."""
-    paths = (path.with_name(f"{path.stem}{f'-{number}' if number > 1 else ''}{path.suffix}") for number in count(1))
-    return next(one for one in paths if not one.exists() or (one.is_file() and one.read_bytes() == content))
 
 
 def _targets(explanation: "Explanation", path: Path, view: str | None) -> list[tuple[Path, str | None]]:

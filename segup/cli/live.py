@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segup.atomic import atomic_write, check_free
+from segup.atomic import atomic_write, check_free, free_or_same
+from segup.cli.typed import input_size, read_pair, read_place
 from segup.errors import ConfigError, ShapeError
 
 if TYPE_CHECKING:
@@ -20,18 +21,17 @@ LARGEST_PICTURE = 80_000
 
 def run_live(options: argparse.Namespace, explained: "Callable[[argparse.Namespace], Explanation]") -> int:
     """Print the address, or write the page with the explanation that stands there without JavaScript; return 0."""
-    from segup.cli.explain import _input_size, _pair, _place
     from segup.explain.live.page import has_own_words, link_of, static_of
     from segup.shapes.text.spelling import layers_of
 
     options.words = options.words or [FIRST]
     words = " ".join(options.words)
-    size = () if options.input is None else _input_size(options.input)
+    size = () if options.input is None else input_size(options.input)
     given: dict[str, Any] = {
-        "at": None if options.at is None else _place(options.at),
+        "at": None if options.at is None else read_place(options.at),
         "channel": options.channel,
         "out_channels": options.out_channels or 0,
-        "output_size": None if options.output_size is None else _pair(options.output_size),
+        "output_size": None if options.output_size is None else read_pair(options.output_size),
     }
     link = link_of(words, size, **given)
     static: str = ""
@@ -69,7 +69,6 @@ def _numbers(explanation: "Explanation", options: argparse.Namespace) -> tuple[s
 
 def write_page(words: str, link: str, static: str, options: argparse.Namespace) -> int:
     """Write the live page beside others rather than over them, or where it was asked for; say where; return 0."""
-    from segup.cli.explain import _free_or_same
     from segup.explain.live.page import live_page
 
     page = live_page(link, static).encode()
@@ -84,7 +83,7 @@ def write_page(words: str, link: str, static: str, options: argparse.Namespace) 
     plain = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in words.replace("/", "_"))[:80].strip(
         "-"
     )
-    for path in named or [_free_or_same(Path(f"{plain}-live.html"), page)]:
+    for path in named or [free_or_same(Path(f"{plain}-live.html"), page)]:
         atomic_write(path, page)
         print(f"page: {path}")
     return 0

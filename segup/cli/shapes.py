@@ -2,11 +2,11 @@
 
 import argparse
 import json
-import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 from segup.cli.help_text import command
+from segup.cli.typed import read_size
 from segup.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -77,30 +77,6 @@ def split_words(words: list[str]) -> "tuple[str, Size | None]":
     """
     count = next((place for place, word in enumerate(words) if word.strip() and not word[:1].isalpha()), len(words))
     return " ".join(words[:count]), read_size(words[count:]) if words[count:] else None
-
-
-def read_size(words: list[str]) -> "Size":
-    """Return a size of one number, of ``HEIGHTxWIDTH``, or of two numbers.
-
-    >>> read_size(["417"]), read_size(["360x480"]), read_size(["360×480"]), read_size(["360", "480"])
-    (417, (360, 480), (360, 480), (360, 480))
-    """
-    parts = [part for word in words for part in size_parts(word)]
-    if len(parts) > 2 or not all(re.fullmatch("[+-]?[0-9]+", part) for part in parts):
-        raise ShapeError(
-            f"a size is one whole number or HEIGHTxWIDTH, such as 417 or 360x480, not '{' '.join(words)}'."
-        )
-    numbers = [int(part) for part in parts]
-    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
-
-
-def size_parts(text: str) -> list[str]:
-    """Return what stands between the signs of a size.
-
-    >>> size_parts("3x6x6"), size_parts("5X5"), size_parts("5×5")
-    (['3', '6', '6'], ['5', '5'], ['5', '5'])
-    """
-    return re.split("[xX×]", text)
 
 
 def _parser() -> argparse.ArgumentParser:

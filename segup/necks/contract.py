@@ -191,6 +191,7 @@ def register_neck(name: str) -> Callable[[N], N]:
     return enter
 
 
+@annotated
 def create_neck(
     name: str,
     channels: Sequence[int],

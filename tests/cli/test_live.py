@@ -55,11 +55,11 @@ def test_a_size_that_cannot_be_is_said_and_shown_on_the_page(capsys, tmp_path):
 
 
 def test_shapes_opens_the_chain(capsys, tmp_path):
-    assert run_shapes(["conv k3 s2 p1, deconv k4 s2 p1", "417", "--live", "--matched"]) == 0
-    assert capsys.readouterr().out == "page: conv-k3-s2-p1--deconv-k4-s2-p1-live.html\n"
-    page = (tmp_path / "conv-k3-s2-p1--deconv-k4-s2-p1-live.html").read_text(encoding="utf-8")
-    assert '"#v1:l=conv+k3+s2+p1%2C+deconv+k4+s2+p1&i=1x417x417&m=1"' in page
-    assert "deconv k4 s2 p1" in page
+    assert run_shapes(["conv k3 s2 p1, deconv k3 s2 p1", "417", "--live", "--matched"]) == 0
+    assert capsys.readouterr().out == "page: conv-k3-s2-p1--deconv-k3-s2-p1-live.html\n"
+    page = (tmp_path / "conv-k3-s2-p1--deconv-k3-s2-p1-live.html").read_text(encoding="utf-8")
+    assert '"#v1:l=conv+k3+s2+p1%2C+deconv+k3+s2+p1&i=1x417x417&m=1"' in page
+    assert "deconv k3 s2 p1" in page
 
 
 def test_a_large_table_fits_80_columns_with_its_size_said(capsys):

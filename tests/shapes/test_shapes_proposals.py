@@ -6,7 +6,8 @@ import shlex
 
 import pytest
 
-from segup.cli.shapes import read_size, split_words
+from segup.cli.shapes import split_words
+from segup.cli.typed import read_size
 from segup.errors import ShapeError
 from segup.shapes import Chain, Conv, ConvTranspose, chain_report, find_convs, find_transposed, parse, reaching
 from segup.shapes.search import smallest_padding
