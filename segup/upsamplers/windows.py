@@ -182,8 +182,8 @@ def windows(whole: Tensor, rows: slice, kernel_size: int, groups: int = 1, offse
 
 def _whole(kernel_size: int) -> Offsets:
     """Return the offsets of a whole window, row by row."""
-    reach = range(-(kernel_size // 2), kernel_size // 2 + 1)
-    return list(itertools.product(reach, reach))
+    around = range(-(kernel_size // 2), kernel_size // 2 + 1)
+    return list(itertools.product(around, around))
 
 
 def window_mask(low: tuple[int, int], kernel_size: int, border: Border, device: torch.device) -> Tensor | None:
