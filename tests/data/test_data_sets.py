@@ -17,7 +17,7 @@ from segup.data import Labels, create_data, create_dataset, embedded_folder, lis
 from segup.errors import ConfigError, DataError
 
 CONFIGS = Path(segup.__file__).parents[1] / "configs" / "data"
-NAMES = ["camvid", "cells", "cityscapes", "folder", "oxford_pet", "voc2012"]
+NAMES = ["ade20k", "camvid", "cells", "cityscapes", "folder", "oxford_pet", "voc2012"]
 
 
 def config(name, **changes):
@@ -59,7 +59,7 @@ def test_a_data_set_needs_no_option_of_another(tmp_path):
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("cells", "folder")])
 def test_configured_labels_are_valid_and_the_folder_is_asked_for(name):
     labels = Labels(*(config(name)[key] for key in ("classes", "colors", "ignore_index")))
-    assert labels.num_classes == {"camvid": 11, "cityscapes": 19, "oxford_pet": 3, "voc2012": 21}[name]
+    assert labels.num_classes == {"ade20k": 150, "camvid": 11, "cityscapes": 19, "oxford_pet": 3, "voc2012": 21}[name]
     with pytest.raises(ConfigError, match=r"data\.root is not set: give data\.root=\.\.\."):
         create_data(config(name))
 
