@@ -2,13 +2,12 @@
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
-from segup.data.files import reading
+from segup.data.drawn import MaskSource
 from segup.data.mask_codes import MaskCode
-from segup.data.mask_files import MaskPixels, read_mask_pixels
+from segup.data.mask_files import MaskPixels, mask_pixels
 from segup.data.masks import decode_mask, mask_ids, mask_values
 from segup.data.samples import Samples
 from segup.errors import DataError
@@ -30,7 +29,7 @@ class MaskCheck:
 
     def __init__(self, splits: Mapping[str, Samples], code: MaskCode) -> None:
         self._splits, self._code = splits, code
-        self._colors: dict[int, tuple[int, Path]] = {}
+        self._colors: dict[int, tuple[int, MaskSource]] = {}
         self._stop = threading.Event()
         self._faults: list[str] = []
         self._thread: threading.Thread | None = None
@@ -93,7 +92,7 @@ class MaskCheck:
         path = samples.pairs[number].mask
         try:
             if path is not None:
-                mask = reading(path, read_mask_pixels)
+                mask = mask_pixels(path)
                 mask_ids(mask, self._code, path)
                 self._check_palette(mask, path)
             samples.check_image(number)
@@ -101,7 +100,7 @@ class MaskCheck:
             if str(fault) not in self._faults:
                 self._faults.append(str(fault))
 
-    def _check_palette(self, mask: MaskPixels, path: Path) -> None:
+    def _check_palette(self, mask: MaskPixels, path: MaskSource) -> None:
         if mask.palette is None or self._code.colors_decide or self._code.numbers_given or not mask.ordered:
             return
         used = np.unique(mask.values)
@@ -116,7 +115,7 @@ class MaskCheck:
                 )
 
 
-def check_foreground(paths: Iterable[Path], code: MaskCode) -> None:
+def check_foreground(paths: Iterable[MaskSource], code: MaskCode) -> None:
     """Raise a DataError when masks of two classes hold 0 and 255 alone, and 255 is the ignore_index.
 
     Such masks are black and white; without this check every white pixel would silently be left out. Reads masks until
@@ -125,7 +124,7 @@ def check_foreground(paths: Iterable[Path], code: MaskCode) -> None:
     labels = code.labels
     if labels.num_classes != 2 or labels.ignore_index != 255 or code.values:
         return
-    white: Path | None = None
+    white: MaskSource | None = None
     for path in paths:
         ids = decode_mask(path, code)
         if np.any(ids == 1):
@@ -138,7 +137,7 @@ def check_foreground(paths: Iterable[Path], code: MaskCode) -> None:
         )
 
 
-def check_labelled(paths: Sequence[Path], code: MaskCode) -> None:
+def check_labelled(paths: Sequence[MaskSource], code: MaskCode) -> None:
     """Raise a DataError when there are masks and each is the ignore_index throughout: nothing could be learnt.
 
     Reads masks until one holds a class, which is mostly the first.

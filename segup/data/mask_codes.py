@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -88,11 +87,11 @@ class MaskCode:
         packed: np.ndarray = colors.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
         return packed
 
-    def near_numbers(self, numbers: np.ndarray, path: Path) -> np.ndarray:
+    def near_numbers(self, numbers: np.ndarray, path: object) -> np.ndarray:
         """Return the id of the nearest known number within the tolerance."""
         return self._near(numbers, self.numbers, lambda keys: keys[:, np.newaxis], path)
 
-    def near_colors(self, packed: np.ndarray, path: Path) -> np.ndarray:
+    def near_colors(self, packed: np.ndarray, path: object) -> np.ndarray:
         """Return the id of the nearest known colour, each channel of which is within the tolerance."""
         return self._near(packed, self.colors, _channels, path)
 
@@ -101,7 +100,7 @@ class MaskCode:
         keys = np.array(sorted(self.colors if colors else self.numbers))
         return int(_apart(_channels(keys) if colors else keys[:, np.newaxis]).min() - 1) // 2
 
-    def _near(self, values: np.ndarray, table: Mapping[int, int], spread: _Spread, path: Path) -> np.ndarray:
+    def _near(self, values: np.ndarray, table: Mapping[int, int], spread: _Spread, path: object) -> np.ndarray:
         keys = np.array(sorted(table))
         found, inverse = np.unique(values, return_inverse=True)
         own, others = spread(keys), spread(found)

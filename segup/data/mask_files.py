@@ -1,12 +1,12 @@
 """What a mask file holds, before anything in it is a class: numbers, colours, or numbers with a palette."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import ImageFile
 
-from segup.data.files import as_stored, layout_of, opened, read_array, read_bands
+from segup.data.drawn import DrawnMask, MaskPixels
+from segup.data.files import as_stored, layout_of, opened, read_array, read_bands, reading
 from segup.data.headers import is_wide_color
 from segup.data.images import read_wide
 from segup.errors import DataError
@@ -16,21 +16,13 @@ _STRETCHED = {"L;2": 85, "L;4": 17}
 _LARGEST = {"1": np.uint8(1), "L": np.uint8(255)}
 
 
-@dataclass(frozen=True)
-class MaskPixels:
-    """The pixels of a mask file.
+def mask_pixels(mask: Path | DrawnMask) -> MaskPixels:
+    """Return the pixels of a mask: of its file, or as they are drawn from others.
 
-    Attributes:
-        values: Whole numbers (H, W), or colours (H, W, 3) as uint8.
-        palette: The colours (256, 3) that a palette gives the numbers, -1 where it gives none; or None.
-        ordered: Whether the palette's order is the file's own; a GIF's is its writer's, and says nothing.
-        lossy: Whether compression may have changed the values (JPEG, WebP).
+    Raises:
+        DataError: A file is missing, unreadable or no mask.
     """
-
-    values: np.ndarray
-    palette: np.ndarray | None = None
-    ordered: bool = True
-    lossy: bool = False
+    return reading(mask, read_mask_pixels) if isinstance(mask, Path) else mask.pixels()
 
 
 def read_mask_pixels(path: Path) -> MaskPixels:

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from segup.calls import annotated
-from segup.data.files import reading
+from segup.data.drawn import MaskSource
 from segup.data.labels import Labels, MaskValues
 from segup.data.mask_codes import UNKNOWN, MaskCode
-from segup.data.mask_files import MaskPixels, read_mask_pixels
+from segup.data.mask_files import MaskPixels, mask_pixels
 from segup.errors import DataError
 
 
@@ -49,12 +49,12 @@ def read_mask(
     return torch.from_numpy(decode_mask(Path(path), MaskCode(labels, values, tolerance)).astype(np.int64))
 
 
-def decode_mask(path: Path, code: MaskCode) -> np.ndarray:
+def decode_mask(mask: MaskSource, code: MaskCode) -> np.ndarray:
     """Return the class ids as int32 (H, W); see :func:`read_mask`."""
-    return mask_ids(reading(path, read_mask_pixels), code, path)
+    return mask_ids(mask_pixels(mask), code, mask)
 
 
-def mask_ids(mask: MaskPixels, code: MaskCode, path: Path) -> np.ndarray:
+def mask_ids(mask: MaskPixels, code: MaskCode, path: MaskSource) -> np.ndarray:
     """Return the class ids of a mask's pixels as int32 (H, W); see :func:`read_mask`."""
     if mask.palette is not None:
         return _ids_of_palette(mask, code, path)
@@ -63,7 +63,7 @@ def mask_ids(mask: MaskPixels, code: MaskCode, path: Path) -> np.ndarray:
     return _ids_of_numbers(mask.values, code, path, mask.lossy)
 
 
-def _ids_of_numbers(numbers: np.ndarray, code: MaskCode, path: Path, lossy: bool = False) -> np.ndarray:
+def _ids_of_numbers(numbers: np.ndarray, code: MaskCode, path: MaskSource, lossy: bool = False) -> np.ndarray:
     ids = code.of_numbers(numbers)
     if code.colors_decide and code.greys:
         as_colors = code.of_greys(numbers)
@@ -81,7 +81,7 @@ def _ids_of_numbers(numbers: np.ndarray, code: MaskCode, path: Path, lossy: bool
     return ids
 
 
-def _ids_of_colors(mask: MaskPixels, code: MaskCode, path: Path) -> np.ndarray:
+def _ids_of_colors(mask: MaskPixels, code: MaskCode, path: MaskSource) -> np.ndarray:
     packed = code.packed(mask.values)
     ids = code.of_colors(packed)
     known = not np.any(ids == UNKNOWN)
@@ -103,7 +103,7 @@ def _ids_of_colors(mask: MaskPixels, code: MaskCode, path: Path) -> np.ndarray:
     return ids
 
 
-def _ids_of_palette(mask: MaskPixels, code: MaskCode, path: Path) -> np.ndarray:
+def _ids_of_palette(mask: MaskPixels, code: MaskCode, path: MaskSource) -> np.ndarray:
     """Return the ids of a palette image, decided index by index over those that occur."""
     assert mask.palette is not None
     used = np.unique(mask.values)
@@ -116,7 +116,7 @@ def _ids_of_palette(mask: MaskPixels, code: MaskCode, path: Path) -> np.ndarray:
     return ids
 
 
-def _palette_ids(used: np.ndarray, entries: np.ndarray, code: MaskCode, path: Path, ordered: bool) -> np.ndarray:
+def _palette_ids(used: np.ndarray, entries: np.ndarray, code: MaskCode, path: MaskSource, ordered: bool) -> np.ndarray:
     colors = code.packed(entries)
     by_color, by_index = code.of_colors(colors), code.of_numbers(used)
     ignored = by_index == code.labels.ignore_index

@@ -45,8 +45,8 @@ class SegmentationData(LightningDataModule):
         crop_size: (height, width) of training crops, any integers ≥ 1. None trains on whole images of one size.
         batch_size: Training samples per batch and process.
         val_batch_size: Validation samples per batch and process.
-        samples_per_epoch: Training samples per epoch over all processes. None: one for each training image, and at
-            least :data:`LEAST_SAMPLES`.
+        samples_per_epoch: Training samples per epoch over all processes. None: one for each training image, at least
+            :data:`LEAST_SAMPLES`, and of a person's own folder as many as 25 steps take.
         num_workers: Processes that read and augment. None: the number of processors minus one, at most 8.
         augment: The augmentation of training samples. None changes nothing.
         in_channels: Channels of every image.
@@ -132,6 +132,7 @@ class SegmentationData(LightningDataModule):
         self._splits: dict[str, Samples] = {}
         self._found_pairs: dict[str, list[Pair]] = {}
         self._headers: dict[str, list[Checked]] = {}
+        self.least_steps: int = getattr(source, "least_steps", 0)
 
     @property
     def labels(self) -> Labels:
@@ -146,6 +147,16 @@ class SegmentationData(LightningDataModule):
     def keep_range(self, image_range: Range | None) -> None:
         """Take over the range of a run that is resumed, before ``setup``; None is no run."""
         self._given_range = check_range(image_range) if self._given_range is None else self._given_range
+
+    def keep_steps(self, least_steps: int | None) -> None:
+        """Take over the least steps of an epoch from a run that is resumed; None is no run."""
+        self.least_steps = self.least_steps if least_steps is None else least_steps
+
+    @property
+    def epoch_samples(self) -> int:
+        """Training samples per epoch over all processes."""
+        least = max(LEAST_SAMPLES, self.least_steps * self.batch_size * _process()[1])
+        return self.samples_per_epoch or max(len(self.samples("train")), least)
 
     @property
     def image_range_text(self) -> str:
@@ -212,8 +223,7 @@ class SegmentationData(LightningDataModule):
         """Return the loader of training crops for this process."""
         plain = self.samples("train")
         transform = TrainingTransform(self._training_size(), self.augment, self.labels.ignore_index)
-        samples = self.samples_per_epoch or max(len(plain), LEAST_SAMPLES)
-        sampler: Any = DrawSampler(len(plain), self.batch_size, self.seed, samples, *_process())
+        sampler: Any = DrawSampler(len(plain), self.batch_size, self.seed, self.epoch_samples, *_process())
         # Lightning makes the first iterator before it tells the epoch, and workers read ahead.
         sampler.set_epoch(self.start_epoch)
         sampler.skip(self.start_batch)

@@ -2,12 +2,15 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segup.data.drawn import DrawnMask
 from segup.data.files import IMAGE_SUFFIXES, check_whole
 from segup.data.headers import MAX_PIXELS, Header, check_pixels, read_header, turned_size
+from segup.data.layout.matching import Matched, check_matched, match, two_masks
+from segup.data.layout.patterns import Found
 from segup.errors import ConfigError, DataError
 
 _log = logging.getLogger(__name__)
@@ -15,10 +18,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pair:
-    """An image, its mask (or None), and the name that reports and predictions use."""
+    """An image, its mask (or None), and the name that reports and predictions use.
+
+    The mask is a file, or is drawn from others: see :class:`segup.data.drawn.DrawnMask`.
+    """
 
     image: Path
-    mask: Path | None
+    mask: Path | DrawnMask | None
     name: str
 
 
@@ -66,17 +72,23 @@ def match_by_stem(images: Path, masks: Path) -> list[Pair]:
         DataError: Images have no masks or masks have no images (with counts and examples), or two files have the same
             stem.
     """
-    image_of = _by_stem(image_files(images))
-    mask_of = _by_stem(image_files(masks))
-    lacking = [path.name for stem, path in image_of.items() if stem not in mask_of]
-    left_over = [path.name for stem, path in mask_of.items() if stem not in image_of]
-    faults = [
-        _fault(lacking, len(image_of), "images", f"no mask in {masks}"),
-        _fault(left_over, len(mask_of), "masks", f"no image in {images}"),
-    ]
-    if any(faults):
-        raise DataError("; ".join(fault for fault in faults if fault))
-    return [Pair(path, mask_of[stem], stem) for stem, path in image_of.items()]
+    found = [[Found(file, (file.stem,)) for file in image_files(folder)] for folder in (images, masks)]
+    matched = match(*found)
+    pairs = one_each(matched)
+    check_matched(matched, str(images), str(masks))
+    return pairs
+
+
+def one_each(matched: Matched) -> list[Pair]:
+    """Return pairs of an image and its one mask file.
+
+    Raises:
+        DataError: An image has two masks.
+    """
+    for image, masks in matched.together:
+        if len(masks) > 1:
+            raise two_masks(image, masks)
+    return [Pair(image.path, masks[0].path, image.name) for image, masks in matched.together]
 
 
 def held_out(names: Sequence[str], fraction: float) -> set[str]:
@@ -132,7 +144,7 @@ def check_pairs(
     for pair in pairs:
         image, turn = _header(pair.image, max_pixels), 1
         if pair.mask is not None:
-            mask = _header(pair.mask, max_pixels)
+            mask = _header(pair.mask, max_pixels) if isinstance(pair.mask, Path) else pair.mask.header()
             turn = _turn(pair, image, mask, mask_orientation)
             lossy += [pair.mask] if mask.lossy else []
         checked.append(Checked(image, turn))
@@ -179,19 +191,3 @@ def _turn(pair: Pair, image: Header, mask: Header, wanted: str | None) -> int:
 
 def _notes(image: Header, mask: Header) -> str:
     return f"the image's EXIF orientation is {image.orientation}, the mask's {mask.orientation}"
-
-
-def _by_stem(files: Iterable[Path]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for file in files:
-        if file.stem in found:
-            raise DataError(f"{file.parent}: '{found[file.stem].name}' and '{file.name}' share the name '{file.stem}'")
-        found[file.stem] = file
-    return found
-
-
-def _fault(names: list[str], total: int, kind: str, what: str) -> str:
-    if not names:
-        return ""
-    examples = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-    return f"{len(names)} of {total} {kind} have {what}: {examples}"

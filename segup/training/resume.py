@@ -74,6 +74,7 @@ class Position:
         step: Optimizer steps already done.
         best: Whether these are the best weights so far.
         image_range: What the run takes for 0 and 1 in images; None for a run that begins.
+        least_steps: Of an epoch; None for a run that begins.
     """
 
     epoch: int = 0
@@ -81,6 +82,7 @@ class Position:
     step: int = 0
     best: bool = False
     image_range: Any = None
+    least_steps: int | None = None
 
 
 def read_position(path: str | Path) -> Position:
@@ -104,7 +106,10 @@ def read_position(path: str | Path) -> Position:
     best = scored is not None and scored["step"] == step
     processed = 0 if finished else batches["current"]["processed"]
     image_range = content["segup"].get("image_range", "dtype")  # of earlier versions, which went by the files
-    return Position(state["epoch"] + finished, processed, step, best, image_range)
+    least_steps = content["segup"].get("least_steps", 0)  # earlier versions knew none
+    if not isinstance(least_steps, int) or not 0 <= least_steps <= 10**6:
+        raise DataError(f"{path}: its training state is not one that segup wrote (least_steps={least_steps!r})")
+    return Position(state["epoch"] + finished, processed, step, best, image_range, least_steps)
 
 
 def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from rich.text import Text
 from segup.atomic import atomic_write
 from segup.conform import short
 from segup.data import SegmentationData, create_data
+from segup.data.found import found_text
 from segup.errors import ConfigError, DataError, SegupError
 from segup.inspection import rounding_of
 from segup.metrics import create_metrics
@@ -55,6 +56,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     data = create_data(config.data, config.seed)
     data.prepare_data()
     data.keep_range(position.image_range)
+    data.keep_steps(position.least_steps)
     data.setup("fit")
     data.start_epoch, data.start_batch = position.epoch, position.batch
     crop = _crop(data)
@@ -66,7 +68,8 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     loss = build_loss(config, num_classes, data)
     metrics = create_metrics(data.labels.num_classes, data.labels.ignore_index, config.metric)
     pixels = data.image_range if data.image_range == "dtype" else list(data.image_range)
-    stored = {"labels": asdict(data.labels), "image_range": pixels, "config": asdict(config)}
+    stored: dict[str, Any] = {"labels": asdict(data.labels), "image_range": pixels, "config": asdict(config)}
+    stored["least_steps"] = data.least_steps
     module = SegmentationModule(
         model,
         loss,
@@ -89,13 +92,16 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         callbacks.insert(0, StepLimit(config.trainer.max_steps))
     trainer = build_trainer(config.trainer, folder, callbacks, position.step, console, metrics.scores)
     sizes = sizes_shown(model, crop)
+    data_found = "\n".join(found_text(data, trainer.world_size, getattr(loss, "class_weights", None)))
     if trainer.is_global_zero:
-        console.print(*sizes, data.image_range_text, sep="\n", highlight=False)
+        console.print(*sizes, sep="\n", highlight=False)
+        console.print(Text(data_found), soft_wrap=True)
 
     def begin() -> None:
         """Write what the run is: now that nothing refused it, for until then the folder stays as it was."""
         write_yaml(folder / "config.yaml", asdict(config))
         atomic_write(folder / "ladder.txt", as_text(*sizes).encode())
+        atomic_write(folder / "data.txt", f"{data_found}\n".encode())
         if config.ckpt_path is not None:
             take_over(Path(config.ckpt_path), folder, position.best)
 

@@ -1,39 +1,96 @@
 """A person's own folder of images and masks."""
 
+import logging
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
+from segup.data.files import IMAGE_SUFFIXES
 from segup.data.labels import Labels, MaskValues
-from segup.data.pairs import Pair, held_out, match_by_stem
+from segup.data.layout.grouping import check_apart, group_of
+from segup.data.layout.inside import inside
+from segup.data.layout.lists import listed
+from segup.data.layout.matching import Matched, check_matched, match
+from segup.data.layout.patterns import Found, find, is_pattern
+from segup.data.layout.splits import split_of
+from segup.data.pairs import Pair, held_out, image_files, one_each
 from segup.data.sets import SPLITS, register_dataset
-from segup.errors import DataError
+from segup.errors import ConfigError, DataError
+
+_log = logging.getLogger(__name__)
+
+MaskKind = Literal["files", "instances", "classes", "coco", "labelme", "yolo"]
+_SUFFIXES = {"coco": (".json",), "labelme": (".json",), "yolo": (".txt",)}
+Places = dict[str, str]
+"""A folder or pattern for each split; of the key "" for all."""
 
 
 @register_dataset("folder")
 class Folder:
-    """Images and masks of the same name, except the extension, in one of three layouts.
+    """Images and masks that have the same name, but for the extension.
+
+    Without further options the folder has one of three layouts. The folders of the splits may be called train or
+    training, val, valid or validation, test or testing, in letters of any case.
 
     - ``images/{train,val,test}/`` and ``masks/{train,val,test}/``;
     - ``{train,val,test}/images/`` and ``{train,val,test}/masks/``;
     - ``images/`` and ``masks/``: ``val_fraction`` of the pairs validates. Only the names decide which, so most pairs
       stay in their split when others are added, on any machine.
 
-    The test split may be left out.
+    The test split may be left out. A folder with a train and no val split lends ``val_fraction`` of train.
 
     Args:
         labels: The classes.
         root: The folder.
-        val_fraction: Share of the pairs that validates if the folder has no splits; at least one pair.
+        images: Where the images are, relative to root: a folder, a pattern such as ``"**/*_img.png"``, or one of
+            these for each split. Image and mask belong together if the wildcards stand for the same. None: ``images``.
+        masks: Where the masks are, likewise. None: ``masks``; with ``mask_suffix``, where the images are.
+        mask_suffix: What the name of a mask has after that of its image, such as ``"_mask"``.
+        mask_kind: ``"files"``: one file for each image. ``"instances"``, ``"classes"``: one file for each object, or
+            for each class. ``"coco"``, ``"labelme"``, ``"yolo"``: outlines in JSON or text files. None: by the
+            extension of ``masks``, or files.
+        lists: For each split, a file with the names of its images.
+        groups: A regular expression. What its group 1, or all of it, finds in the path of an image names the patient
+            or the field. One group is never in two splits.
+        skip_unmatched: Leave out images without a mask and masks without an image, and say how many.
+        val_fraction: Share of the pairs, or groups, that validates if the folder has no such split; at least one.
 
     Raises:
-        ConfigError: From ``pairs``: val_fraction is not between 0 and 1.
-        DataError: From ``pairs``: a folder is missing or empty, or an image or a mask has no partner.
+        ConfigError: From ``pairs``: an option is wrong, or a path leads out of the root.
+        DataError: From ``pairs``: a folder is missing or empty, an image or a mask has no partner, an image has two
+            masks, or a group is in two splits.
     """
 
-    def __init__(self, labels: Labels, root: str, val_fraction: float = 0.2) -> None:
+    least_steps = 25
+    """Of an epoch, where no number of samples is given."""
+
+    def __init__(
+        self,
+        labels: Labels,
+        root: str,
+        images: str | Mapping[str, str] | None = None,
+        masks: str | Mapping[str, str] | None = None,
+        mask_suffix: str | None = None,
+        mask_kind: MaskKind | None = None,
+        lists: Mapping[str, str] | None = None,
+        groups: str | None = None,
+        skip_unmatched: bool | None = None,
+        val_fraction: float = 0.2,
+    ) -> None:
         self.labels = labels
         self.mask_values: MaskValues | None = None
         self.root = Path(root)
+        own = "images" if mask_suffix is None or (self.root / "images").is_dir() else "."
+        self._images = _places("images", images, own)
+        self._masks = _places("masks", masks, "masks" if mask_suffix is None else self._images)
+        self._lists = {} if lists is None else _places("lists", lists, {})
+        if "" in self._lists:
+            raise ConfigError(
+                f"data.lists={lists!r} must give the list of each split.\n  try: 'data.lists={{train: train.txt}}'"
+            )
+        self.mask_suffix, self.mask_kind = mask_suffix, mask_kind
+        self.groups, self.skip_unmatched = groups, bool(skip_unmatched)
         self.val_fraction = val_fraction
 
     def prepare(self) -> None:
@@ -41,28 +98,192 @@ class Folder:
 
     def splits(self) -> tuple[str, ...]:
         """Return the splits that exist."""
-        return tuple(split for split in SPLITS if self._own_split(split)) or ("train", "val")
+        own = self._own_splits
+        return tuple(split for split in SPLITS if split in own or (split == "val" and "train" in own)) or SPLITS[:2]
 
     def pairs(self, split: str) -> list[Pair]:
         """Return the images and masks of a split, sorted by name."""
         if not self.root.is_dir():
             raise DataError(f"{self.root}: no such folder")
-        if any(self._own_split(name) for name in SPLITS):
-            folders = self._own_split(split)
-            if folders is None:
-                found = ", ".join(self.splits())
-                raise DataError(f"{self.root}: no folder for the split '{split}' beside those for {found}")
-            return match_by_stem(*folders)
-        validating = held_out([pair.name for pair in self._together], self.val_fraction)
-        return [pair for pair in self._together if (pair.name in validating) == (split == "val")]
+        own = self._own_splits
+        if own and split not in self.splits():
+            found = ", ".join(self.splits())
+            raise DataError(f"{self.root}: no folder for the split '{split}' beside those for {found}")
+        check_apart({name: self._found(name)[0] for name in own if self.groups}, self.root, self.groups)
+        if split in own and (split != "train" or "val" in own):
+            return self._paired(split)[0]
+        return self._divided[split]
 
     @cached_property
-    def _together(self) -> list[Pair]:
-        """All pairs of a folder without splits of its own."""
-        return match_by_stem(self.root / "images", self.root / "masks")
+    def _divided(self) -> dict[str, list[Pair]]:
+        """The pairs to train and to validate, of those that are in no split or all in train."""
+        pairs, images = self._paired("train" if "train" in self._own_splits else "")
+        group = {image.path: group_of(image, self.root, self.groups) for image in images}
+        validating = held_out(sorted({group[pair.image] for pair in pairs}), self.val_fraction)
+        return {
+            split: [pair for pair in pairs if (group[pair.image] in validating) == (split == "val")]
+            for split in ("train", "val")
+        }
 
-    def _own_split(self, split: str) -> tuple[Path, Path] | None:
-        for images, masks in ((f"images/{split}", f"masks/{split}"), (f"{split}/images", f"{split}/masks")):
-            if (self.root / images).is_dir():
-                return self.root / images, self.root / masks
+    def _paired(self, split: str) -> tuple[list[Pair], list[Found]]:
+        images, masks = self._found(split)
+        if split in self._lists:
+            images = listed(self.root, self._lists[split], images)
+            wanted = {image.path for image in images}
+        pairs, matched = self._joined(images, masks)
+        if self._lists:
+            matched = Matched(matched.together, tuple(one for one in matched.lacking if one.path in wanted))
+        if self.skip_unmatched and matched.together:
+            _say_skipped(matched)
+        else:
+            check_matched(matched, self._said(self._images, split), self._said(self._masks, split))
+        return pairs, images
+
+    def _joined(self, images: list[Found], masks: list[Found]) -> tuple[list[Pair], Matched]:
+        kind = self._kind
+        if kind == "files":
+            matched = match(images, masks)
+            return one_each(matched), matched
+        if kind in ("instances", "classes"):
+            from segup.data.drawn.layers import pair_classes, pair_instances
+
+            return (pair_instances if kind == "instances" else pair_classes)(images, masks, self.labels)
+        if kind == "coco":
+            from segup.data.drawn.coco import pair_coco
+
+            return pair_coco(images, masks, self.labels, self.root)
+        if kind == "labelme":
+            from segup.data.drawn.labelme import pair_labelme
+
+            return pair_labelme(images, masks, self.labels)
+        from segup.data.drawn.yolo import pair_yolo
+
+        return pair_yolo(images, masks, self.labels)
+
+    @cached_property
+    def _kind(self) -> str:
+        if self.mask_kind is not None:
+            return self.mask_kind
+        ends = {Path(place).suffix.lower() for place in self._masks.values()}
+        if ends == {".json"}:
+            return "labelme" if any(is_pattern(place) for place in self._masks.values()) else "coco"
+        return "yolo" if ends == {".txt"} else "files"
+
+    @cached_property
+    def _own_splits(self) -> dict[str, tuple[str, str]]:
+        """Where images and masks of each split are, of those that there are."""
+        if self._lists:
+            return {split: (self._images.get("", ""), self._masks.get("", "")) for split in self._lists}
+        if "" not in self._images:
+            of_split = self._masks
+            return {split: (place, of_split.get(split, of_split.get("", ""))) for split, place in self._images.items()}
+        images, masks = self._images[""], self._masks.get("", "")
+        if is_pattern(images):
+            return {split: (images, masks) for split in SPLITS if any(one.split == split for one in self._all[0])}
+        found = {split: self._folders(split, images, masks) for split in SPLITS}
+        return {split: places for split, places in found.items() if places is not None}
+
+    def _folders(self, split: str, images: str, masks: str) -> tuple[str, str] | None:
+        """Return the folders of a split, within those of images and masks or around them."""
+        for within in (True, False):
+            for name in _named(self.root / images if within else self.root, split):
+                places = [f"{place}/{name}" if within else f"{name}/{place}" for place in (images, masks)]
+                if (self.root / places[0]).is_dir():
+                    if within and not (self.root / places[1]).exists():
+                        other = next(iter(_named(self.root / masks, split)), None)
+                        around = (self.root / name / masks).exists()
+                        places[1] = f"{name}/{masks}" if around else f"{masks}/{other or name}"
+                    return places[0], places[1]
         return None
+
+    @cached_property
+    def _all(self) -> tuple[list[Found], list[Found]]:
+        return self._read(self._images[""], self._masks.get("", ""))
+
+    def _found(self, split: str) -> tuple[list[Found], list[Found]]:
+        if split in self._lists or not split:
+            return self._all
+        places = self._own_splits[split]
+        if is_pattern(places[0]) and "" in self._images:
+            images, masks = self._all
+            everywhere = all(mask.split is None for mask in masks)
+            own = [mask for mask in masks if mask.split == split or everywhere]
+            mine = [image for image in images if image.split == split]
+            if everywhere:  # masks of all splits lie together
+                keys = {image.key for image in images if image.split != split}
+                own = [mask for mask in own if mask.key not in keys]
+            return mine, own
+        return self._read(*places)
+
+    def _read(self, images: str, masks: str) -> tuple[list[Found], list[Found]]:
+        suffixes = _SUFFIXES.get(self._kind, IMAGE_SUFFIXES)
+        plain = self._kind == "files" and self.mask_suffix is None
+        found = _files(self.root, images, "data.images", IMAGE_SUFFIXES, plain)
+        others = _files(self.root, masks, "data.masks", suffixes, plain)
+        if self.mask_suffix is not None:
+            suffix = self.mask_suffix
+            others = [
+                Found(mask.path, (*mask.key[:-1], mask.key[-1].removesuffix(suffix)), mask.split)
+                for mask in others
+                if mask.key[-1].endswith(suffix)
+            ]
+            if not others:
+                raise DataError(f"{self.root / masks}: no file whose name ends in data.mask_suffix={suffix}")
+        taken = {mask.path for mask in others}
+        if {image.path for image in found} - taken:
+            found = [image for image in found if image.path not in taken]
+        elif found:
+            raise DataError(
+                f"{self.root}: data.images={images} and data.masks={masks} are the same files.\n"
+                f"  try: data.mask_suffix=_mask, what the names of the masks end in"
+            )
+        return found, others
+
+    def _said(self, places: Places, split: str) -> str:
+        own = self._own_splits.get(split)
+        which = 0 if places is self._images else 1
+        return str(self.root / (own[which] if own else places.get("", "")))
+
+
+def _files(root: Path, place: str, option: str, suffixes: tuple[str, ...], plain: bool) -> list[Found]:
+    folder = inside(root, place, option) if not is_pattern(place) else None
+    if plain and folder is not None and not folder.is_file():
+        inner = folder.is_dir() and any(entry.is_dir() for entry in folder.iterdir())
+        if not inner or any(entry.suffix.lower() in suffixes for entry in folder.iterdir() if entry.is_file()):
+            return [Found(file, (file.stem,)) for file in image_files(folder)]  # which says what it leaves out
+    return find(root, place, suffixes, option)
+
+
+def _places(option: str, given: str | Mapping[str, str] | None, default: str | Mapping[str, str]) -> Places:
+    """Return a folder or a pattern for each split, or one for all of them."""
+    value = default if given is None else given
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return {"": str(value)}
+    if not isinstance(value, Mapping) or not all(isinstance(place, str | int) for place in value.values()):
+        raise ConfigError(
+            f"data.{option}={value!r} must be a path below data.root, or one for each split.\n"
+            f"  try: 'data.{option}={{train: {option}_train, val: {option}_val}}'"
+        )
+    if "" in value:
+        return {split: str(place) for split, place in value.items()}
+    for split in value:
+        if split_of(str(split)) is None:
+            raise ConfigError(
+                f"data.{option}: '{split}' is no split: {', '.join(SPLITS)}.\n"
+                f"  try: 'data.{option}={{train: ..., val: ...}}'"
+            )
+    return {str(split_of(str(split))): str(place) for split, place in value.items()}
+
+
+def _named(folder: Path, split: str) -> list[str]:
+    """Return the subfolders that are called after a split."""
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in folder.iterdir() if split_of(entry.name) == split and entry.is_dir())
+
+
+def _say_skipped(matched: Matched) -> None:
+    for kind, what, found in (("images", "mask", matched.lacking), ("masks", "image", matched.left_over)):
+        if found:
+            names = ", ".join(one.path.name for one in found[:3]) + (", …" if len(found) > 3 else "")
+            _log.warning("%d %s without %s left out (data.skip_unmatched): %s", len(found), kind, what, names)

@@ -1,0 +1,65 @@
+"""Lists of files: which images are in a split."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from segup.data.layout.inside import inside
+from segup.data.layout.patterns import Found
+from segup.errors import DataError
+from segup.stored import read_text
+
+
+def listed(root: Path, file: str, images: Sequence[Found]) -> list[Found]:
+    """Return the images that a list names, in the order of the list.
+
+    A line is a path below the root, or the name of an image with or without extension; what follows it after a space
+    is left out, as in Pascal VOC's lists.
+
+    Args:
+        root: The folder of the data.
+        file: The list, relative to the root.
+        images: All images.
+
+    Raises:
+        ConfigError: A path leads out of the root.
+        DataError: The list is missing or empty, or names what is no image, several images, or one image twice.
+    """
+    path = inside(root, file, "data.lists")
+    if not path.is_file():
+        raise DataError(f"{path}: no such list of images")
+    named = _by_name(root, images)
+    found: dict[Path, Found] = {}
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        where = f"{path}, line {number}"
+        texts = [line.strip(), words[0]]
+        for text in texts:
+            inside(root, text, where)
+        matches = next((named[key] for text in texts if (key := _plain(text)) in named), [])
+        if len(matches) != 1:
+            several = f"may be {matches[0].path} or {matches[1].path}" if matches else "is no image of data.images"
+            raise DataError(f"{where}: '{words[0]}' {several}")
+        if matches[0].path in found:
+            raise DataError(f"{where}: '{words[0]}' is listed twice")
+        found[matches[0].path] = matches[0]
+    if not found:
+        raise DataError(f"{path}: the list is empty")
+    return list(found.values())
+
+
+def _by_name(root: Path, images: Sequence[Found]) -> dict[str, list[Found]]:
+    """Return images by each end of their paths, with and without extension, and by their keys."""
+    named: dict[str, list[Found]] = {}
+    for image in images:
+        parts = image.path.relative_to(root).as_posix().split("/")
+        ends = {"/".join(parts[start:]) for start in range(len(parts))}
+        for name in ends | {os.path.splitext(end)[0] for end in ends} | {image.name}:
+            named.setdefault(name, []).append(image)
+    return named
+
+
+def _plain(text: str) -> str:
+    return os.path.normpath(text.replace("\\", "/"))

@@ -1,0 +1,88 @@
+"""Images and masks of the same key become pairs; what has no partner, or two, is refused with the way out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from segup.data.layout.patterns import Found
+from segup.errors import DataError
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Images with what belongs to each.
+
+    Attributes:
+        together: An image and its masks, in the order of the images.
+        lacking: Images without a mask.
+        left_over: Masks without an image.
+    """
+
+    together: tuple[tuple[Found, tuple[Found, ...]], ...]
+    lacking: tuple[Found, ...] = ()
+    left_over: tuple[Found, ...] = ()
+
+
+def match(images: Sequence[Found], masks: Sequence[Found]) -> Matched:
+    """Match images and masks by their keys; where no key is the same, by its last part.
+
+    Raises:
+        DataError: Two images have one key.
+    """
+    if not {image.key for image in images} & {mask.key for mask in masks}:
+        shorter = [[replace(one, key=one.key[-1:]) for one in found] for found in (images, masks)]
+        names, others = ({one.key for one in found} for found in shorter)
+        if len(names) == len(images) and len(others) == len(masks) and names & others:
+            images, masks = shorter
+    check_different(images)
+    by_key: dict[tuple[str, ...], list[Found]] = {}
+    for mask in masks:
+        by_key.setdefault(mask.key, []).append(mask)
+    known = {image.key for image in images}
+    return Matched(
+        tuple((image, tuple(by_key[image.key])) for image in images if image.key in by_key),
+        tuple(image for image in images if image.key not in by_key),
+        tuple(mask for mask in masks if mask.key not in known),
+    )
+
+
+def check_matched(matched: Matched, images: str, masks: str) -> None:
+    """Raise a DataError for images without masks and masks without images, with counts and examples."""
+    total = len(matched.together)
+    lacking, left_over = ([one.path.name for one in found] for found in (matched.lacking, matched.left_over))
+    count = sum(len(found) for _, found in matched.together)
+    faults = [
+        _without_partner(lacking, total + len(lacking), "images", f"no mask in {masks}"),
+        _without_partner(left_over, count + len(left_over), "masks", f"no image in {images}"),
+    ]
+    if any(faults):
+        raise DataError("; ".join(fault for fault in faults if fault))
+
+
+def check_different(found: Sequence[Found]) -> None:
+    """Raise a DataError for two files of one key."""
+    first: dict[tuple[str, ...], Path] = {}
+    for one in found:
+        if one.key in first:
+            other = first[one.key]
+            folder = f"{one.path.parent}: " if one.path.parent == other.parent else ""
+            names = (other.name, one.path.name) if folder else (str(other), str(one.path))
+            raise DataError(f"{folder}'{names[0]}' and '{names[1]}' share the name '{one.name}'")
+        first[one.key] = one.path
+
+
+def two_masks(image: Found, masks: Sequence[Found]) -> DataError:
+    """Return the refusal of an image that has several masks."""
+    one, other = masks[:2]
+    return DataError(
+        f"{image.path} has {len(masks)} masks: '{one.path.name}' and '{other.path.name}' share the name '{image.name}'."
+        f"\n  try: a narrower data.masks=..., such as 'data.masks={one.path.parent.name}/*{one.path.suffix}'; or "
+        f"data.mask_kind=instances (one file for each object) or data.mask_kind=classes (one for each class)."
+    )
+
+
+def _without_partner(names: list[str], total: int, kind: str, what: str) -> str:
+    if not names:
+        return ""
+    examples = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return f"{len(names)} of {total} {kind} have {what}: {examples}"

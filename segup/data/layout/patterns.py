@@ -1,0 +1,171 @@
+"""Names with wildcards: which files they mean, and what the wildcards stand for in each."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from segup.data.layout.inside import inside
+from segup.data.layout.splits import split_of
+from segup.errors import DataError
+
+_WILD = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file, and by what it is matched with others.
+
+    Attributes:
+        path: The file.
+        key: What the wildcards stand for, folders first, without extension and without the folder of a split.
+        split: The split that a folder in place of a wildcard names; or None.
+    """
+
+    path: Path
+    key: tuple[str, ...]
+    split: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The key as one text."""
+        return "/".join(self.key) or self.path.stem
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A path with wildcards: ``*`` and ``?`` within a name, ``**`` for any number of folders.
+
+    A name that ends in ``*`` or ``.*`` means any extension.
+
+    >>> Pattern("**/rgb/*_img.png").key("a/b/rgb/7_img.png")
+    (('a', 'b', '7'), None)
+    >>> Pattern("*/*").key("Training/7.tif"), Pattern("*/*.png").key("7.png")
+    ((('7',), 'train'), None)
+    """
+
+    text: str
+
+    @cached_property
+    def base(self) -> str:
+        """The folders before the first wildcard."""
+        parts = self.text.split("/")
+        wild = next((place for place, part in enumerate(parts) if _WILD.search(part)), len(parts) - 1)
+        return "/".join(parts[:wild])
+
+    @property
+    def any_extension(self) -> bool:
+        """Whether files of any extension are meant."""
+        return self.text.endswith("*")
+
+    @cached_property
+    def _regex(self) -> re.Pattern[str]:
+        text = self.text.removesuffix(".*") if self.text.endswith(".*") else self.text
+        parts = text.split("/")
+        written = ["((?:[^/]+/)*)" if part == "**" else _part(part) + "/" for part in parts[:-1]]
+        return re.compile("".join(written) + _part(parts[-1]))
+
+    @cached_property
+    def _captures_of_folders(self) -> int:
+        return sum(1 if part == "**" else len(_pieces(part)) // 2 for part in self.text.split("/")[:-1])
+
+    def key(self, path: str) -> tuple[tuple[str, ...], str | None] | None:
+        """Return what the wildcards stand for in a relative path, and the split among it; None where it is not meant.
+
+        Args:
+            path: With slashes.
+        """
+        if self.any_extension:
+            folder, slash, name = path.rpartition("/")
+            path = f"{folder}{slash}{os.path.splitext(name)[0]}"
+        match = self._regex.fullmatch(path)
+        if match is None:
+            return None
+        groups = match.groups()
+        folders = [part for group in groups[: self._captures_of_folders] for part in group.split("/") if part]
+        splits = [split for part in folders if (split := split_of(part)) is not None]
+        kept = [part for part in folders if split_of(part) is None]
+        return (*kept, *groups[self._captures_of_folders :]), splits[0] if splits else None
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a path has wildcards."""
+    return _WILD.search(text) is not None
+
+
+def find(root: Path, text: str, suffixes: Sequence[str], option: str) -> list[Found]:
+    """Return the files that a folder or a pattern means, sorted by path.
+
+    A folder means the files in it; where it has none, those of its subfolders at any depth.
+
+    Args:
+        root: The folder of the data.
+        text: Relative to the root: a folder, a pattern or one file.
+        suffixes: Of the files that are wanted, in lower case.
+        option: What holds the text, for messages.
+
+    Raises:
+        ConfigError: The text leads out of the root.
+        DataError: Nothing is there.
+    """
+    place = inside(root, text, option)
+    if not is_pattern(text):
+        if place.is_file():
+            return [Found(place, (place.stem,))]
+        if not place.is_dir():
+            raise DataError(f"{place}: no such folder")
+        kept = [Found(file, (file.stem,)) for file in sorted(place.iterdir()) if is_wanted(file, suffixes)]
+        return kept or _matching(place, Pattern("**/*"), suffixes) or _nothing(place, suffixes)
+    pattern = Pattern(os.path.normpath(text.replace("\\", "/")))
+    if pattern.any_extension and not _matching(root, pattern, suffixes):
+        pattern = Pattern(f"{pattern.text}/**/*")  # it means folders
+    return _matching(root, pattern, suffixes) or _nothing(place, suffixes)
+
+
+def is_wanted(file: Path, suffixes: Sequence[str]) -> bool:
+    """Whether a file has one of the extensions; hidden files do not count."""
+    return file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
+
+
+def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield each folder from here on with the names of its files; hidden folders and what macOS adds are left out."""
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
+        yield Path(here), sorted(name for name in files if not name.startswith("."))
+
+
+def _matching(root: Path, pattern: Pattern, suffixes: Sequence[str]) -> list[Found]:
+    found = []
+    for folder, names in walk(root / pattern.base):
+        for name in names:
+            if os.path.splitext(name)[1].lower() in suffixes:
+                file = folder / name
+                keyed = pattern.key(file.relative_to(root).as_posix())
+                if keyed is not None:
+                    found.append(Found(file, *keyed))
+    return sorted(found, key=lambda one: one.path)
+
+
+def _nothing(place: Path, suffixes: Sequence[str]) -> list[Found]:
+    kind = "image files" if ".png" in suffixes else "files"
+    raise DataError(f"{place}: no {kind} ({', '.join(suffixes)})")
+
+
+def _pieces(part: str) -> list[str]:
+    """Return a name's literal and wild pieces in turn, a literal one first and last; ``[*]`` is a literal star."""
+    return re.split(r"((?<!\[)\*+|(?<!\[)\?|\[[^\]]{2,}\])", part)
+
+
+def _part(part: str) -> str:
+    pieces = _pieces(part)
+    wild = {"*": "([^/]*)", "?": "([^/])"}
+    return "".join(
+        re.escape(re.sub(r"\[(.)\]", r"\1", piece)) if place % 2 == 0 else wild.get(piece[0]) or _choice(piece)
+        for place, piece in enumerate(pieces)
+    )
+
+
+def _choice(piece: str) -> str:
+    return f"([{'^' if piece[1] == '!' else ''}{re.escape(piece[1:-1].removeprefix('!')).replace(chr(92) + '-', '-')}])"
