@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 _COMMANDS = {
+    "data": "look at a folder of images and masks, and print the line that trains on it",
     "train": "train a model: segup train decoder=deconv seed=1",
     "evaluate": "score a run or checkpoint on a data set",
     "compare": "compare finished runs: scores, costs, differences",

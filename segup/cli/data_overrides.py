@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from segup.cli.data_words import with_files
 from segup.cli.train import configs_folder, explained
 from segup.errors import ConfigError
 
@@ -24,7 +25,7 @@ def parse_overrides(words: Sequence[str]) -> list[Override]:
     >>> [override.key_or_group for override in parse_overrides(["data=camvid", "data.root=images"])]
     ['data', 'data.root']
     """
-    return [_parsed(word) for word in words]
+    return [_parsed(word) for word in with_files(words)]
 
 
 def composed_data(

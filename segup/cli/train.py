@@ -19,6 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from segup.cli.data_words import with_files
 from segup.cli.report import report
 from segup.cli.sweep import read_sweep
 from segup.errors import ConfigError, SegupError, nearest, refusals_named, unknown
@@ -43,6 +44,10 @@ def configs_folder() -> Path:
 def run(arguments: list[str]) -> int:
     """Train as the overrides say and return the exit code."""
     called, arguments = sys.argv, _together(arguments)
+    try:
+        arguments = with_files(arguments)
+    except SegupError as error:
+        return report(error)
     sys.argv = ["train.py" if called[0].endswith("train.py") else "segup train", *arguments]  # Hydra reads it there
     own_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them its way

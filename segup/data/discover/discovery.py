@@ -1,0 +1,221 @@
+"""From a folder to the options that read it, and to what is worth knowing about it."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segup.data.config import create_data
+from segup.data.discover.layouts import Layout, alternatives, layouts
+from segup.data.discover.look import Looked, look_at_all
+from segup.data.discover.outlines import outline_layouts
+from segup.data.discover.roles import clusters, divided, likeness
+from segup.data.discover.side_files import class_colors, class_names, split_lists
+from segup.data.discover.twins import twins
+from segup.data.discover.values import Meaning, meaning
+from segup.data.files import IMAGE_SUFFIXES
+from segup.data.layout.patterns import Found, walk
+from segup.errors import DataError, SegupError
+
+Told = Callable[[str], Callable[[Iterator[Looked], int], Iterator[Looked]]]
+"""Of what is done, how it is shown while it goes on."""
+
+_OF_CLUSTER = 4
+_MOST_CLUSTERS = 600
+_EMPTY = 0.999
+_CROP = 256
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """The files of a folder: pictures, texts that may say something, and how many of other kinds."""
+
+    pictures: tuple[Path, ...]
+    texts: tuple[Path, ...]
+    others: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to read a folder.
+
+    Attributes:
+        config: The data configuration, with ``name`` and ``root``.
+        layout: Which image has which mask.
+        images, masks: What was seen of some of them.
+        meaning: What the masks hold.
+        splits: The number of pairs of each split.
+        twins: Images of different splits that are nearly the same.
+        told: What is worth knowing, in sentences.
+    """
+
+    config: Mapping[str, Any]
+    layout: Layout
+    images: tuple[Looked, ...]
+    masks: tuple[Looked, ...]
+    meaning: Meaning
+    splits: Mapping[str, int] = field(default_factory=dict)
+    twins: tuple[tuple[Path, Path], ...] = ()
+    told: tuple[str, ...] = ()
+
+
+def scan(root: Path) -> Scanned:
+    """Return the files of a folder, at any depth.
+
+    Raises:
+        DataError: It is no folder, or holds no picture.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder")
+    pictures, texts = [], []
+    others: Counter[str] = Counter()
+    for folder, names in walk(root):
+        for name in names:
+            suffix = os.path.splitext(name)[1].lower()
+            if suffix in IMAGE_SUFFIXES:
+                pictures.append(folder / name)
+            elif suffix in (".json", ".txt", ".csv", ".yaml", ".yml", ".names", ".lst", ".tsv"):
+                texts.append(folder / name)
+            else:
+                others[suffix or "without extension"] += 1
+    if not pictures:
+        raise DataError(f"{root}: no image files ({', '.join(IMAGE_SUFFIXES)})")
+    return Scanned(tuple(sorted(pictures)), tuple(sorted(texts)), others)
+
+
+def discover(root: Path, scanned: Scanned, sample: int, processes: int, told: Told) -> list[Choice]:
+    """Return the ways in which the folder can be read: one, or several where it is ambiguous.
+
+    Args:
+        root: The folder.
+        scanned: Its files.
+        sample: Of how many images and masks the values are read.
+        processes: At most so many read.
+        told: Shows how far it is.
+
+    Raises:
+        DataError: There are no masks, or none belongs to an image.
+    """
+    names, colors = class_names(scanned.texts), class_colors(scanned.texts)
+    drawn = outline_layouts(root, scanned.pictures, scanned.texts, names)
+    found: list[Layout] = []
+    if not drawn or len(drawn[0].together) < len(scanned.pictures) // 3:
+        images, masks = _roles(root, scanned.pictures, processes, told)
+        if masks and images:
+            found = alternatives(layouts(root, images, masks))
+        elif not drawn:
+            kind, other = ("images", "masks") if images else ("masks", "images")
+            raise DataError(
+                f"{root}: {len(scanned.pictures)} pictures, and all look like {kind}: there are no {other}.\n"
+                f"  try: data.images=FOLDER data.masks=FOLDER, which say where they are."
+            )
+    found = sorted([*drawn[:1], *found], key=lambda layout: -len(layout.together))
+    found = [layout for layout in found if len(layout.together) >= 0.8 * len(found[0].together)]
+    if not found:
+        raise DataError(
+            f"{root}: {len(images)} images, such as {images[0].relative_to(root)}, and {len(masks)} masks, such as "
+            f"{masks[0].relative_to(root)}: no rule makes pairs of their names.\n"
+            f"  try: 'data.images=PATTERN' 'data.masks=PATTERN', in which * stands for the same"
+        )
+    return [_chosen(root, layout, scanned, sample, processes, told, names, colors) for layout in found]
+
+
+def _roles(root: Path, pictures: Sequence[Path], processes: int, told: Told) -> tuple[list[Path], list[Path]]:
+    of_cluster = clusters(pictures, root)
+    most = _OF_CLUSTER if len(of_cluster) <= _MOST_CLUSTERS // _OF_CLUSTER else 1
+    some = {cluster: _evenly(files, most) for cluster, files in of_cluster.items()}
+    looked = look_at_all([path for files in some.values() for path in files], processes, told("looking at pictures"))
+    seen = {one.path: one for one in looked}
+    scores = {cluster: likeness(cluster, [seen[path] for path in files]) for cluster, files in some.items()}
+    return divided(scores, of_cluster)
+
+
+def _chosen(
+    root: Path, layout: Layout, scanned: Scanned, sample: int, processes: int, told: Told,
+    names: Sequence[str], colors: Mapping[int, str],
+) -> Choice:  # fmt: skip
+    images = look_at_all(_evenly(sorted(layout.images), sample), processes, told("reading images"))
+    masks: list[Looked] = []
+    if layout.kind in ("files", "instances", "classes"):
+        masks = look_at_all(_evenly(sorted(layout.masks), sample), processes, told("reading masks"))
+    meant = _meaning(layout, masks, names, colors)
+    config: dict[str, Any] = {"name": "folder", "root": str(root), **layout.options, **meant.options}
+    lists = split_lists(root, scanned.texts, [image for image, _ in layout.together])
+    if lists and isinstance(config.get("images", ""), str) and not any(image.split for image, _ in layout.together):
+        config["lists"] = lists
+    elif layout.lacking or layout.left_over:
+        config["skip_unmatched"] = True
+    config |= _of_images(images)
+    choice = Choice(config, layout, tuple(images), tuple(masks), meant)
+    if meant.unreadable is not None:
+        return choice
+    try:  # all that training checks before it begins
+        data = create_data({**config, "num_workers": 0})
+        data.setup("fit")
+        pairs = {split: list(data.samples(split).pairs) for split in ("train", "val")}
+    except SegupError as fault:
+        return replace(choice, meaning=replace(meant, unreadable=str(fault)))
+    if "test" in data.source.splits():
+        try:
+            pairs["test"] = data.source.pairs("test")
+        except SegupError as fault:
+            choice = replace(choice, told=(f"the test images cannot be used: {str(fault).splitlines()[0]}",))
+    prints = {one.path: one.print for one in images if one.print is not None}
+    printed = {
+        split: [(pair.image, prints[pair.image]) for pair in own if pair.image in prints]
+        for split, own in pairs.items()
+    }
+    near = twins(printed)
+    return replace(choice, splits={split: len(own) for split, own in pairs.items()}, twins=tuple(near))
+
+
+def near_empty(masks: Sequence[Looked]) -> list[Path]:
+    """Return masks that hold nearly one value alone."""
+    return [
+        mask.path for mask in masks if mask.values and max(mask.values.values()) >= _EMPTY * mask.size[0] * mask.size[1]
+    ]
+
+
+def _meaning(layout: Layout, masks: Sequence[Looked], names: Sequence[str], colors: Mapping[int, str]) -> Meaning:
+    if layout.kind in ("coco", "labelme", "yolo"):
+        named = not any(name.startswith("class_") for name in layout.classes)
+        said = () if named else ("the classes have no names here: they are called class_0, class_1, …",)
+        return Meaning({"classes": list(layout.classes)}, {}, said)
+    if layout.kind == "files":
+        return meaning(masks, names, colors)
+    seen = meaning(masks)
+    if layout.kind == "classes":
+        return Meaning({"classes": ["background", *layout.classes]}, seen.shares)
+    told = "the files of an image are taken for its objects: what is not black is class 1"
+    return Meaning({"classes": ["background", "object"]}, seen.shares, (told,))
+
+
+def _of_images(images: Sequence[Looked]) -> dict[str, Any]:
+    """Return the options that follow from the images: their channels, and crops that are no larger than they."""
+    seen = [image for image in images if image.fault is None]
+    if not seen:
+        return {}
+    options: dict[str, Any] = {}
+    channels = Counter(image.channels for image in seen).most_common(1)[0][0]
+    if channels not in (1, 2, 3, 4) or (channels == 4 and all(image.path.suffix.lower() == ".npy" for image in seen)):
+        options["in_channels"] = channels
+    height, width = (int(np.median([image.size[side] for image in seen])) for side in (0, 1))
+    if min(height, width) < _CROP:
+        options["crop_size"] = [min(_CROP, height), min(_CROP, width)]
+    return options
+
+
+def _evenly(files: Sequence[Path], count: int) -> list[Path]:
+    """Return at most so many files, evenly spaced."""
+    chosen = np.unique(np.linspace(0, len(files) - 1, min(count, len(files))).astype(int))
+    return [files[int(number)] for number in chosen]
+
+
+def examples(found: Sequence[Found], root: Path) -> str:
+    """Return the first paths of some files as text."""
+    shown = [one.path.relative_to(root).as_posix() if one.path.is_relative_to(root) else str(one.path) for one in found]
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")

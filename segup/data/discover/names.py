@@ -1,0 +1,86 @@
+"""Which patterns files may be meant by, and by what the names of masks differ from those of images."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import PurePosixPath
+
+from segup.data.layout.splits import split_of
+
+_MOST_SINGLE = 12
+_TRIED = 24
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What stands before and after the common part, in an image's name and in a mask's."""
+
+    image: tuple[str, str] = ("", "")
+    mask: tuple[str, str] = ("", "")
+
+
+def templates(folders: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return patterns of folders that cover many of the given ones, the widest first; folders of splits are one.
+
+    >>> templates([("train", "rgb"), ("val", "rgb")])
+    [('*', 'rgb')]
+    >>> templates([("t1", "a"), ("t2", "a"), ("t1", "b")])
+    [('*', '*'), ('*', 'a'), ('t1', 'b'), ('t1', '*'), ('t2', 'a'), ('t1', 'a')]
+    """
+    found: dict[tuple[str, ...], None] = {}
+    of_depth: dict[int, set[tuple[str, ...]]] = {}
+    for folder in folders:
+        of_depth.setdefault(len(folder), set()).add(tuple("*" if split_of(part) else part for part in folder))
+    for same in sorted(of_depth.values(), key=len, reverse=True):
+        found.setdefault(_merged(same))
+        varied = [place for place, parts in enumerate(zip(*same, strict=True)) if len(set(parts)) > 1]
+        for place in reversed(varied):
+            for part, _ in Counter(sorted(folder[place] for folder in same)).most_common(6):
+                if part != "*":
+                    found.setdefault(_merged({folder for folder in same if folder[place] == part}))
+        if len(same) <= _MOST_SINGLE:
+            found |= dict.fromkeys(sorted(same))
+    return list(found)
+
+
+def rules(names: Iterable[tuple[Sequence[str], Sequence[str]]]) -> list[Rule]:
+    """Return what masks may add to the names of images, the commonest first.
+
+    Args:
+        names: Of each place, the names of its images and of its masks, without extension.
+    """
+    votes: Counter[Rule] = Counter()
+    for images, masks in names:
+        chosen = set(images)
+        for mask in masks[:_TRIED]:
+            if mask in chosen:
+                votes[Rule()] += 1
+                continue
+            best: list[Rule] = []
+            longest = 0
+            for image in images[: 10 * _TRIED]:
+                start, other, size = SequenceMatcher(None, image, mask, autojunk=False).find_longest_match()
+                if size > longest:
+                    best, longest = [], size
+                if size == longest and size:
+                    best.append(Rule((image[:start], image[start + size :]), (mask[:other], mask[other + size :])))
+            votes.update(set(best))
+        if sum(votes.values()) > 4 * _TRIED:
+            break
+    return [rule for rule, _ in votes.most_common(4)]
+
+
+def pattern(folder: tuple[str, ...], affixes: tuple[str, str], extension: str) -> str:
+    """Return a pattern as ``data.images`` takes it.
+
+    >>> pattern(("*", "rgb"), ("", "_img"), ".png")
+    '*/rgb/*_img.png'
+    """
+    before, after = (re.sub(r"([*?\[])", r"[\1]", affix) for affix in affixes)
+    return str(PurePosixPath(*folder, f"{before}*{after}{extension}"))
+
+
+def _merged(folders: set[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(parts[0] if len(set(parts)) == 1 else "*" for parts in zip(*folders, strict=True))

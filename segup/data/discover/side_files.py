@@ -1,0 +1,80 @@
+"""What text beside pictures says: names of classes, and which images are in which split."""
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from segup.data.layout.lists import listed
+from segup.data.layout.patterns import Found
+from segup.data.layout.splits import split_of
+from segup.errors import SegupError
+from segup.stored import read_text, read_yaml
+
+_CALLED = ("class", "label", "categor", "name", "colormap", "palette", "codes")
+_MOST_NAMES = 1000
+
+
+def class_names(files: Sequence[Path]) -> list[str]:
+    """Return the names of classes that a file holds, a line for each, or as ``names`` of a YAML; none if none does."""
+    for file in files:
+        try:
+            if file.suffix.lower() in (".yaml", ".yml"):
+                names = _names_of_yaml(read_yaml(file))
+            elif file.suffix.lower() in (".txt", ".names") and any(word in file.stem.lower() for word in _CALLED):
+                lines = [line.strip() for line in read_text(file).splitlines()]
+                names = [re.sub(r"^\d+\s*[:;,\t ]\s*", "", line) for line in lines if line and not line.startswith("#")]
+            else:
+                continue
+        except SegupError:
+            continue
+        plain = all(name and len(name) < 60 and not re.search(r"[/\\]|\d+\s+\d", name) for name in names)
+        if 1 < len(names) == len(set(names)) <= _MOST_NAMES and plain:
+            return names
+    return []
+
+
+def class_colors(files: Sequence[Path]) -> dict[int, str]:
+    """Return the class of each colour that a table of names and red, green, blue holds; none if there is none."""
+    for file in files:
+        if file.suffix.lower() not in (".csv", ".txt", ".tsv"):
+            continue
+        try:
+            rows = list(csv.reader(re.sub(r"[;\t]", ",", read_text(file)).splitlines()))
+        except (SegupError, csv.Error):
+            continue
+        found: dict[int, str] = {}
+        for row in rows:
+            cells = [cell.strip() for row_cell in row for cell in ([row_cell] if len(row) > 1 else row_cell.split())]
+            numbers = [int(cell) for cell in cells if re.fullmatch(r"\d{1,3}", cell)][-3:]
+            words = [cell for cell in cells if cell and not re.fullmatch(r"[\d.]+", cell)]
+            if len(numbers) == 3 and max(numbers) < 256 and words:
+                found[numbers[0] << 16 | numbers[1] << 8 | numbers[2]] = words[0]
+        if len(found) > 1 and len(found) >= len(rows) - 1 and len(set(found.values())) == len(found):
+            return found
+    return {}
+
+
+def split_lists(root: Path, files: Sequence[Path], images: Sequence[Found]) -> dict[str, str]:
+    """Return the file that lists the images of each split, if there is one for train."""
+    found: dict[str, str] = {}
+    for file in sorted(files, key=lambda file: (len(file.parts), file)):
+        words = re.findall(r"[a-z]+", file.stem.lower())
+        split = next((split for word in words if (split := split_of(word))), None)
+        if file.suffix.lower() not in (".txt", ".lst", ".csv") or split is None or split in found:
+            continue
+        relative = file.relative_to(root).as_posix()
+        try:
+            if listed(root, relative, images):
+                found[split] = relative
+        except SegupError:
+            continue
+    return found if "train" in found else {}
+
+
+def _names_of_yaml(content: Any) -> list[str]:
+    names = content.get("names") if isinstance(content, dict) else None
+    if isinstance(names, dict) and all(isinstance(key, int) for key in names):
+        names = [names[key] for key in sorted(names)]
+    return [str(name) for name in names] if isinstance(names, list) else []
