@@ -92,8 +92,8 @@ class Uplift(Guided):
         super().__init__(in_channels, out_channels, scale, **common)
         widths, width = VARIANTS[variant]
         self.variant, self.tile = variant, tile
-        self.encoder = ImageEncoder(self.guide_channels, widths)
-        fine, coarse = self.encoder.channels
+        self.encoder, self.maps = ImageEncoder(self.guide_channels, widths), list(widths[-2:])
+        fine, coarse = self.maps
         self.project = project(in_channels, out_channels)
         self.of_map = Double(out_channels + coarse, width)
         self.transposed = nn.ConvTranspose2d(width, width, 2, stride=2)
@@ -133,7 +133,7 @@ class Uplift(Guided):
         """Return ``x`` at ``reached``, at most twice its size."""
         low = (x.shape[-2], x.shape[-1])
         twice = (2 * low[0], 2 * low[1])
-        fine, coarse = features.split(self.encoder.channels, dim=1)
+        fine, coarse = features.split(self.maps, dim=1)
         d = self.of_map(torch.cat((x, nearest(coarse, low)), dim=1))
         d = self.transposed(d) + F.interpolate(d, twice, mode="bilinear", align_corners=True)
         doubled = _equal(twice, reached)
@@ -164,7 +164,6 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, in_channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()
-        self.channels = widths[-2:]
         self.blocks = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(),
