@@ -1,7 +1,7 @@
 """What ``segup data`` says of a folder, line by line."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segup.data.discover.discovery import Choice, Scanned, examples, near_empty
@@ -13,8 +13,8 @@ _SHOWN = 12
 def lines(root: Path, scanned: Scanned, choice: Choice) -> Iterator[str]:
     """Yield what was found, in lines."""
     layout = choice.layout
-    yield f"images: {len(layout.images)} with a mask, from {choice.config.get('images', 'images')}"
-    places = f"{len(layout.masks)} files, from {choice.config.get('masks', 'masks')}"
+    yield f"images: {len(layout.images)} with a mask, from {_places(choice.config.get('images', 'images'))}"
+    places = f"{len(layout.masks)} files, from {_places(choice.config.get('masks', 'masks'))}"
     yield f"masks:  {places} ({_KINDS[layout.kind]})"
     for image, masks in layout.together[:2]:
         more = f" and {len(masks) - 1} more" if len(masks) > 1 else ""
@@ -114,3 +114,12 @@ def _from(choice: Choice) -> str:
 
 def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _places(given: str | Mapping[str, str]) -> str:
+    """Return a place, or those of the splits: "train, val".
+
+    >>> _places({"train": "a", "val": "b"})
+    'a, b'
+    """
+    return given if isinstance(given, str) else ", ".join(given.values())

@@ -108,6 +108,13 @@ def folders_of_splits(root):
             mask(root / f"{split}_masks/{split}{number}.png", (0, 100, 200))
 
 
+def masks_beside_splits(root):
+    for split in ("train", "val"):
+        for number in range(3):
+            photo(root / f"{split}/{number}.jpg", number)
+            mask(root / f"{split}annot/{number}.png", (0, 1, 2))
+
+
 def jpeg_masks(root):
     for number in range(4):
         photo(root / f"CameraRGB/{number}.png", number)
@@ -166,6 +173,7 @@ FOUND = {
     classes: ({"train": 3, "val": 1}, 3, {"classes": ["background", "Exudates", "Haemorrhages"]}),
     one_folder_each: ({"train": 3, "val": 1}, 4, {"images": "*/image.png", "masks": "*/label.png"}),
     folders_of_splits: ({"train": 3, "val": 2}, 3, {"mask_values": {0: 0, 100: 1, 200: 2}}),
+    masks_beside_splits: ({"train": 3, "val": 3}, 3, {"masks": {"train": "trainannot", "val": "valannot"}}),
     jpeg_masks: ({"train": 3, "val": 1}, 3, {"classes": ["void", "sky", "car"], "mask_tolerance": 127}),
     flat_drawings: ({"train": 3, "val": 1}, 2, {"images": "img", "masks": "lab", "skip_unmatched": True}),
     gif_masks: ({"train": 3, "val": 1}, 2, {"mask_values": {0: 0, 255: 1}}),

@@ -65,8 +65,7 @@ def layouts(root: Path, images: Sequence[Path], masks: Sequence[Path]) -> list[L
         images, masks: Its pictures, by what they hold.
     """
     found: list[Layout] = []
-    of_images = list(islice(templates(_folder(path, root) for path in images), _MOST_TEMPLATES))
-    of_masks = list(islice(templates(_folder(path, root) for path in masks), _MOST_TEMPLATES))
+    of_images, of_masks = (_folders([_folder(path, root) for path in files]) for files in (images, masks))
     for image_folder in of_images:
         own = _within(root, images, image_folder)
         for mask_folder in of_masks:
@@ -77,6 +76,16 @@ def layouts(root: Path, images: Sequence[Path], masks: Sequence[Path]) -> list[L
     found = [layout for layout in found if layout.together]
     found += _of_splits(found)
     return sorted(found, key=lambda layout: (-_covered(layout, total), _length(layout)))
+
+
+def _folders(own: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return patterns of folders, and then those of splits themselves: the masks of train may lie in trainannot.
+
+    >>> _folders([("train",), ("val",)])
+    [('*',), ('train',), ('val',)]
+    """
+    of_splits = [folder for folder in own if any(split_of(part) for part in folder)]
+    return list(dict.fromkeys([*templates(own)[:_MOST_TEMPLATES], *list(dict.fromkeys(of_splits))[:_MOST_TEMPLATES]]))
 
 
 def _of_splits(found: Sequence[Layout]) -> Iterator[Layout]:
@@ -160,7 +169,9 @@ def _covered(layout: Layout, total: int) -> float:
 
 def _length(layout: Layout) -> tuple[int, int]:
     text = "".join(str(value) for value in layout.options.values())
-    return ["files", "classes", "instances"].index(layout.kind), text.count("*") * 100 + len(text)
+    of_splits = sum(isinstance(value, Mapping) for value in layout.options.values())
+    wordy = 1000 * of_splits + 100 * text.count("*") + len(text)
+    return ["files", "classes", "instances"].index(layout.kind), wordy
 
 
 Place = tuple[tuple[str, ...], list[Path]]
