@@ -17,9 +17,9 @@ def in_tmp(tmp_path, monkeypatch):
     [
         (
             ["decoder=decov"],
-            "ConfigError: decoder=decov: unknown decoder option 'decov': did you mean 'deconv'? known: b",
+            "ConfigError: decoder=decov: unknown decoder option 'decov': did you mean 'deconv'? known: anyup",
         ),
-        (["decoder=null"], "ConfigError: decoder=null: unknown decoder option 'null': known: b"),
+        (["decoder=null"], "ConfigError: decoder=null: unknown decoder option 'null': known: anyup"),
         (["trainer=4"], "ConfigError: trainer=4: unknown trainer option '4': known: auto, "),
         (["=3"], "ConfigError: '3' is no override; one has the form key=value"),
         (["decodr=deconv"], "ConfigError: unknown key 'decodr': did you mean 'decoder'? known: "),
@@ -107,7 +107,7 @@ def test_what_the_system_refuses_is_one_message_with_the_file(capfd, tmp_path, m
     def refused(path):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr("segup.data.pairs.image_files", refused)
+    monkeypatch.setattr("segup.data.sets.folder.image_files", refused)
     images = tmp_path / "data" / "images"
     images.mkdir(parents=True)
     assert run(["run_dir=a", "data=folder", f"data.root={tmp_path / 'data'}", "data.classes=[a,b]"]) == 1

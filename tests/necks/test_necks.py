@@ -166,7 +166,7 @@ def test_a_resize_by_a_fraction_is_on_the_grid_of_its_factor(name):
     assert up(x, size=(20, 12)).shape[-2:] == (20, 12)
     with pytest.raises(ValueError, match="takes maps whose sides are multiples of 2, and this height is 5"):
         up(torch.rand(1, 4, 5, 4))
-    with pytest.raises(ConfigError, match="scale=.* must be an int of 2 or more or a fraction above 1"):
+    with pytest.raises(ConfigError, match="scale=.* must be an int of 2 or more, or a fraction above 1"):
         create_upsampler(name, 4, 4, Fraction(1, 2))
     with pytest.raises(ConfigError, match="must be an int of 2 or more"):
         create_upsampler("deconv", 4, 4, Fraction(7, 2))

@@ -137,6 +137,6 @@ def static_of(text: str, picture: str | None) -> str:
     r"""Return what stands on the page without JavaScript: the explanation in words, and its picture.
 
     >>> static_of("a < b", None)
-    '<h1>What a layer does</h1>\\n<pre>a &lt; b</pre>'
+    '<h1>What a layer does</h1>\n<pre>a &lt; b</pre>'
     """
     return f"<h1>What a layer does</h1>\n<pre>{escape(text)}</pre>" + (f"\n{picture}" if picture else "")
