@@ -63,7 +63,10 @@ def test_widths_follow_the_reduction():
     [
         ({"widths": ["a"]}, r"decoder.widths=\['a'\] must be a list, each an int of 1 or more, or null; 'a' is not"),
         ({"channels": (4, 4.0, 4)}, r"channels=\(4, 4.0, 4\) must be a list, each an int of 1 or more; 4.0 is not"),
-        ({"strides": (0, 4, 8)}, r"strides=\(0, 4, 8\) must be a list, each an int of 1 or more, or a fraction above 0; 0"),
+        (
+            {"strides": (0, 4, 8)},
+            r"strides=\(0, 4, 8\) must be a list, each an int of 1 or more, or a fraction above 0",
+        ),
         ({"widths": [8, 8]}, r"decoder.widths=\[8, 8\] must have one width for each step: 3, to strides 4, 2, 1"),
         ({"channels": (4, 4)}, r"channels=\[4, 4\] and strides=\[2, 4, 8\] must be two lists of one length"),
         ({"strides": (2, 4, 6)}, r"strides=\[2, 4, 6\] must go from high to low.*6 after 4 is not"),
