@@ -76,10 +76,12 @@ def test_batches_depend_on_seed_and_epoch_alone(mixed):
     assert not any(same(a, b) for a, b in itertools.combinations(first, 2))
 
 
-def test_a_few_images_make_an_epoch_of_120_samples_and_many_one_of_their_number(mixed, monkeypatch):
+def test_a_few_images_make_an_epoch_of_120_samples_and_of_25_steps_and_many_one_of_their_number(mixed, monkeypatch):
     data = folder_data(mixed, crop_size=[3, 3], batch_size=2)
     assert len(data.train_dataloader()) == 60
     monkeypatch.setattr("segup.data.module.LEAST_SAMPLES", 1)
+    assert len(data.train_dataloader()) == 25
+    data.keep_steps(0)
     assert len(data.train_dataloader()) == max(1, len(data.samples("train")) // 2)
 
 
@@ -288,7 +290,7 @@ def test_images_with_other_channels(tmp_path, write_pairs):
             "unknown option of data set 'cells' 'batchsize': did you mean 'batch_size'? known: augment, ",
         ),
         ({"augment": {"scal": 1}}, "unknown option of augment 'scal': did you mean 'scale'? known: "),
-        ({"name": "cels"}, "unknown data set 'cels': did you mean 'cells'? known: camvid, cells"),
+        ({"name": "cels"}, "unknown data set 'cels': did you mean 'cells'? known: ade20k, camvid, cells"),
         ({"batch_size": 0}, "data.batch_size=0 must be an int of 1 or more"),
         ({"crop_size": [0, 5]}, "data.crop_size=[0, 5] must be 2 values, each an int of 1 or more"),
         ({"crop_size": 64}, "data.crop_size=64 must be 2 values, each an int of 1 or more, or null"),

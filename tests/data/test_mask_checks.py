@@ -70,7 +70,7 @@ def test_a_check_of_several_processes_is_shared(folder):
 def test_a_check_that_is_closed_ends_after_its_file(folder, monkeypatch):
     data = data_of(folder)
     data.setup("fit")
-    read, begun = mask_checks.read_mask_pixels, threading.Event()
+    read, begun = mask_checks.mask_pixels, threading.Event()
     seen = []
 
     def slowly(path):
@@ -79,7 +79,7 @@ def test_a_check_that_is_closed_ends_after_its_file(folder, monkeypatch):
         time.sleep(0.02)
         return read(path)
 
-    monkeypatch.setattr(mask_checks, "read_mask_pixels", slowly)
+    monkeypatch.setattr(mask_checks, "mask_pixels", slowly)
     check = data.mask_check()
     check.start()
     begun.wait()
@@ -91,7 +91,7 @@ def test_a_check_that_is_closed_ends_after_its_file(folder, monkeypatch):
 def test_a_defect_in_the_thread_is_not_lost(folder, monkeypatch):
     data = data_of(folder)
     data.setup("fit")
-    monkeypatch.setattr(mask_checks, "read_mask_pixels", lambda path: 1 / 0)
+    monkeypatch.setattr(mask_checks, "mask_pixels", lambda path: 1 / 0)
     check = data.mask_check()
     check.start()
     with pytest.raises(ZeroDivisionError):

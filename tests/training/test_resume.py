@@ -112,16 +112,16 @@ def short_run(run_in, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(number, marks=[] if number == 5 else pytest.mark.slow) for number in range(1, 7)]
+    "number", [pytest.param(number, marks=[] if number == 6 else pytest.mark.slow) for number in range(1, 8)]
 )
 def test_a_run_that_ends_at_any_of_its_writes_continues_to_the_same_files(small_run, short_run, tmp_path, number):
-    """Its configuration, sizes, history, last checkpoint, best checkpoint and result; at 5, all was trained."""
+    """Its configuration, sizes, data, history, last checkpoint, best checkpoint and result; at 6, all was trained."""
     whole, whole_folder = short_run
     with ended_at_write(number), pytest.raises(PowerCutError):
         small_run("cut", trainer={"max_epochs": 1})
     last = tmp_path / "cut" / "last.ckpt"
     there = {"ckpt_path": str(last)} if last.exists() else {}
-    assert bool(there) == (number > 4)
+    assert bool(there) == (number > 5)
     result, folder = small_run("cut", trainer={"max_epochs": 1}, **there)
     assert (result["last"], result["best"]) == (whole["last"], whole["best"])
     for name in ("last.ckpt", "best.ckpt"):
