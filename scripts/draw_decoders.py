@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from segup.atomic import atomic_write, check_free
+from segup.checkpoints import load_checkpoint
 from segup.cli.report import run_reported
 from segup.data import create_data
 from segup.metrics import SegmentationMetrics
-from segup.models import load_checkpoint, predicted_labels
+from segup.models import predicted_labels
 from segup.training.pictures import WRONG, colored, to_rgb
 
 

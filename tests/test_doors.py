@@ -7,6 +7,7 @@ import torch
 from groups import group
 
 from segup import create_model
+from segup.checkpoints import save_model
 from segup.cli.train import configs_folder
 from segup.data import Labels, create_dataset, list_datasets, register_dataset
 from segup.data.sets import datasets
@@ -16,7 +17,6 @@ from segup.errors import ConfigError
 from segup.losses import LOSSES, create_loss, list_losses, register_loss
 from segup.metrics import create_metric, list_metrics, register_metric
 from segup.metrics.contract import metrics
-from segup.models import save_model
 from segup.names import check_trust
 from segup.necks import create_neck, list_necks, necks, register_neck
 from segup.training.optimizers import create_optimizer, list_optimizers, optimizers, register_optimizer

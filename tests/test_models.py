@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from segup import create_model, load_model
+from segup.checkpoints import load_checkpoint, save_model
 from segup.decoders import list_decoders
 from segup.errors import ConfigError, DataError, ShapeError
-from segup.models import load_checkpoint, predicted_labels, save_model
+from segup.models import predicted_labels
 from segup.surgery import rewrite
 from segup.upsamplers import Nearest
 

@@ -10,9 +10,9 @@ from groups import group
 from torch import nn
 
 from segup import create_model, load_model
+from segup.checkpoints import save_model
 from segup.decoders import create_decoder, list_decoders, swap_upsamplers
 from segup.errors import ConfigError, ShapeError
-from segup.models import save_model
 from segup.upsamplers.contract import upsamplers
 
 ROOT = Path(__file__).resolve().parent.parent

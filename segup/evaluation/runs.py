@@ -7,12 +7,13 @@ from typing import Any, NotRequired, TypedDict
 
 import torch
 
+from segup.checkpoints import load_checkpoint
 from segup.conform import Signed, conform
 from segup.data.labels import Labels
 from segup.data.ranges import Range, check_range
 from segup.errors import ConfigError, DataError, SegupError
 from segup.evaluation.tta import AXES
-from segup.models import SegmentationModel, load_checkpoint
+from segup.models import SegmentationModel
 from segup.names import check_trust
 from segup.stored import visible
 from segup.training.config import DataConfig

@@ -11,12 +11,13 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
+from segup.checkpoints import build_again
 from segup.data import SegmentationData, create_data
 from segup.errors import ConfigError
 from segup.losses import create_loss, median_frequency_weights
 from segup.metrics import create_metrics
 from segup.metrics.scores import OWN_SCORES, Score
-from segup.models import SegmentationModel, build_again, create_model
+from segup.models import SegmentationModel, create_model
 from segup.names import check_storable
 from segup.training.checkpoints import AtomicCheckpointIO
 from segup.training.config import RunConfig, TrainerConfig

@@ -16,9 +16,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from segup.atomic import atomic_copy, atomic_write
+from segup.checkpoints import read_checkpoint
 from segup.errors import RunInterruptedError
 from segup.metrics.scores import MIOU
-from segup.models import read_checkpoint
 from segup.terminal import endings_answered
 
 
@@ -36,7 +36,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         atomic_write(Path(path), buffer.getbuffer())
 
     def load_checkpoint(self, path: Any, *args: Any, **options: Any) -> dict[str, Any]:
-        """Return what :func:`segup.models.read_checkpoint` finds sound, in memory of its own, whatever becomes of it.
+        """Return what :func:`segup.checkpoints.read_checkpoint` finds sound, in memory of its own.
 
         Raises:
             DataError: It is not.

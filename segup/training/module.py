@@ -9,10 +9,11 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
+from segup.checkpoints import checkpoint_entry
 from segup.errors import SegupError
 from segup.metrics import Metrics
 from segup.metrics.scores import shown_in
-from segup.models import SegmentationModel, checkpoint_entry, predicted_labels
+from segup.models import SegmentationModel, predicted_labels
 from segup.training.optimizers import create_optimizer
 from segup.training.schedulers import create_scheduler
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
+from segup.checkpoints import read_checkpoint
 from segup.conform import Within, conform
 from segup.errors import ConfigError, DataError
 from segup.metrics.scores import MIOU
-from segup.models import read_checkpoint
 from segup.names import check_trust
 
 Done = Annotated[int, Within(0, 10**12)]

@@ -18,8 +18,8 @@ from segup.ablation.report.pictures import crop_figure, look
 from segup.ablation.report.responses import Response, trained_response
 from segup.ablation.report.spectrum import directions, periods
 from segup.ablation.study import read_study
+from segup.checkpoints import save_model
 from segup.data import Labels, create_data
-from segup.models import save_model
 
 LABELS = Labels(("a", "b", "c"))
 few = settings(max_examples=25, deadline=None)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segup.models import create_model, save_model
+from segup.checkpoints import save_model
+from segup.models import create_model
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAPS = (

@@ -7,11 +7,12 @@ import torch
 from PIL import Image
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
+from segup.checkpoints import load_model, save_model
 from segup.cli.evaluate import run
 from segup.data.images import read_image
 from segup.data.labels import Labels
 from segup.data.masks import read_mask
-from segup.models import create_model, load_model, predicted_labels, save_model
+from segup.models import create_model, predicted_labels
 
 NAMES = ["background", "a", "b"]
 SIZES = [(33, 47), (20, 64), (33, 47), (1, 9)]

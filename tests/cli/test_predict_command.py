@@ -10,11 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+from segup.checkpoints import load_model, save_model
 from segup.cli.predict import run
 from segup.data.images import read_image
 from segup.data.labels import Labels
 from segup.data.masks import read_mask
-from segup.models import create_model, load_model, predicted_labels, save_model
+from segup.models import create_model, predicted_labels
 
 NAMES = ("background", "a", "b")
 SIZES = [(1, 1), (33, 47), (64, 20)]

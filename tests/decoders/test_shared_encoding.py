@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from segup import create_model
+from segup.checkpoints import load_model, save_model
 from segup.decoders import create_decoder, list_decoders
 from segup.decoders.contract import topology_class
 from segup.errors import ConfigError
-from segup.models import load_model, save_model
 from segup.upsamplers import list_upsamplers
 from segup.upsamplers.contract import operator_class
 from segup.upsamplers.guided import Guided

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from segup import create_model
+from segup.checkpoints import load_model, save_model
 from segup.encoders import create_encoder
 from segup.errors import ConfigError, ShapeError
-from segup.models import load_model, save_model
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from segup import create_model
+from segup.checkpoints import load_model, save_model
 from segup.decoders import create_decoder, list_decoders
 from segup.decoders.steps import Encoded
 from segup.encoders import create_encoder
 from segup.errors import ConfigError
-from segup.models import load_model, save_model
 from segup.necks import create_neck
 from segup.training.checkerboard import checkerboard_figures, checkerboard_spectra
 from segup.upsamplers import create_upsampler, list_upsamplers

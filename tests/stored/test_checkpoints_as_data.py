@@ -15,11 +15,12 @@ import pytest
 import torch
 from rich.console import Console
 
+from segup.checkpoints import load_checkpoint, read_checkpoint, save_model
 from segup.decoders.contract import topologies
 from segup.encoders import encoders
 from segup.errors import ConfigError, DataError
 from segup.evaluation.runs import open_run
-from segup.models import create_model, load_checkpoint, read_checkpoint, save_model
+from segup.models import create_model
 from segup.training.config import RunConfig
 from segup.training.resume import read_position, resumed_config
 from segup.training.run import train

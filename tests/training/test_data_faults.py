@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segup.checkpoints import read_checkpoint
 from segup.data import Labels
 from segup.errors import DataError
 from segup.evaluation.runs import open_run
-from segup.models import read_checkpoint
 from segup.training.module import SegmentationModule
 from segup.training.pictures import colored
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from segup import load_model
-from segup.models import load_checkpoint
+from segup.checkpoints import load_checkpoint
 from segup.training.history import read_history
 from segup.training.module import SegmentationModule, TrainingDivergedError
 
