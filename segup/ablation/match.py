@@ -146,8 +146,8 @@ class _Budget:
 
 def _budget(config: Mapping[str, Any], by: str, maps_of: Callable[[str], Any]) -> _Budget:
     from segup.decoders.contract import topology_class
-    from segup.decoders.costs import cost_of, without_memory
-    from segup.shapes import Conv
+    from segup.decoders.costs import cost_of, parameters_of, without_memory
+    from segup.shapes import Conv, Cost
     from segup.shapes import cost as conv_cost
     from segup.upsamplers.contract import operator_class
 
@@ -162,10 +162,10 @@ def _budget(config: Mapping[str, Any], by: str, maps_of: Callable[[str], Any]) -
 
     def cost(widths: tuple[int, ...]) -> int:
         decoder = without_memory(topology, maps, **{**options, "widths": list(widths) or None})
-        whole = cost_of(decoder, maps)
-        if not scores:
-            whole += conv_cost(Conv(1), maps.image, decoder.out_channels, classes)
-        return whole.parameters if by == "params" else whole.macs
+        head = Cost(0, 0) if scores else conv_cost(Conv(1), maps.image, decoder.out_channels, classes)
+        if by == "params":  # known without a forward, which is most of the time
+            return parameters_of(decoder) + head.parameters
+        return cost_of(decoder, maps).macs + head.macs
 
     operator = operator_class(str(options["upsampler"]))
     multiple = operator.multiple(**(options.get("upsampler_options") or {}))

@@ -43,6 +43,11 @@ def without_memory(topology: str, maps: Maps, **options: Any) -> Decoder:
         return create_decoder(topology, maps.channels, maps.strides, **options).eval()
 
 
+def parameters_of(decoder: Decoder) -> int:
+    """Return how many parameters a decoder has."""
+    return sum(p.numel() for p in decoder.parameters())
+
+
 def cost_of(decoder: Decoder, maps: Maps) -> Cost:
     """Return the parameters of a decoder and its multiply-accumulates for one image.
 
@@ -62,4 +67,4 @@ def cost_of(decoder: Decoder, maps: Maps) -> Cost:
         indices = [torch.empty(1, channels, *size, dtype=torch.int64) for channels, size in pooled]
         with FlopCounterMode(display=False) as counter:
             decoder(features, maps.image, indices, image=torch.empty(1, decoder.image_channels, *maps.image))
-    return Cost(sum(p.numel() for p in decoder.parameters()), counter.get_total_flops() // 2)
+    return Cost(parameters_of(decoder), counter.get_total_flops() // 2)

@@ -50,7 +50,7 @@ class RealModel:
         outputs: dict[str, Any] = {}
         refusal = None
         with preserved_randomness(), torch.no_grad(), _one_thread():
-            _seed(seed)
+            _seed(seed, self.device)
             image = torch.rand(1, self._channels, *size, device="meta" if self.on_meta else "cpu")
             image = image.to(self.device, self._dtype)
             try:
@@ -118,8 +118,9 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _seed(seed: int) -> None:
-    torch.manual_seed(seed)
+def _seed(seed: int, device: torch.device) -> None:
+    here = device.type in ("cpu", "meta")  # torch.manual_seed notes for all other devices who asked, which takes longer
+    (torch.default_generator if here else torch).manual_seed(seed)
     random.seed(seed)
     numpy: Any = sys.modules.get("numpy")
     if numpy is not None:

@@ -63,7 +63,7 @@ class Real:
     def _run(self, size: tuple[int, int], seed: int) -> tuple[int, int] | None:
         random.seed(seed)
         np.random.seed(seed)
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         if not self._varies:
             return _result(self._module, size)
         module = copy.deepcopy(self._module)
