@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.export import Dim
 from torch.utils.flop_counter import FlopCounterMode
 
 from segup.errors import ConfigError, ShapeError
@@ -193,40 +192,6 @@ def test_indices_of_overlapping_windows_are_refused():
 def test_wrong_options_are_refused(option, value):
     with pytest.raises(ConfigError, match=f"{option}={value}"):
         create_upsampler("max_unpool", 3, 2, **{option: value})
-
-
-class PoolAndBack(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.up = MaxUnpool(3, 2)
-
-    def forward(self, image):
-        x, indices = F.max_pool2d(image, 2, return_indices=True)
-        return self.up(x, image.shape[-2:], indices=indices)
-
-
-SIZES = [(6, 6), (7, 6), (9, 12), (8, 13), (33, 47), (64, 51)]
-
-
-def test_an_exported_module_gives_the_same_at_other_sizes():
-    torch.manual_seed(0)
-    module = PoolAndBack().eval()
-    dims = {2: Dim("height", min=6, max=256), 3: Dim("width", min=6, max=256)}
-    exported = torch.export.export(module, (torch.randn(1, 3, 9, 12),), dynamic_shapes=(dims,)).module()
-    for size in SIZES:
-        image = torch.randn(1, 3, *size)
-        assert torch.equal(exported(image), module(image))
-    with pytest.raises(AssertionError, match="Guard failed"):
-        exported(torch.randn(1, 3, 300, 12))
-
-
-def test_a_compiled_module_gives_the_same_at_other_sizes():
-    torch.manual_seed(0)
-    module = PoolAndBack()
-    compiled = torch.compile(module, backend="eager", dynamic=True, fullgraph=True)
-    for size in SIZES:
-        image = torch.randn(1, 3, *size)
-        assert torch.equal(compiled(image), module(image))
 
 
 def test_fake_tensors_have_no_values_to_look_at():
