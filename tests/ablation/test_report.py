@@ -201,7 +201,7 @@ class Page(HTMLParser):
 
 def test_the_page_needs_nothing_from_outside(study):
     page = Page((study / "report.html").read_text())
-    assert page.tags.count("img") == 6
+    assert page.tags.count("svg") == 6
     assert all(source.startswith(("data:", "#")) for source in page.sources)
     assert "@import" not in page.text
     assert "url(" not in page.text
@@ -297,7 +297,7 @@ def test_a_figure_of_an_earlier_report_does_not_stay_and_what_is_the_persons_doe
 def test_a_report_takes_the_place_of_a_report_alone(tmp_path, make_study, capsys, monkeypatch, name):
     """What the person put there, or changed since, stays: with the way out, and the old report whole."""
     monkeypatch.setattr(
-        "segup.ablation.report.write.draw", lambda report: [Figure("class_iou", "t", "c", b"p", b"s", 1, 1)]
+        "segup.ablation.report.write.draw", lambda report: [Figure("class_iou", "t", "c", b"p", b"<svg></svg>", 1, 1)]
     )
     path = make_study(tmp_path, {("deconv", 0): "waiting"})
     for is_new in (True, False):
@@ -420,7 +420,7 @@ def test_the_command_writes_it_and_refuses_what_is_no_study(tmp_path, make_study
 
 
 def test_many_rows_are_all_in_the_table_and_the_best_in_the_figures(tmp_path, make_study):
-    from segup.ablation.report.gallery import SHOWN, shown_rows
+    from segup.ablation.report.content import SHOWN, shown_rows
 
     path = make_study(tmp_path, {(f"op{place}", 0): 0.3 + place / 100 for place in range(30)})
     report = read_report(path)
@@ -471,10 +471,10 @@ def test_captions_are_read_alone(tmp_path, make_study):
     assert all(caption.endswith(f"{said}}}") for caption in captions)
     assert "is equal to deconv within 0.005" in captions[0]
     assert "Šidák" in captions[0]
-    figure = Figure("class_iou", "t", "What it shows.", b"p", b"s", 1, 1, "what is seen")
+    figure = Figure("class_iou", "t", "What it shows.", b"p", b"<svg></svg>", 1, 1, "what is seen")
     text = as_markdown(report, [figure], [])
     assert f"![what is seen](figures/class_iou.png)\n\nWhat it shows. {said}\n" in text
-    assert 'alt="what is seen"' in as_html(report, [figure], [])
+    assert 'aria-label="what is seen"' in as_html(report, [figure], [])
 
 
 def test_the_differences_are_drawn_with_their_intervals_and_verdicts(tmp_path, make_study):

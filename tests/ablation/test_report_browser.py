@@ -57,10 +57,10 @@ def test_it_renders_without_errors_and_without_a_horizontal_scroll_bar(browser, 
     sides = "const page = document.documentElement; return [page.scrollWidth - page.clientWidth, window.innerWidth]"
     assert browser.execute_script(sides) == [0, width]
     assert browser.title == "Ablation mine"
-    pictures = "return [...document.images].map(image => [image.complete, image.naturalWidth, image.alt !== ''])"
-    found = browser.execute_script(pictures)
+    drawn = "return [...document.querySelectorAll('figure svg')].map(one => [one.clientWidth, one.ariaLabel])"
+    found = browser.execute_script(drawn)
     assert len(found) == 6
-    assert all(complete and natural > 100 and named for complete, natural, named in found)
+    assert all(side > 100 and " of deconv, bilinear" in told for side, told in found)
     ink, paper = (
         browser.execute_script(f"return getComputedStyle(document.body).{what}")
         for what in ("color", "backgroundColor")
@@ -115,7 +115,7 @@ def test_on_paper_every_picture_fits_a_page_and_folded_tables_are_open(opened):
     """A4 across, 186 mm between the margins; a heading stays with what follows it."""
     opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     try:
-        pictures = "return [...document.images].map(image => image.getBoundingClientRect().height)"
+        pictures = "return [...document.querySelectorAll('figure svg')].map(one => one.getBoundingClientRect().height)"
         heights = opened.execute_script(pictures)
         assert len(heights) == 6
         assert all(50 < height <= 145 / 25.4 * 96 + 1 for height in heights)
@@ -127,3 +127,24 @@ def test_on_paper_every_picture_fits_a_page_and_folded_tables_are_open(opened):
         assert folded.size["height"] > 50
     finally:
         opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_rows_switch_off_and_stand_out_in_all_figures_by_the_keyboard_too(opened):
+    switches = opened.find_elements(By.CSS_SELECTOR, "fieldset.rows input")
+    assert [switch.find_element(By.XPATH, "..").text for switch in switches] == [
+        "deconv", "bilinear", "pixel_shuffle,decoder.topology=fpn",
+    ]  # fmt: skip
+    marks = """
+        return [...document.querySelectorAll("figure svg")].map((figure) =>
+          [...figure.querySelectorAll('[id^="row-1-"]')].map((group) =>
+            [getComputedStyle(group).display !== "none", group.querySelector("title").textContent]))"""
+    groups = [group for group in opened.execute_script(marks) if group]
+    assert len(groups) == 5  # all but the differences, whose rows are named beside them
+    assert all(shown and told == "bilinear, mIoU 0.706 ± 0.008" for group in groups for shown, told in group)
+    opened.execute_script("arguments[0].focus()", switches[1])
+    faint = "return [0, 1].map(n => getComputedStyle(document.querySelector(`figure svg [id^='row-${n}-']`)).opacity)"
+    assert [float(opacity) < 1 for opacity in opened.execute_script(faint)] == [True, False]
+    switches[1].send_keys(Keys.SPACE)
+    assert not any(shown for group in opened.execute_script(marks) for shown, _ in group)
+    switches[1].send_keys(Keys.SPACE)
+    assert all(shown for group in opened.execute_script(marks) for shown, _ in group)

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segup.ablation.comparison import ALL, Comparison, compare_groups
+from segup.ablation.comparison import ALL, Comparison, Row, compare_groups
 from segup.ablation.criterion import stored_criterion
 from segup.ablation.report.facts import Facts, facts_of
 from segup.ablation.study import Member, Study, read_study
 from segup.ablation.tables import COSTS, Column, score_columns
 from segup.errors import ConfigError, unknown
+from segup.metrics.scores import MIOU
 
 _MATCHED = 0.02  # the relative difference up to which budgets count as equal
+SHOWN = 12
+"""Rows that figures and pictures show at most; the table has all."""
 STATES = ("finished", "running", "interrupted", "failed", "waiting")
 
 
@@ -139,3 +142,16 @@ def progress(members: Sequence[Member]) -> str:
     rest = [f"{count} {state}" for state, count in counts.items() if count and state != "finished"]
     runs = f"{len(members)} run{'' if len(members) == 1 else 's'}"
     return ", ".join([f"{counts['finished']} of {runs} finished", *rest])
+
+
+def shown_rows(comparison: Comparison) -> list[Row]:
+    """Return the rows that are drawn: all, or the baseline and the best by mIoU, in the table's order."""
+    if len(comparison.rows) <= SHOWN:
+        return list(comparison.rows)
+
+    def rank(row: Row) -> tuple[bool, float]:
+        score = row.score(MIOU.name)
+        return row.name == comparison.baseline, -1.0 if score is None else score.mean
+
+    best = {row.name for row in sorted(comparison.rows, key=rank, reverse=True)[:SHOWN]}
+    return [row for row in comparison.rows if row.name in best]

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from segup.ablation.report.style import Look, legend_below, new_figure
+from segup.ablation.report.style import Look, legend_below, new_figure, of_row
 from segup.metrics.scores import MIOU
 from segup.training.rows import read_history
 
@@ -84,12 +84,13 @@ def learning_curves(
     for axes, key in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for name in named:
             whole = [run[key] for run in finished.get(name, ()) if key in run]
-            if whole:
-                _line(axes, *mean_curve(whole), shown[name])
-            for run in unfinished.get(name, ()):
-                if key in run:
-                    curve = _smoothed(run[key])
-                    axes.plot(curve.steps, curve.values, linewidth=0.8, alpha=0.75, **shown[name].line)
+            with of_row(axes, name, shown):
+                if whole:
+                    _line(axes, *mean_curve(whole), shown[name])
+                for run in unfinished.get(name, ()):
+                    if key in run:
+                        curve = _smoothed(run[key])
+                        axes.plot(curve.steps, curve.values, linewidth=0.8, alpha=0.75, **shown[name].line)
         axes.set_xlabel("optimizer step")
         axes.set_title(LOGGED[key])
     legend_below(figure, {name: shown[name] for name in named}, "lines")

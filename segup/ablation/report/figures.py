@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from segup.ablation.comparison import Row
-from segup.ablation.report.style import FAINT, Look, legend_below, new_figure
+from segup.ablation.report.style import FAINT, Look, legend_below, new_figure, of_row
 from segup.metrics.scores import MIOU
 from segup.statistics import Spread, spread
 
@@ -43,11 +43,12 @@ def accuracy_against_cost(rows: Sequence[Row], shown: Mapping[str, Look]) -> Fig
             if score is None or cost is None:
                 continue
             look = shown[row.name]
-            axes.errorbar(
-                cost.mean / unit, score.mean, xerr=_bar(cost, unit), yerr=_bar(score), fmt=look.marker,
-                color=look.color, markersize=7.5, markeredgecolor="white", markeredgewidth=0.6, elinewidth=0.9,
-                capsize=2, zorder=3,
-            )  # fmt: skip
+            with of_row(axes, row.name, shown):
+                axes.errorbar(
+                    cost.mean / unit, score.mean, xerr=_bar(cost, unit), yerr=_bar(score), fmt=look.marker,
+                    color=look.color, markersize=7.5, markeredgecolor="white", markeredgewidth=0.6, elinewidth=0.9,
+                    capsize=2, zorder=3,
+                )  # fmt: skip
         front = pareto_front(rows, key)
         points = [(row.score(key), row.score(MIOU.name)) for row in front]
         axes.plot(
@@ -100,14 +101,16 @@ def band_iou(rows: Sequence[Row], shown: Mapping[str, Look], baseline: str) -> F
     both = bool(references) and len(drawn) > 1
     left, *right = figure.subplots(1, 1 + both, squeeze=False)[0]
     for name, values in drawn.items():
-        _with_band(left, values, shown[name])
+        with of_row(left, name, shown):
+            _with_band(left, values, shown[name])
     left.set_ylabel(f"{MIOU.label} inside the band")
     widths = sorted({width for values in drawn.values() for width in values})
     for axes in right:
         axes.axhline(0, **{**shown[baseline].line, "linewidth": 1.2})
         for row in rows:
             if row.name in drawn and row.name != baseline:
-                _with_band(axes, _minus(row, references), shown[row.name])
+                with of_row(axes, row.name, shown):
+                    _with_band(axes, _minus(row, references), shown[row.name])
         axes.set_ylabel(f"difference to {baseline}")
     for axes in (left, *right):
         axes.set_xscale("log", base=2)
@@ -141,12 +144,13 @@ def class_bars(rows: Sequence[Row], shown: Mapping[str, Look], classes: Sequence
             at = np.arange(len(part)) + (place - (len(rows) - 1) / 2) * width
             means = [np.nan if value is None else value.mean for value in values]
             spreads = [0.0 if value is None or isnan(value.deviation) else value.deviation for value in values]
-            axes.bar(at, means, width, **shown[row.name].bar)
             drawn = [i for i, deviation in enumerate(spreads) if deviation > 0]
-            axes.errorbar(
-                at[drawn], [means[i] for i in drawn], [spreads[i] for i in drawn], fmt="none", ecolor="#222222",
-                elinewidth=0.9, capsize=1.8,
-            )  # fmt: skip
+            with of_row(axes, row.name, shown):
+                axes.bar(at, means, width, **shown[row.name].bar)
+                axes.errorbar(
+                    at[drawn], [means[i] for i in drawn], [spreads[i] for i in drawn], fmt="none", ecolor="#222222",
+                    elinewidth=0.9, capsize=1.8,
+                )  # fmt: skip
         axes.set_xticks(range(len(part)), part)
         axes.set_xlim(-0.6, per_line - 0.4)
         axes.grid(False, axis="x")

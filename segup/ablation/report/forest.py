@@ -56,6 +56,7 @@ def forest(comparison: Comparison, drawn: Sequence[Difference]) -> Figure | None
     names = [one.arm if comparison.baseline is not None else f"{one.arm} − {one.other}" for one in drawn]
     axes.set_yticks(range(len(drawn)), names)
     axes.set_ylim(len(drawn) - 0.4, -0.6)
+    axes.locator_params(axis="x", nbins=6)
     axes.grid(False, axis="y")
     better = "right" if decision.better == "higher" else "left"
     against = "" if comparison.baseline is None else f" − {comparison.baseline}"

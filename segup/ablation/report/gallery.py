@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure as Drawing
 
-from segup.ablation.comparison import Comparison, Row
+from segup.ablation.comparison import Comparison
 from segup.ablation.report import style
-from segup.ablation.report.content import Figure, Report
+from segup.ablation.report.content import SHOWN, Figure, Report, shown_rows
 from segup.ablation.report.curves import Curve, learning_curves, read_curves
 from segup.ablation.report.figures import accuracy_against_cost, band_iou, class_bars
 from segup.ablation.report.forest import MOST, drawn_differences, forest
@@ -14,22 +14,7 @@ from segup.ablation.report.spectrum import checkerboard_spectrum_figure
 from segup.ablation.runs import Run
 from segup.metrics.scores import MIOU
 
-SHOWN = 12
-"""Rows that figures and pictures show at most; the table has all."""
 _BAND = "Lines are means over seeds, the shade around them is one standard deviation."
-
-
-def shown_rows(comparison: Comparison) -> list[Row]:
-    """Return the rows that are drawn: all, or the baseline and the best by mIoU, in the table's order."""
-    if len(comparison.rows) <= SHOWN:
-        return list(comparison.rows)
-
-    def rank(row: Row) -> tuple[bool, float]:
-        score = row.score(MIOU.name)
-        return row.name == comparison.baseline, -1.0 if score is None else score.mean
-
-    best = {row.name for row in sorted(comparison.rows, key=rank, reverse=True)[:SHOWN]}
-    return [row for row in comparison.rows if row.name in best]
 
 
 def draw(report: Report) -> list[Figure]:

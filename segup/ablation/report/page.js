@@ -23,3 +23,24 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
     });
   });
 }
+
+const rows = document.querySelector("fieldset.rows");
+if (rows) {
+  rows.hidden = false;
+  for (const input of rows.querySelectorAll("input")) {
+    const groups = document.querySelectorAll(`figure svg [id^="row-${input.dataset.row}-"]`);
+    for (const group of groups) {
+      const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
+      title.textContent = input.parentElement.title;
+      group.prepend(title);
+    }
+    input.addEventListener("change", () => groups.forEach((group) => group.classList.toggle("off", !input.checked)));
+    const near = (on) => {
+      document.documentElement.classList.toggle("near", on);
+      groups.forEach((group) => group.classList.toggle("on", on));
+    };
+    const label = input.parentElement;
+    for (const [event, on] of [["mouseenter", true], ["mouseleave", false], ["focusin", true], ["focusout", false]])
+      label.addEventListener(event, () => near(on));
+  }
+}

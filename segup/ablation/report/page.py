@@ -8,9 +8,9 @@ from math import isnan
 from string import Template
 
 from segup.ablation.comparison import Comparison, Row
-from segup.ablation.report.content import Figure, Report
+from segup.ablation.report.content import Figure, Report, shown_rows
 from segup.ablation.report.facts import Facts, duration
-from segup.ablation.report.style import in_both_schemes
+from segup.ablation.report.style import in_both_schemes, inline
 from segup.ablation.report.texts import SOURCES, UNITS, versions
 from segup.ablation.tables import (
     COSTS,
@@ -47,6 +47,7 @@ def as_html(report: Report, figures: Sequence[Figure], missing: Sequence[str]) -
         heading=escape(report.study.name),
         lead=escape(report.verdict),
         tiles=_tiles(report),
+        switches=_switches(report, figures),
         warnings=f'<ul class="warnings" aria-label="Warnings">{_items(report.warnings)}</ul>'
         if report.warnings
         else "",
@@ -55,6 +56,22 @@ def as_html(report: Report, figures: Sequence[Figure], missing: Sequence[str]) -
         style=(here / "page.css").read_text(),
         script=(here / "page.js").read_text(),
     )
+
+
+def _switches(report: Report, figures: Sequence[Figure]) -> str:
+    """Return what the script makes switches of: the rows of the figures with their score, hidden without a script."""
+    if report.comparison is None or not any(figure.svg for figure in figures):
+        return ""
+    column = score_columns(report.comparison)[0]
+    lines = []
+    for place, row in enumerate(shown_rows(report.comparison)):
+        score = row.score(column.key)
+        told = "" if score is None else f", {column.title} {column.text(score)}"
+        name = escape(row.name)
+        lines.append(
+            f'<label title="{name}{escape(told)}"><input type="checkbox" checked data-row="{place}"> {name}</label>'
+        )
+    return f'<fieldset class="rows" hidden><legend>Rows in the figures</legend>{"".join(lines)}</fieldset>'
 
 
 def _tiles(report: Report) -> str:
@@ -202,14 +219,17 @@ def _unfinished(report: Report) -> Iterable[tuple[str, str, str]]:
 
 
 def _figure(figure: Figure) -> str:
-    kind, content = ("png", figure.png) if figure.svg is None else ("svg+xml", in_both_schemes(figure.svg))
-    source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
     chart, name, seen = figure.svg is not None, escape(figure.title), escape(figure.seen)
+    if figure.svg is not None:
+        drawing = inline(in_both_schemes(figure.svg), seen)
+    else:
+        source = f"data:image/png;base64,{base64.b64encode(figure.png).decode()}"
+        drawing = f'<img src="{source}" alt="{seen}" width="{figure.width}" height="{figure.height}">'
     paper = f'class="paper{"" if chart else " pixels"}" tabindex="0" role="region" aria-label="{name}"'
     return (
         f'<figure class="{"chart" if chart else "pixels"}">'
         f"<figcaption><h2>{name}</h2>{escape(figure.caption)}</figcaption>"
-        f'<div {paper}><img src="{source}" alt="{seen}" width="{figure.width}" height="{figure.height}"></div></figure>'
+        f"<div {paper}>{drawing}</div></figure>"
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from segup.ablation.comparison import Row
-from segup.ablation.report.style import Look, legend_below, new_figure
+from segup.ablation.report.style import Look, legend_below, new_figure, of_row
 from segup.statistics import Spread, spread
 
 DIRECTIONS = ("along rows", "down columns", "both (board)")
@@ -59,11 +59,12 @@ def checkerboard_spectrum_figure(rows: Sequence[Row], shown: Mapping[str, Look])
         at = list(found)
         means = np.array([value.mean for value in found.values()])
         deviations = np.array([value.deviation for value in found.values()])
-        left.plot(at, means, zorder=3, clip_on=False, **shown[name].points)
-        if not np.isnan(deviations).any():
-            left.fill_between(
-                at, means - deviations, means + deviations, color=shown[name].color, alpha=0.13, linewidth=0
-            )
+        with of_row(left, name, shown):
+            left.plot(at, means, zorder=3, clip_on=False, **shown[name].points)
+            if not np.isnan(deviations).any():
+                left.fill_between(
+                    at, means - deviations, means + deviations, color=shown[name].color, alpha=0.13, linewidth=0
+                )
     left.set_xscale("log", base=2)
     left.set_xticks(every, [str(period) for period in every])
     left.minorticks_off()
@@ -72,7 +73,8 @@ def checkerboard_spectrum_figure(rows: Sequence[Row], shown: Mapping[str, Look])
     left.set_ylabel("share of a constant's energy")
     width = 0.84 / len(drawn)
     for place, (name, (_, share)) in enumerate(drawn.items()):
-        right.bar(np.arange(3) + (place - (len(drawn) - 1) / 2) * width, share, width, **shown[name].bar)
+        with of_row(right, name, shown):
+            right.bar(np.arange(3) + (place - (len(drawn) - 1) / 2) * width, share, width, **shown[name].bar)
     right.set_xticks(range(3), DIRECTIONS)
     right.set_xlabel("direction of the stripes")
     right.grid(False, axis="x")

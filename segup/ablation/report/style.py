@@ -1,6 +1,8 @@
 """How a row looks in every figure: told apart by colour, and in grey by marker, dashes and hatching."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -107,6 +109,30 @@ def styled() -> Any:
     for key in ("backend", "backend_fallback"):
         del settings[key]
     return rc_context(settings)
+
+
+@contextmanager
+def of_row(axes: Any, name: str, shown: Mapping[str, Look]) -> Iterator[None]:
+    """Mark what is drawn inside as a row's: the groups ``row-<place>-…`` of the SVG, which a page can switch off."""
+    before = set(axes.get_children())
+    yield
+    place = list(shown).index(name)
+    for child in axes.get_children():
+        if child not in before:
+            child.set_gid(f"row-{place}-{len(before)}")
+            before.add(child)
+
+
+def inline(content: bytes, text: str) -> str:
+    """Return an SVG as a part of a page: without its prologue, with a text in its place for who does not see it.
+
+    Args:
+        content: The file.
+        text: The text, escaped.
+    """
+    whole = content.decode()
+    whole = re.sub(r"<metadata>.*?</metadata>", "", whole[whole.index("<svg") :], flags=re.DOTALL)
+    return whole.replace("<svg", f'<svg role="img" aria-label="{text}"', 1)
 
 
 def legend_below(figure: Figure, shown: Mapping[str, Look], kind: str = "points", columns: int = 4) -> None:
