@@ -1,29 +1,28 @@
 """AnyUp: attention to the cells near a pixel, whose keys do not depend on how many channels the map has."""
 
-from typing import Any, Literal, NamedTuple
+from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segup.conform import Count
 from segup.upsamplers.cells import to_grid
-from segup.upsamplers.contract import Channels, Scale, Size, register_upsampler
-from segup.upsamplers.fitting import fit_to
-from segup.upsamplers.guided import Encoding, Guided
+from segup.upsamplers.contract import Size, register_upsampler
+from segup.upsamplers.guided import GuidedByEncoder, normed_convs
+from segup.upsamplers.interpolation import init_drawn
 from segup.upsamplers.pooling import ReflectConv, pool_to
 from segup.upsamplers.projection import project
 from segup.upsamplers.windows import attend
 
 
-class Variant(NamedTuple):
+class Sizes(NamedTuple):
     """The sizes of one variant: channels of queries and keys, residual blocks of each encoder."""
 
     width: int
     blocks: int
 
 
-VARIANTS = {"tiny": Variant(32, 1), "paper": Variant(128, 2)}
 HEADS = 4
 TENTHS = 10
 """A window reaches a tenth of the map's side beyond its pixel, both ways."""
@@ -32,7 +31,7 @@ CHANNELS_AT_ONCE = 64
 
 
 @register_upsampler("anyup")
-class AnyUp(Guided):
+class AnyUp(GuidedByEncoder):
     """Average the cells within a tenth of the map around each pixel, by how alike image and map are there.
 
     AnyUp (Wimmer et al., ICLR 2026, arXiv 2510.12764), with E the encoded image, its pixels' places as rotations::
@@ -47,11 +46,9 @@ class AnyUp(Guided):
     values are ``x`` itself, so every result is a convex combination of it. Else a 1×1 convolution makes the values.
 
     Args:
-        in_channels, out_channels, scale, skip_channels, image_channels, fit, guide: See
-            :class:`segup.upsamplers.guided.Guided`, also for the sizes that it reaches.
+        in_channels, out_channels, scale, skip_channels, image_channels, fit, guide, tile: See
+            :class:`segup.upsamplers.guided.GuidedByEncoder`, also for the sizes that it reaches.
         variant: ``"tiny"``: 32 channels, one block. ``"paper"``: 128 channels, two blocks.
-        tile: How many rows of the result are made at once, which takes less memory; by default all. The result is the
-            same.
 
     Shape: ``(N, in_channels, h, w)`` and an image ``(N, image_channels, H₀, W₀)``, or a skip
     ``(N, skip_channels, H, W)`` → ``(N, out_channels, H, W)``, for any H ≥ h and W ≥ w.
@@ -77,19 +74,12 @@ class AnyUp(Guided):
     845056
     """
 
-    def __init__(
-        self,
-        in_channels: Channels,
-        out_channels: Channels,
-        scale: Scale = 2,
-        *,
-        variant: Literal["tiny", "paper"] = "tiny",
-        tile: Count | None = None,
-        **common: Any,
-    ) -> None:
-        super().__init__(in_channels, out_channels, scale, **common)
-        width, blocks = VARIANTS[variant]
-        self.variant, self.width, self.tile = variant, width, tile
+    variants = MappingProxyType({"tiny": Sizes(32, 1), "paper": Sizes(128, 2)})
+
+    def build(self, sizes: Sizes) -> None:
+        """Make the encoder of the image and that of the map."""
+        width, blocks = sizes
+        self.width = width
         self.encoder = QueriesAndKeys(self.guide_channels, width, blocks)
         self.unification = Unification(width)
         self.of_map = nn.Sequential(*(Residual(width) for _ in range(blocks)))
@@ -98,26 +88,16 @@ class AnyUp(Guided):
         )
         self.smooth = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.query, self.key = (nn.Sequential(ChannelRms(width), _xavier(width)) for _ in range(2))
-        self.project = project(in_channels, out_channels)
-
-    @property
-    def convex(self) -> bool:
-        """Whether results are convex combinations of ``x``."""
-        return self.in_channels == self.out_channels
+        self.project = project(self.in_channels, self.out_channels)
 
     def takes(self, channels: int) -> bool:
         """Return whether a map may have so many channels: any number where they do not change."""
         return self.in_channels in (channels, self.out_channels)
 
-    def label(self) -> str:
-        """Return the name and the scale, and whether a 1×1 convolution comes first."""
-        return f"{'' if self.convex else '1×1, '}{super().label()}"
-
-    def guided(self, x: Tensor, guide: Tensor | Encoding, made: Size, size: Size) -> Tensor:
+    def guided(self, x: Tensor, features: Tensor, made: Size, size: Size) -> Tensor:
         """Return ``x`` at ``made``, by the attention of the guide's pixels to the cells near them."""
-        features = guide.features if isinstance(guide, Encoding) else self.encoder(guide)
         of_query, of_key = features.chunk(2, dim=1)
-        query = self.query(self.smooth(fit_to(pool_to(of_query, size), made, most=self.scale - 1)))
+        query = self.query(self.smooth(self.pooled(of_query, made, size)))
         value = self.project(x)
         joined = torch.cat((pool_to(of_key, (x.shape[-2], x.shape[-1])), self.of_map(self.unification(x))), dim=1)
         query, key = query * (HEADS / self.width) ** 0.5, self.key(self.join(joined))
@@ -159,10 +139,7 @@ class Residual(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.GroupNorm(8, width), nn.SiLU(), nn.Conv2d(width, width, 1, bias=False),
-            nn.GroupNorm(8, width), nn.SiLU(), nn.Conv2d(width, width, 1, bias=False),
-        )  # fmt: skip
+        self.layers = nn.Sequential(*normed_convs(width, 2, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum."""
@@ -285,6 +262,5 @@ def attend_to_all(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 def _xavier(width: int) -> nn.Conv2d:
     mixing = nn.Conv2d(width, width, 1)
-    nn.init.xavier_uniform_(mixing.weight)
-    nn.init.zeros_(mixing.bias)  # type: ignore[arg-type]
+    init_drawn(mixing)
     return mixing

@@ -34,6 +34,8 @@ class BilinearAdditive(Upsampler):
     ([2.0], 0)
     """
 
+    averages = True  # where nothing is summed, this is the resize alone
+
     def __init__(
         self,
         in_channels: Channels,
@@ -44,11 +46,6 @@ class BilinearAdditive(Upsampler):
         super().__init__(in_channels, out_channels, scale, **common)
         self.summands = summands(in_channels, out_channels)
         self.project = project(in_channels // self.summands, out_channels)
-
-    @property
-    def convex(self) -> bool:
-        """Whether results are convex combinations of ``x``: where nothing is summed, this is the resize alone."""
-        return self.in_channels == self.out_channels
 
     def upsample(self, x: Tensor) -> Tensor:
         """Return the resized sums of ``x``."""

@@ -11,6 +11,7 @@ from segup.conform import Count, OddKernel
 from segup.errors import ShapeError, figures
 from segup.upsamplers.arguments import check_groups
 from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
+from segup.upsamplers.interpolation import init_drawn
 from segup.upsamplers.projection import project
 from segup.upsamplers.windows import Border, reassemble, window_mask
 
@@ -74,15 +75,13 @@ class Carafe(Upsampler):
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
         check_groups(self.name, groups, in_channels)
-        self.kernel_size, self.groups, self.border = kernel_size, groups, border
+        self.kernel_size, self.groups, self.border, self.averages = kernel_size, groups, border, border != "zeros"
         self.compress = nn.Conv2d(in_channels, compressed_channels, 1)
         self.encode = nn.Conv2d(
             compressed_channels, scale**2 * groups * kernel_size**2, encoder_kernel, padding=encoder_kernel // 2
         )
-        nn.init.xavier_uniform_(self.compress.weight)
-        nn.init.normal_(self.encode.weight, std=0.001)
-        for conv in (self.compress, self.encode):
-            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        init_drawn(self.compress)
+        init_drawn(self.encode, std=0.001)
         self.project = project(in_channels, out_channels)
 
     @classmethod
@@ -103,11 +102,6 @@ class Carafe(Upsampler):
         taken = window_mask((x.shape[-2], x.shape[-1]), self.kernel_size, self.border, x.device)
         logits = logits if taken is None else logits.masked_fill(~taken[:, None, None], -torch.inf)
         return logits.softmax(dim=2).flatten(1, 2)
-
-    @property
-    def convex(self) -> bool:
-        """Whether results are convex combinations of ``x``."""
-        return self.border != "zeros" and self.in_channels == self.out_channels
 
 
 @annotated

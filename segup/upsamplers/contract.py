@@ -84,6 +84,8 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
     """Whether it reaches every size from ``h × w`` on, beyond what a correction of the grid gives."""
     final_options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Default options in a decoder's step to the image, which joins no skip."""
+    averages: bool = False
+    """Whether results are weighted means of ``x``, or of a convolution of it where channels change."""
     takes_fractions: ClassVar[bool] = False
     """Whether it may multiply by a fraction."""
     takes_rounding: ClassVar[bool] = False
@@ -132,7 +134,7 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
 
         Then a constant stays a constant, and no result lies beyond the smallest and the largest value.
         """
-        return False
+        return self.averages and self.in_channels == self.out_channels
 
     @classmethod
     def required(cls, **options: Any) -> frozenset[str]:  # noqa: ARG003

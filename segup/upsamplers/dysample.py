@@ -11,7 +11,7 @@ from segup.conform import Count
 from segup.errors import ConfigError
 from segup.upsamplers.arguments import check_groups
 from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
-from segup.upsamplers.interpolation import channel_map, init_weight
+from segup.upsamplers.interpolation import channel_map, init_drawn, init_weight
 from segup.upsamplers.layout import is_channels_last
 from segup.upsamplers.projection import project
 
@@ -67,6 +67,8 @@ class DySample(Upsampler):
     [8224, 1040]
     """
 
+    averages = True
+
     def __init__(
         self,
         in_channels: Channels,
@@ -93,11 +95,10 @@ class DySample(Upsampler):
         shuffled = 1 if style == "lp" else scale**2
         read, predicted = in_channels // shuffled, 2 * groups * scale**2 // shuffled
         self.offset = nn.Conv2d(read, predicted, 1)
-        nn.init.normal_(self.offset.weight, std=0.001 if mix is None else 0.0)
-        nn.init.zeros_(self.offset.bias)  # type: ignore[arg-type]
+        init_drawn(self.offset, std=0.001 if mix is None else 0.0)
         if dynamic:
             self.scope = nn.Conv2d(read, predicted, 1, bias=False)
-            nn.init.zeros_(self.scope.weight)
+            init_drawn(self.scope, std=0.0)
         self.project = project(in_channels, out_channels)
         if mix is not None and isinstance(self.project, nn.Conv2d):
             init_weight(self.project, mix[:, :, None, None])
@@ -106,11 +107,6 @@ class DySample(Upsampler):
     def multiple(cls, *, style: Style = "lp", groups: int | None = None, **_: object) -> int:
         """Return the groups: where none are given, fewer are made of channels that the usual number does not divide."""
         return USUAL_GROUPS[style] if groups is None else groups
-
-    @property
-    def convex(self) -> bool:
-        """Whether results are convex combinations of ``x``: bilinear samples are."""
-        return self.in_channels == self.out_channels
 
     def upsample(self, x: Tensor) -> Tensor:
         """Return ``x`` sampled at the positions predicted from it."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from segup.conform import Count, OddKernel
 from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
 from segup.upsamplers.guide import on_grid
+from segup.upsamplers.interpolation import init_drawn
 from segup.upsamplers.projection import project
 from segup.upsamplers.resize_conv import resize
 from segup.upsamplers.windows import reassemble
@@ -82,10 +83,7 @@ class Fade(Upsampler):
         self.compress_x = nn.Conv2d(in_channels, compressed_channels, 1, bias=False)
         self.encode = nn.Conv2d(compressed_channels, kernel_size**2, encoder_kernel, padding=encoder_kernel // 2)
         self.gate = nn.Conv2d(in_channels, 1, 1)
-        for conv in (self.compress_skip, self.compress_x, self.encode, self.gate):
-            nn.init.xavier_uniform_(conv.weight)
-            if conv.bias is not None:
-                nn.init.zeros_(conv.bias)
+        init_drawn(self.compress_skip, self.compress_x, self.encode, self.gate)
         self.project_skip = project(guide_channels, in_channels)
         self.project = project(in_channels, out_channels)
 

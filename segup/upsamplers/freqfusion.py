@@ -13,6 +13,7 @@ from segup.upsamplers.contract import Channels, Scale, Size, Upsampler, register
 from segup.upsamplers.dysample import sample_at_offsets
 from segup.upsamplers.fitting import fit_to
 from segup.upsamplers.guide import on_grid
+from segup.upsamplers.interpolation import init_drawn
 from segup.upsamplers.projection import project
 from segup.upsamplers.windows import reassemble
 
@@ -73,6 +74,7 @@ class FreqFusion(Upsampler):
     """
 
     requires = frozenset({"skip"})
+    averages = True  # the map; the changed skip is no mean of the skip
 
     def __init__(
         self,
@@ -95,12 +97,8 @@ class FreqFusion(Upsampler):
         self.compress_skip = nn.Conv2d(skip_channels, compressed_channels, 1)
         self.compress_x = nn.Conv2d(in_channels, compressed_channels, 1)
         self.low, self.high = (nn.Conv2d(compressed_channels, k**2, 3, padding=1) for k in (low_kernel, high_kernel))
-        for conv in (self.compress_skip, self.compress_x):
-            nn.init.xavier_uniform_(conv.weight)
-            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-        for conv in (self.low, self.high):
-            nn.init.normal_(conv.weight, std=0.001)
-            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        init_drawn(self.compress_skip, self.compress_x)
+        init_drawn(self.low, self.high, std=0.001)
         self.offsets = Offsets(compressed_channels, groups, scale)
         self.project = project(in_channels, out_channels)
 
@@ -108,11 +106,6 @@ class FreqFusion(Upsampler):
     def multiple(cls, *, groups: int | None = None, **_: object) -> int:
         """Return the groups: where none are given, fewer are made of channels that the usual number does not divide."""
         return USUAL_GROUPS if groups is None else groups
-
-    @property
-    def convex(self) -> bool:
-        """Whether results are convex combinations of ``x``; the changed skip is none of the skip."""
-        return self.in_channels == self.out_channels
 
     def upsample(self, x: Tensor, *, skip: Tensor) -> Tensor:
         """Return the smoothed and moved ``x`` on the grid."""
@@ -191,12 +184,8 @@ class Offsets(nn.Module):
         read, made = channels + len(NEIGHBOURS), 2 * groups
         self.of_x, self.range_of_x = (nn.Conv2d(read, made * scale**2, 3, padding=1) for _ in range(2))
         self.of_skip, self.range_of_skip = (nn.Conv2d(read, made, 3, padding=1) for _ in range(2))
-        for conv in (self.of_x, self.of_skip):
-            nn.init.normal_(conv.weight, std=0.001)
-            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-        for conv in (self.range_of_x, self.range_of_skip):
-            nn.init.zeros_(conv.weight)
-            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        init_drawn(self.of_x, self.of_skip, std=0.001)
+        init_drawn(self.range_of_x, self.range_of_skip, std=0.0)
 
     def forward(self, skip: Tensor, x: Tensor) -> Tensor:
         """Return the offsets."""

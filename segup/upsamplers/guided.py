@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from segup.conform import Count
 from segup.errors import ShapeError, figures
 from segup.upsamplers.contract import Channels, Scale, Size, Upsampler
 from segup.upsamplers.fitting import fit_to
+from segup.upsamplers.pooling import ReflectConv, pool_to
 
 Guide = Literal["image", "skip"]
+Variant = Literal["tiny", "paper"]
 
 
 @dataclass(frozen=True)
@@ -38,16 +41,22 @@ class Guided(Upsampler):
             :class:`segup.upsamplers.Upsampler`.
         guide: ``"image"``, the image as the encoder sees it, normalised; or ``"skip"``, where a topology has one.
 
-    A subclass makes :attr:`encoder` and defines :meth:`guided`.
+    A subclass makes :attr:`encoder`, and :attr:`project` where its results are means of ``x``, and defines
+    :meth:`guided`.
 
     Attributes:
         guide_channels: Channels of the guide.
         encoder: From the guide to what guides. The steps of a decoder that are guided by the image share one.
+        project: A 1×1 convolution that comes first where channels change, else nothing.
+        kernel_size: Of a window that labels show, if there is one.
     """
 
     requires = frozenset({"image"})
     reaches_any = True
+    averages = True
     encoder: nn.Module
+    project: nn.Module
+    kernel_size: int | None = None
 
     def __init__(
         self, in_channels: Channels, out_channels: Channels, scale: Scale = 2, *, guide: Guide = "image", **common: Any
@@ -62,12 +71,27 @@ class Guided(Upsampler):
         """Return the guide that is chosen."""
         return frozenset({guide})
 
-    def guided(self, x: Tensor, guide: Tensor | Encoding, made: Size, size: Size) -> Tensor:
-        """Return ``x`` at the size ``made``; the guide belongs to ``size``.
+    def label(self) -> str:
+        """Return the name, the window and the scale, and whether a 1×1 convolution comes first."""
+        first = "" if self.in_channels == self.out_channels else "1×1, "
+        window = "" if self.kernel_size is None else f" k{self.kernel_size}"
+        return f"{first}{self.name}{window} ×{self.scale}"
+
+    def guided(self, x: Tensor, features: Tensor, made: Size, size: Size) -> Tensor:
+        """Return ``x`` at the size ``made``, by the encoded guide, which belongs to ``size``.
 
         ``made`` is the grid, ``scale·h`` and ``scale·w``, or ``size`` itself on an axis that is not corrected.
         """
         raise NotImplementedError
+
+    def encode(self, guide: Tensor, size: Size) -> Tensor:
+        """Return what the encoder makes of a guide for a result of ``size``."""
+        features: Tensor = self.encoder(guide)
+        return features
+
+    def pooled(self, features: Tensor, made: Size, size: Size) -> Tensor:
+        """Return the mean of the encoded guide over each pixel of ``size``, cut or repeated to ``made``."""
+        return fit_to(pool_to(features, size), made, most=self.scale - 1)
 
     def upsample(self, x: Tensor, **guides: Tensor) -> Tensor:
         """Return ``x`` at ``scale·h × scale·w``."""
@@ -76,7 +100,9 @@ class Guided(Upsampler):
     def upsample_to(self, x: Tensor, size: Size, **guides: Tensor) -> Tensor:
         """Return ``x`` at ``size``: on the grid and then corrected, or at ``size`` itself."""
         made = (self.made(x.shape[-2], size[0]), self.made(x.shape[-1], size[1]))
-        return fit_to(self.guided(x, guides[self.guide], made, size), size, most=self.scale - 1)
+        guide: Tensor | Encoding = guides[self.guide]
+        features = guide.features if isinstance(guide, Encoding) else self.encode(guide, size)
+        return fit_to(self.guided(x, features, made, size), size, most=self.scale - 1)
 
     def made(self, low: int, wanted: int) -> int:
         """Return the size that is made of ``low`` before a correction to ``wanted``."""
@@ -125,3 +151,48 @@ class Guided(Upsampler):
                 + ("" if image.dim() == 4 else ", and a batch of images")
             )
         return image
+
+
+class GuidedByEncoder(Guided):
+    """Base of operators whose encoder of the guide has a published size and a tiny one.
+
+    Args:
+        in_channels, out_channels, scale, skip_channels, image_channels, fit, guide: See :class:`Guided`.
+        variant: Which of :attr:`variants`, ``"tiny"`` or ``"paper"``.
+        tile: How many rows of a result are made at once, which takes less memory; by default all. The result is the
+            same.
+
+    A subclass names :attr:`variants` and makes its parts in :meth:`build`.
+    """
+
+    variants: ClassVar[Mapping[str, Any]]
+
+    def __init__(
+        self,
+        in_channels: Channels,
+        out_channels: Channels,
+        scale: Scale = 2,
+        *,
+        variant: Variant = "tiny",
+        tile: Count | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(in_channels, out_channels, scale, **common)
+        self.variant, self.tile = variant, tile
+        self.build(self.variants[variant])
+
+    def build(self, sizes: Any) -> None:
+        """Make the encoder and what stands beside it, once channels and scale are known."""
+        raise NotImplementedError
+
+
+def normed_convs(width: int, count: int, kernel_size: int = 1, bias: bool = True) -> list[nn.Module]:
+    """Return ``count`` times GroupNorm, SiLU and a convolution that keeps width and size.
+
+    >>> [type(layer).__name__ for layer in normed_convs(16, 1, 3)]
+    ['GroupNorm', 'SiLU', 'ReflectConv']
+    """
+    layers: list[nn.Module] = []
+    for _ in range(count):
+        layers += [nn.GroupNorm(8, width), nn.SiLU(), ReflectConv(width, width, kernel_size, bias=bias)]
+    return layers

@@ -56,6 +56,24 @@ def init_weight(conv: nn.Conv2d | nn.ConvTranspose2d, weight: Tensor | None) -> 
         nn.init.zeros_(conv.bias)
 
 
+def init_drawn(*convs: nn.Module, std: float | None = None) -> None:
+    """Start convolutions from normal weights of ``std``, or from Xavier's uniform ones; their biases from zero.
+
+    >>> conv = nn.Conv2d(2, 2, 1)
+    >>> init_drawn(conv, std=0.0)
+    >>> conv.weight.abs().sum().item()
+    0.0
+    """
+    for conv in convs:
+        for parameter in conv.parameters():
+            if parameter.dim() == 1 or std == 0:
+                nn.init.zeros_(parameter)
+            elif std is None:
+                nn.init.xavier_uniform_(parameter)
+            else:
+                nn.init.normal_(parameter, std=std)
+
+
 def triangle(scale: int, kernel_size: int) -> Tensor:
     """Return the taps of a triangle as wide as the kernel, so that every phase of a transposed convolution sums to 1.
 

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from segup.conform import BelowOne, OddKernel
 from segup.upsamplers.contract import Channels, Scale, Size, register_upsampler
-from segup.upsamplers.fitting import fit_to
-from segup.upsamplers.guided import Encoding, Guided
+from segup.upsamplers.guided import Guided
 from segup.upsamplers.pooling import pool_to, reflect
 from segup.upsamplers.projection import project
 
@@ -75,6 +74,7 @@ class Jbu(Guided):
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
         self.source, self.fix, self.kernel_size, self.dropout = source, fix, kernel_size, dropout
+        self.averages = source == "bilinear" and not fix
         self.encoder = nn.Identity()
         count = math.ceil(math.log2(scale))
         self.stages = nn.ModuleList(
@@ -82,20 +82,9 @@ class Jbu(Guided):
         )
         self.project = project(in_channels, out_channels)
 
-    @property
-    def convex(self) -> bool:
-        """Whether results are convex combinations of ``x``."""
-        return self.source == "bilinear" and not self.fix and self.in_channels == self.out_channels
-
-    def label(self) -> str:
-        """Return the name, the window and the scale, and whether a 1×1 convolution comes first."""
-        first = "" if self.in_channels == self.out_channels else "1×1, "
-        return f"{first}{self.name} k{self.kernel_size} ×{self.scale}"
-
-    def guided(self, x: Tensor, guide: Tensor | Encoding, made: Size, size: Size) -> Tensor:
+    def guided(self, x: Tensor, features: Tensor, made: Size, size: Size) -> Tensor:
         """Return ``x`` at ``made``, stage by stage."""
-        image = guide.features if isinstance(guide, Encoding) else guide
-        whole, y = fit_to(pool_to(image, size), made, most=self.scale - 1), self.project(x)
+        whole, y = self.pooled(features, made, size), self.project(x)
         for index, stage in enumerate(self.stages):
             last = index == len(self.stages) - 1
             reached = made if last else (2 * y.shape[-2], 2 * y.shape[-1])

@@ -1,7 +1,8 @@
 """NAF: neighbourhood attention, with queries and keys from the guide and the map itself as values."""
 
 import math
-from typing import Any, Literal, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,14 +11,13 @@ from torch import Tensor, nn
 from segup.conform import Count, OddKernel
 from segup.upsamplers.arguments import check_groups
 from segup.upsamplers.contract import Channels, Scale, Size, register_upsampler
-from segup.upsamplers.fitting import fit_to
-from segup.upsamplers.guided import Encoding, Guided
+from segup.upsamplers.guided import GuidedByEncoder, normed_convs
 from segup.upsamplers.pooling import ReflectConv, pool_to
 from segup.upsamplers.projection import project
 from segup.upsamplers.windows import attend
 
 
-class Variant(NamedTuple):
+class Sizes(NamedTuple):
     """The sizes of one variant: width and depth of each branch of the encoder, window, factor of the coordinates."""
 
     width: int
@@ -26,12 +26,11 @@ class Variant(NamedTuple):
     rescale: float
 
 
-VARIANTS = {"tiny": Variant(16, 1, 5, 1.0), "paper": Variant(128, 2, 9, 2.0)}
 HEADS = 4
 
 
 @register_upsampler("naf")
-class Naf(Guided):
+class Naf(GuidedByEncoder):
     """Average the cells around each pixel, weighted by how alike the image is there.
 
     NAF (Chambon et al., arXiv 2511.18452)::
@@ -44,13 +43,11 @@ class Naf(Guided):
     is a convex combination of ``x``. If ``out_channels`` differs from ``in_channels``, a 1×1 convolution comes first.
 
     Args:
-        in_channels, out_channels, scale, skip_channels, image_channels, fit, guide: See
-            :class:`segup.upsamplers.guided.Guided`, also for the sizes that it reaches.
+        in_channels, out_channels, scale, skip_channels, image_channels, fit, guide, tile: See
+            :class:`segup.upsamplers.guided.GuidedByEncoder`, also for the sizes that it reaches.
         variant: ``"tiny"``: branches of 16 channels and one block, a window of 5×5. ``"paper"``: 128 channels and two
             blocks, a window of 9×9, rescaled coordinates.
         kernel_size: Size of the window in cells, odd; by default the variant's.
-        tile: How many rows of the result are made at once, which takes less memory; by default all. The result is the
-            same.
         heads: It must divide ``out_channels``. The default is the paper's 4, or the largest divisor that
             ``out_channels`` shares with it.
 
@@ -80,48 +77,45 @@ class Naf(Guided):
     662528
     """
 
+    variants = MappingProxyType({"tiny": Sizes(16, 1, 5, 1.0), "paper": Sizes(128, 2, 9, 2.0)})
+    kernel_size: int
+
     def __init__(
         self,
         in_channels: Channels,
         out_channels: Channels,
         scale: Scale = 2,
         *,
-        variant: Literal["tiny", "paper"] = "tiny",
         kernel_size: OddKernel | None = None,
         heads: Count | None = None,
-        tile: Count | None = None,
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
-        sizes = VARIANTS[variant]
-        heads = math.gcd(out_channels, HEADS) if heads is None else heads
-        check_groups(self.name, heads, out_channels, "out_channels", "heads")
-        check_groups(self.name, heads, sizes.width // 2, f"{variant}'s width/2", "heads")
-        self.variant, self.heads, self.rescale = variant, heads, sizes.rescale
-        self.kernel_size = sizes.kernel_size if kernel_size is None else kernel_size
-        self.tile = tile
+        self.kernel_size = kernel_size or self.kernel_size
+        self.heads = math.gcd(out_channels, HEADS) if heads is None else heads
+        check_groups(self.name, self.heads, out_channels, "out_channels", "heads")
+        width = self.variants[self.variant].width
+        check_groups(self.name, self.heads, width // 2, f"{self.variant}'s width/2", "heads")
+
+    def build(self, sizes: Sizes) -> None:
+        """Make the encoder."""
+        self.kernel_size, self.rescale = sizes.kernel_size, sizes.rescale
         self.encoder = ImageEncoder(self.guide_channels, sizes.width, sizes.blocks)
-        self.project = project(in_channels, out_channels)
+        self.project = project(self.in_channels, self.out_channels)
 
     @classmethod
     def multiple(cls, *, heads: int | None = None, **_: object) -> int:
         """Return the heads: where none are given, fewer are made of channels that the usual number does not divide."""
         return HEADS if heads is None else heads
 
-    @property
-    def convex(self) -> bool:
-        """Whether results are convex combinations of ``x``."""
-        return self.in_channels == self.out_channels
+    def encode(self, guide: Tensor, size: Size) -> Tensor:
+        """Return what the encoder makes of a guide, made smaller where it is far larger than ``size``."""
+        return super().encode(shrunk(guide, size), size)
 
-    def label(self) -> str:
-        """Return the name, the window and the scale, and whether a 1×1 convolution comes first."""
-        return f"{'' if self.convex else '1×1, '}{self.name} k{self.kernel_size} ×{self.scale}"
-
-    def guided(self, x: Tensor, guide: Tensor | Encoding, made: Size, size: Size) -> Tensor:
+    def guided(self, x: Tensor, features: Tensor, made: Size, size: Size) -> Tensor:
         """Return ``x`` at ``made``, by the attention of the guide's pixels to the cells around them."""
-        features = guide.features if isinstance(guide, Encoding) else self.encoder(shrunk(guide, size))
         on_grid = self.on_grid(x, made)
-        query = rotary(fit_to(pool_to(features, size), made, most=self.scale - 1), self.heads, self.drawn_factor(x))
+        query = rotary(self.pooled(features, made, size), self.heads, self.drawn_factor(x))
         key = F.avg_pool2d(query, self.scale) if on_grid else pool_to(query, (x.shape[-2], x.shape[-1]))
         key = key * (self.heads / key.shape[1]) ** 0.5
         scale = self.scale if on_grid else None
@@ -151,10 +145,7 @@ class ImageEncoder(nn.Module):
 
 
 def _branch(in_channels: int, width: int, blocks: int, kernel_size: int) -> nn.Sequential:
-    layers: list[nn.Module] = [ReflectConv(in_channels, width, kernel_size)]
-    for _ in range(2 * blocks):
-        layers += [nn.GroupNorm(8, width), nn.SiLU(), ReflectConv(width, width, kernel_size)]
-    return nn.Sequential(*layers)
+    return nn.Sequential(ReflectConv(in_channels, width, kernel_size), *normed_convs(width, 2 * blocks, kernel_size))
 
 
 def shrunk(image: Tensor, size: Size) -> Tensor:

@@ -48,6 +48,7 @@ class ResizeConv(Upsampler):
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
         self.kernel_size, self.alone = kernel_size, kernel_size is None and in_channels == out_channels
+        self.averages = kernel_size is None and self.mode != "bicubic"
         size = 1 if kernel_size is None else kernel_size
         mix, taps = None, torch.empty(0)
         if init == "interpolate":
@@ -67,11 +68,6 @@ class ResizeConv(Upsampler):
             f"'{self.name}' cannot start with init='interpolate': no convolution makes its resize bilinear.\n"
             f"  try: init=he, or decoder=bilinear."
         )
-
-    @property
-    def convex(self) -> bool:
-        """Whether results are convex combinations of ``x``: those of a nearest or bilinear resize alone."""
-        return self.alone and self.mode != "bicubic"
 
     def label(self) -> str:
         """Return the name and the scale, and what stands beside a resize alone: nothing, or a 1×1 convolution."""

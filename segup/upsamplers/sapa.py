@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from segup.conform import Count, OddKernel
 from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
 from segup.upsamplers.guide import on_grid
+from segup.upsamplers.interpolation import init_drawn
 from segup.upsamplers.projection import project
 from segup.upsamplers.windows import Border, attend
 
@@ -74,13 +75,11 @@ class Sapa(Upsampler):
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
         guide_channels: int = self.skip_channels  # type: ignore[assignment]  # the contract refuses None
-        self.kernel_size, self.border = kernel_size, border
+        self.kernel_size, self.border, self.averages = kernel_size, border, border != "zeros"
         self.norm_skip, self.norm_x = ChannelNorm(guide_channels), ChannelNorm(in_channels)
         self.query = nn.Conv2d(guide_channels, compressed_channels, 1)
         self.key = nn.Conv2d(in_channels, compressed_channels, 1)
-        for conv in (self.query, self.key):
-            nn.init.normal_(conv.weight, std=0.02)
-            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        init_drawn(self.query, self.key, std=0.02)
         self.project = project(in_channels, out_channels)
 
     def upsample(self, x: Tensor, *, skip: Tensor) -> Tensor:
@@ -94,11 +93,6 @@ class Sapa(Upsampler):
         """Return what each pixel of the skip looks for, ``(N, compressed_channels, H, W)``."""
         queries: Tensor = self.query(self.norm_skip(skip))
         return queries
-
-    @property
-    def convex(self) -> bool:
-        """Whether results are convex combinations of ``x``."""
-        return self.border != "zeros" and self.in_channels == self.out_channels
 
 
 class ChannelNorm(nn.LayerNorm):

@@ -1,28 +1,27 @@
 """UPLiFT: shared steps of ×2, each a weighted mean of 17 cells whose weights come from the image and the map."""
 
-from typing import Any, Literal, NamedTuple
+from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segup.conform import Count
 from segup.upsamplers.cells import cell_of
-from segup.upsamplers.contract import Channels, Scale, Size, register_upsampler
+from segup.upsamplers.contract import Size, register_upsampler
 from segup.upsamplers.fitting import fit_to, known
-from segup.upsamplers.guided import Encoding, Guided
+from segup.upsamplers.guided import GuidedByEncoder
 from segup.upsamplers.projection import project
 from segup.upsamplers.windows import reassemble
 
 
-class Variant(NamedTuple):
+class Sizes(NamedTuple):
     """The sizes of one variant: channels of the image encoder's blocks, channels of a step."""
 
     widths: tuple[int, ...]
     width: int
 
 
-VARIANTS = {"tiny": Variant((8, 16, 16), 24), "paper": Variant((16, 32, 64, 128, 128), 64)}
 # fmt: off
 NEIGHBOURS = (
     (-2, -2), (-2, 0), (-2, 2), (-1, -1), (-1, 0), (-1, 1), (0, -2), (0, -1), (0, 0), (0, 1), (0, 2),
@@ -33,7 +32,7 @@ NEIGHBOURS = (
 
 
 @register_upsampler("uplift")
-class Uplift(Guided):
+class Uplift(GuidedByEncoder):
     """Double the map, and double it again: each time a weighted mean of 17 cells around the pixel's.
 
     UPLiFT (Walmer et al., CVPR 2026, arXiv 2601.17950). Each step, with weights that all steps share::
@@ -50,12 +49,11 @@ class Uplift(Guided):
     ``in_channels``, a 1×1 convolution comes first.
 
     Args:
-        in_channels, out_channels, scale, skip_channels, image_channels, fit, guide: See
-            :class:`segup.upsamplers.guided.Guided`, also for the sizes that it reaches.
+        in_channels, out_channels, scale, skip_channels, image_channels, fit, guide, tile: See
+            :class:`segup.upsamplers.guided.GuidedByEncoder`, also for the sizes that it reaches. Tiles are of the rows
+            of a step.
         variant: ``"tiny"``: an encoder of 8, 16 and 16 channels, steps of 24. ``"paper"``: 16, 32, 64, 128 and 128,
             steps of 64.
-        tile: How many rows of a step's result are made at once, which takes less memory; by default all. The result is
-            the same.
 
     Shape: ``(N, in_channels, h, w)`` and an image ``(N, image_channels, H₀, W₀)``, or a skip
     ``(N, skip_channels, H, W)`` → ``(N, out_channels, H, W)``, for any H ≥ h and W ≥ w.
@@ -79,39 +77,21 @@ class Uplift(Guided):
     789521
     """
 
-    def __init__(
-        self,
-        in_channels: Channels,
-        out_channels: Channels,
-        scale: Scale = 2,
-        *,
-        variant: Literal["tiny", "paper"] = "tiny",
-        tile: Count | None = None,
-        **common: Any,
-    ) -> None:
-        super().__init__(in_channels, out_channels, scale, **common)
-        widths, width = VARIANTS[variant]
-        self.variant, self.tile = variant, tile
+    variants = MappingProxyType({"tiny": Sizes((8, 16, 16), 24), "paper": Sizes((16, 32, 64, 128, 128), 64)})
+
+    def build(self, sizes: Sizes) -> None:
+        """Make the encoder of the image and the networks of a step."""
+        widths, width = sizes
         self.encoder, self.maps = ImageEncoder(self.guide_channels, widths), list(widths[-2:])
         fine, coarse = self.maps
-        self.project = project(in_channels, out_channels)
-        self.of_map = Double(out_channels + coarse, width)
+        self.project = project(self.in_channels, self.out_channels)
+        self.of_map = Double(self.out_channels + coarse, width)
         self.transposed = nn.ConvTranspose2d(width, width, 2, stride=2)
         self.of_result = Double(width + fine, width)
         self.attender = nn.Conv2d(width, len(NEIGHBOURS), 1)
 
-    @property
-    def convex(self) -> bool:
-        """Whether results are convex combinations of ``x``."""
-        return self.in_channels == self.out_channels
-
-    def label(self) -> str:
-        """Return the name and the scale, and whether a 1×1 convolution comes first."""
-        return f"{'' if self.convex else '1×1, '}{super().label()}"
-
-    def guided(self, x: Tensor, guide: Tensor | Encoding, made: Size, size: Size) -> Tensor:
+    def guided(self, x: Tensor, features: Tensor, made: Size, size: Size) -> Tensor:
         """Return ``x`` at ``made``, step by step."""
-        features = guide.features if isinstance(guide, Encoding) else self.encoder(guide)
         features = fit_to(nearest(features, size), made, most=self.scale - 1)
         y = self.project(x)
         for reached in self.sizes((x.shape[-2], x.shape[-1]), made, self.on_grid(x, made)):
@@ -165,12 +145,8 @@ class ImageEncoder(nn.Module):
     def __init__(self, in_channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(),
-                nn.Conv2d(after, after, 1),
-            )
-            for before, after in zip((in_channels, *widths), widths, strict=False)
-        )  # fmt: skip
+            _convs(before, after, 1) for before, after in zip((in_channels, *widths), widths, strict=False)
+        )
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the last two maps."""
@@ -185,14 +161,19 @@ class Double(nn.Module):
 
     def __init__(self, in_channels: int, width: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for channels in (in_channels, width):
-            layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(width, width, 1))
+        self.layers = _convs(in_channels, width, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum."""
         return _plus_first(self.layers(x), x)
+
+
+def _convs(in_channels: int, width: int, count: int) -> nn.Sequential:
+    """Return ``count`` times a 3×3 convolution, BatchNorm and ReLU, then a 1×1 convolution."""
+    layers: list[nn.Module] = []
+    for channels in [in_channels, *[width] * (count - 1)]:
+        layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Conv2d(width, width, 1))
 
 
 def _plus_first(y: Tensor, x: Tensor) -> Tensor:
