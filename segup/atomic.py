@@ -41,6 +41,20 @@ def atomic_write(path: Path, content: bytes | memoryview, *, replace: bool = Tru
         file.write(content)
 
 
+@contextlib.contextmanager
+def atomic_stream(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that is not at ``path`` before all is written to it, and never if an error ends that.
+
+    Args:
+        path: The file; folders that are missing are made.
+
+    Raises:
+        DataError: The file system refused; an old file is left as it was.
+    """
+    with _refusals_told(path), _beside(path, replace=True) as file:
+        yield file
+
+
 def atomic_copy(source: Path, target: Path) -> None:
     """Copy a file so that at any moment either the old or the new ``target`` is there.
 

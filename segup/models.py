@@ -1,6 +1,7 @@
 """Encoder, neck, decoder and head as one model, created from names."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from math import lcm
 from typing import Any
 
@@ -15,6 +16,7 @@ from segup.decoders.contract import topology_class
 from segup.decoders.steps import Encoded
 from segup.decoders.verdict import Verdict, check_decoder, prove_decoder
 from segup.encoders import Encoder, create_encoder
+from segup.encoders.features import OVERLAP
 from segup.errors import ConfigError, ShapeError, unknown
 from segup.names import topology_options
 from segup.necks import Neck, create_neck
@@ -56,11 +58,15 @@ class SegmentationModel(nn.Module):
         self.num_classes, self.spec = num_classes, dict(spec)
         self._weights_as_built = _weight_shapes(self)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, features: Sequence[Tensor] | None = None) -> Tensor:
         """Return the logits.
 
         In evaluation, an image that the encoder does not take whole goes through in overlapping windows, see
         :meth:`segup.encoders.Encoder.window`; the logits are then those of the averaged probabilities.
+
+        Args:
+            image: The images.
+            features: What :func:`segup.encoders.features.features_of` returned for them; the encoder then does not run.
 
         Raises:
             ShapeError: In training, such an image; and see :meth:`segup.encoders.Encoder.check_image`.
@@ -69,18 +75,24 @@ class SegmentationModel(nn.Module):
         height, width = image.shape[-2:]
         window = None if torch.compiler.is_exporting() else self.encoder.window((height, width))
         if window is None:
-            return self._whole(image)
+            return self._whole(image, None if features is None else [one[:, 0] for one in features])
         if self.training:
             self.encoder.check_crop((height, width))
-        binary = self.num_classes == 1
-        averaged = [predict_windows(lambda crops: probabilities_of(self._whole(crops)), one, window) for one in image]
+        each = itertools.repeat(None) if features is None else zip(*features, strict=True)
+        pairs = zip(image, each, strict=False)
+        averaged = [predict_windows(self._of_windows(known), one, window, OVERLAP) for one, known in pairs]
         found = torch.stack(averaged)
-        return found.logit(eps=_LEAST) if binary else found.clamp(min=_LEAST).log()
+        return found.logit(eps=_LEAST) if self.num_classes == 1 else found.clamp(min=_LEAST).log()
 
-    def _whole(self, image: Tensor) -> Tensor:
+    def _of_windows(self, features: Sequence[Tensor] | None) -> Callable[[Tensor], Tensor]:
+        """Return a function from one window after the other, ``(1, C, h, w)``, to its probabilities."""
+        known = itertools.repeat(None) if features is None else zip(*(one.split(1) for one in features), strict=True)
+        return lambda crop: probabilities_of(self._whole(crop, next(known)))
+
+    def _whole(self, image: Tensor, features: Sequence[Tensor] | None = None) -> Tensor:
         extended = self.encoder.extend(image)
         height, width = image.shape[-2:]
-        logits = self.decode(self.encode(extended), (extended.shape[-2], extended.shape[-1]))
+        logits = self.decode(self.encode(extended, features), (extended.shape[-2], extended.shape[-1]))
         return logits[..., :height, :width]
 
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
@@ -88,13 +100,22 @@ class SegmentationModel(nn.Module):
         logits: Tensor = self.head(self.decoder(self.neck(encoded), size))
         return logits
 
-    def encode(self, image: Tensor) -> Encoded:
-        """Return the maps of an image of an accepted size, and the guides that neck and decoder require."""
+    def encode(self, image: Tensor, features: Sequence[Tensor] | None = None) -> Encoded:
+        """Return the maps of an image of an accepted size, and the guides that neck and decoder require.
+
+        Args:
+            image: The images.
+            features: Their maps and indices, where these are known.
+        """
         beside: dict[str, Any] = {"image": self.encoder.normalise(image)} if "image" in self._requires else {}
-        if "indices" not in self._requires:
+        if features is not None:
+            count, kind = len(self.encoder.channels), self.encoder.mean.dtype
+            maps, indices = [one.to(kind) for one in features[:count]], [one.long() for one in features[count:]]
+        elif "indices" not in self._requires:
             return Encoded(self.encoder(image), beside)
-        maps, indices = self.encoder.with_indices(image)
-        return Encoded(maps, {**beside, "indices": indices})
+        else:
+            maps, indices = self.encoder.with_indices(image)
+        return Encoded(maps, {**beside, "indices": indices} if "indices" in self._requires else beside)
 
     def ladder(self, size: int) -> list[Rung]:
         """Return the sizes of neck and decoder step by step, on one axis, for an image of ``size``, extended."""

@@ -18,7 +18,7 @@ from segup.training.run_folder import read_config, write_yaml
 MATCHES = ("none", "params", "macs")
 INTERPOLATE = "interpolate"
 STARTS = (None, INTERPOLATE)
-_MEANT = {"neck.name": "auto"}
+_MEANT = {"neck.name": "auto", "data.cache_features": False}
 """What configurations of before meant by keys that they do not hold."""
 _MAY_CHANGE = (
     "name",
@@ -31,6 +31,8 @@ _MAY_CHANGE = (
     "data.root",
     "data.num_workers",
     "data.cache",
+    "data.cache_dir",
+    "data.max_cache_gb",
     "data.max_pixels",
     "data.download",
 )

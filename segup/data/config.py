@@ -46,8 +46,8 @@ def create_data(config: Mapping[str, Any], seed: int = 0) -> SegmentationData:
         if key not in own and key not in module and key not in _LABELS:
             raise ConfigError(unknown(f"option of data set '{name}'", key, {*own, *module, *_LABELS, "name"}))
     _require([key for key, parameter in own.items() if parameter.default is parameter.empty], options)
-    if "root" in options:
-        options["root"] = _path("root", options["root"])
+    for key in {"root", "cache_dir"} & options.keys():
+        options[key] = _path(key, options[key])
     labels = _labels(options)
     source = create_dataset(name, labels, **{key: options[key] for key in options if key in own})
     arguments = {key: options[key] for key in options if key in module and key not in own}

@@ -4,11 +4,12 @@ import logging
 import os
 from dataclasses import replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import BatchSampler
+from torch.utils.data import BatchSampler, Dataset
 
 from segup.calls import annotated, check
 from segup.conform import Count, Within
@@ -21,7 +22,7 @@ from segup.data.mask_codes import MaskCode
 from segup.data.pairs import Checked, Pair, check_pairs
 from segup.data.ranges import Range, check_range, find_range
 from segup.data.samples import Loader, Sample, Samples, as_list, stack
-from segup.data.sampling import DrawSampler, dealt_batches
+from segup.data.sampling import Draw, DrawSampler, dealt_batches
 from segup.data.sets import SPLITS
 from segup.data.transforms import Augment, TrainingTransform
 from segup.errors import ConfigError, DataError
@@ -30,6 +31,10 @@ _log = logging.getLogger(__name__)
 
 LEAST_SAMPLES = 120
 """Of an epoch, unless a number is given: a few images make few steps, and a schedule over them would end too soon."""
+VIEWS = 4
+"""Of each training image, whose features are kept, unless a number is given."""
+MAX_CACHE_GB = 20.0
+"""The most that the folder of features holds, unless a number is given."""
 
 
 class SegmentationData(LightningDataModule):
@@ -59,6 +64,12 @@ class SegmentationData(LightningDataModule):
             finds the range, see :func:`segup.data.ranges.find_range`.
         max_pixels: Pictures of more pixels are refused; their headers are enough for that. None is 100 million.
         cache: Keep decoded images in memory.
+        views: Augmented views of each training image, among which every epoch chooses. None: every view is a new one,
+            or, with ``cache_features``, one of :data:`VIEWS`.
+        cache_features: Training keeps what a frozen encoder makes of every sample, see
+            :func:`segup.training.features.keep_features`.
+        cache_dir: Where. None is ``segup/features`` in the person's folder of caches.
+        max_cache_gb: The most that this folder may hold, in GB. None is :data:`MAX_CACHE_GB`.
         seed: Seed of the order and of the augmentation.
 
     Attributes:
@@ -101,6 +112,10 @@ class SegmentationData(LightningDataModule):
         image_range: Any = None,
         max_pixels: Annotated[int, Within(1)] | None = None,
         cache: bool = False,
+        views: Annotated[int, Within(1, 2**16)] | None = None,
+        cache_features: bool = False,
+        cache_dir: str | Path | None = None,
+        max_cache_gb: Annotated[float, Within(above=0)] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -125,11 +140,16 @@ class SegmentationData(LightningDataModule):
         self.max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
         self._given_range = check_range(image_range)
         self.cache = cache
+        self.views = VIEWS if views is None and cache_features else views
+        self.cache_features = cache_features
+        self.cache_dir = None if cache_dir is None else Path(cache_dir)
+        self.max_cache_gb: float = MAX_CACHE_GB if max_cache_gb is None else max_cache_gb
         self.seed = seed
         self.start_epoch = 0
         self._start_batch = 0
         self._sampler: DrawSampler | None = None
         self._splits: dict[str, Samples] = {}
+        self._kept: dict[str, Dataset[Sample]] = {}
         self._found_pairs: dict[str, list[Pair]] = {}
         self._headers: dict[str, list[Checked]] = {}
         self.least_steps: int = getattr(source, "least_steps", 0)
@@ -221,15 +241,35 @@ class SegmentationData(LightningDataModule):
 
     def train_dataloader(self) -> Loader:
         """Return the loader of training crops for this process."""
-        plain = self.samples("train")
-        transform = TrainingTransform(self._training_size(), self.augment, self.labels.ignore_index)
-        sampler: Any = DrawSampler(len(plain), self.batch_size, self.seed, self.epoch_samples, *_process())
+        samples = self._kept.get("train", self.training_samples())
+        sampler: Any = DrawSampler(
+            len(self.samples("train")), self.batch_size, self.seed, self.epoch_samples, *_process()
+        )
         # Lightning makes the first iterator before it tells the epoch, and workers read ahead.
         sampler.set_epoch(self.start_epoch)
         sampler.skip(self.start_batch)
         self._sampler = sampler
         batches = BatchSampler(sampler, self.batch_size, drop_last=True)
-        return Loader(replace(plain, transform=transform), batch_sampler=batches, collate_fn=stack, **self._options())
+        return Loader(samples, batch_sampler=batches, collate_fn=stack, **self._options())
+
+    def training_samples(self) -> Samples:
+        """Return the samples of the training split, of which a draw is a random view."""
+        transform = TrainingTransform(self.training_size(), self.augment, self.labels.ignore_index)
+        return replace(self.samples("train"), transform=transform, views=self.views)
+
+    def every_view(self, split: str) -> Loader:
+        """Return a loader of all that :meth:`keep` takes for a split, in order: of "train" the views of each image."""
+        samples = self.samples(split)
+        if split != "train":
+            return Loader(samples, batch_sampler=[[number] for number in range(len(samples))], **self._once(as_list))
+        assert self.views is not None
+        draws: list[Any] = [Draw(number, view) for number in range(len(samples)) for view in range(self.views)]
+        batches = [draws[start : start + self.batch_size] for start in range(0, len(draws), self.batch_size)]
+        return Loader(self.training_samples(), batch_sampler=batches, **self._once(stack))
+
+    def keep(self, split: str, samples: Dataset[Sample]) -> None:
+        """From now on, load the samples of a split from ``samples``, which were made of them."""
+        self._kept[split] = samples
 
     def val_dataloader(self) -> Loader:
         """Return the loader of validation images for this process."""
@@ -240,8 +280,8 @@ class SegmentationData(LightningDataModule):
         return self._whole_images("test")
 
     def _whole_images(self, split: str) -> Loader:
-        samples = self.samples(split)
-        batches: Any = dealt_batches(len(samples), self.val_batch_size, *_process())
+        batches: Any = dealt_batches(len(self.samples(split)), self.val_batch_size, *_process())
+        samples = self._kept.get(split, self.samples(split))
         return Loader(samples, batch_sampler=batches, collate_fn=as_list, **self._options())
 
     def _options(self) -> dict[str, Any]:
@@ -250,6 +290,9 @@ class SegmentationData(LightningDataModule):
             "persistent_workers": self.num_workers > 0,
             "pin_memory": torch.cuda.is_available(),
         }
+
+    def _once(self, collate: Any) -> dict[str, Any]:
+        return {"num_workers": self.num_workers, "collate_fn": collate}
 
     def _find(self, split: str) -> Samples:
         if split == "test" and "test" not in self.source.splits():
@@ -275,7 +318,8 @@ class SegmentationData(LightningDataModule):
                 raise DataError(f"{type(self.source).__name__} has no images in its split '{split}'")
         return self._found_pairs[split]
 
-    def _training_size(self) -> tuple[int, int]:
+    def training_size(self) -> tuple[int, int]:
+        """Return (height, width) of a training sample."""
         if self.crop_size is not None:
             return self.crop_size
         pairs, sizes = self.samples("train").pairs, [checked.image.size for checked in self._checked("train")]

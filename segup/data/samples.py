@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import cv2
 import numpy as np
@@ -22,11 +22,12 @@ Transform = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray
 
 
 class Sample(TypedDict):
-    """An image (C, H, W), float32 in 0…1, its mask (H, W), int64, and its name."""
+    """An image (C, H, W), float32 in 0…1, its mask (H, W), int64, its name, and what an encoder made of it, if kept."""
 
     image: torch.Tensor
     mask: torch.Tensor
     name: str
+    features: NotRequired[list[torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Samples(Dataset[Sample]):
         headers: What the files' headers say, see :func:`segup.data.pairs.check_pairs`; None where nothing is turned.
         image_range: What becomes 0 … 1 in an image.
         transform: Makes a view of (image, mask, seed).
+        views: Of each image, among which draws choose; None: every draw is a view of its own.
         cache: Whether decoded files stay in memory.
         decoded: Those that do, by number.
     """
@@ -61,6 +63,7 @@ class Samples(Dataset[Sample]):
     headers: Sequence[Checked] | None = None
     image_range: Range = "dtype"
     transform: Transform | None = None
+    views: int | None = None
     cache: bool = False
     decoded: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
 
@@ -71,16 +74,25 @@ class Samples(Dataset[Sample]):
         number = key.image if isinstance(key, Draw) else key
         image, mask = self._decode(number)
         if isinstance(key, Draw) and self.transform is not None:
-            image, mask = self.transform(image, mask, key.seed)
+            image, mask = self.transform(image, mask, key.of(self.views).seed)
         return Sample(
             image=to_tensor(image), mask=torch.from_numpy(mask.astype(np.int64)), name=self.pairs[number].name
         )
 
     def check_image(self, number: int) -> None:
         """Raise a DataError for an image whose values do not fit the range; one of 8 bits is not read for that."""
-        plain = self.headers is not None and self.headers[number].image.dtype == np.uint8
-        if not (plain and self.image_range in ("dtype", (0, 255))):
+        if not self.has_bytes(number):
             decode_image(self.pairs[number].image, self.in_channels, self.image_range)
+
+    def size(self, number: int) -> tuple[int, int]:
+        """Return (height, width) of an image, as its header says."""
+        assert self.headers is not None
+        return self.headers[number].image.size
+
+    def has_bytes(self, number: int) -> bool:
+        """Return whether an image has 8 bits, of which 0…255 is the range."""
+        plain = self.headers is not None and self.headers[number].image.dtype == np.uint8
+        return plain and self.image_range in ("dtype", (0, 255))
 
     def _decode(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         if number in self.decoded:
@@ -105,10 +117,7 @@ class Samples(Dataset[Sample]):
 class _InWorker(Dataset[Sample | Failure]):
     """Samples whose errors survive the way out of a worker process as the one message that they are."""
 
-    samples: Samples
-
-    def __len__(self) -> int:
-        return len(self.samples)
+    samples: Dataset[Sample]
 
     def __getitem__(self, key: int | Draw) -> Sample | Failure:
         if get_worker_info() is None:
@@ -120,13 +129,13 @@ class _InWorker(Dataset[Sample | Failure]):
 
 
 class Loader(DataLoader[Any]):
-    """A DataLoader over :class:`Samples` that asks its sampler for the order when the first batch is wanted.
+    """A DataLoader that asks its sampler for the order when the first batch is wanted.
 
     Lightning makes a resumed run's iterator before it tells the sampler the epoch; worker processes would then
     already be reading the wrong images.
     """
 
-    def __init__(self, samples: Samples, **options: Any) -> None:
+    def __init__(self, samples: Dataset[Sample], **options: Any) -> None:
         super().__init__(_InWorker(samples), worker_init_fn=_one_thread, **options)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
@@ -147,20 +156,31 @@ def _one_thread(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def stack(samples: list[Sample | Failure]) -> dict[str, Any] | Failure:
-    """Collate samples of one size: image (N, C, H, W) in channels-last memory, mask (N, H, W), name a list."""
+def stack(samples: Sequence[Sample | Failure]) -> dict[str, Any] | Failure:
+    """Collate samples of one size: image (N, C, H, W) in channels-last memory, mask (N, H, W), name a list.
+
+    Where features are kept, they are a list of (N, windows, C, h, w), in channels-last memory too.
+    """
     read = as_list(samples)
     if isinstance(read, Failure):
         return read
-    images = torch.stack([sample["image"].permute(1, 2, 0) for sample in read])
-    return {
-        "image": images.permute(0, 3, 1, 2),
+    batch = {
+        "image": _stacked([sample["image"] for sample in read]),
         "mask": torch.stack([sample["mask"] for sample in read]),
         "name": [sample["name"] for sample in read],
     }
+    kept = [sample["features"] for sample in read if "features" in sample]
+    if kept:
+        batch["features"] = [_stacked(list(of_one)) for of_one in zip(*kept, strict=True)]
+    return batch
 
 
-def as_list(samples: list[Sample | Failure]) -> list[Sample] | Failure:
+def _stacked(maps: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Stack maps (..., C, h, w) in channels-last memory."""
+    return torch.stack([one.movedim(-3, -1) for one in maps]).movedim(-1, -3)
+
+
+def as_list(samples: Sequence[Sample | Failure]) -> list[Sample] | Failure:
     """Collate samples of different sizes: as they are, one after the other; a failure takes the batch's place."""
     read: list[Sample] = []
     for sample in samples:

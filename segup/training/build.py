@@ -21,6 +21,7 @@ from segup.models import SegmentationModel, create_model
 from segup.names import check_storable
 from segup.training.checkpoints import AtomicCheckpointIO
 from segup.training.config import RunConfig, TrainerConfig
+from segup.training.features import check_frozen
 from segup.training.history import CsvHistory, EventHistory
 from segup.training.optimizers import create_optimizer
 from segup.training.progress import RunProgressBar
@@ -59,6 +60,8 @@ def check_parts(config: RunConfig) -> None:
         model = create_model(**names, pretrained=False)
     if data.crop_size is not None:
         model.encoder.check_crop(data.crop_size)
+    if data.cache_features:
+        check_frozen(model.encoder)
     create_metrics(data.labels.num_classes, data.labels.ignore_index, config.metric)
     optimizer = create_optimizer(config.optimizer, model)
     create_scheduler(config.scheduler, optimizer, config.trainer.max_steps or STEPS)

@@ -1,6 +1,6 @@
 """One training step, one validation pass: the LightningModule."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -10,6 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from segup.checkpoints import checkpoint_entry
+from segup.data.samples import Sample, stack
 from segup.errors import SegupError
 from segup.metrics import Metrics
 from segup.metrics.scores import shown_in
@@ -60,9 +61,9 @@ class SegmentationModule(L.LightningModule):
         self.scored_step = -1
         self._unchecked: tuple[Tensor, str] | None = None
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the logits ``(N, K, H, W)`` of images ``(N, C, H, W)``."""
-        logits: Tensor = self.model(image)
+    def forward(self, image: Tensor, features: Sequence[Tensor] | None = None) -> Tensor:
+        """Return the logits ``(N, K, H, W)`` of images ``(N, C, H, W)``, whose features may be known."""
+        logits: Tensor = self.model(image, features)
         return logits
 
     def configure_optimizers(self) -> Any:
@@ -94,7 +95,7 @@ class SegmentationModule(L.LightningModule):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Return the loss of a batch of crops."""
         self.check_loss()
-        loss: Tensor = self.loss(self(batch["image"]), batch["mask"])
+        loss: Tensor = self.loss(self(batch["image"], batch.get("features")), batch["mask"])
         rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
         place = f"at step {self.global_step + 1}, learning rate {rate:.3g}, files {', '.join(batch['name'])}"
         self._unchecked = (loss.detach(), place)
@@ -116,10 +117,11 @@ class SegmentationModule(L.LightningModule):
                 f"  try: a smaller optimizer.lr, trainer.gradient_clip_val, or trainer.precision=32-true."
             )
 
-    def validation_step(self, batch: list[dict[str, Any]], batch_idx: int) -> None:
+    def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
         """Count the predictions of whole images, those of one size together."""
-        for images, masks in stacked_by_size(batch):
-            self.metrics.update(predicted_labels(self(images)), masks)
+        for stacked in stacked_by_size(batch):
+            logits = self(stacked["image"], stacked.get("features"))
+            self.metrics.update(predicted_labels(logits), stacked["mask"])
 
     def on_validation_epoch_start(self) -> None:
         """Forget the counts of the epoch before."""
@@ -148,14 +150,13 @@ class SegmentationModule(L.LightningModule):
         checkpoint["segup"] = checkpoint_entry(self.model, self.info)
 
 
-def stacked_by_size(samples: list[dict[str, Any]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield images ``(N, C, H, W)`` and masks ``(N, H, W)`` of neighbouring samples that have one size.
+def stacked_by_size(samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:
+    """Yield batches of neighbouring samples that have one size, see :func:`segup.data.samples.stack`.
 
     >>> small, large = torch.zeros(3, 4, 5), torch.zeros(3, 6, 5)
-    >>> samples = [{"image": image, "mask": image[0].long()} for image in (small, small, large)]
-    >>> [tuple(images.shape) for images, masks in stacked_by_size(samples)]
+    >>> samples = [Sample(image=image, mask=image[0].long(), name="") for image in (small, small, large)]
+    >>> [tuple(batch["image"].shape) for batch in stacked_by_size(samples)]
     [(2, 3, 4, 5), (1, 3, 6, 5)]
     """
     for _, same in groupby(samples, key=lambda sample: sample["image"].shape):
-        group = list(same)
-        yield torch.stack([s["image"] for s in group]), torch.stack([s["mask"] for s in group])
+        yield stack(list(same))

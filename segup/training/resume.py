@@ -53,10 +53,11 @@ class _State(TypedDict):
 
 
 _MAY_CHANGE = (
-    "trainer.",
     "data.root",
     "data.num_workers",
     "data.cache",
+    "data.cache_dir",
+    "data.max_cache_gb",
     "data.max_pixels",
     "compile",
     "ckpt_path",
@@ -138,7 +139,7 @@ def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]
                 f"'{config['scheduler'].get('name')}' is laid out over them: it cannot become {value}.\n"
                 f"  try: leave out ckpt_path to begin anew with trainer.max_epochs={value}."
             )
-        if key.startswith(_MAY_CHANGE):
+        if key in _MAY_CHANGE or key.startswith("trainer."):
             _set(config, key, value)
         elif before != value:
             raise ConfigError(

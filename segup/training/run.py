@@ -27,6 +27,7 @@ from segup.training.checkpoints import RunCheckpoints, interrupts_handed_on, tak
 from segup.training.checks import CheckedMasks, StepLimit
 from segup.training.config import RunConfig
 from segup.training.cost import StepTimes, count_macs, count_parameters, inference_seconds, peak_memory
+from segup.training.features import KeptFeatures
 from segup.training.history import told_once
 from segup.training.module import SegmentationModule
 from segup.training.pictures import save_curves, save_predictions
@@ -88,6 +89,8 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
 
     checkpoints, times, masks = RunCheckpoints(folder), StepTimes(), data.mask_check()
     callbacks = [CheckedMasks(masks), checkpoints, times, CheckerboardFigure(), EpochLines(console)]
+    if data.cache_features:
+        callbacks.insert(0, KeptFeatures(model, data, masks, console))
     if config.trainer.max_steps is not None:
         callbacks.insert(0, StepLimit(config.trainer.max_steps))
     trainer = build_trainer(config.trainer, folder, callbacks, position.step, console, metrics.scores)

@@ -88,6 +88,18 @@ def test_a_frozen_encoder_stays_as_it_is():
     assert all(torch.equal(before[name], t) for name, t in encoder.state_dict().items())
 
 
+def test_chosen_maps_of_efficientnet_lite0_are_those_of_the_whole_pyramid():
+    whole, some = (create_encoder("efficientnet_lite0", out_indices=chosen).eval() for chosen in (None, [1, 3]))
+    assert (some.channels, some.strides) == ((24, 112), (4, 16))
+    image = torch.rand(1, 3, 33, 47)
+    with torch.no_grad():
+        for one, other in zip(some(image), whole(image)[1::2], strict=False):
+            assert torch.equal(one, other)
+    for wrong in ([5], [3, 1], [1, 1]):
+        with pytest.raises(ConfigError, match=r"ascending numbers of its 5 maps, 0 … 4.\n  try: encoder.options.out_"):
+            create_encoder("efficientnet_lite0", pretrained=False, out_indices=wrong)
+
+
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "timm/resnet18", "torchvision/mobilenet_v3_small"])
 def test_frozen_statistics_stay_while_the_weights_learn(name):
     encoder = create_encoder(name, pretrained=False, freeze_norm=True).train()
