@@ -2,12 +2,14 @@
 
 Four steps take turns in one process, each with what its batch takes: the whole network trained; the encoder frozen, but
 run for each batch; the features read from the files of ``data.cache_features=true``; and the decoder alone, its maps at
-hand in memory. Times are medians with their quartiles; ratios are to the step with kept features.
+hand in memory. Times are medians with their quartiles, of the process on one thread, so that other work on the machine
+does not count; ratios are to the step with kept features.
 """
 
 import argparse
 import itertools
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,15 +31,16 @@ CASES: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     arguments = _arguments()
-    torch.set_num_threads(arguments.threads)
-    print(f"torch {torch.__version__}, {arguments.threads} threads, batch {arguments.batch}, {arguments.steps} steps")
-    for name, options in CASES.items():
+    torch.set_num_threads(1)
+    print(f"torch {torch.__version__}, one thread, batch {arguments.batch}, {arguments.steps} steps")
+    for name, options in list(CASES.items())[arguments.first :]:
         with tempfile.TemporaryDirectory() as folder:
             steps = steps_of(options, arguments.batch, folder)
-            times = dict(zip(steps, alternate(list(steps.values()), arguments.steps, torch.device("cpu")), strict=True))
+            measured = alternate(list(steps.values()), arguments.steps, torch.device("cpu"), clock=time.process_time)
+        times = dict(zip(steps, measured, strict=True))
         print(f"\n{name}")
-        for step, time in times.items():
-            print(f"{step:>26}  {time!s:>34}  {time.median / times['features kept'].median:6.2f}")
+        for step, took in times.items():
+            print(f"{step:>26}  {took!s:>34}  {took.median / times['features kept'].median:6.2f}")
 
 
 def steps_of(options: dict[str, Any], batch_size: int, folder: str) -> dict[str, Callable[[], None]]:
@@ -100,7 +103,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--first", type=int, default=0, help="the first case to measure: 0 or 1")
     return parser.parse_args()
 
 

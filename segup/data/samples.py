@@ -157,19 +157,22 @@ def _one_thread(worker: int) -> None:
 
 
 def stack(samples: Sequence[Sample | Failure]) -> dict[str, Any] | Failure:
-    """Collate samples of one size: image (N, C, H, W) in channels-last memory, mask (N, H, W), name a list.
+    """Collate samples of one size, see :func:`stacked`; a failure takes the batch's place."""
+    read = as_list(samples)
+    return read if isinstance(read, Failure) else stacked(read)
+
+
+def stacked(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Return samples of one size as image (N, C, H, W) in channels-last memory, mask (N, H, W), name a list.
 
     Where features are kept, they are a list of (N, windows, C, h, w), in channels-last memory too.
     """
-    read = as_list(samples)
-    if isinstance(read, Failure):
-        return read
     batch = {
-        "image": _stacked([sample["image"] for sample in read]),
-        "mask": torch.stack([sample["mask"] for sample in read]),
-        "name": [sample["name"] for sample in read],
+        "image": _stacked([sample["image"] for sample in samples]),
+        "mask": torch.stack([sample["mask"] for sample in samples]),
+        "name": [sample["name"] for sample in samples],
     }
-    kept = [sample["features"] for sample in read if "features" in sample]
+    kept = [sample["features"] for sample in samples if "features" in sample]
     if kept:
         batch["features"] = [_stacked(list(of_one)) for of_one in zip(*kept, strict=True)]
     return batch

@@ -56,7 +56,7 @@ def feature_shapes(encoder: Encoder, size: tuple[Count, Count]) -> list[tuple[in
         crop = (min(window[0], size[0]), min(window[1], size[1]))
         count = len(window_starts(size[0], window[0], OVERLAP)) * len(window_starts(size[1], window[1], OVERLAP))
     heights, widths = map(encoder.map_sizes, encoder.accepted_size(crop))
-    maps = [(count, *shape) for shape in zip(encoder.channels, heights, widths, strict=True)]
+    maps: list[tuple[int, ...]] = [(count, *map_) for map_ in zip(encoder.channels, heights, widths, strict=True)]
     if "indices" not in encoder.provides:
         return maps
     return [*maps, *((*high[:2], *low[2:]) for high, low in itertools.pairwise(maps))]

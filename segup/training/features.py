@@ -20,7 +20,7 @@ from segup.atomic import atomic_write
 from segup.data import SegmentationData
 from segup.data.mask_checks import MaskCheck
 from segup.data.records import Layout, Records
-from segup.data.samples import stack
+from segup.data.samples import stacked
 from segup.encoders import Encoder
 from segup.encoders.features import features_of
 from segup.errors import ConfigError
@@ -122,7 +122,7 @@ def keep_features(
 def _computed(data: SegmentationData, encoder: Encoder, split: str, layout: Layout) -> Iterator[list[np.ndarray]]:
     weights, records = encoder.mean, iter(layout.records)
     for found in data.every_view(split):
-        batch: Any = found if split == "train" else stack(found)
+        batch: Any = found if split == "train" else stacked(found)
         with torch.no_grad():
             features = features_of(encoder, batch["image"].to(weights.device, weights.dtype))
         kept = [one.movedim(-3, -1).cpu() for one in features]

@@ -10,7 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from segup.checkpoints import checkpoint_entry
-from segup.data.samples import Sample, stack
+from segup.data.samples import Sample, stacked
 from segup.errors import SegupError
 from segup.metrics import Metrics
 from segup.metrics.scores import shown_in
@@ -119,9 +119,9 @@ class SegmentationModule(L.LightningModule):
 
     def validation_step(self, batch: list[Sample], batch_idx: int) -> None:
         """Count the predictions of whole images, those of one size together."""
-        for stacked in stacked_by_size(batch):
-            logits = self(stacked["image"], stacked.get("features"))
-            self.metrics.update(predicted_labels(logits), stacked["mask"])
+        for same in stacked_by_size(batch):
+            logits = self(same["image"], same.get("features"))
+            self.metrics.update(predicted_labels(logits), same["mask"])
 
     def on_validation_epoch_start(self) -> None:
         """Forget the counts of the epoch before."""
@@ -151,7 +151,7 @@ class SegmentationModule(L.LightningModule):
 
 
 def stacked_by_size(samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:
-    """Yield batches of neighbouring samples that have one size, see :func:`segup.data.samples.stack`.
+    """Yield batches of neighbouring samples that have one size, see :func:`segup.data.samples.stacked`.
 
     >>> small, large = torch.zeros(3, 4, 5), torch.zeros(3, 6, 5)
     >>> samples = [Sample(image=image, mask=image[0].long(), name="") for image in (small, small, large)]
@@ -159,4 +159,4 @@ def stacked_by_size(samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:
     [(2, 3, 4, 5), (1, 3, 6, 5)]
     """
     for _, same in groupby(samples, key=lambda sample: sample["image"].shape):
-        yield stack(list(same))
+        yield stacked(list(same))
