@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import BatchSampler, Dataset
+from torch.utils.data import BatchSampler
 
 from segup.calls import annotated, check
 from segup.conform import Count, Within
@@ -21,7 +21,7 @@ from segup.data.mask_checks import MaskCheck, check_foreground, check_labelled
 from segup.data.mask_codes import MaskCode
 from segup.data.pairs import Checked, Pair, check_pairs
 from segup.data.ranges import Range, check_range, find_range
-from segup.data.samples import Loader, Sample, Samples, as_list, stack
+from segup.data.samples import Loader, Sample, Samples, SampleSource, as_list, stack
 from segup.data.sampling import Draw, DrawSampler, dealt_batches
 from segup.data.sets import SPLITS
 from segup.data.transforms import Augment, TrainingTransform
@@ -149,7 +149,7 @@ class SegmentationData(LightningDataModule):
         self._start_batch = 0
         self._sampler: DrawSampler | None = None
         self._splits: dict[str, Samples] = {}
-        self._kept: dict[str, Dataset[Sample]] = {}
+        self._kept: dict[str, SampleSource] = {}
         self._found_pairs: dict[str, list[Pair]] = {}
         self._headers: dict[str, list[Checked]] = {}
         self.least_steps: int = getattr(source, "least_steps", 0)
@@ -241,7 +241,7 @@ class SegmentationData(LightningDataModule):
 
     def train_dataloader(self) -> Loader:
         """Return the loader of training crops for this process."""
-        samples = self._kept.get("train", self.training_samples())
+        samples = self._kept.get("train") or self.training_samples()
         sampler: Any = DrawSampler(
             len(self.samples("train")), self.batch_size, self.seed, self.epoch_samples, *_process()
         )
@@ -267,7 +267,7 @@ class SegmentationData(LightningDataModule):
         batches = [draws[start : start + self.batch_size] for start in range(0, len(draws), self.batch_size)]
         return Loader(self.training_samples(), batch_sampler=batches, **self._once(stack))
 
-    def keep(self, split: str, samples: Dataset[Sample]) -> None:
+    def keep(self, split: str, samples: SampleSource) -> None:
         """From now on, load the samples of a split from ``samples``, which were made of them."""
         self._kept[split] = samples
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
 import cv2
 import numpy as np
@@ -28,6 +28,16 @@ class Sample(TypedDict):
     mask: torch.Tensor
     name: str
     features: NotRequired[list[torch.Tensor]]
+
+
+class SampleSource(Protocol):
+    """Samples by their number, and views of them by a draw."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    def __getitem__(self, key: int | Draw) -> Sample:
+        """Return a sample."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +127,10 @@ class Samples(Dataset[Sample]):
 class _InWorker(Dataset[Sample | Failure]):
     """Samples whose errors survive the way out of a worker process as the one message that they are."""
 
-    samples: Dataset[Sample]
+    samples: SampleSource
+
+    def __len__(self) -> int:
+        return len(self.samples)
 
     def __getitem__(self, key: int | Draw) -> Sample | Failure:
         if get_worker_info() is None:
@@ -135,7 +148,7 @@ class Loader(DataLoader[Any]):
     already be reading the wrong images.
     """
 
-    def __init__(self, samples: Dataset[Sample], **options: Any) -> None:
+    def __init__(self, samples: SampleSource, **options: Any) -> None:
         super().__init__(_InWorker(samples), worker_init_fn=_one_thread, **options)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
