@@ -40,7 +40,7 @@ from torch import nn
 
 from segup.ablation.markup import pipes
 from segup.atomic import atomic_write
-from segup.cli.train import configs_folder
+from segup.cli.composed import configs_folder
 from segup.data.config import create_data
 from segup.data.module import SegmentationData
 from segup.metrics import SegmentationMetrics

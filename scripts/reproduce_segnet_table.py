@@ -33,9 +33,10 @@ from segup.ablation.plan import RunSpec, StudySpec, baseline_of
 from segup.ablation.study import FILE, read_study, stored_settings
 from segup.ablation.tables import scaled
 from segup.atomic import atomic_write, check_free
+from segup.cli.composed import configs_folder
+from segup.cli.explained import explained
 from segup.cli.report import run_reported
 from segup.cli.sweep import check_complete, run_values
-from segup.cli.train import configs_folder, explained
 from segup.errors import ConfigError, DataError, unknown
 from segup.statistics import spread
 from segup.stored import as_written, read_json

@@ -5,20 +5,31 @@
 True
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segup.api.sweep import sweep
+    from segup.api.train import train
     from segup.checkpoints import load_model
+    from segup.evaluation.trained import load
     from segup.models import SegmentationModel, create_model
 
 __version__ = "0.1.0"
-__all__ = ["SegmentationModel", "__version__", "create_model", "load_model"]
+__all__ = ["SegmentationModel", "__version__", "create_model", "load", "load_model", "sweep", "train"]
+
+_PLACES = {
+    "SegmentationModel": "segup.models",
+    "create_model": "segup.models",
+    "load_model": "segup.checkpoints",
+    "load": "segup.evaluation.trained",
+    "sweep": "segup.api.sweep",
+    "train": "segup.api.train",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Load torch only for those who ask for a model."""
-    if name in __all__:
-        from segup import checkpoints, models
-
-        return getattr(checkpoints if name == "load_model" else models, name)
+    """Load torch only for those who ask for a model, and the training only for those who train."""
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module 'segup' has no attribute '{name}'")

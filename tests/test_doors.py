@@ -8,7 +8,7 @@ from groups import group
 
 from segup import create_model
 from segup.checkpoints import save_model
-from segup.cli.train import configs_folder
+from segup.cli.composed import configs_folder
 from segup.data import Labels, create_dataset, list_datasets, register_dataset
 from segup.data.sets import datasets
 from segup.decoders import create_decoder, list_decoders, register_topology, topologies

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from segup.ablation.member import LOG, State, stored_status, train_member, write_status
@@ -42,10 +44,10 @@ class Processes:
         if stored_status(folder).state == "finished":
             return
         self._wait_for(lambda: len(self._running) < self._at_once)
-        with children_kept_off():
-            _start_server()
         process = self._context.Process(target=_run, args=(folder.resolve(), os.getcwd()), name=str(folder))
-        process.start()
+        with children_kept_off(), _script_left_out():
+            _start_server()
+            process.start()
         self._running[process] = folder
 
     def finish(self) -> None:
@@ -66,6 +68,17 @@ class Processes:
                     process.join()
                     del self._running[process]
                     _write_ending(folder, process)
+
+
+@contextmanager
+def _script_left_out() -> Iterator[None]:
+    """Keep multiprocessing from running the caller's script anew in each process: it may be what began the sweep."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _start_server() -> None:

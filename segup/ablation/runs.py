@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict
 
+from segup.ablation.shown import as_html, as_text, show
 from segup.calls import annotated
 from segup.conform import Count, Name, Within
 from segup.errors import DataError
 from segup.metrics.scores import MIOU, OWN_SCORES, Score, Share, shown_in
-from segup.stored import all_visible, as_written, read_json
+from segup.stored import all_visible, as_written, read_json, visible
 from segup.training.config import Seed
 
 NOT_THE_EXPERIMENT = ("seed", "name", "run_dir", "ckpt_path", "trust")
@@ -89,9 +90,9 @@ class Result(TypedDict):
     config: Config
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
-    """What one run's ``result.json`` says.
+    """What one run's ``result.json`` says; a notebook shows it with its curves, predictions and ladder.
 
     Args:
         path: The run folder.
@@ -189,6 +190,18 @@ class Run:
         Empty where it was not measured.
         """
         return tuple(self.result["checkerboard"].get("spectrum", ()))
+
+    def show(self) -> None:
+        """Show scores, curves, predictions and ladder in a notebook; elsewhere print them, with the pictures' files."""
+        show(as_text(self.path, repr(self), self.scores), self._repr_html_())
+
+    def __repr__(self) -> str:
+        miou = self.scores[MIOU.name]
+        scored = "" if miou is None else f", mIoU {miou:.4f}"
+        return visible(f"Run({str(self.path)!r}, {self.upsampler}, seed {self.seed}{scored})")
+
+    def _repr_html_(self) -> str:
+        return as_html(self.path, repr(self), self.scores)
 
 
 @annotated

@@ -3,16 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from segup.cli.composed import composed
 from segup.cli.data_words import with_files
-from segup.cli.train import configs_folder, explained
+from segup.cli.explained import explained
 from segup.errors import ConfigError
 
 
@@ -66,9 +65,7 @@ def _parsed(word: str) -> Override:
 
 
 def _of_option(overrides: Sequence[Override], classes: Sequence[str]) -> dict[str, Any]:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(configs_folder()), version_base="1.3"):
-        config = compose("train", overrides=[str(override.input_line) for override in overrides]).data
+    config = composed([str(override.input_line) for override in overrides]).data
     if OmegaConf.is_missing(config, "classes"):
         config.classes = list(classes)
     return _plain(config)

@@ -33,25 +33,25 @@ from segup.training.config import check_name
 Launch = Callable[[Callable[[Any], None]], None]
 
 
-def run_study(sweep: Sweep, launch: Launch) -> int:
+def run_study(sweep: Sweep, launch: Launch | None = None) -> int:
     """Train the sweep's runs, write the report and return the exit code.
 
     Args:
         sweep: What was asked for.
-        launch: Hands a task to Hydra, which calls it for each run where its launcher sees fit.
+        launch: Hands a task to Hydra, whose launcher calls it for each run wherever it sees fit; None where none does,
+            and the runs are trained on this machine.
 
     Raises:
         SegupError: The study cannot be begun; nothing was trained.
     """
-    _check_launcher(sweep)
+    _check_launcher(sweep, launch)
     at_once = runs_at_once(sweep)
     stored = stored_settings(sweep.path)
     asked, folders = _planned(sweep.path, stored, sweep.asked, _study_spec(sweep, stored), at_once)
 
     def train() -> None:
-        if _kind(sweep) == "BasicLauncher":
-            # Hydra hands the runs over one after another and does not wait
-            _train_here(at_once or 1, lambda begin: launch(lambda _: begin(folders[HydraConfig.get().job.num])))
+        if launch is None or _kind(sweep) == "BasicLauncher":
+            _train_here(at_once or 1, folders)
         else:
             slots = at_once if _kind(sweep) in ("LocalLauncher", "JoblibLauncher") else None
             launch(StudyTask(folders, Path.cwd(), slots))
@@ -72,12 +72,7 @@ def run_here(study: Path, asked: Sequence[RunSpec], terms: StudySpec, at_once: i
         SegupError: The study cannot be begun; nothing was trained.
     """
     asked, folders = _planned(study, stored_settings(study), asked, terms, at_once)
-
-    def hand_over(begin: Callable[[Path], None]) -> None:
-        for folder in folders:
-            begin(folder)
-
-    return _carried_out(study, asked, at_once, lambda: _train_here(at_once, hand_over))
+    return _carried_out(study, asked, at_once, lambda: _train_here(at_once, folders))
 
 
 def _planned(
@@ -130,11 +125,12 @@ class StudyTask:
                 raise
 
 
-def _train_here(at_once: int, hand_over: Callable[[Callable[[Path], None]], None]) -> None:
-    """Train ``at_once`` runs at a time of those that ``hand_over`` names."""
+def _train_here(at_once: int, folders: Sequence[Path]) -> None:
+    """Train the runs in order, ``at_once`` at a time."""
     processes = Processes(at_once)
     try:
-        hand_over(processes.begin)
+        for folder in folders:
+            processes.begin(folder)
         processes.finish()
     except KeyboardInterrupt:
         print("stopping: each run finishes its step and saves", file=sys.stderr, flush=True)
@@ -181,7 +177,12 @@ def _kind(sweep: Sweep) -> str:
     return str(sweep.launcher["_target_"]).rpartition(".")[2]
 
 
-def _check_launcher(sweep: Sweep) -> None:
+def _check_launcher(sweep: Sweep, launch: Launch | None) -> None:
+    if launch is None and _kind(sweep) != "BasicLauncher":
+        raise ConfigError(
+            f"hydra/launcher={sweep.launcher_name} is for the command line.\n"
+            f"  try: segup train -m with the same words, or ablation.at_once=2, two runs at once on this machine."
+        )
     module = str(sweep.launcher["_target_"]).split(".")[:2]
     if module[0] != "hydra_plugins":
         return

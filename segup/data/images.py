@@ -1,5 +1,6 @@
 """Read an image file as an array with the channels that the model takes."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -83,7 +84,7 @@ def decode_image(path: Path, in_channels: int, image_range: Range = "dtype") -> 
 def read_pixels(path: Path, in_channels: int) -> np.ndarray:
     """Return the image as (H, W, in_channels) in the values that it holds."""
     pixels, has_alpha = reading(path, _read_array if path.suffix.lower() == ".npy" else _read_picture)
-    return _to_channels(pixels, has_alpha, in_channels, path)
+    return to_channels(pixels, has_alpha, in_channels, path)
 
 
 def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -116,12 +117,21 @@ def _read_picture(path: Path) -> tuple[np.ndarray, bool]:
     with opened(path) as file:
         wide = is_wide_color(file)
         orientation = orientation_of(file, path)
-        stored = file.mode in ("L", "LA", "I;16", "I;16L", "I;16B", "I", "F", "RGB", "RGBA", "RGBX")
-        picture = file if stored else file.convert(_resolved(file))
-        has_alpha = picture.mode in ("LA", "RGBA", "RGBX")
-        pixels = read_wide(path) if wide else as_stored(file) if stored else np.asarray(picture)
-    pixels = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+        pixels, has_alpha = pixels_of(file, (lambda: read_wide(path)) if wide else lambda: as_stored(file))
     return turned(pixels, orientation), has_alpha
+
+
+def pixels_of(picture: Image.Image, stored: Callable[[], np.ndarray] | None = None) -> tuple[np.ndarray, bool]:
+    """Return a picture of PIL as (H, W, C) in its own precision, and whether the last channel is alpha.
+
+    Args:
+        picture: Of any mode; palettes, bits and inks become colours or grey.
+        stored: Reads the pixels of a mode that needs no conversion from the picture's file.
+    """
+    if picture.mode not in ("L", "LA", "I;16", "I;16L", "I;16B", "I", "F", "RGB", "RGBA", "RGBX"):
+        picture, stored = picture.convert(_resolved(picture)), None
+    pixels = np.asarray(picture) if stored is None else stored()
+    return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels, picture.mode in ("LA", "RGBA", "RGBX")
 
 
 def _resolved(file: Image.Image) -> str:
@@ -131,7 +141,8 @@ def _resolved(file: Image.Image) -> str:
     return "RGBA" if "transparency" in file.info else "RGB"
 
 
-def _to_channels(pixels: np.ndarray, has_alpha: bool, in_channels: int, path: Path) -> np.ndarray:
+def to_channels(pixels: np.ndarray, has_alpha: bool, in_channels: int, path: Path) -> np.ndarray:
+    """Return pixels (H, W, C) with ``in_channels``: grey is repeated, colour becomes luminance, alpha is left out."""
     found = pixels.shape[2]
     if found != in_channels and has_alpha:
         pixels = pixels[..., :-1]

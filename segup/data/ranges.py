@@ -27,7 +27,7 @@ def check_range(value: Any) -> Range | None:
     Raises:
         ConfigError: For anything but [low, high], "dtype" or None.
     """
-    if value is None or value == "dtype":
+    if value is None or (isinstance(value, str) and value == "dtype"):
         return "dtype" if value else None
     ends = tuple(value) if isinstance(value, list | tuple) else ()
     numbers = all(isinstance(end, int | float) and not isinstance(end, bool) and np.isfinite(end) for end in ends)
@@ -111,14 +111,18 @@ def _check_fit(pixels: np.ndarray, low: float, high: float, path: Path) -> None:
             raise DataError(f"{found}; replace what is no number")
         ends = widened(min(least, low), max(most, high), "16-bit" if float(high).is_integer() and high > 1 else kind)
         given = ",".join(f"{end:.12g}" for end in ends)
-        raise DataError(f"{found}; data.image_range=[{given}] covers them (segup predict: --image-range {given})")
+        raise DataError(
+            f"{found}; data.image_range=[{given}] covers them "
+            f"(segup predict: --image-range {given}; model.predict: image_range=({given}))"
+        )
     shares = kind == "floating-point" and high >= 255 and 0 < most <= 1 and bool((pixels != np.rint(pixels)).any())
     if shares or (kind == "8-bit" and high > 255):
         own = "0…255" if kind == "8-bit" else "0…1"
         raise DataError(
             f"{path}: {kind} values in {own}, and the range of the data set is {low:.10g}…{high:.10g}: "
             f"the image would be nearly black. Rescale the file "
-            f"(segup predict: --image-range {own.replace('…', ',')}, if all images are like this)"
+            f"(segup predict: --image-range {own.replace('…', ',')}, if all images are like this; "
+            f"model.predict: image_range=({own.replace('…', ',')}))"
         )
 
 

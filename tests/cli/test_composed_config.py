@@ -3,7 +3,7 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
-from segup.cli.train import configs_folder
+from segup.cli.composed import configs_folder
 
 
 def composed(*overrides):

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from segup.ablation.study import read_study
+from segup.cli.composed import configs_folder
 from segup.cli.sweep import read_sweep
-from segup.cli.train import configs_folder, run
+from segup.cli.train import run
 
 
 @pytest.fixture(autouse=True)

@@ -123,7 +123,8 @@ def test_the_range_is_settable_and_an_image_beyond_it_is_named(folder, tmp_path)
         data(image_range=[0, 4000]).setup("fit")
     assert str(caught.value) == (
         f"{tmp_path / 'images/train/1.png'}: 16-bit values from 0 to 4011, where 0…4000 is allowed; "
-        f"data.image_range=[0,4095] covers them (segup predict: --image-range 0,4095)"
+        f"data.image_range=[0,4095] covers them "
+        f"(segup predict: --image-range 0,4095; model.predict: image_range=(0,4095))"
     )
     data(image_range=[0, 4095]).setup("fit")
 

@@ -104,6 +104,12 @@ def what_the_commands_name(tmp_path_factory):
     (folder / "outputs" / "train" / "deconv" / "0").rename(folder / RUN)
     shutil.copy(ROOT / "tests" / "stored" / "version_0_1.ckpt", folder / RUN / "last.ckpt")
     Image.new("RGB", (70, 45)).save(folder / "image.png")
+    for kind, mode in (("images", "RGB"), ("masks", "L")):
+        (folder / "my_images" / kind).mkdir(parents=True)
+        for number in range(4):
+            picture = Image.new(mode, (70, 45))
+            picture.paste(1 if mode == "L" else (90, 140, 9 * number), (9 * number, 9, 30 + 9 * number, 30))
+            picture.save(folder / "my_images" / kind / f"{number}.png")
     return folder
 
 

@@ -7,7 +7,8 @@ import yaml
 from ways_out import faults, ways
 
 import segup.training.start
-from segup.cli.train import _unreadable, run
+from segup.cli.explained import unreadable
+from segup.cli.train import run
 
 WORKING = (
     "decoder=deconv_matched (kernel 3, padding 1 reaches 33), or decoder.fit=correct (cuts 1 row).",
@@ -79,7 +80,7 @@ def test_an_override_that_cannot_be_read_is_answered_with_one_that_bash_and_hydr
 
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    proposed = _unreadable(typed).rpartition("try: ")[2]
+    proposed = unreadable(typed).rpartition("try: ")[2]
     word = subprocess.run(["bash", "-c", f"printf %s {proposed}"], capture_output=True, text=True, check=True).stdout
     read, value = OverridesParser.create().parse_override(word).value(), typed.partition("=")[2]
     if value[0] == "{":
@@ -191,7 +192,7 @@ def test_what_is_proposed_for_a_trainer_that_cannot_be_built_builds_one(setting,
     from omegaconf import OmegaConf
     from rich.console import Console
 
-    from segup.cli.train import configs_folder
+    from segup.cli.composed import configs_folder
     from segup.errors import ConfigError
     from segup.training.build import build_trainer
     from segup.training.config import TrainerConfig

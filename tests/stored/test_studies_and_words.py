@@ -11,7 +11,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from segup.cli.train import configs_folder
+from segup.cli.composed import configs_folder
 from segup.training.config import RunConfig
 
 STUDY = Path(__file__).with_name("study_0_1")

@@ -1,0 +1,110 @@
+"""The configuration of a run, composed by Hydra from words such as ``decoder=deconv``, and checked."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobRuntime
+from hydra.version import VersionBase
+from omegaconf import DictConfig, OmegaConf
+
+from segup.errors import ConfigError
+
+if TYPE_CHECKING:
+    from segup.training.config import RunConfig
+
+_STATE = (GlobalHydra, HydraConfig, JobRuntime, VersionBase)
+
+
+def configs_folder() -> Path:
+    """Return the folder of YAML files: inside an installed segup, else beside it in a checkout.
+
+    Raises:
+        ConfigError: Neither is there.
+    """
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "configs", package.parent / "configs"):
+        if (folder / "train.yaml").is_file():
+            return folder
+    raise ConfigError(f"segup's configs are neither in {package / 'configs'} nor in {package.parent / 'configs'}")
+
+
+@contextmanager
+def own_hydra() -> Iterator[None]:
+    """Let Hydra begin anew within, and put its state back afterwards: whoever calls may use Hydra too."""
+    Plugins.instance()  # which store their defaults
+    held: dict[Any, Any] = Singleton._instances
+    before = {kind: held.pop(kind, None) for kind in _STATE}
+    stored = ConfigStore.instance().repo["hydra"]["launcher"]
+    launchers = dict(stored)
+    try:
+        yield
+    finally:
+        for kind, instance in before.items():
+            held.pop(kind, None)
+            if instance is not None:
+                held[kind] = instance
+        stored.update(launchers)
+
+
+def composed(words: Sequence[str], *, hydra: bool = False) -> DictConfig:
+    """Return what Hydra composes from overrides; with ``hydra``, its own settings are in it."""
+    with own_hydra(), initialize_config_dir(str(configs_folder()), version_base="1.3"):
+        return compose("train", overrides=list(words), return_hydra_config=hydra)
+
+
+def checked(found: DictConfig, overrides: Sequence[str]) -> "RunConfig":
+    """Return the checked configuration of one run.
+
+    Raises:
+        SegupError: Whatever is wrong with it.
+    """
+    missing = sorted(OmegaConf.missing_keys(found))
+    if missing:
+        raise ConfigError(f"{missing[0]} is not set: give {missing[0]}=...")
+    values: Any = OmegaConf.to_container(found, resolve=True)
+    values.pop("ablation", None)  # of a sweep
+
+    from segup.training.config import RunConfig
+
+    checkpoint = values.get("ckpt_path")
+    if checkpoint is not None:
+        from segup.training.resume import resumed_config
+
+        values = resumed_config(checkpoint, given_keys(values, list(overrides)))
+    return RunConfig.of(values)
+
+
+def given_keys(values: Mapping[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """Return what the overrides set, as dotted keys and their composed values.
+
+    >>> given_keys({"seed": 1, "loss": {"name": "dice", "smooth": 0}}, ["seed=1", "loss=dice"])
+    {'seed': 1, 'loss.name': 'dice', 'loss.smooth': 0}
+    """
+    given: dict[str, Any] = {}
+    for override in overrides:
+        key = override.lstrip("+~").partition("=")[0].partition("@")[0]
+        node: Any = values
+        for part in key.split("."):
+            node = node.get(part) if isinstance(node, Mapping) else None
+        if isinstance(node, Mapping):
+            given.update(_dotted(node, f"{key}."))
+        elif key not in ("experiment", "debug") and not key.startswith("ablation."):
+            given[key] = node
+    return given
+
+
+def _dotted(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found.update(
+            _dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {f"{prefix}{key}": value}
+        )
+    return found

@@ -1,0 +1,183 @@
+"""What Hydra refuses, said in one message: the name, the nearest match, and what works."""
+
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
+
+from segup.cli.composed import composed, configs_folder
+from segup.errors import ConfigError, SegupError, nearest, unknown
+
+
+def explained(error: Exception, arguments: Sequence[str] = ()) -> SegupError:
+    """Return Hydra's or OmegaConf's error as one message with the name, the nearest match and what is known.
+
+    Args:
+        error: What was raised.
+        arguments: The overrides; the groups that they choose have keys of their own.
+    """
+    if isinstance(error, SegupError):
+        return error
+    if isinstance(error, OverrideParseException):
+        return ConfigError(unreadable(error.override))
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        elsewhere = _model_of_timm(option) if group == "encoder" else ""
+        return ConfigError(f"{group}={option}: {unknown(f'{group} option', option, error.options)}{elsewhere}")
+    if isinstance(error, ConfigCompositionException):
+        word = _quoted(str(error), "Ambiguous value for argument '")
+        if word is not None:
+            return ConfigError(_several_values(word, arguments))
+        within = getattr(error.__cause__, "full_key", None)  # decoder={widht: 3} overrides a group, but not that key
+        key = within or _quoted(str(error), "Could not override '") or _quoted(str(error), "Could not find '")
+        if key is not None:
+            return ConfigError(_unknown_key(key, arguments))
+    return ConfigError(" ".join(str(error).split()))
+
+
+def unreadable(override: str) -> str:
+    """Say how an override is written that Hydra's grammar cannot read."""
+    key, equals, value = override.partition("=")
+    if not equals:
+        return f"'{override}' is no override; one has the form key=value, such as decoder=deconv or seed=1"
+    if any(value.count(left) != value.count(right) for left, right in ("[]", "{}", "()")):
+        return f"'{override}' cannot be read: its brackets do not match"
+    way_out = _quoted_twice(key, value)
+    return (
+        f"'{override}' cannot be read: a value with spaces, commas, brackets or letters beyond a-z is quoted twice, "
+        f"once for the shell and once for Hydra." + (f"\n  try: {way_out}" if way_out else "")
+    )
+
+
+def _quoted_twice(key: str, value: str) -> str:
+    """Return the override as it is typed, where Hydra reads that as what was meant; else an empty text.
+
+    >>> print(_quoted_twice("data.root", "my images"), _quoted_twice("data.classes", "[soil, big leaf]"))
+    "data.root='my images'" "data.classes=['soil','big leaf']"
+    """
+    if value[:1] == "{":  # a key cannot be quoted
+        meant = re.sub(r"""["']?#([0-9a-fA-F]{6})["']?""", r"0x\1", value)
+    elif value[:1] == "[":
+        meant = f"[{','.join(_as_text(element) for element in value[1:-1].split(','))}]"
+    else:
+        meant = _as_text(value)
+    try:
+        read = OverridesParser.create().parse_override(f"{key}={meant}").value()
+    except HydraException:
+        return ""
+    if meant[:1] == "'" and str(read) != _bare(value):
+        return ""
+    if "'" not in meant:
+        return shlex.quote(f"{key}={meant}")
+    return '"' + re.sub(r'([\\"$`])', r"\\\1", f"{key}={meant}") + '"'
+
+
+def _as_text(value: str) -> str:
+    return "'" + re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), _bare(value)) + "'"
+
+
+def _bare(value: str) -> str:
+    """Return a value without the quotes around it."""
+    value = value.strip()
+    return value[1:-1] if len(value) > 1 and value[0] in "'\"" and value[0] == value[-1] else value
+
+
+def _model_of_timm(name: str) -> str:
+    """Return how a model of timm's is asked for, where ``name`` is nearly one."""
+    from difflib import get_close_matches
+
+    import timm
+
+    close = get_close_matches(name, timm.list_models(), n=1, cutoff=0.75)
+    return f"\n  try: encoder=timm encoder.name={close[0]}" if close else ""
+
+
+def _several_values(word: str, arguments: Sequence[str]) -> str:
+    """Say how several values are given: each in a run of its own, or as one list, where the key takes one."""
+    key, _, values = word.partition("=")
+    now = _composed([other for other in arguments if other != word and not other.startswith("-")])
+    for part in key.split("."):
+        if not isinstance(now, Mapping) or part not in now:
+            return _unknown_key(key, arguments)
+        now = now[part]
+    listed = f"'{key}=[{values}]' for a list"
+    swept = f"-m {shlex.quote(word)} for a run with each"
+    if key in ("name", "run_dir", "ckpt_path"):
+        return f"{word}: {key} takes one value.\n  try: {_quoted_twice(key, values)}"
+    if key.startswith("ablation."):
+        return f"{word}: {key} takes one value.\n  try: {key}={values.partition(',')[0]}"
+    ways = listed if isinstance(now, list) else f"{swept}, or {listed}" if now in (None, "???") else swept
+    return f"{word}: several values are for several runs, or for a list.\n  try: {ways}."
+
+
+_SEVERAL = ("metric", "experiment", "debug")
+"""Groups of which a run may have several options."""
+
+
+def check_choices(arguments: Sequence[str]) -> None:
+    """Raise a ConfigError for ``decoder=null`` or ``decoder=5``, which Hydra answers with a bare ValueError."""
+    for word in arguments:
+        group, equals, given = word.partition("=")
+        if word.startswith("-") or not equals or not (configs_folder() / group).is_dir():
+            continue
+        if not group:
+            raise ConfigError(unreadable(given))
+        chosen = OverridesParser.create().parse_override(word)
+        if not chosen.is_sweep_override() and not isinstance(chosen.value(), str | list | dict):
+            options = [file.stem for file in (configs_folder() / group).glob("*.yaml")]
+            raise ConfigError(f"{word}: {unknown(f'{group} option', given, options)}")
+        several = chosen.value()
+        if isinstance(several, list) and len(several) > 1 and group not in _SEVERAL:
+            each = given.strip("[]")
+            raise ConfigError(
+                f"{word}: a run has one {group}, and a sweep has a run for each.\n"
+                f"  try: -m {group}={each} for a run with each; in Python segup.sweep."
+            )
+
+
+def _unknown_key(key: str, arguments: Sequence[str]) -> str:
+    """Name the first part of a dotted key that is not known, with what is known at its place."""
+    known, place = _known_keys(arguments), ""
+    for part in key.split("."):
+        here = {name.removeprefix(place).partition(".")[0] for name in known if name.startswith(place)}
+        if part not in here:
+            below = {name.rpartition(".")[2]: name for name in known if name.startswith(place)}
+            elsewhere = nearest(part, below)
+            if elsewhere is not None and (part in below or nearest(part, here) is None):  # lr is in optimizer.lr
+                return f"unknown key '{place}{part}': did you mean '{below[elsewhere]}'?"
+            return unknown("key", part, here).replace(f"'{part}'", f"'{place}{part}'", 1)
+        place += f"{part}."
+    return f"unknown key '{key}'"
+
+
+def _known_keys(arguments: Sequence[str]) -> list[str]:
+    """Return every dotted key of the configuration with the groups that are chosen in ``arguments``."""
+    return sorted(_keys(_composed(arguments), "") | {"experiment", "debug"})
+
+
+def _composed(arguments: Sequence[str]) -> Any:
+    """Return the configuration with the groups that are chosen in ``arguments``, and nothing else of them."""
+    return OmegaConf.to_container(composed(_choices(arguments)))
+
+
+def _choices(arguments: Sequence[str]) -> list[str]:
+    words = [word for word in arguments if word.count("=") == 1 and "," not in word]
+    return [word for word in words if os.path.isfile(configs_folder() / f"{word.replace('=', '/')}.yaml")]
+
+
+def _keys(values: Any, prefix: str) -> set[str]:
+    if not isinstance(values, Mapping):
+        return set()
+    return {f"{prefix}{key}" for key in values} | {
+        name for key, value in values.items() for name in _keys(value, f"{prefix}{key}.")
+    }
+
+
+def _quoted(text: str, before: str) -> str | None:
+    _, found, rest = text.partition(before)
+    return rest.partition("'")[0] if found else None
