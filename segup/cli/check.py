@@ -22,6 +22,7 @@ examples:
   segup check torchvision.models.segmentation:fcn_resnet50 --kwargs num_classes=21
   segup check segmentation_models_pytorch:FPN --kwargs encoder_name=resnet18 --sizes 1-130,224
   segup check mypackage.models:Net --channels 1 --json
+  segup check timm/resnet18 --live
 
 No weights are downloaded: arguments called weights, encoder_weights, pretrained, ... are left out unless --kwargs sets
 them. The model gets no pixels. segup follows the sizes through it.
@@ -81,7 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", metavar="KEY", help='which map, if the model gives several (default: "out")')
     parser.add_argument("--training", action="store_true", help="run in training mode, with the limits of BatchNorm")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    answer = parser.add_mutually_exclusive_group()
+    answer.add_argument("--json", action="store_true", help="print the report as JSON")
+    answer.add_argument("--live", action="store_true", help="write a page in which all sizes follow a slider")
+    parser.add_argument("--out", nargs="+", default=[], metavar="FILE", help="where the page of --live goes, .html")
+    parser.add_argument("--overwrite", action="store_true", help="let the page replace the file that is there")
     return parser
 
 
@@ -138,22 +143,42 @@ def _value(text: str) -> Any:
 def _check(options: argparse.Namespace) -> bool:
     values = pairs(options.kwargs)
 
+    from segup.cli.live import page_paths
+    from segup.errors import ConfigError
     from segup.inspection import check_sizes
 
+    if (options.out or options.overwrite) and not options.live:
+        raise ConfigError("--out and --overwrite are for the page.\n  try: --live.")
+    page_paths(options.out, overwrite=options.overwrite)
     title, model = _built(options, values)
-    found = check_sizes(
-        model,
-        options.channels,
-        options.sizes,
-        other=options.other,
-        output=options.output,
-        training=options.training,
-    )
+    asked = {
+        "in_channels": options.channels,
+        "sizes": options.sizes,
+        "other": options.other,
+        "output": options.output,
+        "training": options.training,
+    }
+    if options.live:
+        return _live(title, model, asked, options)
+    found = check_sizes(model, **asked)
     if options.json:
         print(json.dumps({"target": title, **found.as_dict()}, indent=2))
     else:
         print(f"{title}\n{found}")
     return found.always
+
+
+def _live(title: str, model: "nn.Module", asked: dict[str, Any], options: argparse.Namespace) -> bool:
+    """Write the page of the model; return whether its output always has the image's size."""
+    from segup.cli.live import write_page
+    from segup.explain.live.page import model_page, static_of
+    from segup.inspection.model_map import model_map
+
+    found = model_map(model, **asked)
+    print(f"{title}\n{found.report}")
+    static = static_of(str(found.report), title=title)
+    write_page(title, model_page(title, found.data, static), options.out, overwrite=options.overwrite)
+    return found.report.always
 
 
 def _built(options: argparse.Namespace, values: dict[str, Any]) -> "tuple[str, nn.Module]":

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ LARGEST_PICTURE = 80_000
 
 def run_live(options: argparse.Namespace, explained: "Callable[[argparse.Namespace], Explanation]") -> int:
     """Print the address, or write the page with the explanation that stands there without JavaScript; return 0."""
-    from segup.explain.live.page import has_own_words, link_of, static_of
+    from segup.explain.live.page import has_own_words, link_of, live_page, static_of
     from segup.shapes.text.spelling import layers_of
 
     options.words = options.words or [FIRST]
@@ -51,7 +51,8 @@ def run_live(options: argparse.Namespace, explained: "Callable[[argparse.Namespa
     if options.link:
         print(f"{options.base}{link}")
         return 0
-    return write_page(words, link, static_of(static, picture), options)
+    write_page(words, live_page(link, static_of(static, picture)), options.out or [], overwrite=options.overwrite)
+    return 0
 
 
 def _numbers(explanation: "Explanation", options: argparse.Namespace) -> tuple[str, str, str]:
@@ -67,23 +68,29 @@ def _numbers(explanation: "Explanation", options: argparse.Namespace) -> tuple[s
     return values, weights, "" if bias is None else spelled_values(bias)
 
 
-def write_page(words: str, link: str, static: str, options: argparse.Namespace) -> int:
-    """Write the live page beside others rather than over them, or where it was asked for; say where; return 0."""
-    from segup.explain.live.page import live_page
+def page_paths(out: Sequence[str], *, overwrite: bool = False) -> list[Path]:
+    """Return where a live page is asked for.
 
-    page = live_page(link, static).encode()
-    named = [Path(path) for path in getattr(options, "out", None) or []]
+    Raises:
+        ConfigError: A name does not end in .html, or is taken.
+    """
+    named = [Path(path) for path in out]
     for path in named:
         if path.suffix.lower() != ".html":
             raise ConfigError(
                 f"a live page's name ends in .html, not '{path.name}'.\n  try: {path.with_suffix('.html')}."
             )
-    if named and not getattr(options, "overwrite", False):
+    if named and not overwrite:
         check_free(named, "another --out, or --overwrite")
+    return named
+
+
+def write_page(words: str, page: str, out: Sequence[str], *, overwrite: bool = False) -> None:
+    """Write a live page beside others rather than over them, or where it was asked for, and say where."""
+    named = page_paths(out, overwrite=overwrite)
     plain = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in words.replace("/", "_"))[:80].strip(
         "-"
     )
-    for path in named or [free_or_same(Path(f"{plain}-live.html"), page)]:
-        atomic_write(path, page)
+    for path in named or [free_or_same(Path(f"{plain}-live.html"), page.encode())]:
+        atomic_write(path, page.encode())
         print(f"page: {path}")
-    return 0

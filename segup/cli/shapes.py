@@ -61,12 +61,13 @@ def run(arguments: list[str]) -> int:
 def _live(report: "Report", options: argparse.Namespace) -> int:
     """Write the live page of the chain."""
     from segup.cli.live import write_page
-    from segup.explain.live.page import link_of, static_of
+    from segup.explain.live.page import link_of, live_page, static_of
     from segup.shapes.arguments import height_width
 
     size = (16, 16) if report.size is None else height_width(report.size)
     link = link_of(str(report.layers), (1, *size)) + ("&m=1" if options.matched else "")
-    return write_page(str(report.layers), link, static_of(str(report), None), options)
+    write_page(str(report.layers), live_page(link, static_of(str(report))), [])
+    return 0
 
 
 def split_words(words: list[str]) -> "tuple[str, Size | None]":

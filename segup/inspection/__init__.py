@@ -13,6 +13,7 @@ How a trace becomes a proof, step by step:
 5. :mod:`proof` takes the decisions of all runs as code paths, and knows from which size on these repeat.
 6. :mod:`verify` compares what follows with real runs of the model (:mod:`real_model`).
 7. :mod:`check` does all of this for :func:`check_sizes`, and :mod:`report` says what came out.
+8. :mod:`calls` keeps, for those who ask, what each call reads of the maps before it; :mod:`model_map` makes it data.
 
 :mod:`size_map` reads one layer's rule off its parameters. :mod:`tried` finds the sizes that an encoder accepts
 (:mod:`accepted`) and how many tokens of an image attend to each other (:mod:`attention`), and :mod:`stages` reads the

@@ -1,6 +1,7 @@
 """For which input sizes a model's output has the input's size: proved for all of them, or checked for those run."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import lcm
 from time import thread_time
 
@@ -80,6 +81,40 @@ def check_sizes(
     >>> check_sizes(nn.Conv2d(3, 8, 3, padding=1)).always
     True
     """
+    return look_through(model, in_channels, sizes, other=other, output=output, training=training).report
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What :func:`check_sizes` found, and from what.
+
+    Args:
+        report: Its report.
+        subject: The model as it was looked at.
+        output: Key or place of the map that was looked at.
+        runs: Of height and width, the runs on shapes alone, by the size that was varied; none where no square image
+            was accepted.
+        proofs: What is proved from them.
+    """
+
+    report: SizeReport
+    subject: Subject
+    output: str = ""
+    runs: tuple[dict[int, Run], ...] = ()
+    proofs: tuple[Proof, ...] = ()
+
+
+def look_through(
+    model: nn.Module,
+    in_channels: int | None = None,
+    sizes: Iterable[int] | None = None,
+    *,
+    other: int | None = None,
+    output: str | None = None,
+    training: bool = False,
+    calls: bool = False,
+) -> Findings:
+    """Return what :func:`check_sizes` finds, with the runs, which keep their calls where these are asked for."""
     if not isinstance(model, nn.Module):
         raise ConfigError(f"check_sizes takes a torch module, not {type(model).__name__}.\n  try: a torch.nn.Module.")
     channels = _channels_of(model) if in_channels is None else whole(in_channels, "in_channels", 1)
@@ -87,7 +122,7 @@ def check_sizes(
     _check_kind(model)
     squares = [whole(other, "other", 1)] if other is not None else [*_OTHERS, *(asked or range(1, 257))]
     with preserved_buffers(model):
-        return _checked(model, Subject(model, channels, training), squares, asked, other, output)
+        return _checked(model, Subject(model, channels, training, calls), squares, asked, other, output)
 
 
 def _checked(
@@ -97,10 +132,10 @@ def _checked(
     asked: Sequence[int] | None,
     other: int | None,
     output: str | None,
-) -> SizeReport:
+) -> Findings:
     base, refused = _base(subject, squares)
     if base is None:
-        return _nowhere(subject, _title(model), asked or sorted(refused), refused, output, other)
+        return Findings(_nowhere(subject, _title(model), asked or sorted(refused), refused, output, other), subject)
     name = _output_of(base, output)
     traced = subject.traced(base.size, watch=True)
     questions = [Question.about(base, axis, name) for axis in (0, 1)]
@@ -110,7 +145,8 @@ def _checked(
         _report(subject, question, base, runs, proof, asked)
         for question, (runs, _), proof in zip(questions, found, proofs, strict=True)
     ]
-    return SizeReport(_title(model), subject.channels, base.size[0], (axes[0], axes[1]))
+    report = SizeReport(_title(model), subject.channels, base.size[0], (axes[0], axes[1]))
+    return Findings(report, subject, name, tuple(runs for runs, _ in found), tuple(proofs))
 
 
 def _proved(

@@ -78,13 +78,14 @@ class Subject:
         model: It is only read.
         channels: Of the images.
         training: Whether its copies run in training mode.
+        calls: Whether traces keep the calls that make maps.
     """
 
-    def __init__(self, model: nn.Module, channels: int, training: bool) -> None:
+    def __init__(self, model: nn.Module, channels: int, training: bool, calls: bool = False) -> None:
         self.channels = channels
         self._accepted: Run | None = None
         self.real = RealModel(model, channels, training)
-        self._tracer = Tracer(meta_copy(model).train(training), channels, device=self.real.device)
+        self._tracer = Tracer(meta_copy(model).train(training), channels, device=self.real.device, calls=calls)
 
     def traced(self, size: tuple[int, int], *, watch: bool = False) -> Run:
         """Return a run on shapes alone, in which sizes are followed as far as that goes; watched, nothing hides."""

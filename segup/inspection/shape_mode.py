@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from segup.errors import ConfigError, ShapeError
+from segup.inspection.calls import Calls, Said
 from segup.inspection.record import Record
 from segup.inspection.shape_rules import SHAPE_RULES
 from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, names
@@ -57,11 +58,19 @@ class ShapeMode(TorchFunctionMode):
         watch: Make every tensor a :class:`segup.inspection.watched.Watched`, so that sizes cannot be read unseen; then
             torch's kernels run for common layers too, whose shapes are otherwise taken from their rules alone.
         device: On which the model's tensors are said to be.
+        calls: Those that make maps are noted here.
     """
 
-    def __init__(self, record: Record, symbolic: bool, watch: bool = False, device: torch.device = _CPU) -> None:
+    def __init__(
+        self,
+        record: Record,
+        symbolic: bool,
+        watch: bool = False,
+        device: torch.device = _CPU,
+        calls: Calls | None = None,
+    ) -> None:
         super().__init__()
-        self._record, self._symbolic, self._watch = record, symbolic, watch
+        self._record, self._symbolic, self._watch, self._calls = record, symbolic, watch, calls
         self._sizes = Sizes(record, self.shape_of)
         self._depth, self._thread = 0, threading.get_ident()
         self._random, self._generators = torch.get_rng_state(), False
@@ -81,6 +90,13 @@ class ShapeMode(TorchFunctionMode):
         self._record.shapes.append(tuple(shape))
         tensor._segup_shape = tuple(shape)  # type: ignore[attr-defined]
         return tensor
+
+    def enter_image(self, tensor: Tensor, shape: Sequence[Dim]) -> Tensor:
+        """Keep what the shape of the model's input is, and return it as :meth:`enter` does."""
+        image = self.enter(tensor, shape)
+        if self._calls is not None:
+            self._calls.enter(image)
+        return image
 
     def _tell(self, what: str) -> None:
         """Note that a tensor was looked at by code that is not followed: another thread's, or compiled."""
@@ -138,6 +154,23 @@ class ShapeMode(TorchFunctionMode):
         if name == "is_contiguous":  # a map of one row has all formats at once; else sizes do not matter to them
             self._decide(self.shape_of(args[0]), "==")
             return func(*args, **kwargs)
+        self._sizes.forget()
+        try:
+            result = self._by_rule(func, name, args, kwargs, tensors)
+        except Exception:
+            self._note_call(name, args, kwargs, tensors, None)
+            raise
+        self._note_call(name, args, kwargs, tensors, [args[0]] if name == "__setitem__" else _tensors(result))
+        return result
+
+    def _note_call(self, name: str, args: Any, kwargs: Any, tensors: list[Tensor], made: list[Tensor] | None) -> None:
+        """Note a call that made something of maps, or refused them, where somebody asks for calls."""
+        if self._calls is not None and (made is None or made):
+            said = Said() if name == "__setitem__" else self._sizes.said
+            given, results = ([(one, self.shape_of(one)) for one in part] for part in (tensors, made or ()))
+            self._calls.note(self._record.layer(), name, said, given, results, (args, kwargs))
+
+    def _by_rule(self, func: Any, name: str, args: Any, kwargs: Any, tensors: list[Tensor]) -> Any:
         rule = SHAPE_RULES.get(name) if _is_torchs(func) else None
         if rule is None:
             self._lose(name, "is no function that the calculus knows")
@@ -191,7 +224,10 @@ class ShapeMode(TorchFunctionMode):
         if func.__name__ == "__get__" and name in ("data", "T", "mT", "real"):
             shape = TracedShape(self.shape_of(args[0]))
             shapes = {"T": tuple(reversed(shape)), "mT": (*shape[:-2], *reversed(shape[-2:]))}
-            return self.enter(result, shapes.get(name, shape))
+            result = self.enter(result, shapes.get(name, shape))
+            if self._calls is not None:
+                self._calls.pass_on(args[0], result)
+            return result
         if name not in _CONSTANT_PROPERTIES and any(_is_traced(self.shape_of(one)) for one in _tensors(args)):
             self._record.lose(f"'{name}' of a map is read or replaced, in {self._record.where}")
         return result
@@ -200,7 +236,10 @@ class ShapeMode(TorchFunctionMode):
         """Run a function in which no size depends on the input's."""
         if {tensor.is_meta for tensor in tensors} == {True, False}:
             args, kwargs = _mapped(args, _on_meta), _mapped(kwargs, _on_meta)
-        return self._entered(func(*args, **kwargs))
+        result = self._entered(func(*args, **kwargs))
+        self._sizes.forget()
+        self._note_call(getattr(func, "__name__", "?"), args, kwargs, tensors, _tensors(result))
+        return result
 
     def _lose(self, name: str, why: str) -> None:
         if name not in _CONSTANT:

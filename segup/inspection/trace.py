@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from segup.errors import SegupError, ShapeError
+from segup.inspection.calls import Call, Calls
 from segup.inspection.copies import tensors_of
 from segup.inspection.periodic import Extent, PeriodicMap
 from segup.inspection.record import Record, step_by_step
@@ -53,12 +54,16 @@ class Run:
             of the input's size where these were followed.
         refusal: Why there are none.
         record: What was seen on the way.
+        calls: Those that made maps, where they are kept.
+        makers: For each output the call that made it, likewise.
     """
 
     size: tuple[int, int]
     outputs: dict[str, Shape]
     refusal: Refusal | None
     record: Record = field(repr=False)
+    calls: tuple[Call, ...] = field(default=(), repr=False)
+    makers: dict[str, int | None] = field(default_factory=dict, repr=False)
 
 
 class Tracer:
@@ -68,10 +73,13 @@ class Tracer:
         model: A copy made by :func:`segup.inspection.copies.meta_copy`: it is run, and layers may change their state.
         in_channels: Channels of the input.
         device: Where the model's code is told that tensors are; by default the CPU.
+        calls: Whether the calls that make maps are kept.
     """
 
-    def __init__(self, model: nn.Module, in_channels: int, device: torch.device | None = None) -> None:
-        self._model, self._channels = model, in_channels
+    def __init__(
+        self, model: nn.Module, in_channels: int, device: torch.device | None = None, calls: bool = False
+    ) -> None:
+        self._model, self._channels, self._keeps_calls = model, in_channels, calls
         self._device = device or torch.device("cpu")
         self._dtype = dtype_of(model)
         self._layers = Layers(model)
@@ -149,9 +157,10 @@ class Tracer:
         image = torch.empty(1, self._channels, *size, dtype=self._dtype, device="meta")
         traced = (TracedSize(record, n, Extent.of(i, PeriodicMap.identity())) for i, n in enumerate(size))
         with preserved_randomness() as drawn:
-            mode = self._mode = ShapeMode(record, symbolic, watch, self._device)
+            calls = Calls() if self._keeps_calls else None
+            mode = self._mode = ShapeMode(record, symbolic, watch, self._device, calls)
             refusal: Refusal | None = None
-            image = mode.enter(image, (1, self._channels, *traced))
+            image = mode.enter_image(image, (1, self._channels, *traced))
             try:
                 with torch.no_grad(), mode, step_by_step() if watch else nullcontext():
                     output = self._model(image)
@@ -164,8 +173,10 @@ class Tracer:
         if record.values_needed:  # the model's code may have caught the error
             raise ValuesNeededError(record.values_needed)
         record.close()
-        outputs = {} if refusal else {name: mode.shape_of(one) for name, one in maps_of(output).items()}
-        return Run(size, outputs, refusal, record)
+        maps = {} if refusal else maps_of(output)
+        makers = {} if calls is None else {name: calls.maker(one) for name, one in maps.items()}
+        outputs = {name: mode.shape_of(one) for name, one in maps.items()}
+        return Run(size, outputs, refusal, record, () if calls is None else tuple(calls.made), makers)
 
 
 class Layers:

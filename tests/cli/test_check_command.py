@@ -121,3 +121,20 @@ def test_the_command_is_listed_and_explains_its_exit_codes(capsys):
     with pytest.raises(SystemExit):
         main(["check", "--help"])
     assert "1 some sizes fail; 2 the command is wrong" in " ".join(capsys.readouterr().out.split())
+
+
+def test_live_writes_a_page_and_says_the_verdict(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(["models_to_check:halves", "--live"]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("models_to_check:halves\nproved: the output has the input's size exactly for")
+    assert out.endswith("page: models_to_check-halves-live.html\n")
+    page = (tmp_path / "models_to_check-halves-live.html").read_text(encoding="utf-8")
+    assert "<title>Every size in models_to_check:halves</title>" in page
+    assert len(page.encode()) < 300_000
+    assert run(["models_to_check:halves", "--live", "--out", "models_to_check-halves-live.html"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert run(["models_to_check:halves", "--live", "--out", "a.png"]) == 2
+    assert "a live page's name ends in .html, not 'a.png'" in capsys.readouterr().err
+    assert run(["models_to_check:halves", "--out", "a.html"]) == 2
+    assert "try: --live" in capsys.readouterr().err

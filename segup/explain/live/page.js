@@ -2,6 +2,7 @@
 (() => {
   "use strict";
   const A = Arithmetic;
+  const { el, button, copied } = Parts;
   const $ = (id) => document.getElementById(id);
   const MOST = 64;
   const MOST_SIZE = 65536;
@@ -144,18 +145,7 @@
 
   // What is shown ------------------------------------------------------------------------------------------------------
 
-  const el = (tag, attributes = {}, ...children) => {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) {
-      if (value === false || value === null || value === undefined) continue;
-      if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-      else node.setAttribute(name, value === true ? "" : value);
-    }
-    node.append(...children.filter((child) => child !== null && child !== undefined));
-    return node;
-  };
   const by = (pair) => `${pair[0]}×${pair[1]}`;
-  const button = (text, act, attributes = {}) => el("button", { type: "button", onclick: act, ...attributes }, text);
 
   function show() {
     if ($("words").value !== state.words) $("words").value = state.words;
@@ -981,18 +971,6 @@
     const copy = button("Copy the code", async () => { copy.textContent = (await copied(code.textContent)) ? "Copied" : "Select and copy by hand"; setTimeout(() => { copy.textContent = "Copy the code"; }, 1500); }, { class: "noprint" });
     write();
     return panel("Code", group, note, code, copy);
-  }
-
-  async function copied(text) {
-    try { await navigator.clipboard.writeText(text); return true; } catch { /* where there is no clipboard */ }
-    const field = el("textarea", { style: "position:fixed;opacity:0" });
-    field.value = text;
-    document.body.append(field);
-    field.select();
-    let done = false;
-    try { done = document.execCommand("copy"); } catch { /* said to the person */ }
-    field.remove();
-    return done;
   }
 
   // A chain ------------------------------------------------------------------------------------------------------------

@@ -2,8 +2,10 @@
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
+from typing import Any
 from urllib.parse import quote_plus
 
 from segup.errors import ShapeError
@@ -31,19 +33,36 @@ def live_page(link: str = "", static: str = "") -> str:
         link: What it opens with, of :func:`link_of`; by default a transposed convolution.
         static: What stands there without JavaScript, as markup.
     """
-    part = {
-        name: files(__package__).joinpath(name).read_text(encoding="utf-8")
-        for name in ("page.html", "page.css", *SCRIPTS)
-    }
-    script = "\n".join(part[name] for name in SCRIPTS).replace("</script", "<\\/script")
+    return _assembled("What a layer does to every pixel", "page.html", ("page.css",), SCRIPTS, link, static)
+
+
+def model_page(title: str, data: Mapping[str, Any], static: str = "") -> str:
+    """Return the page of a whole model.
+
+    Args:
+        title: What the model is called.
+        data: Of ``segup.inspection.model_map``.
+        static: What stands there without JavaScript, as markup.
+    """
+    styles, scripts = ("page.css", "model.css"), ("parts.js", "model.js")
+    return _assembled(f"Every size in {title}", "model.html", styles, scripts, data, static)
+
+
+def _assembled(title: str, body: str, styles: Sequence[str], scripts: Sequence[str], start: object, static: str) -> str:
+    """Return one file of its parts, with what it starts from."""
+
+    def text(*names: str) -> str:
+        return "\n".join(files(__package__).joinpath(name).read_text(encoding="utf-8") for name in names)
+
     filled = {
-        "title": "What a layer does to every pixel",
-        "style": part["page.css"],
+        "title": escape(title),
+        "style": text(*styles),
         "static": static or "<p>This page computes with JavaScript, which is off here.</p>",
-        "start": json.dumps(link).replace("<", "\\u003c"),
-        "script": script,
+        "body": text(body),
+        "start": json.dumps(start, separators=(",", ":")).replace("<", "\\u003c"),
+        "script": text(*scripts).replace("</script", "<\\/script"),
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda slot: filled[slot[1]], part["page.html"])
+    return re.sub(r"\{\{(\w+)\}\}", lambda slot: filled[slot[1]], text("shell.html"))
 
 
 def link_of(
@@ -133,10 +152,10 @@ def has_own_words(words: str) -> bool:
     return re.search(_OWN, words) is not None or "unshuffle" in words
 
 
-def static_of(text: str, picture: str | None) -> str:
+def static_of(text: str, picture: str | None = None, title: str = "What a layer does") -> str:
     r"""Return what stands on the page without JavaScript: the explanation in words, and its picture.
 
-    >>> static_of("a < b", None)
+    >>> static_of("a < b")
     '<h1>What a layer does</h1>\n<pre>a &lt; b</pre>'
     """
-    return f"<h1>What a layer does</h1>\n<pre>{escape(text)}</pre>" + (f"\n{picture}" if picture else "")
+    return f"<h1>{escape(title)}</h1>\n<pre>{escape(text)}</pre>" + (f"\n{picture}" if picture else "")

@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+from segup.inspection.calls import Reading
 from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, fitted
-from segup.inspection.traced import Dim, as_int, same
+from segup.inspection.traced import Dim, TracedSize, as_int, same
 
 
 def chunked(sizes: Sizes, input: Any, chunks: int, dim: int = 0) -> list[Shape]:
@@ -53,6 +54,7 @@ def narrowed(sizes: Sizes, input: Any, dim: int, start: Any, length: Dim) -> Sha
     sizes.require(shape[dim], ">=", start, f"rows from {as_int(start)} on of {as_int(shape[dim])} are asked for")
     message = f"rows {as_int(start)} … {as_int(start) + as_int(length) - 1} of {as_int(shape[dim])} are asked for"
     sizes.require(shape[dim], ">=", start + length, message)
+    sizes.read(dim % len(shape), Reading.shifted(0 - start))
     shape[dim] = length
     return tuple(shape)
 
@@ -79,7 +81,7 @@ def getitem(sizes: Sizes, input: Any, items: Any) -> Shape:
             result += shape[place : place + count]
             place += count
         elif isinstance(item, slice):
-            result.append(_sliced(sizes, shape[place], item))
+            result.append(_sliced(sizes, shape[place], item, place))
             place += 1
         else:
             low = 0 - item if as_int(item) < 0 else item + 1
@@ -97,13 +99,15 @@ def setitem(sizes: Sizes, input: Any, items: Any, value: Any) -> list[Shape]:
     return []
 
 
-def _sliced(sizes: Sizes, size: Dim, item: slice) -> Dim:
+def _sliced(sizes: Sizes, size: Dim, item: slice, place: int) -> Dim:
     """Return the length of ``size`` rows after a slice, by Python's rule, each clamp noted."""
     step = 1 if item.step is None else item.step
     if type(step) is not int or step < 1:
         raise NoRuleError
     start = _end(sizes, size, 0 if item.start is None else item.start)
     stop = size if item.stop is None else _end(sizes, size, item.stop)
+    if type(size) is TracedSize:
+        sizes.read(place, Reading.shifted(0 - start, step))
     if not sizes.decide(stop, ">=", start):
         return 0
     length = stop - start

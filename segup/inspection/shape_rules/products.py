@@ -7,17 +7,22 @@ from typing import Any
 
 from torch import Tensor
 
+from segup.inspection.calls import Reading
 from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, broadcast_shapes, fitted
-from segup.inspection.traced import Dim, as_int
+from segup.inspection.traced import Dim, TracedSize, as_int
 
 
 def joined(sizes: Sizes, tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None) -> Shape:
     """Return the shape of maps put one after the other."""
-    shapes = [sizes.of(tensor) for tensor in tensors if tuple(tensor.shape) != (0,)]
+    sizes.said.aligned = True
+    parts = [tensor for tensor in tensors if tuple(tensor.shape) != (0,)]
+    shapes = [sizes.of(tensor) for tensor in parts]
     rank = len(shapes[0])
     place = (dim if axis is None else axis) % rank
     total: Dim = 0
-    for shape in shapes:
+    for tensor, shape in zip(parts, shapes, strict=True):
+        if any(type(one[place]) is TracedSize for one in shapes):
+            sizes.read(place, Reading.shifted(total), of=tensor)
         total = total + shape[place]
     rest = list(shapes[0])
     for shape in shapes[1:]:

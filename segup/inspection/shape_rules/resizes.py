@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from segup.errors import ShapeError
+from segup.inspection.calls import Reading
 from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes
 from segup.inspection.shape_rules.through import apply, exact, made_here, through, two
 from segup.inspection.traced import TracedSize, as_int
@@ -31,13 +32,18 @@ def interpolate(
     size: Any = None,
     scale_factor: Any = None,
     mode: str = "nearest",
-    *args: Any,
-    **kwargs: Any,
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
 ) -> Shape:
     """Return the shape after a resize, to a size or by a factor."""
     before = sizes.of(input)
     if len(before) != 4:
         raise NoRuleError
+    sizes.said.words = f"resize {mode}"
+    for place, factor in enumerate(two(None if recompute_scale_factor else scale_factor), 2):
+        known = None if size is not None or factor is None else float(as_int(factor))
+        sizes.read(place, Reading("resize", (mode, bool(align_corners), known, antialias)))
     for dim in before[2:]:
         sizes.require(dim, ">=", 1, "a map without pixels is resized")
     if size is not None:
@@ -69,7 +75,12 @@ def _dyadic(factor: int | float) -> int | float | Fraction:
 
 def upsample(sizes: Sizes, input: Any, size: Any = None, scale_factor: Any = None, *args: Any, **kwargs: Any) -> Shape:
     """Return the shape after one of torch's older names of a resize."""
-    return interpolate(sizes, input, size, scale_factor)
+    return interpolate(sizes, input, size, scale_factor, *args, **kwargs)
+
+
+def upsample_bilinear(sizes: Sizes, input: Any, size: Any = None, scale_factor: Any = None) -> Shape:
+    """Return the shape after torch's older name of a bilinear resize, which aligns corners."""
+    return interpolate(sizes, input, size, scale_factor, "bilinear", True)
 
 
 def pixel_shuffle(sizes: Sizes, input: Any, upscale_factor: int) -> Shape:
@@ -114,6 +125,7 @@ def pad(sizes: Sizes, input: Any, pad: Any, mode: str = "constant", value: Any =
             kept = kept if sizes.decide(end, ">=", 0) else kept + end
         sizes.require(kept, ">=", 0, f"padding by {as_int(before)} and {as_int(after)} leaves {as_int(kept)} rows")
         shape[place] = made_here(sizes, size + before + after)
+        sizes.read(place, Reading.shifted(before, mode=mode))
     return tuple(shape)
 
 
@@ -133,7 +145,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             ("adaptive_avg_pool2d", "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices"), adaptive_pool2d
         ),
         "interpolate": interpolate,
-        **dict.fromkeys(("upsample", "upsample_nearest", "upsample_bilinear"), upsample),
+        **dict.fromkeys(("upsample", "upsample_nearest"), upsample),
+        "upsample_bilinear": upsample_bilinear,
         "pixel_shuffle": pixel_shuffle,
         "pixel_unshuffle": pixel_unshuffle,
         "pad": pad,

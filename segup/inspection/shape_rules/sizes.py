@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from segup.errors import ShapeError
+from segup.inspection.calls import Reading, Said
 from segup.inspection.periodic import Extent, PeriodicMap
 from segup.inspection.record import Record
 from segup.inspection.traced import Dim, TracedSize, as_int, difference, same
@@ -31,6 +32,7 @@ class Sizes:
     def __init__(self, record: Record, shape_of: Callable[[Tensor], Shape]) -> None:
         self.record, self._shape_of = record, shape_of
         self._looked_at: set[int] = set()
+        self.said = Said()
 
     def of(self, tensor: Tensor) -> Shape:
         """Return a tensor's shape; that the rule asked is kept."""
@@ -51,13 +53,22 @@ class Sizes:
         Raises:
             NoRuleError: It did not look at one of ``leaves``, the parts of its arguments, which are traced.
         """
-        self._looked_at.clear()
+        self.forget()
         shapes = rule(self, *args, **kwargs)
         for leaf in leaves:
             seen = id(leaf) in self._looked_at if isinstance(leaf, Tensor) else leaf.looked_at
             if not seen:
                 raise NoRuleError
         return shapes
+
+    def forget(self) -> None:
+        """Forget what the last rule said."""
+        self._looked_at.clear()
+        self.said = Said()
+
+    def read(self, place: int, reading: Reading, of: Tensor | None = None) -> None:
+        """Say which rows of one dimension are read, of one tensor or of all that are given; else rows stay in place."""
+        self.said.reads[None if of is None else id(of), place] = reading
 
     def require(self, one: Dim, relation: str, other: Dim, message: str) -> None:
         """Note a condition without which torch refuses; a ShapeError with ``message`` where it does not hold.
@@ -108,6 +119,7 @@ class Sizes:
 
 def broadcast_shapes(sizes: Sizes, shapes: Sequence[Shape]) -> Shape:
     """Return the common shape by torch's rule: equal, or one of the two is 1."""
+    sizes.said.aligned = True
     result: Shape = ()
     for shape in shapes:
         longer, shorter = (result, shape) if len(result) >= len(shape) else (shape, result)
@@ -123,6 +135,7 @@ def fitted(sizes: Sizes, shape: Shape, other: Shape) -> None:
     Raises:
         ShapeError: It cannot.
     """
+    sizes.said.aligned = True
     for place, size in enumerate(reversed(other), 1):
         wanted = shape[-place] if place <= len(shape) else 1
         if (type(size) is int and size == 1) or same(size, wanted):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from segup.inspection.calls import Reading
 from segup.inspection.periodic import Extent, PeriodTooLongError
 from segup.inspection.shape_rules.sizes import NoRuleError, Shape, Sizes
 from segup.inspection.traced import Dim, TracedSize, as_int, periodic_of
@@ -11,9 +12,17 @@ from segup.shapes.layer import LawAxis, Layer
 
 def through(sizes: Sizes, layer: Layer[Any], before: Shape, channels: Any = None) -> Shape:
     """Return a map's shape after a layer, whose smallest input is noted as required."""
-    outs = [apply(sizes, axis, dim, str(layer)) for axis, dim in zip(layer.axes, before[-2:], strict=True)]
+    reads(sizes, layer, len(before))
+    outs = [apply(sizes, axis, dim, sizes.said.words) for axis, dim in zip(layer.axes, before[-2:], strict=True)]
     head = before[:-2] if channels is None else (*before[:-3], channels)
     return (*head, *(made_here(sizes, out) for out in outs))
+
+
+def reads(sizes: Sizes, layer: Layer[Any], rank: int) -> None:
+    """Say what a layer reads of a map of ``rank`` dimensions."""
+    sizes.said.words = str(layer)
+    for place, axis in enumerate(layer.axes, rank - 2):
+        sizes.read(place, Reading.of(axis))
 
 
 def apply(sizes: Sizes, axis: LawAxis, dim: Dim, words: str = "") -> Dim:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, product
-from segup.inspection.shape_rules.through import apply, fixed, made_here, pair, through, two
+from segup.inspection.shape_rules.through import apply, fixed, made_here, pair, reads, through, two
 from segup.inspection.traced import Dim, TracedSize, as_int, same
 from segup.shapes import Conv, ConvTranspose, Pool
 from segup.shapes.arguments import AXIS_NAMES
@@ -45,6 +45,7 @@ def conv_transpose2d(
     _check_channels(sizes, input, in_channels, "transposed convolution")
     layer = ConvTranspose(pair(kernel), pair(stride), pair(padding), dilation=pair(dilation))
     before = sizes.of(input)
+    reads(sizes, layer, len(before))
     extra = two(output_padding)
     outs = []
     for axis, size, more, name in zip(layer.axes, before[-2:], extra, AXIS_NAMES, strict=True):
@@ -122,6 +123,7 @@ def max_unpool2d(
     for size, found in zip(before, sizes.of(indices), strict=True):
         sizes.require(size, "==", found, f"{as_int(size)} rows are unpooled by {as_int(found)} of indices")
     layer = ConvTranspose(pair(kernel_size), pair(stride or kernel_size), pair(padding))
+    reads(sizes, layer, len(before))
     smallest = [apply(sizes, axis, size) for axis, size in zip(layer.axes, before[-2:], strict=True)]
     if output_size is None:
         outs = smallest
