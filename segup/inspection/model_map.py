@@ -18,7 +18,7 @@ from segup.inspection.traced import TracedSize, as_int, as_ints
 
 MOST_SIZES = 130
 """So many sizes of each axis are run where nothing is proved."""
-_PATIENCE = 10.0  # seconds for them
+_PATIENCE = 5.0  # seconds for them
 _FORMS = {"window": "w", "stamp": "t", "shuffle": "s", "resize": "r"}
 
 
