@@ -6,14 +6,7 @@ True
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from segup.api.sweep import sweep
-    from segup.api.train import train
-    from segup.checkpoints import load_model
-    from segup.evaluation.trained import load
-    from segup.models import SegmentationModel, create_model
+from typing import Any
 
 __version__ = "0.1.0"
 __all__ = ["SegmentationModel", "__version__", "create_model", "load", "load_model", "sweep", "train"]
