@@ -20,6 +20,7 @@ from segup.encoders.features import OVERLAP
 from segup.errors import ConfigError, ShapeError, unknown
 from segup.names import topology_options
 from segup.necks import Neck, create_neck
+from segup.optimized import Optimized
 from segup.upsamplers.contract import GUIDES, Size
 from segup.upsamplers.guide import listed_guides, unguided_upsamplers
 from segup.windows import predict_windows
@@ -40,9 +41,10 @@ class SegmentationModel(nn.Module):
 
     Shape: ``(N, in_channels, H, W)``, values in 0 … 1 → ``(N, num_classes, H, W)``, for any H and W ≥ 1.
 
-    torch.export takes it with dynamic H and W. The smallest size must give every map two rows (64 is enough at
-    reduction 32), because torch.export turns a size of 1 into a constant. The program refuses other sizes. The code of
-    some encoders fixes the size, for example timm's edgenext and tiny_vit.
+    :func:`segup.export.export_model` writes it as one file for any H and W. torch.export takes it with dynamic H and W,
+    too. The smallest size must then give every map two rows (64 is enough at reduction 32), because torch.export turns
+    a size of 1 into a constant. The program refuses other sizes. The code of some encoders fixes the size, for example
+    timm's edgenext and tiny_vit.
     """
 
     @annotated
@@ -57,6 +59,33 @@ class SegmentationModel(nn.Module):
         self.head = nn.Identity() if scored else linear(decoder.out_channels, num_classes)
         self.num_classes, self.spec = num_classes, dict(spec)
         self._weights_as_built = _weight_shapes(self)
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the image."""
+        return self.encoder.in_channels
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def optimize(self, *, compile: bool = False) -> Optimized:  # noqa: A002
+        """Return a copy for inference: BatchNorm folded into convolutions, channels last, no gradients.
+
+        The logits are the same to 1e-5 of the largest. The copy refuses training; the model itself is not changed.
+
+        Args:
+            compile: Compile the copy with torch.compile at its first call, for images of any size.
+
+        >>> model = create_model(encoder="resnet18", num_classes=4, pretrained=False, widths=[8, 8, 8, 8, 8]).eval()
+        >>> fast, image = model.optimize(), torch.rand(1, 3, 65, 97)
+        >>> torch.allclose(fast(image), model(image), atol=1e-4)
+        True
+        """
+        height, width = self.encoder.accepted_size((1, 1))
+        image = torch.full((1, self.in_channels, height, width), 0.5, device=self.device)
+        return Optimized(self, image.to(next(self.parameters()).dtype), compile=compile)
 
     def forward(self, image: Tensor, features: Sequence[Tensor] | None = None) -> Tensor:
         """Return the logits.
@@ -81,8 +110,7 @@ class SegmentationModel(nn.Module):
         each = itertools.repeat(None) if features is None else zip(*features, strict=True)
         pairs = zip(image, each, strict=False)
         averaged = [predict_windows(self._of_windows(known), one, window, OVERLAP) for one, known in pairs]
-        found = torch.stack(averaged)
-        return found.logit(eps=_LEAST) if self.num_classes == 1 else found.clamp(min=_LEAST).log()
+        return logits_of(torch.stack(averaged))
 
     def _of_windows(self, features: Sequence[Tensor] | None) -> Callable[[Tensor], Tensor]:
         """Return a function from one window after the other, ``(1, C, h, w)``, to its probabilities."""
@@ -288,6 +316,17 @@ def _unfit(decoder: Decoder, neck: Neck, body: Encoder) -> tuple[int, tuple[int,
 def probabilities_of(logits: Tensor) -> Tensor:
     """Return softmax's probabilities, or the sigmoid's for one channel."""
     return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
+
+
+def logits_of(probabilities: Tensor) -> Tensor:
+    """Return logits of which :func:`probabilities_of` makes these probabilities again.
+
+    >>> probabilities_of(logits_of(torch.tensor([0.25, 0.75]).reshape(1, 2, 1, 1))).flatten().tolist()
+    [0.25, 0.75]
+    """
+    if probabilities.shape[1] == 1:
+        return probabilities.logit(eps=_LEAST)
+    return probabilities.clamp(min=_LEAST).log()
 
 
 def predicted_labels(logits: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from segup.errors import ConfigError, unknown
 from segup.imports import import_named
 
 T = TypeVar("T", bound=Callable[..., Any])
+THE_FILE = "."
+"""Stands, among modules that are trusted, for a file itself that segup did not write."""
 
 
 class Registry(Generic[T]):

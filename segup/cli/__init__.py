@@ -10,10 +10,11 @@ from typing import Any
 _COMMANDS = {
     "data": "look at a folder of images and masks, and print the line that trains on it",
     "train": "train a model: segup train decoder=deconv seed=1",
-    "evaluate": "score a run or checkpoint on a data set",
+    "evaluate": "score a run, checkpoint or exported file on a data set",
     "compare": "compare finished runs: scores, costs, differences",
     "report": "write the report of a study: tables, figures, one page",
-    "predict": "segment images with a run or checkpoint",
+    "predict": "segment images with a run, checkpoint or exported file",
+    "export": "write a run or checkpoint as one file, .onnx or .pt2",
     "shapes": 'show and prove the sizes of layers: segup shapes "conv k3 s2 p1" 417',
     "explain": 'show what a layer does to every pixel: segup explain "deconv k4 s2 p1" --input 4x4',
     "encoders": "tabulate the sizes that encoders accept: segup encoders timm/resnet18 swin_transformer",

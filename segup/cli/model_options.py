@@ -3,24 +3,32 @@
 import argparse
 import math
 
+from segup.registry import THE_FILE
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the run, and what opening it takes."""
-    parser.add_argument("run", metavar="RUN", help="a run folder, or a checkpoint")
+
+def add_model(parser: argparse.ArgumentParser, *, exported: bool = True) -> None:
+    """Add the run, and what opening it takes; ``exported`` says whether it may be an exported file, on any device."""
+    unknown = "; without a module: an exported file that segup did not write, or a .pt2" if exported else ""
+    also = ", or an exported file (segup export)" if exported else ""
+    parser.add_argument("run", metavar="RUN", help=f"a run folder or a checkpoint{also}")
     parser.add_argument(
         "--checkpoint",
         choices=("last", "best"),
         help="which checkpoint of a run folder: last (default; a run reports its scores), or best, which the "
         "validation images chose",
     )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one")
+    if exported:
+        parser.add_argument(
+            "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one"
+        )
     parser.add_argument(
         "--trust",
         action="append",
         default=[],
+        **({"nargs": "?", "const": THE_FILE} if exported else {}),
         metavar="MODULE",
         help="a module outside segup that the checkpoint names and that may be imported; importing it runs its code; "
-        "may be repeated",
+        f"may be repeated{unknown}",
     )
 
 

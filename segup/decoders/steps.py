@@ -161,12 +161,12 @@ class Encoded:
         maps: ``(N, channels[i], h_i, w_i)``, from high to low resolution.
         beside: By name: ``"indices"``, those of the pooling between each map and the next; ``"image"``,
             ``(N, C, H, W)`` as the encoder sees it. What no operator requires may be left out.
-        encodings: Of the image, by the operators' encoder that made them: each is made once.
+        encodings: Of the image, by the identity of the operators' encoder that made them: each is made once.
     """
 
     maps: Sequence[Tensor]
     beside: Mapping[str, Any] = field(default_factory=dict)
-    encodings: dict[nn.Module, Encoding] = field(default_factory=dict)
+    encodings: dict[int, Encoding] = field(default_factory=dict)
 
     def step(self, up: Upsampler, x: Tensor, level: int) -> Tensor:
         """Bring ``x`` from map ``level + 1`` to the size of map ``level``, guided by what the operator requires."""
@@ -192,9 +192,10 @@ class Encoded:
             return self.maps[level]
         given = self.beside.get(name)
         if name == "image" and isinstance(up, Guided) and isinstance(given, Tensor):
-            if up.encoder not in self.encodings:
-                self.encodings[up.encoder] = up.encoded(given)
-            return self.encodings[up.encoder]
+            which = id(vars(up.encoder))  # torch.export makes a proxy for each access, with the attributes of the one
+            if which not in self.encodings:
+                self.encodings[which] = up.encoded(given)
+            return self.encodings[which]
         if name != "indices" or level is None:
             return given
         poolings = len(self.maps) - 1

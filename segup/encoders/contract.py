@@ -212,7 +212,7 @@ class Encoder(nn.Module):
         self.check_image(image)
         height, width = image.shape[-2:]
         wanted = self.accepted_size((height, width))
-        if wanted == (height, width):
+        if wanted == (height, width) if not torch.compiler.is_exporting() else _known_equal(wanted, (height, width)):
             return image
         return F.pad(image, (0, wanted[1] - width, 0, wanted[0] - height), mode="replicate")
 
@@ -387,6 +387,13 @@ def _check_timm(name: str) -> None:
     if not timm.is_model(name):
         close = get_close_matches(name, timm.list_models(), n=3, cutoff=0.6)
         raise ConfigError(unknown("encoder", name, [*encoders, *close]) + ", and all models that timm lists")
+
+
+def _known_equal(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Return whether two sizes are equal whatever their symbols stand for; no guard makes them so."""
+    from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+    return all(statically_known_true(a == b) for a, b in zip(one, other, strict=True))
 
 
 def _per_channel(values: Sequence[float], in_channels: int) -> Tensor:

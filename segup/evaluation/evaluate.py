@@ -14,14 +14,13 @@ from segup.data.samples import Loader, Sample, as_list
 from segup.data.sets import SPLITS
 from segup.errors import ConfigError, DataError, unknown
 from segup.evaluation.runs import OpenedRun
-from segup.evaluation.segment import WHOLE, Inference, segment
+from segup.evaluation.segment import WHOLE, Inference, Predictor, segment
 from segup.metrics import Metrics, create_metrics
-from segup.models import SegmentationModel
 from segup.training.run_folder import environment, write_json
 
 
 def evaluate(
-    model: SegmentationModel,
+    model: Predictor,
     samples: Iterable[Sample],
     labels: Labels,
     how: Inference = WHOLE,
@@ -88,7 +87,7 @@ def evaluate_run(
     image_range = data.get("image_range") or run.image_range
     source = create_data({**data, "image_range": image_range, "cache": False})
     check_classes(run, source.labels)
-    channels = run.model.encoder.in_channels
+    channels = run.model.in_channels
     if source.in_channels != channels:
         raise ConfigError(
             f"data.in_channels={source.in_channels}, but the model of {run.path} takes {channels}.\n"
@@ -105,7 +104,7 @@ def evaluate_run(
         "images": images,
         "image_range": image_range,
         "inference": asdict(how),
-        "device": str(next(run.model.parameters()).device),
+        "device": str(run.model.device),
         "classes": list(source.labels.names),
         "metrics": [asdict(score) for score in metrics.scores],
         "scores": scores,
@@ -155,7 +154,7 @@ def check_classes(run: OpenedRun, labels: Labels) -> None:
         )
 
 
-def check_number_of_classes(model: SegmentationModel, trained: Labels | None, labels: Labels) -> None:
+def check_number_of_classes(model: Predictor, trained: Labels | None, labels: Labels) -> None:
     """Raise a ConfigError unless a model's logits tell the labels' classes apart."""
     if labels.num_classes == max(2, model.num_classes):
         return

@@ -16,12 +16,11 @@ from segup.data.ranges import Range
 from segup.errors import DataError, SegupError
 from segup.evaluation.overlay import overlay
 from segup.evaluation.plan import Task
-from segup.evaluation.segment import WHOLE, Inference, segment
-from segup.models import SegmentationModel
+from segup.evaluation.segment import WHOLE, Inference, Predictor, segment
 
 
 def predict_files(
-    model: SegmentationModel,
+    model: Predictor,
     labels: Labels,
     tasks: Iterable[Task],
     how: Inference = WHOLE,
@@ -52,7 +51,7 @@ def predict_files(
     failures = []
     for task in tasks:
         try:
-            image = _read(task.image, model.encoder.in_channels, max_pixels, image_range)
+            image = _read(task.image, model.in_channels, max_pixels, image_range)
             ids = _segmented(model, image, how, task.image)
         except SegupError as error:
             failures.append(str(error))
@@ -71,7 +70,7 @@ def _read(path: Path, in_channels: int, max_pixels: int, image_range: Range) -> 
         raise DataError(f"{path}: {header.height}×{header.width} pixels do not fit into memory") from cause
 
 
-def _segmented(model: SegmentationModel, image: torch.Tensor, how: Inference, path: Path) -> np.ndarray:
+def _segmented(model: Predictor, image: torch.Tensor, how: Inference, path: Path) -> np.ndarray:
     try:
         ids: np.ndarray = segment(model, image, how).numpy()
     except RuntimeError as cause:

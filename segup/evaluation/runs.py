@@ -12,9 +12,15 @@ from segup.conform import Signed, conform
 from segup.data.labels import Labels
 from segup.data.ranges import Range, check_range
 from segup.errors import ConfigError, DataError, SegupError
+from segup.evaluation.segment import Predictor
 from segup.evaluation.tta import AXES
+from segup.export import export_model, open_exported
+from segup.export.exported import SUFFIXES
+from segup.export.program import Output
+from segup.export.write import Written
 from segup.models import SegmentationModel
 from segup.names import check_trust
+from segup.registry import THE_FILE
 from segup.stored import visible
 from segup.training.config import DataConfig
 
@@ -33,15 +39,15 @@ class OpenedRun:
     """A trained model and what is known of its training.
 
     Args:
-        path: The checkpoint's file.
-        model: In evaluation mode, on its device.
+        path: The checkpoint's file, or the exported one.
+        model: In evaluation mode, on its device: a segmentation model, or an exported file.
         labels: The classes it was trained for.
         config: The configuration of its run; empty where the checkpoint has none.
         image_range: The values that were 0 and 1 in its training images; "dtype" where the checkpoint does not say.
     """
 
     path: Path
-    model: SegmentationModel
+    model: Predictor
     labels: Labels
     config: Mapping[str, Any] = field(default_factory=dict)
     image_range: Range = "dtype"
@@ -84,8 +90,9 @@ def open_run(
     """Open a run folder's or a file's model; nothing in the file is run.
 
     Args:
-        path, which: See :func:`find_checkpoint`.
-        trust: Modules outside segup that may be imported to build the model; each runs its own code.
+        path, which: See :func:`find_checkpoint`. An exported file is a model, too.
+        trust: Modules outside segup that may be imported to build the model; each runs its own code. ``"."`` among them
+            trusts an exported file, see :func:`segup.export.open_exported`.
         device: "auto" (a GPU where there is one), "cpu", "cuda", or torch's own.
 
     Raises:
@@ -94,6 +101,8 @@ def open_run(
     """
     file = find_checkpoint(path, which)
     chosen = choose_device(device)
+    if file.suffix.lower() in SUFFIXES:
+        return _open_exported(file, THE_FILE in trust, device)
     opened = load_checkpoint(file, trust)
     config = opened.info.get("config")
     config = config if isinstance(config, dict) else {}
@@ -101,6 +110,48 @@ def open_run(
     model = opened.model.to(chosen).to(memory_format=layout)
     labels = _labels(opened.info.get("labels"), model.num_classes, file)
     return OpenedRun(file, model, labels, config, _image_range(opened.info.get("image_range"), file))
+
+
+def _open_exported(file: Path, trust: bool, device: str | torch.device) -> OpenedRun:
+    name = "cpu" if str(device) == "auto" else torch.device(device).type
+    model = open_exported(file, trust, name)
+    labels = _labels(model.about.get("labels"), model.num_classes, file)
+    return OpenedRun(
+        file, model, labels, model.about.get("config", {}), _image_range(model.about.get("image_range"), file)
+    )
+
+
+def export_run(
+    path: str | Path,
+    out: Path,
+    output: Output = "logits",
+    which: str | None = None,
+    trust: Iterable[str] = (),
+    check: bool = True,
+    overwrite: bool = False,
+) -> Written:
+    """Write a run's model as one file, see :func:`segup.export.export_model`, with what is known of its training.
+
+    Args:
+        path, which, trust: See :func:`open_run`.
+        out, output, check, overwrite: See :func:`segup.export.export_model`.
+
+    Raises:
+        DataError, ConfigError: Of both.
+    """
+    if find_checkpoint(path, which).suffix.lower() in SUFFIXES:
+        raise ConfigError(
+            f"{path} is an exported file already.\n  try: segup export RUN --out {out}, a run or checkpoint"
+        )
+    opened = open_run(path, which, trust, "cpu")
+    labels = {"names": list(opened.labels.names), "colors": [list(color) for color in opened.labels.colors]}
+    trained = {
+        "labels": {**labels, "ignore_index": opened.labels.ignore_index},
+        "image_range": opened.image_range if opened.image_range == "dtype" else list(opened.image_range),
+        "config": {key: opened.config[key] for key in ("data", "metric") if key in opened.config},
+    }
+    assert isinstance(opened.model, SegmentationModel)  # what a checkpoint holds
+    return export_model(opened.model, out, output, trained=trained, check=check, overwrite=overwrite)
 
 
 def choose_device(name: str | torch.device = "auto") -> torch.device:

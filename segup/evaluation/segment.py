@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from segup.calls import check
 from segup.conform import Within
 from segup.errors import ConfigError
 from segup.evaluation.tta import check_reflections, flip_averaged
-from segup.models import SegmentationModel, predicted_labels, probabilities_of
+from segup.models import predicted_labels, probabilities_of
 from segup.windows import Predict, check_window, probability_bands
 
 
@@ -51,7 +51,18 @@ class Inference:
 WHOLE = Inference()
 
 
-def segment(model: SegmentationModel, image: Tensor, how: Inference = WHOLE) -> Tensor:
+class Predictor(Protocol):
+    """What segments images: a :class:`segup.SegmentationModel`, optimised or not, or an exported file."""
+
+    in_channels: int
+    num_classes: int
+    device: torch.device
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return logits ``(N, num_classes, H, W)`` of ``(N, in_channels, H, W)``, floats in 0 … 1."""
+
+
+def segment(model: Predictor, image: Tensor, how: Inference = WHOLE) -> Tensor:
     """Return the class ids of an image at exactly its size, on the CPU.
 
     Where several predictions meet in a pixel (windows, reflections), their probabilities are averaged: softmax's, or
@@ -59,7 +70,7 @@ def segment(model: SegmentationModel, image: Tensor, how: Inference = WHOLE) -> 
     while its windows run on a GPU; the model's mode is put back afterwards.
 
     Args:
-        model: On any device.
+        model: On any device; a segmentation model, or an exported file.
         image: ``(C, H, W)``, float32 in 0 … 1, on any device.
         how: Whole or in windows, with reflections or without.
 
@@ -68,18 +79,24 @@ def segment(model: SegmentationModel, image: Tensor, how: Inference = WHOLE) -> 
 
     Raises:
         ConfigError: The image has another number of channels than the model takes, is none of floats, or has values
-            far outside 0 … 1, such as those of 8 bits.
+            far outside 0 … 1, such as those of 8 bits; or an exported file gives class ids, of which nothing is
+            averaged.
 
     >>> from segup.models import create_model
     >>> model = create_model("resnet18", num_classes=4, pretrained=False, widths=[8, 8, 8, 8, 8])
     >>> segment(model, torch.rand(3, 45, 67), Inference(window=(32, 32))).shape
     torch.Size([45, 67])
     """
-    wanted = model.encoder.in_channels
+    wanted = model.in_channels
     if image.ndim != 3 or image.shape[0] != wanted:
         raise ConfigError(f"the image has shape {tuple(image.shape)}; this model takes (C, H, W) with C = {wanted}")
     if image.is_floating_point():
         _check_values(*(float(end) for end in image.aminmax()))
+    if (how.window or how.tta) and getattr(model, "output", "logits") == "labels":
+        raise ConfigError(
+            "the exported file gives class ids: windows and reflections average probabilities.\n"
+            "  try: segup export RUN --out model.onnx, without --labels"
+        )
     kind = torch.uint8 if max(2, model.num_classes) <= 256 else torch.int32
     with torch.inference_mode(), _evaluating(model):
         if how.window is None and not how.tta:
@@ -100,7 +117,7 @@ def _check_values(least: float, most: float) -> None:
         )
 
 
-def probabilities(model: SegmentationModel) -> Predict:
+def probabilities(model: Predictor) -> Predict:
     """Return a function from images on any device to the model's probabilities, on the model's device."""
 
     def predict(images: Tensor) -> Tensor:
@@ -110,8 +127,8 @@ def probabilities(model: SegmentationModel) -> Predict:
 
 
 @contextmanager
-def _evaluating(model: SegmentationModel) -> Iterator[None]:
-    training = model.training
+def _evaluating(model: Predictor) -> Iterator[None]:
+    training = isinstance(model, nn.Module) and model.training
     if training:
         model.eval()
     try:
@@ -121,10 +138,8 @@ def _evaluating(model: SegmentationModel) -> Iterator[None]:
             model.train()
 
 
-def _logits(model: SegmentationModel, images: Tensor) -> Tensor:
-    device = next(model.parameters()).device
-    logits: Tensor = model(images.to(device))
-    return logits.float()
+def _logits(model: Predictor, images: Tensor) -> Tensor:
+    return model(images.to(model.device)).float()
 
 
 def _ids(band: Tensor) -> Tensor:

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
+
+import torch
 
 from segup.errors import ShapeError
 from segup.shapes.sets import Runs, SizeSet, joined
@@ -82,8 +85,10 @@ class AcceptedSizes:
             ShapeError: All are below it.
         """
         sizes = self.sizes
+        if isinstance(size, torch.SymInt) and torch.compiler.is_exporting():
+            return _next_of_any(sizes, size)
         if sizes.period == 1 and sizes.runs and not sizes.below:
-            return max(size, sizes.start)  # for a size of torch.export, too
+            return max(size, sizes.start)  # for a size of torch.compile, too
         found = sizes.at_least(size)
         if found is None:
             raise ShapeError(f"size {size} is above {self.most}, the largest that is accepted")
@@ -111,3 +116,22 @@ class AcceptedSizes:
             return f"{few}the multiples of {self.multiple}{start}"
         residues = Runs(joined(range(n, n + 1) for n in {size % sizes.period for size in Runs(sizes.runs)}))
         return f"{few}the sizes from {sizes.runs[0].start} on that are {residues!r} mod {sizes.period}"
+
+
+_FAR = 2**30
+
+
+def _next_of_any(sizes: SizeSet, size: torch.SymInt) -> int:
+    """Return :meth:`AcceptedSizes.next` as a formula of a size that is a symbol; above the largest, the largest.
+
+    No division has a negative number above the line, which ONNX would round towards zero.
+    """
+    found = []
+    for run in sizes.runs:
+        periods = (torch.sym_max(size - run[-1], 0) + sizes.period - 1) // sizes.period
+        found.append(torch.sym_max(size, run.start + periods * sizes.period if sizes.period > 1 else run.start))
+    for run in sizes.below:  # one that ends below the size is out of the way
+        beyond = torch.sym_min(torch.sym_max(size - run[-1], 0), 1)
+        found.append(torch.sym_max(size, run.start) + _FAR * beyond)
+    least: int = reduce(torch.sym_min, found)
+    return least if sizes.runs else torch.sym_min(least, sizes.below[-1][-1])

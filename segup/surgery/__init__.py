@@ -7,6 +7,8 @@ A strided transposed convolution, a convolution followed by pixel shuffle, and a
 convolution are one thing: a kernel stamped once for every input value, ``stride`` pixels apart. Each is read into that
 form (:mod:`stamp`) and built again as another (:mod:`forms`).
 
+:func:`fold_norms` folds BatchNorm into the convolution before it, for inference.
+
 >>> import torch
 >>> from torch import nn
 >>> from segup.surgery import to_deconv
@@ -18,12 +20,14 @@ form (:mod:`stamp`) and built again as another (:mod:`forms`).
 """
 
 from segup.surgery.convert import to_deconv, to_subpixel, to_zero_insertion
+from segup.surgery.folding import fold_norms
 from segup.surgery.rewrite import RewriteReport, rewrite
 from segup.surgery.swap import SwapReport, swap_upsamplers
 
 __all__ = [
     "RewriteReport",
     "SwapReport",
+    "fold_norms",
     "rewrite",
     "swap_upsamplers",
     "to_deconv",

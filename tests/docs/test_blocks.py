@@ -35,7 +35,7 @@ BLOCKS = [
     for language, text in re.findall(r"^```(\w*)\n(.*?)^```$", whole, re.MULTILINE | re.DOTALL)
 ]
 LINES = sorted({line for _, language, text in BLOCKS if language == "bash" for line in text.splitlines()})
-SLOW = ("segup check", "segup report")  # tests/cli and tests/ablation run these on less
+SLOW = ("segup check", "segup report", "segup export")  # tests/cli, ablation and export run these on less
 EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
 GATE = (ROOT / ".ci" / "run").read_text()
 RUN = "outputs/train/deconv/0-20260101-120000"
@@ -59,6 +59,7 @@ def test_every_block_is_of_a_language_that_is_run():
 @pytest.mark.parametrize("page", sorted({page for page, _ in of("python")}))
 def test_the_python_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (60, 45), (200, 120, 40)).save("photo.jpg")
     names = {"__name__": "page"}
     for _, code in filter(lambda block: block[0] == page, of("python")):
         exec(compile(code, page, "exec"), names)

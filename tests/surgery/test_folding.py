@@ -1,0 +1,105 @@
+"""BatchNorm folded into convolutions: the same result, and only where nothing else takes the convolution's."""
+
+import pytest
+import torch
+from torch import nn
+
+from segup.surgery import fold_norms
+
+
+def with_statistics(model):
+    for norm in model.modules():
+        if isinstance(norm, nn.modules.batchnorm._BatchNorm):
+            norm.running_mean.normal_(), norm.running_var.uniform_(0.3, 3)
+            if norm.affine:
+                norm.weight.data.normal_(), norm.bias.data.normal_()
+    return model.eval()
+
+
+def folded(model, x, count):
+    model = with_statistics(model)
+    with torch.no_grad():
+        before = model(x)
+        assert fold_norms(model, x) == count
+        assert torch.allclose(model(x), before, atol=1e-5)
+    return model
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("layer", [nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d])
+def test_each_kind_of_convolution(layer, groups, affine, bias):
+    sides = int(layer.__name__[-2])
+    norm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[sides - 1](8, affine=affine)
+    model = folded(
+        nn.Sequential(layer(4, 8, 3, stride=2, groups=groups, bias=bias), norm, nn.ReLU()),
+        torch.randn(2, 4, *[7] * sides),
+        1,
+    )
+    assert isinstance(model[1], nn.Identity)
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+class Net(nn.Module):
+    """A convolution, a norm, and a forward that joins them."""
+
+    def __init__(self, forward, **parts):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+        self.other = nn.BatchNorm2d(3)
+        for name, part in parts.items():
+            setattr(self, name, part)
+        self.run = forward
+
+    def forward(self, x):
+        return self.run(self, x)
+
+
+@pytest.mark.parametrize(
+    ("forward", "count"),
+    [
+        (lambda net, x: net.norm(net.conv(x)), 1),
+        (lambda net, x: net.norm(net.conv(x)[..., :5, 1:]), 1),
+        (lambda net, x: net.norm(net.conv(x)[..., :5, :].contiguous()), 1),
+        (lambda net, x: net.norm(net.conv(x)[:, :, 1:]), 0),
+        (lambda net, x: net.norm(net.conv(x).flip(1)), 0),
+        (lambda net, x: net.norm(net.conv(x).relu()), 0),
+        (lambda net, x: (y := net.conv(x), net.norm(y) + y)[1], 0),
+        (lambda net, x: (y := net.conv(x), torch.cat((net.norm(y), y.mean((2, 3), keepdim=True).expand_as(y))))[1], 0),
+        (lambda net, x: (y := net.conv(x), net.norm(y[..., 1:]) + y[..., :-1])[1], 0),
+        (lambda net, x: net.norm(net.conv(net.conv(x))), 0),
+        (lambda net, x: net.norm(net.conv(x)) + net.norm(x), 0),
+        (lambda net, x: (y := net.conv(x), net.norm(y) + net.other(y))[1], 0),
+        (lambda net, x: net.other(net.norm(net.conv(x))), 1),
+        (lambda net, x: net.norm(nn.functional.conv2d(x, net.conv.weight * 2)), 0),
+        (lambda net, x: net.norm(x), 0),
+    ],
+)
+def test_only_a_result_that_the_norm_alone_takes(forward, count):
+    folded(Net(forward), torch.randn(2, 3, 8, 8), count)
+
+
+def test_a_result_that_the_model_gives_out_too_is_left():
+    net = with_statistics(Net(lambda net, x: {"low": (y := net.conv(x)), "high": net.norm(y)}))
+    assert fold_norms(net, torch.randn(1, 3, 8, 8)) == 0
+
+
+def test_shared_weights_keep_their_norm():
+    net = Net(lambda net, x: net.norm(net.conv(x)) + net.twin(x), twin=nn.Conv2d(3, 3, 3, padding=1))
+    net.twin.weight = net.conv.weight
+    folded(net, torch.randn(1, 3, 8, 8), 0)
+
+
+def test_modes_come_back_and_statistics_stay():
+    net = with_statistics(Net(lambda net, x: net.norm(net.conv(x)) + net.other(x))).train()
+    mean = net.other.running_mean.clone()
+    fold_norms(net, torch.randn(2, 3, 8, 8))
+    assert net.training
+    assert torch.equal(net.other.running_mean, mean)
+
+
+def test_timms_norm_keeps_its_activation():
+    timm_layers = pytest.importorskip("timm.layers")
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), timm_layers.BatchNormAct2d(4, act_layer=nn.SiLU))
+    assert isinstance(folded(net, torch.randn(1, 3, 6, 6), 1)[1], nn.SiLU)
