@@ -41,17 +41,24 @@ class About(Trained):
 
 
 def about(model: SegmentationModel, output: Output, trained: Mapping[str, Any]) -> About:
-    """Return what a file of this model is to say."""
+    """Return what a file of this model is to say.
+
+    Raises:
+        ConfigError: ``trained`` holds something else than :class:`Trained`, or what is no plain value.
+    """
     accepted = model.encoder.pyramid.accepted
-    return About(
-        version=segup.__version__,
-        output=output,
-        in_channels=model.in_channels,
-        num_classes=model.num_classes,
-        accepted=str(accepted),
-        most=accepted.most,
-        **trained,  # type: ignore[typeddict-item]
-    )
+    content = {
+        "version": segup.__version__,
+        "output": output,
+        "in_channels": model.in_channels,
+        "num_classes": model.num_classes,
+        "accepted": str(accepted),
+        "most": accepted.most,
+        **trained,
+    }
+    check_plain(content)
+    found: About = conform(About, content, "trained")
+    return found
 
 
 def read_about(text: str, path: Any) -> About:

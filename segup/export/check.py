@@ -8,6 +8,7 @@ from torch import Tensor
 from segup.errors import DataError
 from segup.export.exported import Exported
 from segup.models import SegmentationModel, probabilities_of
+from segup.modes import modes_of, set_modes
 
 TOLERANCE = 1e-4
 """The largest difference that is allowed, as a share of the largest logit, which counts as 1 at least."""
@@ -55,12 +56,13 @@ def compare(model: SegmentationModel, exported: Exported) -> Difference:
     Raises:
         DataError: It is larger than :data:`TOLERANCE` allows, or no number, or the file fails at one of the sizes.
     """
-    generator = torch.Generator().manual_seed(0)
+    generator, modes = torch.Generator().manual_seed(0), modes_of(model)
     sizes, largest, top = check_sizes_of(model), 0.0, 1.0
     for number, size in enumerate(sizes):
         images = torch.rand(1 + number % 2, model.in_channels, *size, generator=generator)
-        with torch.inference_mode():
-            logits = model(images)
+        with torch.no_grad():
+            logits = model.eval()(images.to(model.device)).cpu()
+        set_modes(model, modes)
         found = exported.output_of(images)
         difference = _difference(logits, found, exported.output)
         largest = difference if not difference <= largest else largest  # one that is no number stays

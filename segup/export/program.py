@@ -5,14 +5,16 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
 
 from segup.errors import ConfigError, ShapeError
 from segup.models import SegmentationModel, predicted_labels, probabilities_of
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 Output = Literal["logits", "labels", "probabilities"]
 OUTPUTS: tuple[Output, ...] = ("logits", "labels", "probabilities")
@@ -48,12 +50,14 @@ class Program(nn.Module):
         return probabilities_of(logits) if self.output == "probabilities" else logits
 
 
-def exported_program(model: SegmentationModel, output: Output = "logits") -> ExportedProgram:
+def exported_program(model: SegmentationModel, output: Output = "logits") -> "ExportedProgram":
     """Return the program of torch.export.
 
     Raises:
         ConfigError: torch cannot trace the model with a height and a width that are not fixed; the message says why.
     """
+    from torch.export import Dim
+
     most = model.encoder.pyramid.accepted.most
     height, width = (Dim.DYNAMIC if most is None else Dim(side, min=1, max=most) for side in ("height", "width"))
     example = _EXAMPLE if most is None else (most - 1, most - 2)

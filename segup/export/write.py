@@ -5,10 +5,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.export import ExportedProgram
 
 from segup.atomic import atomic_write, check_free
 from segup.calls import annotated
@@ -18,6 +17,9 @@ from segup.export.check import Difference, compare
 from segup.export.exported import SUFFIXES, Exported, OnnxEngine, TorchEngine
 from segup.export.program import Output, exported_program, quiet
 from segup.models import SegmentationModel
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 _OPSET = 20
 """The first whose GridSample takes bicubic and linear alike; onnxruntime knows it from 1.17 on."""
@@ -90,14 +92,14 @@ def check_target(path: Path, overwrite: bool = False) -> None:
     """Raise a ConfigError unless a file can be exported to ``path``: before any work."""
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{path} must end in .onnx or .pt2\n  try: {path.with_suffix('.onnx')}")
-    if not overwrite:
+    if not overwrite or path.is_dir():
         check_free([path])
     if path.suffix.lower() == ".onnx":
         for name in ("onnx", "onnxscript", "onnxruntime"):
             library(name)
 
 
-def _onnx_bytes(program: ExportedProgram, said: About) -> bytes:
+def _onnx_bytes(program: "ExportedProgram", said: About) -> bytes:
     ir = library("onnx_ir")
     names = {"input_names": ["image"], "output_names": [said["output"]]}
     try:
@@ -111,14 +113,18 @@ def _onnx_bytes(program: ExportedProgram, said: About) -> bytes:
     for part in (*made.model.graph.inputs, *made.model.graph.outputs):
         part.shape = ir.Shape(["batch", *part.shape[1:-2], "height", "width"])
     made.model.metadata_props[KEY] = json.dumps(said)
-    content: bytes = ir.to_proto(made.model).SerializeToString()
+    try:
+        content: bytes = ir.to_proto(made.model).SerializeToString()
+    except (ValueError, RuntimeError) as cause:  # protobuf's: a message has at most 2 GiB
+        raise ConfigError(f"this model is too large for one .onnx file: {cause}\n  try: a .pt2 file") from cause
     return content
 
 
-def _torch_bytes(program: ExportedProgram, said: About) -> bytes:
+def _torch_bytes(program: "ExportedProgram", said: About) -> bytes:
     buffer = io.BytesIO()
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # the source lines of the machine that exported it
+    program._example_inputs = None  # random images, as large as a small model
     with quiet():
         torch.export.save(program, buffer, extra_files={"segup.json": json.dumps(said)})
     return buffer.getvalue()

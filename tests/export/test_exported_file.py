@@ -82,7 +82,7 @@ def test_predict_and_evaluate_take_it_as_they_take_the_run(folder, tmp_path, cap
     for picture in (tmp_path / "run").rglob("*.png"):
         assert picture.read_bytes() == (tmp_path / "file" / picture.relative_to(tmp_path / "run")).read_bytes()
     run, file = (json.loads((tmp_path / f"{out}.json").read_text()) for out in ("run", "file"))
-    assert file["scores"] == pytest.approx(run["scores"], rel=1e-6)
+    assert file["scores"] == run["scores"]
     assert file["images"] == 3
 
 
@@ -104,7 +104,7 @@ def test_a_file_that_does_not_compute_the_same_is_refused_and_not_left(tmp_path,
     fast.model.head.bias.data += 0.01
     monkeypatch.setattr(type(model), "optimize", lambda _: fast)
     with pytest.raises(DataError, match=r"at 1×1 the file's logits differ from the model's by 1.0e-02, and .* allowed"):
-        export_model(model, tmp_path / "model.onnx")
+        export_model(model, tmp_path / "model.pt2")
     assert list(tmp_path.iterdir()) == []
 
 

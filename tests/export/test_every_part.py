@@ -1,0 +1,43 @@
+"""Every operator, topology and neck exports to one file for all sizes; each runs beside torch at the checked sizes."""
+
+import pytest
+import torch
+
+from segup.decoders import list_decoders
+from segup.export import export_model, open_exported
+from segup.models import create_model
+from segup.necks import list_necks
+from segup.upsamplers import list_upsamplers
+
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra export)")
+pytestmark = pytest.mark.slow
+SMALL = {"encoder": "segnet", "encoder_options": {"widths": [4, 6, 8], "convs": 1}}
+VIT = {"encoder": "timm/test_vit", "upsampler": "deconv"}
+PARTS = [
+    *({**SMALL, "upsampler": name} for name in list_upsamplers()),
+    *({**SMALL, "topology": name, "upsampler": "deconv"} for name in list_decoders() if name != "unet"),
+    *({**VIT, "neck": name} for name in list_necks() if name != "none"),
+    {**VIT, "neck": "none", "topology": "plain"},
+    {"encoder": "timm/test_efficientnet", "upsampler": "deconv_matched"},
+    {"encoder": "timm/test_convnext", "upsampler": "bilinear"},
+]
+
+
+def title(part):
+    return "-".join(str(value) for key, value in part.items() if key != "encoder_options")
+
+
+@pytest.mark.parametrize("part", PARTS, ids=title)
+def test_a_part_is_exported(part, tmp_path):
+    torch.manual_seed(0)
+    model = create_model(**part, num_classes=3, pretrained=False).eval()
+    for norm in model.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_mean.normal_(0, 0.1), norm.running_var.uniform_(0.5, 1.5)
+    written = export_model(model, tmp_path / "model.onnx")
+    exported = open_exported(written.path)
+    for size in ((75, 101), (2, 3), (31, 1), (17, 64), (48, 33)):
+        image = torch.rand(2, 3, *size)
+        with torch.no_grad():
+            expected = model(image)
+        assert (exported(image) - expected).abs().max() <= 1e-4 * max(1, expected.abs().max()), size
