@@ -110,6 +110,8 @@ def _onnx_bytes(program: "ExportedProgram", said: About) -> bytes:
     for part in [*made.model.graph.all_nodes(), *made.model.graph.initializers.values(), *made.model.graph.inputs]:
         part.metadata_props.clear()  # the source lines of the machine that exported it
         part.doc_string = None
+    if said.get("most") is not None:
+        _fail_above(made.model.graph, said["output"], ir)
     for part in (*made.model.graph.inputs, *made.model.graph.outputs):
         part.shape = ir.Shape(["batch", *part.shape[1:-2], "height", "width"])
     made.model.metadata_props[KEY] = json.dumps(said)
@@ -118,6 +120,19 @@ def _onnx_bytes(program: "ExportedProgram", said: About) -> bytes:
     except (ValueError, RuntimeError) as cause:  # protobuf's: a message has at most 2 GiB
         raise ConfigError(f"this model is too large for one .onnx file: {cause}\n  try: a .pt2 file") from cause
     return content
+
+
+def _fail_above(graph: Any, name: str, ir: Any) -> None:
+    """Let a graph whose encoder has a largest size fail at a larger image, whose output would lack rows or columns."""
+    found = graph.outputs[0]
+    found.name = f"{name}_of_up_to_most"
+    sides = ir.node("Shape", [graph.inputs[0]], {"start": 2})
+    ones = ir.node("Constant", [], {"value_ints": [1] * (len(found.shape) - 2)})
+    size = ir.node("Concat", [ones.outputs[0], sides.outputs[0]], {"axis": 0})
+    same = ir.node("Expand", [found, size.outputs[0]])
+    graph.extend([sides, ones, size, same])
+    graph.outputs[0] = same.outputs[0]
+    same.outputs[0].name, same.outputs[0].shape, same.outputs[0].dtype = name, found.shape, found.dtype
 
 
 def _torch_bytes(program: "ExportedProgram", said: About) -> bytes:

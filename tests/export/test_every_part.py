@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from segup.decoders import list_decoders
+from segup.encoders import Encoder, encoders
+from segup.errors import DataError
 from segup.export import export_model, open_exported
 from segup.models import create_model
 from segup.necks import list_necks
@@ -41,3 +43,33 @@ def test_a_part_is_exported(part, tmp_path):
         with torch.no_grad():
             expected = model(image)
         assert (exported(image) - expected).abs().max() <= 1e-4 * max(1, expected.abs().max()), size
+
+
+class Tied(torch.nn.Module):
+    """A body with an embedding for each position, that takes one size alone."""
+
+    def __init__(self, in_channels):
+        super().__init__()
+        self.high, self.low = torch.nn.Conv2d(in_channels, 8, 4, 4), torch.nn.Conv2d(8, 12, 2, 2)
+        self.position = torch.nn.Parameter(torch.randn(1, 8, 8, 8))
+
+    def forward(self, x):
+        high = self.high(x) + self.position
+        return [high, self.low(high)]
+
+
+def test_an_encoder_of_one_size_takes_smaller_images_and_windows_and_fails_at_larger_ones(tmp_path, monkeypatch):
+    monkeypatch.setitem(encoders._parts, "tied", tied)
+    model = create_model("tied", num_classes=3, pretrained=False).eval()
+    exported = open_exported(export_model(model, tmp_path / "model.onnx").path)
+    assert exported.about["most"] == 32
+    for size in ((1, 1), (32, 9), (50, 20)):
+        image = torch.rand(1, 3, *size)
+        with torch.no_grad():
+            assert torch.allclose(exported(image), model(image), atol=1e-4)
+    with pytest.raises(DataError, match="onnxruntime could not run it"):
+        exported.output_of(torch.rand(1, 3, 50, 20))
+
+
+def tied(*, in_channels, pretrained, freeze):
+    return Encoder("tied", Tied(in_channels), in_channels=in_channels, img_size=32)
