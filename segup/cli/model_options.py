@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from typing import Any
 
 from segup.registry import THE_FILE
 
@@ -9,6 +10,7 @@ from segup.registry import THE_FILE
 def add_model(parser: argparse.ArgumentParser, *, exported: bool = True) -> None:
     """Add the run, and what opening it takes; ``exported`` says whether it may be an exported file, on any device."""
     unknown = "; without a module: an exported file that segup did not write, or a .pt2" if exported else ""
+    bare: dict[str, Any] = {"nargs": "?", "const": THE_FILE} if exported else {}
     also = ", or an exported file (segup export)" if exported else ""
     parser.add_argument("run", metavar="RUN", help=f"a run folder or a checkpoint{also}")
     parser.add_argument(
@@ -25,7 +27,7 @@ def add_model(parser: argparse.ArgumentParser, *, exported: bool = True) -> None
         "--trust",
         action="append",
         default=[],
-        **({"nargs": "?", "const": THE_FILE} if exported else {}),
+        **bare,
         metavar="MODULE",
         help="a module outside segup that the checkpoint names and that may be imported; importing it runs its code; "
         f"may be repeated{unknown}",
