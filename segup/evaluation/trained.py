@@ -14,8 +14,8 @@ from segup.data.labels import Labels
 from segup.data.ranges import Range, check_range
 from segup.errors import ConfigError
 from segup.evaluation.runs import OpenedRun, open_run, trained_reflections
-from segup.evaluation.segment import Inference, segment
-from segup.models import SegmentationModel
+from segup.evaluation.segment import Inference, Predictor, segment
+from segup.registry import THE_FILE
 
 
 class TrainedModel:
@@ -30,8 +30,8 @@ class TrainedModel:
         self._opened = opened
 
     @property
-    def model(self) -> SegmentationModel:
-        """The bare torch module, in evaluation mode."""
+    def model(self) -> Predictor:
+        """The bare torch module, in evaluation mode; of an exported file, a :class:`segup.export.Exported`."""
         return self._opened.model
 
     @property
@@ -103,7 +103,7 @@ class TrainedModel:
         return self._one(image, how, own)
 
     def _one(self, image: Any, how: Inference, own_range: Range | None) -> np.ndarray:
-        taken = as_image(image, self.model.encoder.in_channels, self.image_range, own_range)
+        taken = as_image(image, self.model.in_channels, self.image_range, own_range)
         return segment(self.model, taken, how).numpy()
 
     def __repr__(self) -> str:
@@ -112,14 +112,15 @@ class TrainedModel:
 
 @annotated
 def load(
-    source: Any, *, checkpoint: str | None = None, trust: Sequence[str] = (), device: str | torch.device = "auto"
+    source: Any, *, checkpoint: str | None = None, trust: Sequence[str] | bool = (), device: str | torch.device = "auto"
 ) -> TrainedModel:
     """Open a trained model to predict with; nothing in the file is run.
 
     Args:
-        source: A run, as :func:`segup.train` returns it, a run folder, or a checkpoint.
+        source: A run, as :func:`segup.train` returns it, a run folder, a checkpoint, or a file of ``segup export``.
         checkpoint: "last" or "best" of a run; None is "last".
-        trust: Modules outside segup that may be imported to build the model; each runs its own code.
+        trust: Modules outside segup that may be imported to build the model; each runs its own code. True: an exported
+            file that segup did not write, or a ``.pt2``.
         device: "auto" (a GPU where there is one), "cpu", "cuda", or torch's own.
 
     Raises:
@@ -133,5 +134,6 @@ def load(
     """
     path = source if isinstance(source, str | Path) else getattr(source, "path", None)
     if not isinstance(path, str | Path) or not str(path):
-        raise ConfigError(f"load: source={short(source)} must be a run, a run folder or a checkpoint")
-    return TrainedModel(open_run(path, checkpoint, trust, device))
+        raise ConfigError(f"load: source={short(source)} must be a run, a run folder, a checkpoint or an exported file")
+    modules = ((THE_FILE,) if trust else ()) if isinstance(trust, bool) else trust
+    return TrainedModel(open_run(path, checkpoint, modules, device))

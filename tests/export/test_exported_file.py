@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+import segup
 from segup.checkpoints import load_model, save_model
 from segup.cli.evaluate import run as evaluate
 from segup.cli.export import run as export
@@ -84,6 +85,9 @@ def test_predict_and_evaluate_take_it_as_they_take_the_run(folder, tmp_path, cap
     run, file = (json.loads((tmp_path / f"{out}.json").read_text()) for out in ("run", "file"))
     assert file["scores"] == run["scores"]
     assert file["images"] == 3
+    picture = np.asarray(Image.open(root / "images/val/0.png"))
+    run, file = (segup.load(folder / model).predict(picture) for model in ("last.ckpt", "model.onnx"))
+    assert np.array_equal(run, file)
 
 
 def test_what_is_there_is_not_overwritten_and_nothing_is_begun(folder, tmp_path, capsys):
