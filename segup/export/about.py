@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any, Literal, NotRequired, TypedDict
 
-import segup
 from segup.conform import Count, conform
 from segup.errors import ConfigError, DataError
 from segup.export.program import Output
@@ -48,7 +48,7 @@ def about(model: SegmentationModel, output: Output, trained: Mapping[str, Any]) 
     """
     accepted = model.encoder.pyramid.accepted
     content = {
-        "version": segup.__version__,
+        "version": version("segup"),
         "output": output,
         "in_channels": model.in_channels,
         "num_classes": model.num_classes,

@@ -147,9 +147,7 @@ def test_load_takes_what_a_run_left_and_says_what_it_does_not(folder, tmp_path):
     assert not segup.load(folder).model.training
     assert isinstance(segup.load_model(folder / "last.ckpt"), torch.nn.Module)
     for wrong in (None, 3, "", open_run(folder).model, b"x", [folder]):
-        with pytest.raises(
-            ConfigError, match="(?s)load: source=.* must be a run, a run folder, a checkpoint or an exp"
-        ):
+        with pytest.raises(ConfigError, match="(?s)load: source=.* must be a run, a run folder, a checkpoint or"):
             segup.load(wrong)
     with pytest.raises(DataError, match=r"has no last.ckpt"):
         segup.load(tmp_path)
