@@ -150,6 +150,8 @@ def _simple(kind: Any, value: Any, path: str, refused: str) -> Any:
     allowed = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     if value is None and NoneType in allowed:
         return None
+    if type(value) is bool and bool in allowed:
+        return value
     nested = [part for part in allowed if _is_nested(part)]
     for part in nested:
         if len(allowed) - (NoneType in allowed) == 1 or isinstance(value, _outer(part)):

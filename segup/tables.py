@@ -21,8 +21,8 @@ def as_text(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def listed(numbers: Sequence[int], most: int = 4) -> str:
-    """Return the numbers, or the first few and the last.
+def listed(numbers: Sequence[object], most: int = 4) -> str:
+    """Return the numbers, or other things, or the first few and the last.
 
     >>> listed(range(3)), listed(range(0, 100, 2))
     ('0, 1, 2', '0, 2, 4, …, 98')

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from segup.calls import annotated, check
-from segup.conform import Count, closed
+from segup.conform import Count, Positive, Within, closed
+from segup.encoders.layers import layers_of
 from segup.encoders.lost_rows import rows_put_back, with_rows_put_back
 from segup.encoders.pyramid import probe_pyramid
 from segup.errors import ConfigError, ShapeError, unknown, wrong_map
@@ -75,6 +76,7 @@ class Encoder(nn.Module):
         self.rows_put_back = False
         self._places = list(range(len(self.pyramid.channels)))
         self.freeze, self.freeze_norm = freeze, freeze_norm
+        self._frozen: list[str] = []
         self.register_buffer("mean", _per_channel(mean, in_channels), persistent=False)
         self.register_buffer("std", _per_channel(std, in_channels), persistent=False)
         self.keep(self.pyramid.places())
@@ -278,14 +280,43 @@ class Encoder(nn.Module):
             for module in self.modules():
                 if isinstance(module, _BatchNorm):
                     module.eval()
+        for name in self._frozen:
+            self.body.get_submodule(name).eval()
         return self
+
+    def freeze_first(self, count: int) -> None:
+        """Keep the weights and BatchNorm's statistics of the first ``count`` blocks or stages, and of what is before.
+
+        Raises:
+            ConfigError: There are not as many.
+        """
+        layers = layers_of(self.body)
+        if count >= len(layers):
+            raise ConfigError(
+                f"encoder '{self.name}' has {len(layers) - 1} blocks or stages, and freeze={count} asks for more.\n"
+                f"  try: encoder.freeze={max(1, len(layers) - 1)}, or encoder.freeze=true"
+            )
+        first = layers[: count + 1]
+        self._frozen = [name for layer in first for name in layer.modules]
+        for layer in first:
+            for parameter in layer.parameters:
+                parameter.requires_grad_(False)
+        self.train(self.training)
+
+    def normalise_by(self, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+        """Set the mean and the standard deviation of the channels; a shorter list is repeated, None changes nothing."""
+        for name, values in (("mean", mean), ("std", std)):
+            if values is not None:
+                setattr(self, name, _per_channel(values, self.in_channels).to(getattr(self, name)))
 
 
 encoders: Registry[Callable[..., Encoder]] = Registry("encoder", "segup.encoders", place=("in_channels", "pretrained"))
 register_encoder = encoders.register
 FROZEN = closed(freeze=bool | None, freeze_norm=bool | None)
 """The options of every encoder's builder that a checkpoint may hold."""
-OF_EVERY_ENCODER = closed(max_tokens=Count | None)
+Means = Annotated[list[float], Within(1, 2**12)]
+Deviations = Annotated[list[Positive], Within(1, 2**12)]
+OF_EVERY_ENCODER = closed(max_tokens=Count | None, mean=Means | None, std=Deviations | None, freeze=bool | Count | None)
 """The options that :func:`create_encoder` takes for every encoder, whoever wrote it."""
 
 
@@ -295,8 +326,10 @@ def create_encoder(
     in_channels: int = 3,
     *,
     pretrained: bool = True,
-    freeze: bool = False,
+    freeze: bool | Count = False,
     max_tokens: Count | None = None,
+    mean: Means | None = None,
+    std: Deviations | None = None,
     **options: Any,
 ) -> Encoder:
     """Build an encoder.
@@ -307,7 +340,9 @@ def create_encoder(
         in_channels: Channels of the image. Pretrained input kernels are adapted to any number.
         pretrained: Start from the library's weights. timm and torchvision download them; those of
             ``efficientnet_lite0`` are installed with segup.
-        freeze: Keep the weights and BatchNorm's statistics as they are.
+        freeze: Keep the weights and BatchNorm's statistics as they are; a number: those of as many blocks or stages,
+            from the input, and of what is before them.
+        mean, std: Of each channel, for images with values in 0 … 1; None: those of the library's weights.
         max_tokens: The most tokens that may attend to each other, where attention grows with the square of the tokens.
             An image with more goes through in windows in evaluation, and is refused in training. None: as many as
             take 2 GiB for one image's scores and their softmax, in float32.
@@ -323,11 +358,12 @@ def create_encoder(
     family, model = family_of(name)
     build = encoders.get(family)
     check_options(build, options, f"encoder '{name}'")
-    common = {"in_channels": in_channels, "pretrained": pretrained, "freeze": freeze}
+    common = {"in_channels": in_channels, "pretrained": pretrained, "freeze": freeze is True}
     taken = inspect.signature(build).parameters
     kinds = {option: parameter.annotation | None for option, parameter in taken.items()} | {"in_channels": Count}
     kinds |= OF_EVERY_ENCODER
-    for option, value in (*common.items(), *options.items(), ("max_tokens", max_tokens)):
+    own = {"max_tokens": max_tokens, "mean": mean, "std": std, "freeze": freeze}
+    for option, value in {**common, **options, **own}.items():
         check(f"encoder '{name}': {option}", kinds.get(option, Any), value)
     named = (model,) if model or "/" in name else ()
     _check_named(family, named, build)
@@ -336,6 +372,9 @@ def create_encoder(
         raise ConfigError(f"encoder '{name}' makes a {type(encoder).__name__}, not a segup.encoders.Encoder")
     if max_tokens is not None:
         encoder.limit_tokens(max_tokens)
+    encoder.normalise_by(mean, std)
+    if not isinstance(freeze, bool):
+        encoder.freeze_first(freeze)
     return encoder
 
 

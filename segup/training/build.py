@@ -11,8 +11,9 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
-from segup.checkpoints import build_again
+from segup.checkpoints import build_again, read_checkpoint
 from segup.data import SegmentationData, create_data
+from segup.encoders.weights import WeightsReport, load_weights
 from segup.errors import ConfigError
 from segup.losses import create_loss, median_frequency_weights
 from segup.metrics import create_metrics
@@ -40,7 +41,24 @@ def build_model(config: RunConfig, num_classes: int, in_channels: int) -> Segmen
     if config.ckpt_path is not None:
         return build_again(config.ckpt_path, names)
     check_storable(names)
-    return create_model(**names, pretrained=config.encoder.pretrained)
+    return create_model(**names, pretrained=config.encoder.pretrained and config.encoder.weights is None)
+
+
+def read_weights(config: RunConfig, model: SegmentationModel) -> WeightsReport | dict[str, str] | None:
+    """Fill the encoder from the file that ``encoder.weights`` names, once: a run that goes on has its tensors already.
+
+    Returns:
+        What came of it; of a run that goes on, the name and the sum that its checkpoint holds.
+
+    Raises:
+        DataError: The file cannot be read, or nothing of it fits.
+    """
+    if config.encoder.weights is None:
+        return None
+    if config.ckpt_path is not None:
+        stored: dict[str, str] | None = read_checkpoint(config.ckpt_path)["segup"].get("weights")
+        return stored
+    return load_weights(model.encoder.body, config.encoder.weights)
 
 
 STEPS = 1000
@@ -88,16 +106,20 @@ def model_names(config: RunConfig, num_classes: int, in_channels: int) -> dict[s
     for key in ("topology", "upsampler"):
         if key not in decoder:
             raise ConfigError(f"decoder.{key} is not set: give decoder.{key}=...")
-    tokens = config.encoder.max_tokens
+    encoder = config.encoder
+    of_all = {
+        "max_tokens": encoder.max_tokens,
+        "mean": encoder.mean,
+        "std": encoder.std,
+        "freeze": encoder.freeze or None,
+    }
     return {
         "encoder": config.encoder.full_name,
         "topology": decoder.pop("topology"),
         "upsampler": decoder.pop("upsampler"),
         "num_classes": num_classes,
         "in_channels": in_channels,
-        "encoder_options": config.encoder.options
-        if tokens is None
-        else {**config.encoder.options, "max_tokens": tokens},
+        "encoder_options": {**encoder.options, **{key: value for key, value in of_all.items() if value is not None}},
         **neck_names(config),
         **decoder,
     }

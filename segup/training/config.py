@@ -49,6 +49,10 @@ class EncoderConfig:
     name: str
     library: str | None = None
     pretrained: bool = True
+    weights: str | None = None
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    freeze: bool | Times = False
     max_tokens: Times | None = None
     options: dict[str, Any] = field(default_factory=dict)
 

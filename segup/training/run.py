@@ -17,11 +17,19 @@ from segup.atomic import atomic_write
 from segup.conform import short
 from segup.data import SegmentationData, create_data
 from segup.data.found import found_text
+from segup.encoders.weights import WeightsReport
 from segup.errors import ConfigError, DataError, SegupError
 from segup.inspection import rounding_of
 from segup.metrics import create_metrics
 from segup.models import SegmentationModel
-from segup.training.build import build_loss, build_model, build_trainer, check_num_classes, quiet_lightning
+from segup.training.build import (
+    build_loss,
+    build_model,
+    build_trainer,
+    check_num_classes,
+    quiet_lightning,
+    read_weights,
+)
 from segup.training.checkerboard import CheckerboardFigure, checkerboard_figures, checkerboard_spectra
 from segup.training.checkpoints import RunCheckpoints, interrupts_handed_on, take_over
 from segup.training.checks import CheckedMasks, StepLimit
@@ -66,11 +74,17 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     L.seed_everything(config.seed, verbose=False)
     model = build_model(config, num_classes, data.in_channels)
     model.encoder.check_crop(crop)
+    weights = read_weights(config, model)
+    if isinstance(weights, WeightsReport):
+        console.print(Text(str(weights)), soft_wrap=True)
+        weights = {"file": weights.file, "sha256": weights.sha256}
     loss = build_loss(config, num_classes, data)
     metrics = create_metrics(data.labels.num_classes, data.labels.ignore_index, config.metric)
     pixels = data.image_range if data.image_range == "dtype" else list(data.image_range)
     stored: dict[str, Any] = {"labels": asdict(data.labels), "image_range": pixels, "config": asdict(config)}
     stored["least_steps"] = data.least_steps
+    if weights is not None:
+        stored["weights"] = weights
     module = SegmentationModule(
         model,
         loss,
@@ -134,6 +148,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         "metrics": [asdict(score) for score in metrics.scores],
         "last": checkpoints.last_scores,
         "best": checkpoints.best_scores,
+        **({} if weights is None else {"weights": weights}),
         "checkerboard": {**checkerboard_figures(model), "spectrum": checkerboard_spectra(model)},
         "parameters": count_parameters(model),
         "macs": {"size": list(crop), **macs},

@@ -6,13 +6,14 @@ One is a function or class of groups of parameters and its options by keyword, o
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from torch import nn
 from torch.optim import Optimizer
 
 from segup.calls import check
-from segup.conform import NotNegative, Positive
+from segup.conform import NotNegative, Positive, Within
+from segup.encoders.layers import layers_of
 from segup.errors import ConfigError
 from segup.models import SegmentationModel
 from segup.registry import Registry
@@ -25,10 +26,11 @@ def create_optimizer(config: Mapping[str, Any], model: SegmentationModel, *, fus
     """Build the optimizer that the group ``optimizer`` names.
 
     Args:
-        config: ``name``, ``lr``, ``encoder_lr_factor`` (1), ``head_lr_factor`` (1), ``weight_decay`` (0) and the
-            optimizer's own options.
+        config: ``name``, ``lr``, ``encoder_lr_factor`` (1), ``head_lr_factor`` (1), ``layer_decay`` (1),
+            ``weight_decay`` (0) and the optimizer's own options.
         model: Its encoder is trained at ``lr · encoder_lr_factor``, its head, the last convolution, at
-            ``lr · head_lr_factor``; biases and norms are not decayed.
+            ``lr · head_lr_factor``; biases and norms are not decayed. The encoder's last block or stage learns at its
+            rate, and each before it at ``layer_decay`` times that of the next.
         fused: Use torch's one kernel for all weights, which CPUs and CUDA have.
 
     Raises:
@@ -37,15 +39,16 @@ def create_optimizer(config: Mapping[str, Any], model: SegmentationModel, *, fus
     options = dict(config)
     name, lr = options.pop("name", None), options.get("lr")
     factors = {part: options.pop(f"{part}_lr_factor", 1.0) for part in ("encoder", "head")}
-    decay = options.pop("weight_decay", 0.0)
+    decay, layer_decay = options.pop("weight_decay", 0.0), options.pop("layer_decay", 1.0)
     check("optimizer.lr", Positive, lr)
     for part, factor in factors.items():
         check(f"optimizer.{part}_lr_factor", Positive, factor)
     check("optimizer.weight_decay", NotNegative, decay)
+    check("optimizer.layer_decay", Annotated[float, Within(above=0, most=1)], layer_decay)
     groups = [
         {"params": parameters, "lr": rate, "weight_decay": weight_decay}
-        for module, rate in _parts(model, lr, **factors)
-        for parameters, weight_decay in zip(_split_by_decay(module), (decay, 0.0), strict=True)
+        for part, rate in _parts(model, lr, layer_decay, **factors)
+        for parameters, weight_decay in zip(_split_by_decay(part), (decay, 0.0), strict=True)
         if parameters
     ]
     if "fused" in inspect.signature(optimizers.get(name)).parameters:
@@ -65,14 +68,23 @@ def list_optimizers() -> list[str]:
     return optimizers.names()
 
 
-def _parts(model: SegmentationModel, lr: Any, encoder: float, head: float) -> list[tuple[nn.Module, float]]:
-    """Return the parts of a model with their rates, last those at ``lr``, which is shown and logged as the rate."""
-    first: list[tuple[nn.Module, float]] = [(model.encoder, lr * encoder)]
-    if head == 1:
-        return [*first, (nn.ModuleList([model.decoder, model.head]), lr)]
-    return [*first, (model.head, lr * head), (model.decoder, lr)]
+Part = tuple[list[nn.Parameter], float]
 
 
-def _split_by_decay(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    trained = [p for p in module.parameters() if p.requires_grad]
+def _parts(model: SegmentationModel, lr: Any, layer_decay: float, encoder: float, head: float) -> list[Part]:
+    """Return the parameters with their rates, last those at ``lr``, which is shown and logged as the rate."""
+    own = list(model.encoder.parameters())
+    first: list[Part] = [(own, lr * encoder)]
+    if layer_decay < 1:
+        layers = [layer.parameters for layer in layers_of(model.encoder.body)]
+        rates = [lr * encoder * layer_decay ** (len(layers) - 1 - place) for place in range(len(layers))]
+        held = {id(one) for layer in layers for one in layer}
+        first = [*zip(layers, rates, strict=True), ([one for one in own if id(one) not in held], lr * encoder)]
+    rest = [*model.neck.parameters(), *model.decoder.parameters()]
+    last = list(model.head.parameters())
+    return [*first, ([*rest, *last], lr)] if head == 1 else [*first, (last, lr * head), (rest, lr)]
+
+
+def _split_by_decay(parameters: list[nn.Parameter]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    trained = [p for p in parameters if p.requires_grad]
     return [p for p in trained if p.dim() > 1], [p for p in trained if p.dim() <= 1]
