@@ -93,7 +93,7 @@ def load_weights(body: nn.Module, file: str | Path) -> WeightsReport:
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return WeightsReport(
-        path.name, digest, *(tuple(one) for one in (loaded, adapted, missing)), unexpected, tuple(other)
+        path.name, digest, tuple(loaded), tuple(adapted), tuple(missing), tuple(unexpected), tuple(other)
     )
 
 

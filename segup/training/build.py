@@ -21,8 +21,8 @@ from segup.metrics.scores import OWN_SCORES, Score
 from segup.models import SegmentationModel, create_model
 from segup.names import check_storable
 from segup.training.checkpoints import AtomicCheckpointIO
-from segup.training.config import RunConfig, TrainerConfig
 from segup.training.features import check_frozen
+from segup.training.config import EncoderConfig, RunConfig, TrainerConfig
 from segup.training.history import CsvHistory, EventHistory
 from segup.training.optimizers import create_optimizer
 from segup.training.progress import RunProgressBar
@@ -119,10 +119,41 @@ def model_names(config: RunConfig, num_classes: int, in_channels: int) -> dict[s
         "upsampler": decoder.pop("upsampler"),
         "num_classes": num_classes,
         "in_channels": in_channels,
-        "encoder_options": {**encoder.options, **{key: value for key, value in of_all.items() if value is not None}},
+        "encoder_options": {
+            **_library_options(encoder),
+            **{key: value for key, value in of_all.items() if value is not None},
+        },
         **neck_names(config),
         **decoder,
     }
+
+
+def _library_options(encoder: EncoderConfig) -> dict[str, Any]:
+    """Return the library's options, the rate of dropped paths among them where one is given."""
+    if encoder.drop_path is None:
+        return encoder.options
+    if encoder.library not in (None, "timm"):
+        raise ConfigError(
+            f"encoder.drop_path={encoder.drop_path} is for timm's encoders, and {encoder.library} takes none.\n"
+            f"  try: encoder.drop_path=null"
+        )
+    given = encoder.options.get("options") or {}
+    return {**encoder.options, "options": {**given, "drop_path_rate": encoder.drop_path}}
+
+
+def checkpoint_gradients(model: SegmentationModel) -> None:
+    """Compute an encoder's blocks again on the way back, in place of keeping what they made: less memory, more time.
+
+    Raises:
+        ConfigError: Its library cannot.
+    """
+    inner = getattr(model.encoder.body, "model", model.encoder.body)
+    if not hasattr(inner, "set_grad_checkpointing"):
+        raise ConfigError(
+            f"encoder '{model.encoder.name}' cannot compute its blocks again: its library has no gradient "
+            f"checkpointing for it.\n  try: encoder.checkpoint_gradients=false"
+        )
+    inner.set_grad_checkpointing(True)
 
 
 def neck_names(config: RunConfig) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class EncoderConfig:
     mean: list[float] | None = None
     std: list[float] | None = None
     freeze: bool | Times = False
+    drop_path: Annotated[float, Within(0, below=1)] | None = None
+    checkpoint_gradients: bool = False
     max_tokens: Times | None = None
     options: dict[str, Any] = field(default_factory=dict)
 

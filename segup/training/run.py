@@ -27,6 +27,7 @@ from segup.training.build import (
     build_model,
     build_trainer,
     check_num_classes,
+    checkpoint_gradients,
     quiet_lightning,
     read_weights,
 )
@@ -75,6 +76,8 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     model = build_model(config, num_classes, data.in_channels)
     model.encoder.check_crop(crop)
     weights = read_weights(config, model)
+    if config.encoder.checkpoint_gradients:
+        checkpoint_gradients(model)
     if isinstance(weights, WeightsReport):
         console.print(Text(str(weights)), soft_wrap=True)
         weights = {"file": weights.file, "sha256": weights.sha256}
