@@ -52,9 +52,9 @@ class EncoderConfig:
     weights: str | None = None
     mean: list[float] | None = None
     std: list[float] | None = None
-    freeze: bool | Times = False
+    freeze: bool | Times | None = None
     drop_path: Annotated[float, Within(0, below=1)] | None = None
-    checkpoint_gradients: bool = False
+    checkpoint_gradients: bool | None = None
     max_tokens: Times | None = None
     options: dict[str, Any] = field(default_factory=dict)
 

@@ -39,11 +39,12 @@ def create_optimizer(config: Mapping[str, Any], model: SegmentationModel, *, fus
     options = dict(config)
     name, lr = options.pop("name", None), options.get("lr")
     factors = {part: options.pop(f"{part}_lr_factor", 1.0) for part in ("encoder", "head")}
-    decay, layer_decay = options.pop("weight_decay", 0.0), options.pop("layer_decay", 1.0)
+    decay, layer_decay = options.pop("weight_decay", 0.0), options.pop("layer_decay", None)
     check("optimizer.lr", Positive, lr)
     for part, factor in factors.items():
         check(f"optimizer.{part}_lr_factor", Positive, factor)
     check("optimizer.weight_decay", NotNegative, decay)
+    layer_decay = 1.0 if layer_decay is None else layer_decay
     check("optimizer.layer_decay", Annotated[float, Within(above=0, most=1)], layer_decay)
     groups = [
         {"params": parameters, "lr": rate, "weight_decay": weight_decay}
