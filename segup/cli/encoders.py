@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -108,10 +109,22 @@ def _built(model: str, img_size: int | None) -> "Encoder":
 def _cells(row: dict[str, Any]) -> list[str]:
     named = [row["family"], f"`{row['model']}`"]
     if "refused" in row:
-        return [*named, f"refused: {' '.join(row['refused'].split())}", "", "", ""]
+        return [*named, _in_a_line(row["refused"]), "", "", ""]
     strides = ", ".join(map(str, row["strides"]))
     rounding = list(dict.fromkeys(_word(one) for one in row["rounding"]))
     return [*named, row["accepted"], strides, ", then ".join(rounding), "proof" if row["proved"] else "runs"]
+
+
+def _in_a_line(refusal: str) -> str:
+    r"""Return why an encoder is refused and what to try, without what the row says already; --json has all of it.
+
+    >>> _in_a_line("encoder 'x': at 512×512 pixels, RuntimeError: 3 is not 4! Not at all.\n  try: a=1, or b=2")
+    'refused: 3 is not 4; try: a=1'
+    """
+    said, _, way_out = refusal.partition("\n  try: ")
+    reason = re.sub(r".* pixels, |^.* pyramid: ", "", " ".join(said.split()))
+    reason = re.split(r"[!;] |[.!] ?$|\. ", re.sub(r"^\w+Error: ", "", reason))[0]
+    return f"refused: {reason}; try: {way_out.partition(', or ')[0]}"
 
 
 def _word(rounding: Any) -> str:

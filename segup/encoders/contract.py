@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from segup.calls import annotated, check
 from segup.conform import Count, Positive, Within, closed
-from segup.encoders.layers import layers_of
+from segup.encoders.layers import Layer, layers_of
 from segup.encoders.lost_rows import rows_put_back, with_rows_put_back
 from segup.encoders.pyramid import probe_pyramid
 from segup.errors import ConfigError, ShapeError, unknown, wrong_map
@@ -22,6 +22,9 @@ from segup.inspection import feature_sizes
 from segup.modes import modes_of, set_modes
 from segup.registry import Registry, check_options
 from segup.streams import own_stream
+
+Convert = Callable[[dict[str, Tensor]], dict[str, Tensor]]
+_SIDE = 64  # of an image on which the order of layers is seen
 
 
 class Encoder(nn.Module):
@@ -38,6 +41,7 @@ class Encoder(nn.Module):
             small batch of crops. BatchNorm's weights are trained.
         img_size: The one size for which a body that takes no other was built. Smaller images are extended to it.
         channels_last: The maps are ``(N, h, w, C)``; needed with ``img_size``, where they do not grow.
+        convert: From the tensors of a file, by name, to those of ``body``'s library; None: they are the same.
 
     Attributes:
         max_tokens: The most tokens that may attend to each other, see :func:`create_encoder`; None where none do.
@@ -68,8 +72,10 @@ class Encoder(nn.Module):
         freeze_norm: bool = False,
         img_size: int | None = None,
         channels_last: bool = False,
+        convert: Convert | None = None,
     ) -> None:
         super().__init__()
+        self.convert: Convert = convert or _as_they_are
         self.name, self.body, self.in_channels = name, body, in_channels
         self.pyramid = probe_pyramid(body, in_channels, img_size, channels_last=channels_last, name=f"encoder '{name}'")
         self.max_tokens = None if self.pyramid.attention is None else self.pyramid.attention.fits
@@ -284,17 +290,23 @@ class Encoder(nn.Module):
             self.body.get_submodule(name).eval()
         return self
 
+    def layers(self) -> list[Layer]:
+        """Return what is before the first block or stage, then each of these, see :func:`layers_of`."""
+        return layers_of(self.body, self.accepted_size((_SIDE, _SIDE))[0], self.in_channels)
+
     def freeze_first(self, count: int) -> None:
         """Keep the weights and BatchNorm's statistics of the first ``count`` blocks or stages, and of what is before.
 
         Raises:
             ConfigError: There are not as many.
         """
-        layers = layers_of(self.body)
+        layers = self.layers()
         if count >= len(layers):
+            there = f"{len(layers) - 1} blocks or stages" if len(layers) > 1 else "no blocks or stages in a row"
+            fewer = f"encoder.freeze={len(layers) - 1}, or " if len(layers) > 1 else ""
             raise ConfigError(
-                f"encoder '{self.name}' has {len(layers) - 1} blocks or stages, and freeze={count} asks for more.\n"
-                f"  try: encoder.freeze={max(1, len(layers) - 1)}, or encoder.freeze=true"
+                f"encoder '{self.name}' has {there}, and freeze={count} asks for more.\n"
+                f"  try: {fewer}encoder.freeze=true"
             )
         first = layers[: count + 1]
         self._frozen = [name for layer in first for name in layer.modules]
@@ -308,6 +320,10 @@ class Encoder(nn.Module):
         for name, values in (("mean", mean), ("std", std)):
             if values is not None:
                 setattr(self, name, _per_channel(values, self.in_channels).to(getattr(self, name)))
+
+
+def _as_they_are(stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    return stored
 
 
 encoders: Registry[Callable[..., Encoder]] = Registry("encoder", "segup.encoders", place=("in_channels", "pretrained"))

@@ -1,13 +1,19 @@
 """Any timm model that gives a feature pyramid."""
 
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from difflib import get_close_matches
+from functools import partial
+from io import StringIO
 from types import MappingProxyType
 from typing import Annotated, Any
 
 import timm
+import torch
 from timm.layers import Format
 from timm.models._features import FeatureGetterNet
+from torch import Tensor
 
 from segup.conform import Count, Counts, Index, Name, Share, Within, closed
 from segup.encoders.contract import FROZEN, Encoder, register_encoder
@@ -100,9 +106,10 @@ def from_timm(
     mean, std = (config.mean, config.std) if config is not None else ((0.5,), (0.25,))
     common: dict[str, Any] = {"in_channels": in_channels, "freeze": freeze, "freeze_norm": freeze_norm}
     size = arguments.get("img_size")
-    channels_last = getattr(body, "output_fmt", None) == Format.NHWC
+    common["channels_last"] = getattr(body, "output_fmt", None) == Format.NHWC
+    common["convert"] = partial(_converted, model, {key: arguments[key] for key in arguments if key not in chosen})
     try:
-        return Encoder(f"timm/{model}", body, mean=mean, std=std, img_size=size, channels_last=channels_last, **common)
+        return Encoder(f"timm/{model}", body, mean=mean, std=std, img_size=size, **common)
     except ConfigError as cause:
         if size is not None or config is None:
             raise
@@ -140,6 +147,20 @@ def _spread(body: Any) -> None:
         return
     chosen = [blocks * (place + 1) // _BLOCKS - 1 for place in range(_BLOCKS)]
     body.out_indices, body.feature_info = tuple(chosen), body.feature_info.from_other(chosen)
+
+
+def _converted(model: str, arguments: dict[str, Any], stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a file's tensors as timm itself names and shapes them when it fetches weights, where it knows how."""
+    convert = getattr(sys.modules[timm.model_entrypoint(model).__module__], "checkpoint_filter_fn", None)
+    if convert is None:
+        return stored
+    with torch.device("meta"):
+        whole = _built(model, {**arguments, "features_only": False})
+    try:
+        with redirect_stdout(StringIO()):  # where one prints what it looks for
+            return dict(convert(dict(stored), whole))
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError):  # of a layout it does not know
+        return stored
 
 
 def _pretrained(model: str, arguments: dict[str, Any]) -> Any:

@@ -1,21 +1,26 @@
 """Weights of a file: whose names are whose, what fits, and what does not."""
 
+import argparse
 import hashlib
-import re
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isqrt
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from segup.calls import annotated
+from segup.conform import short
+from segup.encoders.contract import Encoder
 from segup.errors import DataError
 from segup.tables import listed
 
-_NESTED = ("state_dict", "model", "teacher", "student", "module", "model_state", "model_ema", "params")
-"""Under which names files keep the tensors, beside what else a training stored."""
-_PREFIXES = re.compile(r"^(?:module|backbone|encoder|model|body|teacher|student|trunk|visual)\.")
+_DEEPEST = 5  # parts of a prefix: model.encoder.body.
+_LEADING = (0, 1, 2, 5)  # class and register tokens in front of a table of positions
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,10 @@ class WeightsReport:
     other_shape: tuple[str, ...]
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, most: int = 4) -> str:
+        """Return one line for each kind of tensors, with so many of their names, and the last."""
         whole = len(self.loaded) + len(self.missing) + len(self.other_shape)
         lines = [f"weights of {self.file}: {len(self.loaded)} of the encoder's {whole} tensors"]
         for words, names in (
@@ -48,83 +57,133 @@ class WeightsReport:
             ("of another shape", self.other_shape),
         ):  # fmt: skip
             if names:
-                lines.append(f"  {words} ({len(names)}): {listed(names)}")
+                lines.append(f"  {words} ({len(names)}): {listed(names, most)}")
         return "\n".join(lines)
 
 
-def load_weights(body: nn.Module, file: str | Path) -> WeightsReport:
-    """Fill a body's weights from a file of safetensors, or one that torch saved; nothing in it is run.
+@annotated
+def load_weights(encoder: Encoder, file: str | Path) -> WeightsReport:
+    """Fill an encoder's weights from a file of safetensors, or one that torch saved; nothing in it is run.
 
-    Names are those of timm or torchvision, for the whole classifier or its features alone, with prefixes such as
-    ``backbone.`` or ``module.``. Position embeddings are resampled, and the kernels of a first layer are adapted to
-    other channels. A tensor of another shape is left as it was built.
+    Names are those of the encoder's library, for the whole classifier or its features alone, with any prefix, such as
+    ``backbone.`` or ``module.``. Layouts that timm itself converts are converted. Position embeddings are resampled,
+    and the kernels of a first layer are adapted to other channels. A tensor of another shape is left as it was built.
 
     Args:
-        body: Of an encoder.
+        encoder: Of any kind.
         file: The file.
 
     Raises:
-        DataError: The file is missing or cannot be read, or nothing of it fits.
+        DataError: The file is missing or cannot be read, it holds NaN or infinite values, or nothing of it fits.
+
+    >>> from segup.encoders import create_encoder
+    >>> from tempfile import TemporaryDirectory
+    >>> encoder = create_encoder("test_resnet", pretrained=False)
+    >>> with TemporaryDirectory() as folder:
+    ...     torch.save(encoder.body.state_dict(), f"{folder}/w.pth")
+    ...     print(load_weights(encoder, f"{folder}/w.pth"))
+    weights of w.pth: 80 of the encoder's 80 tensors
+    """
+    path = weights_file(file)
+    own = encoder.body.state_dict()
+    given, stored = _fitting(_read(path), encoder, own)
+    found: dict[str, Tensor] = {}
+    adapted, missing, other = [], [], []
+    stems, weights = set(_first_kernels(encoder.body, encoder.in_channels)), dict(encoder.body.named_parameters())
+    for name, tensor in own.items():
+        _, part = given.pop(_key(name), (name, None))
+        if part is None:
+            missing.append(name)
+            continue
+        was = stored.get(_key(name), (name, part))[1].shape
+        fitted = _fitted(name, part, tensor, first=name in stems)
+        if fitted is None:
+            other.append(f"{name} {tuple(was)} for {tuple(tensor.shape)}")
+            continue
+        if not (fitted.isfinite() if name in weights else ~fitted.isnan()).all():  # a mask of attention has −inf
+            raise DataError(f"{path}: '{name}' holds NaN or infinite values")
+        found[name] = fitted
+        if was != tensor.shape:
+            adapted.append(f"{name} (from {tuple(was)} to {tuple(tensor.shape)})")
+    if not any(tensor.dim() > 1 for tensor in found.values()):
+        raise DataError(
+            f"{path}: nothing in it fits encoder '{encoder.name}': it holds "
+            f"{listed([one for one, _ in stored.values()]) or 'no tensors by name'}; the encoder {listed(list(own))}.\n"
+            f"  try: encoder.name= of the model whose weights these are"
+        )
+    with torch.no_grad():
+        for name, tensor in found.items():
+            own[name].copy_(tensor)
+    with path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    names = (tuple(some) for some in (found, adapted, missing, [one for one, _ in given.values()], other))
+    return WeightsReport(path.name, digest, *names)
+
+
+def weights_file(file: str | Path) -> Path:
+    """Return the path of a file of weights.
+
+    Raises:
+        DataError: There is none.
     """
     path = Path(file)
-    stored = _read(path)
-    given = {_key(name): (name, tensor) for name, tensor in _unprefixed(stored, body).items()}
-    own = body.state_dict()
-    loaded, adapted, missing, other = [], [], [], []
-    with torch.no_grad():
-        for name, tensor in own.items():
-            found = given.pop(_key(name), None)
-            if found is None:
-                missing.append(name)
-                continue
-            fitted, how = _fitted(found[1], tensor, name, body)
-            if fitted is None:
-                other.append(f"{name} {tuple(found[1].shape)} for {tuple(tensor.shape)}")
-                continue
-            tensor.copy_(fitted)
-            loaded.append(name)
-            if how:
-                adapted.append(f"{name} ({how})")
-    unexpected = tuple(name for name, _ in given.values())
-    if not any(own[name].dim() > 1 for name in loaded):
-        raise DataError(
-            f"{path}: nothing in it fits this encoder: it holds {listed(list(stored)) or 'no tensor'}, and the "
-            f"encoder {listed(list(own))}\n  try: encoder.name= of the model whose weights these are"
-        )
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return WeightsReport(
-        path.name, digest, tuple(loaded), tuple(adapted), tuple(missing), tuple(unexpected), tuple(other)
-    )
-
-
-def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise DataError(f"no file of weights at {path}\n  try: encoder.weights=path/to/model.safetensors")
+    return path
+
+
+def _read(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            content: Any = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            return load_file(path)
+        with torch.serialization.safe_globals([argparse.Namespace]):  # of a training's arguments: values by name
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as cause:  # each library raises its own
-        said = " ".join(str(cause).split())[:160]
+        more = isinstance(cause, UnpicklingError) and "weights_only" in str(cause)
+        said = "more than tensors and plain values" if more else f"{type(cause).__name__}: {short(str(cause))}"
         raise DataError(
-            f"{path} holds no weights that can be read without running it: {type(cause).__name__}: {said}\n"
+            f"{path} holds no weights that can be read without running what is in it: {said}\n"
             f"  try: torch.save(model.state_dict(), path), or a .safetensors file of them"
         ) from cause
-    return _tensors(content)
 
 
-def _tensors(content: Any) -> dict[str, Tensor]:
-    """Return the tensors of a mapping by name, or of the one within it that holds them."""
-    if not isinstance(content, Mapping):
-        return {}
-    for name in _NESTED:
-        nested = content.get(name)
-        if isinstance(nested, Mapping) and (found := _tensors(nested)):
-            return found
-    return {name: part for name, part in content.items() if isinstance(name, str) and isinstance(part, Tensor)}
+Tensors = dict[str, Tensor]
+Named = dict[str, tuple[str, Tensor]]
+
+
+def _fitting(content: Any, encoder: Encoder, own: Mapping[str, Tensor]) -> tuple[Named, Named]:
+    """Return the file's tensors by the keys under which most of them fit, with their names, and as the file has them.
+
+    A file may hold several groups of them, such as averaged weights beside the last ones.
+    """
+    shapes = {_key(name): tensor.shape for name, tensor in own.items()}
+
+    def fit(pair: tuple[Named, Named]) -> tuple[int, int]:
+        both = [shapes[key] == tensor.shape for key, (_, tensor) in pair[0].items() if key in shapes]
+        return sum(both), len(both)
+
+    pairs: list[tuple[Named, Named]] = []
+    for held in _groups_of_tensors(content):
+        for stored in (held, _without_prefix(held, shapes)):
+            as_stored = _by_key(stored)
+            pairs += [(as_stored, as_stored), (_by_key(encoder.convert(stored)), as_stored)]
+    return max(pairs, key=fit, default=({}, {}))
+
+
+def _by_key(tensors: Tensors) -> Named:
+    return {_key(name): (name, tensor) for name, tensor in tensors.items()}
+
+
+def _groups_of_tensors(content: Any) -> Iterator[Tensors]:
+    """Yield the tensors by name of each mapping within what a file holds: its own, then those of the nested ones."""
+    if isinstance(content, Mapping):
+        tensors = {name: part for name, part in content.items() if isinstance(name, str) and isinstance(part, Tensor)}
+        if tensors:
+            yield tensors
+        for part in sorted(content, key=lambda name: "ema" not in str(name)):  # of equal ones, averaged weights
+            yield from _groups_of_tensors(content[part])
 
 
 def _key(name: str) -> str:
@@ -132,53 +191,54 @@ def _key(name: str) -> str:
     return name.removeprefix("model.").replace(".", "_")
 
 
-def _unprefixed(stored: dict[str, Tensor], body: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors under the names, without prefixes, of which the body knows most."""
-    own = {_key(name) for name in body.state_dict()}
-    best, names = -1, stored
-    tried = stored
-    for _ in range(4):
-        known = sum(_key(name) in own for name in tried)
-        if known > best:
-            best, names = known, tried
-        prefixes = {found.group() for name in tried if (found := _PREFIXES.match(name))}
-        if not prefixes:
-            break
-        most = max(sorted(prefixes), key=lambda prefix: sum(name.startswith(prefix) for name in tried))
-        tried = {name.removeprefix(most): part for name, part in tried.items()}
-    return names
+def _without_prefix(stored: Tensors, known: Iterable[str]) -> Tensors:
+    """Return the tensors below the prefix that leaves most names known, without it; the others under their names."""
+    known = set(known)
+    prefixes = {"": None}
+    for name in stored:
+        parts = name.split(".")
+        prefixes |= dict.fromkeys(f"{'.'.join(parts[:depth])}." for depth in range(1, min(_DEEPEST, len(parts))))
+    best = max(
+        prefixes, key=lambda prefix: sum(_key(n[len(prefix) :]) in known for n in stored if n.startswith(prefix))
+    )
+    return {name.removeprefix(best): tensor for name, tensor in stored.items()}
 
 
-def _fitted(given: Tensor, own: Tensor, name: str, body: nn.Module) -> tuple[Tensor | None, str]:
-    """Return a tensor of the shape of ``own``, and what was done for that; None where it cannot be."""
+def _first_kernels(body: nn.Module, channels: int) -> Iterator[str]:
+    """Yield the names of the kernels that read the image: of the first convolution, and of those of its channels."""
+    convs = [(name, module) for name, module in body.named_modules() if isinstance(module, nn.Conv2d)]
+    yield from (f"{n}.weight" for place, (n, module) in enumerate(convs) if not place or module.in_channels == channels)
+
+
+def _fitted(name: str, given: Tensor, own: Tensor, *, first: bool) -> Tensor | None:
+    """Return a tensor in the shape of ``own``; None where it cannot be brought to it."""
     if given.shape == own.shape:
-        return given, ""
-    if name.endswith("pos_embed") and given.dim() == own.dim():
-        resampled = _resampled(given, own, body)
-        return resampled, f"resampled from {tuple(given.shape)} to {tuple(own.shape)}"
-    first = next((n for n, p in body.named_parameters() if p.dim() == 4), None)
-    if name == first and given.dim() == 4 and given.shape[:1] + given.shape[2:] == own.shape[:1] + own.shape[2:]:
-        from timm.models import adapt_input_conv
-
-        try:
-            adapted = adapt_input_conv(own.shape[1], given)
-        except NotImplementedError:  # from other than three channels
-            adapted = given.mean(dim=1, keepdim=True).expand_as(own) * (given.shape[1] / own.shape[1])
-        return adapted, f"from {given.shape[1]} channels to {own.shape[1]}"
-    return None, ""
+        return given
+    if given.dim() != own.dim():
+        return None
+    if first and own.dim() == 4 and given[:, :1].shape == own[:, :1].shape:
+        return _for_channels(given, own.shape[1])
+    if "pos" in name and own.dim() in (3, 4) and (given.shape[0], given.shape[-1]) == (1, own.shape[-1]):
+        return _resampled(given, own)
+    return None
 
 
-def _resampled(given: Tensor, own: Tensor, body: nn.Module) -> Tensor | None:
-    """Return a position embedding ``(1, tokens, C)`` or ``(1, h, w, C)`` for another number of cells."""
+def _for_channels(kernel: Tensor, channels: int) -> Tensor:
+    from timm.models import adapt_input_conv
+
+    if kernel.shape[1] % 3 == 0:
+        return adapt_input_conv(channels, kernel)
+    return kernel.mean(dim=1, keepdim=True).repeat(1, channels, 1, 1) * (kernel.shape[1] / channels)
+
+
+def _resampled(given: Tensor, own: Tensor) -> Tensor | None:
+    """Return a table of positions, ``(1, tokens, C)`` or ``(1, h, w, C)``, for another number of cells."""
     from timm.layers import resample_abs_pos_embed, resample_abs_pos_embed_nhwc
 
-    if given.shape[-1] != own.shape[-1]:
-        return None
     if own.dim() == 4:
-        return resample_abs_pos_embed_nhwc(given, [own.shape[1], own.shape[2]])
-    inner = getattr(body, "model", body)
-    side = int(own.shape[1] ** 0.5)
-    prefix = own.shape[1] - side * side
-    grid = getattr(getattr(inner, "patch_embed", None), "grid_size", None) or (side, side)
-    extra = own.shape[1] - grid[0] * grid[1]
-    return resample_abs_pos_embed(given, list(grid), num_prefix_tokens=max(0, extra if extra >= 0 else prefix))
+        return resample_abs_pos_embed_nhwc(given, list(own.shape[1:3]))
+    for leading in _LEADING:
+        sides = [isqrt(max(0, table.shape[1] - leading)) for table in (given, own)]
+        if all(side**2 + leading == table.shape[1] for side, table in zip(sides, (given, own), strict=True)):
+            return resample_abs_pos_embed(given, [sides[1]] * 2, [sides[0]] * 2, num_prefix_tokens=leading)
+    return None

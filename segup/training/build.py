@@ -1,7 +1,8 @@
 """The parts of a run, built from its configuration."""
 
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
-from segup.checkpoints import build_again, read_checkpoint
+from segup.checkpoints import build_again
 from segup.data import SegmentationData, create_data
-from segup.encoders.weights import WeightsReport, load_weights
+from segup.encoders import WeightsReport, load_weights
+from segup.encoders.weights import weights_file
 from segup.errors import ConfigError
 from segup.losses import create_loss, median_frequency_weights
 from segup.metrics import create_metrics
@@ -44,21 +46,15 @@ def build_model(config: RunConfig, num_classes: int, in_channels: int) -> Segmen
     return create_model(**names, pretrained=config.encoder.pretrained and config.encoder.weights is None)
 
 
-def read_weights(config: RunConfig, model: SegmentationModel) -> WeightsReport | dict[str, str] | None:
+def read_weights(config: RunConfig, model: SegmentationModel) -> WeightsReport | None:
     """Fill the encoder from the file that ``encoder.weights`` names, once: a run that goes on has its tensors already.
-
-    Returns:
-        What came of it; of a run that goes on, the name and the sum that its checkpoint holds.
 
     Raises:
         DataError: The file cannot be read, or nothing of it fits.
     """
-    if config.encoder.weights is None:
+    if config.encoder.weights is None or config.ckpt_path is not None:
         return None
-    if config.ckpt_path is not None:
-        stored: dict[str, str] | None = read_checkpoint(config.ckpt_path)["segup"].get("weights")
-        return stored
-    return load_weights(model.encoder.body, config.encoder.weights)
+    return load_weights(model.encoder, config.encoder.weights)
 
 
 STEPS = 1000
@@ -80,6 +76,10 @@ def check_parts(config: RunConfig) -> None:
         model.encoder.check_crop(data.crop_size)
     if data.cache_features:
         check_frozen(model.encoder)
+    if config.encoder.weights is not None and config.ckpt_path is None:
+        weights_file(config.encoder.weights)
+    if config.encoder.checkpoint_gradients:
+        checkpoint_gradients(model)
     create_metrics(data.labels.num_classes, data.labels.ignore_index, config.metric)
     optimizer = create_optimizer(config.optimizer, model)
     create_scheduler(config.scheduler, optimizer, config.trainer.max_steps or STEPS)
@@ -106,39 +106,66 @@ def model_names(config: RunConfig, num_classes: int, in_channels: int) -> dict[s
     for key in ("topology", "upsampler"):
         if key not in decoder:
             raise ConfigError(f"decoder.{key} is not set: give decoder.{key}=...")
-    encoder = config.encoder
-    of_all = {
-        "max_tokens": encoder.max_tokens,
-        "mean": encoder.mean,
-        "std": encoder.std,
-        "freeze": encoder.freeze or None,
-    }
     return {
         "encoder": config.encoder.full_name,
         "topology": decoder.pop("topology"),
         "upsampler": decoder.pop("upsampler"),
         "num_classes": num_classes,
         "in_channels": in_channels,
-        "encoder_options": {
-            **_library_options(encoder),
-            **{key: value for key, value in of_all.items() if value is not None},
-        },
+        "encoder_options": _encoder_options(config.encoder),
         **neck_names(config),
         **decoder,
     }
 
 
-def _library_options(encoder: EncoderConfig) -> dict[str, Any]:
-    """Return the library's options, the rate of dropped paths among them where one is given."""
-    if encoder.drop_path is None:
-        return encoder.options
-    if encoder.library not in (None, "timm"):
-        raise ConfigError(
-            f"encoder.drop_path={encoder.drop_path} is for timm's encoders, and {encoder.library} takes none.\n"
-            f"  try: encoder.drop_path=null"
-        )
-    given = encoder.options.get("options") or {}
-    return {**encoder.options, "options": {**given, "drop_path_rate": encoder.drop_path}}
+_PLACES = {
+    "max_tokens": "max_tokens", "mean": "mean", "std": "std", "freeze": "freeze", "out_indices": "out_indices",
+    "drop_path": "options.drop_path_rate",
+}  # fmt: skip
+"""Where the keys of ``encoder`` stand among the options of an encoder, and some stood in ``encoder.options``."""
+
+
+def _encoder_options(encoder: EncoderConfig) -> dict[str, Any]:
+    """Return an encoder's options, those among them that have keys of their own.
+
+    Raises:
+        ConfigError: A value is given in both places, and they differ.
+    """
+    options = {**encoder.options}
+    for key, place in _PLACES.items():
+        value, before = getattr(encoder, key), _at(options, place)
+        if value in (None, False):
+            continue
+        if before not in (None, False, value):
+            raise ConfigError(
+                f"encoder.{key}={_written(value)} and encoder.options.{place}={_written(before)} contradict each other"
+                f"\n  try: encoder.options.{place}=null"
+            )
+        group, _, name = place.rpartition(".")
+        if group:
+            options[group] = {**(options.get(group) or {}), name: value}
+        else:
+            options[name] = value
+    return options
+
+
+def moved_keys(config: RunConfig) -> list[str]:
+    """Return for each value of ``encoder.options`` that has a key of its own now how it is given."""
+    found = {key: (place, _at(config.encoder.options, place)) for key, place in _PLACES.items()}
+    return [
+        f"encoder.options.{place} stands in encoder.{key} now; try: encoder.{key}={_written(value)}"
+        for key, (place, value) in found.items()
+        if value not in (None, False)
+    ]
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _at(options: Mapping[str, Any], place: str) -> Any:
+    group, _, name = place.rpartition(".")
+    return ((options.get(group) or {}) if group else options).get(name)
 
 
 def checkpoint_gradients(model: SegmentationModel) -> None:

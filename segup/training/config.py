@@ -53,6 +53,7 @@ class EncoderConfig:
     mean: list[float] | None = None
     std: list[float] | None = None
     freeze: bool | Times | None = None
+    out_indices: list[int] | None = None
     drop_path: Annotated[float, Within(0, below=1)] | None = None
     checkpoint_gradients: bool | None = None
     max_tokens: Times | None = None

@@ -76,6 +76,7 @@ class Position:
         best: Whether these are the best weights so far.
         image_range: What the run takes for 0 and 1 in images; None for a run that begins.
         least_steps: Of an epoch; None for a run that begins.
+        weights: Name and sum of the file that the encoder began with; None for none, and for a run that begins.
     """
 
     epoch: int = 0
@@ -84,6 +85,7 @@ class Position:
     best: bool = False
     image_range: Any = None
     least_steps: int | None = None
+    weights: Any = None
 
 
 def read_position(path: str | Path) -> Position:
@@ -110,7 +112,9 @@ def read_position(path: str | Path) -> Position:
     least_steps = content["segup"].get("least_steps", 0)  # earlier versions knew none
     if not isinstance(least_steps, int) or not 0 <= least_steps <= 10**6:
         raise DataError(f"{path}: its training state is not one that segup wrote (least_steps={least_steps!r})")
-    return Position(state["epoch"] + finished, processed, step, best, image_range, least_steps)
+    return Position(
+        state["epoch"] + finished, processed, step, best, image_range, least_steps, content["segup"].get("weights")
+    )
 
 
 def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:

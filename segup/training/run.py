@@ -17,7 +17,6 @@ from segup.atomic import atomic_write
 from segup.conform import short
 from segup.data import SegmentationData, create_data
 from segup.data.found import found_text
-from segup.encoders.weights import WeightsReport
 from segup.errors import ConfigError, DataError, SegupError
 from segup.inspection import rounding_of
 from segup.metrics import create_metrics
@@ -28,6 +27,7 @@ from segup.training.build import (
     build_trainer,
     check_num_classes,
     checkpoint_gradients,
+    moved_keys,
     quiet_lightning,
     read_weights,
 )
@@ -75,12 +75,10 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     L.seed_everything(config.seed, verbose=False)
     model = build_model(config, num_classes, data.in_channels)
     model.encoder.check_crop(crop)
-    weights = read_weights(config, model)
+    report = read_weights(config, model)
+    weights = position.weights if report is None else {"file": report.file, "sha256": report.sha256}
     if config.encoder.checkpoint_gradients:
         checkpoint_gradients(model)
-    if isinstance(weights, WeightsReport):
-        console.print(Text(str(weights)), soft_wrap=True)
-        weights = {"file": weights.file, "sha256": weights.sha256}
     loss = build_loss(config, num_classes, data)
     metrics = create_metrics(data.labels.num_classes, data.labels.ignore_index, config.metric)
     pixels = data.image_range if data.image_range == "dtype" else list(data.image_range)
@@ -115,13 +113,17 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     data_found = "\n".join(found_text(data, trainer.world_size, getattr(loss, "class_weights", None)))
     if trainer.is_global_zero:
         console.print(*sizes, sep="\n", highlight=False)
-        console.print(Text(data_found), soft_wrap=True)
+        console.print(
+            Text("\n".join([data_found, *moved_keys(config), *map(str, filter(None, [report]))])), soft_wrap=True
+        )
 
     def begin() -> None:
         """Write what the run is: now that nothing refused it, for until then the folder stays as it was."""
         write_yaml(folder / "config.yaml", asdict(config))
         atomic_write(folder / "ladder.txt", as_text(*sizes).encode())
         atomic_write(folder / "data.txt", f"{data_found}\n".encode())
+        if report is not None:
+            atomic_write(folder / "weights.txt", f"{report.text(most=10**6)}\n".encode())
         if config.ckpt_path is not None:
             take_over(Path(config.ckpt_path), folder, position.best)
 

@@ -17,7 +17,9 @@ def test_a_line_for_each_encoder(capsys):
         "| efficientnet_lite0 | `efficientnet_lite0` | every size from 1 on | 2, 4, 8, 16, 32 | up | proof |"
     )
     assert lines[3] == "| vision_transformer | `timm/test_vit` | every size from 1 on | 16, 16, 16, 16 | up | runs |"
-    assert lines[4].startswith("| convit | `timm/convit_tiny` | refused: encoder 'timm/convit_tiny' does not take")
+    assert lines[4].startswith(
+        "| convit | `timm/convit_tiny` | refused: Input height (512) doesn't match model (224); try: encoder.o"
+    )
 
 
 def test_json_and_the_smallest_of_a_family(capsys):

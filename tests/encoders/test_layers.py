@@ -1,25 +1,66 @@
 """Blocks and stages from the input on: those that are kept as they are, and the rates of the others."""
 
+import gc
+from itertools import pairwise
+
 import pytest
+import timm
 import torch
+from timm.models import group_parameters
+from torch import nn
 
 from segup import create_model
-from segup.encoders import create_encoder
+from segup.encoders import Encoder, create_encoder
 from segup.encoders.layers import layers_of
 from segup.errors import ConfigError
 from segup.models import load_model, save_model
 from segup.training.optimizers import create_optimizer
+from tests.encoders.test_families import FAMILIES
 
-COUNTS = {"test_vit": 6, "test_resnet": 4, "test_convnext": 4, "segnet": 5, "torchvision/resnet18": 4}
+COUNTS = {
+    "test_vit": 6, "test_resnet": 4, "test_convnext": 4, "regnetx_002": 4, "segnet": 5, "torchvision/resnet18": 4,
+    "efficientnet_lite0": 7,
+}  # fmt: skip
+ROWLESS = nn.Conv2d(3, 4, 2, 2)
 
 
 @pytest.mark.parametrize(("name", "count"), COUNTS.items())
 def test_every_parameter_is_in_one_layer(name, count):
-    body = create_encoder(name, pretrained=False).body
-    layers = layers_of(body)
+    encoder = create_encoder(name, pretrained=False)
+    layers = encoder.layers()
     assert len(layers) == count + 1
     held = [id(one) for layer in layers for one in layer.parameters]
-    assert sorted(held) == sorted(id(one) for one in body.parameters())
+    assert sorted(held) == sorted(id(one) for one in encoder.body.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_layers_come_in_the_order_of_timms_own_groups(family):
+    """timm's groups decide rates by layer there; each author wrote those of his models."""
+    name = FAMILIES[family]
+    whole, config = timm.create_model(name), timm.get_pretrained_cfg(name)
+    body = timm.create_model(name, features_only=True)
+    layers = layers_of(body, config.input_size[-1])
+    names = {id(one): key.removeprefix("model.").replace(".", "_") for key, one in body.named_parameters()}
+    assert sorted(names) == sorted(id(one) for layer in layers for one in layer.parameters)
+    assert len(layers) > 2
+    if not hasattr(whole, "group_matcher"):
+        return
+    groups = group_parameters(whole, whole.group_matcher(coarse=False), reverse=True)
+    known = {key.replace(".", "_"): group for key, group in groups.items() if "." in key}  # tables of positions are
+    spans = [[known[names[id(one)]] for one in layer.parameters if names[id(one)] in known] for layer in layers]
+    assert all(max(before) <= min(after) for before, after in pairwise(filter(None, spans)))
+    del whole, body
+    gc.collect()
+
+
+def test_what_lies_behind_a_block_by_the_order_of_calls_is_its_own():
+    encoder = create_encoder("twins_svt_small", pretrained=False)
+    named = {id(one): name for name, one in encoder.body.named_parameters()}
+    first = {named[id(one)] for one in encoder.layers()[0].parameters}
+    assert {name.partition("proj")[0] for name in first if "patch_embeds" in name} == {"model.patch_embeds.0."} | {
+        name for name in first if name.startswith("model.patch_embeds.0.norm")
+    }
 
 
 def test_the_first_blocks_are_kept(tmp_path):
@@ -40,6 +81,23 @@ def test_the_first_blocks_are_kept(tmp_path):
         ConfigError, match="has 6 blocks or stages, and freeze=7 asks for more.\n  try: encoder.freeze=6"
     ):
         create_encoder("test_vit", pretrained=False, freeze=7)
+
+
+def test_the_statistics_of_the_stages_that_are_kept_stay():
+    encoder = create_encoder("test_resnet", pretrained=False, freeze=2)
+    before = {name: value.clone() for name, value in encoder.body.state_dict().items() if "running_mean" in name}
+    encoder.train()(torch.rand(2, 3, 64, 64))
+    now = encoder.body.state_dict()
+    moved = {name.partition(".")[0] for name, value in before.items() if not torch.equal(value, now[name])}
+    assert moved == {"layer3", "layer4"}
+
+
+def test_a_network_without_blocks_is_kept_whole_or_not_at_all():
+    encoder = Encoder("own", nn.Sequential(ROWLESS))
+    with pytest.raises(
+        ConfigError, match=r"'own' has no blocks or stages in a row, and freeze=1 .*\n  try: encoder.freeze=true"
+    ):
+        encoder.freeze_first(1)
 
 
 def test_each_layer_learns_at_a_share_of_the_next_ones_rate():

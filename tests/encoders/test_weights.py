@@ -1,16 +1,20 @@
 """Weights of files that timm and torchvision save: prefixes, heads, position embeddings, first layers, refusals."""
 
+import argparse
 import hashlib
+import os
 
 import pytest
 import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
+from torch import nn
 
-from segup.encoders import create_encoder
-from segup.encoders.weights import load_weights
+from segup import create_model
+from segup.encoders import Encoder, create_encoder, load_weights
 from segup.errors import DataError
+from segup.models import save_model
 
 
 def file_of(folder, model, *, prefix="", under=None, name="w.pth", **options):
@@ -27,7 +31,7 @@ def file_of(folder, model, *, prefix="", under=None, name="w.pth", **options):
 
 def read(path, model, in_channels=3, **options):
     encoder = create_encoder(model, in_channels, pretrained=False, **options).eval()
-    return encoder, load_weights(encoder.body, path)
+    return encoder, load_weights(encoder, path)
 
 
 @pytest.mark.parametrize("model", ["test_resnet", "test_vit", "test_convnext"])
@@ -58,7 +62,7 @@ def test_positions_are_resampled_and_first_layers_adapted(tmp_path):
     assert torch.allclose(encoder.body.state_dict()["model.pos_embed"], expected)
     kernel = timm.models.adapt_input_conv(5, weights["patch_embed.proj.weight"])
     assert torch.allclose(encoder.body.state_dict()["model.patch_embed.proj.weight"], kernel)
-    assert "adapted (2): model.pos_embed (resampled from (1, 37, 64) to (1, 101, 64))" in str(report)
+    assert "adapted (2): model.pos_embed (from (1, 37, 64) to (1, 101, 64))" in str(report)
 
 
 def test_torchvisions_own_file(tmp_path):
@@ -76,10 +80,109 @@ def test_what_does_not_fit_is_listed_or_refused(tmp_path):
     assert len(report.missing) > 10
     assert [name.partition(" ")[0] for name in report.other_shape] == ["layer1.0.conv1.weight"]
     assert "of another shape (1): layer1.0.conv1.weight (1, 2, 3, 3) for " in str(report)
-    with pytest.raises(DataError, match="nothing in it fits this encoder"):
+    with pytest.raises(
+        DataError, match=r"nothing in it fits encoder 'timm/test_vit': it holds .*\n  try: encoder.name= of the model"
+    ):
         read(path, "test_vit")
     with pytest.raises(DataError, match=r"no file of weights at .*\n  try: encoder.weights="):
         read(tmp_path / "absent.pth", "test_resnet")
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="holds no weights that can be read without running it"):
+    with pytest.raises(DataError, match="holds no weights that can be read without running what is in it"):
         read(tmp_path / "broken.safetensors", "test_resnet")
+
+
+class Runs:
+    """Would be run where a file is opened."""
+
+    def __reduce__(self):
+        return os.mkdir, ("run",)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({}, "it holds no tensors by name"),
+        ([torch.zeros(3)], "it holds no tensors by name"),
+        ({"0": torch.zeros(3)}, "nothing in it fits encoder 'timm/test_resnet': it holds 0;"),
+        ({"a": Runs()}, "without running what is in it: more than tensors and plain values\n  try: torch.save"),
+        ({"layer1.0.conv1.weight": torch.full((24, 32, 1, 1), torch.nan)}, "'layer1.0.conv1.weight' holds NaN or inf"),
+    ],
+    ids=["empty", "list", "other", "code", "nan"],
+)
+def test_a_file_without_weights_is_refused(content, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    encoder = create_encoder("test_resnet", pretrained=False)
+    if "layer1.0.conv1.weight" in content:
+        content = {name: torch.full_like(encoder.body.state_dict()[name], torch.nan) for name in content}
+    torch.save(content, "w.pth")
+    before = {name: tensor.clone() for name, tensor in encoder.body.state_dict().items()}
+    with pytest.raises(DataError) as refusal:
+        load_weights(encoder, "w.pth")
+    assert said in str(refusal.value)
+    assert os.listdir() == ["w.pth"]
+    assert all(torch.equal(before[name], tensor) for name, tensor in encoder.body.state_dict().items())
+
+
+@pytest.mark.parametrize("prefix", ["", "backbone.", "module.encoder.", "image_encoder.trunk.", "a.b.c.d."])
+def test_any_prefix_and_place_and_averages_first(prefix, tmp_path):
+    weights = timm.create_model("test_vit").state_dict()
+    last = {f"{prefix}{name}": torch.zeros_like(tensor) for name, tensor in weights.items()}
+    averaged = {f"{prefix}{name}": tensor for name, tensor in weights.items()} | {"decoder.0.weight": torch.zeros(3)}
+    torch.save({"run": {"net": last, "net_ema": averaged}, "args": argparse.Namespace(lr=1)}, tmp_path / "w.pth")
+    encoder, report = read(tmp_path / "w.pth", "test_vit")
+    assert (report.missing, report.adapted, report.other_shape) == ((), (), ())
+    assert "decoder.0.weight" in report.unexpected
+    assert torch.equal(encoder.body.state_dict()["model.blocks.3.mlp.fc1.weight"], weights["blocks.3.mlp.fc1.weight"])
+
+
+def test_the_authors_own_names_are_those_that_timm_converts(tmp_path):
+    weights = timm.create_model("test_convnext").state_dict()
+    theirs = {}
+    for name, tensor in weights.items():
+        name = name.replace("stem", "downsample_layers.0").replace("conv_dw", "dwconv").replace("head.norm", "norm")
+        name = name.replace("mlp.fc", "pwconv").replace("blocks.", "")
+        if "downsample." in name:
+            stage = name.split(".")[1]
+            name = name.replace(f"stages.{stage}.downsample", f"downsample_layers.{stage}")
+        theirs[name] = tensor
+    torch.save({"model": theirs}, tmp_path / "w.pth")
+    encoder, report = read(tmp_path / "w.pth", "test_convnext")
+    assert (report.missing, report.other_shape) == ((), ())
+    assert all(torch.equal(own, weights[n.replace("_", ".", 1)]) for n, own in encoder.body.state_dict().items())
+
+
+def test_segups_own_checkpoint(tmp_path):
+    model = create_model("test_resnet", num_classes=2, pretrained=False)
+    save_model(model, tmp_path / "m.pt")
+    encoder, report = read(tmp_path / "m.pt", "test_resnet")
+    assert report.missing == ()
+    own = encoder.state_dict()
+    assert all(torch.equal(tensor, own[name]) for name, tensor in model.encoder.state_dict().items())
+
+
+class TwoBranches(nn.Module):
+    """As SAM's a table of positions as a map before its kernels; as CrossViT two kernels that read the image."""
+
+    def __init__(self, channels, side):
+        super().__init__()
+        self.pos_embed = nn.Parameter(torch.rand(1, side, side, 4))
+        self.position_embedding = nn.Parameter(torch.rand(1, 2 + side * side, 4))
+        self.fine, self.coarse = nn.Conv2d(channels, 4, 2, 2), nn.Conv2d(channels, 4, 4, 4)
+        self.inner = nn.Conv2d(4, 4, 1)
+
+    def forward(self, image):
+        return [self.fine(image), self.inner(self.coarse(image))]
+
+
+def test_all_kernels_that_read_the_image_are_adapted_and_all_tables_of_positions(tmp_path):
+    theirs = TwoBranches(3, 4)
+    torch.save(theirs.state_dict(), tmp_path / "w.pth")
+    encoder = Encoder("own", TwoBranches(1, 6), in_channels=1)
+    report = load_weights(encoder, tmp_path / "w.pth")
+    assert [name.partition(" ")[0] for name in report.adapted] == [
+        "pos_embed", "position_embedding", "fine.weight", "coarse.weight"
+    ]  # fmt: skip
+    grey = torch.rand(1, 1, 8, 8)
+    for own, other in zip(encoder.body(grey), theirs(grey.expand(-1, 3, -1, -1)), strict=True):
+        assert torch.allclose(own, other, atol=1e-6)
+    assert torch.equal(encoder.body.position_embedding[:, :2], theirs.position_embedding[:, :2])

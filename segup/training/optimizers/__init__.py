@@ -13,7 +13,6 @@ from torch.optim import Optimizer
 
 from segup.calls import check
 from segup.conform import NotNegative, Positive, Within
-from segup.encoders.layers import layers_of
 from segup.errors import ConfigError
 from segup.models import SegmentationModel
 from segup.registry import Registry
@@ -77,7 +76,7 @@ def _parts(model: SegmentationModel, lr: Any, layer_decay: float, encoder: float
     own = list(model.encoder.parameters())
     first: list[Part] = [(own, lr * encoder)]
     if layer_decay < 1:
-        layers = [layer.parameters for layer in layers_of(model.encoder.body)]
+        layers = [layer.parameters for layer in model.encoder.layers()]
         rates = [lr * encoder * layer_decay ** (len(layers) - 1 - place) for place in range(len(layers))]
         held = {id(one) for layer in layers for one in layer}
         first = [*zip(layers, rates, strict=True), ([one for one in own if id(one) not in held], lr * encoder)]

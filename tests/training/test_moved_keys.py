@@ -1,0 +1,42 @@
+"""Keys that stood in ``encoder.options``: they work, and are answered with the new place."""
+
+import pytest
+
+from segup.errors import ConfigError
+from segup.training.build import model_names, moved_keys
+from segup.training.config import RunConfig
+
+OLD_AND_NEW = {
+    "freeze": ({"freeze": True}, {"freeze": True}, "encoder.freeze=true"),
+    "out_indices": ({"out_indices": [1, 3]}, {"out_indices": [1, 3]}, "encoder.out_indices=[1,3]"),
+    "options.drop_path_rate": ({"options": {"drop_path_rate": 0.1}}, {"drop_path": 0.1}, "encoder.drop_path=0.1"),
+}
+
+
+def config(options, **keys):
+    encoder = {"library": "timm", "name": "test_vit", "options": options, **keys}
+    return RunConfig.of({"encoder": encoder, "decoder": {"topology": "unet", "upsampler": "deconv"}})
+
+
+@pytest.mark.parametrize("place", OLD_AND_NEW)
+def test_both_places_name_one_model(place):
+    options, keys, word = OLD_AND_NEW[place]
+    before, now = config(options), config({}, **keys)
+    assert model_names(before, 3, 3) == model_names(now, 3, 3)
+    assert moved_keys(before) == [f"encoder.options.{place} stands in encoder.{next(iter(keys))} now; try: {word}"]
+    assert moved_keys(now) == []
+    assert model_names(config(options, **keys), 3, 3) == model_names(now, 3, 3)
+
+
+def test_what_is_not_set_is_not_answered():
+    unset = {"freeze": False, "out_indices": None, "options": {}}
+    assert moved_keys(config(unset)) == []
+    assert model_names(config(unset), 3, 3)["encoder_options"] == unset
+
+
+def test_two_places_that_differ_are_refused():
+    with pytest.raises(
+        ConfigError,
+        match=r"encoder.freeze=2 and encoder.options.freeze=true contradict each other\n  try: encoder.options.freeze=",
+    ):
+        model_names(config({"freeze": True}, freeze=2), 3, 3)
