@@ -276,16 +276,13 @@ class ShapeMode(TorchFunctionMode):
         except (NoRuleError, TypeError, ValueError, IndexError, KeyError, AttributeError):
             self._lose(name, "is called in a way that the calculus does not follow")
             return self._unknown(func, args, kwargs)
-        if (
-            not self._watch
-            and name in WITHOUT_KERNEL
-            and not isinstance(shapes, list)
-            and needs_no_kernel(name, args, kwargs, tensors)
-        ):
-            if (kwargs.get("inplace") or name.endswith("_")) and as_ints(shapes) == tuple(tensors[0].shape):
+        if not self._watch and name in WITHOUT_KERNEL and needs_no_kernel(name, args, kwargs, tensors):
+            several = shapes if isinstance(shapes, list) else [shapes]
+            if (kwargs.get("inplace") or name.endswith("_")) and as_ints(several[0]) == tuple(tensors[0].shape):
                 return tensors[0]
-            result = torch.empty(as_ints(shapes), dtype=tensors[0].dtype, device="meta")
-            return self.enter(result, shapes)
+            dtype = tensors[0].dtype
+            made = [self.enter(torch.empty(as_ints(one), dtype=dtype, device="meta"), one) for one in several]
+            return tuple(made) if isinstance(shapes, list) else made[0]
         expected = iter(shapes if isinstance(shapes, list) else itertools.repeat(shapes))
 
         def entered(one: Any) -> Any:

@@ -1,7 +1,8 @@
 # ruff: noqa: ARG001 -- every check is asked the same way
 """Calls whose result's type follows from their first argument's, so that their shape rule tells all there is to tell.
 
-Torch's own kernels for shapes alone take longer than a small convolution: these calls do without them.
+Torch's own kernels for shapes alone take longer than a small convolution: these calls do without them. Those of a
+recurrent layer go through the sequence step by step.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ WITHOUT_KERNEL = frozenset(
         linear conv2d conv_transpose2d max_pool2d avg_pool2d adaptive_avg_pool2d interpolate pixel_shuffle cat mean
         batch_norm group_norm layer_norm relu relu_ relu6 silu gelu hardswish hardsigmoid hardtanh sigmoid leaky_relu
         elu mish dropout dropout2d softmax add add_ sub mul mul_ __add__ __radd__ __iadd__ __mul__ __rmul__
-        neg __neg__ scaled_dot_product_attention
+        neg __neg__ scaled_dot_product_attention lstm gru
         """
     )
 )
@@ -83,6 +84,10 @@ def _fits_attention(one: Tensor, others: list[Tensor], args: Any, kwargs: Any) -
     return len(others) == 2
 
 
+def _fits_recurrent(one: Tensor, others: list[Tensor], args: Any, kwargs: Any) -> bool:
+    return one.dim() == 3 and any(tensor.dim() == 2 and tensor.shape[1] == one.shape[2] for tensor in others)
+
+
 def _is_map(one: Tensor, others: list[Tensor], args: Any, kwargs: Any) -> bool:
     return one.dim() == 4
 
@@ -91,6 +96,7 @@ _CHECKS: Mapping[str, Callable[[Tensor, list[Tensor], Any, Any], bool]] = Mappin
     {
         "linear": _fits_linear,
         "scaled_dot_product_attention": _fits_attention,
+        **dict.fromkeys(("lstm", "gru"), _fits_recurrent),
         "conv2d": _fits_conv,
         "conv_transpose2d": _fits_transposed,
         "batch_norm": _fits_batch_norm,

@@ -175,12 +175,13 @@ def checkpoint_gradients(model: SegmentationModel) -> None:
         ConfigError: Its library cannot.
     """
     inner = getattr(model.encoder.body, "model", model.encoder.body)
-    if not hasattr(inner, "set_grad_checkpointing"):
+    try:
+        inner.set_grad_checkpointing(True)
+    except (AttributeError, AssertionError) as cause:  # timm asserts what a model cannot
         raise ConfigError(
             f"encoder '{model.encoder.name}' cannot compute its blocks again: its library has no gradient "
             f"checkpointing for it.\n  try: encoder.checkpoint_gradients=false"
-        )
-    inner.set_grad_checkpointing(True)
+        ) from cause
 
 
 def neck_names(config: RunConfig) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from timm.models import group_parameters
 from torch import nn
 
 from segup import create_model
+from segup.checkpoints import load_model, save_model
 from segup.encoders import Encoder, create_encoder
 from segup.encoders.layers import layers_of
 from segup.errors import ConfigError
-from segup.models import load_model, save_model
 from segup.training.optimizers import create_optimizer
 from tests.encoders.test_families import FAMILIES
 

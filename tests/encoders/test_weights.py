@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from segup import create_model
+from segup.checkpoints import save_model
 from segup.encoders import Encoder, create_encoder, load_weights
 from segup.errors import DataError
-from segup.models import save_model
 
 
 def file_of(folder, model, *, prefix="", under=None, name="w.pth", **options):

@@ -11,6 +11,9 @@ from segup.inspection.trace import Tracer
 from segup.inspection.traced import TracedSize, as_ints
 
 W = torch.zeros(4, 4, 3, 2)
+RECURRENT = {
+    name: kind(4, 3, 2, bidirectional=True) for name, kind in (("lstm", nn.LSTM), ("gru", nn.GRU), ("rnn_tanh", nn.RNN))
+}
 FUNCTIONS = {
     "conv2d": lambda x: F.conv2d(x, W.to(x.device), None, (2, 1), (1, 0), (1, 2)),
     "conv2d same": lambda x: F.conv2d(x, W.to(x.device), padding="same"),
@@ -66,6 +69,9 @@ FUNCTIONS = {
     "linear": lambda x: F.linear(x.permute(0, 2, 3, 1), W[:, :, 0, 0].to(x.device)),
     "attention": lambda x: F.scaled_dot_product_attention(*[x.flatten(2).transpose(1, 2)] * 3),
     "einsum": lambda x: torch.einsum("bchw,bcHw->bhH", x, x[:, :, 1:]),
+    "lstm": lambda x: _recurrent("lstm", x[:, :, 1:], True),
+    "gru": lambda x: _recurrent("gru", x, False),
+    "rnn": lambda x: _recurrent("rnn_tanh", x, True),
     "zeros": lambda x: torch.zeros(2, x.shape[2], x.size(3), device=x.device),
     "new_zeros": lambda x: x.new_zeros((1, x.shape[2])),
     "new_full": lambda x: x.new_full((1, x.shape[3]), 2.0),
@@ -80,6 +86,14 @@ FUNCTIONS = {
 NOT_FOLLOWED = {
     "reshape in halves": lambda x: x.reshape(1, 4, x.shape[2] // 2, 2, x.shape[3]),
 }
+
+
+def _recurrent(name, x, batch_first):
+    sequence = x.mean(3).transpose(1, 2) if batch_first else x.mean(2).permute(2, 0, 1)
+    weights = [weight.to(x.device) for weight in RECURRENT[name]._flat_weights]
+    state = torch.zeros(4, x.shape[0], 3, device=x.device)
+    states = (state, state) if name == "lstm" else state
+    return getattr(torch, name)(sequence, states, weights, True, 2, 0.0, False, True, batch_first)
 
 
 def _put(x):

@@ -1,9 +1,11 @@
 """Keys that stood in ``encoder.options``: they work, and are answered with the new place."""
 
 import pytest
+import torch
 
+from segup import create_model
 from segup.errors import ConfigError
-from segup.training.build import model_names, moved_keys
+from segup.training.build import checkpoint_gradients, model_names, moved_keys
 from segup.training.config import RunConfig
 
 OLD_AND_NEW = {
@@ -40,3 +42,21 @@ def test_two_places_that_differ_are_refused():
         match=r"encoder.freeze=2 and encoder.options.freeze=true contradict each other\n  try: encoder.options.freeze=",
     ):
         model_names(config({"freeze": True}, freeze=2), 3, 3)
+
+
+def test_blocks_that_cannot_be_computed_again_are_refused():
+    model = create_model("segnet", num_classes=2, pretrained=False)
+    with pytest.raises(ConfigError, match="'segnet' cannot compute its blocks again.*\n  try: encoder.checkpoint_g"):
+        checkpoint_gradients(model)
+    model = create_model("test_vit", num_classes=2, pretrained=False)
+    image = torch.rand(2, 3, 64, 64)
+
+    def kept():
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda one: sizes.append(one.nbytes) or one, lambda one: one):
+            model.train().encoder(image)
+        return sum(sizes)
+
+    before = kept()
+    checkpoint_gradients(model)
+    assert kept() < before / 3

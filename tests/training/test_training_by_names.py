@@ -4,9 +4,9 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
+from segup.checkpoints import load_model
 from segup.cli.sweep import run_values
 from segup.cli.train import configs_folder
-from segup.models import load_model
 from segup.training.config import RunConfig
 from segup.training.run import train
 

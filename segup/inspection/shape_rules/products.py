@@ -111,6 +111,27 @@ def einsum(sizes: Sizes, equation: Any, *operands: Any) -> Shape:
     return tuple(found[letter] for letter in output)
 
 
+def recurrent(
+    sizes: Sizes,
+    input: Any,
+    hx: Any,
+    params: Any,
+    has_biases: bool,
+    num_layers: int,
+    dropout: float,
+    train: bool,
+    bidirectional: bool,
+    batch_first: bool,
+) -> list[Shape]:
+    """Return the shapes after a recurrent layer over a sequence: its outputs, then its last states."""
+    if isinstance(params, Tensor):  # of packed sequences, whose second argument is their lengths
+        raise NoRuleError
+    length = sizes.of(input)[-2 if batch_first else -3]
+    sizes.require(length, ">=", 1, f"a recurrent layer is given a sequence of {as_int(length)}")
+    states = [sizes.of(state) for state in (hx if isinstance(hx, list | tuple) else [hx])]
+    return [(*sizes.of(input)[:-1], (2 if bidirectional else 1) * states[0][-1]), *states]
+
+
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
         **dict.fromkeys(("cat", "concat", "concatenate"), joined),
@@ -120,5 +141,6 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "linear": linear,
         "scaled_dot_product_attention": attention,
         "einsum": einsum,
+        **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), recurrent),
     }
 )
