@@ -146,7 +146,8 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> str:
     for part in key.split("."):
         here = {name.removeprefix(place).partition(".")[0] for name in known if name.startswith(place)}
         if part not in here:
-            below = {name.rpartition(".")[2]: name for name in known if name.startswith(place)}
+            group = place[: place.find(".") + 1]
+            below = {name.rpartition(".")[2]: name for name in known if name.startswith(group)}
             elsewhere = nearest(part, below)
             if elsewhere is not None and (part in below or nearest(part, here) is None):  # lr is in optimizer.lr
                 return f"unknown key '{place}{part}': did you mean '{below[elsewhere]}'?"

@@ -49,6 +49,7 @@ def in_tmp(tmp_path, monkeypatch):
         ),
         (["loss.name=dise"], "unknown loss 'dise': did you mean 'dice'"),
         (["decoder.upsampler_options.kernel=3"], "unknown key 'decoder.upsampler_options.kernel'"),
+        (["encoder=timm", "encoder.options.weights=w"], "'encoder.options.weights': did you mean 'encoder.weights'?"),
         (["decoder={widht:3}"], "unknown key 'decoder.widht': did you mean 'widths'?"),
         (["decoder.upsampler_options={kernl:3}"], "unknown key 'decoder.upsampler_options.kernl': did you mean 'kern"),
         (
