@@ -17,7 +17,6 @@ import torch
 from torch import nn
 
 from segup import create_model
-from segup.errors import ConfigError
 
 ENCODERS = (
     "vit_tiny_patch16_224",
@@ -32,6 +31,11 @@ ENCODERS = (
 )
 SIZES = ((33, 47), (67, 45), (96, 131), (161, 193), (224, 224), (240, 320), (250, 333))
 THEIRS: Mapping[str, Any] = {"SMP Unet": smp.Unet, "SMP FPN": smp.FPN, "SMP DPT": smp.DPT}
+OURS: Mapping[str, dict[str, Any]] = {
+    "segup unet": {"topology": "unet"},
+    "segup fpn": {"topology": "fpn"},
+    "segup neck=dpt": {"topology": "plain", "neck": "dpt"},
+}
 SWITCHES: Sequence[dict[str, Any]] = ({}, {"dynamic_img_size": True}, {"strict_img_size": False})
 _WORDS = 70  # letters of a reason
 
@@ -47,10 +51,11 @@ def main() -> None:
         end="",
     )
     print(", ".join(f"{height}×{width}" for height, width in SIZES), end=".\n\n")
-    print(f"| encoder | {' | '.join(THEIRS)} | segup |\n|{'---|' * (len(THEIRS) + 2)}")
+    print(f"| encoder | {' | '.join([*THEIRS, *OURS])} |\n|{'---|' * (len(THEIRS) + len(OURS) + 1)}")
     for name in names:
         cells = [best_of([partial(their, make, name, switches) for switches in SWITCHES]) for make in THEIRS.values()]
-        print(f"| `{name}` | {' | '.join(cells)} | {best_of([partial(ours, name)])} |", flush=True)
+        cells += [best_of([partial(ours, name, **options)]) for options in OURS.values()]
+        print(f"| `{name}` | {' | '.join(cells)} |", flush=True)
 
 
 def their(make: Callable[..., nn.Module], name: str, switches: Mapping[str, Any]) -> nn.Module:
@@ -58,12 +63,9 @@ def their(make: Callable[..., nn.Module], name: str, switches: Mapping[str, Any]
     return make(f"tu-{name}", encoder_weights=None, classes=2, **switches)
 
 
-def ours(name: str) -> nn.Module:
-    """Build a U-Net; the one map of a plain transformer goes through topology 'plain' where no neck makes a pyramid."""
-    try:
-        return create_model(f"timm/{name}", "unet", "bilinear", num_classes=2, pretrained=False)
-    except ConfigError:
-        return create_model(f"timm/{name}", "plain", "bilinear", num_classes=2, pretrained=False)
+def ours(name: str, **options: Any) -> nn.Module:
+    """Build a model of segup's."""
+    return create_model(f"timm/{name}", upsampler="bilinear", num_classes=2, pretrained=False, **options)
 
 
 def best_of(builders: Sequence[Callable[[], nn.Module]]) -> str:

@@ -87,8 +87,9 @@ class AcceptedSizes:
         sizes = self.sizes
         if isinstance(size, torch.SymInt) and torch.compiler.is_exporting():
             return _next_of_any(sizes, size)
-        if sizes.period == 1 and sizes.runs and not sizes.below:
-            return max(size, sizes.start)  # for a size of torch.compile, too
+        if len(sizes.runs) == 1 and len(sizes.runs[0]) == 1 and not sizes.below:  # for a size of torch.compile, too
+            first, period = sizes.runs[0].start, sizes.period
+            return first + max((size - first + period - 1) // period, 0) * period
         found = sizes.at_least(size)
         if found is None:
             raise ShapeError(f"size {size} is above {self.most}, the largest that is accepted")
