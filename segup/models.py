@@ -252,7 +252,7 @@ def join_parts(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
                 f"encoder '{encoder}' gives {len(body.channels)} maps of stride {body.strides[0]}, no pyramid, and "
                 f"topology '{topology}' takes a skip at each step.\n"
                 f"  try: neck=simple_fpn, decoder.topology=duc or plain, decoder.topology=fcn decoder.depths=1, or "
-                f"encoder.options.out_indices=[-1], which keep the last map alone."
+                f"encoder.out_indices=[-1], which keep the last map alone."
             )
         body.keep([-1])
         neck = _neck_for(body, spec)

@@ -61,7 +61,7 @@ def efficientnet_lite0(
         if list(out_indices) != sorted({place for place in out_indices if place < maps}):
             raise ConfigError(
                 f"encoder 'efficientnet_lite0': out_indices={list(out_indices)} must be ascending numbers of its "
-                f"{maps} maps, 0 … {maps - 1}.\n  try: encoder.options.out_indices=[{maps - 2}]"
+                f"{maps} maps, 0 … {maps - 1}.\n  try: encoder.out_indices=[{maps - 2}]"
             )
         encoder.keep(out_indices)
     return encoder

@@ -164,7 +164,7 @@ class Neck(nn.Module, CheckedPart, ABC):
         if count is not None and len(self.strides) != count:
             raise ConfigError(
                 f"neck '{self.name}' takes {count} maps, and the encoder gives {len(self.strides)}.\n"
-                f"  try: encoder.options.out_indices=null, which chooses {count} blocks evenly, or {count} of your own"
+                f"  try: encoder.out_indices=null, which chooses {count} blocks evenly, or {count} of your own"
             )
 
 

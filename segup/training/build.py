@@ -23,8 +23,8 @@ from segup.metrics.scores import OWN_SCORES, Score
 from segup.models import SegmentationModel, create_model
 from segup.names import check_storable
 from segup.training.checkpoints import AtomicCheckpointIO
-from segup.training.features import check_frozen
 from segup.training.config import EncoderConfig, RunConfig, TrainerConfig
+from segup.training.features import check_frozen
 from segup.training.history import CsvHistory, EventHistory
 from segup.training.optimizers import create_optimizer
 from segup.training.progress import RunProgressBar

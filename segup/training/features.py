@@ -59,7 +59,7 @@ def check_frozen(encoder: Encoder) -> None:
         raise ConfigError(
             f"data.cache_features=true keeps what the encoder makes of each image, and encoder '{encoder.name}' is "
             f"trained, so that this changes.\n"
-            f"  try: encoder.options.freeze=true, or data.cache_features=false"
+            f"  try: encoder.freeze=true, or data.cache_features=false"
         )
 
 

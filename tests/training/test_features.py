@@ -275,7 +275,7 @@ BRIEF = {
 
 
 def test_an_encoder_that_is_trained_is_refused_before_the_start(small_run, tmp_path):
-    said = r"keeps what .* encoder 'segnet' is trained, .*\n  try: encoder.options.freeze=true"
+    said = r"keeps what .* encoder 'segnet' is trained, .*\n  try: encoder.freeze=true"
     parts = {name: group(name, word) for name, word in (("loss", "ce_dice"), ("optimizer", "adamw"))}
     data = {"cache_features": True, "cache_dir": str(tmp_path / "kept")}
     with pytest.raises(ConfigError, match=said):
