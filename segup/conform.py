@@ -154,7 +154,8 @@ def _simple(kind: Any, value: Any, path: str, refused: str) -> Any:
         return value
     nested = [part for part in allowed if _is_nested(part)]
     for part in nested:
-        if len(allowed) - (NoneType in allowed) == 1 or isinstance(value, _outer(part)):
+        only = len(allowed) - (NoneType in allowed) == 1
+        if only or (isinstance(value, _outer(part)) and (part is nested[-1] or _has_length(part, value))):
             return conform(part, value, path, refused=refused)
     if str in allowed and int not in allowed and type(value) in (int, float):
         return str(value)  # a name or a precision may look like a number
@@ -168,6 +169,12 @@ def _simple(kind: Any, value: Any, path: str, refused: str) -> Any:
 def _is_nested(kind: Any) -> bool:
     grouped = isinstance(kind, Mapping) or is_typeddict(kind) or dataclasses.is_dataclass(kind)
     return grouped or get_origin(kind) is not None
+
+
+def _has_length(kind: Any, value: Any) -> bool:
+    """Return whether a value is as long as a tuple has to be; if not, another one of a union may be meant."""
+    parts = get_args(kind)
+    return get_origin(kind) is not tuple or Ellipsis in parts or len(value) == len(parts)
 
 
 def _outer(kind: Any) -> Any:

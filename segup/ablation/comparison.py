@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from segup.ablation.block import Block
 from segup.ablation.criterion import Criterion
+from segup.ablation.images import OnOthers, decide_on_others, scores_of
 from segup.ablation.runs import Run
 from segup.calls import annotated
 from segup.errors import ConfigError, unknown
@@ -23,14 +25,19 @@ class Row:
 
     Args:
         name: The operator, and the settings in which it differs from others of that operator.
-        runs: One for each seed, in the order of the seeds.
-        versus: The difference in the metric to the baseline over the seeds of both; None for the baseline itself,
-            where no seed is common, and where all pairs are compared.
+        runs: One for each block (seed and fold), in their order.
+        versus: The difference in the metric to the baseline over the blocks of both; None for the baseline itself,
+            where none is common, and where all pairs are compared.
     """
 
     name: str
     runs: tuple[Run, ...]
     versus: Difference | None
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The seeds, with their folds."""
+        return tuple(run.block for run in self.runs)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -50,7 +57,9 @@ class Comparison:
         rows: One for each decoder, in the order in which they were given.
         baseline: The name of the row that the others are held against; None where all pairs are compared.
         metric: The score by which it is decided.
-        decision: What the runs show.
+        decision: What the runs show on the images that they were scored on.
+        on_others: What they show of other images of their kind; None where that is not known, see
+            :func:`segup.ablation.images.decide_on_others`.
         warnings: What keeps the rows from being compared, or an interval from being known.
         classes: Names of the classes of the first run.
         scores: Those that any of the runs declares.
@@ -63,11 +72,18 @@ class Comparison:
     warnings: tuple[str, ...]
     classes: tuple[str, ...]
     scores: tuple[Score, ...]
+    on_others: OnOthers | None = None
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The seeds, with their folds, of all rows."""
+        return sorted({block for row in self.rows for block in row.blocks}, key=lambda block: block.order)
 
     @property
     def conclusion(self) -> str:
-        """What was decided, in a sentence, and what was not."""
-        return conclusion(self.decision, self.metric.label)
+        """What was decided, in a sentence, what was not, and what holds for other images."""
+        said = conclusion(self.decision, self.metric.label)
+        return said if self.on_others is None else f"{said} {self.on_others.sentence(self.metric.label)}"
 
 
 @annotated
@@ -90,7 +106,7 @@ def compare_groups(
     baseline: str | None = None,
     criterion: Criterion | None = None,
     *,
-    failed: Mapping[str, Collection[int]] | None = None,
+    failed: Mapping[str, Collection[Block]] | None = None,
     known: bool = False,
 ) -> Comparison:
     """Hold groups of runs against one of them, or against each other.
@@ -100,7 +116,7 @@ def compare_groups(
         baseline: The name of a row, the first one by default, or ``"all"``; with a name that is no row, no difference
             is known.
         criterion: What is decided by.
-        failed: The seeds of runs that failed, by the name of their row.
+        failed: The blocks of runs that failed, by the name of their row.
         known: Whether a baseline that is no row is refused.
 
     Raises:
@@ -118,30 +134,16 @@ def compare_groups(
         declared.setdefault(score.name, score)
     criterion = criterion or Criterion()
     metric = criterion.score(declared.values())
-    decision = _decided(groups, failed or {}, against, criterion, metric)
+    assert metric.better is not None
+    decision = decide(
+        scores_of(groups, failed or {}, against, metric), against,
+        margin=criterion.margin, level=criterion.level, better=metric.better,
+    )  # fmt: skip
     versus = {one.arm: one for one in decision.differences if one.pairs and against is not None}
     rows = tuple(Row(name, tuple(members), versus.get(name)) for name, members in groups.items())
     classes, scores = tuple(runs[0].result["classes"]), tuple(declared.values())
-    return Comparison(rows, against, metric, decision, tuple(_warnings(runs, rows, against)), classes, scores)
-
-
-def _decided(
-    groups: Mapping[str, Sequence[Run]],
-    failed: Mapping[str, Collection[int]],
-    baseline: str | None,
-    criterion: Criterion,
-    metric: Score,
-) -> Decision:
-    names = dict.fromkeys([*groups, *failed, *([] if baseline is None else [baseline])])
-    scores: dict[str, dict[Any, float | None]] = {
-        name: {
-            **{run.seed: run.scores.get(metric.name) for run in groups.get(name, ())},
-            **dict.fromkeys(failed.get(name, ())),
-        }
-        for name in names
-    }
-    assert metric.better is not None
-    return decide(scores, baseline, margin=criterion.margin, level=criterion.level, better=metric.better)
+    others = decide_on_others(groups, failed or {}, decision, metric)
+    return Comparison(rows, against, metric, decision, tuple(_warnings(runs, rows, against)), classes, scores, others)
 
 
 def _by_decoder(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
@@ -150,11 +152,12 @@ def _by_decoder(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
         alike.setdefault(_text(run.decoder), []).append(run)
     groups = {}
     for members in alike.values():
-        members.sort(key=lambda run: run.seed)
+        members.sort(key=lambda run: run.block.order)
         for one, other in itertools.pairwise(members):
-            if one.seed == other.seed:
+            if one.block == other.block:
+                fold = "" if one.block.fold is None else f", on fold {one.block.fold}"
                 raise ConfigError(
-                    f"{one.path} and {other.path} are one decoder with one seed, {one.seed}: name one of them"
+                    f"{one.path} and {other.path} are one decoder with one seed, {one.seed}{fold}: name one of them"
                 )
         others = [run for run in runs if run.upsampler == members[0].upsampler]
         groups[_name(members[0], others)] = tuple(members)
@@ -176,7 +179,7 @@ def _warnings(runs: Sequence[Run], rows: Sequence[Row], baseline: str | None) ->
         found.append(f"not comparable: {key} differs: {' | '.join(values)}")
     for key, values in _differing(runs, lambda run: _place(run.result["environment"])).items():
         found.append(f"times and memory are not comparable: {key} differs: {' | '.join(values)}")
-    if len({row.seeds for row in rows}) > 1:
+    if len({row.blocks for row in rows}) > 1:
         seeds = "; ".join(f"{row.name}: {', '.join(map(str, row.seeds))}" for row in rows)
         found.append(f"seeds differ ({seeds}): differences are over the seeds that both have")
     single = [row.name for row in rows if len(row.runs) == 1]

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+from segup.ablation.block import Block
 from segup.ablation.runs import Run, read_run
 from segup.conform import Within
 from segup.errors import DataError, RunInterruptedError, SegupError
@@ -105,11 +106,12 @@ class Member:
     """One run of a study.
 
     Args:
-        path: Its run folder, ``<study>/<label>/<seed>``.
+        path: Its run folder, ``<study>/<label>/<seed>``, or ``<study>/<label>/<seed>-fold<fold>``.
         label: The decoder's folder: the operator's word, and what else was swept: ``"deconv,decoder.topology=fpn"``.
         seed: The seed.
         status: Where it stands.
         run: Its result, once it has finished.
+        fold: On which it validates; None where the data is not in folds.
     """
 
     path: Path
@@ -117,6 +119,17 @@ class Member:
     seed: int
     status: Status
     run: Run | None
+    fold: int | None = None
+
+    @property
+    def block(self) -> Block:
+        """Its seed and fold."""
+        return Block(self.seed, self.fold)
+
+    @property
+    def name(self) -> str:
+        """As a person calls it: "deconv seed 0"."""
+        return f"{self.label} {self.block}"
 
     @property
     def state(self) -> str:
@@ -134,20 +147,20 @@ class Member:
         return self.status.seconds if self.status.attempt else None
 
 
-def member_path(study: Path, label: str, seed: int) -> Path:
+def member_path(study: Path, label: str, seed: int, fold: int | None = None) -> Path:
     """Return the run folder of one member."""
-    return study / label / str(seed)
+    return study / label / Block(seed, fold).folder
 
 
-def read_member(study: Path, label: str, seed: int) -> Member:
+def read_member(study: Path, label: str, seed: int, fold: int | None = None) -> Member:
     """Return one member, with its result once it has finished.
 
     Raises:
         DataError: A file in its folder is not one that segup writes.
     """
-    path = member_path(study, label, seed)
+    path = member_path(study, label, seed, fold)
     status = read_status(path)
-    return Member(path, visible(label), seed, status, read_run(path) if status.state == "finished" else None)
+    return Member(path, visible(label), seed, status, read_run(path) if status.state == "finished" else None, fold)
 
 
 def train_member(folder: Path) -> None:

@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from segup.ablation.block import Block
 from segup.ablation.criterion import Criterion
 from segup.ablation.member import Status, member_path, stored_status, write_status
 from segup.ablation.runs import flat
 from segup.ablation.study import FILE, stored_settings, write_settings
 from segup.errors import ConfigError, unknown
 from segup.lock import LOCK, lock
-from segup.training.config import RunConfig
+from segup.training.config import RunConfig, in_fold
 from segup.training.run_folder import read_config, write_yaml
 
 MATCHES = ("none", "params", "macs")
@@ -52,6 +53,16 @@ class RunSpec:
     label: str
     seed: int
     config: Mapping[str, Any]
+
+    @property
+    def block(self) -> Block:
+        """The seed, and the fold that it validates on where the data is in folds."""
+        return Block(self.seed, in_fold(self.config.get("data") or {}, self.seed).get("fold"))
+
+    @property
+    def member(self) -> tuple[Any, ...]:
+        """Label, seed and fold, as a study names its runs."""
+        return self.label, *self.block.stored
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,7 @@ def baseline_of(stored: Mapping[str, Any] | None, labels: Sequence[str], wanted:
         ConfigError: A label that neither the sweep nor the study has.
     """
     before = stored or {}
-    known = list(dict.fromkeys([*labels, *(str(label) for label, _ in before.get("members", []))]))
+    known = list(dict.fromkeys([*labels, *(str(label) for label, *_ in before.get("members", []))]))
     baseline = wanted or before.get("baseline") or labels[0]
     if baseline not in known:
         raise ConfigError(f"ablation.baseline={baseline}: {unknown('decoder of the study', baseline, known)}")
@@ -127,8 +138,8 @@ def equalized(
 
         baseline = configs.get(terms.baseline)
         if baseline is None:
-            seed = next(seed for label, seed in (stored or {})["members"] if label == terms.baseline)
-            baseline = read_config(member_path(study, terms.baseline, seed))
+            member = next(member for member in (stored or {})["members"] if member[0] == terms.baseline)
+            baseline = read_config(member_path(study, *member))
         for label, found in match_decoders(configs, baseline, terms.match).items():
             config = configs[label]
             if label != terms.baseline and found.widths:
@@ -184,6 +195,7 @@ def plan_study(path: Path, asked: Sequence[RunSpec], terms: StudySpec) -> list[P
     for run in asked:
         RunConfig.of(run.config)
     _check_distinct(asked)
+    asked = [replace(run, config={**run.config, "data": in_fold(run.config["data"], run.seed)}) for run in asked]
     if not (path / LOCK).exists():  # nobody has begun a study here
         _check_no_others(path)
     path.mkdir(parents=True, exist_ok=True)
@@ -206,16 +218,16 @@ def _check_no_others(path: Path) -> None:
 
 
 def _check_distinct(asked: Sequence[RunSpec]) -> None:
-    seen: set[tuple[str, int]] = set()
+    seen: set[tuple[Any, ...]] = set()
     for run in asked:
-        if (run.label, run.seed) in seen:
-            raise ConfigError(f"two runs of the sweep are '{run.label}' with seed {run.seed}: name each once")
-        seen.add((run.label, run.seed))
+        if run.member in seen:
+            raise ConfigError(f"two runs of the sweep are '{run.label}' with {run.block}: name each once")
+        seen.add(run.member)
 
 
 def _settings(terms: StudySpec, asked: Sequence[RunSpec], before: Mapping[str, Any] | None) -> dict[str, Any]:
     members = [] if before is None else [list(member) for member in before["members"]]
-    members += [member for run in asked if (member := [run.label, run.seed]) not in members]
+    members += [member for run in asked if (member := list(run.member)) not in members]
     decoders = {} if before is None else before.get("decoders", {})
     return {
         "command": terms.command,
@@ -230,7 +242,7 @@ def _settings(terms: StudySpec, asked: Sequence[RunSpec], before: Mapping[str, A
 
 
 def _prepare(study: Path, run: RunSpec) -> Path:
-    folder = member_path(study, run.label, run.seed)
+    folder = member_path(study, *run.member)
     folder.mkdir(parents=True, exist_ok=True)
     if stored_status(folder).state != "finished":
         write_yaml(folder / "config.yaml", run.config)
@@ -251,7 +263,7 @@ def _changed_runs(study: Path, asked: Sequence[RunSpec]) -> dict[str, list[str]]
     """Return how the configurations differ of runs that were planned before, and the labels of those that do."""
     found: dict[str, list[str]] = {}
     for run in asked:
-        file = member_path(study, run.label, run.seed) / "config.yaml"
+        file = member_path(study, *run.member) / "config.yaml"
         if file.exists():
             for change in _changes(read_config(file.parent), run.config):
                 if run.label not in found.setdefault(change, []):

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict
 
+from segup.ablation.block import Block
 from segup.ablation.shown import as_html, as_text, show
 from segup.calls import annotated
 from segup.conform import Count, Name, Within
 from segup.errors import DataError
 from segup.metrics.scores import MIOU, OWN_SCORES, Score, Share, shown_in
 from segup.stored import all_visible, as_written, read_json, visible
-from segup.training.config import Seed
+from segup.training.config import Fold, Folds, Seed
 
-NOT_THE_EXPERIMENT = ("seed", "name", "run_dir", "ckpt_path", "trust")
-"""Keys of a configuration that say where a run is and which repetition, not what it does."""
+_NOT_THE_EXPERIMENT = ("seed", "name", "run_dir", "ckpt_path", "trust")
+_REPETITION = "data.fold"
 
 
 Amount = Annotated[int | float, Within(0, 1e18)]
@@ -65,11 +66,18 @@ class Decoder(TypedDict):
     upsampler: Name
 
 
+class Data(TypedDict):
+    """The data's folds, among its other keys."""
+
+    folds: NotRequired[Folds | None]
+    fold: NotRequired[Fold | None]
+
+
 class Config(TypedDict):
     """The configuration of the run."""
 
     decoder: Decoder
-    data: NotRequired[dict[str, Any]]
+    data: NotRequired[Data | None]
 
 
 class Result(TypedDict):
@@ -108,6 +116,12 @@ class Run:
         return self.result["seed"]
 
     @property
+    def block(self) -> Block:
+        """Its seed, and the fold that it validated on where the data was in folds."""
+        data: Mapping[str, Any] = self.result["config"].get("data") or {}
+        return Block(self.seed, data.get("fold") if data.get("folds") else None)
+
+    @property
     def upsampler(self) -> str:
         """The operator's name."""
         return self.result["config"]["decoder"]["upsampler"]
@@ -120,11 +134,8 @@ class Run:
     @property
     def setting(self) -> dict[str, Any]:
         """All other settings, flat: what has to be the same where decoders are compared."""
-        return {
-            key: value
-            for key, value in flat(self.result["config"]).items()
-            if key.partition(".")[0] not in (*NOT_THE_EXPERIMENT, "decoder")
-        }
+        settings = experiment(self.result["config"])
+        return {key: value for key, value in settings.items() if key.partition(".")[0] != "decoder"}
 
     @property
     def declared(self) -> list[Score]:
@@ -252,6 +263,15 @@ def read_result(file: Path) -> Result:
             where = f"checkerboard.spectrum[{place}].energy"
             raise DataError(f"{file} is not what segup writes: {where} must have as many columns as rows")
     return result
+
+
+def experiment(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that say what a run does, flat: not where it is and which repetition."""
+    return {
+        key: value
+        for key, value in flat(config).items()
+        if key.partition(".")[0] not in _NOT_THE_EXPERIMENT and key != _REPETITION
+    }
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

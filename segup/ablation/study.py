@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict
 
+from segup.ablation.block import Block
 from segup.ablation.member import Member, read_member
 from segup.ablation.runs import Amount, Run
 from segup.calls import annotated
@@ -12,7 +13,7 @@ from segup.conform import Count, Name, Within
 from segup.errors import DataError
 from segup.statistics.decision import Level, Margin
 from segup.stored import all_visible, as_written, read_yaml, visible
-from segup.training.config import Seed
+from segup.training.config import Fold, Seed
 from segup.training.run_folder import write_yaml
 
 FILE = "study.yaml"
@@ -39,7 +40,7 @@ class Settings(TypedDict):
     level: NotRequired[Level | None]
     config: NotRequired[dict[str, Any] | None]
     decoders: NotRequired[dict[str, Chosen] | None]
-    members: list[tuple[Name, Seed]]
+    members: list[tuple[Name, Seed] | tuple[Name, Seed, Fold]]
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,17 @@ class Study:
     def finished(self) -> dict[str, list[Run]]:
         """Return the finished runs by label, in the order of their seeds; a label without one is left out."""
         found: dict[str, list[Run]] = {}
-        for member in sorted(self.members, key=lambda member: member.seed):
+        for member in sorted(self.members, key=lambda member: member.block.order):
             if member.run is not None:
                 found.setdefault(member.label, []).append(member.run)
         return {label: found[label] for label in dict.fromkeys(m.label for m in self.members) if label in found}
 
-    def failed(self) -> dict[str, list[int]]:
-        """Return the seeds of the runs that failed, by label."""
-        found: dict[str, list[int]] = {}
+    def failed(self) -> dict[str, list[Block]]:
+        """Return the seeds and folds of the runs that failed, by label."""
+        found: dict[str, list[Block]] = {}
         for member in self.members:
             if member.state == "failed":
-                found.setdefault(member.label, []).append(member.seed)
+                found.setdefault(member.label, []).append(member.block)
         return found
 
 
@@ -94,7 +95,7 @@ def read_study(path: str | Path) -> Study:
     """
     path = Path(path)
     settings = read_settings(path)
-    members = tuple(read_member(path, label, seed) for label, seed in settings["members"])
+    members = tuple(read_member(path, *member) for member in settings["members"])
     return Study(path, all_visible(settings), members)
 
 
@@ -115,13 +116,14 @@ def read_settings(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise DataError(f"{path} has no {FILE}: {_instead(path)}")
     settings: dict[str, Any] = as_written(Settings, read_yaml(file), file)
-    seen: set[tuple[str, int]] = set()
-    for label, seed in settings["members"]:
+    seen: set[tuple[Any, ...]] = set()
+    for label, *block in settings["members"]:
         if Path(label).parts != (label,) or label == ".." or "\0" in label:
             raise DataError(f"{file} is not what segup writes: '{visible(label)}' is no name of a folder in it")
-        if (label, seed) in seen:
-            raise DataError(f"{file} is not what segup writes: '{visible(label)}' with seed {seed} is there twice")
-        seen.add((label, seed))
+        if (label, *block) in seen:
+            twice = f"'{visible(label)}' with {Block(*block)} is there twice"
+            raise DataError(f"{file} is not what segup writes: {twice}")
+        seen.add((label, *block))
     return settings
 
 

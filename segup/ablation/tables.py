@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from math import isnan
 
 from segup.ablation.comparison import Comparison, Row
+from segup.ablation.images import OnOthers
 from segup.ablation.markup import code, pipes, plain, tex
 from segup.ablation.runs import BEST
 from segup.errors import ConfigError, unknown
 from segup.metrics.scores import MIOU
-from segup.statistics import Spread, difference_text
+from segup.statistics import FEWEST, Spread, difference_text
 from segup.stored import visible
 
 
@@ -94,8 +95,6 @@ def grouped(columns: Sequence[Column]) -> dict[str, list[Column]]:
     return found
 
 
-FEWEST_IMAGES = 20
-"""Images from which scores say something of others of their kind."""
 SCORES = "scores"
 """The group of scores that are one number."""
 _SIGNS = {"higher": 1, "lower": -1, None: 0}
@@ -121,10 +120,18 @@ def _images(comparison: Comparison) -> list[int]:
 
 def _of_these_images(comparison: Comparison) -> str:
     """Return for which images a difference is decided, where these are too few to speak for others."""
-    counts = _images(comparison)
-    if not counts or counts[0] >= FEWEST_IMAGES:
+    counts, others = _images(comparison), comparison.on_others
+    if others is not None:
+        return (
+            " The intervals for other images of their kind hold for images drawn anew, too: a bootstrap draws "
+            f"{'images' if others.clusters == others.images else 'whole groups of images'}, the same for all rows and "
+            "seeds, and its variance is added to that of the seeds."
+        )
+    if not counts:
         return ""
-    return f" What is decided is so on these images; fewer than {FEWEST_IMAGES} say nothing of others of their kind."
+    few = f"fewer than {FEWEST} say nothing of others of their kind"
+    known = f"of others of their kind, pixel counts of {FEWEST} images in {FEWEST} groups would tell"
+    return f" What is decided is so on these images; {few if counts[0] < FEWEST else known}."
 
 
 def _scored_on(comparison: Comparison) -> str:
@@ -210,14 +217,33 @@ def versus_title(comparison: Comparison) -> str | None:
     return None if comparison.baseline is None else f"{comparison.metric.label} − {comparison.baseline}"
 
 
-def pair_lines(comparison: Comparison) -> list[list[str]]:
-    """Return a heading and a line for each pair of rows: the pair, its difference and its verdict; none without pairs.
+def further_tables(comparison: Comparison) -> dict[str, list[list[str]]]:
+    """Return, by their titles, a heading and lines each: all pairs, where they are compared, and other images.
 
     With a baseline the differences stand beside the scores.
     """
+    found = {}
+    if comparison.baseline is None and comparison.decision.differences:
+        found["All pairs"] = _pair_lines(comparison)
+    if comparison.on_others is not None:
+        found["These images, and others of their kind"] = _other_lines(comparison, comparison.on_others)
+    return found
+
+
+def _other_lines(comparison: Comparison, others: OnOthers) -> list[list[str]]:
+    """Return for each difference what holds on these images, what on others, and how much doubt is due to images."""
+    label, margin = comparison.metric.label, comparison.decision.margin
+    lines = [[f"difference in {label}", "on these images", "on others of their kind", "doubt due to images"]]
+    for these, other in zip(comparison.decision.differences, others.decision.differences, strict=True):
+        share = others.shares.get((these.arm, these.other))
+        texts = [f"{difference_text(one, margin)}, {one.verdict}" for one in (these, other)]
+        lines.append([f"{these.arm} − {these.other}", *texts, "–" if share is None else f"{share:.0%}"])
+    return lines
+
+
+def _pair_lines(comparison: Comparison) -> list[list[str]]:
+    """Return a line for each pair of rows: the pair, its difference and its verdict."""
     decision = comparison.decision
-    if comparison.baseline is not None or not decision.differences:
-        return []
     lines = [
         [
             f"{one.arm} − {one.other}",
@@ -237,8 +263,8 @@ def markdown(comparison: Comparison, columns: list[Column]) -> str:
     table = [[plain(title) for title in header]]
     for row, texts in zip(comparison.rows, cells(comparison, columns, lambda text: f"**{text}**"), strict=True):
         table.append([code(texts[0]), *texts[1:], *([versus_text(row, comparison)] if versus else [])])
-    pairs = [[plain(text) for text in line] for line in pair_lines(comparison)]
-    tables = [_table(lines) for lines in (table, pairs) if lines]
+    further = [[[plain(text) for text in line] for line in lines] for lines in further_tables(comparison).values()]
+    tables = [_table(lines) for lines in (table, *further)]
     below = "\n".join([plain(notes(comparison)), *(f"- {plain(one)}" for one in comparison.warnings)])
     return "\n\n".join([*tables, below])
 
@@ -257,8 +283,9 @@ def latex(comparison: Comparison, columns: list[Column], versus: bool = True) ->
     shown = cells(comparison, columns, lambda text: f"\\textbf{{{text}}}", tex)
     for row, texts in zip(comparison.rows, shown, strict=True):
         lines.append([*texts, *([tex(versus_text(row, comparison))] if title else [])])
-    pairs = [[tex(text) for text in line] for line in pair_lines(comparison)] if versus else []
-    return "\n\n\\medskip\n\n".join(_tabular(table) for table in ([header, *lines], pairs) if table)
+    further = further_tables(comparison).values() if versus else []
+    tables = [[header, *lines], *([[tex(text) for text in line] for line in table] for table in further)]
+    return "\n\n\\medskip\n\n".join(_tabular(table) for table in tables)
 
 
 def _tabular(lines: Sequence[list[str]]) -> str:
@@ -275,11 +302,14 @@ def csv_text(comparison: Comparison, columns: list[Column]) -> str:
     """Return one line for each run, with plain numbers, for programs."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["decoder", "seed", *(column.key for column in columns), "run"])
+    fold = ["fold"] if any(block.fold is not None for block in comparison.blocks) else []
+    writer.writerow(["decoder", "seed", *fold, *(column.key for column in columns), "run"])
     for row in comparison.rows:
         for run in row.runs:
             values = {**run.scores, **run.costs}
-            writer.writerow([row.name, run.seed, *(values.get(c.key) for c in columns), visible(str(run.path))])
+            writer.writerow(
+                [row.name, *run.block[: 1 + len(fold)], *(values.get(c.key) for c in columns), visible(str(run.path))]
+            )
     return file.getvalue()
 
 

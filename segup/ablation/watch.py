@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TypedDict
 
+from segup.ablation.block import Block
 from segup.ablation.member import Status, member_path, read_status
 from segup.errors import SegupError
 from segup.metrics.scores import MIOU
@@ -26,6 +28,7 @@ class Sight:
         epoch: Epochs done; None where that is not known.
         epochs: Epochs asked for.
         miou: The last validation's; None before the first.
+        fold: On which it validates, where the data is in folds.
     """
 
     label: str
@@ -34,6 +37,12 @@ class Sight:
     epoch: int | None = None
     epochs: int | None = None
     miou: float | None = None
+    fold: int | None = None
+
+    @property
+    def block(self) -> Block:
+        """Seed and fold."""
+        return Block(self.seed, self.fold)
 
     @property
     def done(self) -> float:
@@ -61,45 +70,51 @@ class Watch:
 
     Args:
         study: The study's folder.
-        members: Label and seed of each run to look at.
+        members: Label and seed of each run to look at, with its fold where the data is in folds.
     """
 
-    def __init__(self, study: Path, members: Sequence[tuple[str, int]]) -> None:
+    def __init__(self, study: Path, members: Sequence[tuple[Any, ...]]) -> None:
         self._study, self._members = study, tuple(members)
-        self._finished: dict[tuple[str, int], Sight] = {}
-        self._epochs: dict[tuple[str, int], int] = {}
+        self._finished: dict[tuple[Any, ...], Sight] = {}
+        self._epochs: dict[tuple[Any, ...], int] = {}
 
     def look(self) -> list[Sight]:
         """Return every run as it stands now."""
-        return [self._finished.get(member) or self._look_at(*member) for member in self._members]
+        return [self._finished.get(member) or self._look_at(member) for member in self._members]
 
-    def _look_at(self, label: str, seed: int) -> Sight:
-        folder = member_path(self._study, label, seed)
+    def add(self, members: Sequence[tuple[Any, ...]]) -> None:
+        """Look at further runs, too."""
+        self._members += tuple(members)
+
+    def _look_at(self, member: tuple[Any, ...]) -> Sight:
+        label, block = member[0], Block(*member[1:])
+        sight = partial(Sight, label, block.seed, fold=block.fold)
+        folder = member_path(self._study, *member)
         try:
             status = read_status(folder)
         except SegupError as cause:
-            return Sight(label, seed, Status("failed", str(cause)))
+            return sight(Status("failed", str(cause)))
         if status.state == "finished":
             result = _read(folder / "result.json", lambda file: as_written(_Result, read_json(file), file))
             if result is None:
-                return Sight(label, seed, status)
-            self._finished[label, seed] = Sight(label, seed, status, miou=result["last"][MIOU.name])
-            return self._finished[label, seed]
+                return sight(status)
+            self._finished[member] = sight(status, miou=result["last"][MIOU.name])
+            return self._finished[member]
         if status.state not in ("running", "interrupted"):
-            return Sight(label, seed, status)
+            return sight(status)
         rows = _read(folder / "metrics.csv", read_history)
-        if (label, seed) not in self._epochs:
+        if member not in self._epochs:
             config = _read(folder / "config.yaml", lambda file: as_written(_Config, read_yaml(file), file))
             if config is not None:
-                self._epochs[label, seed] = config["trainer"]["max_epochs"]
-        epochs = self._epochs.get((label, seed))
+                self._epochs[member] = config["trainer"]["max_epochs"]
+        epochs = self._epochs.get(member)
         if rows is None or epochs is None:
-            return Sight(label, seed, status)
+            return sight(status)
         column = f"val/{MIOU.name}"
         validated = [row for row in rows if row.get(column)]
         last: Mapping[str, str] = validated[-1] if validated else {}
         epoch, miou = (int(last["epoch"]) + 1, float(last[column])) if last else (0, None)
-        return Sight(label, seed, status, epoch, epochs, miou)
+        return sight(status, epoch, epochs, miou)
 
 
 def _read(file: Path, how: Callable[[Path], Any]) -> Any:

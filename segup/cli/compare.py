@@ -64,11 +64,11 @@ def _compare(options: argparse.Namespace) -> None:
         SCORES,
         chosen,
         csv_text,
+        further_tables,
         grouped,
         latex,
         markdown,
         notes,
-        pair_lines,
         score_columns,
     )
 
@@ -91,8 +91,8 @@ def _compare(options: argparse.Namespace) -> None:
     console.print(_table(first[0].title, comparison, first, versus=True))
     for title, columns in {"Other scores": others, **tables}.items():
         console.print(_table(f"{title[0].upper()}{title[1:]}", comparison, columns))
-    if pairs := pair_lines(comparison):
-        console.print(_pairs(pairs))
+    for title, lines in further_tables(comparison).items():
+        console.print(_titled(title, lines))
     for line in (notes(comparison), *comparison.warnings):
         console.print(Text(line))
 
@@ -133,7 +133,7 @@ def _check_no_report(path: Path) -> None:
 def _finished(study: "Study") -> "dict[str, list[Run]]":
     """Return the finished runs of a study by label; those that have not finished are named on standard error."""
     found = study.finished()
-    open_ones = [f"{member.label} seed {member.seed} ({member.state})" for member in study.members if not member.run]
+    open_ones = [f"{member.name} ({member.state})" for member in study.members if not member.run]
     if not found:
         command = study.settings.get("command") or "the command that began it"
         raise DataError(
@@ -168,11 +168,11 @@ def _table(title: str, comparison: "Comparison", columns: "list[Column]", versus
     return table
 
 
-def _pairs(lines: list[list[str]]) -> "Table":
+def _titled(title: str, lines: list[list[str]]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="All pairs", title_justify="left", header_style="bold")
+    table = Table(title=title, title_justify="left", header_style="bold")
     for place, text in enumerate(lines[0]):
         table.add_column(Text(text), overflow="fold", justify="left" if place == 0 else "right")
     for line in lines[1:]:

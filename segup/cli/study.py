@@ -27,6 +27,7 @@ from segup.conform import Within
 from segup.errors import INTERRUPTED, ConfigError, refusals_named
 from segup.metrics.scores import OWN_SCORES, Score, shown_in
 from segup.registry import outside_module
+from segup.stored import visible
 from segup.terminal import endings_answered
 from segup.training.config import check_name
 
@@ -84,7 +85,7 @@ def _planned(
 
 def _carried_out(study: Path, asked: Sequence[RunSpec], at_once: int | None, train: Callable[[], None]) -> int:
     """Train under the study's view, write the report, and return the exit code."""
-    members = [(run.label, run.seed) for run in asked]
+    members = [run.member for run in asked]
     with StudyView(study, members, at_once or len(members)), _termination_as_interrupt():
         try:
             train()
@@ -240,11 +241,10 @@ def _check_metric(criterion: Criterion, also: Mapping[str, Any] | None) -> None:
         raise ConfigError(f"ablation.metric={criterion.metric}: {cause}") from None
 
 
-def _outcome(study: Path, members: Sequence[tuple[str, int]]) -> int:
-    mine = [read_member(study, label, seed) for label, seed in members]
+def _outcome(study: Path, members: Sequence[tuple[Any, ...]]) -> int:
+    mine = [read_member(study, *member) for member in members]
     of_state = {
-        state: [f"{m.label} seed {m.seed}" for m in mine if m.state == state]
-        for state in ("failed", "running", "waiting", "interrupted")
+        state: [m.name for m in mine if m.state == state] for state in ("failed", "running", "waiting", "interrupted")
     }
     if of_state["running"]:
         print(f"trained by another process: {', '.join(of_state['running'])}")
@@ -263,9 +263,11 @@ def _outcome(study: Path, members: Sequence[tuple[str, int]]) -> int:
 
 def _write_report(study: Path, asked: Sequence[RunSpec]) -> None:
     from segup.ablation.report import write_report
+    from segup.ablation.report.content import read_report
 
     with refusals_named():
         page = write_report(study, trust=sorted(_outside_modules([dict(run.config) for run in asked])))
+        print(visible(read_report(study).verdict))
     print(f"report: {page}")
 
 

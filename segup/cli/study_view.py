@@ -4,12 +4,14 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from segup.ablation.block import Block
 from segup.ablation.watch import Sight, Watch, best_so_far, seconds_left
 from segup.metrics.scores import MIOU
 from segup.stored import visible
@@ -23,7 +25,7 @@ class StudyView:
 
     Args:
         study: The study's folder.
-        members: Label and seed of each run.
+        members: Label and seed of each run, with its fold where the data is in folds.
         at_once: How many are trained at a time.
         console: Where it goes; standard output by default.
         errors: Where failures go; standard error by default.
@@ -32,14 +34,14 @@ class StudyView:
     def __init__(
         self,
         study: Path,
-        members: Sequence[tuple[str, int]],
+        members: Sequence[tuple[Any, ...]],
         at_once: int = 1,
         console: Console | None = None,
         errors: Console | None = None,
     ) -> None:
         self._watch, self._study, self._at_once = Watch(study, members), study, at_once
         self._console, self._errors = console or Console(), errors or Console(stderr=True)
-        self._seen: dict[tuple[str, int], tuple[str, int]] = {}
+        self._seen: dict[tuple[str, Block], tuple[str, int]] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._show, daemon=True)
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
@@ -48,7 +50,7 @@ class StudyView:
         sights = self._watch.look()
         before = sum(sight.status.state == "finished" for sight in sights)
         again = sum(sight.status.state in ("failed", "interrupted") for sight in sights)
-        self._seen = {(sight.label, sight.seed): _moment(sight) for sight in sights}
+        self._seen = {(sight.label, sight.block): _moment(sight) for sight in sights}
         parts = [f"{len(sights)} run{'' if len(sights) == 1 else 's'}"]
         parts += [f"{before} finished before"] * bool(before) + [f"{again} to be taken up again"] * bool(again)
         self._print(f"study {self._study}: {', '.join(parts)}")
@@ -74,8 +76,8 @@ class StudyView:
     def _look(self) -> None:
         sights = self._watch.look()
         for sight in sights:
-            key, moment = (sight.label, sight.seed), _moment(sight)
-            if self._seen[key] != moment:
+            key, moment = (sight.label, sight.block), _moment(sight)
+            if self._seen.get(key) != moment:
                 self._say(sight, sights)
                 self._seen[key] = moment
         if self._live is not None:
@@ -83,7 +85,7 @@ class StudyView:
 
     def _say(self, sight: Sight, sights: Sequence[Sight]) -> None:
         """Say what became of a run; on a terminal the table does, but for why a run failed."""
-        name, status = f"{sight.label} seed {sight.seed}", sight.status
+        name, status = f"{sight.label} {sight.block}", sight.status
         if status.state == "failed":
             (self._live.console if self._live is not None else self._errors).print(
                 Text(visible(f"{name} failed: {status.cause}", keep="\n")), soft_wrap=True
@@ -134,36 +136,47 @@ def duration(seconds: float) -> str:
 
 
 def study_table(sights: Sequence[Sight], at_once: int = 1, height: int = 40) -> Group:
-    """Return decoders by seeds, each with its score or its state, and the summary below.
+    """Return decoders by seeds, each with its score or its state, what these are, and the summary below.
 
     Args:
         sights: Every run.
         at_once: How many are trained at a time.
         height: Rows of the terminal; a table that is taller leaves out decoders that wait or have finished.
     """
-    seeds = sorted({sight.seed for sight in sights})
-    table = Table(title_justify="left", header_style="bold")
+    blocks = sorted({sight.block for sight in sights}, key=lambda block: block.order)
+    table = Table(title_justify="left", header_style="bold", caption_justify="left", caption=_legend(sights))
     table.add_column("decoder", overflow="fold")
-    for seed in seeds:
-        table.add_column(f"seed {seed}", justify="right", no_wrap=True)
-    rows: dict[str, dict[int, Sight]] = {}
+    for block in blocks:
+        table.add_column(str(block), justify="right", no_wrap=block.fold is None)
+    rows: dict[str, dict[Block, Sight]] = {}
     for sight in sights:
-        rows.setdefault(sight.label, {})[sight.seed] = sight
+        rows.setdefault(sight.label, {})[sight.block] = sight
     shown = _fitting(rows, max(3, height - 8))
     for label in shown:
-        table.add_row(Text(visible(label)), *(_cell(rows[label].get(seed)) for seed in seeds))
+        table.add_row(Text(visible(label)), *(_cell(rows[label].get(block)) for block in blocks))
     lines = [Text(visible(summary(sights, at_once)))]
     if len(shown) < len(rows):
         lines.insert(0, Text(f"{len(rows) - len(shown)} more decoders are not shown", style="dim"))
     return Group(table, *lines)
 
 
-def _fitting(rows: dict[str, dict[int, Sight]], most: int) -> list[str]:
+def _fitting(rows: dict[str, dict[Block, Sight]], most: int) -> list[str]:
     if len(rows) <= most:
         return list(rows)
     busy = {label for label, row in rows.items() if any(s.status.state in ("running", "failed") for s in row.values())}
     chosen = sorted(rows, key=lambda label: label not in busy)[:most]
     return [label for label in rows if label in set(chosen)]
+
+
+def _legend(sights: Sequence[Sight]) -> str:
+    """Return what the cells mean, of those that are there."""
+    said = {
+        "finished": f"validation {MIOU.label} of a finished run",
+        "running": f"epochs done/asked for · {MIOU.label} so far",
+        "interrupted": "stopped at: to be taken up again",
+    }
+    states = {sight.status.state for sight in sights}
+    return "; ".join(text for state, text in said.items() if state in states)
 
 
 def _cell(sight: Sight | None) -> Text:

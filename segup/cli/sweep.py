@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from segup.ablation.plan import RunSpec
 from segup.errors import ConfigError
 
-_OWN = ("decoder", "seed")  # a run's folder is named after these alone
+_OWN = ("decoder", "seed", "data.fold")  # a run's folder is named after these alone
 _LONGEST = 150
 
 
@@ -137,7 +137,7 @@ def _label(composed: DictConfig, given: Mapping[str, str], swept: Sequence[str])
     """Return the name of a run's decoder and of what else was swept, fit for a folder."""
     own = "decoder.upsampler" if "decoder.upsampler" in given else "decoder"
     word = str(composed.decoder.upsampler if own == "decoder.upsampler" else composed.hydra.runtime.choices["decoder"])
-    rest = [f"{key}={given[key]}" for key in swept if key not in ("seed", own)]
+    rest = [f"{key}={given[key]}" for key in swept if key not in ("seed", "data.fold", own)]
     label = ",".join([word, *rest]).replace("/", "%2F")
     if len(label) > _LONGEST:
         label = f"{label[: _LONGEST - 9]}~{hashlib.sha256(label.encode()).hexdigest()[:8]}"

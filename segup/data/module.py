@@ -13,6 +13,7 @@ from torch.utils.data import BatchSampler
 
 from segup.calls import annotated, check
 from segup.conform import Count, Within
+from segup.data.folds import fold_of, split_by_fold
 from segup.data.frequencies import ClassFrequencies, count_classes
 from segup.data.headers import MAX_PIXELS
 from segup.data.images import read_pixels
@@ -71,6 +72,9 @@ class SegmentationData(LightningDataModule):
         cache_dir: Where. None is ``segup/features`` in the person's folder of caches.
         max_cache_gb: The most that this folder may hold, in GB. None is :data:`MAX_CACHE_GB`.
         seed: Seed of the order and of the augmentation.
+        folds: Divides the images to train and to validate anew, in this many parts of about one size that keep groups
+            together; None keeps the data set's own splits. Test images stay out.
+        fold: The part that validates; all others train. None: ``seed`` mod ``folds``.
 
     Attributes:
         start_epoch: The first epoch of a resumed run. Set it before you use the loader.
@@ -117,6 +121,8 @@ class SegmentationData(LightningDataModule):
         cache_dir: str | Path | None = None,
         max_cache_gb: Annotated[float, Within(above=0)] | None = None,
         seed: int = 0,
+        folds: Annotated[int, Within(2)] | None = None,
+        fold: Annotated[int, Within(0)] | None = None,
     ) -> None:
         super().__init__()
         if not hasattr(source, "labels") or not hasattr(source, "splits"):
@@ -144,7 +150,7 @@ class SegmentationData(LightningDataModule):
         self.cache_features = cache_features
         self.cache_dir = None if cache_dir is None else Path(cache_dir)
         self.max_cache_gb: float = MAX_CACHE_GB if max_cache_gb is None else max_cache_gb
-        self.seed = seed
+        self.seed, self.folds, self.fold = seed, folds, fold_of(seed, folds, fold)
         self.start_epoch = 0
         self._start_batch = 0
         self._sampler: DrawSampler | None = None
@@ -231,6 +237,10 @@ class SegmentationData(LightningDataModule):
         """Return one sample at its own size, without augmentation."""
         return self.samples(split)[index]
 
+    def groups(self, split: str) -> dict[str, str]:
+        """Return the sequence, patient or field of each image of a split that has one, by the image's name."""
+        return {pair.name: pair.group for pair in self.samples(split).pairs if pair.group is not None}
+
     def class_frequencies(self) -> ClassFrequencies:
         """Count the pixels of each class over the training masks; reads every mask once."""
         return self._class_frequencies
@@ -313,10 +323,18 @@ class SegmentationData(LightningDataModule):
 
     def _pairs(self, split: str) -> list[Pair]:
         if split not in self._found_pairs:
-            self._found_pairs[split] = self.source.pairs(split)
+            if self.folds is not None and split != "test":
+                train, val = split_by_fold(self._divisible(), self.folds, self.fold or 0)
+                self._found_pairs |= {"train": train, "val": val}
+            else:
+                self._found_pairs[split] = self.source.pairs(split)
             if not self._found_pairs[split]:
                 raise DataError(f"{type(self.source).__name__} has no images in its split '{split}'")
         return self._found_pairs[split]
+
+    def _divisible(self) -> list[Pair]:
+        there = [split for split in ("train", "val") if split in self.source.splits()]
+        return [pair for split in there for pair in self.source.pairs(split)]
 
     def training_size(self) -> tuple[int, int]:
         """Return (height, width) of a training sample."""

@@ -20,12 +20,14 @@ _log = logging.getLogger(__name__)
 class Pair:
     """An image, its mask (or None), and the name that reports and predictions use.
 
-    The mask is a file, or is drawn from others: see :class:`segup.data.drawn.DrawnMask`.
+    The mask is a file, or is drawn from others: see :class:`segup.data.drawn.DrawnMask`. ``group`` names the sequence,
+    patient or field that the image belongs to; None: the image stands for itself.
     """
 
     image: Path
     mask: Path | DrawnMask | None
     name: str
+    group: str | None = None
 
 
 def is_image(file: Path) -> bool:

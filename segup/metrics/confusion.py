@@ -27,6 +27,21 @@ def confusion_matrix(prediction: LabelMap, target: LabelMap, num_classes: int) -
     return torch.from_numpy(counts[1:, 1:])
 
 
+def class_rows(confusion: torch.Tensor, ignore_index: int) -> list[list[int]]:
+    """Return for each class that occurs: its id, the pixels both agree on, those predicted and those in the target.
+
+    Args:
+        confusion: ``(K, K)`` pixel counts, rows the target's class, columns the predicted one.
+        ignore_index: A class that is left out.
+
+    >>> class_rows(torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]]), 255)
+    [[0, 3, 3, 4], [1, 4, 5, 4]]
+    """
+    counts = torch.stack([confusion.diagonal(), confusion.sum(0), confusion.sum(1)], 1)
+    ids = [c for c in counts[:, 1:].sum(1).nonzero().flatten().tolist() if c != ignore_index]
+    return [[c, *counts[c].tolist()] for c in ids]
+
+
 def iou(confusion: torch.Tensor) -> torch.Tensor:
     """Return the IoU of each class: the pixels both agree on over the pixels that either gives the class.
 

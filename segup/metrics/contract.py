@@ -45,6 +45,11 @@ class Metrics(nn.ModuleList):
         for metric in self:
             cast(Metric, metric).update(prediction, target)
 
+    @property
+    def counted(self) -> list[list[list[int]]]:
+        """What segup's own metric, the first, counted in each image of this process since the last reset, in order."""
+        return list(getattr(next(iter(self), None), "counted", ()))
+
     def reset(self) -> None:
         """Forget what was counted."""
         for metric in self:

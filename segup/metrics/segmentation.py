@@ -41,6 +41,8 @@ class SegmentationMetrics(Metric):
     Pixels where the target is ``ignore_index`` count nowhere: they are in no band and their edge is no boundary, in
     the target as in the prediction. When ``ignore_index`` is the id of a class, that class has no scores.
 
+    ``counted`` holds :func:`segup.metrics.confusion.class_rows` of each image of this process, in order.
+
     Args:
         num_classes: Number of label classes K, at least 2; a model with one sigmoid channel has 2.
         ignore_index: The class id in the target of pixels that count nowhere.
@@ -116,9 +118,15 @@ class SegmentationMetrics(Metric):
         }
         for state, shape in shapes.items():
             self.add_state(state, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
+        self.counted: list[list[list[int]]] = []
         self.add_state("images", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("smallest", torch.tensor(_NO_IMAGE), dist_reduce_fx="min")  # of the squared diagonals
         self.add_state("largest", torch.tensor(0), dist_reduce_fx="max")
+
+    def reset(self) -> None:
+        """Forget what was counted."""
+        super().reset()
+        self.counted = []
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Count one image or a batch; the counting itself is done on the CPU.
@@ -186,6 +194,7 @@ class SegmentationMetrics(Metric):
         self.smallest, self.largest = self.smallest.clamp(max=squared), self.largest.clamp(min=squared)
         matrix = of.confusion_matrix(predicted, true, k)
         self._add("confusion", matrix)
+        self.counted.append(of.class_rows(matrix, self.ignore_index))
         intersection, union = boundary_counts(predicted, true, k, self.boundary_ratio)
         self._add("boundary_intersection", torch.from_numpy(intersection))
         self._add("boundary_union", torch.from_numpy(union))

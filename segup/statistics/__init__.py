@@ -4,7 +4,22 @@ It knows numbers, not runs: scores of arms (decoders) on blocks (seeds).
 """
 
 from segup.statistics.decision import METHOD, POWER, Decision, Difference, decide
-from segup.statistics.sentences import conclusion, difference_text
+from segup.statistics.images import FEWEST, Counted, image_errors
+from segup.statistics.sentences import conclusion, decided_sentence, difference_text
 from segup.statistics.spread import Spread, spread
 
-__all__ = ["METHOD", "POWER", "Decision", "Difference", "Spread", "conclusion", "decide", "difference_text", "spread"]
+__all__ = [
+    "FEWEST",
+    "METHOD",
+    "POWER",
+    "Counted",
+    "Decision",
+    "Difference",
+    "Spread",
+    "conclusion",
+    "decide",
+    "decided_sentence",
+    "difference_text",
+    "image_errors",
+    "spread",
+]

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite, isnan, nan, sqrt
+from math import hypot, isfinite, isnan, nan, sqrt
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -111,6 +111,7 @@ def decide(
     margin: Margin = 0.005,
     level: Level = 0.95,
     better: Better = "higher",
+    further: Mapping[tuple[str, str], float] | None = None,
 ) -> Decision:
     """Decide which arms differ from a baseline, or from each other, with paired differences over blocks (seeds).
 
@@ -123,6 +124,8 @@ def decide(
         margin: Differences within it are equal.
         level: The probability that all intervals hold; and of each arm, that it is not called equal where it is not.
         better: Which scores are better, ``"higher"`` or ``"lower"``.
+        further: By pair, a standard error that no number of blocks makes smaller, such as that of
+            :func:`segup.statistics.image_errors`: it is added to that of the blocks.
 
     Raises:
         ConfigError: No such baseline.
@@ -153,8 +156,9 @@ def decide(
     for place, (first, second) in enumerate(pairs):
         arm, other = arms[first], arms[second]
         failures = _failures(scores[arm], scores[other]), _failures(scores[other], scores[arm])
-        mean, count, error = means[place], counts[place], errors[place]
-        half_width = family.half_width(count, error)
+        mean, count = means[place], counts[place]
+        error = _Error(count, errors[place], (further or {}).get((arm, other), 0.0))
+        half_width = family.half_width(error)
         sign = mean if better == "higher" else -mean
         found.append(
             Difference(
@@ -162,16 +166,32 @@ def decide(
                 other,
                 mean,
                 half_width,
-                _verdict(sign, half_width, family.equal(mean, count, error), *failures),
+                _verdict(sign, half_width, family.equal(mean, error), *failures),
                 count,
                 _failed(scores[arm]),
                 _failed(scores[other]),
-                family.detectable(count, error),
-                family.more(count, error),
+                family.detectable(error),
+                family.more(error),
                 _improvement(table[first], table[second], better),
             )
         )
     return Decision(tuple(found), baseline, len(blocks), margin, level, better)
+
+
+@dataclass(frozen=True)
+class _Error:
+    """The standard error of a mean over so many blocks: of the blocks, and one that is the same for any number."""
+
+    count: int
+    of_blocks: float
+    constant: float
+
+    @property
+    def whole(self) -> float:
+        return hypot(self.of_blocks, self.constant)
+
+    def over(self, blocks: int) -> "_Error":
+        return _Error(blocks, self.of_blocks * sqrt(self.count / blocks), self.constant)
 
 
 @dataclass(frozen=True)
@@ -183,35 +203,37 @@ class _Family:
     level: float
     margin: float
 
-    def half_width(self, count: int, error: float) -> float:
-        return nan if isnan(error) else critical_value(self.comparisons, self.arms, count, self.level) * error
+    def half_width(self, error: _Error) -> float:
+        if isnan(error.whole):
+            return nan
+        return critical_value(self.comparisons, self.arms, error.count, self.level) * error.whole
 
-    def detectable(self, count: int, error: float) -> float:
+    def detectable(self, error: _Error) -> float:
         from scipy.special import stdtrit
 
-        if isnan(error):
+        if isnan(error.whole):
             return nan
-        return self.half_width(count, error) + float(stdtrit(freedom(self.arms, count), POWER)) * error
+        return self.half_width(error) + float(stdtrit(freedom(self.arms, error.count), POWER)) * error.whole
 
-    def more(self, count: int, error: float) -> int | None:
+    def more(self, error: _Error) -> int | None:
         """Return how many blocks are lacking for a difference as large as the margin to be detectable."""
 
         def enough(blocks: int) -> bool:
-            return self.detectable(blocks, error * sqrt(count / blocks)) <= self.margin
+            return self.detectable(error.over(blocks)) <= self.margin
 
-        if isnan(error) or not enough(_MOST):
+        if isnan(error.whole) or not enough(_MOST):
             return None
-        low, high = count - 1, _MOST  # the first number that is enough lies above low and not above high
+        low, high = error.count - 1, _MOST  # the first number that is enough lies above low and not above high
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if enough(middle) else (middle, high)
-        return high - count
+        return high - error.count
 
-    def equal(self, mean: float, count: int, error: float) -> bool:
+    def equal(self, mean: float, error: _Error) -> bool:
         """Return whether two one-sided tests, each at ``1 - level``, put the difference within the margin."""
         from scipy.special import stdtrit
 
-        return abs(mean) + float(stdtrit(freedom(self.arms, count), self.level)) * error <= self.margin
+        return abs(mean) + float(stdtrit(freedom(self.arms, error.count), self.level)) * error.whole <= self.margin
 
 
 def _estimated(table: Any, pairs: Sequence[tuple[int, int]]) -> tuple[list[float], list[int], list[float]]:

@@ -26,12 +26,27 @@ def conclusion(decision: Decision, score: str = "score") -> str:
     """
     if not decision.differences:
         return "One arm has scores: there is nothing to hold it against."
+    return " ".join([decided_sentence(decision, score), *_failures(decision), *_outlook(decision, score)])
+
+
+@annotated
+def decided_sentence(decision: Decision, score: str = "score") -> str:
+    """Return the one sentence that says what was decided of each arm; the first of :func:`conclusion`.
+
+    Args:
+        decision: Of a study with two arms or more.
+        score: What its scores are called.
+
+    >>> from segup.statistics.decision import decide
+    >>> print(decided_sentence(decide({"deconv": {0: 0.71}, "bilinear": {0: 0.61}}, "deconv")))
+    Nothing is decided: bilinear is undecided against deconv.
+    """
     tell = _against_a_baseline if decision.baseline is not None else _in_pairs
     decided, rest = tell(decision, score)
     said = "; ".join(decided) if decided else "Nothing is decided"
     if rest:
         said += f"{'; ' if decided else ': '}{rest}"
-    return " ".join([f"{said}.", *_failures(decision), *_outlook(decision, score)])
+    return f"{said}."
 
 
 @annotated

@@ -5,7 +5,7 @@ import copy
 import io
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from segup.checkpoints import read_checkpoint
 from segup.errors import RunInterruptedError
 from segup.metrics.scores import MIOU
 from segup.terminal import endings_answered
+from segup.training import image_counts
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -59,16 +60,18 @@ class RunCheckpoints(Checkpoint):
     """Keep ``last.ckpt`` at every epoch's end and on Ctrl-C, and ``best.ckpt`` by validation mIoU.
 
     Args:
-        folder: Where they go.
+        folder: Where they go; beside them, what was counted in each image of the last validation.
+        groups: The groups of validation images, by the images' names.
 
     Before its first step, a run writes what :attr:`at_begin` does.
     The first Ctrl-C lets the step finish, saves and stops; a second one stops at once, and what was saved stays.
     SIGTERM, with which schedulers end a process, and SIGHUP, of a terminal that closes, are answered as the first is.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, groups: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.last, self.best = folder / "last.ckpt", folder / "best.ckpt"
+        self.images, self._groups = folder / image_counts.FILE, groups or {}
         self.last_scores: dict[str, Any] | None = None
         self.best_scores: dict[str, Any] | None = None
         self.begun = False
@@ -101,6 +104,8 @@ class RunCheckpoints(Checkpoint):
         fitting = trainer.state.fn == TrainerFn.FITTING
         epoch = trainer.current_epoch + fitting  # counted from 1; after training Lightning has moved on
         self.last_scores = {"epoch": epoch, "step": trainer.global_step, **pl_module.scores}
+        if trainer.is_global_zero and self.begun:
+            image_counts.write_image_counts(self.images, pl_module.image_counts, self._groups)
         if self.best_scores is None or self.last_scores[MIOU.name] > self.best_scores[MIOU.name]:
             self.best_scores = self.last_scores
             self._improved = True
@@ -170,6 +175,11 @@ def take_over(checkpoint: Path, folder: Path, best: bool) -> None:
             between the two.
     """
     source = checkpoint if best else checkpoint.with_name("best.ckpt")
-    for found, target in ((checkpoint, folder / "last.ckpt"), (source, folder / "best.ckpt")):
+    counts = checkpoint.with_name(image_counts.FILE)
+    for found, target in (
+        (checkpoint, folder / "last.ckpt"),
+        (source, folder / "best.ckpt"),
+        (counts, folder / image_counts.FILE),
+    ):
         if found.exists() and found.resolve() != target.resolve():
             atomic_copy(found, target)

@@ -1,16 +1,19 @@
 """A run's configuration as frozen values, each checked before any work starts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from segup.conform import Within, conform
+from segup.data.folds import fold_of
 from segup.errors import ConfigError
 from segup.stored import visible
 
 Seed = Annotated[int, Within(0, 2**32 - 1)]  # numpy takes no larger one
 Times = Annotated[int, Within(1)]
+Folds = Annotated[int, Within(2, 10_000)]
+Fold = Annotated[int, Within(0, 10_000)]
 Processes = Annotated[int, Within(1, 4096)]
 
 
@@ -23,6 +26,8 @@ class DataConfig(TypedDict, total=False):
     samples_per_epoch: Annotated[int, Within(1, 10**9)] | None
     crop_size: list[Annotated[int, Within(1, 2**16)]] | None
     in_channels: Annotated[int, Within(1, 2**12)]
+    folds: Folds | None
+    fold: Fold | None
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,20 @@ class RunConfig:
         config: RunConfig = conform(RunConfig, values)
         conform(DataConfig, config.data, "data")
         check_name("name", config.name, "outputs/")
-        return config
+        return replace(config, data=in_fold(config.data, config.seed))
+
+
+def in_fold(data: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return a data configuration that says on which of its folds a run validates.
+
+    Raises:
+        ConfigError: As :func:`segup.data.folds.fold_of`.
+
+    >>> in_fold({"name": "cells", "folds": 5}, 7)
+    {'name': 'cells', 'folds': 5, 'fold': 2}
+    """
+    fold = fold_of(seed, data.get("folds"), data.get("fold"))
+    return dict(data) if fold is None else {**data, "fold": fold}
 
 
 def check_name(key: str, name: object, below: str) -> None:

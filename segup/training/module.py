@@ -59,6 +59,8 @@ class SegmentationModule(L.LightningModule):
         self.max_steps, self.seed, self.info = max_steps, seed, dict(info or {})
         self.scores: dict[str, Any] | None = None
         self.scored_step = -1
+        self.image_counts: list[tuple[str, list[list[int]]]] = []
+        self._validated: list[str] = []
         self._unchecked: tuple[Tensor, str] | None = None
 
     def forward(self, image: Tensor, features: Sequence[Tensor] | None = None) -> Tensor:
@@ -122,20 +124,30 @@ class SegmentationModule(L.LightningModule):
         for same in stacked_by_size(batch):
             logits = self(same["image"], same.get("features"))
             self.metrics.update(predicted_labels(logits), same["mask"])
+        self._validated += [sample["name"] for sample in batch]
 
     def on_validation_epoch_start(self) -> None:
         """Forget the counts of the epoch before."""
         self.check_loss()
         self.metrics.reset()
+        self._validated = []
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole set, the same on every process."""
         self.scores, self.scored_step = self.metrics.compute(), self.global_step
+        self.image_counts = self._from_all(list(zip(self._validated, self.metrics.counted, strict=True)))
         logged = shown_in("history", self.metrics.scores)
         named = {f"val/{score.name}": score.one_number(self.scores) for score in logged}
         if self.trainer.state.fn != TrainerFn.FITTING:  # after training Lightning counts a step and an epoch too many
             named |= {"step": float(self.global_step - 1), "epoch": float(self.trainer.current_epoch - 1)}
         self.log_dict(named, sync_dist=self.trainer.world_size > 1, batch_size=1)
+
+    def _from_all(self, own: list[Any]) -> list[Any]:
+        if self.trainer.world_size == 1:
+            return own
+        parts: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(parts, own)
+        return [one for part in parts for one in part]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Resume in the middle of an epoch that ``max_steps`` ended there: Lightning has counted it as finished."""

@@ -102,7 +102,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     if config.compile:
         model.compile()
 
-    checkpoints, times, masks = RunCheckpoints(folder), StepTimes(), data.mask_check()
+    checkpoints, times, masks = RunCheckpoints(folder, data.groups("val")), StepTimes(), data.mask_check()
     callbacks = [CheckedMasks(masks), checkpoints, times, CheckerboardFigure(), EpochLines(console)]
     if data.cache_features:
         callbacks.insert(0, KeptFeatures(model, data, masks, console))

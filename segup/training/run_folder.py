@@ -84,7 +84,7 @@ def clear_unstarted(folder: Path) -> None:
     """Remove what a run wrote that ended before its first checkpoint, and nothing else."""
     if (folder / "last.ckpt").exists():
         return
-    for name in ("ladder.txt", "data.txt", "metrics.csv"):
+    for name in ("ladder.txt", "data.txt", "metrics.csv", "images.csv"):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from segup.ablation import Criterion, compare, read_run
+from segup.ablation.block import Block
 from segup.ablation.comparison import compare_groups
 from segup.errors import ConfigError, DataError
 
@@ -72,7 +73,7 @@ def test_a_score_that_is_no_number_and_a_run_that_failed_count_as_failures(write
     assert (found.verdict, found.pairs, found.failures) == ("undecided", 5, 1)
     whole = {run.seed: run for run in map(read_run, runs[6:]) if run.seed != 3}
     groups = {"deconv": [read_run(run) for run in runs[:6]], "carafe": list(whole.values())}
-    again = compare_groups(groups, failed={"carafe": [3], "nearest": [0, 1]})
+    again = compare_groups(groups, failed={"carafe": [Block(3)], "nearest": [Block(0), Block(1)]})
     one, other = again.decision.differences
     assert (one.mean, one.verdict, one.failures) == (found.mean, "undecided", 1)
     assert (other.arm, other.verdict, other.failures, other.pairs) == ("nearest", "undecided", 2, 0)

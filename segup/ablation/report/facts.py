@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from segup.ablation.runs import NOT_THE_EXPERIMENT, Run, flat
+from segup.ablation.runs import Run, experiment
 from segup.ablation.study import Study
 
 _IN_COMMON = (
     ("data", "data.name"),
     ("crop", "data.crop_size"),
+    ("folds", "data.folds"),
     ("batch", "data.batch_size"),
     ("encoder", "encoder.name"),
     ("topology", "decoder.topology"),
@@ -53,14 +54,16 @@ def facts_of(study: Study) -> Facts:
     for member in study.members:
         if member.run is not None:
             first.setdefault(member.label, member.run)
-    configs = {label: _experiment(run.result["config"]) for label, run in first.items()}
+    configs = {label: experiment(run.result["config"]) for label, run in first.items()}
     keys = dict.fromkeys(key for config in configs.values() for key in config)
     differing = {key for key in keys if len({text(config.get(key)) for config in configs.values()}) > 1}
-    shared = next(iter(configs.values()), _experiment(study.settings.get("config") or {}))
+    shared = next(iter(configs.values()), experiment(study.settings.get("config") or {}))
     chosen: Mapping[str, Mapping[str, Any]] = study.settings.get("decoders") or {}
     return Facts(
         command=str(study.settings.get("command") or ""),
-        shared={name: text(shared[key]) for name, key in _IN_COMMON if key in shared and key not in differing},
+        shared={
+            name: text(shared[key]) for name, key in _IN_COMMON if shared.get(key) is not None and key not in differing
+        },
         seeds=tuple(sorted({member.seed for member in study.members})),
         differences={
             label: {key: text(config[key]) for key in keys if key in differing and config.get(key) is not None}
@@ -93,10 +96,6 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     minutes, rest = divmod(whole, 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _experiment(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in flat(config).items() if key.partition(".")[0] not in NOT_THE_EXPERIMENT}
 
 
 def _matched(match: object, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

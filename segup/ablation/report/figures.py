@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from segup.ablation.block import Block
 from segup.ablation.comparison import Row
 from segup.ablation.report.style import FAINT, Look, legend_below, new_figure, of_row
 from segup.metrics.scores import MIOU
@@ -96,7 +97,7 @@ def band_iou(rows: Sequence[Row], shown: Mapping[str, Look], baseline: str) -> F
     drawn = {row.name: found for row in rows if (found := _bands(row))}
     if not drawn:
         return None
-    references = {run.seed: run.bands for row in rows if row.name == baseline for run in row.runs if run.bands}
+    references = {run.block: run.bands for row in rows if row.name == baseline for run in row.runs if run.bands}
     figure = new_figure(7.6, 3.3 + 0.2 * -(-len(drawn) // 4))
     both = bool(references) and len(drawn) > 1
     left, *right = figure.subplots(1, 1 + both, squeeze=False)[0]
@@ -177,13 +178,13 @@ def _bands(row: Row) -> dict[int, Spread]:
     return _spreads([run.bands for run in row.runs if run.bands])
 
 
-def _minus(row: Row, references: Mapping[int, Mapping[int, float]]) -> dict[int, Spread]:
+def _minus(row: Row, references: Mapping[Block, Mapping[int, float]]) -> dict[int, Spread]:
     """Return the spread of the paired differences, seed by seed."""
     return _spreads(
         [
             {width: value - reference[width] for width, value in run.bands.items() if width in reference}
             for run in row.runs
-            if run.bands and (reference := references.get(run.seed)) is not None
+            if run.bands and (reference := references.get(run.block)) is not None
         ]
     )
 

@@ -32,23 +32,30 @@ def drawn_differences(comparison: Comparison) -> list[Difference]:
 def forest(comparison: Comparison, drawn: Sequence[Difference]) -> Figure | None:
     """Draw each difference with its interval; the margin is shaded, colour and marker tell the verdict.
 
+    Below it, thin, is the interval for other images of their kind, where that is known.
+
     Args:
         comparison: The rows.
         drawn: See :func:`drawn_differences`.
     """
     if not drawn:
         return None
-    decision, score = comparison.decision, comparison.metric.label
+    decision, score, others = comparison.decision, comparison.metric.label, comparison.on_others
     figure = new_figure(7.6, 1.05 + 0.29 * len(drawn))
     axes = figure.subplots()
     axes.axvspan(-decision.margin, decision.margin, color="#009e73", alpha=0.13, linewidth=0)
     axes.axvline(0, color=INK, linewidth=0.9)
     for place, one in enumerate(drawn):
         color, marker = _VERDICTS[one.verdict]
+        wider = None if others is None else others.decision.of(one.arm, one.other)
         axes.errorbar(
             one.mean, place, xerr=None if isnan(one.half_width) else one.half_width, fmt=marker, color=color,
             markerfacecolor="none" if one.verdict == "undecided" else color, capsize=3, elinewidth=1.5, markersize=6,
         )  # fmt: skip
+        if wider is not None and not isnan(wider.half_width):
+            axes.errorbar(
+                one.mean, place + 0.2, xerr=wider.half_width, fmt="none", color=FAINT, capsize=2, elinewidth=0.8
+            )
         axes.annotate(
             f"{difference_text(one, decision.margin)}  {one.verdict}, P {one.improvement:.2f}", (1.02, place),
             va="center", fontsize=8.5, xycoords=("axes fraction", "data"), annotation_clip=False,

@@ -39,7 +39,7 @@ def draw(report: Report) -> list[Figure]:
                 "are decided: better or worse where the interval excludes 0, equal where two one-sided tests put the "
                 "difference within the margin. P is the probability of improvement as it was seen, which decides "
                 "nothing: the share of pairs of a run of the one and a run of the other in which the first is better."
-                f"{_left_out(comparison)}",
+                f"{_of_others(comparison)}{_left_out(comparison)}",
             ),
             (
                 "accuracy_cost", "Accuracy against cost", accuracy_against_cost(rows, look),
@@ -89,6 +89,11 @@ def _forest(comparison: Comparison | None) -> Drawing | None:
     return None if comparison is None else forest(comparison, drawn_differences(comparison))
 
 
+def _of_others(comparison: Comparison | None) -> str:
+    known = comparison is not None and comparison.on_others is not None
+    return " The thin intervals below hold for other images of their kind." if known else ""
+
+
 def _left_out(comparison: Comparison | None) -> str:
     count = 0 if comparison is None else len(comparison.decision.differences)
     return (
@@ -109,12 +114,12 @@ def pictures(report: Report, trust: Sequence[str] = ()) -> tuple[list[Figure], t
     from segup.ablation.report.pictures import crop_figure, look, response_figure  # with it comes all of training
 
     found, drawn = look(runs, trust), []
-    seed = next(iter(runs.values())).seed
+    seed = next(iter(runs.values())).block
     with style.styled():
         if found.crops and found.labels is not None:
             drawn.append(_saved(
                 "crops", "The same crops through every operator", crop_figure(found.crops, found.labels),
-                f"Validation crops in which the operators disagree most (last checkpoint, seed {seed}), named by "
+                f"Validation crops in which the operators disagree most (last checkpoint, {seed}), named by "
                 "image, row and column. Below each prediction, where it is wrong.",
                 _seen("Crops, the truth, predictions and maps of what is wrong", list(runs)), pixels=True,
             ))  # fmt: skip
@@ -122,7 +127,7 @@ def pictures(report: Report, trust: Sequence[str] = ()) -> tuple[list[Figure], t
         if measured:
             drawn.append(_saved(
                 "responses", "Impulse and constant response", response_figure(measured),
-                f"The operator of the last step before the image, as it was trained with seed {seed}: above, what one "
+                f"The operator of the last step before the image, as it was trained with {seed}: above, what one "
                 "pixel adds around itself (root mean square over the output channels; largest value 1); below, what a "
                 "constant map becomes in the channel whose pattern is nearest to the mean of all, borders included "
                 "(root mean square 1: an even colour is no pattern), and the share of its energy that is pattern, the "
@@ -134,16 +139,16 @@ def pictures(report: Report, trust: Sequence[str] = ()) -> tuple[list[Figure], t
 
 
 def one_seed(report: Report) -> dict[str, Run]:
-    """Return for each row that is drawn its run of one seed, which has a checkpoint: the seed that most rows have."""
+    """Return for each row that is drawn its run of one block, which has a checkpoint: the block that most rows have."""
     if report.comparison is None:
         return {}
     rows = shown_rows(report.comparison)
     kept = [(row.name, run) for row in rows for run in row.runs if (run.path / "last.ckpt").is_file()]
-    seeds = [run.seed for _, run in kept]
-    if not seeds:
+    blocks = [run.block for _, run in kept]
+    if not blocks:
         return {}
-    seed = min(seeds, key=lambda one: (-seeds.count(one), one))
-    return {name: run for name, run in kept if run.seed == seed}
+    block = min(blocks, key=lambda one: (-blocks.count(one), one.order))
+    return {name: run for name, run in kept if run.block == block}
 
 
 def _seen(what: str, names: Sequence[str]) -> str:

@@ -16,10 +16,10 @@ from segup.ablation.tables import (
     COSTS,
     SCORES,
     Column,
+    further_tables,
     grouped,
     is_best,
     notes,
-    pair_lines,
     score_columns,
     versus_text,
     versus_title,
@@ -99,7 +99,7 @@ def _table_section(report: Report) -> Iterable[tuple[str, str, str]]:
         return
     yield (
         "table", "Table",
-        f'<h2>Scores and costs</h2>{_table(comparison)}{_pairs(comparison)}'
+        f'<h2>Scores and costs</h2>{_table(comparison)}{_further(comparison)}'
         f'<p class="note">{escape(notes(comparison))} {escape(SOURCES)} {escape(UNITS)}</p>'
         f"<details><summary>Seed by seed</summary>{_seeds(comparison)}</details>",
     )  # fmt: skip
@@ -161,17 +161,18 @@ def _versus(row: Row, comparison: Comparison) -> str:
     return f'<td data-value="{row.versus.mean!r}" title="{told}">{text}</td>'
 
 
-def _pairs(comparison: Comparison) -> str:
-    lines = pair_lines(comparison)
-    if not lines:
-        return ""
+def _further(comparison: Comparison) -> str:
+    return "".join(_titled(title, lines) for title, lines in further_tables(comparison).items())
+
+
+def _titled(title: str, lines: Sequence[Sequence[str]]) -> str:
     heads = "".join(f'<th scope="col">{escape(text)}</th>' for text in lines[0])
     rows = "".join(
         f'<tr><th scope="row">{escape(line[0])}</th>{"".join(f"<td>{escape(text)}</td>" for text in line[1:])}</tr>'
         for line in lines[1:]
     )
     return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Differences between all pairs"><table><thead><tr>'
+        f'<h3>{title}</h3><div class="scroll" tabindex="0" role="region" aria-label="{title}"><table><thead><tr>'
         f"{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
@@ -185,12 +186,12 @@ def _two_lines(text: str, bold: bool) -> str:
 
 def _seeds(comparison: Comparison) -> str:
     metric = comparison.metric
-    seeds = sorted({seed for row in comparison.rows for seed in row.seeds})
-    heads = "".join(f'<th scope="col">seed {seed}</th>' for seed in seeds)
+    blocks = comparison.blocks
+    heads = "".join(f'<th scope="col">{block}</th>' for block in blocks)
     lines = []
     for row in comparison.rows:
-        scores = {run.seed: run.scores.get(metric.name) for run in row.runs}
-        numbers = ["–" if (score := scores.get(seed)) is None else f"{score:.4f}" for seed in seeds]
+        scores = {run.block: run.scores.get(metric.name) for run in row.runs}
+        numbers = ["–" if (score := scores.get(block)) is None else f"{score:.4f}" for block in blocks]
         lines.append(
             f'<tr><th scope="row">{escape(row.name)}</th>{"".join(f"<td>{text}</td>" for text in numbers)}</tr>'
         )
@@ -204,7 +205,7 @@ def _unfinished(report: Report) -> Iterable[tuple[str, str, str]]:
     if not report.unfinished:
         return
     lines = "".join(
-        f'<tr><th scope="row">{escape(member.label)}</th><td class="number">{member.seed}</td>'
+        f'<tr><th scope="row">{escape(member.label)}</th><td>{member.block}</td>'
         f"<td{' class=failed' if member.state == 'failed' else ''}>{member.state}</td>"
         f"<td>{escape(member.cause or '')}</td></tr>"
         for member in report.unfinished
@@ -213,7 +214,7 @@ def _unfinished(report: Report) -> Iterable[tuple[str, str, str]]:
         "unfinished", "Unfinished runs",
         f"<h2>Unfinished runs</h2><p>{escape(report.progress)}.</p>"
         '<div class="scroll" tabindex="0" role="region" aria-label="Unfinished runs"><table class="plain"><thead><tr>'
-        '<th scope="col">decoder</th><th scope="col">seed</th><th scope="col">state</th><th scope="col">cause</th>'
+        '<th scope="col">decoder</th><th scope="col">run</th><th scope="col">state</th><th scope="col">cause</th>'
         f"</tr></thead><tbody>{lines}</tbody></table></div>",
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from math import ceil, isnan
 
 from segup.ablation.comparison import Comparison
+from segup.ablation.images import counts_of, image_miou
 from segup.ablation.markup import code, pipes, plain, tex
 from segup.ablation.report.content import Figure, Report
 from segup.ablation.report.facts import Facts, duration
@@ -64,18 +65,40 @@ def as_csv(report: Report) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     bands = [f"band_iou/{width}" for width in widths]
-    writer.writerow(["decoder", "seed", "state", *columns, *bands, "wall_seconds", "cause", "run"])
+    fold = ["fold"] if any(member.fold is not None for member in report.study.members) else []
+    writer.writerow(["decoder", "seed", *fold, "state", *columns, *bands, "wall_seconds", "cause", "run"])
     for member in report.study.members:
         run = member.run
         known = {} if run is None else {**run.scores, **run.costs}
         around = {} if run is None else run.bands
         writer.writerow(
-            [member.label, member.seed, member.state]
+            [member.label, member.seed, *[member.fold for _ in fold], member.state]
             + [known.get(key) for key in columns]
             + [around.get(width) for width in widths]
             + [member.wall_seconds, member.cause, visible(str(member.path.relative_to(report.study.path)))]
         )
     return file.getvalue()
+
+
+def as_image_csv(report: Report) -> str:
+    """Return a line for each run and validation image, with its mIoU and pixel counts; empty where none has any.
+
+    ``both`` are the pixels to which target and prediction give a class; ``predicted`` and ``true`` those of each.
+    """
+    runs = [member.run for member in report.study.members if member.run is not None]
+    classes = runs[0].result["classes"] if runs else []
+    names = [f"{kind}/{name}" for name in classes for kind in ("both", "predicted", "true")]
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["decoder", "seed", "fold", "image", "group", MIOU.name, *names])
+    found = False
+    for member in report.study.members:
+        for one in counts_of(member.run) if member.run is not None else ():
+            counts = {number: numbers for number, *numbers in one.classes}
+            told = [number for place in range(len(classes)) for number in counts.get(place, (0, 0, 0))]
+            writer.writerow([member.label, *member.block, one.image, one.group, image_miou(one), *told])
+            found = True
+    return file.getvalue() if found else ""
 
 
 def as_latex(report: Report) -> str:
@@ -143,21 +166,21 @@ def _float(report: Report, name: str, columns: list[Column], caption: str) -> li
 
 def _seeds(comparison: Comparison) -> str:
     metric = comparison.metric
-    seeds = sorted({seed for row in comparison.rows for seed in row.seeds})
-    if len(seeds) > 12:
-        return f"{metric.label} of each of the {len(seeds)} seeds is in `report.csv`."
-    lines = [pipes([metric.label, *(f"seed {seed}" for seed in seeds)]), f"|{'---|' * (len(seeds) + 1)}"]
+    blocks = comparison.blocks
+    if len(blocks) > 12:
+        return f"{metric.label} of each of the {len(blocks)} seeds is in `report.csv`."
+    lines = [pipes([metric.label, *map(str, blocks)]), f"|{'---|' * (len(blocks) + 1)}"]
     for row in comparison.rows:
-        scores = {run.seed: run.scores.get(metric.name) for run in row.runs}
-        lines.append(pipes([code(row.name), *(_number(scores.get(seed)) for seed in seeds)]))
+        scores = {run.block: run.scores.get(metric.name) for run in row.runs}
+        lines.append(pipes([code(row.name), *(_number(scores.get(block)) for block in blocks)]))
     return "\n".join(lines)
 
 
 def _unfinished(report: Report) -> str:
-    lines = [pipes(["decoder", "seed", "state", "cause"]), "|---|---|---|---|"]
+    lines = [pipes(["decoder", "run", "state", "cause"]), "|---|---|---|---|"]
     for member in report.unfinished:
         cause = plain(_line(member.cause or ""))
-        lines.append(pipes([code(member.label), str(member.seed), member.state, cause]))
+        lines.append(pipes([code(member.label), str(member.block), member.state, cause]))
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from segup.ablation.report.content import Report, read_report
 from segup.ablation.report.gallery import draw, pictures
 from segup.ablation.report.page import as_html
-from segup.ablation.report.texts import FIGURES, as_csv, as_latex, as_markdown
+from segup.ablation.report.texts import FIGURES, as_csv, as_image_csv, as_latex, as_markdown
 from segup.atomic import atomic_write, check_free
 from segup.lock import lock
 from segup.stored import as_written, read_json
@@ -20,6 +20,7 @@ WRITTEN = ".report.json"
 """What the report wrote: the digests of each file, by which it is known again."""
 _LOCK = ".report.lock"
 _TEXTS = ("report.csv", "report.tex", "report.md", "report.html")
+_IMAGES = "report-images.csv"
 _PICTURE = re.compile(rf"{FIGURES}/[\w-]+\.(png|svg)")
 
 
@@ -31,6 +32,8 @@ def write_report(
     **criterion: Any,
 ) -> Path:
     """Write ``report.html``, ``report.md``, ``report.csv``, ``report.tex`` and ``figures/`` into a study's folder.
+
+    Beside them goes ``report-images.csv``, where the runs have counted image by image.
 
     Finished or not: what is there is told, and every run that is not finished is named with its state and cause. When
     something goes wrong before everything is made, the report that was there stays. It takes the place of the report
@@ -70,6 +73,8 @@ def _written_report(report: Report, trust: Sequence[str], overwrite: bool) -> Pa
         "report.md": as_markdown(report, figures, missing).encode(),
         "report.html": as_html(report, figures, missing).encode(),
     }
+    if images := as_image_csv(report):
+        files[_IMAGES] = images.encode()
     _check(folder, before, files, overwrite)
     now = {name: [sha256(content).hexdigest()] for name, content in files.items()}
     both = {name: [*(before.get(name) or ()), *now.get(name, ())] for name in {**before, **now}}
@@ -77,7 +82,7 @@ def _written_report(report: Report, trust: Sequence[str], overwrite: bool) -> Pa
     for name, content in files.items():
         atomic_write(folder / name, content)
     for name in before.keys() - files.keys():
-        if _PICTURE.fullmatch(name) and before[name] and _is_known(folder / name, before[name]):
+        if (_PICTURE.fullmatch(name) or name == _IMAGES) and before[name] and _is_known(folder / name, before[name]):
             (folder / name).unlink()
     write_json(folder / WRITTEN, now)
     return folder / "report.html"

@@ -1,5 +1,6 @@
 """CamVid as the SegNet paper splits it: train, val and test beside trainannot, valannot and testannot."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from segup.data.labels import Labels, MaskValues
@@ -32,5 +33,6 @@ class CamVid:
         return tuple(split for split in SPLITS if (self.root / split).is_dir())
 
     def pairs(self, split: str) -> list[Pair]:
-        """Return the images and masks of a split, sorted by name."""
-        return match_by_stem(self.root / split, self.root / f"{split}annot")
+        """Return the images and masks of a split, sorted by name; the drive that a frame is of is its group."""
+        pairs = match_by_stem(self.root / split, self.root / f"{split}annot")
+        return [replace(pair, group=pair.name.rpartition("_")[0] or None) for pair in pairs]

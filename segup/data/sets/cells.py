@@ -1,5 +1,6 @@
 """The embedded scratch assay: ten frames, three classes; data/cells/README.md describes it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from segup.data.embedded import embedded_folder
@@ -31,4 +32,18 @@ class Cells:
 
     def pairs(self, split: str) -> list[Pair]:
         """Return the frames of a split."""
-        return match_by_stem(self.root / "images" / split, self.root / "masks" / split)
+        pairs = match_by_stem(self.root / "images" / split, self.root / "masks" / split)
+        return [replace(pair, group=_two_frames(pair.name)) for pair in pairs]
+
+
+def _two_frames(name: str) -> str | None:
+    """Return which two frames in a row a frame is one of: they are nearly alike, and folds keep them together.
+
+    >>> _two_frames("frame_4"), _two_frames("frame_5"), _two_frames("other")
+    ('frames 4 and 5', 'frames 4 and 5', None)
+    """
+    number = name.removeprefix("frame_")
+    if not (number.isascii() and number.isdigit()):
+        return None
+    first = int(number) // 2 * 2
+    return f"frames {first} and {first + 1}"

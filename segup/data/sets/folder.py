@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -137,6 +138,9 @@ class Folder:
             _say_skipped(matched)
         else:
             check_matched(matched, self._said(self._images, split), self._said(self._masks, split))
+        if self.groups is not None:
+            group = {image.path: group_of(image, self.root, self.groups) for image in images}
+            pairs = [replace(pair, group=group[pair.image]) for pair in pairs]
         return pairs, images
 
     def _joined(self, images: list[Found], masks: list[Found]) -> tuple[list[Pair], Matched]:
