@@ -17,6 +17,11 @@ class Block(NamedTuple):
         return f"seed {self.seed}" if self.fold is None else f"seed {self.seed} fold {self.fold}"
 
     @property
+    def short(self) -> str:
+        """Below a heading that says seed."""
+        return str(self).removeprefix("seed ")
+
+    @property
     def folder(self) -> str:
         """The name of its run's folder."""
         return str(self.seed) if self.fold is None else f"{self.seed}-fold{self.fold}"

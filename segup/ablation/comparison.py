@@ -4,16 +4,18 @@ import itertools
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from segup.ablation.block import Block
-from segup.ablation.criterion import Criterion
+from segup.ablation.criterion import Criterion, stored_criterion
 from segup.ablation.images import OnOthers, decide_on_others, scores_of
 from segup.ablation.runs import Run
+from segup.ablation.study import Study
 from segup.calls import annotated
 from segup.errors import ConfigError, unknown
 from segup.metrics.scores import Score
-from segup.statistics import Decision, Difference, Spread, conclusion, decide, spread
+from segup.statistics import Decision, Difference, Spread, conclusion, decide, decide_in_looks, spread
 
 ALL = "all"
 """The baseline that means every pair of rows."""
@@ -108,6 +110,9 @@ def compare_groups(
     *,
     failed: Mapping[str, Collection[Block]] | None = None,
     known: bool = False,
+    looks: Sequence[int] = (),
+    order: Sequence[Block] = (),
+    taken: int | None = None,
 ) -> Comparison:
     """Hold groups of runs against one of them, or against each other.
 
@@ -118,6 +123,9 @@ def compare_groups(
         criterion: What is decided by.
         failed: The blocks of runs that failed, by the name of their row.
         known: Whether a baseline that is no row is refused.
+        looks: After how many blocks a growing study was looked at; none: it is looked at once.
+        order: Of the blocks, for the looks.
+        taken: How many looks were taken, where another question than this one decided what was run.
 
     Raises:
         ConfigError: No runs at all, a refused baseline, or an unknown metric.
@@ -134,16 +142,49 @@ def compare_groups(
         declared.setdefault(score.name, score)
     criterion = criterion or Criterion()
     metric = criterion.score(declared.values())
-    assert metric.better is not None
-    decision = decide(
-        scores_of(groups, failed or {}, against, metric), against,
-        margin=criterion.margin, level=criterion.level, better=metric.better,
-    )  # fmt: skip
+    again = partial(
+        decide_in_looks if looks else decide,
+        scores_of(groups, failed or {}, against, metric),
+        against,
+        **{"looks": looks, "blocks": order, "taken": taken} if looks else {},
+        margin=criterion.margin,
+        level=criterion.level,
+        better=metric.better,
+    )
+    decision = again()
     versus = {one.arm: one for one in decision.differences if one.pairs and against is not None}
     rows = tuple(Row(name, tuple(members), versus.get(name)) for name, members in groups.items())
     classes, scores = tuple(runs[0].result["classes"]), tuple(declared.values())
-    others = decide_on_others(groups, failed or {}, decision, metric)
+    others = decide_on_others(groups, decision, metric, again)
     return Comparison(rows, against, metric, decision, tuple(_warnings(runs, rows, against)), classes, scores, others)
+
+
+def compare_study(study: Study, baseline: str | None = None, **changes: Any) -> Comparison | None:
+    """Return the comparison of a study's finished runs; None while there are none.
+
+    Reports, ``segup compare`` and the rounds of a study all decide by it.
+
+    Args:
+        study: The study.
+        baseline: The label that the others are held against, the study's own by default; ``"all"`` for all pairs.
+        **changes: ``metric``, ``margin`` and ``level`` in place of the study's own.
+
+    Raises:
+        ConfigError: It has no such baseline or metric.
+    """
+    labels = list(dict.fromkeys(member.label for member in study.members))
+    if not labels or baseline not in (None, ALL, *labels):
+        raise ConfigError(unknown("baseline", baseline, [*labels, ALL]))
+    groups, looks = study.finished(), study.settings.get("looks") or ()
+    if not groups:
+        return None
+    order = list(dict.fromkeys(member.block for member in study.members))
+    compared = partial(compare_groups, groups, failed=study.failed(), looks=looks, order=order)
+    criterion, own = stored_criterion(study.settings, **changes), stored_criterion(study.settings)
+    if not looks or (criterion == own and baseline in (None, study.baseline)):
+        return compared(baseline or study.baseline, criterion)
+    taken = len(compared(study.baseline, own).decision.looks)  # which runs there are was decided by the study's own
+    return compared(baseline or study.baseline, criterion, taken=taken)
 
 
 def _by_decoder(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:

@@ -1,6 +1,6 @@
 """What a study shows of other images than those that it was scored on."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from segup.ablation.block import Block
 from segup.ablation.runs import Run
 from segup.metrics.scores import MIOU, Score
-from segup.statistics import FEWEST, Counted, Decision, decide, decided_sentence, image_errors
+from segup.statistics import FEWEST, Counted, Decision, decided_sentence, image_errors
 from segup.training.image_counts import FILE, ImageCounts, read_image_counts
 
 
@@ -42,15 +42,15 @@ class OnOthers:
 
 
 def decide_on_others(
-    groups: Mapping[str, Sequence[Run]], failed: Mapping[str, Collection[Block]], decision: Decision, metric: Score
+    groups: Mapping[str, Sequence[Run]], decision: Decision, metric: Score, decide_again: Callable[..., Decision]
 ) -> OnOthers | None:
     """Decide again for other images of their kind: a difference's error has a part of the seeds and one of the images.
 
     Args:
         groups: Finished runs by the name of their row.
-        failed: The blocks of runs that failed.
         decision: What is decided on these images.
         metric: By which; pixels of each image tell mIoU alone.
+        decide_again: Makes that decision again, with ``further`` errors.
 
     Returns:
         None where runs have no counts of each image, where these are fewer than 20 (or in fewer than 20 groups), and
@@ -73,11 +73,7 @@ def decide_on_others(
         for name, found in counts.items()
     }
     pairs = [(one.arm, one.other) for one in decision.differences]
-    errors = image_errors(counted, pairs)
-    scores = scores_of(groups, failed, decision.baseline, metric)
-    again = decide(
-        scores, decision.baseline, margin=decision.margin, level=decision.level, better=decision.better, further=errors
-    )
+    again = decide_again(further=image_errors(counted, pairs))
     shares = {}
     for before, now in zip(decision.differences, again.differences, strict=True):
         if now.half_width > 0:

@@ -77,6 +77,7 @@ class StudySpec:
         config: What all runs share, as it was composed without what was swept.
         decoders: What was chosen for each label, see :class:`segup.ablation.study.Study`.
         criterion: What its report decides by.
+        looks: After how many seeds it is looked at, where it goes on until it is decided.
     """
 
     command: str
@@ -86,6 +87,7 @@ class StudySpec:
     config: Mapping[str, Any]
     decoders: Mapping[str, Mapping[str, Any]]
     criterion: Criterion = field(default_factory=Criterion)
+    looks: tuple[int, ...] = ()
 
 
 def check_choice(key: str, value: object, known: Sequence[str | None]) -> None:
@@ -235,6 +237,7 @@ def _settings(terms: StudySpec, asked: Sequence[RunSpec], before: Mapping[str, A
         "match": terms.match,
         "start": terms.start,
         **asdict(terms.criterion),
+        **({"until": "decided", "looks": list(terms.looks)} if terms.looks else {}),
         "config": dict(terms.config),
         "decoders": {**decoders, **{label: dict(chosen) for label, chosen in terms.decoders.items()}},
         "members": members,
@@ -254,9 +257,13 @@ def _prepare(study: Path, run: RunSpec) -> Path:
 def _changed_terms(before: Mapping[str, Any], terms: StudySpec) -> dict[str, list[str]]:
     # the baseline is what widths are matched to; otherwise it is the report's alone
     keys = ["match", "start"] if terms.match == "none" else ["match", "start", "baseline"]
-    was = {f"ablation.{key}": before.get(key) for key in keys}
-    now = {f"ablation.{key}": getattr(terms, key) for key in keys}
+    was = {f"ablation.{key}": before.get(key) for key in keys} | _until(before.get("looks"))
+    now = {f"ablation.{key}": getattr(terms, key) for key in keys} | _until(terms.looks)
     return {change: [] for change in [*_changes(was, now), *_changes(before.get("config") or {}, terms.config)]}
+
+
+def _until(looks: Sequence[int] | None) -> dict[str, Any]:
+    return {"ablation.until": "decided" if looks else None, "ablation.max_seeds": looks[-1] if looks else None}
 
 
 def _changed_runs(study: Path, asked: Sequence[RunSpec]) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from segup.ablation.block import Block
 from segup.ablation.member import Member, read_member
@@ -12,6 +12,7 @@ from segup.calls import annotated
 from segup.conform import Count, Name, Within
 from segup.errors import DataError
 from segup.statistics.decision import Level, Margin
+from segup.statistics.looks import Most
 from segup.stored import all_visible, as_written, read_yaml, visible
 from segup.training.config import Fold, Seed
 from segup.training.run_folder import write_yaml
@@ -38,6 +39,8 @@ class Settings(TypedDict):
     metric: NotRequired[Name | None]
     margin: NotRequired[Margin | None]
     level: NotRequired[Level | None]
+    until: NotRequired[Literal["decided"] | None]
+    looks: NotRequired[Annotated[list[Most], Within(0, 500)] | None]
     config: NotRequired[dict[str, Any] | None]
     decoders: NotRequired[dict[str, Chosen] | None]
     members: list[tuple[Name, Seed] | tuple[Name, Seed, Fold]]
@@ -51,9 +54,10 @@ class Study:
         path: Its folder.
         settings: The content of ``study.yaml``, its text fit to be shown: ``command``, ``baseline`` (a label),
             ``match``, ``start``, ``metric``, ``margin``, ``level``, ``config`` (what all runs share), ``decoders`` and
-            ``members``. ``decoders[label]`` says of each decoder what was chosen for it: ``widths`` with ``budget`` and
-            ``difference`` (relative to the baseline's) where widths were matched, and ``start``, where one was asked
-            for: ``"interpolate"``, or why the operator cannot.
+            ``members``; ``until`` and ``looks`` where seeds are added in rounds. ``decoders[label]`` says of each
+            decoder what was chosen for it: ``widths`` with ``budget`` and ``difference`` (relative to the baseline's)
+            where widths were matched, and ``start``, where one was asked for: ``"interpolate"``, or why the operator
+            cannot.
         members: Its runs, in the order in which they were asked for.
     """
 
@@ -65,6 +69,13 @@ class Study:
     def name(self) -> str:
         """The folder's name, fit to be shown."""
         return visible(self.path.resolve().name)
+
+    @property
+    def baseline(self) -> str | None:
+        """The label that the others are held against: the one asked for, or else the first."""
+        labels = dict.fromkeys(member.label for member in self.members)
+        own = self.settings.get("baseline")
+        return str(own) if own in labels else next(iter(labels), None)
 
     def finished(self) -> dict[str, list[Run]]:
         """Return the finished runs by label, in the order of their seeds; a label without one is left out."""

@@ -98,7 +98,7 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _comparison(paths: list[Path], baseline: str | None, changes: dict[str, Any]) -> "Comparison":
-    from segup.ablation.comparison import compare, compare_groups
+    from segup.ablation.comparison import compare, compare_study
     from segup.ablation.criterion import stored_criterion
     from segup.ablation.runs import read_run
     from segup.ablation.study import FILE, read_study
@@ -108,10 +108,9 @@ def _comparison(paths: list[Path], baseline: str | None, changes: dict[str, Any]
     studies = {path: read_study(path) for path in paths if (path / FILE).is_file()}
     groups = {path: _finished(study) for path, study in studies.items()}
     if len(paths) == 1 and studies:
-        study = studies[paths[0]]
-        criterion, own = stored_criterion(study.settings, **changes), study.settings.get("baseline")
-        found, failed = groups[paths[0]], study.failed()
-        return compare_groups(found, baseline or own, criterion, failed=failed, known=baseline is not None)
+        found = compare_study(studies[paths[0]], baseline, **changes)
+        assert found is not None  # a study without a finished run was refused
+        return found
     runs = []
     for path in paths:
         members = groups[path].values() if path in groups else [[read_run(path)]]

@@ -7,29 +7,28 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from segup.ablation.criterion import Criterion
 from segup.ablation.member import read_member
-from segup.ablation.plan import MATCHES, STARTS, RunSpec, StudySpec, baseline_of, check_choice, equalized, plan_study
+from segup.ablation.plan import RunSpec, StudySpec, equalized, plan_study
 from segup.ablation.processes import Processes, free_slot
+from segup.ablation.rounds import rounds
 from segup.ablation.study import stored_settings
 from segup.calls import check
 from segup.cli.report import FAILED
+from segup.cli.study_terms import study_spec
 from segup.cli.study_view import StudyView
 from segup.cli.sweep import Sweep
 from segup.conform import Within
 from segup.errors import INTERRUPTED, ConfigError, refusals_named
-from segup.metrics.scores import OWN_SCORES, Score, shown_in
 from segup.registry import outside_module
 from segup.stored import visible
 from segup.terminal import endings_answered
-from segup.training.config import check_name
 
 Launch = Callable[[Callable[[Any], None]], None]
 
@@ -48,16 +47,17 @@ def run_study(sweep: Sweep, launch: Launch | None = None) -> int:
     _check_launcher(sweep, launch)
     at_once = runs_at_once(sweep)
     stored = stored_settings(sweep.path)
-    asked, folders = _planned(sweep.path, stored, sweep.asked, _study_spec(sweep, stored), at_once)
+    asked, folders, terms = _planned(sweep.path, stored, sweep.asked, study_spec(sweep, stored), at_once)
 
     def train() -> None:
-        if launch is None or _kind(sweep) == "BasicLauncher":
+        if launch is None or sweep.launcher_kind == "BasicLauncher":
             _train_here(at_once or 1, folders)
         else:
-            slots = at_once if _kind(sweep) in ("LocalLauncher", "JoblibLauncher") else None
+            slots = at_once if sweep.launcher_kind in ("LocalLauncher", "JoblibLauncher") else None
             launch(StudyTask(folders, Path.cwd(), slots))
 
-    return _carried_out(sweep.path, asked, at_once, train)
+    hours = sweep.ablation["max_hours"]
+    return _carried_out(sweep.path, asked, at_once, train, _Rounds(terms, hours) if terms.looks else None)
 
 
 def run_here(study: Path, asked: Sequence[RunSpec], terms: StudySpec, at_once: int = 1) -> int:
@@ -72,23 +72,43 @@ def run_here(study: Path, asked: Sequence[RunSpec], terms: StudySpec, at_once: i
     Raises:
         SegupError: The study cannot be begun; nothing was trained.
     """
-    asked, folders = _planned(study, stored_settings(study), asked, terms, at_once)
+    asked, folders, _ = _planned(study, stored_settings(study), asked, terms, at_once)
     return _carried_out(study, asked, at_once, lambda: _train_here(at_once, folders))
 
 
 def _planned(
     study: Path, stored: Mapping[str, Any] | None, asked: Sequence[RunSpec], terms: StudySpec, at_once: int | None
-) -> tuple[tuple[RunSpec, ...], tuple[Path, ...]]:
+) -> tuple[tuple[RunSpec, ...], tuple[Path, ...], StudySpec]:
     asked, terms = equalized(study, stored, _sharing_cores(asked, at_once), terms)
-    return asked, tuple(folder.resolve() for folder in plan_study(study, asked, terms))
+    return asked, tuple(folder.resolve() for folder in plan_study(study, asked, terms)), terms
 
 
-def _carried_out(study: Path, asked: Sequence[RunSpec], at_once: int | None, train: Callable[[], None]) -> int:
-    """Train under the study's view, write the report, and return the exit code."""
+@dataclass(frozen=True)
+class _Rounds:
+    """What further rounds of a study are held to."""
+
+    terms: StudySpec
+    max_hours: float | None
+
+
+def _carried_out(
+    study: Path,
+    asked: Sequence[RunSpec],
+    at_once: int | None,
+    train: Callable[[], None],
+    further: _Rounds | None = None,
+) -> int:
+    """Train under the study's view, in rounds if it has them, write the report, and return the exit code."""
     members = [run.member for run in asked]
-    with StudyView(study, members, at_once or len(members)), _termination_as_interrupt():
+    with StudyView(study, members, at_once or len(members)) as view, _termination_as_interrupt():
         try:
             train()
+            if further is not None:
+                for runs in rounds(study, asked, further.max_hours):
+                    new = [run.member for run in runs if run.member not in members]
+                    members += new
+                    view.add(new)
+                    _train_planned(study, runs, further.terms, at_once or 1)
             stopped = False
         except KeyboardInterrupt:
             stopped = True
@@ -97,6 +117,10 @@ def _carried_out(study: Path, asked: Sequence[RunSpec], at_once: int | None, tra
         return INTERRUPTED
     _write_report(study, asked)
     return _outcome(study, members)
+
+
+def _train_planned(study: Path, runs: Sequence[RunSpec], terms: StudySpec, at_once: int) -> None:
+    _train_here(at_once, [folder.resolve() for folder in plan_study(study, runs, terms)])
 
 
 class StudyTask:
@@ -146,7 +170,7 @@ def runs_at_once(sweep: Sweep) -> int | None:
         ConfigError: ``ablation.at_once`` is no int of 1 or more.
     """
     wanted = checked_at_once(sweep.ablation["at_once"])
-    kind = _kind(sweep)
+    kind = sweep.launcher_kind
     if kind == "BasicLauncher":
         return wanted or 1
     if kind == "LocalLauncher":
@@ -174,12 +198,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _kind(sweep: Sweep) -> str:
-    return str(sweep.launcher["_target_"]).rpartition(".")[2]
-
-
 def _check_launcher(sweep: Sweep, launch: Launch | None) -> None:
-    if launch is None and _kind(sweep) != "BasicLauncher":
+    if launch is None and sweep.launcher_kind != "BasicLauncher":
         raise ConfigError(
             f"hydra/launcher={sweep.launcher_name} is for the command line.\n"
             f"  try: segup train -m with the same words, or ablation.at_once=2, two runs at once on this machine."
@@ -214,31 +234,6 @@ def _with_cores(config: dict[str, Any], share: int) -> dict[str, Any]:
     if "num_workers" in config["data"] and config["data"]["num_workers"] is None:
         config["data"] = {**config["data"], "num_workers": min(8, share - 1)}
     return config
-
-
-def _study_spec(sweep: Sweep, stored: Mapping[str, Any] | None) -> StudySpec:
-    ablation = sweep.ablation
-    check_name("ablation.name", ablation["name"], "ablations/")
-    check_choice("ablation.match", ablation["match"], MATCHES)
-    check_choice("ablation.start", ablation["start"], STARTS)
-    baseline = baseline_of(stored, [run.label for run in sweep.asked], ablation["baseline"])
-    criterion = Criterion(**{key: ablation[key] for key in ("metric", "margin", "level")})
-    for run in sweep.asked:
-        _check_metric(criterion, run.config.get("metric"))
-    return StudySpec(sweep.command, baseline, ablation["match"], ablation["start"], sweep.config, {}, criterion)
-
-
-def _check_metric(criterion: Criterion, also: Mapping[str, Any] | None) -> None:
-    """Raise a ConfigError unless runs will have the score to decide by: segup's own, or of a metric named for them."""
-    declared: Sequence[Score] = OWN_SCORES
-    if also:
-        from segup.metrics import create_metrics
-
-        declared = create_metrics(2, also=also).scores
-    try:
-        criterion.score(shown_in("study", declared))
-    except ConfigError as cause:
-        raise ConfigError(f"ablation.metric={criterion.metric}: {cause}") from None
 
 
 def _outcome(study: Path, members: Sequence[tuple[Any, ...]]) -> int:

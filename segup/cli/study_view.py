@@ -59,6 +59,10 @@ class StudyView:
         self._thread.start()
         return self
 
+    def add(self, members: Sequence[tuple[Any, ...]]) -> None:
+        """Show further runs, too."""
+        self._watch.add(members)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
     ) -> None:

@@ -48,6 +48,11 @@ class Sweep:
     config: Mapping[str, Any]
 
     @property
+    def launcher_kind(self) -> str:
+        """The name of the launcher's class."""
+        return str(self.launcher["_target_"]).rpartition(".")[2]
+
+    @property
     def path(self) -> Path:
         """The study's folder."""
         return Path("ablations") / str(self.ablation["name"])

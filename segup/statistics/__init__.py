@@ -3,8 +3,9 @@
 It knows numbers, not runs: scores of arms (decoders) on blocks (seeds).
 """
 
-from segup.statistics.decision import METHOD, POWER, Decision, Difference, decide
+from segup.statistics.decision import METHOD, POWER, Decision, Difference, Look, decide
 from segup.statistics.images import FEWEST, Counted, image_errors
+from segup.statistics.looks import decide_in_looks, looks_at
 from segup.statistics.sentences import conclusion, decided_sentence, difference_text
 from segup.statistics.spread import Spread, spread
 
@@ -15,11 +16,14 @@ __all__ = [
     "Counted",
     "Decision",
     "Difference",
+    "Look",
     "Spread",
     "conclusion",
     "decide",
+    "decide_in_looks",
     "decided_sentence",
     "difference_text",
     "image_errors",
+    "looks_at",
     "spread",
 ]

@@ -64,6 +64,21 @@ class Difference:
     improvement: float = nan
 
 
+@dataclass(frozen=True)
+class Look:
+    """What was seen when a growing study was looked at, see :func:`segup.statistics.decide_in_looks`.
+
+    Args:
+        blocks: After how many.
+        level: The probability that this look's intervals hold together.
+        differences: Of the arms that were run on all of these blocks.
+    """
+
+    blocks: int
+    level: float
+    differences: tuple[Difference, ...]
+
+
 @annotated
 @dataclass(frozen=True)
 class Decision:
@@ -77,6 +92,7 @@ class Decision:
         level: The probability that all intervals hold.
         better: ``"higher"`` or ``"lower"`` scores.
         method: How the intervals are made, in words.
+        looks: Where the study was looked at while it grew, what was seen each time.
     """
 
     differences: tuple[Difference, ...]
@@ -86,6 +102,7 @@ class Decision:
     level: float
     better: Better
     method: str = METHOD
+    looks: tuple[Look, ...] = ()
 
     def of(self, arm: str, other: str) -> Difference | None:
         """Return the difference of an arm to another, where it is one that was asked for."""

@@ -5,13 +5,11 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
+from simulated import allowed, noise, patterns
 
 from segup.statistics import decide
 from segup.statistics.critical import critical_value
 from segup.statistics.estimates import estimates
-
-LOG_DEVIATION = 0.5
-"""Of the lognormal noise, whose skewness is 1.75."""
 
 LEAST_POWER = {
     (2, 2): 0.87, (2, 3): 0.85, (2, 4): 0.84, (2, 5): 0.85, (2, 7): 0.85, (2, 10): 0.87, (2, 14): 0.88,
@@ -19,28 +17,6 @@ LEAST_POWER = {
     (4, 2): 0.78, (4, 3): 0.75, (4, 4): 0.76, (4, 5): 0.79, (4, 7): 0.84, (6, 4): 0.88,
 }  # fmt: skip
 """Arms and seeds where the power is below 0.9 of the pooled variance's, whose level does not hold there."""
-
-
-def noise(kind, rng, shape):
-    """Noise with mean 0 and standard deviation 1."""
-    if kind == "normal":
-        return rng.standard_normal(shape)
-    if kind == "t5":
-        return rng.standard_t(5, shape) / np.sqrt(5 / 3)
-    made = np.exp(LOG_DEVIATION * rng.standard_normal(shape))
-    grown = np.exp(LOG_DEVIATION**2)
-    return (made - np.sqrt(grown)) / np.sqrt((grown - 1) * grown)
-
-
-def patterns(arms, ratio):
-    """How noisy each arm is: the first, which is the baseline, another, all but the baseline, half, or in steps."""
-    if ratio == 1:
-        return [np.ones(arms)]
-    found = [np.ones(arms) for _ in range(4)]
-    found[0][0] = found[1][1] = ratio
-    found[2][1:] = ratio
-    found[3][1 : 1 + arms // 2] = ratio
-    return found if arms <= 3 else [*found, np.geomspace(1, ratio, arms)]
 
 
 def comparisons(arms, every):
@@ -62,10 +38,6 @@ def familywise_errors(rng, arms, blocks, studies, kinds=("normal", "t5", "lognor
             for every in (False, True) if arms > 2 else (False,):
                 error = beyond(scores, every).any(-1).mean()
                 yield error, f"{arms} arms, {blocks} seeds, {kind}, {noisy}, {'all pairs' if every else 'a baseline'}"
-
-
-def allowed(studies):
-    return 0.05 + 2 * np.sqrt(0.05 * 0.95 / studies)
 
 
 def power(rng, arms, blocks, studies, pooled_power):

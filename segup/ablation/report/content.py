@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segup.ablation.comparison import ALL, Comparison, Row, compare_groups
-from segup.ablation.criterion import stored_criterion
+from segup.ablation.comparison import ALL, Comparison, Row, compare_study
 from segup.ablation.report.facts import Facts, facts_of
 from segup.ablation.study import Member, Study, read_study
 from segup.ablation.tables import COSTS, Column, score_columns
-from segup.errors import ConfigError, unknown
 from segup.metrics.scores import MIOU
 
 _MATCHED = 0.02  # the relative difference up to which budgets count as equal
@@ -113,17 +111,10 @@ def read_report(
         ConfigError: It has no such baseline or metric.
     """
     study = read_study(path)
-    labels = dict.fromkeys(member.label for member in study.members)
-    own = study.settings.get("baseline")
-    own = own if own in labels else next(iter(labels), None)
-    if own is None or baseline not in (None, ALL, *labels):
-        raise ConfigError(unknown("baseline", baseline, [*labels, ALL]))
-    criterion = stored_criterion(study.settings, metric=metric, margin=margin, level=level)
-    groups, chosen = study.finished(), baseline or own
-    comparison = compare_groups(groups, chosen, criterion, failed=study.failed()) if groups else None
+    comparison = compare_study(study, baseline, metric=metric, margin=margin, level=level)
     warnings = ("no run has finished: there is nothing to compare yet",) if comparison is None else comparison.warnings
-    shown = chosen if chosen in labels else own
-    return Report(study, comparison, shown, facts_of(study), (*warnings, *_unmatched(study)))
+    shown = baseline if baseline not in (None, ALL) else study.baseline
+    return Report(study, comparison, shown or "", facts_of(study), (*warnings, *_unmatched(study)))
 
 
 def _unmatched(study: Study) -> list[str]:

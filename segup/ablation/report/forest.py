@@ -11,7 +11,7 @@ from segup.statistics import Difference, difference_text
 
 MOST = 24
 """Differences that are drawn at most; the tables have all."""
-_VERDICTS = {
+VERDICTS = {
     "better": ("#0072b2", "o"),
     "worse": ("#d55e00", "s"),
     "equal": ("#009e73", "D"),
@@ -46,7 +46,7 @@ def forest(comparison: Comparison, drawn: Sequence[Difference]) -> Figure | None
     axes.axvspan(-decision.margin, decision.margin, color="#009e73", alpha=0.13, linewidth=0)
     axes.axvline(0, color=INK, linewidth=0.9)
     for place, one in enumerate(drawn):
-        color, marker = _VERDICTS[one.verdict]
+        color, marker = VERDICTS[one.verdict]
         wider = None if others is None else others.decision.of(one.arm, one.other)
         axes.errorbar(
             one.mean, place, xerr=None if isnan(one.half_width) else one.half_width, fmt=marker, color=color,

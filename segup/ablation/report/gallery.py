@@ -10,7 +10,9 @@ from segup.ablation.report.content import SHOWN, Figure, Report, shown_rows
 from segup.ablation.report.curves import Curve, learning_curves, read_curves
 from segup.ablation.report.figures import accuracy_against_cost, band_iou, class_bars
 from segup.ablation.report.forest import MOST, drawn_differences, forest
+from segup.ablation.report.path import path_figure
 from segup.ablation.report.spectrum import checkerboard_spectrum_figure
+from segup.ablation.rounds import ending
 from segup.ablation.runs import Run
 from segup.metrics.scores import MIOU
 
@@ -40,6 +42,12 @@ def draw(report: Report) -> list[Figure]:
                 "difference within the margin. P is the probability of improvement as it was seen, which decides "
                 "nothing: the share of pairs of a run of the one and a run of the other in which the first is better."
                 f"{_of_others(comparison)}{_left_out(comparison)}",
+            ),
+            (
+                "path", "How it was decided", _path(comparison),
+                "What was seen at each look at the study, after so many seeds: the differences with the intervals of "
+                "that look, which are wider than those of a study that is looked at once. A filled marker is decided, "
+                f"and its row got no further seeds.{_ending(report)}",
             ),
             (
                 "accuracy_cost", "Accuracy against cost", accuracy_against_cost(rows, look),
@@ -83,6 +91,17 @@ def _title_of_differences(comparison: Comparison | None) -> str:
         return ""
     against = "between all pairs" if comparison.baseline is None else f"to {comparison.baseline}"
     return f"Differences in {comparison.metric.label} {against}"
+
+
+def _path(comparison: Comparison | None) -> Drawing | None:
+    return None if comparison is None else path_figure(comparison)
+
+
+def _ending(report: Report) -> str:
+    comparison = report.comparison
+    return (
+        f" {ending(report.study, comparison.decision)}" if comparison is not None and comparison.decision.looks else ""
+    )
 
 
 def _forest(comparison: Comparison | None) -> Drawing | None:

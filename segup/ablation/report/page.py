@@ -205,7 +205,7 @@ def _unfinished(report: Report) -> Iterable[tuple[str, str, str]]:
     if not report.unfinished:
         return
     lines = "".join(
-        f'<tr><th scope="row">{escape(member.label)}</th><td>{member.block}</td>'
+        f'<tr><th scope="row">{escape(member.label)}</th><td class="number">{member.block.short}</td>'
         f"<td{' class=failed' if member.state == 'failed' else ''}>{member.state}</td>"
         f"<td>{escape(member.cause or '')}</td></tr>"
         for member in report.unfinished
@@ -214,7 +214,7 @@ def _unfinished(report: Report) -> Iterable[tuple[str, str, str]]:
         "unfinished", "Unfinished runs",
         f"<h2>Unfinished runs</h2><p>{escape(report.progress)}.</p>"
         '<div class="scroll" tabindex="0" role="region" aria-label="Unfinished runs"><table class="plain"><thead><tr>'
-        '<th scope="col">decoder</th><th scope="col">run</th><th scope="col">state</th><th scope="col">cause</th>'
+        '<th scope="col">decoder</th><th scope="col">seed</th><th scope="col">state</th><th scope="col">cause</th>'
         f"</tr></thead><tbody>{lines}</tbody></table></div>",
     )  # fmt: skip
 

@@ -177,10 +177,10 @@ def _seeds(comparison: Comparison) -> str:
 
 
 def _unfinished(report: Report) -> str:
-    lines = [pipes(["decoder", "run", "state", "cause"]), "|---|---|---|---|"]
+    lines = [pipes(["decoder", "seed", "state", "cause"]), "|---|---|---|---|"]
     for member in report.unfinished:
         cause = plain(_line(member.cause or ""))
-        lines.append(pipes([code(member.label), str(member.block), member.state, cause]))
+        lines.append(pipes([code(member.label), member.block.short, member.state, cause]))
     return "\n".join(lines)
 
 

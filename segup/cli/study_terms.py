@@ -1,0 +1,68 @@
+"""The words of the group ``ablation``, checked: what a sweep holds its runs to."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from segup.ablation.criterion import Criterion
+from segup.ablation.plan import MATCHES, STARTS, StudySpec, baseline_of, check_choice
+from segup.ablation.rounds import DECIDED, looks_asked
+from segup.calls import check
+from segup.cli.sweep import Sweep
+from segup.conform import Within
+from segup.errors import ConfigError
+from segup.metrics.scores import OWN_SCORES, Score, shown_in
+from segup.statistics.looks import Most
+from segup.training.config import check_name
+
+
+def study_spec(sweep: Sweep, stored: Mapping[str, Any] | None) -> StudySpec:
+    """Return what a sweep holds its runs to.
+
+    Args:
+        sweep: What was asked for.
+        stored: The content of the study's ``study.yaml``, where it has been begun.
+
+    Raises:
+        ConfigError: A word of the group ``ablation`` is wrong.
+    """
+    ablation = sweep.ablation
+    check_name("ablation.name", ablation["name"], "ablations/")
+    check_choice("ablation.match", ablation["match"], MATCHES)
+    check_choice("ablation.start", ablation["start"], STARTS)
+    baseline = baseline_of(stored, [run.label for run in sweep.asked], ablation["baseline"])
+    criterion = Criterion(**{key: ablation[key] for key in ("metric", "margin", "level")})
+    for run in sweep.asked:
+        _check_metric(criterion, run.config.get("metric"))
+    looks = _looks(sweep, stored, baseline)
+    return StudySpec(sweep.command, baseline, ablation["match"], ablation["start"], sweep.config, {}, criterion, looks)
+
+
+def _looks(sweep: Sweep, stored: Mapping[str, Any] | None, baseline: str) -> tuple[int, ...]:
+    """Return after how many seeds the study is looked at; none where it ends with the runs that were asked for."""
+    ablation = sweep.ablation
+    check_choice("ablation.until", ablation["until"], (None, DECIDED))
+    check("ablation.max_hours", Annotated[float, Within(above=0)] | None, ablation["max_hours"])
+    check("ablation.max_seeds", Most, ablation["max_seeds"])
+    if ablation["until"] is None:
+        return ()
+    if sweep.launcher_kind != "BasicLauncher":
+        raise ConfigError(
+            f"ablation.until=decided adds runs as the study goes, and hydra/launcher={sweep.launcher_name} cannot.\n"
+            f"  try: hydra/launcher=basic ablation.at_once=2"
+        )
+    before = (stored or {}).get("looks") or ()
+    found = looks_asked(sweep.asked, baseline, ablation["max_seeds"])
+    return tuple(before) if before and before[-1] == found[-1] else found
+
+
+def _check_metric(criterion: Criterion, also: Mapping[str, Any] | None) -> None:
+    """Raise a ConfigError unless runs will have the score to decide by: segup's own, or of a metric named for them."""
+    declared: Sequence[Score] = OWN_SCORES
+    if also:
+        from segup.metrics import create_metrics
+
+        declared = create_metrics(2, also=also).scores
+    try:
+        criterion.score(shown_in("study", declared))
+    except ConfigError as cause:
+        raise ConfigError(f"ablation.metric={criterion.metric}: {cause}") from None
