@@ -12,11 +12,14 @@ from segup.ablation.criterion import Criterion, stored_criterion
 from segup.ablation.images import OnOthers, decide_on_others, scores_of
 from segup.ablation.runs import Run
 from segup.ablation.study import Study
+from segup.ablation.times import read_times, spreads
 from segup.calls import annotated
 from segup.errors import ConfigError, unknown
 from segup.metrics.scores import Score
 from segup.statistics import Decision, Difference, Spread, conclusion, decide, decide_in_looks, spread
 
+TIMED = ("step_seconds", "inference_seconds")
+"""Costs that can be compared where they were measured in turns."""
 ALL = "all"
 """The baseline that means every pair of rows."""
 
@@ -30,11 +33,14 @@ class Row:
         runs: One for each block (seed and fold), in their order.
         versus: The difference in the metric to the baseline over the blocks of both; None for the baseline itself,
             where none is common, and where all pairs are compared.
+        times: The seconds of a step and of an image where they were measured in turns, as in a study; None: each run
+            measured its own.
     """
 
     name: str
     runs: tuple[Run, ...]
     versus: Difference | None
+    times: Mapping[str, Spread] | None = None
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -47,7 +53,12 @@ class Row:
         return tuple(run.seed for run in self.runs)
 
     def score(self, name: str) -> Spread | None:
-        """Return the spread of a score or cost over the seeds; None where no run has it."""
+        """Return the spread of a score or cost over the seeds; None where no run has it.
+
+        Times that were measured in turns have their median, and the deviation over the turns.
+        """
+        if self.times is not None and name in TIMED:
+            return self.times.get(name)
         return _spread([{**run.scores, **run.costs}.get(name) for run in self.runs])  # a class that not all runs have
 
 
@@ -113,6 +124,7 @@ def compare_groups(
     looks: Sequence[int] = (),
     order: Sequence[Block] = (),
     taken: int | None = None,
+    times: Mapping[str, Mapping[str, Spread]] | None = None,
 ) -> Comparison:
     """Hold groups of runs against one of them, or against each other.
 
@@ -125,6 +137,7 @@ def compare_groups(
         known: Whether a baseline that is no row is refused.
         looks: After how many blocks a growing study was looked at; none: it is looked at once.
         order: Of the blocks, for the looks.
+        times: Of a study, for each row, see :class:`Row`; None for runs that measured their own.
         taken: How many looks were taken, where another question than this one decided what was run.
 
     Raises:
@@ -153,7 +166,10 @@ def compare_groups(
     )
     decision = again()
     versus = {one.arm: one for one in decision.differences if one.pairs and against is not None}
-    rows = tuple(Row(name, tuple(members), versus.get(name)) for name, members in groups.items())
+    rows = tuple(
+        Row(name, tuple(members), versus.get(name), None if times is None else times.get(name, {}))
+        for name, members in groups.items()
+    )
     classes, scores = tuple(runs[0].result["classes"]), tuple(declared.values())
     others = decide_on_others(groups, decision, metric, again)
     return Comparison(rows, against, metric, decision, tuple(_warnings(runs, rows, against)), classes, scores, others)
@@ -179,7 +195,8 @@ def compare_study(study: Study, baseline: str | None = None, **changes: Any) -> 
     if not groups:
         return None
     order = list(dict.fromkeys(member.block for member in study.members))
-    compared = partial(compare_groups, groups, failed=study.failed(), looks=looks, order=order)
+    times = spreads(read_times(study.path))
+    compared = partial(compare_groups, groups, failed=study.failed(), looks=looks, order=order, times=times)
     criterion, own = stored_criterion(study.settings, **changes), stored_criterion(study.settings)
     if not looks or (criterion == own and baseline in (None, study.baseline)):
         return compared(baseline or study.baseline, criterion)

@@ -45,9 +45,7 @@ class Processes:
             return
         self._wait_for(lambda: len(self._running) < self._at_once)
         process = self._context.Process(target=_run, args=(folder.resolve(), os.getcwd()), name=str(folder))
-        with children_kept_off(), _script_left_out():
-            _start_server()
-            process.start()
+        start_apart(process)
         self._running[process] = folder
 
     def finish(self) -> None:
@@ -79,6 +77,13 @@ def _script_left_out() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = script
+
+
+def start_apart(process: ForkServerProcess) -> None:
+    """Start a process that neither shows the caller's streams nor runs its script anew."""
+    with children_kept_off(), _script_left_out():
+        _start_server()
+        process.start()
 
 
 def _start_server() -> None:
@@ -140,7 +145,7 @@ def _run(folder: Path, place: str) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.setpgid(0, 0)  # Ctrl-C is for the sweep, which then asks each run to save and end
     os.chdir(place)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(log, stream)
@@ -148,7 +153,8 @@ def _run(folder: Path, place: str) -> None:
     train_member(folder)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Wait for the end of the process that started this one, and end then, too."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

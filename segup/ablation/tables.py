@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan
 
-from segup.ablation.comparison import Comparison, Row
+from segup.ablation.comparison import TIMED, Comparison, Row
 from segup.ablation.images import OnOthers
 from segup.ablation.markup import code, pipes, plain, tex
 from segup.ablation.runs import BEST
@@ -163,6 +163,11 @@ COSTS = (
     Column("inference_seconds", "latency", scaled(1e-3, "ms", 1), -1),
     Column("peak_memory_bytes", "peak memory", scaled(2**30, "GiB"), -1),
 )
+
+
+def cost_columns(comparison: Comparison) -> list[Column]:
+    """Return the columns of the costs, without times where none can be compared."""
+    return [c for c in COSTS if c.key not in TIMED or any(row.score(c.key) for row in comparison.rows)]
 
 
 def chosen(columns: Sequence[Column], keys: str | None) -> list[Column]:

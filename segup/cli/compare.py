@@ -60,9 +60,9 @@ def _parser() -> argparse.ArgumentParser:
 def _compare(options: argparse.Namespace) -> None:
     from segup.ablation.markup import plain
     from segup.ablation.tables import (
-        COSTS,
         SCORES,
         chosen,
+        cost_columns,
         csv_text,
         further_tables,
         grouped,
@@ -73,9 +73,9 @@ def _compare(options: argparse.Namespace) -> None:
     )
 
     comparison = _comparison(options.runs, options.baseline, criterion_of(options))
-    scores = score_columns(comparison)
+    scores, costs = score_columns(comparison), cost_columns(comparison)
     if options.form != "table":
-        columns = chosen([*scores, *COSTS], options.columns)
+        columns = chosen([*scores, *costs], options.columns)
         write = {"markdown": markdown, "csv": csv_text, "latex": latex}[options.form]
         said = {"markdown": f"{plain(comparison.conclusion)}\n\n", "latex": f"% {comparison.conclusion}\n"}
         print(said.get(options.form, "") + write(comparison, columns).rstrip("\n"))
@@ -86,7 +86,7 @@ def _compare(options: argparse.Namespace) -> None:
 
     console = Console()
     console.print(Text(comparison.conclusion))
-    tables = grouped([*scores, *COSTS])
+    tables = grouped([*scores, *costs])
     first, others = tables[SCORES][:2], tables.pop(SCORES)[2:]
     console.print(_table(first[0].title, comparison, first, versus=True))
     for title, columns in {"Other scores": others, **tables}.items():

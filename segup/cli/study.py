@@ -8,24 +8,26 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
+from segup.ablation.floor import plan_floor
 from segup.ablation.member import read_member
-from segup.ablation.plan import RunSpec, StudySpec, equalized, plan_study
+from segup.ablation.plan import RunSpec, StudySpec, baseline_of, equalized, plan_study
 from segup.ablation.processes import Processes, free_slot
 from segup.ablation.rounds import rounds
-from segup.ablation.study import stored_settings
+from segup.ablation.study import read_study, stored_settings
+from segup.ablation.times import may_be_measured, measure
 from segup.calls import check
+from segup.cli.launchers import check_launcher, cores, runs_at_once
 from segup.cli.report import FAILED
 from segup.cli.study_terms import study_spec
 from segup.cli.study_view import StudyView
 from segup.cli.sweep import Sweep
-from segup.conform import Within
-from segup.errors import INTERRUPTED, ConfigError, refusals_named
+from segup.errors import INTERRUPTED, SegupError, refusals_named
+from segup.lock import HeldError, lock
 from segup.registry import outside_module
 from segup.stored import visible
 from segup.terminal import endings_answered
@@ -44,7 +46,12 @@ def run_study(sweep: Sweep, launch: Launch | None = None) -> int:
     Raises:
         SegupError: The study cannot be begun; nothing was trained.
     """
-    _check_launcher(sweep, launch)
+    check_launcher(sweep)
+    if launch is None and sweep.launcher_kind != "BasicLauncher":
+        raise ConfigError(
+            f"hydra/launcher={sweep.launcher_name} is for the command line.\n"
+            f"  try: segup train -m with the same words, or ablation.at_once=2, two runs at once on this machine."
+        )
     at_once = runs_at_once(sweep)
     stored = stored_settings(sweep.path)
     asked, folders, terms = _planned(sweep.path, stored, sweep.asked, study_spec(sweep, stored), at_once)
@@ -56,8 +63,10 @@ def run_study(sweep: Sweep, launch: Launch | None = None) -> int:
             slots = at_once if sweep.launcher_kind in ("LocalLauncher", "JoblibLauncher") else None
             launch(StudyTask(folders, Path.cwd(), slots))
 
-    hours = sweep.ablation["max_hours"]
-    return _carried_out(sweep.path, asked, at_once, train, _Rounds(terms, hours) if terms.looks else None)
+    check("ablation.floor", bool, sweep.ablation["floor"])
+    further = _Rounds(terms, sweep.ablation["max_hours"]) if terms.looks else None
+    local = sweep.launcher_kind == "BasicLauncher"
+    return _carried_out(sweep.path, asked, at_once, train, further, local, local and sweep.ablation["floor"])
 
 
 def run_here(study: Path, asked: Sequence[RunSpec], terms: StudySpec, at_once: int = 1) -> int:
@@ -97,6 +106,8 @@ def _carried_out(
     at_once: int | None,
     train: Callable[[], None],
     further: _Rounds | None = None,
+    measures: bool = True,
+    floor: bool = False,
 ) -> int:
     """Train under the study's view, in rounds if it has them, write the report, and return the exit code."""
     members = [run.member for run in asked]
@@ -109,14 +120,37 @@ def _carried_out(
                     members += new
                     view.add(new)
                     _train_planned(study, runs, further.terms, at_once or 1)
+            if floor and (again := plan_floor(study, asked, baseline_of(stored_settings(study), [], None))) is not None:
+                _train_here(1, [again.resolve()])
             stopped = False
         except KeyboardInterrupt:
             stopped = True
     if stopped:
         print("interrupted: the same command continues the study", file=sys.stderr)
         return INTERRUPTED
+    if measures:
+        _measure(study, asked)
     _write_report(study, asked)
     return _outcome(study, members)
+
+
+def _measure(path: Path, asked: Sequence[RunSpec]) -> None:
+    """Measure times where nothing of the study runs any more and they are not known."""
+    try:
+        study = read_study(path)
+        if not may_be_measured(study):
+            return
+        with lock(path, ".times.lock", patience=0):
+            print("measuring times: the decoders take turns, and nothing else of the study runs", flush=True)
+            fault = measure(study, _trusted(asked))
+    except HeldError:
+        return  # another sweep of this study measures
+    except SegupError as cause:
+        fault = str(cause).partition("\n")[0]
+    except KeyboardInterrupt:
+        fault = "interrupted"
+    if fault is not None:
+        print(visible(f"times were not measured: {fault}"), file=sys.stderr)
 
 
 def _train_planned(study: Path, runs: Sequence[RunSpec], terms: StudySpec, at_once: int) -> None:
@@ -163,62 +197,6 @@ def _train_here(at_once: int, folders: Sequence[Path]) -> None:
         raise
 
 
-def runs_at_once(sweep: Sweep) -> int | None:
-    """Return how many runs one machine trains at a time; None where the launcher spreads them over several.
-
-    Raises:
-        ConfigError: ``ablation.at_once`` is no int of 1 or more.
-    """
-    wanted = checked_at_once(sweep.ablation["at_once"])
-    kind = sweep.launcher_kind
-    if kind == "BasicLauncher":
-        return wanted or 1
-    if kind == "LocalLauncher":
-        return wanted or cores()
-    if kind == "JoblibLauncher":
-        jobs = int(sweep.launcher["n_jobs"])
-        jobs = jobs if jobs > 0 else max(1, cores() + 1 + jobs)
-        return min(jobs, wanted or jobs)
-    if kind == "RayLauncher":
-        ray = sweep.launcher["ray"]
-        if ray["init"].get("address") is None:
-            return max(1, int((ray["init"].get("num_cpus") or cores()) / (ray["remote"].get("num_cpus") or 1)))
-    return None
-
-
-def checked_at_once(wanted: Any) -> int | None:
-    """Return ``ablation.at_once``, or raise a ConfigError unless it is an int of 1 or more, or None."""
-    check("ablation.at_once", Annotated[int, Within(1)] | None, wanted)
-    found: int | None = wanted
-    return found
-
-
-def cores() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _check_launcher(sweep: Sweep, launch: Launch | None) -> None:
-    if launch is None and sweep.launcher_kind != "BasicLauncher":
-        raise ConfigError(
-            f"hydra/launcher={sweep.launcher_name} is for the command line.\n"
-            f"  try: segup train -m with the same words, or ablation.at_once=2, two runs at once on this machine."
-        )
-    module = str(sweep.launcher["_target_"]).split(".")[:2]
-    if module[0] != "hydra_plugins":
-        return
-    try:
-        found = find_spec(".".join(module))
-    except ModuleNotFoundError:
-        found = None
-    if found is None:
-        extra = sweep.launcher_name.partition("_")[0]
-        raise ConfigError(
-            f"hydra/launcher={sweep.launcher_name} needs {module[1].replace('_', '-')}, which is not installed.\n"
-            f"  try: pip install 'segup[{extra}]'"
-        )
-
-
 def _sharing_cores(asked: Sequence[RunSpec], at_once: int | None) -> tuple[RunSpec, ...]:
     """Give each of several runs on one machine its share of the cores, where nothing else is asked for."""
     several = min(at_once or 1, len(asked))
@@ -261,9 +239,13 @@ def _write_report(study: Path, asked: Sequence[RunSpec]) -> None:
     from segup.ablation.report.content import read_report
 
     with refusals_named():
-        page = write_report(study, trust=sorted(_outside_modules([dict(run.config) for run in asked])))
+        page = write_report(study, trust=_trusted(asked))
         print(visible(read_report(study).verdict))
     print(f"report: {page}")
+
+
+def _trusted(asked: Sequence[RunSpec]) -> list[str]:
+    return sorted(_outside_modules([dict(run.config) for run in asked]))
 
 
 def _outside_modules(value: Any) -> set[str]:

@@ -258,7 +258,7 @@ def _trainer(
         accelerator=config.accelerator,
         devices=config.devices,
         strategy=config.strategy,
-        precision=_precision(config),
+        precision=precision_of(config),
         max_epochs=config.max_epochs,
         gradient_clip_val=config.gradient_clip_val,
         check_val_every_n_epoch=config.val_every_n_epochs,
@@ -291,7 +291,8 @@ def check_num_classes(wanted: int | None, data: SegmentationData) -> int:
     raise ConfigError(f"num_classes={wanted} must be {rule} ({', '.join(data.labels.names)}), or null")
 
 
-def _precision(config: TrainerConfig) -> Any:
+def precision_of(config: TrainerConfig) -> Any:
+    """Return the precision that Lightning is told: of "auto", bf16-mixed on a GPU that has it."""
     if config.precision != "auto":
         return config.precision
     on_gpu = config.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()

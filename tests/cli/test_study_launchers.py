@@ -9,7 +9,7 @@ import yaml
 
 from segup.ablation.study import read_study
 from segup.cli.composed import configs_folder
-from segup.cli.study import runs_at_once
+from segup.cli.launchers import runs_at_once
 from segup.cli.sweep import read_sweep
 from segup.cli.train import run
 from segup.errors import ConfigError

@@ -7,7 +7,8 @@ from pathlib import Path
 from segup.ablation.comparison import ALL, Comparison, Row, compare_study
 from segup.ablation.report.facts import Facts, facts_of
 from segup.ablation.study import Member, Study, read_study
-from segup.ablation.tables import COSTS, Column, score_columns
+from segup.ablation.tables import Column, cost_columns, score_columns
+from segup.ablation.times import Times, read_times
 from segup.metrics.scores import MIOU
 
 _MATCHED = 0.02  # the relative difference up to which budgets count as equal
@@ -55,6 +56,8 @@ class Report:
         baseline: The label that the others are held against; the study's own where all pairs are compared.
         facts: What was run.
         warnings: What keeps rows from being compared, or an interval from being known.
+        times: Those of the study, once they were measured.
+        floor: By how much a run that was trained twice differs from itself, in words; empty where none was.
     """
 
     study: Study
@@ -62,6 +65,8 @@ class Report:
     baseline: str
     facts: Facts
     warnings: tuple[str, ...]
+    times: Times | None = None
+    floor: str = ""
 
     @property
     def title(self) -> str:
@@ -71,7 +76,7 @@ class Report:
     @property
     def columns(self) -> list[Column]:
         """The columns of the table: scores, IoU class by class, costs."""
-        return [] if self.comparison is None else [*score_columns(self.comparison), *COSTS]
+        return [] if self.comparison is None else [*score_columns(self.comparison), *cost_columns(self.comparison)]
 
     @property
     def unfinished(self) -> list[Member]:
@@ -114,7 +119,9 @@ def read_report(
     comparison = compare_study(study, baseline, metric=metric, margin=margin, level=level)
     warnings = ("no run has finished: there is nothing to compare yet",) if comparison is None else comparison.warnings
     shown = baseline if baseline not in (None, ALL) else study.baseline
-    return Report(study, comparison, shown or "", facts_of(study), (*warnings, *_unmatched(study)))
+    return Report(
+        study, comparison, shown or "", facts_of(study), (*warnings, *_unmatched(study)), read_times(study.path)
+    )
 
 
 def _unmatched(study: Study) -> list[str]:

@@ -11,11 +11,11 @@ from segup.ablation.comparison import Comparison, Row
 from segup.ablation.report.content import Figure, Report, shown_rows
 from segup.ablation.report.facts import Facts, duration
 from segup.ablation.report.style import in_both_schemes, inline
-from segup.ablation.report.texts import SOURCES, UNITS, versions
+from segup.ablation.report.texts import SOURCES, units, versions
 from segup.ablation.tables import (
-    COSTS,
     SCORES,
     Column,
+    cost_columns,
     further_tables,
     grouped,
     is_best,
@@ -100,13 +100,13 @@ def _table_section(report: Report) -> Iterable[tuple[str, str, str]]:
     yield (
         "table", "Table",
         f'<h2>Scores and costs</h2>{_table(comparison)}{_further(comparison)}'
-        f'<p class="note">{escape(notes(comparison))} {escape(SOURCES)} {escape(UNITS)}</p>'
+        f'<p class="note">{escape(notes(comparison))} {escape(SOURCES)} {escape(units(report))}</p>'
         f"<details><summary>Seed by seed</summary>{_seeds(comparison)}</details>",
     )  # fmt: skip
 
 
 def _table(comparison: Comparison) -> str:
-    groups = list(grouped([*score_columns(comparison), *COSTS]).items())
+    groups = list(grouped([*score_columns(comparison), *cost_columns(comparison)]).items())
     heads, tops = ['<th scope="col" data-kind="text"><button type="button">decoder</button></th>'], ["<th></th>"]
     versus = versus_title(comparison)
     sign = 1 if comparison.decision.better == "higher" else -1

@@ -12,6 +12,7 @@ from segup.ablation.markup import code, pipes, plain, tex
 from segup.ablation.report.content import Figure, Report
 from segup.ablation.report.facts import Facts, duration
 from segup.ablation.tables import SCORES, Column, grouped, latex, markdown, notes
+from segup.ablation.times import measured_on
 from segup.metrics.scores import MIOU
 from segup.stored import visible
 
@@ -19,7 +20,7 @@ FIGURES = "figures"
 """The folder beside the report with its figures."""
 UNITS = (
     "Parameters, multiply-accumulates (one training crop), a training step and peak memory are of the whole model; "
-    "latency is the median time of one image of the crop's size in evaluation mode. Checkerboard is the share of a "
+    "latency is the time of one image of the crop's size in evaluation mode. Checkerboard is the share of a "
     f"constant's energy that becomes a pattern. Best (optimistic) is the best checkpoint's {MIOU.label}, chosen on the "
     "images that it is scored on."
 )
@@ -45,7 +46,12 @@ def as_markdown(report: Report, figures: Sequence[Figure], missing: Sequence[str
     if report.comparison is not None:
         parts.append(markdown(report.comparison, report.columns))
         parts += [f"- {plain(warning)}" for warning in report.warnings if warning not in report.comparison.warnings]
-        parts += [f"{plain(setting(report))} {SOURCES}", UNITS, "## Seed by seed", _seeds(report.comparison)]
+        parts += [
+            f"{plain(setting(report))} {SOURCES}",
+            plain(units(report)),
+            "## Seed by seed",
+            _seeds(report.comparison),
+        ]
     else:
         parts += [f"- {plain(warning)}" for warning in report.warnings]
     if report.unfinished:
@@ -62,6 +68,8 @@ def as_csv(report: Report) -> str:
     """Return a line for each run that was asked for, with plain numbers, for programs; empty where nothing is known."""
     columns = [column.key for column in report.columns]
     widths = sorted({width for member in report.study.members if member.run for width in member.run.bands})
+    rows = () if report.comparison is None else report.comparison.rows
+    times = {row.name: {key: one.mean for key, one in (row.times or {}).items()} for row in rows}
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     bands = [f"band_iou/{width}" for width in widths]
@@ -69,7 +77,7 @@ def as_csv(report: Report) -> str:
     writer.writerow(["decoder", "seed", *fold, "state", *columns, *bands, "wall_seconds", "cause", "run"])
     for member in report.study.members:
         run = member.run
-        known = {} if run is None else {**run.scores, **run.costs}
+        known = {} if run is None else {**run.scores, **run.costs, **times.get(member.label, {})}
         around = {} if run is None else run.bands
         writer.writerow(
             [member.label, member.seed, *[member.fold for _ in fold], member.state]
@@ -110,7 +118,7 @@ def as_latex(report: Report) -> str:
     lines += [f"% {_line(warning)}" for warning in report.warnings]
     if report.comparison is None:
         return "\n".join([*lines, ""])
-    told = {SCORES: f"{report.comparison.conclusion} {notes(report.comparison)} {SOURCES}", "costs": UNITS}
+    told = {SCORES: f"{report.comparison.conclusion} {notes(report.comparison)} {SOURCES}", "costs": units(report)}
     for group, columns in grouped(report.columns).items():
         caption = told.get(group) or f"{group.replace('by class', 'class by class')} of the last checkpoint."
         name = group if group in told else "classes" if group == "IoU by class" else _word(group)
@@ -129,6 +137,18 @@ def setting(report: Report) -> str:
     listed = ", ".join(map(str, seeds)) if len(seeds) <= _LISTED else f"{seeds[0]} to {seeds[-1]} ({len(seeds)})"
     text = ", ".join([*words, f"seed{'' if len(seeds) == 1 else 's'} {listed}"])
     return f"{text[0].upper()}{text[1:]}."
+
+
+def units(report: Report) -> str:
+    """Return what the costs are, on what times were measured or why there are none, and what a repetition changes."""
+    if report.times is None:
+        told = f"{UNITS} Times are not shown: they have not been measured when nothing else of the study ran."
+        return f"{told} {report.floor}".rstrip()
+    told = (
+        f"{UNITS} Times were measured when nothing else of the study ran, on {measured_on(report.times)}: the decoders "
+        "took turns in one process; the median of the turns, ± one standard deviation over them."
+    )
+    return f"{told} {report.floor}".rstrip()
 
 
 def versions(facts: Facts) -> dict[str, str]:
