@@ -3,6 +3,11 @@
 import csv
 import io
 
+import pytest
+
+from segup.ablation.markup import plain
+from segup.ablation.report.content import read_report
+from segup.ablation.report.texts import as_markdown
 from segup.cli.compare import run as compare_command
 
 
@@ -65,3 +70,27 @@ def test_a_folder_above_runs_says_so(tmp_path, make_study, capsys):
     assert compare_command([str(study / "deconv")]) == 1
     err = capsys.readouterr().err
     assert f"{study}/deconv has no result.json: it is no run folder, but holds some.\n  try: {study}/deconv/*" in err
+
+
+@pytest.mark.parametrize("options", [[], ["--baseline", "all"], ["--margin", "0.1"], ["--metric", "boundary_iou"]])
+@pytest.mark.parametrize("looks", [None, [3, 5]])
+def test_it_comes_to_the_decision_of_the_report(tmp_path, make_study, capsys, options, looks):
+    members = {
+        (label, seed): 0.7 + shift + (seed * 7 % 5) / 1000
+        for label, shift in (("deconv", 0), ("bilinear", -0.05), ("carafe", 0.001))
+        for seed in range(5)
+    }
+    members |= {("nearest", seed): 0.71 for seed in range(4)} | {("nearest", 4): ("failed", "DataError: no")}
+    more = {} if looks is None else {"until": "decided", "looks": looks}
+    study = make_study(tmp_path, members, metric="miou", margin=0.02, **more)
+    typed = dict(zip([word.strip("-") for word in options[::2]], options[1::2], strict=True))
+    if "margin" in typed:
+        typed["margin"] = float(typed["margin"])
+    report = read_report(study, typed.pop("baseline", None), **typed)
+    assert compare_command([str(study), "--format", "markdown", *options]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == plain(report.comparison.conclusion)
+    both = (said, as_markdown(report, [], []).splitlines())
+    rows = [[line.split("|")[-2] for line in text if line.startswith("| `")] for text in both]
+    assert rows[0] == rows[1][: len(rows[0])]
+    assert bool(report.comparison.decision.looks) == (looks is not None)

@@ -1,5 +1,8 @@
 """The page in a real browser: nothing is asked of the network, pictures are there, nothing overflows, columns sort."""
 
+import base64
+import re
+
 import pytest
 
 from segup.ablation.report import write_report
@@ -127,6 +130,12 @@ def test_on_paper_every_picture_fits_a_page_and_folded_tables_are_open(opened):
         assert folded.size["height"] > 50
     finally:
         opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_it_prints_on_fewer_than_eight_pages(opened):
+    paper = {"landscape": True, "preferCSSPageSize": True, "printBackground": False}
+    printed = base64.b64decode(opened.execute_cdp_cmd("Page.printToPDF", paper)["data"])
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", printed)) < 8
 
 
 def test_rows_switch_off_and_stand_out_in_all_figures_by_the_keyboard_too(opened):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segup.ablation.comparison import ALL, Comparison, Row, compare_study
+from segup.ablation.floor import floor_text
 from segup.ablation.report.facts import Facts, facts_of
 from segup.ablation.study import Member, Study, read_study
 from segup.ablation.tables import Column, cost_columns, score_columns
@@ -14,6 +15,8 @@ from segup.metrics.scores import MIOU
 _MATCHED = 0.02  # the relative difference up to which budgets count as equal
 SHOWN = 12
 """Rows that figures and pictures show at most; the table has all."""
+WORST = "worst-"
+"""How the names of figures begin that show a row's worst images; a place among the drawn rows follows."""
 STATES = ("finished", "running", "interrupted", "failed", "waiting")
 
 
@@ -29,6 +32,7 @@ class Figure:
         svg: The same as SVG; None where it is made of pixels.
         width, height: In CSS pixels.
         alt: What is seen, for who does not see it; the title where it is empty.
+        of_row: The row that alone it is of, if it is.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Figure:
     width: int
     height: int
     alt: str = ""
+    of_row: str = ""
 
     @property
     def seen(self) -> str:
@@ -119,9 +124,9 @@ def read_report(
     comparison = compare_study(study, baseline, metric=metric, margin=margin, level=level)
     warnings = ("no run has finished: there is nothing to compare yet",) if comparison is None else comparison.warnings
     shown = baseline if baseline not in (None, ALL) else study.baseline
-    return Report(
-        study, comparison, shown or "", facts_of(study), (*warnings, *_unmatched(study)), read_times(study.path)
-    )
+    floor = "" if comparison is None else floor_text(study, comparison.metric)
+    told = (*warnings, *_unmatched(study))
+    return Report(study, comparison, shown or "", facts_of(study), told, read_times(study.path), floor)
 
 
 def _unmatched(study: Study) -> list[str]:

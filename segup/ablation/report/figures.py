@@ -94,7 +94,7 @@ def band_iou(rows: Sequence[Row], shown: Mapping[str, Look], baseline: str) -> F
         shown: How each looks.
         baseline: The row that the others are held against, seed by seed.
     """
-    drawn = {row.name: found for row in rows if (found := _bands(row))}
+    drawn = {row.name: found for row in rows if (found := bands_of(row))}
     if not drawn:
         return None
     references = {run.block: run.bands for row in rows if row.name == baseline for run in row.runs if run.bands}
@@ -174,7 +174,8 @@ def _bar(value: Spread, unit: float = 1) -> float | None:
     return None if isnan(value.deviation) or value.deviation == 0 else value.deviation / unit
 
 
-def _bands(row: Row) -> dict[int, Spread]:
+def bands_of(row: Row) -> dict[int, Spread]:
+    """Return the IoU near the boundary by the width of the band, over the seeds."""
     return _spreads([run.bands for run in row.runs if run.bands])
 
 

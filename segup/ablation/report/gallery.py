@@ -1,20 +1,25 @@
 """The figures and pictures of a report, each drawn, named and explained."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure as Drawing
 
 from segup.ablation.comparison import Comparison
 from segup.ablation.report import style
-from segup.ablation.report.content import SHOWN, Figure, Report, shown_rows
+from segup.ablation.report.content import SHOWN, WORST, Figure, Report, shown_rows
 from segup.ablation.report.curves import Curve, learning_curves, read_curves
 from segup.ablation.report.figures import accuracy_against_cost, band_iou, class_bars
 from segup.ablation.report.forest import MOST, drawn_differences, forest
 from segup.ablation.report.path import path_figure
+from segup.ablation.report.seen import seen_in
 from segup.ablation.report.spectrum import checkerboard_spectrum_figure
 from segup.ablation.rounds import ending
 from segup.ablation.runs import Run
 from segup.metrics.scores import MIOU
+
+if TYPE_CHECKING:
+    from segup.ablation.report.worst import Worst
 
 _BAND = "Lines are means over seeds, the shade around them is one standard deviation."
 
@@ -50,7 +55,7 @@ def draw(report: Report) -> list[Figure]:
                 f"and its row got no further seeds.{_ending(report)}",
             ),
             (
-                "accuracy_cost", "Accuracy against cost", accuracy_against_cost(rows, look),
+                "accuracy_cost", f"{MIOU.label} against cost", accuracy_against_cost(rows, look),
                 f"Each marker is an operator: {MIOU.label} of the last checkpoint over what it costs, bars of one "
                 "standard deviation over the seeds where there are several. The line is the Pareto front of the means: "
                 "no row costs less and scores more than one on it. It is described and not tested.",
@@ -75,12 +80,19 @@ def draw(report: Report) -> list[Figure]:
                 "checkerboard_spectrum", "Checkerboard spectrum", checkerboard_spectrum_figure(rows, look),
                 "A constant map goes through each upsampling step as it was trained. Left: which share of its energy "
                 "becomes a pattern, over the distance in image pixels at which that repeats; the shortest is the step "
-                "to the image. It is the mean over the channels' shares. Right: how the stripes lie, the mean over the "
-                "steps. Zero is no checkerboard.",
+                "to the image. It is the mean over the channels' shares, over steps of one period and over seeds. The "
+                "constant response below is one channel of one step in one seed, so it need not look as strong. Right: "
+                "how the stripes lie, the mean over the steps. Zero is no checkerboard.",
             ),
         ]  # fmt: skip
         return [
-            _saved(name, title, figure, caption + (left_out if name != "differences" else ""), _seen(title, names))
+            _saved(
+                name,
+                title,
+                figure,
+                caption + (left_out if name != "differences" else ""),
+                f"{_seen(title, names)}. {seen_in(name, comparison, rows)}".rstrip(". ") + ".",
+            )
             for name, title, figure, caption in drawn
             if figure is not None
         ]
@@ -131,6 +143,7 @@ def pictures(report: Report, trust: Sequence[str] = ()) -> tuple[list[Figure], t
     if not runs:
         return [], ()
     from segup.ablation.report.pictures import crop_figure, look, response_figure  # with it comes all of training
+    from segup.ablation.report.worst import worst_figure
 
     found, drawn = look(runs, trust), []
     seed = next(iter(runs.values())).block
@@ -142,6 +155,15 @@ def pictures(report: Report, trust: Sequence[str] = ()) -> tuple[list[Figure], t
                 "image, row and column. Below each prediction, where it is wrong.",
                 _seen("Crops, the truth, predictions and maps of what is wrong", list(runs)), pixels=True,
             ))  # fmt: skip
+        for place, (name, worst) in enumerate(found.worst.items()):
+            if found.labels is not None and worst:
+                drawn.append(_saved(
+                    f"{WORST}{place}", f"Worst images of {name}", worst_figure(worst, found.labels),
+                    f"Of the validation images that were looked at, those with the lowest {MIOU.label} (last "
+                    f"checkpoint, {seed}). The frame marks where most pixels near the true boundary are wrong; beside "
+                    "it that part, the prediction and what is wrong in it. The white line is the true boundary.",
+                    _worst_seen(name, worst), pixels=True, of_row=name,
+                ))  # fmt: skip
         measured = {name: found for name, found in found.responses.items() if not isinstance(found, str)}
         if measured:
             drawn.append(_saved(
@@ -170,14 +192,22 @@ def one_seed(report: Report) -> dict[str, Run]:
     return {name: run for name, run in kept if run.block == block}
 
 
+def _worst_seen(name: str, worst: "Sequence[Worst]") -> str:
+    told = ", ".join(f"{one.zoom.name} with {MIOU.label} {one.miou:.3f}" for one in worst)
+    return f"The images on which {name} does worst, with a part of each enlarged: {told}"
+
+
 def _seen(what: str, names: Sequence[str]) -> str:
     """Return a picture's text for who does not see it: what is drawn, and of which rows."""
     return f"{what} of {', '.join(names)}"
 
 
-def _saved(name: str, title: str, figure: object, caption: str, alt: str, pixels: bool = False) -> Figure:
+def _saved(
+    name: str, title: str, figure: object, caption: str, alt: str, pixels: bool = False, of_row: str = ""
+) -> Figure:
     assert isinstance(figure, Drawing)
     if not pixels:
         style.laid_out(figure)
     width, height = (round(96 * side) for side in figure.get_size_inches())
-    return Figure(name, title, caption, style.png(figure), None if pixels else style.svg(figure), width, height, alt)
+    drawn = None if pixels else style.svg(figure)
+    return Figure(name, title, caption, style.png(figure), drawn, width, height, alt, of_row)

@@ -44,3 +44,11 @@ if (rows) {
       label.addEventListener(event, () => near(on));
   }
 }
+
+const unfold = () => {
+  const part = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (part?.tagName === "DETAILS") part.open = true;
+};
+addEventListener("hashchange", unfold);
+document.querySelectorAll('a[href^="#worst-"]').forEach((link) => link.addEventListener("click", () => setTimeout(unfold)));
+unfold();

@@ -8,7 +8,7 @@ from math import isnan
 from string import Template
 
 from segup.ablation.comparison import Comparison, Row
-from segup.ablation.report.content import Figure, Report, shown_rows
+from segup.ablation.report.content import WORST, Figure, Report, shown_rows
 from segup.ablation.report.facts import Facts, duration
 from segup.ablation.report.style import in_both_schemes, inline
 from segup.ablation.report.texts import SOURCES, units, versions
@@ -35,9 +35,10 @@ def as_html(report: Report, figures: Sequence[Figure], missing: Sequence[str]) -
         missing: What could not be shown.
     """
     sections = [
-        *_table_section(report),
+        *_table_section(report, figures),
         *_unfinished(report),
-        *((figure.name, figure.title, _figure(figure)) for figure in figures),
+        *((figure.name, figure.title, _figure(figure)) for figure in figures if not figure.name.startswith(WORST)),
+        *_worst(figures),
         *((("not-shown", "Not shown", f"<h2>Not shown</h2>{_list(missing)}"),) if missing else ()),
         ("what-was-run", "What was run", _facts(report.facts)),
     ]
@@ -93,19 +94,20 @@ def _tiles(report: Report) -> str:
     return f'<dl class="tiles">{"".join(tiles)}</dl>'
 
 
-def _table_section(report: Report) -> Iterable[tuple[str, str, str]]:
+def _table_section(report: Report, figures: Sequence[Figure]) -> Iterable[tuple[str, str, str]]:
     comparison = report.comparison
     if comparison is None:
         return
+    worst = {one.of_row: one.name for one in figures if one.of_row}
     yield (
         "table", "Table",
-        f'<h2>Scores and costs</h2>{_table(comparison)}{_further(comparison)}'
+        f'<h2>Scores and costs</h2>{_table(comparison, worst)}{_further(comparison)}'
         f'<p class="note">{escape(notes(comparison))} {escape(SOURCES)} {escape(units(report))}</p>'
         f"<details><summary>Seed by seed</summary>{_seeds(comparison)}</details>",
     )  # fmt: skip
 
 
-def _table(comparison: Comparison) -> str:
+def _table(comparison: Comparison, worst: Mapping[str, str]) -> str:
     groups = list(grouped([*score_columns(comparison), *cost_columns(comparison)]).items())
     heads, tops = ['<th scope="col" data-kind="text"><button type="button">decoder</button></th>'], ["<th></th>"]
     versus = versus_title(comparison)
@@ -123,7 +125,7 @@ def _table(comparison: Comparison) -> str:
                 f'<button type="button">{_breakable(short)}</button></th>'
             )
             heads += [head] if extra and place == 0 else []
-    lines = "".join(f"<tr>{_row(row, comparison, groups)}</tr>" for row in comparison.rows)
+    lines = "".join(f"<tr>{_row(row, comparison, groups, worst.get(row.name))}</tr>" for row in comparison.rows)
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Scores and costs of every decoder">'
         f'<table data-sortable><thead><tr class="groups">{"".join(tops)}</tr><tr>{"".join(heads)}</tr></thead>'
@@ -131,9 +133,10 @@ def _table(comparison: Comparison) -> str:
     )
 
 
-def _row(row: Row, comparison: Comparison, groups: Sequence[tuple[str, list[Column]]]) -> str:
+def _row(row: Row, comparison: Comparison, groups: Sequence[tuple[str, list[Column]]], worst: str | None) -> str:
     seeds = f"{len(row.runs)} seed{'' if len(row.runs) == 1 else 's'}"
-    found = [f'<th scope="row" data-value="{escape(row.name)}">{escape(row.name)}<small>{seeds}</small></th>']
+    name = escape(row.name) if worst is None else f'<a href="#{worst}">{escape(row.name)}</a>'
+    found = [f'<th scope="row" data-value="{escape(row.name)}">{name}<small>{seeds}</small></th>']
     for title, columns in groups:
         for place, column in enumerate(columns):
             value = row.score(column.key)
@@ -232,6 +235,16 @@ def _figure(figure: Figure) -> str:
         f"<figcaption><h2>{name}</h2>{escape(figure.caption)}</figcaption>"
         f"<div {paper}>{drawing}</div></figure>"
     )
+
+
+def _worst(figures: Sequence[Figure]) -> Iterable[tuple[str, str, str]]:
+    """Return a section with the worst images of each row, folded; a row of the table leads to its own."""
+    found = [figure for figure in figures if figure.name.startswith(WORST)]
+    if found:
+        parts = "".join(
+            f'<details id="{one.name}"><summary>{escape(one.title)}</summary>{_figure(one)}</details>' for one in found
+        )
+        yield "worst", "Worst images", f"<h2>Worst images, row by row</h2>{parts}"
 
 
 def _breakable(title: str) -> str:

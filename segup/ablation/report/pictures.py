@@ -4,7 +4,7 @@ A bounded number of checkpoints is opened, one after the other: one for each row
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from segup.ablation.report.crops import Crop, choose_crops, looked_at, predictions
 from segup.ablation.report.responses import Response, trained_response
 from segup.ablation.report.style import new_figure
+from segup.ablation.report.worst import Worst, worst_images
 from segup.ablation.runs import Run
 from segup.conform import conform
 from segup.data.config import create_data
@@ -36,6 +37,7 @@ class Shown:
         crops: The crops; none where no images could be read.
         responses: For each row what its operator answers, or why that is not known.
         labels: The classes; None without crops.
+        worst: For each row the images that it does worst on.
         missing: What could not be shown, and why.
     """
 
@@ -43,6 +45,7 @@ class Shown:
     responses: Mapping[str, Response | str]
     labels: Labels | None
     missing: tuple[str, ...]
+    worst: Mapping[str, Sequence[Worst]] = field(default_factory=dict)
 
 
 def look(runs: Mapping[str, Run], trust: Sequence[str] = ()) -> Shown:
@@ -78,7 +81,8 @@ def look(runs: Mapping[str, Run], trust: Sequence[str] = ()) -> Shown:
         responses[name] = trained_response(opened.model)
         found[name] = predictions(opened.model, samples)
     crops = choose_crops(samples, found, labels) if labels is not None and found else []
-    return Shown(crops, responses, labels, tuple(missing))
+    worst = {name: worst_images(samples, ids, labels) for name, ids in found.items()} if labels is not None else {}
+    return Shown(crops, responses, labels, tuple(missing), worst)
 
 
 def crop_figure(crops: Sequence[Crop], labels: Labels) -> Figure:
