@@ -194,7 +194,7 @@ def cells(
         line = [escaped(row.name)]
         for column in columns:
             value = row.score(column.key)
-            text = "–" if value is None else escaped(column.text(value))
+            text = "–" if value is None else escaped(column.text(value).replace("-", "−"))
             line.append(bold(text) if is_best(comparison, row, column) else text)
         rows.append(line)
     return rows

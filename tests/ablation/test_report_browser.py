@@ -59,7 +59,7 @@ def test_it_renders_without_errors_and_without_a_horizontal_scroll_bar(browser, 
     assert browser.get_log("browser") == []
     sides = "const page = document.documentElement; return [page.scrollWidth - page.clientWidth, window.innerWidth]"
     assert browser.execute_script(sides) == [0, width]
-    assert browser.title == "Ablation mine"
+    assert browser.title.startswith("Ablation mine: deconv, bilinear, pixel_shuffle")
     drawn = "return [...document.querySelectorAll('figure svg')].map(one => [one.clientWidth, one.ariaLabel])"
     found = browser.execute_script(drawn)
     assert len(found) == 6

@@ -15,6 +15,7 @@ from segup.metrics.scores import MIOU
 _MATCHED = 0.02  # the relative difference up to which budgets count as equal
 SHOWN = 12
 """Rows that figures and pictures show at most; the table has all."""
+_NAMED = 6
 WORST = "worst-"
 """How the names of figures begin that show a row's worst images; a place among the drawn rows follows."""
 STATES = ("finished", "running", "interrupted", "failed", "waiting")
@@ -75,8 +76,16 @@ class Report:
 
     @property
     def title(self) -> str:
-        """The heading."""
-        return f"Ablation {self.study.name}"
+        """The heading: the study, and what is compared in it."""
+        return f"Ablation {self.study.name}: {self.compared}"
+
+    @property
+    def compared(self) -> str:
+        """Which decoders are compared, and on which data where all share it."""
+        labels = list(dict.fromkeys(member.label for member in self.study.members))
+        named = " and ".join([", ".join(labels[:-1]), labels[-1]] if len(labels) > 1 else labels)
+        data = self.facts.shared.get("data")
+        return (named if len(labels) <= _NAMED else f"{len(labels)} decoders") + (f" on {data}" if data else "")
 
     @property
     def columns(self) -> list[Column]:
@@ -134,7 +143,7 @@ def _unmatched(study: Study) -> list[str]:
     match = study.settings.get("match")
     chosen = {} if match in (None, "none") else study.settings.get("decoders") or {}
     apart = {label: values.get("difference") or 0.0 for label, values in chosen.items()}
-    far = [f"{label} {apart[label]:+.1%}" for label in apart if abs(apart[label]) > _MATCHED]
+    far = [f"{label} " + f"{apart[label]:+.1%}".replace("-", "−") for label in apart if abs(apart[label]) > _MATCHED]
     what = {"params": "parameters", "macs": "MACs"}.get(str(match), match)
     return [f"{what} could not be matched to within {_MATCHED:.0%}: {', '.join(far)}"] if far else []
 

@@ -109,7 +109,7 @@ def _matched(match: object, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str
         if values.get("budget") is not None:
             words.append(f"{match} {values['budget']:,}")
         if values.get("difference") is not None:
-            words.append(f"{values['difference']:+.2%} to the baseline's")
+            words.append(f"{values['difference']:+.2%} to the baseline's".replace("-", "−"))
         found[label] = ", ".join(words)
     return found
 

@@ -46,6 +46,7 @@ def as_html(report: Report, figures: Sequence[Figure], missing: Sequence[str]) -
     return Template((here / "page.html").read_text()).substitute(
         title=escape(report.title),
         heading=escape(report.study.name),
+        compared=escape(report.compared),
         lead=escape(report.verdict),
         tiles=_tiles(report),
         switches=_switches(report, figures),
