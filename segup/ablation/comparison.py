@@ -172,7 +172,16 @@ def compare_groups(
     )
     classes, scores = tuple(runs[0].result["classes"]), tuple(declared.values())
     others = decide_on_others(groups, decision, metric, again)
-    return Comparison(rows, against, metric, decision, tuple(_warnings(runs, rows, against)), classes, scores, others)
+    return Comparison(
+        rows,
+        against,
+        metric,
+        decision,
+        tuple(_warnings(runs, rows, against, bool(decision.looks))),
+        classes,
+        scores,
+        others,
+    )
 
 
 def compare_study(study: Study, baseline: str | None = None, **changes: Any) -> Comparison | None:
@@ -231,13 +240,13 @@ def _name(run: Run, others: Sequence[Run]) -> str:
     return f"{run.upsampler} ({settings})" if settings else run.upsampler
 
 
-def _warnings(runs: Sequence[Run], rows: Sequence[Row], baseline: str | None) -> list[str]:
+def _warnings(runs: Sequence[Run], rows: Sequence[Row], baseline: str | None, in_rounds: bool) -> list[str]:
     found = []
     for key, values in _differing(runs, lambda run: run.setting).items():
         found.append(f"not comparable: {key} differs: {' | '.join(values)}")
     for key, values in _differing(runs, lambda run: _place(run.result["environment"])).items():
         found.append(f"times and memory are not comparable: {key} differs: {' | '.join(values)}")
-    if len({row.blocks for row in rows}) > 1:
+    if len({row.blocks for row in rows}) > 1 and not in_rounds:
         seeds = "; ".join(f"{row.name}: {', '.join(map(str, row.seeds))}" for row in rows)
         found.append(f"seeds differ ({seeds}): differences are over the seeds that both have")
     single = [row.name for row in rows if len(row.runs) == 1]

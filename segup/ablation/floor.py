@@ -30,7 +30,7 @@ def plan_floor(path: Path, asked: Sequence[RunSpec], baseline: str) -> Path | No
     folder = path / FOLDER / spec.label / spec.block.folder
     if not (folder / "status.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_yaml(folder / "config.yaml", {**spec.config, "data": in_fold(spec.config["data"], spec.seed)})
+        write_yaml(folder / "config.yaml", {**spec.config, "data": in_fold(spec.config.get("data") or {}, spec.seed)})
         write_status(folder, Status())
     return folder
 

@@ -197,7 +197,9 @@ def plan_study(path: Path, asked: Sequence[RunSpec], terms: StudySpec) -> list[P
     for run in asked:
         RunConfig.of(run.config)
     _check_distinct(asked)
-    asked = [replace(run, config={**run.config, "data": in_fold(run.config["data"], run.seed)}) for run in asked]
+    asked = [
+        replace(run, config={**run.config, "data": in_fold(run.config.get("data") or {}, run.seed)}) for run in asked
+    ]
     if not (path / LOCK).exists():  # nobody has begun a study here
         _check_no_others(path)
     path.mkdir(parents=True, exist_ok=True)

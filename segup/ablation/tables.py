@@ -108,14 +108,19 @@ def notes(comparison: Comparison) -> str:
         f"Scores are those of the last checkpoint{_scored_on(comparison)}, mean ± one standard deviation over seeds. A "
         f"difference in {label} {against} is the mean of the differences seed by seed, with its interval in brackets; "
         f"all intervals hold together with {decision.level:.0%} probability. Better or worse: the interval excludes 0. "
-        f"Equal: two one-sided tests, each at {1 - decision.level:.0%}, put the difference within "
+        f"{_looks(comparison).lstrip()}{' ' if comparison.decision.looks else ''}Equal: two one-sided tests, each at {1 - decision.level:.0%}, put the difference within "
         f"±{decision.margin:g}. The other scores are described and not tested. Bold: decided to be better in {label} "
         f"than whatever it was held against.{_of_these_images(comparison)}{_distances(comparison)}"
     )
 
 
 def _images(comparison: Comparison) -> list[int]:
-    return sorted({run.images for row in comparison.rows for run in row.runs if run.images is not None})
+    """Return on how many images runs were scored; with folds, on how many altogether."""
+    runs = [run for row in comparison.rows for run in row.runs if run.images is not None]
+    by_fold = {run.block.fold: run.images or 0 for run in runs}
+    if None not in by_fold and by_fold:
+        return [sum(by_fold.values())]
+    return sorted({run.images for run in runs if run.images is not None})
 
 
 def _of_these_images(comparison: Comparison) -> str:
@@ -138,7 +143,21 @@ def _scored_on(comparison: Comparison) -> str:
     counts = _images(comparison)
     if not counts:
         return ""
-    return f" on {' or '.join(map(str, counts))} image{'' if counts == [1] else 's'}"
+    folds = len({block.fold for block in comparison.blocks if block.fold is not None})
+    in_folds = f" in {folds} folds" if folds > 1 else ""
+    return f" on {' or '.join(map(str, counts))} image{'' if counts == [1] else 's'}{in_folds}"
+
+
+def _looks(comparison: Comparison) -> str:
+    """Return after how many seeds a study that grew was looked at."""
+    seen = [str(look.blocks) for look in comparison.decision.looks]
+    if not seen:
+        return ""
+    listed = " and ".join([", ".join(seen[:-1]), seen[-1]] if len(seen) > 1 else seen)
+    return (
+        f" Seeds came in rounds, and the study was looked at after {listed}: a difference is as it was at the look that "
+        "decided it, and the intervals of all looks hold together."
+    )
 
 
 def _distances(comparison: Comparison) -> str:

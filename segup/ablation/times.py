@@ -123,7 +123,8 @@ def _measure(folders: Mapping[str, Path], path: Path, trust: Sequence[str], ther
     try:
         stored = {label: read_config(folder) for label, folder in folders.items()}
         for label, values in stored.items():
-            check_trust(values, trust, folders[label])
+            parts = [values.get(key) for key in ("encoder", "neck", "decoder", "loss", "optimizer")]
+            check_trust([*parts, (values.get("data") or {}).get("name")], trust, folders[label])
         configs = {label: RunConfig.of(values) for label, values in stored.items()}
         found = measured_in_turns(configs)
         place = environment()

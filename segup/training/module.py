@@ -135,7 +135,8 @@ class SegmentationModule(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the whole set, the same on every process."""
         self.scores, self.scored_step = self.metrics.compute(), self.global_step
-        self.image_counts = self._from_all(list(zip(self._validated, self.metrics.counted, strict=True)))
+        counted = self.metrics.counted  # none where segup's own metric is not the first
+        self.image_counts = self._from_all(list(zip(self._validated, counted, strict=True)) if counted else [])
         logged = shown_in("history", self.metrics.scores)
         named = {f"val/{score.name}": score.one_number(self.scores) for score in logged}
         if self.trainer.state.fn != TrainerFn.FITTING:  # after training Lightning counts a step and an epoch too many

@@ -89,6 +89,8 @@ def test_the_table_has_a_row_for_each_decoder_and_a_column_for_each_seed():
         assert part in shown
     assert "1 of 5 finished, 1 running, 1 failed, 1 interrupted, about " in shown
     assert "best so far: deconv 0.763 (1 seed)" in " ".join(shown.split())
+    for meaning in ("validation mIoU of a finished run", "epochs done/asked for · mIoU so far", "to be taken up again"):
+        assert meaning in " ".join(shown.split())
 
 
 def test_a_table_taller_than_the_terminal_keeps_what_is_going_on():
