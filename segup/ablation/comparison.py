@@ -172,16 +172,8 @@ def compare_groups(
     )
     classes, scores = tuple(runs[0].result["classes"]), tuple(declared.values())
     others = decide_on_others(groups, decision, metric, again)
-    return Comparison(
-        rows,
-        against,
-        metric,
-        decision,
-        tuple(_warnings(runs, rows, against, bool(decision.looks))),
-        classes,
-        scores,
-        others,
-    )
+    warnings = tuple(_warnings(runs, rows, against, in_rounds=bool(decision.looks)))
+    return Comparison(rows, against, metric, decision, warnings, classes, scores, others)
 
 
 def compare_study(study: Study, baseline: str | None = None, **changes: Any) -> Comparison | None:
@@ -240,7 +232,7 @@ def _name(run: Run, others: Sequence[Run]) -> str:
     return f"{run.upsampler} ({settings})" if settings else run.upsampler
 
 
-def _warnings(runs: Sequence[Run], rows: Sequence[Row], baseline: str | None, in_rounds: bool) -> list[str]:
+def _warnings(runs: Sequence[Run], rows: Sequence[Row], baseline: str | None, *, in_rounds: bool) -> list[str]:
     found = []
     for key, values in _differing(runs, lambda run: run.setting).items():
         found.append(f"not comparable: {key} differs: {' | '.join(values)}")

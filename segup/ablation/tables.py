@@ -108,9 +108,9 @@ def notes(comparison: Comparison) -> str:
         f"Scores are those of the last checkpoint{_scored_on(comparison)}, mean ± one standard deviation over seeds. A "
         f"difference in {label} {against} is the mean of the differences seed by seed, with its interval in brackets; "
         f"all intervals hold together with {decision.level:.0%} probability. Better or worse: the interval excludes 0. "
-        f"{_looks(comparison).lstrip()}{' ' if comparison.decision.looks else ''}Equal: two one-sided tests, each at {1 - decision.level:.0%}, put the difference within "
+        f"Equal: two one-sided tests, each at {1 - decision.level:.0%}, put the difference within "
         f"±{decision.margin:g}. The other scores are described and not tested. Bold: decided to be better in {label} "
-        f"than whatever it was held against.{_of_these_images(comparison)}{_distances(comparison)}"
+        f"than whatever it was held against.{_looks(comparison)}{_of_these_images(comparison)}{_distances(comparison)}"
     )
 
 
@@ -155,8 +155,8 @@ def _looks(comparison: Comparison) -> str:
         return ""
     listed = " and ".join([", ".join(seen[:-1]), seen[-1]] if len(seen) > 1 else seen)
     return (
-        f" Seeds came in rounds, and the study was looked at after {listed}: a difference is as it was at the look that "
-        "decided it, and the intervals of all looks hold together."
+        f" Seeds came in rounds, and the study was looked at after {listed}: a difference is as it was at the look "
+        "that decided it, and the intervals of all looks hold together."
     )
 
 
