@@ -7,7 +7,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from segup.ablation.member import Member
 from segup.ablation.report import write_report
 from segup.ablation.study import Study, read_study
 from segup.api.train import composed_sweep
@@ -95,9 +94,5 @@ def sweep(data: str | Path | Mapping[str, Any] | None = None, /, *words: str, **
 
 
 def _none_finished(study: Study) -> str:
-    causes = [f"{_named(member)}: {member.cause or member.state}" for member in study.members]
+    causes = [f"{member.name}: {member.cause or member.state}" for member in study.members]
     return "\n  ".join([f"{study.path}: none of {len(causes)} runs finished:", *causes[:3]])
-
-
-def _named(member: Member) -> str:
-    return f"{member.label} seed {member.seed}"

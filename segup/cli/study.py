@@ -26,7 +26,7 @@ from segup.cli.report import FAILED
 from segup.cli.study_terms import study_spec
 from segup.cli.study_view import StudyView
 from segup.cli.sweep import Sweep
-from segup.errors import INTERRUPTED, SegupError, refusals_named
+from segup.errors import INTERRUPTED, ConfigError, SegupError, refusals_named
 from segup.lock import HeldError, lock
 from segup.registry import outside_module
 from segup.stored import visible
