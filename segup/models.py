@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from segup.calls import annotated
 from segup.conform import Count
 from segup.decoders import Decoder, Rung, create_decoder
-from segup.decoders.blocks import linear
 from segup.decoders.contract import topology_class
 from segup.decoders.steps import Encoded
 from segup.decoders.verdict import Verdict, check_decoder, prove_decoder
@@ -56,7 +55,7 @@ class SegmentationModel(nn.Module):
         self.neck = neck or create_neck("none", encoder.channels, encoder.strides)
         self._requires = decoder.requires | self.neck.requires
         scored = decoder.gives_scores
-        self.head = nn.Identity() if scored else linear(decoder.out_channels, num_classes)
+        self.head = nn.Identity() if scored else decoder.classifier(decoder.out_channels, num_classes)
         self.num_classes, self.spec = num_classes, dict(spec)
         self._weights_as_built = _weight_shapes(self)
 
@@ -192,7 +191,7 @@ def _weight_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
 def create_model(
     encoder: str = "efficientnet_lite0",
     topology: str = "unet",
-    upsampler: str = "deconv",
+    upsampler: str | None = None,
     *,
     num_classes: Count,
     in_channels: Count = 3,
@@ -207,14 +206,16 @@ def create_model(
     Args:
         encoder: See :func:`segup.encoders.create_encoder`.
         topology: See :func:`segup.decoders.create_decoder`.
-        upsampler: See :func:`segup.upsamplers.create_upsampler`.
+        upsampler: See :func:`segup.upsamplers.create_upsampler`. None is ``"deconv"``; with a preset, the published
+            operator.
         num_classes: Channels of the logits; 1 is binary, one sigmoid channel.
         in_channels: Channels of the image.
         pretrained: Start the encoder from its library's weights.
         neck: See :func:`segup.necks.create_neck`; ``"auto"`` is ``"none"`` where the encoder gives a pyramid, and
             ``"simple_fpn"`` where its maps are of one stride.
         encoder_options, neck_options, **decoder_options: Options of encoder, neck and topology. ``widths``, ``final``,
-            ``fit``, ``convs`` and ``upsampler_options`` mean the same in every topology.
+            ``fit``, ``convs``, ``head`` and ``upsampler_options`` mean the same in every topology.
+            ``preset="published"`` is the topology as published, see :class:`segup.decoders.Decoder`.
 
     Raises:
         ConfigError: A name or an option is unknown, or parts do not fit: the topology has no skips and the operator
@@ -228,7 +229,7 @@ def create_model(
     spec = {
         "encoder": encoder,
         "topology": topology,
-        "upsampler": upsampler,
+        "upsampler": upsampler or (None if decoder_options.get("preset") else "deconv"),
         "num_classes": num_classes,
         "in_channels": in_channels,
         "encoder_options": dict(encoder_options or {}),
@@ -243,7 +244,7 @@ def create_model(
 def join_parts(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
     """Return the model that ``spec`` names, around its encoder."""
     options = topology_options(spec)
-    encoder, topology, upsampler = (spec[key] for key in ("encoder", "topology", "upsampler"))
+    encoder, topology = spec["encoder"], spec["topology"]
     neck = _neck_for(body, spec)
     spec = {**spec, "neck": neck.name} if spec.get("neck") in (None, "auto") else spec
     if neck.name == "none" and body.pyramid.one_stride:
@@ -265,8 +266,8 @@ def join_parts(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
     if missing:
         behind = "" if missing - body.provides else f" behind neck '{neck.name}'"
         raise ConfigError(
-            f"upsampler '{upsampler}' requires {listed_guides(missing)}, and encoder '{encoder}' gives none{behind}.\n"
-            f"  try: encoder=segnet, or an operator that requires nothing: {unguided_upsamplers()}."
+            f"upsampler '{decoder.upsampler}' requires {listed_guides(missing)}, and encoder '{encoder}' gives "
+            f"none{behind}.\n  try: encoder=segnet, or an operator that requires nothing: {unguided_upsamplers()}."
         )
     unfit = _unfit(decoder, neck, body)
     if unfit is not None:
@@ -294,7 +295,8 @@ def _neck_for(body: Encoder, spec: Mapping[str, Any]) -> Neck:
 
 def _decoder_for(neck: Neck, spec: Mapping[str, Any], options: Mapping[str, Any]) -> Decoder:
     derived: dict[str, Any] = {"roundings": list(neck.roundings), "image_channels": spec["in_channels"]}
-    if topology_class(spec["topology"]).gives_scores:
+    kind = topology_class(spec["topology"])
+    if kind.scored(kind.filled(options)):
         derived["num_classes"] = spec["num_classes"]
     chosen = {"upsampler": spec["upsampler"], **derived, **options}
     return create_decoder(spec["topology"], neck.channels, neck.strides, **chosen)

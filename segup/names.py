@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from segup.conform import Count, Name, closed, conform
-from segup.decoders.contract import topologies
+from segup.decoders.contract import topologies, topology_class
 from segup.encoders import encoders
 from segup.encoders.contract import OF_EVERY_ENCODER, family_of
 from segup.errors import ConfigError
@@ -13,7 +13,9 @@ from segup.necks import necks
 from segup.registry import outside_module
 from segup.upsamplers.contract import upsamplers
 
-_OF_EVERY_MODEL = closed(encoder=Name, topology=Name, upsampler=Name, num_classes=Count, in_channels=Count, neck=Name)
+_OF_EVERY_MODEL = closed(
+    encoder=Name, topology=Name, upsampler=Name | None, num_classes=Count, in_channels=Count, neck=Name
+)
 _GROUPS = ("encoder_options", "neck_options")
 
 
@@ -37,9 +39,11 @@ def check_storable(spec: Mapping[str, Any]) -> None:
     necks.check_stored(spec.get("neck", "none"), own, "neck")
     if isinstance(own, Mapping) and own.get("upsampler"):
         upsamplers.check_stored(own["upsampler"], own.get("upsampler_options"), "neck.upsampler_options")
-    topologies.check_stored(spec.get("topology", "unet"), topology_options(spec), "decoder")
+    topology, chosen = spec.get("topology", "unet"), topology_options(spec)
+    topologies.check_stored(topology, chosen, "decoder")
+    filled = topology_class(topology).filled({"upsampler": spec.get("upsampler"), **chosen})
     for options, operator in (("upsampler_options", "upsampler"), ("final_options", "final")):
-        upsamplers.check_stored(spec.get(operator) or "bilinear", spec.get(options), f"decoder.{options}")
+        upsamplers.check_stored(filled[operator], spec.get(options), f"decoder.{options}")
 
 
 def topology_options(spec: Mapping[str, Any]) -> dict[str, Any]:

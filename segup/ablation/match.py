@@ -154,7 +154,9 @@ def _budget(config: Mapping[str, Any], by: str, maps_of: Callable[[str], Any]) -
     run = RunConfig.of(config)
     options = {key: value for key, value in run.decoder.items() if value is not None}
     topology = str(options.pop("topology"))
-    scores = topology_class(topology).gives_scores
+    kind = topology_class(topology)
+    chosen = kind.filled(options)
+    scores, size = kind.scored(chosen), chosen["head_kernel_size"]
     maps, options["roundings"] = maps_of(json.dumps([_pyramid(run), _crop(run) if by == "macs" else None]))
     classes = len(run.data["classes"]) if run.num_classes is None else run.num_classes
     if scores:
@@ -162,13 +164,13 @@ def _budget(config: Mapping[str, Any], by: str, maps_of: Callable[[str], Any]) -
 
     def cost(widths: tuple[int, ...]) -> int:
         decoder = without_memory(topology, maps, **{**options, "widths": list(widths) or None})
-        head = Cost(0, 0) if scores else conv_cost(Conv(1), maps.image, decoder.out_channels, classes)
+        rule = Conv(size, padding=size // 2)
+        head = Cost(0, 0) if scores else conv_cost(rule, maps.image, decoder.out_channels, classes)
         if by == "params":  # known without a forward, which is most of the time
             return parameters_of(decoder) + head.parameters
         return cost_of(decoder, maps).macs + head.macs
 
-    operator = operator_class(str(options["upsampler"]))
-    multiple = operator.multiple(**(options.get("upsampler_options") or {}))
+    multiple = operator_class(str(chosen["upsampler"])).multiple(**chosen["upsampler_options"])
     return _Budget(without_memory(topology, maps, **options).widths, cost, multiple)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from segup.ablation.block import Block
 from segup.ablation.criterion import Criterion
 from segup.ablation.member import Status, member_path, stored_status, write_status
-from segup.ablation.runs import flat
+from segup.ablation.runs import meant
 from segup.ablation.study import FILE, stored_settings, write_settings
 from segup.errors import ConfigError, unknown
 from segup.lock import LOCK, lock
@@ -19,8 +19,6 @@ from segup.training.run_folder import read_config, write_yaml
 MATCHES = ("none", "params", "macs")
 INTERPOLATE = "interpolate"
 STARTS = (None, INTERPOLATE)
-_MEANT = {"neck.name": "auto", "data.cache_features": False}
-"""What configurations of before meant by keys that they do not hold."""
 _MAY_CHANGE = (
     "name",
     "run_dir",
@@ -161,10 +159,12 @@ def interpolating(config: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         The settings, and ``"interpolate"``; or the settings as they were, and why not.
     """
     from segup.ablation.match import stages_of
+    from segup.decoders.contract import topology_class
     from segup.upsamplers.contract import operator_class
 
     decoder = dict(config["decoder"])
-    name, options = str(decoder["upsampler"]), {**(decoder.get("upsampler_options") or {}), "init": INTERPOLATE}
+    chosen = topology_class(str(decoder["topology"])).filled(decoder)
+    name, options = str(chosen["upsampler"]), {**chosen["upsampler_options"], "init": INTERPOLATE}
     operator = operator_class(name)
     if "init" not in inspect.signature(operator).parameters:
         return decoder, f"'{name}' has no choice of how it starts"
@@ -281,11 +281,11 @@ def _changed_runs(study: Path, asked: Sequence[RunSpec]) -> dict[str, list[str]]
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    was, will_be = {**_MEANT, **flat(before)}, flat(now)
+    was, will_be = meant(before), meant(now)
     return [
         f"{key} was {_text(was.get(key))} and is now {_text(will_be.get(key))}"
         for key in dict.fromkeys((*was, *will_be))
-        if was.get(key) != will_be.get(key, _MEANT.get(key)) and key not in _MAY_CHANGE
+        if was.get(key) != will_be.get(key) and key not in _MAY_CHANGE
     ]
 
 

@@ -16,6 +16,8 @@ from segup.training.config import Fold, Folds, Seed
 
 _NOT_THE_EXPERIMENT = ("seed", "name", "run_dir", "ckpt_path", "trust")
 _REPETITION = "data.fold"
+_MEANT = {"neck.name": "auto", "decoder.final": "bilinear", "data.cache_features": False}
+"""What configurations mean by keys that are null, or that they do not hold."""
 
 
 Amount = Annotated[int | float, Within(0, 1e18)]
@@ -63,7 +65,8 @@ class Environment(TypedDict):
 class Decoder(TypedDict):
     """The decoder's settings."""
 
-    upsampler: Name
+    upsampler: Name | None
+    preset: NotRequired[Name | None]
 
 
 class Data(TypedDict):
@@ -123,13 +126,15 @@ class Run:
 
     @property
     def upsampler(self) -> str:
-        """The operator's name."""
-        return self.result["config"]["decoder"]["upsampler"]
+        """The operator's name, or that of the preset that chooses it."""
+        decoder = self.result["config"]["decoder"]
+        return decoder["upsampler"] or str(decoder.get("preset"))
 
     @property
     def decoder(self) -> dict[str, Any]:
-        """The decoder's settings, flat: ``{"widths": None, "upsampler_options.kernel_size": 4, ...}``."""
-        return flat(self.result["config"]["decoder"])
+        """The decoder's settings, flat: ``{"final": "bilinear", "upsampler_options.kernel_size": 4, ...}``."""
+        settings = meant({"decoder": self.result["config"]["decoder"]})
+        return {key.removeprefix("decoder."): value for key, value in settings.items() if key.startswith("decoder.")}
 
     @property
     def setting(self) -> dict[str, Any]:
@@ -272,6 +277,15 @@ def experiment(config: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in flat(config).items()
         if key.partition(".")[0] not in _NOT_THE_EXPERIMENT and key != _REPETITION
     }
+
+
+def meant(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings, flat, with what null and keys that are missing mean, in configurations of before too.
+
+    >>> meant({"decoder": {"widths": None, "fit": "strict"}})
+    {'neck.name': 'auto', 'decoder.final': 'bilinear', 'data.cache_features': False, 'decoder.fit': 'strict'}
+    """
+    return {**_MEANT, **{key: value for key, value in flat(settings).items() if value is not None}}
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -196,10 +196,11 @@ def _built(options: argparse.Namespace, values: dict[str, Any]) -> "tuple[str, n
 
     from segup.models import create_model
 
-    topology, upsampler = options.topology or "unet", options.decoder or "deconv"
+    topology, upsampler = options.topology or "unet", options.decoder
     channels = {} if options.channels is None else {"in_channels": options.channels}
     arguments = {"num_classes": 2, "pretrained": False, **channels, **values}
-    return f"{options.model}, {topology}, {upsampler}", create_model(options.model, topology, upsampler, **arguments)
+    title = f"{options.model}, {topology}, {upsampler or values.get('preset') or 'deconv'}"
+    return title, create_model(options.model, topology, upsampler, **arguments)
 
 
 def _imported(target: str, values: dict[str, Any]) -> "nn.Module":

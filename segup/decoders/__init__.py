@@ -37,8 +37,11 @@ from segup.decoders.fcn import FCNDecoder
 from segup.decoders.fpn import FPNDecoder
 from segup.decoders.linknet import LinkNetDecoder
 from segup.decoders.plain import PlainDecoder
+from segup.decoders.pspnet import PSPNetDecoder
+from segup.decoders.pyramid_pooling import PyramidPooling
 from segup.decoders.segformer import SegFormerDecoder
 from segup.decoders.unet import UNetDecoder
+from segup.decoders.upernet import UPerNetDecoder
 from segup.surgery import SwapReport, swap_upsamplers
 
 __all__ = [
@@ -50,12 +53,15 @@ __all__ = [
     "FCNDecoder",
     "FPNDecoder",
     "LinkNetDecoder",
+    "PSPNetDecoder",
     "PlainDecoder",
+    "PyramidPooling",
     "Rung",
     "SegFormerDecoder",
     "SwapReport",
     "UNetBlock",
     "UNetDecoder",
+    "UPerNetDecoder",
     "create_decoder",
     "list_decoders",
     "register_topology",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import ceil
+from types import MappingProxyType
 from typing import Any, get_args
 
 from segup.errors import ConfigError
@@ -12,14 +13,30 @@ IMAGE_WIDTH = 16
 """Channels at the image's own resolution: a 3×3 convolution there costs more than all others together."""
 
 
-def default_width(stride: int | Fraction) -> int:
+def resize_alone(mode: str = "bilinear") -> dict[str, Any]:
+    """Return the arguments of a decoder all of whose steps are a resize without parameters.
+
+    >>> resize_alone("nearest")["upsampler"]
+    'nearest'
+    """
+    options = {"kernel_size": None}
+    return {"upsampler": mode, "upsampler_options": options, "final": mode, "final_options": options}
+
+
+WIDTHS = MappingProxyType({16: 128, 8: 64, 4: 48, 2: 32, 1: IMAGE_WIDTH})
+"""Channels after a U-Net's step to each stride, by default."""
+PUBLISHED_WIDTHS = MappingProxyType({16: 256, 8: 128, 4: 64, 2: 32, 1: IMAGE_WIDTH})
+"""Those of the U-Net that is published with pretrained encoders."""
+
+
+def width_at(stride: int | Fraction, widths: Mapping[int, int] = WIDTHS) -> int:
     """Return the channels that a U-Net step to ``stride`` has by default, to a fraction that to the next power of two.
 
-    >>> [default_width(stride) for stride in (16, 8, 4, 2, 1, Fraction(7, 2))]
-    [128, 64, 48, 32, 16, 48]
+    >>> [width_at(stride) for stride in (16, 8, 4, 2, 1, Fraction(7, 2), 32)]
+    [128, 64, 48, 32, 16, 48, 128]
     """
     stride = stride if stride.denominator == 1 else 2 ** (ceil(stride) - 1).bit_length()
-    return {16: 128, 8: 64, 4: 48, 2: 32, 1: IMAGE_WIDTH}.get(int(stride), 128)
+    return widths.get(int(stride), max(widths.values()))
 
 
 def checked_widths(widths: Sequence[int] | None, default: Sequence[int], rule: str) -> list[int]:
@@ -43,17 +60,22 @@ def checked_widths(widths: Sequence[int] | None, default: Sequence[int], rule: s
     return list(widths)
 
 
-def step_widths(strides: Sequence[int | Fraction]) -> tuple[list[int], str]:
+def step_widths(
+    strides: Sequence[int | Fraction], to_image: bool = True, widths: Mapping[int, int] = WIDTHS
+) -> tuple[list[int], str]:
     """Return the channels after each step of a decoder that climbs all of a pyramid, and the rule for others.
 
-    The step to the image is included, where the pyramid begins above stride 1.
+    Args:
+        strides: Of the pyramid.
+        to_image: Whether the step to the image is included.
+        widths: Channels by the stride reached.
 
     >>> step_widths((4, 8, 16))
     ([64, 48, 16], 'must have one width for each step: 3, to strides 8, 4, 1')
     """
-    reached = [*reversed(strides[:-1]), *([1] if strides[0] > 1 else [])]
+    reached = [*reversed(strides[:-1]), *([1] if to_image else [])]
     rule = f"must have one width for each step: {len(reached)}, to strides {', '.join(map(str, reached))}"
-    return [default_width(stride) for stride in reached], rule
+    return [width_at(stride, widths) for stride in reached], rule
 
 
 def checked_options(name: str, options: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ class ASPP(nn.Module):
         in_channels: Channels of the map.
         out_channels: Channels of each branch and of the result.
         rates: Dilations of the 3×3 branches.
+        separable: Whether their convolutions are, see :class:`segup.decoders.ConvNormAct`.
 
     Shape: ``(N, in_channels, H, W)`` → ``(N, out_channels, H, W)``, for any H and W.
     One branch is the mean of the map, repeated at every position. It has a bias and no BatchNorm: in training,
@@ -26,11 +27,11 @@ class ASPP(nn.Module):
     """
 
     @annotated
-    def __init__(self, in_channels: int, out_channels: int, rates: Sequence[int]) -> None:
+    def __init__(self, in_channels: int, out_channels: int, rates: Sequence[int], separable: bool = False) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
             [ConvNormAct(in_channels, out_channels, kernel_size=1)]
-            + [ConvNormAct(in_channels, out_channels, dilation=rate) for rate in rates]
+            + [ConvNormAct(in_channels, out_channels, dilation=rate, separable=separable) for rate in rates]
         )
         self.whole = nn.Sequential(linear(in_channels, out_channels), nn.ReLU(inplace=True))
         self.mix = ConvNormAct((len(rates) + 2) * out_channels, out_channels, kernel_size=1)

@@ -22,6 +22,7 @@ class ConvNormAct(nn.Sequential):
         in_channels, out_channels: Channels before and after.
         kernel_size: Odd; 3 by default.
         dilation: Of the convolution; 1 by default.
+        separable: Convolve each channel by itself, then mix them by a 1×1 convolution (arXiv 1610.02357).
 
     >>> ConvNormAct(8, 4, kernel_size=3, dilation=6)(torch.zeros(2, 8, 5, 7)).shape
     torch.Size([2, 4, 5, 7])
@@ -29,13 +30,23 @@ class ConvNormAct(nn.Sequential):
 
     @annotated
     def __init__(
-        self, in_channels: Channels, out_channels: Channels, kernel_size: OddKernel = 3, dilation: Count = 1
+        self,
+        in_channels: Channels,
+        out_channels: Channels,
+        kernel_size: OddKernel = 3,
+        dilation: Count = 1,
+        separable: bool = False,
     ) -> None:
-        padding = dilation * (kernel_size // 2)
+        kept: dict[str, Any] = {"padding": dilation * (kernel_size // 2), "dilation": dilation, "bias": False}
         with own_stream():
-            conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=False)
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-        super().__init__(conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
+            if separable:
+                each = nn.Conv2d(in_channels, in_channels, kernel_size, groups=in_channels, **kept)
+                nn.init.kaiming_normal_(each.weight, nonlinearity="linear")
+                convs = [each, nn.Conv2d(in_channels, out_channels, 1, bias=False)]
+            else:
+                convs = [nn.Conv2d(in_channels, out_channels, kernel_size, **kept)]
+            nn.init.kaiming_normal_(convs[-1].weight, nonlinearity="relu")
+        super().__init__(*convs, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
 
 
 @own_stream()
@@ -48,14 +59,14 @@ def linear(in_channels: int, out_channels: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, kernel_size=1)
 
 
-def conv_stack(in_channels: int, out_channels: int, convs: int) -> nn.Sequential:
+def conv_stack(in_channels: int, out_channels: int, convs: int, separable: bool = False) -> nn.Sequential:
     """Return ``convs`` 3×3 convolutions, each with BatchNorm and ReLU; with none, a map of its own channels as it is.
 
     >>> len(conv_stack(8, 4, convs=2)), conv_stack(8, 4, convs=2)(torch.zeros(1, 8, 5, 5)).shape[1]
     (2, 4)
     """
     ins = [in_channels, *[out_channels] * (convs - 1)]
-    return nn.Sequential(*(ConvNormAct(ins[index], out_channels) for index in range(convs)))
+    return nn.Sequential(*(ConvNormAct(ins[index], out_channels, separable=separable) for index in range(convs)))
 
 
 class UNetBlock(nn.Module):
@@ -65,7 +76,8 @@ class UNetBlock(nn.Module):
         in_channels: Channels of the low-resolution map.
         skip_channels: Channels of the skip; 0 for a stage without one.
         out_channels: Channels of the upsampled map and of the result.
-        upsampler: Name of the operator, one of :func:`segup.upsamplers.list_upsamplers`; or an operator.
+        upsampler: Name of the operator, one of :func:`segup.upsamplers.list_upsamplers`; or an operator, whose result
+            may have other channels than the block's.
         scale: Factor between the map and its skip.
         fit: ``"correct"`` or ``"strict"``, see :class:`segup.upsamplers.Upsampler`.
         convs: Number of 3×3 convolutions after the join, 1 or more.
@@ -103,7 +115,7 @@ class UNetBlock(nn.Module):
                 upsampler, in_channels, out_channels, scale, skip_channels=skip_channels or None, fit=fit, **own
             )
         self.up = upsampler
-        self.convs = conv_stack(out_channels + skip_channels, out_channels, convs)
+        self.convs = conv_stack(upsampler.out_channels + skip_channels, out_channels, convs)
 
     def forward(
         self, x: Tensor, skip: Tensor | None = None, size: Size | None = None, **guides: Tensor | None

@@ -7,25 +7,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from segup.calls import check
-from segup.conform import Count, Counts, Few, Name, Within
+from segup.conform import Count, Counts, Few, Name, OddKernel, Within
 from segup.decoders.arguments import IMAGE_WIDTH, checked_widths
 from segup.decoders.blocks import conv_stack
 from segup.decoders.rounding import Roundings, whole_roundings
 from segup.decoders.steps import Encoded, Step, StepPlan, checked_operator
 from segup.errors import ConfigError, ShapeError, figures, unknown
 from segup.registry import Registry
+from segup.streams import own_stream
 from segup.upsamplers.arguments import checked_size
 from segup.upsamplers.contract import GUIDES, Fit, Size, Upsampler
 from segup.upsamplers.fitting import without_gaps
 
 Strides = Annotated[list[Count | Annotated[Fraction, Within(above=0)]], Within(0, 64)]
 """Reductions of a pyramid's maps; patches of 14 pixels make 7/2, 7, 14, 28."""
+Preset = Literal["published"]
+Place = Literal["before", "after"]
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,18 @@ class Decoder(nn.Module, ABC):
         strides: Reductions of the maps, each a multiple of the one before. A pyramid may begin at stride 1, 2, 4 or
             more, or at a fraction such as 7/2: then the step to the image takes an operator that resizes.
         upsampler: Name of the operator of the steps between the maps; None is the topology's default.
+        preset: ``"published"``: all that is None is as published, see :attr:`published`.
         widths: Channels of the maps between the steps; None is the topology's default.
-        final: Name of the operator of the last step, to the image. This step has no skip.
+        final: Name of the operator of the last step, to the image. This step has no skip. None is ``"bilinear"``.
         fit: ``"correct"`` or ``"strict"``, see :class:`segup.upsamplers.Upsampler`.
         convs: Number of 3×3 convolutions at each step; None is the topology's default.
         upsampler_options: The operator's own options.
         final_options: Options of the operator of the step to the image. There a resize has a 1×1 convolution unless
-            ``kernel_size`` is given.
+            ``kernel_size`` is given, or the step keeps the channels: then it stands alone.
+        head: Where the classifier, the head, stands: ``"after"`` the step to the image, outside the decoder, or
+            ``"before"`` it. Then the step brings scores up, on fewer channels, and nothing follows it. None is
+            ``"after"``.
+        head_kernel_size: Of the head; None is 1.
         roundings: How the encoder's stages round, from high to low resolution: ``"up"``, ``"down"`` or the int c of ⌊(n
             + c)/stride⌋ (``segup.inspection.inverse_of``). Operators that match the size get it. Give one for each map
             (the first is from the image to the first map), or one between each map and the next. By default all round
@@ -73,8 +81,10 @@ class Decoder(nn.Module, ABC):
 
     Attributes:
         lacks: The guides of :data:`segup.upsamplers.contract.GUIDES` that its steps do not have.
-        gives_scores: Whether the result has one channel for each class. Then the topology takes ``num_classes``, else
-            ``final_convs``.
+        gives_scores: Whether the result has one channel for each class. It always has with ``head="before"``. Then the
+            decoder takes ``num_classes``, else ``final_convs``.
+        published: What ``preset="published"`` gives where nothing is given, by the names of the arguments; None where
+            there is no published form. Widths follow from :meth:`usual_widths`, parts from ``plan.published``.
         options: Its own options, and which values of each a checkpoint may hold. Their default is None.
         usual_upsampler, usual_convs, least_convs: The defaults, and the smallest number of convolutions.
         usual_depths: How many of the deepest maps are used by default; the option ``depths`` changes it. None: all
@@ -84,12 +94,15 @@ class Decoder(nn.Module, ABC):
         num_classes: Channels of the scores, if it gives scores.
         out_channels: Channels of the result.
         final: The operator of the step to the image, or None.
-        final_act: BatchNorm and ReLU after ``final``, then ``final_convs`` convolutions. Scores get neither.
+        final_act: What follows ``final``: BatchNorm and ReLU, then ``final_convs`` convolutions. Scores get neither.
+        head: The classifier, where it stands before ``final``, or None.
+        upsampler: The name of the operator of the steps.
     """
 
     name: ClassVar[str] = "unregistered"
     lacks: ClassVar[frozenset[str]] = frozenset()
-    gives_scores: ClassVar[bool] = False
+    gives_scores: bool = False
+    published: ClassVar[Mapping[str, Any] | None] = None
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     usual_upsampler: ClassVar[str] = "deconv"
     usual_convs: ClassVar[int] = 0
@@ -97,6 +110,7 @@ class Decoder(nn.Module, ABC):
     usual_depths: ClassVar[int | None] = None
     final: Upsampler | None
     final_act: nn.Module
+    head: nn.Conv2d | None
 
     def __init__(
         self,
@@ -104,10 +118,13 @@ class Decoder(nn.Module, ABC):
         strides: Strides,
         *,
         upsampler: Name | None = None,
+        preset: Preset | None = None,
         widths: Counts | None = None,
-        final: Name = "bilinear",
+        final: Name | None = None,
         fit: Fit = "correct",
         convs: Few | None = None,
+        head: Place | None = None,
+        head_kernel_size: OddKernel | None = None,
         upsampler_options: dict[str, Any] | None = None,
         final_options: dict[str, Any] | None = None,
         roundings: Roundings | None = None,
@@ -116,9 +133,10 @@ class Decoder(nn.Module, ABC):
     ) -> None:
         super().__init__()
         given = {
-            "channels": channels, "strides": strides, "upsampler": upsampler, "widths": widths, "final": final,
-            "fit": fit, "convs": convs, "upsampler_options": upsampler_options, "final_options": final_options,
-            "roundings": roundings, "image_channels": image_channels, **own,
+            "channels": channels, "strides": strides, "upsampler": upsampler, "preset": preset, "widths": widths,
+            "final": final, "fit": fit, "convs": convs, "head": head, "head_kernel_size": head_kernel_size,
+            "upsampler_options": upsampler_options, "final_options": final_options, "roundings": roundings,
+            "image_channels": image_channels, **own,
         }  # fmt: skip
         known = inspect.signature(type(self)).parameters
         for option, value in given.items():
@@ -126,33 +144,35 @@ class Decoder(nn.Module, ABC):
                 raise ConfigError(unknown(f"option of topology '{self.name}'", option, known))
             check(f"decoder.{option}", known[option].annotation, value)
         check_pyramid(channels, strides)
+        chosen = self.filled(given)
         self.channels, self.strides, self.image_channels = tuple(channels), tuple(strides), image_channels
-        upsampler = self.usual_upsampler if upsampler is None else upsampler
-        operators_own = checked_operator(self.name, self.lacks, upsampler, upsampler_options)
+        self.preset, self.upsampler, self.head_kernel_size = preset, chosen["upsampler"], chosen["head_kernel_size"]
+        operators_own = checked_operator(self.name, self.lacks, self.upsampler, chosen["upsampler_options"])
         rules = whole_roundings(roundings, len(strides))
-        if self.gives_scores:
-            self.num_classes = own.pop("num_classes", None) or IMAGE_WIDTH
+        self.gives_scores, self.head = self.scored(chosen), None
+        self.num_classes = chosen.get("num_classes", IMAGE_WIDTH)
         self.first = 0
         if self.usual_depths is not None:
-            maps, depths = len(channels), own.pop("depths", None)
+            maps, depths = len(channels), chosen.get("depths")
             check("decoder.depths", Annotated[int, Within(1, maps)] | None, depths)
-            self.first = maps - (depths or min(self.usual_depths, maps))
+            self.first = maps - (depths or self.usual_maps(self.usual_depths))
         self.widths = tuple(checked_widths(widths, *self.usual_widths()))
         self.out_channels = self.num_classes if self.gives_scores else [channels[0], *self.widths][-1]
         self.build(
             StepPlan(
                 channels=self.channels,
                 strides=self.strides,
-                upsampler=upsampler,
+                upsampler=self.upsampler,
                 fit=fit,
                 options=operators_own,
-                final=final,
-                final_options=final_options,
-                convs=self.usual_convs if convs is None else convs,
-                final_convs=own.pop("final_convs", None) or 0,
+                final=chosen["final"],
+                final_options=chosen["final_options"],
+                convs=chosen["convs"],
+                final_convs=chosen.get("final_convs", 0),
                 roundings=rules,
                 image_channels=image_channels,
-                own=own,
+                published=preset is not None,
+                own={option: chosen.get(option) for option in self.options},
             )
         )
 
@@ -171,10 +191,71 @@ class Decoder(nn.Module, ABC):
     @classmethod
     def all_options(cls) -> dict[str, Any]:
         """Return :attr:`options`, and the options that follow from the other attributes."""
-        derived: dict[str, Any] = {"num_classes": Count | None} if cls.gives_scores else {"final_convs": Few | None}
+        derived: dict[str, Any] = {"num_classes": Count | None}
+        if not cls.gives_scores:
+            derived["final_convs"] = Few | None
         if cls.usual_depths is not None:
             derived["depths"] = Few | None
         return {**derived, **cls.options}
+
+    @classmethod
+    def filled(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options, with what the preset gives where nothing was given, or else the topology.
+
+        Options of an operator that the preset names hold for that operator alone. What stays None is left out.
+
+        Raises:
+            ConfigError: A preset of a topology that has none.
+
+        >>> filled = topology_class("unet").filled
+        >>> filled({"preset": "published"})["upsampler_options"], filled({})["upsampler"]
+        ({'kernel_size': None}, 'deconv')
+        """
+        chosen = {option: value for option, value in given.items() if value is not None}
+        usual: dict[str, Any] = {
+            "upsampler": cls.usual_upsampler, "final": "bilinear", "convs": cls.usual_convs, "head_kernel_size": 1
+        }  # fmt: skip
+        preset = chosen.get("preset")
+        if preset is not None and cls.published is None:
+            known = ", ".join(name for name in topologies.names() if topology_class(name).published is not None)
+            raise ConfigError(
+                f"topology '{cls.name}' has no preset '{preset}'; those that have are {known}.\n"
+                f"  try: decoder.preset=null, or decoder.topology=unet"
+            )
+        if preset is not None:
+            usual |= cls.published or {}
+        if chosen.get("head") == "before":
+            usual.pop("final_convs", None)
+        for operator in ("upsampler", "final"):
+            own = usual.pop(f"{operator}_options", {})
+            own = {} if operator in chosen else own
+            chosen[f"{operator}_options"] = {**own, **chosen.get(f"{operator}_options", {})}
+        return {**usual, **chosen}
+
+    @classmethod
+    def scored(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether a decoder with these options, see :meth:`filled`, gives scores.
+
+        Raises:
+            ConfigError: They ask for a head in two places, or for what the scores are followed by.
+        """
+        place, convs = options.get("head"), options.get("final_convs")
+        if cls.gives_scores and place == "after":
+            raise ConfigError(
+                f"topology '{cls.name}' brings scores up: its head stands before.\n  try: decoder.head=before"
+            )
+        scored = cls.gives_scores or place == "before"
+        if scored and convs:
+            raise ConfigError(
+                f"decoder.final_convs={convs} would convolve scores: with head=before, nothing follows the last step.\n"
+                f"  try: decoder.head=after, or decoder.final_convs=0"
+            )
+        if not scored and options.get("num_classes") is not None:
+            raise ConfigError(
+                f"decoder.num_classes={options['num_classes']} is for a head before the step to the image, and this "
+                f"one stands after, outside the decoder.\n  try: decoder.head=before"
+            )
+        return scored
 
     @abstractmethod
     def usual_widths(self) -> tuple[list[int], str]:
@@ -183,12 +264,21 @@ class Decoder(nn.Module, ABC):
         :attr:`channels`, :attr:`strides`, :attr:`first` and :attr:`num_classes` are known.
         """
 
+    def usual_maps(self, depths: int) -> int:
+        """Return how many of the deepest maps are used by default: ``depths``, or all of fewer."""
+        return min(depths, len(self.strides))
+
     def widths_of(self, *usual: tuple[int, str]) -> tuple[list[int], str]:
         """Return widths and their rule from (width, what it is of); a step to the image is added where there is one."""
-        if self.strides[self.first] > 1:
+        if self.widens:
             usual = (*usual, (IMAGE_WIDTH, "the step to the image"))
         listed = ", of ".join(what for _, what in usual)
         return [width for width, _ in usual], f"must have length {len(usual)}: the channels of {listed}"
+
+    @property
+    def widens(self) -> bool:
+        """Whether there is a step to the image, of a map whose channels can be chosen."""
+        return self.strides[self.first] > 1 and not self.gives_scores
 
     @abstractmethod
     def build(self, plan: StepPlan) -> None:
@@ -220,12 +310,31 @@ class Decoder(nn.Module, ABC):
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``; :meth:`forward` has checked the maps."""
 
-    def add_final(self, plan: StepPlan, in_channels: int) -> None:
-        """Make the step from map :attr:`first` to the image, with what follows it at the image's size."""
-        self.final = plan.last(self.first, in_channels, self.out_channels)
+    def classifier(self, in_channels: int, num_classes: int) -> nn.Conv2d:
+        """Return a head: a convolution from a map to one score for each class."""
+        size = self.head_kernel_size
+        with own_stream():
+            return nn.Conv2d(in_channels, num_classes, size, padding=size // 2)
+
+    def add_final(self, plan: StepPlan, in_channels: int, act: nn.Module | None = None) -> None:
+        """Make the step from map :attr:`first` to the image, with what follows it at the image's size.
+
+        Args:
+            plan: Makes the operator.
+            in_channels: Of the map.
+            act: What follows and changes the channels, which the operator then keeps; by default the operator changes
+                them, and BatchNorm, ReLU and ``final_convs`` convolutions follow.
+        """
+        if self.gives_scores and not type(self).gives_scores:
+            self.head = self.classifier(in_channels, self.num_classes)
+            self.final = plan.last(self.first, self.num_classes, self.num_classes, alone=True)
+            return
+        width = in_channels if act is not None else self.out_channels
+        self.final = plan.last(self.first, in_channels, width, alone=act is not None)
         if self.final is not None and not self.gives_scores:
-            stack = conv_stack(self.out_channels, self.out_channels, plan.final_convs)
-            self.final_act = nn.Sequential(nn.BatchNorm2d(self.out_channels), nn.ReLU(inplace=True), *stack)
+            self.final_act = act or nn.Sequential(
+                nn.BatchNorm2d(width), nn.ReLU(inplace=True), *conv_stack(width, width, plan.final_convs)
+            )
 
     def finish(self, x: Tensor, size: Size, encoded: Encoded) -> Tensor:
         """Return ``x`` at exactly ``size``.
@@ -233,6 +342,10 @@ class Decoder(nn.Module, ABC):
         Raises:
             ShapeError: ``x`` has stride 1 and another size: no step follows that could change it.
         """
+        return self.to_image(x if self.head is None else self.head(x), size, encoded)
+
+    def to_image(self, x: Tensor, size: Size, encoded: Encoded) -> Tensor:
+        """Return ``x`` after the step to the image and what follows it, at exactly ``size``."""
         if self.final is None:
             wanted = checked_size(size)
             if (x.shape[-2], x.shape[-1]) != wanted:
@@ -246,6 +359,10 @@ class Decoder(nn.Module, ABC):
     def final_steps(self) -> list[Step]:
         """Return the step from map :attr:`first` to the image, if there is one."""
         return [] if self.final is None else [(self.first, None, self.final)]
+
+    def steps_of_scores(self) -> list[Step]:
+        """Return the steps that follow the decoder's own head, if it has one."""
+        return [] if self.head is None else self.final_steps()
 
     @abstractmethod
     def steps(self) -> list[Step]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from segup.conform import Counts
+from segup.decoders.arguments import resize_alone
 from segup.decoders.aspp import ASPP
 from segup.decoders.blocks import ConvNormAct, conv_stack
 from segup.decoders.contract import Decoder, register_topology
@@ -29,9 +30,14 @@ class DeepLabV3PlusDecoder(Decoder):
         widths: Channels of the context, of the high map, of both joined, and of the step to the image, if there is one.
             By default 256, 48, 256 and 16.
         convs: Number of 3×3 convolutions after the join; 2 by default.
-        depths: The map that the context joins, counted from the deepest: 4 by default, or the first map.
+        depths: The map that the context joins, counted from the deepest: 4 by default, or the first map; as published
+            the map of stride 4.
         rates: Dilations of ASPP. By default the paper's 6, 12 and 18 at stride 16, and proportional at other strides:
             3, 6 and 9 at stride 32.
+        separable: Whether the 3×3 convolutions are separable; no by default.
+        preset: ``"published"``: bilinear resizes alone, separable convolutions, one after ASPP and one after the join,
+            and scores of the joined map, which the step to the image brings up. The published encoder has stride 16:
+            ``encoder.output_stride=16``.
 
     Raises:
         ConfigError: As :class:`Decoder`; or there are fewer than two maps, or rates are not ints.
@@ -42,10 +48,15 @@ class DeepLabV3PlusDecoder(Decoder):
     torch.Size([1, 16, 67, 45])
     """
 
-    options = MappingProxyType({"rates": Counts | None})
+    options = MappingProxyType({"rates": Counts | None, "separable": bool | None})
     usual_convs = 2
     least_convs = 1
     usual_depths = 4
+    published = MappingProxyType({**resize_alone(), "convs": 1, "separable": True, "head": "before"})
+
+    def usual_maps(self, depths: int) -> int:
+        """Return how many of the deepest maps are used by default; as published those from stride 4 on."""
+        return max(2, sum(stride >= 4 for stride in self.strides)) if self.preset else super().usual_maps(depths)
 
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels of the context, of the high map, of both joined, and of the step to the image."""
@@ -64,15 +75,17 @@ class DeepLabV3PlusDecoder(Decoder):
                 f"(of strides [{', '.join(map(str, self.strides))}], from stride {self.strides[self.first]} on)"
             )
         context, high, joined, *_ = self.widths
-        self.aspp = ASPP(self.channels[-1], context, rates_for(plan.own.get("rates"), self.strides[-1]))
+        separable = bool(plan.own["separable"])
+        self.aspp = ASPP(self.channels[-1], context, rates_for(plan.own["rates"], self.strides[-1]), separable)
+        self.refine = conv_stack(context, context, int(plan.published), separable)
         self.climb = Climb(plan, last, self.first, context)
         self.project = ConvNormAct(self.channels[self.first], high, kernel_size=1)
-        self.convs = conv_stack(context + high, joined, plan.convs)
+        self.convs = conv_stack(context + high, joined, plan.convs, separable)
         self.add_final(plan, joined)
 
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        context, high = self.climb.join(self.aspp(encoded.maps[-1]), encoded)
+        context, high = self.climb.join(self.refine(self.aspp(encoded.maps[-1])), encoded)
         joined = torch.cat((context, self.project(high)), dim=1)
         return self.finish(self.convs(joined), size, encoded)
 

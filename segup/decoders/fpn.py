@@ -1,9 +1,11 @@
 """Feature pyramid network with a semantic branch from every map."""
 
+from types import MappingProxyType
 from typing import cast
 
 from torch import Tensor, nn
 
+from segup.decoders.arguments import resize_alone
 from segup.decoders.blocks import conv_stack, linear
 from segup.decoders.contract import Decoder, register_topology
 from segup.decoders.steps import Encoded, Step, StepPlan, operators
@@ -25,6 +27,7 @@ class FPNDecoder(Decoder):
             default 256, 128 and 16.
         convs: Number of 3×3 convolutions before each step of a branch; 1 by default.
         depths: How many of the deepest maps are used; 4 by default, or all if there are fewer.
+        preset: ``"published"``: bilinear resizes alone, and scores of the sum, which the step to the image brings up.
 
     Raises:
         ConfigError: As :class:`Decoder`.
@@ -38,6 +41,7 @@ class FPNDecoder(Decoder):
     usual_convs = 1
     least_convs = 1
     usual_depths = 4
+    published = MappingProxyType({**resize_alone(), "head": "before"})
 
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels of the top-down maps, of the branches, and of the step to the image."""

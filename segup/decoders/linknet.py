@@ -1,5 +1,6 @@
 """LinkNet: skips are added, not joined."""
 
+from types import MappingProxyType
 from typing import cast
 
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ class LinkNetDecoder(Decoder):
         widths: Channels of the step to the image, 32 by default. The other steps have the encoder's channels. If the
             pyramid begins at stride 1, there are no widths to give.
         convs: Number of 3×3 convolutions after each skip is added; none by default.
+        preset: ``"published"``: transposed convolutions, and a stage of the same kind to the image.
 
     Raises:
         ConfigError: As :class:`Decoder`.
@@ -33,23 +35,33 @@ class LinkNetDecoder(Decoder):
     torch.Size([1, 32, 67, 45])
     """
 
+    published = MappingProxyType({"upsampler": "deconv", "final": "deconv"})
+
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels of the step to the image; the others are the encoder's."""
-        to_image = [32] if self.strides[0] > 1 else []
+        to_image = [32] if self.widens else []
         rule = "must have length 1: the channels of the step to the image" if to_image else "must be empty or null"
         return to_image, f"{rule}; the others are the encoder's, {list(self.channels)}"
 
     def build(self, plan: StepPlan) -> None:
         """Make a stage for each skip, then the step to the image."""
+        self.squeeze: nn.Module | None = None
         self.stages = nn.ModuleList(_Stage(plan, level) for level in range(len(self.channels) - 2, -1, -1))
-        self.add_final(plan, self.channels[0])
+        if not (plan.published and self.widens):
+            self.add_final(plan, self.channels[0])
+            return
+        middle, width = max(1, self.channels[0] // 4), self.out_channels
+        self.squeeze = ConvNormAct(self.channels[0], middle, kernel_size=1)
+        expand = ConvNormAct(middle, width, kernel_size=1)
+        stack = conv_stack(width, width, plan.final_convs)
+        self.add_final(plan, middle, nn.Sequential(nn.BatchNorm2d(middle), nn.ReLU(inplace=True), expand, *stack))
 
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
         y = encoded.maps[-1]
         for stage in self.stages:
             y = stage(y, encoded)
-        return self.finish(y, size, encoded)
+        return self.finish(y if self.squeeze is None else self.squeeze(y), size, encoded)
 
     def steps(self) -> list[Step]:
         """Return the step to each skip, then the one to the image."""

@@ -36,7 +36,7 @@ class PlainDecoder(Decoder):
 
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels after each step, by the stride reached."""
-        return step_widths(self.strides)
+        return step_widths(self.strides, self.widens)
 
     def build(self, plan: StepPlan) -> None:
         """Make the operators, and what follows each."""
@@ -47,7 +47,7 @@ class PlainDecoder(Decoder):
             nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(inplace=True), *conv_stack(width, width, plan.convs))
             for width in widths[: len(self.levels)]
         )
-        self.add_final(plan, ins[-2] if self.strides[0] > 1 else ins[-1])
+        self.add_final(plan, ins[-2] if self.widens else ins[-1])
 
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``."""

@@ -1,10 +1,12 @@
 """SegFormer's all-MLP head."""
 
+from types import MappingProxyType
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from segup.decoders.arguments import resize_alone
 from segup.decoders.blocks import ConvNormAct, conv_stack, linear
 from segup.decoders.contract import Decoder, register_topology
 from segup.decoders.steps import Climb, Encoded, Step, StepPlan
@@ -25,6 +27,8 @@ class SegFormerDecoder(Decoder):
         widths: Channels of every map, and of the step to the image, if there is one. By default 256 and 16.
         convs: Number of 3×3 convolutions after the maps are mixed; none by default.
         depths: How many of the deepest maps are used; 4 by default, or all if there are fewer.
+        preset: ``"published"``: bilinear resizes alone, and scores of the mixed map, which the step to the image
+            brings up.
 
     Raises:
         ConfigError: As :class:`Decoder`.
@@ -37,6 +41,7 @@ class SegFormerDecoder(Decoder):
     """
 
     usual_depths = 4
+    published = MappingProxyType({**resize_alone(), "head": "before"})
 
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels of every map, and of the step to the image."""

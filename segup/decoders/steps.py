@@ -40,6 +40,7 @@ class StepPlan:
         roundings: How each map's size follows from the one above it, the first from the image.
         own: The topology's further options.
         image_channels: Of the image.
+        published: Whether the parts are those of the published network, see :attr:`Decoder.published`.
         encoders: Those of the image, which the steps share.
     """
 
@@ -55,6 +56,7 @@ class StepPlan:
     roundings: tuple[Rounding, ...]
     own: Mapping[str, Any]
     image_channels: int = 3
+    published: bool = False
     encoders: dict[str, nn.Module] = field(default_factory=dict)
 
     def between(self, level: int, in_channels: int, out_channels: int) -> Upsampler:
@@ -69,26 +71,31 @@ class StepPlan:
         """Return the operator of the one step from map ``level`` to the image."""
         return self._whole(self.upsampler, level, in_channels, out_channels, self.options, "upsampler")
 
-    def last(self, level: int, in_channels: int, out_channels: int) -> Upsampler | None:
+    def last(self, level: int, in_channels: int, out_channels: int, *, alone: bool = False) -> Upsampler | None:
         """Return the operator of the last step, from map ``level`` to the image, guided by it alone; None at stride 1.
+
+        Args:
+            level: Of the map.
+            in_channels, out_channels: Of the operator.
+            alone: Whether it brings up scores, or a map that convolutions follow: then a resize has none of its own.
 
         Raises:
             ConfigError: An operator that requires something.
         """
         name = self.final
         own = checked_options("final_options", self.final_options)
-        missing = operator_class(name).required(**own) & BETWEEN_MAPS
+        kind = operator_class(name)
+        missing = kind.required(**own) & BETWEEN_MAPS
         if missing:
             raise ConfigError(
                 f"final='{name}' requires {listed_guides(missing)}, and the step to the image has none.\n"
                 f"  try: decoder.final=bilinear, or another operator that requires nothing: {unguided_upsamplers()}."
             )
-        check_options(operator_class(name), own, f"upsampler '{name}'")
+        check_options(kind, own, f"upsampler '{name}'")
         if self.strides[level] == 1:
             return None
-        return self._whole(
-            name, level, in_channels, out_channels, {**operator_class(name).final_options, **own}, "final"
-        )
+        usual = dict.fromkeys(kind.final_options) if alone else kind.final_options
+        return self._whole(name, level, in_channels, out_channels, {**usual, **own}, "final")
 
     def stage_options(self, level: int) -> dict[str, Any]:
         """Return the operator's options for the step to ``level``, with the rounding it inverts where it takes one.

@@ -1,9 +1,11 @@
 """U-Net: one skip at every resolution."""
 
+from types import MappingProxyType
+
 from torch import Tensor, nn
 
-from segup.decoders.arguments import step_widths
-from segup.decoders.blocks import UNetBlock
+from segup.decoders.arguments import PUBLISHED_WIDTHS, WIDTHS, resize_alone, step_widths
+from segup.decoders.blocks import UNetBlock, conv_stack
 from segup.decoders.contract import Decoder, register_topology
 from segup.decoders.steps import Encoded, Step, StepPlan
 from segup.upsamplers.contract import Size
@@ -18,6 +20,8 @@ class UNetDecoder(Decoder):
             default follows from the reduction: 128 at 16, 64 at 8, 48 at 4, 32 at 2, 16 at 1.
         convs: Number of 3×3 convolutions after each skip is joined; 2 by default.
         final_convs: Number of 3×3 convolutions after the step to the image, at its size; 0 by default.
+        preset: ``"published"`` is the U-Net of segmentation_models_pytorch: nearest resizes that keep the channels,
+            widths of 256, 128, 64, 32 and 16, two convolutions at the image's size, and a 3×3 head.
         channels, strides, upsampler, final, fit, upsampler_options, final_options, roundings: See :class:`Decoder`.
 
     The maps may come from any library. These are resnet18's maps of timm, for an image of 67 rows:
@@ -31,10 +35,11 @@ class UNetDecoder(Decoder):
 
     usual_convs = 2
     least_convs = 1
+    published = MappingProxyType({**resize_alone("nearest"), "final_convs": 2, "head_kernel_size": 3})
 
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels after each step, by the stride reached."""
-        return step_widths(self.strides)
+        return step_widths(self.strides, self.widens, PUBLISHED_WIDTHS if self.preset else WIDTHS)
 
     def build(self, plan: StepPlan) -> None:
         """Make a block for each skip, then the step to the image."""
@@ -44,12 +49,14 @@ class UNetDecoder(Decoder):
                 ins[step],
                 self.channels[level],
                 self.widths[step],
-                plan.between(level, ins[step], self.widths[step]),
+                plan.between(level, ins[step], ins[step] if plan.published else self.widths[step]),
                 convs=plan.convs,
             )
             for step, level in enumerate(range(len(self.channels) - 2, -1, -1))
         )
-        self.add_final(plan, ins[-2] if self.strides[0] > 1 else ins[-1])
+        last = ins[-2] if self.widens else ins[-1]
+        convs = plan.final_convs if plan.published and self.widens else 0
+        self.add_final(plan, last, conv_stack(last, ins[-1], convs) if convs else None)
 
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``."""

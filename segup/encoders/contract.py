@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from segup.calls import annotated, check
 from segup.conform import Count, Positive, Within, closed
+from segup.encoders.dilate import dilate
 from segup.encoders.layers import Layer, layers_of
 from segup.encoders.lost_rows import rows_put_back, with_rows_put_back
 from segup.encoders.pyramid import probe_pyramid
@@ -77,7 +78,8 @@ class Encoder(nn.Module):
         super().__init__()
         self.convert: Convert = convert or _as_they_are
         self.name, self.body, self.in_channels = name, body, in_channels
-        self.pyramid = probe_pyramid(body, in_channels, img_size, channels_last=channels_last, name=f"encoder '{name}'")
+        self._probed: dict[str, Any] = {"img_size": img_size, "channels_last": channels_last}
+        self.pyramid = probe_pyramid(body, in_channels, **self._probed, name=f"encoder '{name}'")
         self.max_tokens = None if self.pyramid.attention is None else self.pyramid.attention.fits
         self.rows_put_back = False
         self._places = list(range(len(self.pyramid.channels)))
@@ -174,6 +176,27 @@ class Encoder(nn.Module):
         maps = feature_sizes(self.body, size, self.in_channels, channels_last=pyramid.channels_last)
         heights = tuple(maps[place][0] for place in self._places)
         return rows_put_back(size, heights, self.strides) if self.rows_put_back else heights
+
+    def dilate(self, output_stride: int) -> None:
+        """From now on, dilate instead of going below ``output_stride``, see :func:`segup.encoders.dilate.dilate`.
+
+        Raises:
+            ConfigError: No map has this stride, a layer cannot be dilated, or the maps came out otherwise.
+        """
+        name = f"encoder '{self.name}'"
+        if self.pyramid.attention is not None or "indices" in self.provides:
+            why = "pooling indices" if "indices" in self.provides else "attention"
+            raise ConfigError(f"{name} has {why}, which cannot be dilated.\n  try: encoder.options.output_stride=null")
+        size = self.pyramid.accepted.next(8 * int(self.strides[-1]))
+        dilate(self.body, self.in_channels, size, self.strides, output_stride, name)
+        self.pyramid = probe_pyramid(self.body, self.in_channels, **self._probed, name=name)
+        self._places = list(range(len(self.pyramid.channels)))
+        self.keep(self.pyramid.places())
+        if self.strides[-1] != output_stride:
+            raise ConfigError(
+                f"{name} goes on to stride {self.strides[-1]} with output_stride={output_stride}, by other means than "
+                f"strides of layers.\n  try: encoder.options.output_stride=null"
+            )
 
     def put_rows_back(self) -> None:
         """From now on, repeat the borders of maps that lost rows to convolutions without padding.
@@ -332,7 +355,13 @@ FROZEN = closed(freeze=bool | None, freeze_norm=bool | None)
 """The options of every encoder's builder that a checkpoint may hold."""
 Means = Annotated[list[float], Within(1, 2**12)]
 Deviations = Annotated[list[Positive], Within(1, 2**12)]
-OF_EVERY_ENCODER = closed(max_tokens=Count | None, mean=Means | None, std=Deviations | None, freeze=bool | Count | None)
+OF_EVERY_ENCODER = closed(
+    max_tokens=Count | None,
+    output_stride=Count | None,
+    mean=Means | None,
+    std=Deviations | None,
+    freeze=bool | Count | None,
+)
 """The options that :func:`create_encoder` takes for every encoder, whoever wrote it."""
 
 
@@ -344,6 +373,7 @@ def create_encoder(
     pretrained: bool = True,
     freeze: bool | Count = False,
     max_tokens: Count | None = None,
+    output_stride: Count | None = None,
     mean: Means | None = None,
     std: Deviations | None = None,
     **options: Any,
@@ -362,6 +392,8 @@ def create_encoder(
         max_tokens: The most tokens that may attend to each other, where attention grows with the square of the tokens.
             An image with more goes through in windows in evaluation, and is refused in training. None: as many as
             take 2 GiB for one image's scores and their softmax, in float32.
+        output_stride: The stride of the last map: what would go below it dilates instead, and the weights keep their
+            meaning. 16 is DeepLab's. None: as the library has it.
         **options: The library's options, and ``freeze_norm``, see :class:`Encoder`.
 
     Raises:
@@ -378,7 +410,7 @@ def create_encoder(
     taken = inspect.signature(build).parameters
     kinds = {option: parameter.annotation | None for option, parameter in taken.items()} | {"in_channels": Count}
     kinds |= OF_EVERY_ENCODER
-    own = {"max_tokens": max_tokens, "mean": mean, "std": std, "freeze": freeze}
+    own = {"max_tokens": max_tokens, "output_stride": output_stride, "mean": mean, "std": std, "freeze": freeze}
     for option, value in {**common, **options, **own}.items():
         check(f"encoder '{name}': {option}", kinds.get(option, Any), value)
     named = (model,) if model or "/" in name else ()
@@ -386,6 +418,8 @@ def create_encoder(
     encoder = build(*named, **common, **options)
     if not isinstance(encoder, Encoder):
         raise ConfigError(f"encoder '{name}' makes a {type(encoder).__name__}, not a segup.encoders.Encoder")
+    if output_stride is not None:
+        encoder.dilate(output_stride)
     if max_tokens is not None:
         encoder.limit_tokens(max_tokens)
     encoder.normalise_by(mean, std)

@@ -104,12 +104,12 @@ def model_names(config: RunConfig, num_classes: int, in_channels: int) -> dict[s
     # null is the topology's own default, and an option that a topology does not have is not set either
     decoder = {key: value for key, value in config.decoder.items() if value is not None}
     for key in ("topology", "upsampler"):
-        if key not in decoder:
+        if key not in decoder and (key == "topology" or "preset" not in decoder):
             raise ConfigError(f"decoder.{key} is not set: give decoder.{key}=...")
     return {
         "encoder": config.encoder.full_name,
         "topology": decoder.pop("topology"),
-        "upsampler": decoder.pop("upsampler"),
+        "upsampler": decoder.pop("upsampler", None),
         "num_classes": num_classes,
         "in_channels": in_channels,
         "encoder_options": _encoder_options(config.encoder),

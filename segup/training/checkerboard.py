@@ -26,7 +26,7 @@ def checkerboard_figures(model: SegmentationModel) -> dict[str, Any]:
     """
     found = _operators(model)
     figures = {path: _figure(up) for path, up in found.items()}
-    kind = operator_class(model.spec["upsampler"])
+    kind = operator_class(model.decoder.upsampler)
     named = [figures[path] for path, up in found.items() if isinstance(up, kind)] or list(figures.values())
     measured = [figure for figure in named if figure is not None]
     return {"mean": sum(measured) / len(measured) if measured else None, "operators": figures}

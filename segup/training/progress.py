@@ -51,6 +51,7 @@ def ladder_table(
     size: tuple[int, int],
     maps: Sequence[Sequence[int]],
     rungs: Sequence[Sequence[Rung]],
+    head: tuple[int, str] | None = None,
 ) -> Table:
     """Return sizes stage by stage: down through the encoder, up through the decoder.
 
@@ -60,6 +61,7 @@ def ladder_table(
         size: (height, width) of the image.
         maps: For each axis, the sizes of the encoder's maps.
         rungs: For each axis, the decoder's steps.
+        head: Before which step the classifier stands, and what it is called, where it stands before one.
     """
     table = Table(title=Text(visible(title)), title_justify="left", header_style="bold")
     table.add_column("step")
@@ -69,7 +71,9 @@ def ladder_table(
     for stage, (before, after) in zip(stages, itertools.pairwise([f"{size[0]}×{size[1]}", *pairs]), strict=True):
         table.add_row(Text(stage), before, after, "")
     table.add_section()
-    for height, width in zip(*rungs, strict=True):
+    for place, (height, width) in enumerate(zip(*rungs, strict=True)):
+        if head is not None and head[0] == place:
+            table.add_row(head[1], *[f"{height.low}×{width.low}"] * 2, "")
         table.add_row(
             height.operator,
             f"{height.low}×{width.low}",

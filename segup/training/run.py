@@ -3,6 +3,7 @@
 import contextlib
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from segup.atomic import atomic_write
 from segup.conform import short
 from segup.data import SegmentationData, create_data
 from segup.data.found import found_text
+from segup.decoders import Rung
 from segup.errors import ConfigError, DataError, SegupError
 from segup.inspection import rounding_of
 from segup.metrics import create_metrics
 from segup.models import SegmentationModel
+from segup.shapes import Conv, cost
 from segup.training.build import (
     build_loss,
     build_model,
@@ -210,7 +213,18 @@ def sizes_shown(model: SegmentationModel, crop: tuple[int, int]) -> list[Any]:
     title = f"Sizes of a training crop, {crop[0]}×{crop[1]}, in {encoder.name}{'' if accepted == crop else takes}"
     rules = [rounding_of(rule) for rule in encoder.pyramid.rules()]
     stages = [f"stage {place} rounds {rule or 'by no single rule'}" for place, rule in enumerate(rules, 1)]
-    return [ladder_table(title, stages, accepted, maps, rungs), str(model.verdict())]
+    return [ladder_table(title, stages, accepted, maps, rungs, _head(model, rungs)), str(model.verdict())]
+
+
+def _head(model: SegmentationModel, rungs: Sequence[Sequence[Rung]]) -> tuple[int, str] | None:
+    """Return before which step the classifier stands, with what it costs, where it stands before one."""
+    conv, after = model.decoder.head, len(model.decoder.steps_of_scores())
+    if conv is None or after == 0:
+        return None
+    place = len(rungs[0]) - after
+    size, low = conv.kernel_size[0], (rungs[0][place].low, rungs[1][place].low)
+    macs = cost(Conv(size, padding=size // 2), low, conv.in_channels, conv.out_channels).macs
+    return place, f"head {size}×{size}, {macs / 1e6:.3g} M MACs"
 
 
 def _quiet_known_warnings() -> None:

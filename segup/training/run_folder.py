@@ -108,7 +108,8 @@ def is_complete(folder: Path) -> bool:
 
 
 def _parent(config: RunConfig) -> Path:
-    return Path("outputs") / config.name / as_folder(str(config.decoder.get("upsampler")))
+    decoder = config.decoder
+    return Path("outputs") / config.name / as_folder(str(decoder.get("upsampler") or decoder.get("preset")))
 
 
 def _new_folder(config: RunConfig) -> Path:

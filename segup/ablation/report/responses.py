@@ -40,7 +40,7 @@ def trained_response(model: SegmentationModel) -> Response | str:
 
     The step to the image has an operator of its own; it is taken where there is no other.
     """
-    kind = operator_class(model.spec["upsampler"])
+    kind = operator_class(model.decoder.upsampler)
     names = {id(module): f"decoder.{path}" for path, module in model.decoder.named_modules()}
     steps = [(high is not None, place, up) for place, (_, high, up) in enumerate(model.decoder.steps())]
     own = [(between, place, up) for between, place, up in steps if isinstance(up, kind)]

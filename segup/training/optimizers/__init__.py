@@ -80,8 +80,8 @@ def _parts(model: SegmentationModel, lr: Any, layer_decay: float, encoder: float
         rates = [lr * encoder * layer_decay ** (len(layers) - 1 - place) for place in range(len(layers))]
         held = {id(one) for layer in layers for one in layer}
         first = [*zip(layers, rates, strict=True), ([one for one in own if id(one) not in held], lr * encoder)]
-    rest = [*model.neck.parameters(), *model.decoder.parameters()]
-    last = list(model.head.parameters())
+    last = list((model.head if model.decoder.head is None else model.decoder.head).parameters())
+    rest = [p for p in (*model.neck.parameters(), *model.decoder.parameters()) if all(p is not one for one in last)]
     return [*first, ([*rest, *last], lr)] if head == 1 else [*first, (last, lr * head), (rest, lr)]
 
 
