@@ -5,9 +5,10 @@ from types import MappingProxyType
 from torch import Tensor, nn
 
 from segup.decoders.arguments import PUBLISHED_WIDTHS, WIDTHS, resize_alone, step_widths
-from segup.decoders.blocks import UNetBlock, conv_stack
+from segup.decoders.blocks import UNetBlock, conv_stack, convolved
 from segup.decoders.contract import Decoder, register_topology
 from segup.decoders.steps import Encoded, Step, StepPlan
+from segup.upsamplers.arguments import checked_size
 from segup.upsamplers.contract import Size
 
 
@@ -51,11 +52,13 @@ class UNetDecoder(Decoder):
                 self.widths[step],
                 plan.between(level, ins[step], ins[step] if plan.published else self.widths[step]),
                 convs=plan.convs,
+                apart=plan.published,
             )
             for step, level in enumerate(range(len(self.channels) - 2, -1, -1))
         )
         last = ins[-2] if self.widens else ins[-1]
         convs = plan.final_convs if plan.published and self.widens else 0
+        self.published_end = convs > 0
         self.add_final(plan, last, conv_stack(last, ins[-1], convs) if convs else None)
 
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
@@ -65,6 +68,12 @@ class UNetDecoder(Decoder):
             guides = encoded.guides(block.up, level)  # type: ignore[arg-type]
             y = block(y, **{**guides, "skip": encoded.maps[level]})
         return self.finish(y, size, encoded)
+
+    def to_image(self, x: Tensor, size: Size, encoded: Encoded) -> Tensor:
+        """Return ``x`` after the step to the image and what follows it, at exactly ``size``."""
+        if self.final is None or not self.published_end:
+            return super().to_image(x, size, encoded)
+        return convolved(self.final_act, self.final, x, checked_size(size), **encoded.guides(self.final, None))
 
     def steps(self) -> list[Step]:
         """Return the step to each skip, then the one to the image."""

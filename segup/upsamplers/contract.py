@@ -136,6 +136,14 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
         """
         return self.averages and self.in_channels == self.out_channels
 
+    @property
+    def fixed(self) -> bool:
+        """Whether it is one linear map of each channel by itself, without parameters.
+
+        Then it commutes with sums and with 1×1 convolutions: they may be done on the smaller map.
+        """
+        return False
+
     @classmethod
     def required(cls, **options: Any) -> frozenset[str]:  # noqa: ARG003
         """Return :attr:`requires` of an operator with these options, where one of them chooses its guide."""

@@ -1,5 +1,6 @@
 """Nearest resize, then convolution."""
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from segup.upsamplers.contract import register_upsampler
@@ -24,3 +25,25 @@ class Nearest(ResizeConv):
     def interpolating_taps(self, kernel_size: int) -> Tensor:
         """Return the box that makes a triangle of the resize's own: it takes a kernel as large as ``scale``."""
         return smoothing_taps(self.name, self.scale, kernel_size)
+
+
+def conv_of_repeated(x: Tensor, weight: Tensor, scale: int) -> Tensor:
+    """Return ``conv2d(repeated, weight, padding=k // 2)`` of every pixel repeated ``scale × scale`` times.
+
+    It is one transposed convolution of ``x``: a tap of its kernel is the sum of those that read the same pixel. So it
+    multiplies (k + scale − 1)² times for each pixel of ``x``, in place of (k · scale)² times.
+
+    Args:
+        x: ``(N, in_channels, h, w)``.
+        weight: ``(out_channels, in_channels, k, k)``, k odd.
+        scale: Of the repetition.
+
+    >>> import torch
+    >>> x, weight = torch.rand(1, 2, 4, 5), torch.rand(3, 2, 3, 3)
+    >>> expected = F.conv2d(F.interpolate(x, scale_factor=2), weight, padding=1)
+    >>> torch.allclose(conv_of_repeated(x, weight, 2), expected, atol=1e-5)
+    True
+    """
+    flipped = F.pad(weight.flip(-2, -1), (scale - 1,) * 4)
+    taps = F.avg_pool2d(flipped, scale, stride=1, divisor_override=1)
+    return F.conv_transpose2d(x, taps.transpose(0, 1), stride=scale, padding=weight.shape[-1] // 2)

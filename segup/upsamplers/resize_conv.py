@@ -69,6 +69,11 @@ class ResizeConv(Upsampler):
             f"  try: init=he, or decoder=bilinear."
         )
 
+    @property
+    def fixed(self) -> bool:
+        """Whether it is the resize alone."""
+        return self.alone
+
     def label(self) -> str:
         """Return the name and the scale, and what stands beside a resize alone: nothing, or a 1×1 convolution."""
         words = super().label()

@@ -38,7 +38,11 @@ def small_widths(topology, strides, width=4):
     """The narrowest ``widths`` that the topology takes on a pyramid, or None where it has none."""
     if topology in ("unet", "plain"):
         return [width] * (len(strides) - 1 + (strides[0] > 1))
-    count = {"fpn": 3, "segformer": 2, "deeplabv3plus": 4, "linknet": 1}.get(topology)  # others take their own
+    if topology == "pspnet":
+        return [width]
+    count = {"fpn": 3, "segformer": 2, "upernet": 2, "deeplabv3plus": 4, "linknet": 1}.get(
+        topology
+    )  # others take their own
     depths = len(strides) if topology == "linknet" else min(4, len(strides))
     return None if count is None else [width] * (count - (strides[-depths] == 1))
 

@@ -65,7 +65,11 @@ def our_cost(topology, **options):
 def test_parameters_and_multiply_accumulates_are_the_published_ones(topology):
     theirs, ours = their_cost(topology), our_cost(topology)
     assert ours.parameters == pytest.approx(theirs.parameters, rel=0.001)  # LayerNorms and one BatchNorm
-    assert ours.macs == theirs.macs
+    if topology == "segformer":  # mixes each map before it is brought up
+        high, *others = (IMAGE[0] * IMAGE[1] // stride**2 for stride in STRIDES[1:])
+        assert theirs.macs - ours.macs == 256 * 256 * sum(high - low for low in others)
+    else:
+        assert ours.macs == theirs.macs
 
 
 @pytest.mark.parametrize(("topology", "theirs"), [("unet", smp.Unet), ("linknet", smp.Linknet)])

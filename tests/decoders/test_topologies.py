@@ -36,7 +36,8 @@ def build(topology, upsampler, small_widths, channels=CHANNELS, strides=STRIDES,
 
 
 def test_all_are_there():
-    assert {"deeplabv3plus", "duc", "fcn", "fpn", "linknet", "plain", "segformer", "unet"} <= set(TOPOLOGIES)
+    named = {"deeplabv3plus", "duc", "fcn", "fpn", "linknet", "plain", "pspnet", "segformer", "unet", "upernet"}
+    assert named <= set(TOPOLOGIES)
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
@@ -111,7 +112,13 @@ def test_every_part_learns(topology, upsampler, pyramid, guides_of, small_widths
     maps = [m.requires_grad_() for m in pyramid((67, 45), STRIDES, CHANNELS, batch=2)]
     decoder(maps, (67, 45), **guides_of(decoder, maps, (67, 45))).square().mean().backward()
     assert [name for name, p in decoder.named_parameters() if p.grad is None] == []
-    used = {"plain": maps[-1:], "duc": maps[-1:], "fcn": maps[-3:], "deeplabv3plus": [maps[0], maps[-1]]}
+    used = {
+        "plain": maps[-1:],
+        "duc": maps[-1:],
+        "fcn": maps[-3:],
+        "deeplabv3plus": [maps[0], maps[-1]],
+        "pspnet": maps[-1:],
+    }
     assert all(m.grad is not None and m.grad.abs().sum() > 0 for m in used.get(topology, maps))
 
 
@@ -254,7 +261,6 @@ def test_widths_of_another_number_are_answered_with_what_they_are_of(topology, s
             "upsampler_options.fit='strict' cannot be given for one operator.\n  try: decoder.fit=strict",
         ),
         ({"upsampler_options": {"fit": "stric"}}, "fit='stric' cannot be .*\n  try: decoder.fit=strict"),
-        ({"final": None}, "decoder.final=None must be a name"),
         ({"roundings": "up"}, "roundings='up' must be a list"),
         ({"roundings": 2}, "roundings=2 must be a list"),
         (
@@ -295,7 +301,7 @@ def test_options_are_checked_where_there_is_no_step_too(options, message):
         create_decoder("unet", [8], [1], **options)
 
 
-@pytest.mark.parametrize("topology", ["deeplabv3plus", "fcn", "fpn", "segformer"])
+@pytest.mark.parametrize("topology", ["deeplabv3plus", "fcn", "fpn", "segformer", "upernet"])
 def test_depths_choose_the_deepest_maps(topology, pyramid):
     full = create_decoder(topology, (4, 4, 4, 4, 4), (2, 4, 8, 16, 32))
     assert min(high for _, high, _ in full.steps() if high is not None) == (2 if topology == "fcn" else 1)
@@ -390,12 +396,15 @@ def test_guides_reach_the_guided_operator(topology, upsampler, pyramid, small_wi
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_rows_added_below_leave_the_rows_above(topology, pyramid, small_widths):
-    """One grid for all sizes: nothing stretches. Only DeepLab's mean of the whole map sees what was added."""
+    """One grid for all sizes: nothing stretches. Only means of the whole map see what was added."""
     decoder = build(topology, "deconv", small_widths, (4, 6), (2, 4), **({"rates": [1]} if "plus" in topology else {}))
     maps = pyramid((160, 16), (2, 4), (4, 6))
     cut = [maps[0][..., :79, :], maps[1][..., :40, :]]
     if topology == "deeplabv3plus":
         decoder.aspp.whole[0].weight.data.zero_()
+    if topology in ("pspnet", "upernet"):
+        for grid in decoder.pool.grids:
+            grid[0].weight.data.zero_()
     with torch.no_grad():
         tall, short = decoder(maps, (160, 16)), decoder(cut, (157, 16))
     assert F.mse_loss(tall[..., :120, :], short[..., :120, :]) < 1e-10
@@ -408,11 +417,13 @@ def test_what_a_topology_takes_follows_from_what_it_says_of_itself():
         "linknet": {"final_convs"},
         "fpn": {"final_convs", "depths"},
         "segformer": {"final_convs", "depths"},
-        "deeplabv3plus": {"final_convs", "depths", "rates"},
-        "fcn": {"num_classes", "depths"},
-        "duc": {"num_classes"},
+        "upernet": {"final_convs", "depths"},
+        "deeplabv3plus": {"final_convs", "depths", "rates", "separable"},
+        "fcn": {"depths"},
+        "duc": set(),
+        "pspnet": set(),
     }
-    taken = {name: set(topology_class(name).all_options()) for name in TOPOLOGIES}
+    taken = {name: set(topology_class(name).all_options()) - {"num_classes"} for name in TOPOLOGIES}
     assert said.items() <= taken.items()
     for name, options in taken.items():
         assert options <= set(inspect.signature(topology_class(name)).parameters)

@@ -92,6 +92,24 @@ def test_segformer_is_linear_layers_upsampled_and_mixed(pure, maps):
     assert [up.scale for *_, up in decoder.steps()] == [2] * 6 + [4]
 
 
+def test_segformer_mixes_each_map_before_a_resize_alone_brings_it_up(maps):
+    """The same function as the joined maps mixed: a resize alone and a 1×1 convolution commute."""
+    options = {"upsampler_options": {"kernel_size": None}, "head": "before"}
+    summed = create_decoder("segformer", CHANNELS, STRIDES, upsampler="bilinear", **options).eval()
+    assert [up.scale for *_, up in summed.steps()] == [2, 2, 2, 4]
+    odd, size = [m[..., : (m.shape[-2] * 61 + 63) // 64, : (m.shape[-1] * 85 + 95) // 96] for m in maps], (61, 85)
+    with torch.no_grad():
+        for these, wanted in ((maps, SIZE), (odd, size)):
+            high = []
+            for level, (linear, m) in enumerate(zip(summed.linears, these, strict=True)):
+                y = linear(m)
+                for above in reversed(these[:level]):
+                    y = F.interpolate(y, scale_factor=2, mode="bilinear")[..., : above.shape[-2], : above.shape[-1]]
+                high.append(y)
+            expected = summed.finish(summed.mix(torch.cat(high, dim=1)), wanted, Encoded(these))
+            assert torch.allclose(summed(these, wanted), expected, atol=1e-5)
+
+
 def test_fcn_adds_scores_from_the_deepest_up(pure, maps):
     decoder = create_decoder("fcn", CHANNELS, STRIDES, upsampler=pure, final=pure, num_classes=5).eval()
     with torch.no_grad():
