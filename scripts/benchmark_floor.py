@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
 
 import torch
 from measuring import measure, seconds
@@ -45,9 +44,9 @@ def machine(device: torch.device) -> Machine:
 
 
 def typical(call: Callable[[], object], device: torch.device, count: int) -> float:
-    """Return the median seconds of ``count`` calls, after one that is not counted."""
+    """Return the seconds of the fastest of ``count`` calls, after one that is not counted."""
     call()
-    return median(seconds(call, device) for _ in range(count))
+    return min(seconds(call, device) for _ in range(count))
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def over_floor(one: Case, on: Machine, device: torch.device, count: int) -> tupl
         y = one.forward()
         forward_macs = counter.get_total_flops() // 2
         gradient = torch.ones_like(y)
-        torch.autograd.grad(y, one.learned(), gradient, allow_unused=True)
+        y.backward(gradient)
         backward_macs = counter.get_total_flops() // 2 - forward_macs
     weights = sum(p.nbytes for p in one.up.parameters())
     read, written = one.x.nbytes + weights + sum(guide.nbytes for guide in one.guides.values()), y.nbytes
@@ -104,7 +103,7 @@ def over_floor(one: Case, on: Machine, device: torch.device, count: int) -> tupl
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)
     back = on.floor(read + written + one.x.nbytes + weights, backward_macs)
-    return ahead / on.floor(read + written, forward_macs), median(times[1:]) / back
+    return ahead / on.floor(read + written, forward_macs), min(times[1:]) / back
 
 
 def growth(name: str, sides: list[int], channels: int, device: torch.device, until: float) -> tuple[float, float]:
@@ -138,9 +137,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     on = machine(device)
-    print(
-        f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads, {arguments.channels} channels, scale 2"
-    )
+    print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads, {arguments.channels} channels")
     print(f"copies {on.bytes / 1e9:.1f} GB a second, multiplies {on.macs / 1e9:.0f} G a second\n")
     sizes = " | ".join(f"{way} {2 * side}²" for way in ("forward", "backward") for side in arguments.sides)
     print(f"| operator | {sizes} | memory | time |\n|{'---|' * (3 + 2 * len(arguments.sides))}")
