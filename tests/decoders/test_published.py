@@ -146,7 +146,7 @@ def test_a_model_by_its_preset_is_built_again_from_its_names(tmp_path):
 
     torch.manual_seed(0)
     model = create_model(
-        "segnet", "fpn", preset="published", num_classes=3, encoder_options={"widths": [4, 6, 8]}
+        "segnet", "fpn", preset="published", num_classes=3, pretrained=False, encoder_options={"widths": [4, 6, 8]}
     ).eval()
     assert (model.spec["upsampler"], model.decoder.upsampler) == (None, "bilinear")
     save_model(model, tmp_path / "m.ckpt")
