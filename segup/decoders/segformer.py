@@ -21,8 +21,8 @@ class SegFormerDecoder(Decoder):
 
     A linear layer for each pixel, which is a 1×1 convolution, gives all maps the same width. Steps between neighbouring
     maps bring them up: four maps need six ×2 operators. The papers of CARAFE, FADE, SAPA and DySample compare operators
-    on this head. A 1×1 convolution mixes the joined maps. A resize alone commutes with it: then each map is mixed
-    before it is brought up, and the steps share their sums, three for four maps.
+    on this head. A 1×1 convolution mixes the joined maps. A resize alone commutes with it: then layer and mixture are
+    one convolution of each map before it is brought up, and the steps share their sums, three for four maps.
 
     Args:
         channels, strides, upsampler, final, fit, upsampler_options, final_options, roundings: See
@@ -72,8 +72,11 @@ class SegFormerDecoder(Decoder):
     def _mixed(self, used: Sequence[Tensor], encoded: Encoded) -> Tensor:
         """Return what ``mix`` makes of the joined maps, mixed one by one: the same in real numbers."""
         conv, *after = self.mix
-        weights = conv.weight.split(self.widths[0], dim=1)  # type: ignore[union-attr, operator]
-        parts = [F.conv2d(linear(f), own) for linear, f, own in zip(self.linears, used, weights, strict=True)]
+        mixtures = conv.weight.flatten(1).split(self.widths[0], dim=1)  # type: ignore[union-attr, operator]
+        parts = []
+        for layer, mixture, f in zip(self.linears, mixtures, used, strict=True):
+            weight, bias = cast(nn.Conv2d, layer).weight, cast(nn.Conv2d, layer).bias
+            parts.append(F.conv2d(f, (mixture @ weight.flatten(1))[..., None, None], mixture @ cast(Tensor, bias)))
         y = parts.pop()
         for _, high, up in cast(Climb, self.climbs[0]).steps():
             y = parts.pop() + encoded.step(up, y, cast(int, high))

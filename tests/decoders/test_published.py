@@ -6,6 +6,7 @@ Both decoders stand on the maps of one encoder, without it: a whole network's en
 import pytest
 import segmentation_models_pytorch as smp
 import torch
+from groups import group
 from segmentation_models_pytorch.base import SegmentationHead
 from segmentation_models_pytorch.decoders.segformer.decoder import SegformerDecoder
 from torch import nn
@@ -17,6 +18,9 @@ from segup.decoders.contract import topology_class
 from segup.decoders.costs import Maps, cost_of, without_memory
 from segup.errors import ConfigError
 from segup.shapes import Cost
+from segup.training.build import model_names
+from segup.training.config import RunConfig
+from segup.training.run_folder import _parent
 from segup.upsamplers.contract import operator_class
 
 IMAGE, CLASSES = (256, 320), 19
@@ -65,9 +69,12 @@ def our_cost(topology, **options):
 def test_parameters_and_multiply_accumulates_are_the_published_ones(topology):
     theirs, ours = their_cost(topology), our_cost(topology)
     assert ours.parameters == pytest.approx(theirs.parameters, rel=0.001)  # LayerNorms and one BatchNorm
-    if topology == "segformer":  # mixes each map before it is brought up
-        high, *others = (IMAGE[0] * IMAGE[1] // stride**2 for stride in STRIDES[1:])
-        assert theirs.macs - ours.macs == 256 * 256 * sum(high - low for low in others)
+    if topology == "segformer":  # layer and mixture are one convolution of each map, before it is brought up
+        pixels = [IMAGE[0] * IMAGE[1] // stride**2 for stride in STRIDES[1:]]
+        layers = sum(256 * count * low for count, low in zip(CHANNELS[1:], pixels, strict=True))
+        scores, product = 256 * CLASSES * pixels[0], 256 * 256 * sum(CHANNELS[1:])
+        assert theirs.macs == layers + 4 * 256 * 256 * pixels[0] + scores
+        assert ours.macs == layers + product + scores
     else:
         assert ours.macs == theirs.macs
 
@@ -119,7 +126,7 @@ def test_the_operator_is_swapped_and_all_else_stays(topology, upsampler):
     between = [up for _, high, up in swapped.steps() if high is not None]
     assert between
     assert all(isinstance(up, operator_class(upsampler)) for up in between)
-    assert [step[:2] for step in plain.steps()] == [step[:2] for step in swapped.steps()]
+    assert {step[:2] for step in plain.steps()} == {step[:2] for step in swapped.steps()}
     assert type(plain.final) is type(swapped.final)
     assert plain.final.label() == swapped.final.label()
 
@@ -154,3 +161,21 @@ def test_a_model_by_its_preset_is_built_again_from_its_names(tmp_path):
     with torch.no_grad():
         assert torch.equal(load_model(tmp_path / "m.ckpt")(image), model(image))
     assert create_model("segnet", num_classes=3, pretrained=False).spec["upsampler"] == "deconv"
+
+
+def test_the_words_of_the_command_line_name_the_same_networks():
+    def names(word, **changes):
+        config = RunConfig.of({"encoder": {"name": "segnet"}, "decoder": group("decoder", word, **changes)})
+        return config, model_names(config, num_classes=3, in_channels=3)
+
+    config, free = names("published", topology="linknet")
+    assert (free["upsampler"], free["preset"]) == (None, "published")
+    assert not {"final", "widths", "convs", "head"} & set(free)
+    assert _parent(config).name == "published"
+    config, swapped = names("dysample", topology="linknet", preset="published")
+    assert (swapped["upsampler"], swapped["upsampler_options"]["style"]) == ("dysample", "lp")
+    assert _parent(config).name == "dysample"
+    filled = [topology_class("linknet").filled(given) for given in (free, swapped)]
+    assert [one["final"] for one in filled] == ["deconv", "deconv"]
+    with pytest.raises(ConfigError, match=r"decoder.upsampler is not set: give decoder.upsampler=\.\.\."):
+        names("published", preset=None)
