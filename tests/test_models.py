@@ -77,7 +77,7 @@ def test_what_cannot_be_built_is_refused_at_construction(arguments, message):
 def test_every_topology_makes_a_model(topology):
     model = create_model(topology=topology, upsampler="deconv", encoder="resnet18", num_classes=19, pretrained=False)
     assert model.eval()(torch.rand(1, 3, 65, 33)).shape == (1, 19, 65, 33)
-    scores = topology in ("fcn", "duc")
+    scores = topology in ("fcn", "duc", "pspnet")
     assert isinstance(model.head, torch.nn.Identity if scores else torch.nn.Conv2d)
     assert "num_classes" not in model.spec or model.spec["num_classes"] == 19
 
