@@ -181,7 +181,7 @@ class Encoder(nn.Module):
         """From now on, dilate instead of going below ``output_stride``, see :func:`segup.encoders.dilate.dilate`.
 
         Raises:
-            ConfigError: No map has this stride, a layer cannot be dilated, or the maps came out otherwise.
+            ConfigError: It does not divide the last stride, a layer cannot be dilated, or the maps came out otherwise.
         """
         name = f"encoder '{self.name}'"
         if self.pyramid.attention is not None or "indices" in self.provides:
@@ -189,8 +189,9 @@ class Encoder(nn.Module):
             raise ConfigError(f"{name} has {why}, which cannot be dilated.\n  try: encoder.options.output_stride=null")
         size = self.pyramid.accepted.next(8 * int(self.strides[-1]))
         dilate(self.body, self.in_channels, size, self.strides, output_stride, name)
-        self.pyramid = probe_pyramid(self.body, self.in_channels, **self._probed, name=name)
+        self.pyramid, kept = probe_pyramid(self.body, self.in_channels, **self._probed, name=name), self._places
         self._places = list(range(len(self.pyramid.channels)))
+        self.keep(kept)
         self.keep(self.pyramid.places())
         if self.strides[-1] != output_stride:
             raise ConfigError(

@@ -28,16 +28,18 @@ def dilate(
         in_channels: Channels of the image.
         size: Of an image that it accepts, pixels a side.
         strides: Of its maps.
-        wanted: One of them.
+        wanted: What divides the last of them.
         name: As errors call it.
 
     Raises:
-        ConfigError: Its maps have no such stride, or a layer below it has another kind of stride, or an even kernel.
+        ConfigError: It divides no stride, or a layer below it has another kind of stride, or an even kernel.
     """
-    if wanted not in strides:
+    last = int(strides[-1])
+    if last % wanted:
+        near = min((n for n in range(1, last + 1) if last % n == 0), key=lambda n: abs(n - wanted))
         raise ConfigError(
-            f"{name}: output_stride={wanted} must be the stride of one of its maps, {', '.join(map(str, strides))}\n"
-            f"  try: output_stride={min(strides, key=lambda stride: float(abs(stride - wanted)))}"
+            f"{name}: output_stride={wanted} must divide {last}, the stride of its last map\n"
+            f"  try: encoder.options.output_stride={near}"
         )
     layers = dict(body.named_modules())
     for path, low in _reductions(body, in_channels, size, strides).items():
@@ -62,11 +64,12 @@ def dilate(
 def _reductions(body: nn.Module, in_channels: int, size: int, strides: Sequence[int | Fraction]) -> dict[str, Fraction]:
     """Return the reduction at which each layer with a kernel or a stride stands, by its path."""
     found: dict[str, Fraction] = {}
+    known = {1, *strides, *(2**place for place in range(int(max(strides)).bit_length()))}
 
     def note(path: str, x: object) -> None:
         if isinstance(x, Tensor) and x.dim() == 4 and x.shape[-1] > 1:
             ratio = size / x.shape[-2]
-            found[path] = Fraction(min([1, *strides], key=lambda stride: abs(log(ratio / float(stride)))))
+            found[path] = Fraction(min(known, key=lambda stride: abs(log(ratio / float(stride)))))
 
     twin = meta_copy(body).eval()
     for path, layer in twin.named_modules():

@@ -41,6 +41,18 @@ def test_every_second_pixel_is_what_it_was(name, stride):
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize(
+    ("places", "stride", "strides"), [([2, 4], 16, (8, 16)), ([4], 8, (8,)), ([2, 3, 4], 16, (8, 16))]
+)
+def test_chosen_maps_stay_chosen(places, stride, strides):
+    options = {"pretrained": False, "out_indices": places}
+    usual, dilated = (
+        create_encoder("efficientnet_lite0", **options, **more) for more in ({}, {"output_stride": stride})
+    )
+    assert dilated.strides == strides
+    assert dilated.channels[-1] == usual.channels[-1]
+
+
 def test_a_model_is_proved_and_saved_with_it(tmp_path):
     from segup.checkpoints import load_model, save_model
 
@@ -67,7 +79,7 @@ def test_a_model_is_proved_and_saved_with_it(tmp_path):
         (
             "resnet18",
             12,
-            r"output_stride=12 must be the stride of one of its maps, 2, 4, 8, 16, 32\n  try: output_stride=8",
+            r"output_stride=12 must divide 32, the stride of its last map\n  try: encoder.options.output_stride=8",
         ),
         ("resnet18", 0, "output_stride=0 must be an int of 1 or more"),
         ("segnet", 4, "has pooling indices, which cannot be dilated"),
