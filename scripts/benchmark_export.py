@@ -9,6 +9,7 @@ import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from measuring import alternate
@@ -36,7 +37,7 @@ def main() -> None:
         model.to(memory_format=torch.channels_last)
         with tempfile.TemporaryDirectory() as folder:
             file = export_model(model, Path(folder) / "model.onnx").path
-            runs = [model, model.optimize(), open_exported(file)]
+            runs: list[Any] = [model, model.optimize(), open_exported(file)]
         with torch.inference_mode():
             eager, fast, exported = alternate([_call(run, image) for run in runs], arguments.steps, cpu)
         ratios = [one.median / eager.median for one in (fast, exported)]

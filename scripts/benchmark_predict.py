@@ -39,8 +39,9 @@ def main() -> None:
         model.to(memory_format=torch.channels_last)
         exported = open_exported(export_model(model, folder / "model.onnx").path)
         names = ["SMP, a plain loop", "segup", "segup, optimize()", "segup, model.onnx"]
+        opened: list[Predictor] = [model, model.optimize(), exported]
         runs = [plain_loop(arguments.encoder, files, folder / "out")]
-        runs += [predicts(one, folder) for one in (model, model.optimize(), exported)]
+        runs += [predicts(one, folder) for one in opened]
         found = alternate(runs, arguments.rounds, torch.device("cpu"))
     for name, times in zip(names, found, strict=True):
         print(f"{name:>20}  {times.median:6.1f} s  {found[0].median / times.median:.2f} × the plain loop")

@@ -39,7 +39,7 @@ ENCODER: dict[str, dict[str, Any]] = {"deeplabv3plus": {"output_stride": 16}, "p
 class FourMaps(nn.Module):
     """SMP's Segformer on the paper's four maps; its own takes a ResNet's map of stride 2 beside them."""
 
-    def __init__(self, whole: nn.Module) -> None:
+    def __init__(self, whole: Any) -> None:
         super().__init__()
         self.encoder, self.head = whole.encoder, whole.segmentation_head
         channels = whole.encoder.out_channels
@@ -110,7 +110,7 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     shape = (arguments.batch, 3, *arguments.size)
     if arguments.memory_of:
-        print(memory(*arguments.memory_of, shape))
+        print(memory(arguments.memory_of[0], arguments.memory_of[1], shape))
         return
     print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, resnet18, {shape}, {arguments.steps} steps each"

@@ -155,11 +155,13 @@ def compare_groups(
         declared.setdefault(score.name, score)
     criterion = criterion or Criterion()
     metric = criterion.score(declared.values())
+    assert metric.better is not None  # a criterion has a direction
+    in_looks: dict[str, Any] = {"looks": looks, "blocks": order, "taken": taken} if looks else {}
     again = partial(
         decide_in_looks if looks else decide,
         scores_of(groups, failed or {}, against, metric),
         against,
-        **{"looks": looks, "blocks": order, "taken": taken} if looks else {},
+        **in_looks,
         margin=criterion.margin,
         level=criterion.level,
         better=metric.better,

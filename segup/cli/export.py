@@ -61,9 +61,10 @@ def _export(options: argparse.Namespace) -> None:
     from rich.text import Text
 
     from segup.evaluation.runs import export_run
+    from segup.export.program import Output
     from segup.stored import visible
 
-    output = "labels" if options.labels else "probabilities" if options.probabilities else "logits"
+    output: Output = "labels" if options.labels else "probabilities" if options.probabilities else "logits"
     written = export_run(
         options.run, options.out, output, options.checkpoint, options.trust, options.check, options.overwrite
     )

@@ -72,7 +72,7 @@ class SegFormerDecoder(Decoder):
     def _mixed(self, used: Sequence[Tensor], encoded: Encoded) -> Tensor:
         """Return what ``mix`` makes of the joined maps, mixed one by one: the same in real numbers."""
         conv, *after = self.mix
-        mixtures = conv.weight.flatten(1).split(self.widths[0], dim=1)  # type: ignore[union-attr, operator]
+        mixtures = conv.weight.flatten(1).split(self.widths[0], dim=1)  # type: ignore[operator]
         parts = []
         for layer, mixture, f in zip(self.linears, mixtures, used, strict=True):
             weight, bias = cast(nn.Conv2d, layer).weight, cast(nn.Conv2d, layer).bias

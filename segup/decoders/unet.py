@@ -1,6 +1,7 @@
 """U-Net: one skip at every resolution."""
 
 from types import MappingProxyType
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -73,7 +74,8 @@ class UNetDecoder(Decoder):
         """Return ``x`` after the step to the image and what follows it, at exactly ``size``."""
         if self.final is None or not self.published_end:
             return super().to_image(x, size, encoded)
-        return convolved(self.final_act, self.final, x, checked_size(size), **encoded.guides(self.final, None))
+        convs = cast(nn.Sequential, self.final_act)
+        return convolved(convs, self.final, x, checked_size(size), **encoded.guides(self.final, None))
 
     def steps(self) -> list[Step]:
         """Return the step to each skip, then the one to the image."""

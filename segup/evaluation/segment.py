@@ -54,11 +54,17 @@ WHOLE = Inference()
 class Predictor(Protocol):
     """What segments images: a :class:`segup.SegmentationModel`, optimised or not, or an exported file."""
 
-    in_channels: int
     num_classes: int
-    device: torch.device
 
-    def __call__(self, images: Tensor) -> Tensor:
+    @property
+    def in_channels(self) -> int:
+        """Channels of the image."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+
+    def __call__(self, image: Tensor, /) -> Tensor:
         """Return logits ``(N, num_classes, H, W)`` of ``(N, in_channels, H, W)``, floats in 0 … 1."""
 
 
@@ -128,14 +134,14 @@ def probabilities(model: Predictor) -> Predict:
 
 @contextmanager
 def _evaluating(model: Predictor) -> Iterator[None]:
-    training = isinstance(model, nn.Module) and model.training
-    if training:
-        model.eval()
+    trained = model if isinstance(model, nn.Module) and model.training else None
+    if trained is not None:
+        trained.eval()
     try:
         yield
     finally:
-        if training:
-            model.train()
+        if trained is not None:
+            trained.train()
 
 
 def _logits(model: Predictor, images: Tensor) -> Tensor:

@@ -83,7 +83,8 @@ def any_size() -> Iterator[None]:
     """Let torch.export treat a size of 0 or 1 as any other, so that one program is right for the smallest, too."""
     from torch.fx.experimental import _config
 
-    with _config.patch(backed_size_oblivious=True):
+    switches: Any = _config
+    with switches.patch(backed_size_oblivious=True):
         yield
 
 

@@ -101,7 +101,7 @@ def check_target(path: Path, overwrite: bool = False) -> None:
 
 def _onnx_bytes(program: "ExportedProgram", said: About) -> bytes:
     ir = library("onnx_ir")
-    names = {"input_names": ["image"], "output_names": [said["output"]]}
+    names: dict[str, Any] = {"input_names": ["image"], "output_names": [said["output"]]}
     try:
         with quiet():
             made: Any = torch.onnx.export(program, opset_version=_OPSET, verbose=False, **names)

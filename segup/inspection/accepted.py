@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
+from typing import Any
 
 import torch
 
@@ -127,12 +128,14 @@ def _next_of_any(sizes: SizeSet, size: torch.SymInt) -> int:
 
     No division has a negative number above the line, which ONNX would round towards zero.
     """
-    found = []
+    found: list[Any] = []  # numbers and symbols
     for run in sizes.runs:
         periods = (torch.sym_max(size - run[-1], 0) + sizes.period - 1) // sizes.period
         found.append(torch.sym_max(size, run.start + periods * sizes.period if sizes.period > 1 else run.start))
     for run in sizes.below:  # one that ends below the size is out of the way
         beyond = torch.sym_min(torch.sym_max(size - run[-1], 0), 1)
         found.append(torch.sym_max(size, run.start) + _FAR * beyond)
+    if not sizes.runs:
+        found = [reduce(torch.sym_min, found), sizes.below[-1][-1]]
     least: int = reduce(torch.sym_min, found)
-    return least if sizes.runs else torch.sym_min(least, sizes.below[-1][-1])
+    return least

@@ -174,7 +174,7 @@ def checkpoint_gradients(model: SegmentationModel) -> None:
     Raises:
         ConfigError: Its library cannot.
     """
-    inner = getattr(model.encoder.body, "model", model.encoder.body)
+    inner: Any = getattr(model.encoder.body, "model", model.encoder.body)
     try:
         inner.set_grad_checkpointing(True)
     except (AttributeError, AssertionError) as cause:  # timm asserts what a model cannot

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from segup.data.labels import Labels
 from segup.data.module import SegmentationData
 from segup.data.samples import Sample
-from segup.evaluation.segment import segment
-from segup.models import SegmentationModel
+from segup.evaluation.segment import Predictor, segment
 
 Ids = NDArray[np.integer]
 PIXELS = 2_000_000
@@ -52,7 +51,7 @@ def looked_at(data: SegmentationData, pixels: int = PIXELS) -> list[Sample]:
     return [first if place == 0 else samples[int(place)] for place in places]
 
 
-def predictions(model: SegmentationModel, samples: Iterable[Sample]) -> list[Ids]:
+def predictions(model: Predictor, samples: Iterable[Sample]) -> list[Ids]:
     """Return the class ids of each sample at its own size."""
     return [segment(model, sample["image"]).numpy() for sample in samples]
 

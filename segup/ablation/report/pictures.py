@@ -20,6 +20,7 @@ from segup.data.config import create_data
 from segup.data.labels import Labels
 from segup.errors import DataError, SegupError
 from segup.evaluation.runs import open_run
+from segup.models import SegmentationModel
 from segup.names import check_trust
 from segup.stored import visible
 from segup.training.config import DataConfig
@@ -78,6 +79,7 @@ def look(runs: Mapping[str, Run], trust: Sequence[str] = ()) -> Shown:
         except SegupError as cause:
             missing.append(f"{name} is missing from the pictures: {_line(cause)}")
             continue
+        assert isinstance(opened.model, SegmentationModel)  # of a checkpoint
         responses[name] = trained_response(opened.model)
         found[name] = predictions(opened.model, samples)
     crops = choose_crops(samples, found, labels) if labels is not None and found else []
