@@ -2,7 +2,9 @@
 
 A cell is a pixel of the low-resolution map; its window is the ``kernel_size²`` cells around it. Each pixel of the
 result belongs to one cell, so that windows are gathered once at low resolution, and all pixels of a cell are one small
-matrix product. Shapes: N images, C channels in g groups, h·w cells, m pixels in a cell, k² cells in a window.
+matrix product. Where a cell has few pixels, attention takes squares of (k − 1)² cells at once and hides what is not in
+a pixel's own window: more products, of which a CPU makes many more at a time, and far fewer copies. Shapes: N images, C
+channels in g groups, h·w cells, m pixels in a cell, k² cells in a window.
 """
 
 import itertools
@@ -12,8 +14,10 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from segup.upsamplers.cells import from_grid, in_cells, pixels_in_cell, to_grid
+from segup.upsamplers.fitting import without_gaps
 from segup.upsamplers.layout import is_channels_last
 from segup.upsamplers.pooling import reflect
 
@@ -21,6 +25,8 @@ Border = Literal["zeros", "replicate", "shift"]
 """What windows read beyond the map: zeros; the nearest cell; or nothing, since they shift inwards."""
 Offsets = Sequence[tuple[int, int]]
 """Which cells of a window count, as (row, column) from its own cell."""
+FEW_PIXELS = 4
+"""Of a cell, up to which attention takes squares of cells at once."""
 
 
 def reassemble(
@@ -54,7 +60,7 @@ def reassemble(
         weights = weights.permute(0, 3, 4, 1, 5, 6, 2).reshape(-1, scale**2, taps)
         # One small matrix product for each cell and group: (m, k²) by (k², C / g).
         y = torch.bmm(weights, windows(extend(features), rows, kernel_size, groups, offsets))
-        return _as_map(y, features, rows, groups, (scale, scale))
+        return _as_map(y, features, (rows.stop - rows.start, features.shape[3]), groups, (scale, scale))
 
     return _by_rows(part, features.shape[-2], scale, tile)
 
@@ -98,26 +104,39 @@ def attend(
     size, low = (query.shape[-2], query.shape[-1]), (key.shape[-2], key.shape[-1])
     scales = (scale, scale) if scale is not None else pixels_in_cell(low, size)
     grid = query if scale is not None else to_grid(query, low)
-    extend = _once_if(tile, kernel_size, border)
     inside = window_mask(low, kernel_size, border, query.device)
     groups = 1 if average else heads
+    near: Callable[[Tensor, slice, int, int], Tensor] = windows
+    extend, (rows, columns) = _once_if(tile, kernel_size, border), low
+    made = (grid.shape[-2], grid.shape[-1])
+    few = kernel_size > 1 and scales[0] * scales[1] <= FEW_PIXELS
+    counted = _traced() or is_in_torch_dispatch_mode()  # FlopCounterMode should not count what is hidden
+    if few and taken is None and inside is None and tile is None and not counted:  # from here on, a cell is a square
+        side, inside, near = kernel_size - 1, square_mask(kernel_size, scales, query.device), squares_with_edges
+        more = (-low[0] % side, -low[1] % side)
+        rows, columns = (low[0] + more[0]) // side, (low[1] + more[1]) // side
+        grid = _longer(grid.permute(0, 2, 3, 1), (more[0] * scales[0], more[1] * scales[1])).permute(0, 3, 1, 2)
+        extend = lambda x: _longer(extended(x, kernel_size, border), more)  # noqa: E731
+        scales = (side * scales[0], side * scales[1])
+    hidden = None if inside is None else torch.zeros_like(inside, dtype=query.dtype).masked_fill(~inside, -torch.inf)
 
-    def part(rows: slice) -> Tensor:
-        of_rows = grid[:, :, rows.start * scales[0] : rows.stop * scales[0]] if tile else grid
+    def part(of: slice) -> Tensor:
+        of_rows = grid[:, :, of.start * scales[0] : of.stop * scales[0]] if tile else grid
         cells = in_cells(of_rows, scales).unflatten(1, (heads, -1)).permute(0, 3, 4, 1, 5, 6, 2)
         cells = cells.reshape(-1, scales[0] * scales[1], query.shape[1] // heads)
-        logits = torch.bmm(cells, windows(extend(key), rows, kernel_size, heads).transpose(1, 2))
-        if taken is not None:  # by pixel
-            hidden = ~taken[rows.start * low[1] : rows.stop * low[1]].unsqueeze(1)
-            logits = logits.unflatten(0, (-1, len(hidden), heads)).masked_fill(hidden, -torch.inf).flatten(0, 2)
-        elif inside is not None:  # of all windows the same cells lie beyond a small map
-            logits = logits.masked_fill(~inside, -torch.inf)
+        keys = near(extend(key), of, kernel_size, heads).transpose(1, 2)
+        # what is hidden is the same for all cells, or for all squares of cells, or is given by pixel
+        logits = torch.bmm(cells, keys) if hidden is None else torch.baddbmm(hidden, cells, keys)
+        if taken is not None:
+            far = ~taken[of.start * low[1] : of.stop * low[1]].unsqueeze(1)
+            logits = logits.unflatten(0, (-1, len(far), heads)).masked_fill(far, -torch.inf).flatten(0, 2)
         weights = logits.softmax(dim=-1).to(value.dtype)
         weights = weights.unflatten(0, (-1, heads)).mean(1) if average else weights
-        y = torch.bmm(weights, windows(extend(value), rows, kernel_size, groups))
-        return _as_map(y, value, rows, groups, scales)
+        y = torch.bmm(weights, near(extend(value), of, kernel_size, groups))
+        return _as_map(y, value, (of.stop - of.start, columns), groups, scales)
 
-    whole = _by_rows(part, low[0], scales[0], tile)
+    whole = _by_rows(part, rows, scales[0], tile)
+    whole = whole if near is windows else without_gaps(whole[:, :, : made[0], : made[1]])
     return whole if scale is not None else from_grid(whole, low, size)
 
 
@@ -180,6 +199,41 @@ def windows(whole: Tensor, rows: slice, kernel_size: int, groups: int = 1, offse
     return torch.stack(slices, dim=4).reshape(count * height * width * groups, len(places), channels // groups)
 
 
+def squares_with_edges(whole: Tensor, rows: slice, kernel_size: int, groups: int = 1) -> Tensor:
+    """Return the cells that squares of (k − 1)² cells read, of these rows of squares of an :func:`extended` map.
+
+    ``(N·squares·g, (2k − 2)², C / g)``: a square and the three right of it and below, since what is read reaches
+    (k − 1)/2 cells beyond the square on each side.
+    """
+    side = kernel_size - 1
+    count, channels, height, width = whole.shape[0], whole.shape[3], rows.stop - rows.start, whole.shape[2] // side - 1
+    squares = whole.unflatten(3, (groups, -1)).unflatten(2, (-1, side)).unflatten(1, (-1, side))
+    parts = [
+        squares[:, rows.start + down : rows.stop + down, :, across : across + width].permute(0, 1, 3, 5, 2, 4, 6)
+        for down in (0, 1)
+        for across in (0, 1)
+    ]
+    return torch.stack(parts, dim=4).reshape(count * height * width * groups, 4 * side**2, channels // groups)
+
+
+def square_mask(kernel_size: int, scales: tuple[int, int], device: torch.device) -> Tensor:
+    """Return which of the cells of :func:`squares_with_edges` are in the window of each pixel: ``(1, m, (2k − 2)²)``.
+
+    >>> square_mask(3, (1, 1), torch.device("cpu"))[0, 0].reshape(4, 2, 2).int().tolist()
+    [[[1, 1], [1, 1]], [[1, 0], [1, 0]], [[1, 1], [0, 0]], [[1, 0], [0, 0]]]
+    """
+    side = kernel_size - 1
+    place = torch.arange(2 * side, device=device).reshape(2, side)
+    cells = [torch.arange(side * scale, device=device)[:, None, None] // scale for scale in scales]
+    down, across = ((place >= cell) & (place < cell + kernel_size) for cell in cells)
+    return (down[:, None, :, None, :, None] & across[:, None, :, None, :]).flatten(2).flatten(0, 1).unsqueeze(0)
+
+
+def _longer(last: Tensor, more: tuple[int, int]) -> Tensor:
+    """Return ``(N, H, W, C)`` with so many rows and columns of zeros more."""
+    return F.pad(last, (0, 0, 0, more[1], 0, more[0])) if any(more) else last
+
+
 def _whole(kernel_size: int) -> Offsets:
     """Return the offsets of a whole window, row by row."""
     around = range(-(kernel_size // 2), kernel_size // 2 + 1)
@@ -191,13 +245,16 @@ def window_mask(low: tuple[int, int], kernel_size: int, border: Border, device: 
 
     In a traced program, where sizes are symbols, there is always a mask.
     """
-    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    if border != "shift" or (not traced and min(low) >= kernel_size):
+    if border != "shift" or (not _traced() and min(low) >= kernel_size):
         return None
     offset = torch.arange(kernel_size, device=device) - kernel_size // 2
     taken = [_taken(size, kernel_size, device) for size in low]
     rows, columns = ((offset >= -(number // 2)) & (offset < number - number // 2) for number in taken)
     return (rows.unsqueeze(1) & columns).flatten()
+
+
+def _traced() -> bool:
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 def _places(size: int, kernel_size: int, border: Border, device: torch.device) -> Tensor:
@@ -215,10 +272,9 @@ def _taken(size: int, kernel_size: int, device: torch.device) -> Tensor:
     return (torch.arange(size, device=device)[-1:] + 1).clamp(max=kernel_size)
 
 
-def _as_map(y: Tensor, like: Tensor, rows: slice, groups: int, scales: tuple[int, int]) -> Tensor:
+def _as_map(y: Tensor, like: Tensor, cells: tuple[int, int], groups: int, scales: tuple[int, int]) -> Tensor:
     """Return ``(N·h·w·g, m, C / g)`` as the map ``(N, C, H, W)`` that it is, in the memory format of ``like``."""
-    count, channels, width = like.shape[0], like.shape[1], like.shape[3]
-    height = rows.stop - rows.start
+    (count, channels), (height, width) = like.shape[:2], cells
     y = y.reshape(count, height, width, groups, *scales, channels // groups)
     if is_channels_last(like):
         y = y.permute(0, 1, 4, 2, 5, 3, 6).reshape(count, scales[0] * height, scales[1] * width, channels)
