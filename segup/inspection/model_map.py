@@ -55,7 +55,7 @@ def model_map(model: nn.Module, in_channels: int | None = None, **how: Any) -> M
           with which the ``ways`` repeat, ``ways``: for n from 1 on (or for each of ``sizes``) the way that it takes
           through the calls, ``use``: for each row ``[law, [[source, read], …]]`` or None, in every way, or a list of
           such, ``which``: for every row 0, or the list of which of them each way takes; ``refused``: for each way None
-          or ``[row, layer, message]``; and ``output``: the row of the output in each way.
+          or ``[row, layer, message, size]`` of the run; and ``output``: the row of the output in each way.
 
     Raises:
         ConfigError: As :func:`segup.inspection.check_sizes`.
@@ -274,7 +274,7 @@ def _refusal(called: _Called, keys: Mapping[Key, int]) -> list[Any] | None:
         return None
     last = next(reversed(list(called.calls)), None)
     row = keys[last] if last is not None and called.calls[last].refused else None
-    return [row, refusal.layer, refusal.message]
+    return [row, refusal.layer, refusal.message, list(called.run.size)]
 
 
 def _output(called: _Called, keys: Mapping[Key, int], output: str) -> int | None:

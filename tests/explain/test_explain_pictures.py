@@ -218,6 +218,65 @@ def test_overlapping_stamps_and_phases_stay_apart_in_grey():
     assert min(abs(grey(a) - grey(b)) for a, b in combinations(phase_colors(4), 2)) >= 15
 
 
+@pytest.mark.parametrize(
+    ("words", "shape"),
+    [
+        *(("deconv k3 s2 p1 op1", (1, 3, 3)), ("deconv k3 s2 p1 g2", (2, 2, 2)), ("conv k3 s2 p1", (1, 6, 6))),
+        *(
+            ("pool k2", (1, 4, 4)),
+            ("resize x2", (1, 3, 3)),
+            ("pixel_shuffle x2", (4, 2, 2)),
+            ("carafe x2 k3", (1, 3, 3)),
+        ),
+    ],
+)
+def test_the_legend_names_every_frame_and_hatching(words, shape):
+    explanation = explain(words, torch.ones(shape))
+    for view in explanation.views:
+        story = explanation.story(view, at=(1, 1), animated=True)
+        blocks = [block for step in (*story.steps, story.still) for row in step.rows for block in row]
+        grids = [block for block in blocks if hasattr(block, "cells")]
+        cells = [cell for grid in grids for row in grid.cells for cell in row]
+        named = [cell for cell, _ in story.legend]
+        assert {frame.style for grid in grids for frame in grid.frames} <= {cell.name for cell in named}, view
+        assert any(cell.framed for cell in cells) <= any(cell.framed for cell in named), view
+        assert any(cell.hatched for cell in cells) <= any(cell.hatched for cell in named), view
+
+
+# Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision deficiency", 2009.
+DICHROMATS = {
+    "protanopia": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deuteranopia": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
+}
+XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
+
+
+def seen(color, sight):
+    """A colour in CIELAB as a dichromat sees it."""
+    values = torch.tensor([int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)], dtype=torch.float64)
+    linear = torch.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    matrix = torch.tensor(DICHROMATS[sight], dtype=torch.float64)
+    xyz = torch.tensor(XYZ, dtype=torch.float64) @ (matrix @ linear).clamp(0, 1)
+    x, y, z = torch.where(
+        xyz > 0.008856, (xyz / torch.tensor([0.95047, 1, 1.08883])) ** (1 / 3), 7.787 * xyz + 16 / 116
+    )
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("sight", DICHROMATS)
+@pytest.mark.parametrize(("overlap", "least"), [((1, 1), 20), ((2, 2), 20), ((1, 2), 20), ((3, 2), 12), ((3, 3), 6)])
+def test_inputs_whose_stamps_meet_differ_for_dichromats_and_none_is_nearly_white(overlap, least, sight):
+    colors = own_colors(5, 5, overlap)
+    found = {place: seen(colors[place[0]][place[1]], sight) for place in product(range(5), range(5))}
+    white = seen("#ffffff", sight)
+    assert min(float((one - white).norm()) for one in found.values()) >= 20
+    for (r, c), (i, j) in combinations(found, 2):
+        if abs(i - r) < max(2, overlap[0]) and abs(j - c) < max(2, overlap[1]):
+            assert float((found[r, c] - found[i, j]).norm()) >= least, ((r, c), (i, j))
+    phases = [seen(color, sight) for color in phase_colors(4)]
+    assert min(float((one - other).norm()) for one, other in combinations(phases, 2)) >= 20
+
+
 def test_it_shows_itself_in_a_notebook(monkeypatch):
     monkeypatch.setattr("segup.explain.live.widget.find_spec", lambda name: None)  # without anywidget
     e = explain(nn.ConvTranspose2d(1, 1, 4, 2, 1), torch.ones(1, 1, 4, 4))

@@ -190,7 +190,7 @@ def test_what_reads_all_is_named(opened, browser):
     found = browser.execute_script("return window.segup.field(arguments[0], [0, 0], [40, 40])", page["output"])
     assert [one["span"] for one in found] == [[0, 1], [0, 1]]
     assert {page["rows"][row]["what"] for one in found for row in one["all"]} == {"mean"}
-    assert "at most, by the model's own code (mean)" in browser.find_element(By.ID, "field").text
+    assert "at most, by forward (mean)" in browser.find_element(By.ID, "field").text
 
 
 def draw(browser, name, value):
@@ -211,6 +211,7 @@ def test_sizes_follow_the_slider_and_say_what_is_cut_and_where_paths_meet(opened
     draw(browser, "h", 40)
     assert "40×40 is refused" in browser.find_element(By.ID, "answer").text
     assert "Sizes of tensors must match" in browser.find_element(By.ID, "problem").text
+    assert "41×41 of up meets 40×40 of first. At 2×" in browser.find_element(By.ID, "problem").text
     assert "41×41 of up meets 40×40 of first" in browser.find_element(By.CSS_SELECTOR, "tr.refused").text
     browser.find_element(By.ID, "both").click()
     draw(browser, "h", 41)

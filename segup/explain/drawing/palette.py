@@ -15,7 +15,11 @@ MARK = "#b3261e"
 VALUE = "#cfe3f7"
 
 GOLDEN = 137.508
-"""Degrees from one hue to the next: no two of the first few hundred are alike."""
+"""Degrees from one turn to the next: no two of the first few hundred are alike."""
+HIGH, LOW = 0.88, 0.55
+"""Lightness of the lightest and the darkest colour that a cell is filled with."""
+YELLOW, BLUE = 95.0, 265.0
+"""Hues that every kind of dichromat tells apart, in degrees."""
 
 
 @cache
@@ -57,9 +61,18 @@ def _gamma(value: float) -> float:
     return 12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
 
 
-def stepped(place: int, steps: int, low: float = 0.55, high: float = 0.96) -> float:
-    """Return the lightness of one of ``steps`` levels, light to dark; dark text is legible on all of them."""
-    return high if steps < 2 else high - (high - low) * place / (steps - 1)
+def level_color(level: int, levels: int, turn: float = 0.5) -> str:
+    """Return the colour of one of ``levels``, light to dark, yellow and blue in turn, as dichromats need it.
+
+    Dark text is legible on all of them, and none is nearly white.
+
+    Args:
+        level: From 0 on.
+        levels: How many there are.
+        turn: From 0 to 1, moves the hue within its half, so that colours of one level are not alike.
+    """
+    lightness = HIGH if levels < 2 else HIGH - (HIGH - LOW) * level / (levels - 1)
+    return tone(lightness, 0.12, (YELLOW, BLUE)[level % 2] + 60 * (turn - 0.5))
 
 
 def own_colors(height: int, width: int, overlap: tuple[int, int]) -> list[list[str]]:
@@ -74,10 +87,14 @@ def own_colors(height: int, width: int, overlap: tuple[int, int]) -> list[list[s
     16
     """
     rows, columns = (min(3, max(2, count)) for count in overlap)
-    levels = rows * columns
+    wide = -(-width // columns)
     return [
         [
-            tone(stepped(r % rows * columns + c % columns, levels), 0.11, GOLDEN * (r * width + c) + 60 * (r % 2))
+            level_color(
+                r % rows * columns + c % columns,
+                rows * columns,
+                GOLDEN * (r // rows * wide + c // columns) % 360 / 360,
+            )
             for c in range(width)
         ]
         for r in range(height)
@@ -86,7 +103,7 @@ def own_colors(height: int, width: int, overlap: tuple[int, int]) -> list[list[s
 
 def phase_colors(count: int) -> list[str]:
     """Return a colour for each phase, light to dark."""
-    return [tone(stepped(place, count), 0.11, 80 + GOLDEN * place) for place in range(count)]
+    return [level_color(place, count) for place in range(count)]
 
 
 def shade(count: int, most: int) -> str:

@@ -7,7 +7,7 @@
   const IMAGE = -1, SAME = -1, MOST = 65536, FIRST = 28;
   const NAMES = ["row", "column"];
   const FUNCTIONS = { conv2d: "convolution", conv_transpose2d: "transposed convolution", cat: "joins channels", "cat rows": "puts rows side by side",
-    getitem: "a part", narrow: "a part", add: "adds", add_: "adds", iadd: "adds", radd: "adds", interpolate: "resize" };
+    getitem: "slice", narrow: "slice", add: "adds", add_: "adds", iadd: "adds", radd: "adds", interpolate: "resize" };
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
   // Sizes --------------------------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@
 
   const by = (pair) => (pair.every((one) => one === null) ? "" : pair.map((one) => one ?? "?").join("×"));
   const amount = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
-  const nameOf = (row) => (row === IMAGE ? "the image" : data.rows[row][0] || "the model's own code");
+  const nameOf = (row) => (row === IMAGE ? "the image" : data.rows[row][0] || `forward (${data.rows[row][1]})`);
   const what = (row) => data.rows[row][2] || FUNCTIONS[data.rows[row][1]] || data.rows[row][1];
 
   /** What happens to rows and columns at a row, in words. */
@@ -245,6 +245,8 @@
   // What is shown -----------------------------------------------------------------------------------------------------------
 
   const outputRow = () => sides[0].output ?? sides[1].output;
+  const readable = (row) => row >= 0 && present(sides, row) && !sides.some((side) => side.refused && side.refused[0] === row);
+  const lastRow = () => (readable(outputRow() ?? IMAGE) ? outputRow() : data.rows.findLastIndex((_, row) => readable(row)));
   const sizeNow = () => [sides[0].size, sides[1].size];
   const mapNow = () => both(sides, chosen.row).map((one) => one || 1);
   function center() { chosen.at = mapNow().map((one) => Math.floor((one - 1) / 2)); }
@@ -256,10 +258,13 @@
     const last = outputRow(), size = sizeNow();
     const refusal = sides.map((side) => side.refused).find(Boolean);
     $("problem").hidden = !refusal;
-    $("problem").textContent = refusal ? `${by(size)} is refused${refusal[1] ? `, in ${refusal[1]}` : ""}: ${refusal[2]}` : "";
+    if (refusal) {
+      const [row, place, message, of] = refusal, notes = row === null ? [] : notesOf(sides, row).notes;
+      $("problem").textContent = `In ${place || "the model's own forward"}${notes.length ? `, ${notes.join("; ")}` : ""}. ${by(of) === by(size) ? "It says" : `At ${by(of)}, which it refuses alike, it says`}: ${message}`;
+    }
     const out = last === null || last === undefined ? null : both(sides, last);
     $("answer").replaceChildren(...(refusal ? [el("b", {}, `${by(size)} is refused`)] : out ? [el("b", {}, `${by(size)} → ${by(out)}`), by(out) === by(size) ? ": the output has the image's size." : ": the output has another size than the image."] : []));
-    if (!present(sides, chosen.row)) { chosen.row = last ?? data.rows.findLastIndex((_, row) => present(sides, row)); center(); }
+    if (!readable(chosen.row)) { chosen.row = lastRow(); center(); }
     chosen.at = chosen.at.map((one, axis) => clamp(one, 0, mapNow()[axis] - 1));
     const held = document.activeElement?.dataset?.row;
     $("layers").replaceChildren(...(mode === "modules" ? root.children.flatMap((node) => lines(node, 0)) :
@@ -302,7 +307,7 @@
     const place = `Entry [${chosen.at.join(",")}] of ${nameOf(chosen.row)}`;
     const words = spans.every(Boolean) ? `${place} sees rows ${spans[0].join(" … ")} and columns ${spans[1].join(" … ")} of the image: ${by(spans.map(([a, b]) => b - a + 1))} of ${by(image)}.` :
       all.length ? `${place} sees the image as a whole.` : `${place} sees nothing of the image.`;
-    $("field").textContent = words + (all.length ? ` ${spans.every(Boolean) ? "And all of it, at most, " : "At most: all is read "}by ${all.slice(0, 3).map((row) => `${nameOf(row)} (${data.rows[row][1]})`).join(", ")}${all.length > 3 ? `, and ${all.length - 3} more` : ""}.` : "");
+    $("field").textContent = words + (all.length ? ` ${spans.every(Boolean) ? "And all of it, at most, " : "At most: all is read "}by ${all.slice(0, 3).map((row) => (data.rows[row][0] ? `${nameOf(row)} (${data.rows[row][1]})` : nameOf(row))).join(", ")}${all.length > 3 ? `, and ${all.length - 3} more` : ""}.` : "");
   }
 
   // The address, and what a person does -----------------------------------------------------------------------------------------
@@ -315,9 +320,9 @@
     const first = data.other || 64;
     sides = computed([0, 1].map((axis) => known(intOf(parts.get("hw"[axis]), 1, MOST, first), axis)));
     $("both").checked = sides[0].size === sides[1].size;
-    chosen.row = intOf(parts.get("l"), 0, data.rows.length - 1, outputRow() ?? data.rows.length - 1);
+    chosen.row = intOf(parts.get("l"), 0, data.rows.length - 1, lastRow());
     mode = ["modules", "changes", "every"].includes(parts.get("show")) ? parts.get("show") : "modules";
-    if (!present(sides, chosen.row)) chosen.row = outputRow() ?? data.rows.findLastIndex((_, row) => present(sides, row));
+    if (!readable(chosen.row)) chosen.row = lastRow();
     center();
     const at = (parts.get("at") || "").split(",").map((one) => intOf(one, 0, MOST, -1));
     if (at.length === 2 && at.every((one) => one >= 0)) chosen.at = at;
@@ -335,7 +340,7 @@
   function start() {
     $("title").textContent = document.title;
     const [first, ...more] = data.verdict.split("\n").map((line) => line.trim());
-    $("verdict").append(el("b", {}, `${first}.`), more.length ? ` ${more.join(" ")}` : "");
+    $("verdict").append(el("summary", {}, `${first}.`), ...more.map((line) => el("div", {}, line)));
     [["h", 0], ["w", 1]].forEach(([id, axis]) => {
       const { sizes } = data.axes[axis];
       $(`${id}-slider`).max = sizes.length ? Math.max(...sizes) : Math.max(256, 4 * (data.other || 64));

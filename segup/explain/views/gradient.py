@@ -90,6 +90,7 @@ def gradient(operation: DeconvOperation, channel: int, at: Place, most: int) -> 
     caption = (built.forward_said(built.first_reader(at)), *built.said(at))
     legend = [
         (Cell(fills=((READ,),)), "what a window reads, with its weight"),
+        (Cell(name="window"), "the window of the convolution"),
         (Cell(fills=((VALUE,),)), "a value"),
         (Cell(fills=((BLANK,),), framed=True), "the entry, and the windows that read it"),
     ]

@@ -35,6 +35,9 @@ def overlap(operation: Operation, _channel: int, at: Place, _most: int) -> Built
     number = operation.x.shape[1] * operation.x.shape[2] if isinstance(operation, DeconvOperation) else len(counts)
     still = Step((maps,), (*told(operation, "overlap"), f"{named('y', *at)} gets {counts[at]}."))
     legend = [(Cell(fills=((shade(count, most),),)), f"{count}") for count in sorted({1, max(1, most // 2), most})]
+    if isinstance(operation, DeconvOperation):
+        legend.append((Cell(name="window"), "the stamp that is added"))
+    legend.append((Cell(framed=True), "the entry"))
     return Built(number, steps, still, legend)
 
 

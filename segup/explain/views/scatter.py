@@ -137,6 +137,7 @@ def scatter(operation: DeconvOperation, channel: int, at: Place, most: int) -> B
     legend = [
         (Cell(fills=((own_colors(1, 1, (1, 1))[0][0],),)), "each input has a colour of its own"),
         (Cell(framed=True), "what goes into the entry"),
+        (Cell(name="window"), "the stamp that is added"),
         (Cell(name="cut"), "the output"),
     ]
     if operation.canvas != operation.shape[1:]:

@@ -150,4 +150,5 @@ def shuffle(operation: ShuffleOperation, channel: int, at: Place, _most: int) ->
             yield step(number + 1, (f"x[{sources[number]}] goes to row {a} and column {b} of every {r}×{r} cell.",))
 
     legend = [(Cell(fills=((colors[p],),)), f"phase {p // r},{p % r}") for p in range(min(9, r * r))]
+    legend.append((Cell(framed=True), "the entry, and where it comes from"))
     return Built(r * r + 1, steps, step(r * r, entry_lines(operation.entry(channel, *at)), at), legend)
