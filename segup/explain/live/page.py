@@ -13,7 +13,7 @@ from segup.explain.language import read_words
 from segup.explain.numbers import Array, plain
 from segup.shapes.text.spelling import layers_of
 
-SCRIPTS = ("arithmetic.js", "code.js", "page.js")
+SCRIPTS = ("arithmetic.js", "code.js", "parts.js", "page.js")
 MOST = 64
 """Sizes and channels that the page computes; an address that asks for more is moved to it."""
 MOST_NUMBERS = 4096
