@@ -142,6 +142,39 @@ def gif_masks(root):
         mask(root / f"training/1st_manual/{number}_manual1.gif", (0, 255))
 
 
+def padded_numbers(root):
+    for number in range(8, 13):
+        photo(root / f"imgs/img_{number}.png", number)
+        mask(root / f"masks/mask_{number:03}.png", (0, 1, 2))
+
+
+def free_names(root):
+    for number in range(1, 5):
+        photo(root / f"Foto {number} (Feld Nord).JPG", number)
+        mask(root / f"Maske-Feld-Nord-{number:02}.png", (0, 1))
+
+
+def sequences(root):
+    for sequence in ("01", "02"):
+        for number in range(3):
+            photo(root / f"{sequence}/t{number:03}.tif", number)
+            mask(root / f"{sequence}_GT/SEG/man_seg{number:03}.tif", (0, 1))
+
+
+def splits_in_names(root):
+    for split, first, count in (("training", 21, 4), ("test", 1, 2)):
+        for number in range(first, first + count):
+            photo(root / f"{split}/images/{number:02}_{split}.tif", number)
+            mask(root / f"{split}/manual/{number:02}_manual1.gif", (0, 255))
+
+
+def unlabelled_test(root):
+    for number in range(4):
+        photo(root / f"set/train/images/austin{number}.tif", number)
+        photo(root / f"set/test/images/tyrol{number}.tif", 9 + number)
+        mask(root / f"set/train/gt/austin{number}.tif", (0, 255))
+
+
 def labelme(root):
     for number in range(3):
         photo(root / f"{number}.jpg", number)
@@ -177,6 +210,11 @@ FOUND = {
     jpeg_masks: ({"train": 3, "val": 1}, 3, {"classes": ["void", "sky", "car"], "mask_tolerance": 127}),
     flat_drawings: ({"train": 3, "val": 1}, 2, {"images": "img", "masks": "lab", "skip_unmatched": True}),
     gif_masks: ({"train": 3, "val": 1}, 2, {"mask_values": {0: 0, 255: 1}}),
+    padded_numbers: ({"train": 4, "val": 1}, 3, {"images": "imgs/img_*.png", "masks": "masks/mask_*.png"}),
+    free_names: ({"train": 3, "val": 1}, 2, {"masks": "Maske-Feld-Nord-*.png"}),
+    sequences: ({"train": 5, "val": 1}, 2, {"images": "*/t*.tif", "masks": "*_GT/SEG/man_seg*.tif"}),
+    splits_in_names: ({"train": 3, "val": 1, "test": 2}, 2, {"mask_values": {0: 0, 255: 1}}),
+    unlabelled_test: ({"train": 3, "val": 1}, 2, {"images": "set/train/images"}),
     labelme: ({"train": 2, "val": 1}, 2, {"masks": "*.json", "classes": ["background", "nut"]}),
     yolo: ({"train": 3, "val": 2}, 3, {"classes": ["background", "crack", "dent"]}),
 }  # fmt: skip
@@ -204,6 +242,14 @@ def test_two_ways_to_read_a_folder_are_two_lines(tmp_path, capsys):
     assert re.findall(r"expert\d", one + other) == ["expert1", "expert2"]
     assert data_command.run([str(tmp_path), "--write", str(tmp_path / "a.yaml")]) == 1
     assert not (tmp_path / "a.yaml").exists()
+
+
+def test_one_pair_among_many_pictures_is_no_rule(tmp_path):
+    for number, (name, other) in enumerate(zip("ab1c", "xy1z", strict=True)):
+        photo(tmp_path / f"images/{name}.png", number)
+        mask(tmp_path / f"masks/{other}.png")
+    with pytest.raises(DataError, match="4 images, .* and 4 masks, .* no rule makes pairs of their names"):
+        looked_at(tmp_path)
 
 
 def test_what_is_wrong_with_a_folder_is_said(tmp_path, capsys):

@@ -80,6 +80,17 @@ def test_tiles_pair_within_their_folder(tmp_path):
     assert len(found(tmp_path, "train") | found(tmp_path, "val")) == 2
 
 
+def test_numbers_are_the_same_with_zeros_before_them_and_without(tmp_path):
+    tree(tmp_path, *(f"images/img_{number}.png" for number in (7, 10, 100)))
+    tree(tmp_path, *(f"masks/mask_{number:03}.png" for number in (7, 10, 100)))
+    options = {"images": "images/img_*.png", "masks": "masks/mask_*.png", "val_fraction": 0.3}
+    pairs = found(tmp_path, "train", **options) | found(tmp_path, "val", **options)
+    assert pairs == {f"images/img_{n}.png": f"masks/mask_{n:03}.png" for n in (7, 10, 100)}
+    tree(tmp_path, "images/img_007.png")  # two images of one number: then names are what they are
+    with pytest.raises(DataError, match=r"2 of 4 images have no mask in .*: img_10.png, img_7.png"):
+        found(tmp_path, "train", **options)
+
+
 def test_one_picture_and_one_mask_in_each_folder(tmp_path):
     tree(tmp_path, *(f"{place}/{name}.png" for place in "abc" for name in ("image", "mask")))
     options = {"images": "*/image.png", "masks": "*/mask.png"}

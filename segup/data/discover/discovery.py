@@ -114,7 +114,8 @@ def discover(root: Path, scanned: Scanned, sample: int, processes: int, told: To
                 f"  try: data.images=FOLDER data.masks=FOLDER, which say where they are."
             )
     found = sorted([*drawn[:1], *found], key=lambda layout: -len(layout.together))
-    found = [layout for layout in found if len(layout.together) >= 0.8 * len(found[0].together)]
+    least = min(2, len(scanned.pictures) // 2)  # one pair among many pictures is no rule
+    found = [layout for layout in found if len(layout.together) >= max(least, 0.8 * len(found[0].together))]
     if not found:
         raise DataError(
             f"{root}: {len(images)} images, such as {images[0].relative_to(root)}, and {len(masks)} masks, such as "

@@ -37,6 +37,7 @@ class Layout:
         lacking: Images without a mask.
         left_over: Masks without an image.
         classes: What folders or names call classes, where there is a mask for each.
+        numbers_alone: Whether an image and its mask share no more than a number.
     """
 
     options: Mapping[str, Any]
@@ -45,6 +46,7 @@ class Layout:
     left_over: tuple[Found, ...] = ()
     classes: tuple[str, ...] = ()
     kind: str = field(default="files")
+    numbers_alone: bool = False
 
     @property
     def images(self) -> frozenset[Path]:
@@ -94,7 +96,7 @@ def _of_splits(found: Sequence[Layout]) -> Iterator[Layout]:
     for layout in found:
         places = [layout.options.get(key, key) for key in ("images", "masks")]
         words = [word for word in re.findall("[A-Za-z]+", places[0]) if split_of(word)]
-        if layout.kind == "files" and len(words) == 1 and words[0] in places[1]:
+        if layout.kind == "files" and len(set(words)) == 1 and words[0] in places[1]:
             same = (places[0].replace(words[0], "{}"), places[1].replace(words[0], "{}"))
             alike.setdefault(same, {}).setdefault(str(split_of(words[0])), layout)
     for splits in alike.values():
@@ -114,9 +116,10 @@ def alternatives(found: Sequence[Layout]) -> list[Layout]:
     chosen: list[Layout] = []
     doubtful: list[Layout] = []
     semantic = [layout for layout in found if not _OF_OBJECTS.search(str(layout.options.get("masks", "")))]
-    for layout in semantic or found:
-        if len(layout.together) < 0.8 * len((semantic or found)[0].together):
-            continue
+    most = len((semantic or found)[0].together)
+    good = [layout for layout in semantic or found if len(layout.together) >= 0.8 * most]
+    named = [layout for layout in good if not layout.numbers_alone]
+    for layout in named or good:
         if any(_alike(layout, other) for other in chosen):
             continue
         if layout.kind != "files":
@@ -186,7 +189,10 @@ def _of_names(root: Path, images: Place, masks: Place) -> Iterator[Layout]:
         }
         matched = _matched(root, options, images[1], masks[1])
         if matched is not None and all(len(found) == 1 for _, found in matched.together):
-            yield Layout(_plain(options), matched.together, matched.lacking, matched.left_over)
+            numbers = "" not in (rule.image[0], rule.mask[0]) and all(
+                re.search(r"[^\W\d_]", image.key[-1]) is None for image, _ in matched.together
+            )
+            yield Layout(_plain(options), matched.together, matched.lacking, matched.left_over, numbers_alone=numbers)
     single = _alone(images, masks)
     if single is not None:
         matched = _matched(root, single, images[1], masks[1])
@@ -261,7 +267,7 @@ def _rules(root: Path, images: Place, masks: Place) -> list[Rule]:
 def _alone(images: Place, masks: Place) -> dict[str, str] | None:
     """Return patterns without a wildcard in the name, where each folder has one image and one mask of fixed names."""
     stems = [{path.stem for path in files} for _, files in (images, masks)]
-    if any(len(found) != 1 for found in stems) or "*" not in images[0] or len(images[1]) < 2:
+    if any(len(found) != 1 for found in stems) or "*" not in "".join(images[0]) or len(images[1]) < 2:
         return None
     places = []
     for folder, files in (images, masks):
@@ -275,7 +281,7 @@ def _simple(root: Path, place: Place, affixes: tuple[str, str]) -> str:
     """Return a folder where that says it all, else a pattern."""
     folder, files = place
     extensions = {path.suffix for path in files}
-    if "*" not in folder and affixes == ("", ""):
+    if "*" not in "".join(folder) and affixes == ("", ""):
         inside = {path for path in (root / Path(*folder)).iterdir() if path.is_file() and not path.name.startswith(".")}
         pictures = {path for path in inside if path.suffix.lower() in {one.lower() for one in extensions}}
         if pictures == set(files) and len(pictures) == len(inside):
@@ -321,14 +327,29 @@ def _within(root: Path, files: Sequence[Path], folder: tuple[str, ...]) -> list[
     chosen = []
     for path in files:
         parts = _folder(path, root)
-        if len(parts) == len(folder) and all(one in ("*", part) for one, part in zip(folder, parts, strict=True)):
+        if len(parts) == len(folder) and all(
+            _stands_for(*both) is not None for both in zip(folder, parts, strict=True)
+        ):
             chosen.append(path)
     return chosen
 
 
 def _captured(parts: tuple[str, ...], folder: tuple[str, ...]) -> tuple[str, ...]:
-    wild = [part for one, part in zip(folder, parts, strict=True) if one == "*"]
+    wild = [_stands_for(one, part) or "" for one, part in zip(folder, parts, strict=True) if "*" in one]
     return tuple(split_of(part) or part for part in wild)
+
+
+def _stands_for(one: str, part: str) -> str | None:
+    """Return what a star in a folder's name stands for, all of it where there is none; None for another folder.
+
+    >>> _stands_for("*_GT", "01_GT"), _stands_for("a", "a"), _stands_for("*_GT", "01")
+    ('01', 'a', None)
+    """
+    before, star, after = one.partition("*")
+    if not star:
+        return part if one == part else None
+    fits = part.startswith(before) and part.endswith(after) and len(part) > len(before) + len(after)
+    return part[len(before) : len(part) - len(after)] if fits else None
 
 
 def _folder(path: Path, root: Path) -> tuple[str, ...]:

@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import PurePosixPath
 
+from segup.data.layout.matching import unpadded
 from segup.data.layout.splits import split_of
 
 _MOST_SINGLE = 12
@@ -27,22 +28,28 @@ def templates(folders: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
     >>> templates([("train", "rgb"), ("val", "rgb")])
     [('*', 'rgb')]
     >>> templates([("t1", "a"), ("t2", "a"), ("t1", "b")])
-    [('*', '*'), ('*', 'a'), ('t1', 'b'), ('t1', '*'), ('t2', 'a'), ('t1', 'a')]
+    [('*', '*'), ('*', 'a'), ('t1', 'b'), ('t1', '*'), ('t2', 'a'), ('t1', 'a'), ('t*', '*'), ('t*', 'a')]
+    >>> templates([("01_GT",), ("02_GT",)])
+    [('*',), ('01_GT',), ('02_GT',), ('*_GT',)]
     """
     found: dict[tuple[str, ...], None] = {}
+    narrower: dict[tuple[str, ...], None] = {}
     of_depth: dict[int, set[tuple[str, ...]]] = {}
     for folder in folders:
         of_depth.setdefault(len(folder), set()).add(tuple("*" if split_of(part) else part for part in folder))
     for same in sorted(of_depth.values(), key=len, reverse=True):
         found.setdefault(_merged(same))
+        narrower.setdefault(_merged(same, ends=True))
         varied = [place for place, parts in enumerate(zip(*same, strict=True)) if len(set(parts)) > 1]
         for place in reversed(varied):
             for part, _ in Counter(sorted(folder[place] for folder in same)).most_common(6):
                 if part != "*":
-                    found.setdefault(_merged({folder for folder in same if folder[place] == part}))
+                    some = {folder for folder in same if folder[place] == part}
+                    found.setdefault(_merged(some))
+                    narrower.setdefault(_merged(some, ends=True))
         if len(same) <= _MOST_SINGLE:
             found |= dict.fromkeys(sorted(same))
-    return list(found)
+    return list(found | narrower)
 
 
 def rules(names: Iterable[tuple[Sequence[str], Sequence[str]]]) -> list[Rule]:
@@ -52,7 +59,10 @@ def rules(names: Iterable[tuple[Sequence[str], Sequence[str]]]) -> list[Rule]:
         names: Of each place, the names of its images and of its masks, without extension.
     """
     votes: Counter[Rule] = Counter()
+    affixes: Counter[Rule] = Counter()
     for images, masks in names:
+        for rule, count in _of_affixes(images, masks):
+            affixes[rule] += count
         chosen = set(images)
         for mask in masks[:_TRIED]:
             if mask in chosen:
@@ -69,7 +79,36 @@ def rules(names: Iterable[tuple[Sequence[str], Sequence[str]]]) -> list[Rule]:
             votes.update(set(best))
         if sum(votes.values()) > 4 * _TRIED:
             break
-    return [rule for rule, _ in votes.most_common(4)]
+    most = [rule for rule, _ in affixes.most_common(1)]
+    return list(dict.fromkeys([*most, *(rule for rule, _ in votes.most_common(4))]))
+
+
+def _of_affixes(images: Sequence[str], masks: Sequence[str]) -> Iterator[tuple[Rule, int]]:
+    """Yield what all names of images share at both ends, and all of masks, if what is between is mostly the same.
+
+    >>> list(_of_affixes(["Foto 1 (Nord)", "Foto 12 (Nord)"], ["Maske-Nord-01", "Maske-Nord-12"]))
+    [(Rule(image=('Foto ', ' (Nord)'), mask=('Maske-Nord-', '')), 2)]
+    """
+    ends = [_shared_ends(names) for names in (images, masks)]
+    between = [
+        {unpadded(name[len(before) : len(name) - len(after)]) for name in names}
+        for names, (before, after) in zip((images, masks), ends, strict=True)
+    ]
+    same = between[0] & between[1] - {""}
+    if 2 * len(same) > min(map(len, between)) and len(same) > 1:
+        yield Rule(*ends), len(same)
+
+
+def _shared_ends(names: Sequence[str]) -> tuple[str, str]:
+    """Return what all names begin and end with, without digits of a number that varies."""
+    before = re.sub(r"\d+$", "", _shared_start(names))
+    after = _shared_start([name[len(before) :][::-1] for name in names])[::-1]
+    return before, re.sub(r"^\d+", "", after)
+
+
+def _shared_start(names: Sequence[str]) -> str:
+    first, last = min(names), max(names)
+    return first[: next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]
 
 
 def pattern(folder: tuple[str, ...], affixes: tuple[str, str], extension: str) -> str:
@@ -82,5 +121,9 @@ def pattern(folder: tuple[str, ...], affixes: tuple[str, str], extension: str) -
     return str(PurePosixPath(*folder, f"{before}*{after}{extension}"))
 
 
-def _merged(folders: set[tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(parts[0] if len(set(parts)) == 1 else "*" for parts in zip(*folders, strict=True))
+def _merged(folders: set[tuple[str, ...]], ends: bool = False) -> tuple[str, ...]:
+    """Return the pattern of several folders; with ``ends``, what names begin and end with stays."""
+    return tuple(
+        parts[0] if len(set(parts)) == 1 else "*".join(_shared_ends(parts)) if ends and "*" not in parts else "*"
+        for parts in zip(*folders, strict=True)
+    )

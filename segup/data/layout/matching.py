@@ -1,6 +1,7 @@
 """Images and masks of the same key become pairs; what has no partner, or two, is refused with the way out."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,8 +27,14 @@ class Matched:
 def match(images: Sequence[Found], masks: Sequence[Found]) -> Matched:
     """Match images and masks by their keys; where no key is the same, by its last part.
 
+    Numbers are the same with zeros before them or without, as long as all keys stay different by that: 7 and 007.
+
     Raises:
         DataError: Two images have one key.
+
+    >>> [image, mask] = [Found(Path(f"{name}.png"), (name,)) for name in ("7a", "007a")]
+    >>> match([image], [mask]).together == ((image, (mask,)),)
+    True
     """
     if not {image.key for image in images} & {mask.key for mask in masks}:
         shorter = [[replace(one, key=one.key[-1:]) for one in found] for found in (images, masks)]
@@ -35,15 +42,44 @@ def match(images: Sequence[Found], masks: Sequence[Found]) -> Matched:
         if len(names) == len(images) and len(others) == len(masks) and names & others:
             images, masks = shorter
     check_different(images)
+    matched = _by(_key, images, masks)
+    if matched.lacking and matched.left_over and all(_numbers_tell_apart(found) for found in (images, masks)):
+        by_numbers = _by(_numbered, images, masks)
+        return max(matched, by_numbers, key=lambda one: len(one.together))
+    return matched
+
+
+def _by(key: Callable[[Found], tuple[str, ...]], images: Sequence[Found], masks: Sequence[Found]) -> Matched:
     by_key: dict[tuple[str, ...], list[Found]] = {}
     for mask in masks:
-        by_key.setdefault(mask.key, []).append(mask)
-    known = {image.key for image in images}
+        by_key.setdefault(key(mask), []).append(mask)
+    known = {key(image) for image in images}
     return Matched(
-        tuple((image, tuple(by_key[image.key])) for image in images if image.key in by_key),
-        tuple(image for image in images if image.key not in by_key),
-        tuple(mask for mask in masks if mask.key not in known),
+        tuple((image, tuple(by_key[key(image)])) for image in images if key(image) in by_key),
+        tuple(image for image in images if key(image) not in by_key),
+        tuple(mask for mask in masks if key(mask) not in known),
     )
+
+
+def _key(one: Found) -> tuple[str, ...]:
+    return one.key
+
+
+def _numbered(one: Found) -> tuple[str, ...]:
+    return tuple(unpadded(part) for part in one.key)
+
+
+def _numbers_tell_apart(found: Sequence[Found]) -> bool:
+    return len({one.key for one in found}) == len({_numbered(one) for one in found})
+
+
+def unpadded(text: str) -> str:
+    """Return a name without the zeros before its numbers.
+
+    >>> unpadded("scan_007_00"), unpadded("v10")
+    ('scan_7_0', 'v10')
+    """
+    return re.sub(r"0*(\d+)", r"\1", text)
 
 
 def check_matched(matched: Matched, images: str, masks: str) -> None:
