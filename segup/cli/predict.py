@@ -1,8 +1,10 @@
 """``segup predict``: class ids and coloured overlays of images."""
 
 import argparse
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from segup.cli.help_text import HelpFormatter
 from segup.cli.model_options import add_inference, add_model, image_range, positive
@@ -16,8 +18,9 @@ examples:
 
 photo.jpg becomes photo.png and photo_overlay.png. The grey values of photo.png are the class ids (16-bit for more than
 256 classes). photo_overlay.png is the image in the colours of its classes. Both have exactly the image's height and
-width, turned by its EXIF orientation. Subfolders of a folder stay subfolders. segup reports images that it cannot use
-at the end, after all others; the exit code is then 1.
+width, turned by its EXIF orientation. Subfolders of a folder stay subfolders. Images of one name keep their folder or
+their extension: a.jpg and a.png become a.jpg.png and a.png.png. segup reports images that it cannot use at the end,
+after all others; the exit code is then 1.
 """
 
 
@@ -76,9 +79,13 @@ def _predict(options: argparse.Namespace) -> None:
     console = Console()
     for line in left_out(options.images, options.out):
         console.print(line, highlight=False, soft_wrap=True)
-    shown = track(tasks, "predicting", console=console, transient=True, disable=not console.is_terminal)
+
+    def watch(images: Iterable[Any], count: int) -> Iterator[Any]:
+        shown = track(images, "predicting", count, console=console, transient=True, disable=not console.is_terminal)
+        yield from shown
+
     values = options.image_range or opened.image_range
-    failures = predict_files(opened.model, opened.labels, shown, how, options.max_pixels, values)
+    failures = predict_files(opened.model, opened.labels, tasks, how, options.max_pixels, values, watch)
     done = len(tasks) - len(failures)
     if done:
         classes = ", ".join(f"{index} {name}" for index, name in enumerate(opened.labels.names))

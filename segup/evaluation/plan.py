@@ -24,7 +24,9 @@ def plan(inputs: Sequence[str | Path], out: str | Path, overwrite: bool = False)
     """Return what is to be done for images and folders of images.
 
     An image ``a.jpg`` becomes ``a.png`` and ``a_overlay.png`` in ``out``. Of a folder all images are taken, those of
-    its subfolders too, which come back as subfolders of ``out``; hidden files and ``out`` itself are left out.
+    its subfolders too, which come back as subfolders of ``out``; hidden files and ``out`` itself are left out. If two
+    images would become one file, all keep what tells them apart: their place below the folder that holds all inputs
+    (``x/a.png``, ``y/a.png``), their extension (``a.jpg.png``), or both.
 
     Args:
         inputs: Images and folders.
@@ -33,8 +35,7 @@ def plan(inputs: Sequence[str | Path], out: str | Path, overwrite: bool = False)
 
     Raises:
         DataError: An input is missing, or a folder has no images.
-        ConfigError: Two images would become one file, a file exists and ``overwrite`` is false, or an image would be
-            written over.
+        ConfigError: A file exists and ``overwrite`` is false, or an image would be written over.
 
     >>> plan(["missing.png"], "out")
     Traceback (most recent call last):
@@ -44,27 +45,44 @@ def plan(inputs: Sequence[str | Path], out: str | Path, overwrite: bool = False)
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file: give a folder")
-    found: dict[Path, Path] = {}
+    found: dict[Path, tuple[Path, Path]] = {}
     for given in inputs:
         for image, place in _images(Path(given), out):
-            task = found.setdefault(place, image)
-            if task != image and task.resolve() != image.resolve():
-                raise ConfigError(_collision(task, image, out / place))
-    tasks = [Task(image, *_files(out / place)) for place, image in found.items()]
+            found.setdefault(image.resolve(), (image, place))
+    tasks = _named_apart(list(found.values()), out)
     _check_targets(tasks, overwrite)
     return tasks
 
 
+def _named_apart(found: Sequence[tuple[Path, Path]], out: Path) -> list[Task]:
+    """Return the tasks with the shortest names of which no two are the same."""
+    resolved = [image.absolute() for image, _ in found]
+    shared = Path(os.path.commonpath([image.parent for image in resolved]))
+    below = [image.relative_to(shared) for image in resolved]
+    places = [place for _, place in found]
+    tasks: list[Task] = []
+    for names in (
+        [place.with_name(place.stem) for place in places],
+        [place.with_name(place.stem) for place in below],
+        places,
+        below,
+    ):
+        tasks = [Task(image, *_files(out / name)) for (image, _), name in zip(found, names, strict=True)]
+        if len({target for task in tasks for target in (task.ids, task.overlay)}) == 2 * len(tasks):
+            break
+    return tasks
+
+
 def _images(given: Path, out: Path) -> Iterable[tuple[Path, Path]]:
-    """Return images, each with its place in ``out``, without a suffix."""
+    """Return images, each with its place in ``out``."""
     if given.is_file():
-        return [(given, Path(given.stem))]
+        return [(given, Path(given.name))]
     if not given.is_dir():
         raise DataError(f"{given}: no such file or folder")
     images = [file for file in _content(given, out) if is_image(file) and not _hidden(file, given)]
     if not images:
         raise DataError(f"{given}: no image files ({', '.join(IMAGE_SUFFIXES)})")
-    return [(file, file.relative_to(given).with_name(file.stem)) for file in images]
+    return [(file, file.relative_to(given)) for file in images]
 
 
 def left_out(inputs: Sequence[str | Path], out: str | Path) -> list[str]:
@@ -96,22 +114,10 @@ def _files(place: Path) -> tuple[Path, Path]:
 
 
 def _check_targets(tasks: Sequence[Task], overwrite: bool) -> None:
-    makers: dict[Path, Path] = {}
-    for task in tasks:
-        for target in (task.ids, task.overlay):
-            if target in makers:
-                raise ConfigError(_collision(makers[target], task.image, target))
-            makers[target] = task.image
+    targets = [target for task in tasks for target in (task.ids, task.overlay)]
     read = {task.image.resolve(): task.image for task in tasks}
-    for target in makers:
+    for target in targets:
         if target.resolve() in read:
             raise ConfigError(f"{target} is an image that is read: it is not written over. Give another --out.")
     if not overwrite:
-        check_free(makers, "another --out, or --overwrite")
-
-
-def _collision(first: Path, second: Path, target: Path) -> str:
-    ways = "a command for each of the two, with an --out of its own"
-    if first.parent != second.parent:
-        ways += f"; or {os.path.commonpath([first.parent, second.parent]) or '.'}, the folder that holds both"
-    return f"{first} and {second} would both become {target}; nothing was written.\n  try: {ways}."
+        check_free(targets, "another --out, or --overwrite")

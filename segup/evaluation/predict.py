@@ -1,8 +1,9 @@
 """Images in, class-id files and coloured overlays out, each at exactly its image's size."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from segup.data.images import decode_image, to_tensor
 from segup.data.labels import Labels
 from segup.data.ranges import Range
 from segup.errors import DataError, SegupError
+from segup.evaluation.ahead import read_ahead
 from segup.evaluation.overlay import overlay
 from segup.evaluation.plan import Task
 from segup.evaluation.segment import WHOLE, Inference, Predictor, segment
@@ -22,10 +24,11 @@ from segup.evaluation.segment import WHOLE, Inference, Predictor, segment
 def predict_files(
     model: Predictor,
     labels: Labels,
-    tasks: Iterable[Task],
+    tasks: Sequence[Task],
     how: Inference = WHOLE,
     max_pixels: int = MAX_PIXELS,
     image_range: Range = "dtype",
+    watch: Callable[[Iterable[Any], int], Iterable[Any]] | None = None,
 ) -> list[str]:
     """Segment images and write each one's class ids and overlay, at exactly its size.
 
@@ -41,6 +44,7 @@ def predict_files(
         max_pixels: Images of more are left out, unread.
         image_range: The values that are 0 and 1 in images, as in the training; see
             :func:`segup.data.images.read_image`.
+        watch: Wraps the images, given their number: a progress bar.
 
     Returns:
         What kept images from being segmented, a line for each.
@@ -48,10 +52,15 @@ def predict_files(
     Raises:
         DataError: A file cannot be written.
     """
+
+    def read(task: Task) -> torch.Tensor:
+        return _read(task.image, model.in_channels, max_pixels, image_range)
+
     failures = []
-    for task in tasks:
+    images = read_ahead(read, tasks)
+    for task, found in images if watch is None else watch(images, len(tasks)):
         try:
-            image = _read(task.image, model.in_channels, max_pixels, image_range)
+            image = found()
             ids = _segmented(model, image, how, task.image)
         except SegupError as error:
             failures.append(str(error))

@@ -1,6 +1,9 @@
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from segup.errors import ConfigError, DataError
 from segup.evaluation.plan import Task, plan
@@ -42,19 +45,38 @@ def test_one_image_named_twice_is_done_once(files):
 
 
 @pytest.mark.parametrize(
-    ("names", "given"),
+    ("names", "inputs", "becomes"),
     [
-        (["x/a.png", "y/a.png"], ["x", "y"]),
-        (["x/a.png", "x/a.jpg"], ["x"]),
-        (["x/a.png", "x/a_overlay.jpg"], ["x"]),
-        (["x/a.png", "a.jpg"], ["x", "a.jpg"]),
+        (["x/a.png", "y/a.png"], ["x", "y"], ["x/a", "y/a"]),
+        (["x/1/a.png", "y/1/a.png", "y/b.png"], ["x", "y"], ["x/1/a", "y/b", "y/1/a"]),
+        (["x/a.jpg", "x/a.png"], ["x"], ["a.jpg", "a.png"]),
+        (["x/a.png", "x/a_overlay.jpg"], ["x"], ["a.png", "a_overlay.jpg"]),
+        (["x/a.png", "a.jpg"], ["x", "a.jpg"], ["x/a", "a"]),
+        (["x/a.png", "x/a.jpg", "y/a.png"], ["x", "y"], ["x/a.jpg", "x/a.png", "y/a.png"]),
+        (["x/a.png", "y/a.png"], ["x/a.png", "y/a.png", "x"], ["x/a", "y/a"]),
+        (["x/a.png", "y/b.png"], ["x", "y"], ["a", "b"]),
     ],
 )
-def test_two_images_that_would_become_one_file_are_refused(files, names, given):
+def test_images_of_one_name_keep_what_tells_them_apart(files, names, inputs, becomes):
     files(*names)
-    with pytest.raises(ConfigError, match=r"would both become out/a.*; nothing was written") as caught:
-        plan(given, "out")
-    assert all(name in str(caught.value) for name in names)
+    tasks = plan(inputs, "out")
+    assert [str(task.ids) for task in tasks] == [f"out/{name}.png" for name in becomes]
+    targets = [str(target) for task in tasks for target in (task.ids, task.overlay)]
+    assert len(set(targets)) == 2 * len(names)
+
+
+NAMES = st.from_regex(r"(x|y|x/y)/(a|b|a_overlay|a\.b)\.(png|jpg|tif)", fullmatch=True)
+
+
+@given(st.lists(NAMES, min_size=1, unique=True))
+def test_no_two_images_become_one_file(names):
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / name).touch()
+        tasks = plan([Path(folder) / name for name in names], Path(folder) / "out")
+        assert {task.image.relative_to(folder).as_posix() for task in tasks} == set(names)
+        assert len({target for task in tasks for target in (task.ids, task.overlay)}) == 2 * len(names)
 
 
 def test_existing_files_are_refused_unless_they_may_be_replaced(files):
@@ -89,21 +111,3 @@ def test_missing_and_empty_inputs_are_named(files):
         plan(["in"], "out")
     with pytest.raises(ConfigError, match="--out file is a file: give a folder"):
         plan(["in"], "file")
-
-
-@pytest.mark.parametrize(
-    "images",
-    [("in/a.png", "in/a.jpg"), ("in/a.png", "in/a_overlay.png"), ("x/a.png", "y/a.png"), ("x/y/a.png", "a.png")],
-)
-def test_what_is_proposed_for_two_images_of_one_name_works(files, images):
-    files(*images)
-    with pytest.raises(ConfigError, match=r"would both become out/a\S*; nothing was written") as caught:
-        plan(images, "out")
-    proposed = str(caught.value).partition("try: ")[2].removesuffix(".")
-    for number, image in enumerate(images):
-        assert len(plan([image], f"out-{number}")) == 1
-    assert proposed.startswith("a command for each of the two, with an --out of its own")
-    _, both, folder = proposed.partition("; or ")
-    assert bool(both) == (Path(images[0]).parent != Path(images[1]).parent)
-    if both:
-        assert len(plan([folder.removesuffix(", the folder that holds both")], "out")) == 2
