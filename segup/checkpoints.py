@@ -22,6 +22,8 @@ from segup.names import check_storable, check_trust
 from segup.registry import outside_module
 from segup.stored import check_plain
 
+CHECKPOINTS = ("last", "best")
+"""Of a run folder."""
 FORMAT = 1
 """The version of what a checkpoint's ``"segup"`` entry holds."""
 _OF_A_LIBRARY = 4 * 2**30
@@ -84,6 +86,46 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except ConfigError as cause:
         raise DataError(f"{path} is not a segup checkpoint: {cause}") from cause
     return content
+
+
+def find_checkpoint(path: str | Path, which: str | None = None) -> Path:
+    """Return the file of a checkpoint.
+
+    Args:
+        path: A checkpoint, or a run folder, which stands for the checkpoint in it.
+        which: "last" or "best" of a run folder. None is "last", whose scores a run reports: "best" was chosen on the
+            validation images that it would be scored on.
+
+    Raises:
+        DataError: Nothing is there.
+        ConfigError: ``which`` is given for a file, or is neither.
+    """
+    path = Path(path)
+    if which is not None and which not in CHECKPOINTS:
+        raise ConfigError(f"checkpoint={which!r} must be {' or '.join(CHECKPOINTS)}")
+    if path.is_file():
+        if which is not None:
+            raise ConfigError(f"{path} is a checkpoint itself: '{which}' chooses one in a run folder. Leave it out.")
+        return path
+    if not path.is_dir():
+        raise DataError(f"no run folder or checkpoint at {path}")
+    file = path / f"{which or 'last'}.ckpt"
+    if not file.is_file():
+        others = ", ".join(sorted(other.name for other in path.glob("*.ckpt")))
+        raise DataError(
+            f"{path} has no {file.name}; "
+            + (f"it has {others}" if others else "it is no run folder, or its run ended before the first epoch did")
+        )
+    return file
+
+
+def model_weights(path: str | Path) -> dict[str, Tensor]:
+    """Return the weights of a checkpoint by their names in its model, which is not built.
+
+    Raises:
+        DataError: As :func:`read_checkpoint`.
+    """
+    return _weights(read_checkpoint(path)["state_dict"], path)
 
 
 @annotated

@@ -25,6 +25,7 @@ _MAY_CHANGE = (
     "ckpt_path",
     "trust",
     "compile",
+    "logger",
     "trainer.accelerator",
     "trainer.threads",
     "data.root",

@@ -1,5 +1,6 @@
 """What a run has found in its data, said before it trains."""
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -75,9 +76,11 @@ def _classes(train: Samples, data: SegmentationData, weights: Iterable[float] | 
 
 def _epoch(data: SegmentationData, processes: int) -> str:
     samples, together, images = data.epoch_samples, data.batch_size * processes, len(data.samples("train"))
-    steps = max(1, samples // together)
-    left = samples - steps * together
-    said = f"an epoch: {steps} steps of {together} crops, {steps * together} crops of {images} images"
+    batches = max(1, samples // together)
+    left = samples - batches * together
+    several = f"{data.accumulate} batches of " if data.accumulate > 1 else ""
+    steps = math.ceil(batches / data.accumulate)
+    said = f"an epoch: {steps} steps of {several}{together} crops, {batches * together} crops of {images} images"
     if left > 0:
         said += f"; {left} of {samples} are left out, since batches are full"
     return said

@@ -78,6 +78,7 @@ class SegmentationData(LightningDataModule):
 
     Attributes:
         start_epoch: The first epoch of a resumed run. Set it before you use the loader.
+        accumulate: Batches of each step of the optimizer.
         start_batch: The first batch of the next training epoch, for a run that is resumed in the middle of an epoch.
             Set it before you take that epoch's first batch. Later epochs begin at 0.
 
@@ -152,6 +153,7 @@ class SegmentationData(LightningDataModule):
         self.max_cache_gb: float = MAX_CACHE_GB if max_cache_gb is None else max_cache_gb
         self.seed, self.folds, self.fold = seed, folds, fold_of(seed, folds, fold)
         self.start_epoch = 0
+        self.accumulate = 1
         self._start_batch = 0
         self._sampler: DrawSampler | None = None
         self._splits: dict[str, Samples] = {}
@@ -181,7 +183,7 @@ class SegmentationData(LightningDataModule):
     @property
     def epoch_samples(self) -> int:
         """Training samples per epoch over all processes."""
-        least = max(LEAST_SAMPLES, self.least_steps * self.batch_size * _process()[1])
+        least = max(LEAST_SAMPLES, self.least_steps * self.accumulate * self.batch_size * _process()[1])
         return self.samples_per_epoch or max(len(self.samples("train")), least)
 
     @property

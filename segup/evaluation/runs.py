@@ -7,7 +7,7 @@ from typing import Any, NotRequired, TypedDict
 
 import torch
 
-from segup.checkpoints import load_checkpoint
+from segup.checkpoints import find_checkpoint, load_checkpoint
 from segup.conform import Signed, conform
 from segup.data.labels import Labels
 from segup.data.ranges import Range, check_range
@@ -24,7 +24,6 @@ from segup.registry import THE_FILE
 from segup.stored import visible
 from segup.training.config import DataConfig
 
-CHECKPOINTS = ("last", "best")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -51,37 +50,6 @@ class OpenedRun:
     labels: Labels
     config: Mapping[str, Any] = field(default_factory=dict)
     image_range: Range = "dtype"
-
-
-def find_checkpoint(path: str | Path, which: str | None = None) -> Path:
-    """Return the file of a checkpoint.
-
-    Args:
-        path: A checkpoint, or a run folder, which stands for the checkpoint in it.
-        which: "last" or "best" of a run folder. None is "last", whose scores a run reports: "best" was chosen on the
-            validation images that it would be scored on.
-
-    Raises:
-        DataError: Nothing is there.
-        ConfigError: ``which`` is given for a file, or is neither.
-    """
-    path = Path(path)
-    if which is not None and which not in CHECKPOINTS:
-        raise ConfigError(f"checkpoint={which!r} must be {' or '.join(CHECKPOINTS)}")
-    if path.is_file():
-        if which is not None:
-            raise ConfigError(f"{path} is a checkpoint itself: '{which}' chooses one in a run folder. Leave it out.")
-        return path
-    if not path.is_dir():
-        raise DataError(f"no run folder or checkpoint at {path}")
-    file = path / f"{which or 'last'}.ckpt"
-    if not file.is_file():
-        others = ", ".join(sorted(other.name for other in path.glob("*.ckpt")))
-        raise DataError(
-            f"{path} has no {file.name}; "
-            + (f"it has {others}" if others else "it is no run folder, or its run ended before the first epoch did")
-        )
-    return file
 
 
 def open_run(

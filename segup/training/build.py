@@ -25,9 +25,12 @@ from segup.names import check_storable
 from segup.training.checkpoints import AtomicCheckpointIO
 from segup.training.config import EncoderConfig, RunConfig, TrainerConfig
 from segup.training.features import check_frozen
-from segup.training.history import CsvHistory, EventHistory
+from segup.training.history import CsvHistory
+from segup.training.initial import holds_encoder
+from segup.training.loggers import check_loggers, create_loggers
 from segup.training.optimizers import create_optimizer
 from segup.training.progress import RunProgressBar
+from segup.training.range_test import LOW, is_asked_for
 from segup.training.ranks import is_first
 from segup.training.schedulers import create_scheduler
 
@@ -43,7 +46,9 @@ def build_model(config: RunConfig, num_classes: int, in_channels: int) -> Segmen
     if config.ckpt_path is not None:
         return build_again(config.ckpt_path, names)
     check_storable(names)
-    return create_model(**names, pretrained=config.encoder.pretrained and config.encoder.weights is None)
+    known = config.init_from is not None and holds_encoder(config.init_from, names)
+    pretrained = config.encoder.pretrained and config.encoder.weights is None and not known
+    return create_model(**names, pretrained=pretrained)
 
 
 def read_weights(config: RunConfig, model: SegmentationModel) -> WeightsReport | None:
@@ -81,9 +86,11 @@ def check_parts(config: RunConfig) -> None:
     if config.encoder.checkpoint_gradients:
         checkpoint_gradients(model)
     create_metrics(data.labels.num_classes, data.labels.ignore_index, config.metric)
-    optimizer = create_optimizer(config.optimizer, model)
+    rate = {"lr": LOW} if is_asked_for(config.optimizer) else {}
+    optimizer = create_optimizer({**config.optimizer, **rate}, model)
     create_scheduler(config.scheduler, optimizer, config.trainer.max_steps or STEPS)
     quiet_lightning()
+    check_loggers(config.logger)
     _checked_trainer(config.trainer, Path(), [], [], Console(quiet=True))
     options = {key: value for key, value in config.loss.items() if not isinstance(value, str) or key == "name"}
     create_loss(options.pop("name", "ce_dice"), num_classes=classes, **options)
@@ -216,9 +223,10 @@ def build_trainer(
     first_step: int,
     console: Console,
     scores: Sequence[Score] = OWN_SCORES,
+    logger: str | list[str] | None = None,
 ) -> L.Trainer:
     """Build Lightning's trainer with segup's checkpoints, logs and progress."""
-    loggers: list[Any] = [EventHistory(folder)]
+    loggers: list[Any] = create_loggers(check_loggers(logger), folder)
     if is_first():
         loggers.insert(0, CsvHistory(folder / "metrics.csv", first_step, scores))
     if console.is_terminal:
@@ -260,6 +268,7 @@ def _trainer(
         strategy=config.strategy,
         precision=precision_of(config),
         max_epochs=config.max_epochs,
+        accumulate_grad_batches=config.accumulate or 1,
         gradient_clip_val=config.gradient_clip_val,
         check_val_every_n_epoch=config.val_every_n_epochs,
         deterministic="warn" if config.deterministic else None,
@@ -295,5 +304,9 @@ def precision_of(config: TrainerConfig) -> Any:
     """Return the precision that Lightning is told: of "auto", bf16-mixed on a GPU that has it."""
     if config.precision != "auto":
         return config.precision
-    on_gpu = config.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
-    return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+    return "bf16-mixed" if on_gpu(config) and torch.cuda.is_bf16_supported() else "32-true"
+
+
+def on_gpu(config: TrainerConfig) -> bool:
+    """Return whether the trainer computes on a GPU of CUDA."""
+    return config.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()

@@ -122,7 +122,9 @@ class RunCheckpoints(Checkpoint):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Save and stop when Ctrl-C came during the step; the epoch's last step stops at the epoch's end."""
-        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch and self._any_interrupted(trainer):
+        whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0  # else gradients of the step would be lost
+        last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if whole and not last and self._any_interrupted(trainer):
             pl_module.check_loss()
             trainer.save_checkpoint(self.last)
             self._stopping = True

@@ -1,10 +1,40 @@
-"""What ends a run before its last epoch does: its steps are done, or a mask is found that is wrong."""
+"""What ends a run before its last epoch does: its steps are done, its score has stopped rising, or a mask is wrong."""
 
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
 
 from segup.data.mask_checks import MaskCheck
+from segup.metrics.scores import MIOU
+from segup.training.config import RunConfig
+
+
+def averaging_and_stopping(config: RunConfig) -> list[L.Callback]:
+    """Return Lightning's callbacks for the average of the weights, and those that end the run.
+
+    They come after what looks at the weights while they are validated: by then the average has taken their place.
+    """
+    callbacks: list[L.Callback] = []
+    if config.ema.decay is not None:
+        callbacks.append(EMAWeightAveraging(decay=config.ema.decay))
+    if config.early_stopping.patience is not None:
+        patience = config.early_stopping.patience
+        callbacks.append(
+            EarlyStopping(f"val/{MIOU.name}", mode="max", patience=patience, check_on_train_epoch_end=False)
+        )
+    return callbacks
+
+
+def stopped_early(trainer: L.Trainer) -> str:
+    """Return why the run ended before its last epoch, or nothing."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, EarlyStopping) and callback.wait_count >= callback.patience:
+            return (
+                f"stopped after epoch {callback.stopped_epoch + 1}: no better mIoU in {callback.patience} validations "
+                f"(early_stopping.patience)"
+            )
+    return ""
 
 
 class StepLimit(L.Callback):

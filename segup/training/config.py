@@ -14,6 +14,8 @@ Seed = Annotated[int, Within(0, 2**32 - 1)]  # numpy takes no larger one
 Times = Annotated[int, Within(1)]
 Folds = Annotated[int, Within(2, 10_000)]
 Fold = Annotated[int, Within(0, 10_000)]
+FIND = "find"
+"""What ``optimizer.lr`` is where a range test finds it."""
 Processes = Annotated[int, Within(1, 4096)]
 
 
@@ -40,6 +42,7 @@ class TrainerConfig:
     precision: str = "auto"
     max_epochs: Times = 12
     max_steps: Times | None = None
+    accumulate: Times | None = None
     gradient_clip_val: Annotated[float, Within(0)] | None = 1.0
     val_every_n_epochs: Times = 1
     deterministic: bool = False
@@ -71,6 +74,20 @@ class EncoderConfig:
 
 
 @dataclass(frozen=True)
+class EmaConfig:
+    """The exponential moving average of the weights."""
+
+    decay: Annotated[float, Within(0, below=1)] | None = None
+
+
+@dataclass(frozen=True)
+class EarlyStoppingConfig:
+    """When a run ends before its last epoch."""
+
+    patience: Times | None = None
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """All that decides a run. Groups whose keys depend on a name stay mappings; their parts check them.
 
@@ -92,6 +109,9 @@ class RunConfig:
     optimizer: dict[str, Any] = field(default_factory=dict)
     scheduler: dict[str, Any] = field(default_factory=dict)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    ema: EmaConfig = field(default_factory=EmaConfig)
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+    logger: str | list[str] | None = None
     name: str = "train"
     seed: Seed = 0
     num_classes: int | None = None
@@ -99,6 +119,7 @@ class RunConfig:
     compile: bool = False
     run_dir: str | None = None
     ckpt_path: str | None = None
+    init_from: str | None = None
     trust: list[str] = field(default_factory=list)
 
     @staticmethod
@@ -107,6 +128,11 @@ class RunConfig:
         config: RunConfig = conform(RunConfig, values)
         conform(DataConfig, config.data, "data")
         check_name("name", config.name, "outputs/")
+        if config.optimizer.get("lr") == FIND and config.trainer.devices > 1:
+            raise ConfigError(
+                f"optimizer.lr=find looks on one device, and trainer.devices={config.trainer.devices}.\n"
+                f"  try: trainer.devices=1 once, and then the rate that it found as optimizer.lr."
+            )
         return replace(config, data=in_fold(config.data, config.seed))
 
 

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
+from PIL import Image
 
 from segup.atomic import atomic_append, atomic_write
 from segup.errors import DataError
@@ -88,12 +90,24 @@ class EventHistory(TensorBoardLogger):
     """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, name="", version="", sub_dir="tensorboard")
+        super().__init__(folder, name="", version="", sub_dir="tensorboard", default_hp_metric=False)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log scalars."""
         with self._refusals_told():
             super().log_metrics(dict(metrics), step)
+
+    def log_results(
+        self, config: Mapping[str, Any], scores: Mapping[str, float], pictures: Sequence[Path], step: int
+    ) -> None:
+        """Log a finished run's configuration with its scores, and its pictures, which are PNGs."""
+        with self._refusals_told():
+            self.log_hyperparams(dict(config), dict(scores), step)
+            for file in pictures:
+                with Image.open(file) as picture:
+                    pixels = np.asarray(picture.convert("RGB"))
+                self.experiment.add_image(file.stem, pixels, step, dataformats="HWC")
+            super().finalize("success")
 
     def save(self) -> None:
         """Write what was logged."""

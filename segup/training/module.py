@@ -33,6 +33,7 @@ class SegmentationModule(L.LightningModule):
         optimizer, scheduler: The configuration groups, see :mod:`segup.training.optimizers` and
             :mod:`segup.training.schedulers`.
         max_steps: Steps after which the run ends; None for its epochs' steps. The schedule is laid out over them.
+        accumulate: Batches of each step.
         seed: Of what the model draws (dropout): each step starts from its own seed, so that a resumed run draws what
             an uninterrupted one would have drawn.
         info: Plain values stored beside the model's names in each checkpoint.
@@ -50,13 +51,15 @@ class SegmentationModule(L.LightningModule):
         optimizer: Mapping[str, Any],
         scheduler: Mapping[str, Any],
         max_steps: int | None = None,
+        accumulate: int = 1,
         seed: int = 0,
         info: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.model, self.loss, self.metrics = model, loss, metrics
         self.optimizer_config, self.scheduler_config = dict(optimizer), dict(scheduler)
-        self.max_steps, self.seed, self.info = max_steps, seed, dict(info or {})
+        self.max_steps, self.accumulate = max_steps, accumulate
+        self.seed, self.info = seed, dict(info or {})
         self.scores: dict[str, Any] | None = None
         self.scored_step = -1
         self.image_counts: list[tuple[str, list[list[int]]]] = []
@@ -91,8 +94,9 @@ class SegmentationModule(L.LightningModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Start the step from its own seed."""
-        torch.manual_seed((self.seed << 32) + self.global_step * self.trainer.world_size + self.trainer.global_rank)
+        """Start the batch from its own seed."""
+        batches = self.global_step * self.accumulate + batch_idx % self.accumulate
+        torch.manual_seed((self.seed << 32) + batches * self.trainer.world_size + self.trainer.global_rank)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Return the loss of a batch of crops."""
@@ -139,9 +143,21 @@ class SegmentationModule(L.LightningModule):
         self.image_counts = self._from_all(list(zip(self._validated, counted, strict=True)) if counted else [])
         logged = shown_in("history", self.metrics.scores)
         named = {f"val/{score.name}": score.one_number(self.scores) for score in logged}
+        named |= self._of_classes()
         if self.trainer.state.fn != TrainerFn.FITTING:  # after training Lightning counts a step and an epoch too many
             named |= {"step": float(self.global_step - 1), "epoch": float(self.trainer.current_epoch - 1)}
         self.log_dict(named, sync_dist=self.trainer.world_size > 1, batch_size=1)
+
+    def _of_classes(self) -> dict[str, float]:
+        """Return the scores of each class by the classes' names; one that occurs nowhere has none."""
+        names = self.info.get("labels", {}).get("names", ())
+        return {
+            f"val/{score.name}/{name}": float(value)
+            for score in self.metrics.scores
+            if score.per_class
+            for name, value in zip(names, (self.scores or {})[score.name], strict=False)
+            if value is not None and value == value
+        }
 
     def _from_all(self, own: list[Any]) -> list[Any]:
         if self.trainer.world_size == 1:

@@ -61,6 +61,7 @@ _MAY_CHANGE = (
     "data.max_pixels",
     "compile",
     "ckpt_path",
+    "logger",
     "run_dir",
     "trust",
 )
@@ -77,6 +78,7 @@ class Position:
         image_range: What the run takes for 0 and 1 in images; None for a run that begins.
         least_steps: Of an epoch; None for a run that begins.
         weights: Name and sum of the file that the encoder began with; None for none, and for a run that begins.
+        rate: What a range test found; None where none was made.
     """
 
     epoch: int = 0
@@ -86,6 +88,7 @@ class Position:
     image_range: Any = None
     least_steps: int | None = None
     weights: Any = None
+    rate: float | None = None
 
 
 def read_position(path: str | Path) -> Position:
@@ -112,8 +115,19 @@ def read_position(path: str | Path) -> Position:
     least_steps = content["segup"].get("least_steps", 0)  # earlier versions knew none
     if not isinstance(least_steps, int) or not 0 <= least_steps <= 10**6:
         raise DataError(f"{path}: its training state is not one that segup wrote (least_steps={least_steps!r})")
+    try:
+        rate: float | None = conform(Annotated[float, Within(above=0)] | None, content["segup"].get("rate"), "rate")
+    except ConfigError as cause:
+        raise DataError(f"{path}: its training state is not one that segup wrote ({cause})") from cause
     return Position(
-        state["epoch"] + finished, processed, step, best, image_range, least_steps, content["segup"].get("weights")
+        state["epoch"] + finished,
+        processed,
+        step,
+        best,
+        image_range,
+        least_steps,
+        content["segup"].get("weights"),
+        rate,
     )
 
 

@@ -24,6 +24,7 @@ from segup.inspection import rounding_of
 from segup.metrics import create_metrics
 from segup.models import SegmentationModel
 from segup.shapes import Conv, cost
+from segup.stored import visible
 from segup.training.build import (
     build_loss,
     build_model,
@@ -31,19 +32,24 @@ from segup.training.build import (
     check_num_classes,
     checkpoint_gradients,
     moved_keys,
+    on_gpu,
     quiet_lightning,
     read_weights,
 )
 from segup.training.checkerboard import CheckerboardFigure, checkerboard_figures, checkerboard_spectra
 from segup.training.checkpoints import RunCheckpoints, interrupts_handed_on, take_over
-from segup.training.checks import CheckedMasks, StepLimit
+from segup.training.checks import CheckedMasks, StepLimit, averaging_and_stopping, stopped_early
 from segup.training.config import RunConfig
 from segup.training.cost import StepTimes, count_macs, count_parameters, inference_seconds, peak_memory
 from segup.training.features import KeptFeatures
 from segup.training.history import told_once
+from segup.training.initial import take_weights
+from segup.training.loggers import check_loggers, log_results
 from segup.training.module import SegmentationModule
 from segup.training.pictures import save_curves, save_predictions
 from segup.training.progress import EpochLines, as_text, ladder_table, score_table
+from segup.training.range_test import PICTURE, RangeTest, is_asked_for, range_test
+from segup.training.ranks import is_first
 from segup.training.resume import Position, read_position
 from segup.training.run_folder import environment, is_complete, write_json, write_yaml
 
@@ -65,11 +71,13 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     position = _position(config)
+    check_loggers(config.logger)
 
     data = create_data(config.data, config.seed)
     data.prepare_data()
     data.keep_range(position.image_range)
     data.keep_steps(position.least_steps)
+    data.accumulate = config.trainer.accumulate or 1
     data.setup("fit")
     data.start_epoch, data.start_batch = position.epoch, position.batch
     crop = _crop(data)
@@ -82,6 +90,10 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     weights = position.weights if report is None else {"file": report.file, "sha256": report.sha256}
     if config.encoder.checkpoint_gradients:
         checkpoint_gradients(model)
+    if config.init_from is not None and config.ckpt_path is None:
+        taken = take_weights(model, config.init_from)
+        if is_first():
+            console.print(Text(visible(str(taken), keep="\n")), soft_wrap=True)
     loss = build_loss(config, num_classes, data)
     metrics = create_metrics(data.labels.num_classes, data.labels.ignore_index, config.metric)
     pixels = data.image_range if data.image_range == "dtype" else list(data.image_range)
@@ -96,11 +108,15 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         optimizer=config.optimizer,
         scheduler=config.scheduler,
         max_steps=config.trainer.max_steps,
+        accumulate=data.accumulate,
         seed=config.seed,
         info=stored,
     )
     if config.channels_last:
         module.to(memory_format=torch.channels_last)
+    tried = None
+    if is_asked_for(config.optimizer):
+        tried = _rate(config, module, data, position.rate)
     macs = count_macs(model, crop)
     if config.compile:
         model.compile()
@@ -109,9 +125,10 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     callbacks = [CheckedMasks(masks), checkpoints, times, CheckerboardFigure(), EpochLines(console)]
     if data.cache_features:
         callbacks.insert(0, KeptFeatures(model, data, masks, console))
+    callbacks += averaging_and_stopping(config)
     if config.trainer.max_steps is not None:
         callbacks.insert(0, StepLimit(config.trainer.max_steps))
-    trainer = build_trainer(config.trainer, folder, callbacks, position.step, console, metrics.scores)
+    trainer = build_trainer(config.trainer, folder, callbacks, position.step, console, metrics.scores, config.logger)
     sizes = sizes_shown(model, crop)
     data_found = "\n".join(found_text(data, trainer.world_size, getattr(loss, "class_weights", None)))
     if trainer.is_global_zero:
@@ -119,6 +136,10 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         console.print(
             Text("\n".join([data_found, *moved_keys(config), *map(str, filter(None, [report]))])), soft_wrap=True
         )
+        if tried is not None:
+            console.print(
+                f"learning rate: {tried.rate:g}, where the loss fell fastest; {PICTURE} shows all", highlight=False
+            )
 
     def begin() -> None:
         """Write what the run is: now that nothing refused it, for until then the folder stays as it was."""
@@ -127,6 +148,10 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         atomic_write(folder / "data.txt", f"{data_found}\n".encode())
         if report is not None:
             atomic_write(folder / "weights.txt", f"{report.text(most=10**6)}\n".encode())
+        if tried is not None:
+            tried.save(folder / PICTURE)
+        for logger in trainer.loggers:
+            logger.log_hyperparams(asdict(config))
         if config.ckpt_path is not None:
             take_over(Path(config.ckpt_path), folder, position.best)
 
@@ -142,6 +167,8 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
                 f"{short(' '.join(str(cause).split()))}"
             ) from cause
         checkpoints.begin()  # where all was trained before
+        if why := stopped_early(trainer):
+            console.print(why, highlight=False)
         if checkpoints.last_scores is None or checkpoints.last_scores["step"] != trainer.global_step:
             trainer.validate(module, datamodule=data, verbose=False)  # the last epoch was not one to be validated
     if not trainer.is_global_zero:
@@ -157,6 +184,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         "last": checkpoints.last_scores,
         "best": checkpoints.best_scores,
         **({} if weights is None else {"weights": weights}),
+        **({"rate": module.optimizer_config["lr"]} if is_asked_for(config.optimizer) else {}),
         "checkerboard": {**checkerboard_figures(model), "spectrum": checkerboard_spectra(model)},
         "parameters": count_parameters(model),
         "macs": {"size": list(crop), **macs},
@@ -175,6 +203,8 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     console.print(score_table("Validation scores", found, data.labels.names, metrics.scores))
     save_curves(metrics.scores, folder / "metrics.csv", folder / "curves.png")
     save_predictions(model, data, folder / "predictions.png")
+    pictures = [folder / "curves.png", folder / "predictions.png"]
+    log_results(trainer.loggers, asdict(config), module.scores, pictures, trainer.global_step)
     console.print(Text(f"run folder: {folder}"), soft_wrap=True)
     return result
 
@@ -186,7 +216,8 @@ def _position(config: RunConfig) -> Position:
     # A run that was killed after its last checkpoint has nothing to train, and a result or pictures to write.
     steps = config.trainer.max_steps
     out_of_steps = steps is not None and position.step >= steps
-    if (position.epoch >= config.trainer.max_epochs or out_of_steps) and is_complete(Path(config.ckpt_path).parent):
+    ended = position.epoch >= config.trainer.max_epochs or out_of_steps or config.early_stopping.patience is not None
+    if ended and is_complete(Path(config.ckpt_path).parent):
         done = f"{steps} steps" if out_of_steps else f"{position.epoch} epochs"
         raise ConfigError(
             f"the run of {config.ckpt_path} has finished its {done}: there is nothing to continue.\n"
@@ -194,6 +225,20 @@ def _position(config: RunConfig) -> Position:
             f"trainer.{'max_steps' if out_of_steps else 'max_epochs'}."
         )
     return position
+
+
+def _rate(
+    config: RunConfig, module: SegmentationModule, data: SegmentationData, known: float | None
+) -> RangeTest | None:
+    """Give the module the rate that a range test finds, or found when the run began; return a test that was made."""
+    tried = None
+    if known is None:
+        device = torch.device("cuda" if on_gpu(config.trainer) else "cpu")
+        with torch.random.fork_rng():
+            tried = range_test(module, data.train_dataloader(), device, config.trainer.gradient_clip_val)
+    rate = known if tried is None else tried.rate
+    module.optimizer_config["lr"] = module.info["rate"] = rate
+    return tried
 
 
 def _crop(data: SegmentationData) -> tuple[int, int]:

@@ -84,9 +84,10 @@ def clear_unstarted(folder: Path) -> None:
     """Remove what a run wrote that ended before its first checkpoint, and nothing else."""
     if (folder / "last.ckpt").exists():
         return
-    for name in ("ladder.txt", "data.txt", "metrics.csv", "images.csv"):
+    for name in ("ladder.txt", "data.txt", "metrics.csv", "images.csv", "lr_find.png", "mlflow.db"):
         (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+    for name in ("tensorboard", "wandb", "mlflow"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def discard_unstarted(folder: Path) -> None:

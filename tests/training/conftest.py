@@ -25,6 +25,8 @@ def tiny_run(folder, pictures=False, **changes):
         values[key] = change if anew else {**values.get(key, {}), **change}
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patched:
+        if not pictures:
+            patched.setattr("segup.training.run.log_results", lambda *arguments: None)
         for name in () if pictures else ("save_curves", "save_predictions"):
             patched.setattr(f"segup.training.run.{name}", lambda *arguments: arguments[-1].touch())
         return train(RunConfig.of(values), folder, Console(quiet=True)), folder
