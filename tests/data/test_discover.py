@@ -206,7 +206,7 @@ FOUND = {
     classes: ({"train": 3, "val": 1}, 3, {"classes": ["background", "Exudates", "Haemorrhages"]}),
     one_folder_each: ({"train": 3, "val": 1}, 4, {"images": "*/image.png", "masks": "*/label.png"}),
     folders_of_splits: ({"train": 3, "val": 2}, 3, {"mask_values": {0: 0, 100: 1, 200: 2}}),
-    masks_beside_splits: ({"train": 3, "val": 3}, 3, {"masks": {"train": "trainannot", "val": "valannot"}}),
+    masks_beside_splits: ({"train": 3, "val": 3}, 3, {"images": "*/*.jpg", "masks": "*annot/*.png"}),
     jpeg_masks: ({"train": 3, "val": 1}, 3, {"classes": ["void", "sky", "car"], "mask_tolerance": 127}),
     flat_drawings: ({"train": 3, "val": 1}, 2, {"images": "img", "masks": "lab", "skip_unmatched": True}),
     gif_masks: ({"train": 3, "val": 1}, 2, {"mask_values": {0: 0, 255: 1}}),

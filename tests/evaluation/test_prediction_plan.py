@@ -48,7 +48,7 @@ def test_one_image_named_twice_is_done_once(files):
     ("names", "inputs", "becomes"),
     [
         (["x/a.png", "y/a.png"], ["x", "y"], ["x/a", "y/a"]),
-        (["x/1/a.png", "y/1/a.png", "y/b.png"], ["x", "y"], ["x/1/a", "y/b", "y/1/a"]),
+        (["x/1/a.png", "y/1/a.png", "y/b.png"], ["x", "y"], ["x/1/a", "y/1/a", "y/b"]),
         (["x/a.jpg", "x/a.png"], ["x"], ["a.jpg", "a.png"]),
         (["x/a.png", "x/a_overlay.jpg"], ["x"], ["a.png", "a_overlay.jpg"]),
         (["x/a.png", "a.jpg"], ["x", "a.jpg"], ["x/a", "a"]),
