@@ -14,7 +14,6 @@ from segup.ablation.processes import end_with_parent, start_apart
 from segup.ablation.study import Study
 from segup.conform import Name, Within
 from segup.errors import SegupError
-from segup.names import check_trust
 from segup.statistics import Spread, spread
 from segup.stored import all_visible, as_written, read_json, visible
 from segup.training.run_folder import environment, read_config, write_json
@@ -115,6 +114,7 @@ def measure(study: Study, trust: Sequence[str] = ()) -> str | None:
 
 def _measure(folders: Mapping[str, Path], path: Path, trust: Sequence[str], there: Any) -> None:
     from segup.training.config import RunConfig
+    from segup.names import check_trust
     from segup.training.turns import measured_in_turns
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
