@@ -146,8 +146,8 @@ def test_the_half_pixel_of_k3_s2_p1_is_said():
 
 
 OWN = (
-    "bicubic", "bilinear", "bilinear_additive", "carafe", "deconv", "deconv_matched", "dysample", "fade", "max_unpool",
-    "nearest", "pixel_shuffle", "sapa",
+    "anyup", "bicubic", "bilinear", "bilinear_additive", "carafe", "deconv", "deconv_matched", "dysample", "fade",
+    "freqfusion", "jbu", "max_unpool", "naf", "nearest", "pixel_shuffle", "sapa", "uplift",
 )  # fmt: skip
 """What segup's own operators say of their start; a newcomer's need not."""
 
@@ -161,7 +161,7 @@ def test_an_operator_starts_as_the_interpolation_or_its_docstring_says_why_not(n
         reasons = (
             'It has no ``init="interpolate"``',
             'It refuses ``init="interpolate"``:',
-            "It cannot start as an interpolation.",
+            "It cannot start as an interpolation",
         )
         assert any(reason in says for reason in reasons)
 
