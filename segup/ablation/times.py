@@ -113,8 +113,8 @@ def measure(study: Study, trust: Sequence[str] = ()) -> str | None:
 
 
 def _measure(folders: Mapping[str, Path], path: Path, trust: Sequence[str], there: Any) -> None:
-    from segup.training.config import RunConfig
     from segup.names import check_trust
+    from segup.training.config import RunConfig
     from segup.training.turns import measured_in_turns
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
