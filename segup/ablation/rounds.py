@@ -14,13 +14,14 @@ from segup.statistics import Decision, looks_at
 DECIDED = "decided"
 
 
-def looks_asked(asked: Sequence[RunSpec], baseline: str, most: int) -> tuple[int, ...]:
+def looks_asked(asked: Sequence[RunSpec], baseline: str, most: int, known: Sequence[str] = ()) -> tuple[int, ...]:
     """Return after how many seeds a study is looked at that begins with these runs.
 
     Args:
         asked: The runs, as they were typed.
         baseline: The label that the others are held against.
         most: Seeds at the last look.
+        known: The labels that the study has already: each look waits for all of them.
 
     Raises:
         ConfigError: The runs cannot be continued with further seeds.
@@ -36,6 +37,11 @@ def looks_asked(asked: Sequence[RunSpec], baseline: str, most: int) -> tuple[int
         raise ConfigError(
             f"ablation.until=decided adds seeds to the baseline, and '{baseline}' is not among the decoders.\n"
             f"  try: name it, too; or ablation.baseline={labels[0]}"
+        )
+    if left_out := [label for label in dict.fromkeys(known) if label not in labels]:
+        raise ConfigError(
+            f"ablation.until=decided goes on with all decoders of the study, and '{left_out[0]}' is not among those "
+            f"named.\n  try: name it, too; or ablation.name=another_name for a study of its own"
         )
     if len(labels) == 1:
         raise ConfigError(

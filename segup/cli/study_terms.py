@@ -51,7 +51,8 @@ def _looks(sweep: Sweep, stored: Mapping[str, Any] | None, baseline: str) -> tup
             f"  try: hydra/launcher=basic ablation.at_once=2"
         )
     before = (stored or {}).get("looks") or ()
-    found = looks_asked(sweep.asked, baseline, ablation["max_seeds"])
+    known = [str(label) for label, *_ in (stored or {}).get("members", ())]
+    found = looks_asked(sweep.asked, baseline, ablation["max_seeds"], known)
     return tuple(before) if before and before[-1] == found[-1] else found
 
 

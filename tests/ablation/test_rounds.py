@@ -169,6 +169,13 @@ def test_what_cannot_go_on_with_further_seeds_is_refused(runs, most, said):
     assert said in str(caught.value)
 
 
+def test_a_study_goes_on_with_all_its_decoders():
+    runs = [asked(label, 0) for label in ("deconv", "bilinear")]
+    with pytest.raises(ConfigError, match=r"and 'carafe' is not among those named.\n  try: name it, too"):
+        looks_asked(runs, "deconv", 9, ["deconv", "carafe", "bilinear", "carafe"])
+    assert looks_asked(runs, "deconv", 9, ["deconv"]) == looks_at(1, 9)
+
+
 def test_the_rule_of_a_study_does_not_change(go, tmp_path):
     go(tmp_path / "study", ["deconv", "bilinear"], 10)
     with pytest.raises(ConfigError, match=r"ablation.max_seeds was 10 and is now 12"):
