@@ -10,16 +10,19 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
+import torch.nn.functional as F
 from measuring import alternate, measure, training_step
 from segmentation_models_pytorch.decoders.segformer.decoder import SegformerDecoder
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segup import create_model
+from segup.upsamplers.nearest import conv_of_repeated
 
 CLASSES = 19
 THEIRS: dict[str, Callable[..., nn.Module]] = {
@@ -33,6 +36,8 @@ THEIRS: dict[str, Callable[..., nn.Module]] = {
 }
 FIVE = ["unet", "fpn", "linknet", "deeplabv3plus", "segformer"]
 DEFAULT = "unet, default"
+BLOCKS = ((512, 256, 256), (256, 128, 128), (128, 64, 64), (64, 64, 32), (32, 0, 16))
+"""Of the published U-Net on a resnet18: channels of the map, of the skip, and of the result."""
 ENCODER: dict[str, dict[str, Any]] = {"deeplabv3plus": {"output_stride": 16}, "pspnet": {"out_indices": [0, 1, 2]}}
 
 
@@ -104,11 +109,43 @@ def memory_of_its_own(name: str, side: str, arguments: argparse.Namespace) -> in
     return int(run.stdout)
 
 
+def first_convolutions(arguments: argparse.Namespace) -> None:
+    """Print how much faster the first convolution of each block of the U-Net is part by part, forward and backward."""
+    print("| channels, skip → result | size | two convolutions | with the transposed one |\n|---|---|---|---|")
+    for stride, (ins, skips, outs) in zip((16, 8, 4, 2, 1), BLOCKS, strict=True):
+        height, width = (side // stride for side in arguments.size)
+
+        def leaf(channels: int, height: int = height, width: int = width) -> Tensor:
+            x = torch.rand(arguments.batch, channels, height, width).to(memory_format=torch.channels_last)
+            return x.requires_grad_()
+
+        x, skip = leaf(ins, height // 2, width // 2), leaf(skips)
+        weight = torch.rand(outs, ins + skips, 3, 3).to(memory_format=torch.channels_last).requires_grad_()
+
+        def step(way: str, x: Tensor = x, skip: Tensor = skip, weight: Tensor = weight) -> None:
+            own, other = torch.split(weight, [x.shape[1], skip.shape[1]], dim=1)
+            high = x if way == "transposed" else F.interpolate(x, scale_factor=2)
+            if way == "joined":
+                y = F.conv2d(torch.cat((high, skip), dim=1), weight, padding=1)
+            else:
+                y = conv_of_repeated(x, own, 2) if way == "transposed" else F.conv2d(high, own, padding=1)
+                y = y + F.conv2d(skip, other, padding=1) if skip.shape[1] else y
+            y.sum().backward()  # type: ignore[no-untyped-call]
+
+        ways = [partial(step, way) for way in ("joined", "apart", "transposed")]
+        joined, apart, transposed = alternate(ways, arguments.steps, torch.device("cpu"))
+        ratios = [f"{joined.median / one.median:.2f}" for one in (apart, transposed)]
+        print(f"| {ins} + {skips} → {outs} | {height}×{width} | {ratios[0]} | {ratios[1]} |", flush=True)
+
+
 def main() -> None:
     arguments = _arguments()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     shape = (arguments.batch, 3, *arguments.size)
+    if arguments.parts:
+        first_convolutions(arguments)
+        return
     if arguments.memory_of:
         print(memory(arguments.memory_of[0], arguments.memory_of[1], shape))
         return
@@ -140,6 +177,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--steps", type=int, default=9)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; all by default")
+    parser.add_argument("--parts", action="store_true", help="the first convolution of each block of the U-Net alone")
     parser.add_argument("--memory", action="store_true", help="measure the memory too")
     parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)
     return parser.parse_args()
