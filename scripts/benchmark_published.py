@@ -130,7 +130,7 @@ def first_convolutions(arguments: argparse.Namespace) -> None:
             else:
                 y = conv_of_repeated(x, own, 2) if way == "transposed" else F.conv2d(high, own, padding=1)
                 y = y + F.conv2d(skip, other, padding=1) if skip.shape[1] else y
-            y.sum().backward()  # type: ignore[no-untyped-call]
+            y.sum().backward()
 
         ways = [partial(step, way) for way in ("joined", "apart", "transposed")]
         joined, apart, transposed = alternate(ways, arguments.steps, torch.device("cpu"))
