@@ -4,7 +4,6 @@ A file belongs to one sum over all that decides what is in it: the encoder's wei
 the images and masks, and how training makes views of them. So no file is ever out of date: what changes has another.
 """
 
-import inspect
 import os
 import shutil
 import sys
@@ -57,15 +56,16 @@ def layout_of(data: SegmentationData, encoder: Encoder, split: str) -> Layout:
 def sum_of(data: SegmentationData, model: SegmentationModel, split: str) -> str:
     """Return the sum of all that decides the file of a split."""
     encoder, samples = model.encoder, data.samples(split)
+    code, versions = _code_of(encoder)
     known: list[Any] = [
-        *(version(name) for name in _PACKAGES), cv2.__version__, model.spec["encoder"],
+        *(version(name) for name in _PACKAGES), cv2.__version__, *versions, model.spec["encoder"],
         sorted(model.spec["encoder_options"].items()), encoder.channels, encoder.strides, str(encoder.pyramid.accepted),
         encoder.rows_put_back, encoder.max_tokens, identity_of(samples),
     ]  # fmt: skip
     if split == "train":
         known += [data.training_size(), asdict(data.augment), data.views]
     total = blake2b(repr(known).encode(), digest_size=16)
-    for file in _code_of(encoder):
+    for file in code:
         total.update(file.read_bytes())
     for name, tensor in [*encoder.named_parameters(), *encoder.named_buffers()]:
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -73,13 +73,14 @@ def sum_of(data: SegmentationData, model: SegmentationModel, split: str) -> str:
     return total.hexdigest()
 
 
-def _code_of(encoder: Encoder) -> list[Path]:
-    """Return the files that decide what the encoder does, and what a sample is; torch's go by its version."""
+def _code_of(encoder: Encoder) -> tuple[list[Path], list[Any]]:
+    """Return the files that decide what the encoder does and what a sample is, and the versions of their packages."""
     package = Path(segup.__file__).parent
-    modules = {type(part).__module__ for part in encoder.modules()}
-    parts = [sys.modules[name] for name in sorted(modules) if name.partition(".")[0] != "torch" and name in sys.modules]
-    theirs = [Path(file) for part in parts if (file := inspect.getsourcefile(part)) is not None]
-    return [*theirs, *sorted(file for pattern in _CODE for file in package.glob(pattern))]
+    names = {name for name in {type(part).__module__ for part in encoder.modules()} if name in sys.modules}
+    theirs = {file for name in names if (file := getattr(sys.modules[name], "__file__", None)) is not None}
+    above = sorted({name.partition(".")[0] for name in names})
+    ours = [file for pattern in _CODE for file in package.glob(pattern)]
+    return sorted({*map(Path, theirs), *ours}), [getattr(sys.modules[name], "__version__", name) for name in above]
 
 
 def check_room(folder: Path, size: int, most_gb: float) -> None:
