@@ -21,18 +21,23 @@ WORDS = [
 ]  # fmt: skip
 
 
+KEPT = ["encoder.options.freeze=true", "data.cache_features=true", "data.cache_dir=kept", "data.views=1"]
+
+
 @pytest.mark.slow
-def test_the_processes_of_torchrun_share_one_run_folder(tmp_path):
+@pytest.mark.parametrize("words", [[], KEPT], ids=["", "features kept"])
+def test_the_processes_of_torchrun_share_one_run_folder(tmp_path, words):
     train = Path(__file__).parents[2] / "train.py"
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(train)]
     done = subprocess.run(
-        [*launcher, *WORDS], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=500,
+        [*launcher, *WORDS, *words], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=500,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(train.parent)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     (made,) = (tmp_path / "outputs" / "train" / "deconv").iterdir()
     assert json.loads((made / "result.json").read_text())["last"]["step"] == 2
     assert len((made / "metrics.csv").read_text().splitlines()) > 1
+    assert len(list(tmp_path.glob("kept/*.features"))) == (2 if words else 0)
 
 
 LAUNCHES = {
