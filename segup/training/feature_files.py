@@ -16,7 +16,6 @@ from typing import Any
 import cv2
 import torch
 
-import segup
 from segup.data import SegmentationData
 from segup.data.identity import identity_of
 from segup.data.records import Field, Layout
@@ -75,7 +74,7 @@ def sum_of(data: SegmentationData, model: SegmentationModel, split: str) -> str:
 
 def _code_of(encoder: Encoder) -> tuple[list[Path], list[Any]]:
     """Return the files that decide what the encoder does and what a sample is, and the versions of their packages."""
-    package = Path(segup.__file__).parent
+    package = Path(__file__).parents[1]
     names = {name for name in {type(part).__module__ for part in encoder.modules()} if name in sys.modules}
     theirs = {file for name in names if (file := getattr(sys.modules[name], "__file__", None)) is not None}
     above = sorted({name.partition(".")[0] for name in names})
