@@ -192,8 +192,13 @@ def stacked(samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 def _stacked(maps: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Stack maps (..., C, h, w) in channels-last memory."""
-    return torch.stack([one.movedim(-3, -1) for one in maps]).movedim(-1, -3)
+    """Stack maps (..., C, h, w) in channels-last memory; half precision, in which they are kept, becomes float32."""
+    last = [one.movedim(-3, -1) for one in maps]
+    kind = torch.float32 if maps[0].dtype == torch.float16 else maps[0].dtype
+    made = torch.empty(len(last), *last[0].shape, dtype=kind)
+    for place, one in zip(made, last, strict=True):
+        place.copy_(one)
+    return made.movedim(-1, -3)
 
 
 def as_list(samples: Sequence[Sample | Failure]) -> list[Sample] | Failure:
