@@ -40,7 +40,8 @@ def test_looks_rise_to_the_last_and_their_errors_add_up(first, most):
     looks = looks_at(first, most)
     assert looks[-1] == most
     assert list(looks) == sorted(set(looks))
-    assert sum(1 - level for level in levels_of(looks, 0.95)) == pytest.approx(0.05)
+    spent = 0.05 if len(looks) == 1 else 0.0375  # a quarter is kept for skewed noise
+    assert sum(1 - level for level in levels_of(looks, 0.95)) == pytest.approx(spent)
     assert min(looks) >= min(3, most)
 
 
