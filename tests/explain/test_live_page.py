@@ -1,9 +1,12 @@
 """The live page in a browser: what a person does with it, and what an address may ask."""
 
 import os
+import re
 import time
+from html import unescape
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -89,7 +92,8 @@ def test_values_are_changed_in_place_and_back_undoes(opened):
     cell(page, "w0", 0, 0, 1, 2).click()
     page.switch_to.active_element.send_keys("100" + Keys.ENTER)
     assert cell(page, "y", 0, 0, 1).text == "105"
-    ActionChains(page).double_click(cell(page, "x0", 0, 0, 0)).perform()
+    twice = "arguments[0].dispatchEvent(new MouseEvent('dblclick', {bubbles: true}))"  # a driver's may be too slow
+    page.execute_script(twice, cell(page, "x0", 0, 0, 0))
     page.switch_to.active_element.send_keys("2" + Keys.ENTER)
     assert cell(page, "y", 0, 0, 1).text == "205"
     shown = "return document.querySelector(\"#y td[data-at='0,0,1']\").textContent"
@@ -169,6 +173,35 @@ def test_a_chain_shows_its_sizes_corrections_and_proof(opened):
     assert "Every stage gets back its size exactly for n mod 4 in {1}, from 1 on." in told
     assert "Fails first at 2: down 2 → 1 → 1, and up stage 1 brings 1 to 1, not to 2." in told
     assert "✓ Each given the size to reach." in told
+
+
+def test_every_link_of_the_guide_opens_what_it_says(opened):
+    guide = (Path(__file__).parents[2] / "docs" / "live.md").read_text(encoding="utf-8")
+    links = sorted({unescape(link) for link in re.findall(r"live-page\.html(#v1:[^\"]*)", guide)})
+    assert len(links) >= 25
+    page = opened()
+    body = """return arguments[0].map((link) => {
+        window.segup.open(link);
+        const view = document.querySelector('[role=tab][aria-selected=true]');
+        return [window.segup.state(), document.getElementById('refusal').hidden, view && view.id,
+            document.querySelectorAll('#maps td.pinned').length];
+    })"""
+    for link, (state, answered, tab, pinned) in zip(links, page.execute_script(body, links), strict=True):
+        asked = parse_qs(link.removeprefix("#v1:"))
+        assert state["words"] == asked["l"][0], link
+        assert "x".join(map(str, state["input"])) == asked["i"][0], link
+        assert answered, link
+        assert "v" not in asked or tab == f"tab-{asked['v'][0]}", link
+        assert ("at" in asked) == (pinned == 1), link
+
+
+def test_answers_below_are_one_step_away_and_sizes_that_are_not_drawn_have_theirs(opened):
+    page = opened("#v1:l=deconv+k4+s2+p1&i=1x316x316")
+    assert "This layer does." in page.find_element(By.ID, "panels").text
+    names = [button.text for button in page.find_elements(By.CSS_SELECTOR, "#answers button")]
+    assert names == ["For all sizes", "I want the output to be"]
+    page.find_element(By.XPATH, "//nav[@id='answers']/button[.='I want the output to be']").click()
+    assert page.switch_to.active_element.text == "I want the output to be"
 
 
 HOSTILE = (

@@ -184,6 +184,7 @@
     panels.replaceChildren();
     if (!$("chain").hidden) showChain(problem);
     if (!chain && layer && !problem) panels.append(...[proofPanel(), overlapPanel(), unreadPanel(), reachPanel(), codePanel()].filter(Boolean));
+    $("answers").replaceChildren(...[...panels.querySelectorAll("h2")].map((title) => button(title.textContent, () => { title.scrollIntoView({ block: "start" }); title.focus({ preventScroll: true }); })));
   }
 
   function showRefusal(problem) {
@@ -787,7 +788,7 @@
 
   // Panels -------------------------------------------------------------------------------------------------------------
 
-  const panel = (title, ...children) => el("section", { class: "panel" }, el("h2", {}, title), ...children);
+  const panel = (title, ...children) => el("section", { class: "panel" }, el("h2", { tabindex: "-1" }, title), ...children);
   const paragraph = (text, attributes = {}) => el("p", attributes, text);
 
   function lawWords(one, i) {
@@ -905,13 +906,14 @@
   let wanted = null;
   function reachPanel() {
     const size = state.input.slice(1);
-    const start = wanted || (op ? op.shape.slice(1) : size).map((n) => n);
+    const made = A.outSize(layer, size);
+    const start = wanted || made;
     const fields = ["height", "width"].map((name, i) => el("input", { type: "number", min: 1, max: MOST_SIZE, value: start[i], "aria-label": `wanted output ${name}` }));
     const found = el("div", {});
     const seek = () => {
       wanted = fields.map((field) => intOf(field.value, 1, MOST_SIZE, 1));
       const ways = waysTo(wanted);
-      const gives = op && op.shape.slice(1).join() === wanted.join();
+      const gives = made.join() === wanted.join();
       found.replaceChildren(gives ? paragraph("This layer does.") : "", ways.length ? waysOf(ways) : gives ? "" : paragraph("No change near this layer gives it."));
     };
     const syncing = (i) => { if (fields[0].dataset.own === undefined && i === 0) fields[1].value = fields[0].value; if (i === 1) fields[0].dataset.own = "1"; seek(); };
@@ -932,7 +934,7 @@
           ways.push({ say: `${say}${input ? ` on ${by(input)}` : ""}, which gives ${by(made)}`, layer: say, input: input || undefined });
       } catch (error) { if (!(error instanceof A.Refusal)) throw error; }
     };
-    if ((layer.kind === "deconv" || layer.kind === "resize") && !(op && op.shape.slice(1).join() === target.join())) offer({ ...base, to: target, ...(layer.kind === "resize" ? { factor: null } : { output_padding: [0, 0] }) });
+    if ((layer.kind === "deconv" || layer.kind === "resize") && A.outSize(layer, size).join() !== target.join()) offer({ ...base, to: target, ...(layer.kind === "resize" ? { factor: null } : { output_padding: [0, 0] }) });
     if (layer.kernel && layer.kind !== "carafe") {
       const tries = [];
       for (let s = 1; s <= 8; s++) for (let k = 1; k <= 12; k++) for (let p = 0; p <= 5; p++) {
