@@ -204,6 +204,18 @@ def test_answers_below_are_one_step_away_and_sizes_that_are_not_drawn_have_their
     assert page.switch_to.active_element.text == "I want the output to be"
 
 
+@pytest.mark.parametrize("width", [686, 356])
+def test_in_the_guide_s_frame_the_answer_is_in_sight(browser, address, tmp_path, width):
+    link = f"{address}#v1:l=deconv+k3+s2&i=1x5x5&v=overlap"
+    source = f'<iframe src="{link}" style="width:{width}px;height:780px"></iframe>'
+    (tmp_path / "guide.html").write_text(source, encoding="utf-8")
+    browser.get((tmp_path / "guide.html").as_uri())
+    browser.switch_to.frame(0)
+    assert not browser.find_element(By.TAG_NAME, "header").is_displayed()
+    assert browser.execute_script("return document.getElementById('y').getBoundingClientRect().bottom") <= 780
+    assert "contributions in turn" in said(browser)
+
+
 HOSTILE = (
     "#v1:l=<img src=x onerror=alert(1)>&i=1x4x4",
     "#v1:l=deconv+k4+s2+p1&i=99999999x99999999x99999999&x=<script>&w=1e999&b=NaN&c=-4&at=9,9&from=a,b,c&v=<b>&t=1e9",

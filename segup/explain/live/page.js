@@ -8,7 +8,7 @@
   const MOST_SIZE = 65536;
   const MOST_TEXT = 300;
   const MOST_NUMBERS = 4096;
-  const embedded = new URLSearchParams(location.search).has("embedded");
+  document.documentElement.classList.toggle("framed", window.parent !== window); // a guide or a notebook says the rest
 
   // The state, and the address that holds it ---------------------------------------------------------------------------
 
