@@ -28,6 +28,7 @@ from segup.training.features import check_frozen
 from segup.training.history import CsvHistory
 from segup.training.initial import holds_encoder
 from segup.training.loggers import check_loggers, create_loggers
+from segup.training.operator_files import holds_operator
 from segup.training.optimizers import create_optimizer
 from segup.training.progress import RunProgressBar
 from segup.training.range_test import LOW, is_asked_for
@@ -46,7 +47,8 @@ def build_model(config: RunConfig, num_classes: int, in_channels: int) -> Segmen
     if config.ckpt_path is not None:
         return build_again(config.ckpt_path, names)
     check_storable(names)
-    known = config.init_from is not None and holds_encoder(config.init_from, names)
+    whole = config.init_from is not None and not holds_operator(config.init_from)
+    known = whole and holds_encoder(str(config.init_from), names)
     pretrained = config.encoder.pretrained and config.encoder.weights is None and not known
     return create_model(**names, pretrained=pretrained)
 

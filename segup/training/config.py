@@ -88,6 +88,16 @@ class EarlyStoppingConfig:
 
 
 @dataclass(frozen=True)
+class Reconstruction:
+    """How an operator is trained without labels; ``configs/experiment/reconstruct.yaml`` says what each field does."""
+
+    stride: Annotated[int, Within(1, 2**10)] = 8
+    scale: Annotated[int, Within(2, 2**6)] = 2
+    steps: Times = 300
+    lr: Annotated[float, Within(above=0)] = 0.003
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """All that decides a run. Groups whose keys depend on a name stay mappings; their parts check them.
 
@@ -121,6 +131,7 @@ class RunConfig:
     ckpt_path: str | None = None
     init_from: str | None = None
     trust: list[str] = field(default_factory=list)
+    reconstruct: Reconstruction | None = None
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> "RunConfig":

@@ -46,6 +46,7 @@ from segup.training.history import told_once
 from segup.training.initial import take_weights
 from segup.training.loggers import check_loggers, log_results
 from segup.training.module import SegmentationModule
+from segup.training.operator_files import holds_operator, start_operators
 from segup.training.pictures import save_curves, save_predictions
 from segup.training.progress import EpochLines, as_text, ladder_table, score_table
 from segup.training.range_test import PICTURE, RangeTest, is_asked_for, range_test
@@ -91,7 +92,8 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     if config.encoder.checkpoint_gradients:
         checkpoint_gradients(model)
     if config.init_from is not None and config.ckpt_path is None:
-        taken = take_weights(model, config.init_from)
+        take = start_operators if holds_operator(config.init_from) else take_weights
+        taken = take(model, config.init_from)
         if is_first():
             console.print(Text(visible(str(taken), keep="\n")), soft_wrap=True)
     loss = build_loss(config, num_classes, data)

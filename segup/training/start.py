@@ -13,6 +13,12 @@ def start(config: RunConfig, folder: Path) -> None:
     Raises:
         SegupError: Whatever is wrong with the configuration, the data or the training.
     """
+    if config.reconstruct is not None:
+        from segup.training.reconstruct import reconstruct
+
+        reconstruct(config, folder)
+        return
+
     from segup.training.distributed import is_launched, launch
 
     if config.trainer.devices > 1 and not is_launched():

@@ -35,6 +35,7 @@ def counted(values, by):
     ("topology", "upsamplers", "encoder", "by"),
     [
         ("unet", ["bilinear", "pixel_shuffle", "carafe", "dysample", "sapa"], "efficientnet_lite0", "params"),
+        ("unet", ["anyup", "freqfusion", "jbu", "naf", "uplift"], "efficientnet_lite0", "params"),
         ("unet", ["bilinear", "dysample"], "efficientnet_lite0", "macs"),
         ("fpn", ["deconv_matched", "fade"], "efficientnet_lite0", "params"),
         ("plain", ["max_unpool", "nearest"], "segnet", "params"),

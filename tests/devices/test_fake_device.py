@@ -45,8 +45,8 @@ PAIRS = [
     if not operator_class(name).requires & LACKS.get(topology, set())
 ]
 """Every topology with every operator that it has a place for."""
-KINDS = ("deconv_matched", "max_unpool", "pixel_shuffle", "sapa")
-"""Operators that ask a topology for different things: the rule of a stage, indices, nothing, the skip."""
+KINDS = ("deconv_matched", "max_unpool", "naf", "pixel_shuffle", "sapa")
+"""Operators that ask a topology for different things: the rule of a stage, indices, the image, nothing, the skip."""
 
 
 def small_model(topology, upsampler):
