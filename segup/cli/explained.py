@@ -148,7 +148,7 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> str:
         if part not in here:
             group = place[: place.find(".") + 1]
             below = {name.rpartition(".")[2]: name for name in known if name.startswith(group)}
-            elsewhere = nearest(part, below)
+            elsewhere = nearest(part, below) if part in below or len(part) > 3 else None  # so short, it may mean any
             if elsewhere is not None and (part in below or nearest(part, here) is None):  # lr is in optimizer.lr
                 return f"unknown key '{place}{part}': did you mean '{below[elsewhere]}'?"
             return unknown("key", part, here).replace(f"'{part}'", f"'{place}{part}'", 1)

@@ -82,7 +82,7 @@ def load_weights(encoder: Encoder, file: str | Path) -> WeightsReport:
     >>> with TemporaryDirectory() as folder:
     ...     torch.save(encoder.body.state_dict(), f"{folder}/w.pth")
     ...     print(load_weights(encoder, f"{folder}/w.pth"))
-    weights of w.pth: 80 of the encoder's 80 tensors
+    weights of w.pth: 90 of the encoder's 90 tensors
     """
     path = weights_file(file)
     own = encoder.body.state_dict()

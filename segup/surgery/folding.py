@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
 
+from segup.calls import annotated
 from segup.modes import modes_of, set_modes
 
 _CONVOLUTIONS: Mapping[Callable[..., Any], bool] = {
@@ -37,6 +38,7 @@ class _Pair:
     transposed: bool
 
 
+@annotated
 def fold_norms(model: nn.Module, *example: Tensor) -> int:
     """Fold each BatchNorm into the convolution whose result it alone takes, in place; return how many were folded.
 

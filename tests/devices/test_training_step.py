@@ -148,7 +148,10 @@ def test_a_validation_step_hands_class_ids_to_the_metrics_where_they_are(faults_
     def step(device):
         on(device, module)
         sizes = [(17, 19), (17, 19), (9, 30)]
-        samples = [{"image": device.empty(3, *size), "mask": device.empty(*size, dtype=torch.int64)} for size in sizes]
+        samples = [
+            {"image": device.empty(3, *size), "mask": device.empty(*size, dtype=torch.int64), "name": str(size)}
+            for size in sizes
+        ]
         with torch.no_grad(), device.autocast():
             module.validation_step(samples, 0)
 

@@ -100,7 +100,8 @@ def what_the_commands_name(tmp_path_factory):
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)
     study = benchmark.make_study(folder / "ablations" / "train", runs=3, steps=20)
-    shutil.copytree(study, folder / "ablations" / "ablation")
+    for name in ("ablation", "probe"):
+        shutil.copytree(study, folder / "ablations" / name)
     shutil.copytree(study, folder / "outputs" / "train")
     (folder / "outputs" / "train" / "deconv" / "0").rename(folder / RUN)
     shutil.copy(ROOT / "tests" / "stored" / "version_0_1.ckpt", folder / RUN / "last.ckpt")
