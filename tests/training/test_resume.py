@@ -115,7 +115,7 @@ def short_run(run_in, tmp_path_factory):
     "number", [pytest.param(number, marks=[] if number == 7 else pytest.mark.slow) for number in range(1, 9)]
 )
 def test_a_run_that_ends_at_any_of_its_writes_continues_to_the_same_files(small_run, short_run, tmp_path, number):
-    """Its configuration, sizes, data, history, image counts, last and best checkpoint, result; at 7, all was trained."""
+    """Configuration, sizes, data, history, image counts, last and best checkpoint, result; at 7, all was trained."""
     whole, whole_folder = short_run
     with ended_at_write(number), pytest.raises(PowerCutError):
         small_run("cut", trainer={"max_epochs": 1})
