@@ -21,6 +21,7 @@ from segup.names import topology_options
 from segup.necks import Neck, create_neck
 from segup.optimized import Optimized
 from segup.upsamplers.contract import GUIDES, Size
+from segup.upsamplers.fitting import fit_to
 from segup.upsamplers.guide import listed_guides, unguided_upsamplers
 from segup.windows import predict_windows
 
@@ -120,7 +121,7 @@ class SegmentationModel(nn.Module):
         extended = self.encoder.extend(image)
         height, width = image.shape[-2:]
         logits = self.decode(self.encode(extended, features), (extended.shape[-2], extended.shape[-1]))
-        return logits[..., :height, :width]
+        return fit_to(logits, (height, width), most=0)
 
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return the logits of an image of ``size`` from what :meth:`encode` returned."""

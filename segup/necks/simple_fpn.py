@@ -12,6 +12,7 @@ from segup.necks.contract import DOUBLED, FOURFOLD, HALVED, SAME, Neck, register
 from segup.shapes.law import FloorLaw
 from segup.streams import own_stream
 from segup.upsamplers.contract import Upsampler
+from segup.upsamplers.fitting import fit_to
 
 
 @register_neck("simple_fpn")
@@ -62,13 +63,24 @@ class SimpleFPN(Neck):
         """Return the four maps."""
         x = encoded.maps[-1]
         first, second, alone = (lambda y, up=up: up(y, **encoded.guides(up, None)) for up in operators(self.ups))
-        levels = (second(self.between(first(x))), alone(x), x, F.max_pool2d(x, 2, ceil_mode=True))
+        levels = (second(self.between(first(x))), alone(x), x, halved(x))
         return [out(level) for out, level in zip(self.outs, levels, strict=True)]
 
     def steps(self) -> list[tuple[FloorLaw, FloorLaw, Upsampler]]:
         """Return the two steps to ×4, then the one to ×2."""
         ways = ((SAME, DOUBLED), (DOUBLED, FOURFOLD), (SAME, DOUBLED))
         return [(*way, up) for way, up in zip(ways, operators(self.ups), strict=True)]
+
+
+def halved(x: Tensor) -> Tensor:
+    """Return ``max_pool2d(x, 2, ceil_mode=True)``, without its branch on sizes, which torch.export cannot follow.
+
+    >>> import torch
+    >>> halved(torch.arange(6.0).reshape(1, 1, 2, 3)).tolist()
+    [[[[4.0, 5.0]]]]
+    """
+    height, width = x.shape[-2:]
+    return F.max_pool2d(fit_to(x, (height + height % 2, width + width % 2), most=1), 2)
 
 
 class ChannelNorm(nn.LayerNorm):
