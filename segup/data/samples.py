@@ -195,7 +195,7 @@ def _stacked(maps: Sequence[torch.Tensor]) -> torch.Tensor:
     """Stack maps (..., C, h, w) in channels-last memory; half precision, in which they are kept, becomes float32."""
     last = [one.movedim(-3, -1) for one in maps]
     kind = torch.float32 if maps[0].dtype == torch.float16 else maps[0].dtype
-    made = torch.empty(len(last), *last[0].shape, dtype=kind)
+    made = torch.empty(len(last), *last[0].shape, dtype=kind, device=maps[0].device)
     for place, one in zip(made, last, strict=True):
         place.copy_(one)
     return made.movedim(-1, -3)
