@@ -12,12 +12,10 @@ from segup.conform import Count, Name, Within
 from segup.errors import DataError
 from segup.metrics.scores import MIOU, OWN_SCORES, Score, Share, shown_in
 from segup.stored import all_visible, as_written, read_json, visible
-from segup.training.config import Fold, Folds, Seed
+from segup.training.config import MEANT, Fold, Folds, Seed
 
 _NOT_THE_EXPERIMENT = ("seed", "name", "run_dir", "ckpt_path", "trust")
 _REPETITION = "data.fold"
-_MEANT = {"neck.name": "auto", "decoder.final": "bilinear", "data.cache_features": False}
-"""What configurations mean by keys that are null, or that they do not hold."""
 
 
 Amount = Annotated[int | float, Within(0, 1e18)]
@@ -285,7 +283,7 @@ def meant(settings: Mapping[str, Any]) -> dict[str, Any]:
     >>> meant({"decoder": {"widths": None, "fit": "strict"}})
     {'neck.name': 'auto', 'decoder.final': 'bilinear', 'data.cache_features': False, 'decoder.fit': 'strict'}
     """
-    return {**_MEANT, **{key: value for key, value in flat(settings).items() if value is not None}}
+    return {**MEANT, **{key: value for key, value in flat(settings).items() if value is not None}}
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from segup.conform import Within, conform
 from segup.errors import ConfigError, DataError
 from segup.metrics.scores import MIOU
 from segup.names import check_trust
+from segup.training.config import MEANT
 
 Done = Annotated[int, Within(0, 10**12)]
 
@@ -159,12 +160,16 @@ def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]
             )
         if key in _MAY_CHANGE or key.startswith("trainer."):
             _set(config, key, value)
-        elif before != value:
+        elif _meant(key, before) != _meant(key, value):
             raise ConfigError(
                 f"{key} was {before!r} in the run of {path} and is now {value!r}: that would be another run.\n"
                 f"  try: leave it out to continue, or leave out ckpt_path to begin anew."
             )
     return config
+
+
+def _meant(key: str, value: Any) -> Any:
+    return MEANT.get(key) if value is None else value
 
 
 def _copy(values: Any) -> Any:

@@ -237,6 +237,10 @@ def test_what_a_resumed_run_may_change(whole_run):
         resumed_config(path, {"ckpt_path": str(path), "trainer.threads": 2, "data.root": "elsewhere"})
     )
     assert (config.trainer.threads, config.data["root"], config.ckpt_path) == (2, "elsewhere", str(path))
+    for said in (None, "bilinear"):  # runs of before say what null means
+        resumed_config(path, {"decoder.final": said, "neck.name": said and "auto"})
+    with pytest.raises(ValueError, match="decoder.final was .* and is now 'nearest'"):
+        resumed_config(path, {"decoder.final": "nearest"})
     with pytest.raises(ValueError, match=r"seed was 0 in the run of .* and is now 1: that would be another run"):
         resumed_config(path, {"seed": 1})
     with pytest.raises(ValueError, match="decoder.upsampler was 'deconv' in the run of .* and is now 'bilinear'"):
