@@ -60,7 +60,7 @@ def run_folder(config: RunConfig) -> Iterator[Path]:
         parent = Path(checkpoint).parent if checkpoint is not None else None
         yield Path(wanted) if wanted is not None else parent or followed(_parent(config))
         return
-    if checkpoint is not None and wanted is None:
+    if checkpoint is not None and (wanted is None or Path(wanted).resolve() == Path(checkpoint).resolve().parent):
         folder = Path(checkpoint).parent
         with lock(folder):
             _check_newest(folder, Path(checkpoint))

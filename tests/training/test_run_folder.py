@@ -142,6 +142,8 @@ def test_going_on_from_the_best_checkpoint_does_not_replace_the_last(tmp_path):
         pass
     with run_folder(config(ckpt_path=str(tmp_path / "best.ckpt"), run_dir="new")) as folder:
         assert folder.name == "new"
+    with run_folder(config(ckpt_path=str(tmp_path / "last.ckpt"), run_dir=str(tmp_path))) as folder:
+        assert folder == tmp_path  # the command that began it, with ckpt_path beside it
     with run_folder(config(ckpt_path=str(tmp_path / "last.ckpt"))) as folder:
         assert folder == tmp_path
 
