@@ -26,6 +26,22 @@ def test_every_parameter_is_trained_once_at_its_rate(model):
             assert group["weight_decay"] == (0.1 if p.dim() > 1 else 0.0)
 
 
+@pytest.mark.parametrize("options", [{}, {"head_lr_factor": 5}, {"layer_decay": 0.75}])
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"encoder": "test_vit", "neck": "simple_fpn"},
+        {"encoder": "test_resnet", "topology": "fpn", "preset": "published"},
+        {"encoder": "segnet", "topology": "fcn", "upsampler": "bilinear", "encoder_options": {"widths": [4, 6, 8]}},
+    ],
+    ids=["neck", "head within the decoder", "scores"],
+)
+def test_every_part_of_every_model_is_trained(parts, options):
+    model = create_model(**{"num_classes": 2, "pretrained": False, **parts})
+    seen = [id(p) for group in create_optimizer({**ADAMW, **options}, model).param_groups for p in group["params"]]
+    assert sorted(seen) == sorted(id(p) for p in model.parameters())
+
+
 def test_the_head_has_a_rate_of_its_own_and_the_last_group_the_one_that_is_shown(model):
     groups = create_optimizer({**ADAMW, "head_lr_factor": 8}, model).param_groups
     rates = {id(p): group["lr"] for group in groups for p in group["params"]}
