@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from segup.calls import annotated
 from segup.decoders.blocks import ConvNormAct, linear
 from segup.upsamplers.contract import Channels
+from segup.upsamplers.pooling import pool_to
 
 BINS = (1, 2, 3, 6)
 
@@ -43,5 +44,5 @@ class PyramidPooling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the map with the means of each grid behind it."""
         size = (x.shape[-2], x.shape[-1])
-        means = (grid(F.adaptive_avg_pool2d(x, count)) for grid, count in zip(self.grids, self.bins, strict=True))
+        means = (grid(pool_to(x, (count, count))) for grid, count in zip(self.grids, self.bins, strict=True))
         return torch.cat([x, *(F.interpolate(mean, size=size, mode="bilinear") for mean in means)], dim=1)

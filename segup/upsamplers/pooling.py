@@ -55,7 +55,7 @@ def reflect(x: Tensor, edge: int) -> Tensor:
             before, after = x.narrow(axis, 1, edge), x.narrow(axis, size - 1 - edge, edge)
             x = torch.cat((before.flip(axis), x, after.flip(axis)), axis)
         else:
-            period = max(2 * (size - 1), 1)
+            period = torch.full((), max(2 * (size - 1), 1), device=x.device)  # ONNX divides by no symbol
             place = (torch.arange(size + 2 * edge, device=x.device) - edge) % period
             x = x.index_select(axis, torch.minimum(place, period - place).clamp(max=size - 1))
     return x
