@@ -49,9 +49,10 @@ def reflect(x: Tensor, edge: int) -> Tensor:
     [1.0, 0.0, 1.0, 2.0, 1.0]
     """
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    exported = torch.compiler.is_exporting()  # then a side may have one pixel, of which no slice reflects
     for axis in (2, 3):
         size = x.shape[axis]
-        if edge == 1 if traced else size > edge:  # a comparison of sizes would be a guard
+        if not exported and (edge == 1 if traced else size > edge):  # a comparison of sizes would be a guard
             before, after = x.narrow(axis, 1, edge), x.narrow(axis, size - 1 - edge, edge)
             x = torch.cat((before.flip(axis), x, after.flip(axis)), axis)
         else:
