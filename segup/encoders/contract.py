@@ -23,6 +23,7 @@ from segup.inspection import feature_sizes
 from segup.modes import modes_of, set_modes
 from segup.registry import Registry, check_options
 from segup.streams import own_stream
+from segup.symbols import known_equal
 
 Convert = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 _SIDE = 64  # of an image on which the order of layers is seen
@@ -244,7 +245,7 @@ class Encoder(nn.Module):
         self.check_image(image)
         height, width = image.shape[-2:]
         wanted = self.accepted_size((height, width))
-        if wanted == (height, width) if not torch.compiler.is_exporting() else _known_equal(wanted, (height, width)):
+        if wanted == (height, width) if not torch.compiler.is_exporting() else known_equal(wanted, (height, width)):
             return image
         return F.pad(image, (0, wanted[1] - width, 0, wanted[0] - height), mode="replicate")
 
@@ -477,13 +478,6 @@ def _check_timm(name: str) -> None:
     if not timm.is_model(name):
         close = get_close_matches(name, timm.list_models(), n=3, cutoff=0.6)
         raise ConfigError(unknown("encoder", name, [*encoders, *close]) + ", and all models that timm lists")
-
-
-def _known_equal(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Return whether two sizes are equal whatever their symbols stand for; no guard makes them so."""
-    from torch.fx.experimental.symbolic_shapes import statically_known_true
-
-    return all(statically_known_true(a == b) for a, b in zip(one, other, strict=True))
 
 
 def _per_channel(values: Sequence[float], in_channels: int) -> Tensor:

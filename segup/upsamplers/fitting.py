@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segup.errors import ShapeError
+from segup.symbols import known
 
 Size = tuple[int, int]
 
@@ -68,14 +69,3 @@ def _repeat_last(y: Tensor, times: int, dim: int) -> Tensor:
     shape = [-1, -1, -1, -1]
     shape[dim] = times
     return torch.cat((y, y.narrow(dim, y.shape[dim] - 1, 1).expand(shape)), dim)
-
-
-def known(truth: bool) -> bool:
-    """Return whether a statement about sizes holds for all inputs, without a guard that would make it so.
-
-    >>> known(3 == 3)
-    True
-    """
-    from torch.fx.experimental.symbolic_shapes import statically_known_true
-
-    return not torch.jit.is_tracing() and statically_known_true(truth)

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segup.upsamplers.fitting import Size, known
+from segup.symbols import known_equal
+from segup.upsamplers.fitting import Size
 
 
 def pool_to(x: Tensor, size: Size) -> Tensor:
@@ -17,7 +18,7 @@ def pool_to(x: Tensor, size: Size) -> Tensor:
     [[[[1.0, 3.0]]]]
     """
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    if known(x.shape[-2] == size[0]) and known(x.shape[-1] == size[1]):
+    if known_equal((x.shape[-2], x.shape[-1]), size):
         return x
     if traced or (x.is_cuda and torch.are_deterministic_algorithms_enabled()):
         # both from the left: torch would fold rows and batch into one axis for a matrix from the right, and export it

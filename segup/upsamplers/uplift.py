@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segup.symbols import known_equal
 from segup.upsamplers.cells import cell_of
 from segup.upsamplers.contract import Size, register_upsampler
-from segup.upsamplers.fitting import fit_to, known
+from segup.upsamplers.fitting import fit_to
 from segup.upsamplers.guided import GuidedByEncoder
 from segup.upsamplers.projection import project
 from segup.upsamplers.windows import reassemble
@@ -116,7 +117,7 @@ class Uplift(GuidedByEncoder):
         fine, coarse = features.split(self.maps, dim=1)
         d = self.of_map(torch.cat((x, nearest(coarse, low)), dim=1))
         d = self.transposed(d) + F.interpolate(d, twice, mode="bilinear", align_corners=True)
-        doubled = _equal(twice, reached)
+        doubled = known_equal(twice, reached)
         if not doubled:
             d = _at(d, *(cell_of(n, wanted, x.device) for n, wanted in zip(twice, reached, strict=True)))
         weights = self.weights(self.of_result(torch.cat((d, nearest(fine, reached)), dim=1)))
@@ -189,14 +190,10 @@ def nearest(x: Tensor, size: Size) -> Tensor:
     [[[[0.0, 1.0, 3.0]]]]
     """
     high = (x.shape[-2], x.shape[-1])
-    if _equal(high, size):
+    if known_equal(high, size):
         return x
     return _at(x, *(torch.arange(n, device=x.device) * m // n for n, m in zip(size, high, strict=True)))
 
 
 def _at(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return x.index_select(2, rows).index_select(3, columns)
-
-
-def _equal(size: Size, other: Size) -> bool:
-    return known(size[0] == other[0]) and known(size[1] == other[1])
