@@ -17,19 +17,25 @@ from matplotlib.patches import Patch
 from segup.atomic import atomic_write, check_free
 from segup.checkpoints import load_checkpoint
 from segup.cli.report import run_reported
-from segup.data import create_data
+from segup.data import SegmentationData, create_data
 from segup.metrics import SegmentationMetrics
 from segup.models import predicted_labels
 from segup.training.pictures import WRONG, colored, to_rgb
+
+
+def validation_data(run: Path) -> SegmentationData:
+    """Return the data of a run, ready to validate."""
+    config = load_checkpoint(run / "last.ckpt").info["config"]
+    data = create_data(config["data"], config["seed"])
+    data.setup("validate")
+    return data
 
 
 def main() -> int:
     arguments = _arguments()
     if not arguments.overwrite and (code := run_reported(lambda: check_free([arguments.out]))):
         return code
-    config = load_checkpoint(arguments.runs[0] / "last.ckpt").info["config"]
-    data = create_data(config["data"], config["seed"])
-    data.setup("validate")
+    data = validation_data(arguments.runs[0])
     sample = data.sample("val", arguments.index)
     image, mask = sample["image"], sample["mask"].numpy()
     top, left, height, width = arguments.crop or (0, 0, *mask.shape)

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from draw_decoders import validation_data
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from segup.atomic import atomic_write, check_free
 from segup.checkpoints import load_checkpoint
 from segup.cli.report import run_reported
-from segup.data import create_data
 from segup.models import SegmentationModel
 from segup.training.pictures import to_rgb
 from segup.upsamplers import Upsampler
@@ -32,10 +32,7 @@ def main() -> int:
     arguments = _arguments()
     if not arguments.overwrite and (code := run_reported(lambda: check_free([arguments.out]))):
         return code
-    config = load_checkpoint(arguments.runs[0] / "last.ckpt").info["config"]
-    data = create_data(config["data"], config["seed"])
-    data.setup("validate")
-    sample = data.sample("val", arguments.index)
+    sample = validation_data(arguments.runs[0]).sample("val", arguments.index)
     at = arguments.at or border_pixel(sample["mask"])
     reach = arguments.cells
     panels: list[tuple[str, Any, tuple[float, float], str | None]] = []
