@@ -136,9 +136,13 @@ class Run:
 
     @property
     def setting(self) -> dict[str, Any]:
-        """All other settings, flat: what has to be the same where decoders are compared."""
+        """All other settings, flat, and the steps: what has to be the same where decoders are compared.
+
+        An epoch of earlier versions had other steps. A run that stops early says nothing by their number.
+        """
         settings = experiment(self.result["config"])
-        return {key: value for key, value in settings.items() if key.partition(".")[0] != "decoder"}
+        steps = None if settings.get("early_stopping.patience") else self.result["last"].get("step")
+        return {key: value for key, value in settings.items() if key.partition(".")[0] != "decoder"} | {"steps": steps}
 
     @property
     def declared(self) -> list[Score]:

@@ -30,7 +30,7 @@ from segup.errors import ConfigError, DataError
 
 _log = logging.getLogger(__name__)
 
-LEAST_SAMPLES = 120
+LEAST_STEPS = 25
 """Of an epoch, unless a number is given: a few images make few steps, and a schedule over them would end too soon."""
 VIEWS = 4
 """Of each training image, whose features are kept, unless a number is given."""
@@ -52,7 +52,7 @@ class SegmentationData(LightningDataModule):
         batch_size: Training samples per batch and process.
         val_batch_size: Validation samples per batch and process.
         samples_per_epoch: Training samples per epoch over all processes. None: one for each training image, at least
-            :data:`LEAST_SAMPLES`, and of a person's own folder as many as 25 steps take.
+            as many as :data:`LEAST_STEPS` steps of the optimizer take.
         num_workers: Processes that read and augment. None: the number of processors minus one, at most 8.
         augment: The augmentation of training samples. None changes nothing.
         in_channels: Channels of every image.
@@ -160,7 +160,7 @@ class SegmentationData(LightningDataModule):
         self._kept: dict[str, SampleSource] = {}
         self._found_pairs: dict[str, list[Pair]] = {}
         self._headers: dict[str, list[Checked]] = {}
-        self.least_steps: int = getattr(source, "least_steps", 0)
+        self.least_steps, self.least_samples = LEAST_STEPS, 1
 
     @property
     def labels(self) -> Labels:
@@ -176,15 +176,15 @@ class SegmentationData(LightningDataModule):
         """Take over the range of a run that is resumed, before ``setup``; None is no run."""
         self._given_range = check_range(image_range) if self._given_range is None else self._given_range
 
-    def keep_steps(self, least_steps: int | None) -> None:
-        """Take over the least steps of an epoch from a run that is resumed; None is no run."""
-        self.least_steps = self.least_steps if least_steps is None else least_steps
+    def keep_least(self, steps: int, samples: int) -> None:
+        """Take over the least steps and samples of an epoch from a run that is resumed."""
+        self.least_steps, self.least_samples = steps, samples
 
     @property
     def epoch_samples(self) -> int:
         """Training samples per epoch over all processes."""
-        least = max(LEAST_SAMPLES, self.least_steps * self.accumulate * self.batch_size * _process()[1])
-        return self.samples_per_epoch or max(len(self.samples("train")), least)
+        least = self.least_steps * self.accumulate * self.batch_size * _process()[1]
+        return self.samples_per_epoch or max(len(self.samples("train")), least, self.least_samples)
 
     @property
     def image_range_text(self) -> str:

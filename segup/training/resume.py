@@ -77,7 +77,7 @@ class Position:
         step: Optimizer steps already done.
         best: Whether these are the best weights so far.
         image_range: What the run takes for 0 and 1 in images; None for a run that begins.
-        least_steps: Of an epoch; None for a run that begins.
+        least: Steps, and samples, that an epoch has at least; None for a run that begins.
         weights: Name and sum of the file that the encoder began with; None for none, and for a run that begins.
         rate: What a range test found; None where none was made.
     """
@@ -87,7 +87,7 @@ class Position:
     step: int = 0
     best: bool = False
     image_range: Any = None
-    least_steps: int | None = None
+    least: tuple[int, int] | None = None
     weights: Any = None
     rate: float | None = None
 
@@ -112,12 +112,12 @@ def read_position(path: str | Path) -> Position:
     finished, scored = batches["is_last_batch"], kept["best_scores"]
     best = scored is not None and scored["step"] == step
     processed = 0 if finished else batches["current"]["processed"]
-    image_range = content["segup"].get("image_range", "dtype")  # of earlier versions, which went by the files
-    least_steps = content["segup"].get("least_steps", 0)  # earlier versions knew none
-    if not isinstance(least_steps, int) or not 0 <= least_steps <= 10**6:
-        raise DataError(f"{path}: its training state is not one that segup wrote (least_steps={least_steps!r})")
-    try:
-        rate: float | None = conform(Annotated[float, Within(above=0)] | None, content["segup"].get("rate"), "rate")
+    own = content["segup"]
+    image_range = own.get("image_range", "dtype")  # of earlier versions, which went by the files
+    try:  # earlier versions knew no steps, and 120 samples
+        least_steps: int = conform(Annotated[int, Within(0, 10**6)], own.get("least_steps", 0), "least_steps")
+        least_samples: int = conform(Annotated[int, Within(0, 10**9)], own.get("least_samples", 120), "least_samples")
+        rate: float | None = conform(Annotated[float, Within(above=0)] | None, own.get("rate"), "rate")
     except ConfigError as cause:
         raise DataError(f"{path}: its training state is not one that segup wrote ({cause})") from cause
     return Position(
@@ -126,8 +126,8 @@ def read_position(path: str | Path) -> Position:
         step,
         best,
         image_range,
-        least_steps,
-        content["segup"].get("weights"),
+        (least_steps, least_samples),
+        own.get("weights"),
         rate,
     )
 

@@ -77,7 +77,8 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     data = create_data(config.data, config.seed)
     data.prepare_data()
     data.keep_range(position.image_range)
-    data.keep_steps(position.least_steps)
+    if position.least is not None:
+        data.keep_least(*position.least)
     data.accumulate = config.trainer.accumulate or 1
     data.setup("fit")
     data.start_epoch, data.start_batch = position.epoch, position.batch
@@ -100,7 +101,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     metrics = create_metrics(data.labels.num_classes, data.labels.ignore_index, config.metric)
     pixels = data.image_range if data.image_range == "dtype" else list(data.image_range)
     stored: dict[str, Any] = {"labels": asdict(data.labels), "image_range": pixels, "config": asdict(config)}
-    stored["least_steps"] = data.least_steps
+    stored |= {"least_steps": data.least_steps, "least_samples": data.least_samples}
     if weights is not None:
         stored["weights"] = weights
     module = SegmentationModule(

@@ -28,7 +28,7 @@ def scores(miou):
 def write_run(tmp_path):
     """A function that writes a finished run's folder and returns it."""
 
-    def write(upsampler="deconv", seed=0, miou=0.75, *, environment=None, **settings):
+    def write(upsampler="deconv", seed=0, miou=0.75, *, environment=None, step=225, **settings):
         config = copy.deepcopy(CONFIG)
         config["decoder"]["upsampler"], config["seed"] = upsampler, seed
         for key, value in settings.items():
@@ -43,7 +43,7 @@ def write_run(tmp_path):
             "name": "train",
             "seed": seed,
             "classes": ["background", "cell"],
-            "last": scores(miou),
+            "last": {**scores(miou), "step": step},
             "best": scores(None if miou is None else miou + 0.01),
             "checkerboard": {"mean": 0.1, "operators": {}},
             "parameters": {"total": 4_000_000},

@@ -43,6 +43,7 @@ def test_settings_of_the_operator_are_rows_of_their_own(write_run):
         ({"data__crop_size": [97, 97]}, "not comparable: data.crop_size differs: [161, 193] | [97, 97]"),
         ({"trainer__max_epochs": 3}, "not comparable: trainer.max_epochs differs: 15 | 3"),
         ({"loss__dice_weight": 2.0}, "not comparable: loss.dice_weight differs: null | 2.0"),
+        ({"step": 375}, "not comparable: steps differs: 225 | 375"),
         ({"environment": {"threads": 8}}, "times and memory are not comparable: threads differs: 2 | 8"),
         ({"name": "other", "run_dir": "somewhere"}, None),
     ],

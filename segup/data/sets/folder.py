@@ -63,9 +63,6 @@ class Folder:
             masks, or a group is in two splits.
     """
 
-    least_steps = 25
-    """Of an epoch, where no number of samples is given."""
-
     def __init__(
         self,
         labels: Labels,
