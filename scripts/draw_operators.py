@@ -8,6 +8,7 @@ its largest value. A cross marks the pixel, by default one on the border of two 
 import argparse
 import io
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def main() -> int:
     ):
         axes.imshow(picture, interpolation="nearest", cmap=colors, vmin=0, vmax=1)
         axes.plot(across, down, "+", color="tab:red", markersize=9, markeredgewidth=1.5)
-        axes.set_title(title, fontsize=9)
+        axes.set_title("\n".join(textwrap.wrap(title, 21)), fontsize=9)
     for axes in figure.axes:
         axes.set(xticks=[], yticks=[], frame_on=bool(axes.images))
     buffer = io.BytesIO()

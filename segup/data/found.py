@@ -31,7 +31,7 @@ def found_text(data: SegmentationData, processes: int = 1, weights: Iterable[flo
     images: 7 train, 3 val; these validate: frame_3, frame_6, frame_9
     pixels of the training masks: background 54.5 %, cytoplasm 39 %, nucleus 6.48 %
     image values: 0…255 (8-bit; data.image_range)
-    an epoch: 15 steps of 8 crops, 120 crops of 7 images
+    an epoch: 25 steps of 8 crops, 200 crops of 7 images
     """
     train, val = data.samples("train"), data.samples("val")
     counts = f"{len(train)} train, {len(val)} val{_test(data)}"
