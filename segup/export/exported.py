@@ -223,8 +223,13 @@ class TorchEngine:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the output of ``images``."""
-        with torch.no_grad():
-            found: Tensor = self._module(images)
+        try:
+            with torch.no_grad():
+                found: Tensor = self._module(images)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as cause:
+            raise DataError(f"{self.path}: torch could not run it: {_first_line(cause)}") from cause
         return found
 
 

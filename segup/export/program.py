@@ -1,14 +1,17 @@
 """A model as one program for images of any height and width and batches of any number."""
 
 import logging
+import math
+import operator
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Node
 
 from segup.errors import ConfigError, ShapeError
 from segup.models import SegmentationModel, predicted_labels, probabilities_of
@@ -70,12 +73,39 @@ def exported_program(model: SegmentationModel, output: Output = "logits") -> "Ex
         raise
     except Exception as cause:  # torch and the encoder's library each raise their own
         raise ConfigError(
-            f"encoder '{model.encoder.name}' cannot be exported for images of any size: {_said(cause)}\n"
+            f"encoder '{model.encoder.name}' cannot be exported for images of any size: {said_by(cause)}\n"
             f"  try: another encoder, such as encoder=efficientnet_lite0 or encoder.name=resnet18."
         ) from cause
     # That the example's maps have more than one row was noted, though a program for any size does the same with one.
     found._guards_code = [guard for guard in found._guards_code if not _MORE_THAN_ONE.search(guard)]
+    divide_whole_numbers(found)
     return found
+
+
+def divide_whole_numbers(program: "ExportedProgram") -> None:
+    """Replace roundings of quotients, as ``math.ceil(height / 16)``, which torch.export traces and cannot save."""
+    graph: Any = program.graph
+    for node in list(graph.nodes):
+        quotient = node.args[0] if node.target in (math.ceil, math.floor) else None
+        if not isinstance(quotient, Node) or quotient.target is not operator.truediv:
+            continue
+        number, divisor = quotient.args
+        if not isinstance(divisor, int) or not isinstance(number.meta["val"], torch.SymInt):
+            continue
+        with graph.inserting_before(node):
+            if node.target is math.ceil:
+                number = _counted(graph, operator.add, number, divisor - 1)
+            node.replace_all_uses_with(_counted(graph, operator.floordiv, number, divisor))
+        graph.erase_node(node)
+        if not quotient.users:
+            graph.erase_node(quotient)
+    program.graph_module.recompile()
+
+
+def _counted(graph: Any, operation: Callable[[Any, Any], Any], number: Node, other: int) -> Node:
+    node: Node = graph.call_function(operation, (number, other))
+    node.meta["val"] = operation(number.meta["val"], other)
+    return node
 
 
 @contextmanager
@@ -104,6 +134,9 @@ def quiet() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _said(cause: BaseException) -> str:
+def said_by(cause: BaseException) -> str:
+    """Return what an error is and the first line of what it says, of the one that led to all others."""
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     return f"{type(cause).__name__}: {lines[0] if lines else 'without a message'}"[:400]

@@ -15,7 +15,7 @@ from segup.errors import ConfigError
 from segup.export.about import KEY, About, about, library
 from segup.export.check import Difference, compare
 from segup.export.exported import SUFFIXES, Exported, OnnxEngine, TorchEngine
-from segup.export.program import Output, exported_program, quiet
+from segup.export.program import Output, exported_program, quiet, said_by
 from segup.models import SegmentationModel
 
 if TYPE_CHECKING:
@@ -106,12 +106,15 @@ def _onnx_bytes(program: "ExportedProgram", said: About) -> bytes:
         with quiet():
             made: Any = torch.onnx.export(program, opset_version=_OPSET, verbose=False, **names)
     except Exception as cause:
-        raise ConfigError(f"torch {torch.__version__} cannot write this model as .onnx: {cause}") from cause
+        raise ConfigError(
+            f"torch {torch.__version__} cannot write this model as .onnx: {said_by(cause)}\n  try: a .pt2 file"
+        ) from cause
     for part in [*made.model.graph.all_nodes(), *made.model.graph.initializers.values(), *made.model.graph.inputs]:
         part.metadata_props.clear()  # the source lines of the machine that exported it
         part.doc_string = None
-    if said.get("most") is not None:
-        _fail_above(made.model.graph, said["output"], ir)
+    most = said.get("most")
+    if most is not None:
+        _refuse_above(made.model.graph, most, ir)
     for part in (*made.model.graph.inputs, *made.model.graph.outputs):
         part.shape = ir.Shape(["batch", *part.shape[1:-2], "height", "width"])
     made.model.metadata_props[KEY] = json.dumps(said)
@@ -122,17 +125,19 @@ def _onnx_bytes(program: "ExportedProgram", said: About) -> bytes:
     return content
 
 
-def _fail_above(graph: Any, name: str, ir: Any) -> None:
-    """Let a graph whose encoder has a largest size fail at a larger image, whose output would lack rows or columns."""
-    found = graph.outputs[0]
-    found.name = f"{name}_of_up_to_most"
-    sides = ir.node("Shape", [graph.inputs[0]], {"start": 2})
-    ones = ir.node("Constant", [], {"value_ints": [1] * (len(found.shape) - 2)})
-    size = ir.node("Concat", [ones.outputs[0], sides.outputs[0]], {"axis": 0})
-    same = ir.node("Expand", [found, size.outputs[0]])
-    graph.extend([sides, ones, size, same])
-    graph.outputs[0] = same.outputs[0]
-    same.outputs[0].name, same.outputs[0].shape, same.outputs[0].dtype = name, found.shape, found.dtype
+def _refuse_above(graph: Any, most: int, ir: Any) -> None:
+    """Let a graph whose encoder has a largest size fail at a larger image: what it is cut to has fewer pixels."""
+    (image,) = graph.inputs
+    readers = list(image.uses())
+    ends = ir.node("Constant", [], {"value_ints": [most, most]})
+    starts, axes = (ir.node("Constant", [], {"value_ints": values}) for values in ([0, 0], [2, 3]))
+    cut = ir.node("Slice", [image, starts.outputs[0], ends.outputs[0], axes.outputs[0]])
+    sides = ir.node("Shape", [image])
+    same = ir.node("Reshape", [cut.outputs[0], sides.outputs[0]], name=f"images_of_up_to_{most}x{most}")
+    same.outputs[0].shape, same.outputs[0].dtype = image.shape, image.dtype
+    for reader, place in readers:
+        reader.replace_input_with(place, same.outputs[0])
+    graph.insert_before(graph[0], [ends, starts, axes, cut, sides, same])
 
 
 def _torch_bytes(program: "ExportedProgram", said: About) -> bytes:
@@ -140,6 +145,11 @@ def _torch_bytes(program: "ExportedProgram", said: About) -> bytes:
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # the source lines of the machine that exported it
     program._example_inputs = None  # random images, as large as a small model
-    with quiet():
-        torch.export.save(program, buffer, extra_files={"segup.json": json.dumps(said)})
+    try:
+        with quiet():
+            torch.export.save(program, buffer, extra_files={"segup.json": json.dumps(said)})
+    except Exception as cause:
+        raise ConfigError(
+            f"torch {torch.__version__} cannot write this model as .pt2: {said_by(cause)}\n  try: an .onnx file"
+        ) from cause
     return buffer.getvalue()

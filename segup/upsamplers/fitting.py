@@ -68,4 +68,5 @@ def _repeat_last(y: Tensor, times: int, dim: int) -> Tensor:
     """Repeat the last row or column: as F.pad's "replicate", whose gradient is not deterministic on CUDA."""
     shape = [-1, -1, -1, -1]
     shape[dim] = times
-    return torch.cat((y, y.narrow(dim, y.shape[dim] - 1, 1).expand(shape)), dim)
+    # Selected, not sliced: torch.export cannot see that a slice from a symbol to its end has one row.
+    return torch.cat((y, y.select(dim, -1).unsqueeze(dim).expand(shape)), dim)

@@ -58,17 +58,21 @@ class Tied(torch.nn.Module):
         return [high, self.low(high)]
 
 
-def test_an_encoder_of_one_size_takes_smaller_images_and_windows_and_fails_at_larger_ones(tmp_path, monkeypatch):
+@pytest.mark.parametrize("suffix", ["onnx", "pt2"])
+def test_an_encoder_of_one_size_takes_smaller_images_and_windows_and_fails_at_larger_ones(
+    suffix, tmp_path, monkeypatch
+):
     monkeypatch.setitem(encoders._parts, "tied", tied)
     model = create_model("tied", num_classes=3, pretrained=False).eval()
-    exported = open_exported(export_model(model, tmp_path / "model.onnx").path)
+    exported = open_exported(export_model(model, tmp_path / f"model.{suffix}").path, trust=True)
     assert exported.about["most"] == 32
     for size in ((1, 1), (32, 9), (50, 20)):
         image = torch.rand(1, 3, *size)
         with torch.no_grad():
             assert torch.allclose(exported(image), model(image), atol=1e-4)
-    with pytest.raises(DataError, match="onnxruntime could not run it"):
-        exported.output_of(torch.rand(1, 3, 50, 20))
+    for size in ((50, 20), (7, 33), (33, 32)):
+        with pytest.raises(DataError, match="images_of_up_to_32x32" if suffix == "onnx" else "to be <= 32, but got"):
+            exported.output_of(torch.rand(1, 3, *size))
 
 
 def tied(*, in_channels, pretrained, freeze):

@@ -1,6 +1,7 @@
 """An exported file: what it says, that it computes what torch does at every size, and what is refused."""
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from segup.cli.export import run as export
 from segup.cli.predict import run as predict
 from segup.errors import ConfigError, DataError, SegupError, ShapeError
 from segup.export import Exported, export_model, open_exported
+from segup.export.program import any_size, divide_whole_numbers
 from segup.models import create_model
+from segup.upsamplers import fit_to
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra export)")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra export)")
@@ -110,6 +113,34 @@ def test_a_file_that_does_not_compute_the_same_is_refused_and_not_left(tmp_path,
     with pytest.raises(DataError, match=r"at 1×1 the file's logits differ from the model's by 1.0e-02, and .* allowed"):
         export_model(model, tmp_path / "model.pt2")
     assert list(tmp_path.iterdir()) == []
+
+
+class FromCells(torch.nn.Module):
+    """What a transformer does: the image goes to whole cells, they go back to its size, and quotients count them."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = torch.nn.Conv2d(2, 2, 16, 16)
+
+    def forward(self, image):
+        height, width = image.shape[-2:]
+        whole = torch.nn.functional.pad(image, (0, (16 - width % 16) % 16, 0, (16 - height % 16) % 16))
+        cells = self.embed(whole)
+        size = (16 * cells.shape[-2], 16 * cells.shape[-1])
+        raised = torch.nn.functional.interpolate(cells, size=size, mode="bilinear")
+        return fit_to(raised, (height, width), most=15), image.new_zeros(math.ceil(height / 16), math.floor(width / 7))
+
+
+def test_steps_from_whole_cells_and_rounded_quotients_are_programs_of_all_sizes_that_can_be_saved(tmp_path):
+    dynamic, whole = torch.export.Dim.DYNAMIC, FromCells().eval()
+    with any_size(), torch.no_grad():
+        program = torch.export.export(whole, (torch.rand(1, 2, 75, 101),), dynamic_shapes=({2: dynamic, 3: dynamic},))
+    divide_whole_numbers(program)
+    torch.export.save(program, tmp_path / "a.pt2")
+    kept = torch.export.load(tmp_path / "a.pt2").module()
+    for size in ((1, 1), (16, 7), (15, 8), (33, 50)):
+        image = torch.rand(1, 2, *size)
+        assert all(torch.equal(one, other) for one, other in zip(kept(image), whole(image), strict=True))
 
 
 def small_graph(**model):
