@@ -89,8 +89,9 @@ def divide_whole_numbers(program: "ExportedProgram") -> None:
         quotient = node.args[0] if node.target in (math.ceil, math.floor) else None
         if not isinstance(quotient, Node) or quotient.target is not operator.truediv:
             continue
-        number, divisor = quotient.args
-        if not isinstance(divisor, int) or not isinstance(number.meta["val"], torch.SymInt):
+        parts: Any = quotient.args
+        number, divisor = parts
+        if not isinstance(divisor, int) or not isinstance(number, Node) or type(number.meta["val"]) is not torch.SymInt:
             continue
         with graph.inserting_before(node):
             if node.target is math.ceil:
