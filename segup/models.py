@@ -125,8 +125,7 @@ class SegmentationModel(nn.Module):
 
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return the logits of an image of ``size`` from what :meth:`encode` returned."""
-        logits: Tensor = self.head(self.decoder(self.neck(encoded), size))
-        return logits
+        return self.head(self.decoder(self.neck(encoded), size))
 
     def encode(self, image: Tensor, features: Sequence[Tensor] | None = None) -> Encoded:
         """Return the maps of an image of an accepted size, and the guides that neck and decoder require.

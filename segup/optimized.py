@@ -43,8 +43,7 @@ class Optimized(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        device: torch.device = self.model.device
-        return device
+        return self.model.device
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits; see :meth:`segup.models.SegmentationModel.forward`."""

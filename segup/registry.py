@@ -126,8 +126,7 @@ class Registry(Generic[T]):
         if part not in self._storable and part.__module__.startswith(f"{self._package}."):
             keywords = (p for p in inspect.signature(part).parameters.values() if p.kind is p.KEYWORD_ONLY)
             self._storable[part] = {p.name: p.annotation | None for p in keywords if p.name not in self._place}
-        found: Mapping[str, Any] | None = self._storable.get(part)
-        return found
+        return self._storable.get(part)
 
     def check_stored(self, name: str, options: Any, path: str) -> None:
         """Raise a ConfigError for an option that does not belong in a file, or a value out of its range.

@@ -39,5 +39,4 @@ class ASPP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the mixed branches of the map."""
         whole = self.whole(x.mean(dim=(-2, -1), keepdim=True)).expand(-1, -1, x.shape[-2], x.shape[-1])
-        y: Tensor = self.mix(torch.cat([*(branch(x) for branch in self.branches), whole], dim=1))
-        return y
+        return self.mix(torch.cat([*(branch(x) for branch in self.branches), whole], dim=1))

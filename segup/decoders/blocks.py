@@ -85,10 +85,8 @@ def convolved(convs: nn.Sequential, up: Upsampler, x: Tensor, size: Size, **guid
     first = convs[0]
     if not (first.training and x.device.type == "cpu" and isinstance(first, ConvNormAct)):
         if "skip" not in guides:
-            plain: Tensor = convs(up(x, size, **guides))
-            return plain
-        joined: Tensor = convs(torch.cat(up.with_skip(x, size, **guides), dim=1))
-        return joined
+            return convs(up(x, size, **guides))
+        return convs(torch.cat(up.with_skip(x, size, **guides), dim=1))
     conv, skip = cast(nn.Conv2d, first[0]), guides.get("skip")
     own, skips = conv.weight.split([up.out_channels, conv.in_channels - up.out_channels], dim=1)
     exact = size == (up.grid(x.shape[-2]), up.grid(x.shape[-1]))
@@ -168,8 +166,7 @@ class UNetBlock(nn.Module):
                     f"this block takes a skip (N, {self.skip_channels}, H, W), and got none.\n"
                     f"  try: block(x, skip), or skip_channels=0 at construction for a block without one."
                 )
-            y: Tensor = self.convs(self.up(x, size, **guides))
-            return y
+            return self.convs(self.up(x, size, **guides))
         if not self.skip_channels:
             raise ShapeError(
                 f"this block takes no skip (skip_channels=0), and got one of {figures(skip.shape)}.\n"
@@ -184,5 +181,4 @@ class UNetBlock(nn.Module):
         size = (skip.shape[-2], skip.shape[-1])
         if self.apart:
             return convolved(self.convs, self.up, x, size, skip=skip, **guides)
-        joined: Tensor = self.convs(torch.cat(self.up.with_skip(x, size, skip=skip, **guides), dim=1))
-        return joined
+        return self.convs(torch.cat(self.up.with_skip(x, size, skip=skip, **guides), dim=1))

@@ -461,8 +461,7 @@ def create_decoder(
     torch.Size([2, 16, 417, 353])
     """
     topology_class(topology)
-    decoder: Decoder = topologies.create(topology, channels, strides, **options)
-    return decoder
+    return topologies.create(topology, channels, strides, **options)
 
 
 def topology_class(name: str) -> type[Decoder]:

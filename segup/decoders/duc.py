@@ -67,8 +67,7 @@ class DUCDecoder(Decoder):
 
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return the scores ``(N, num_classes, *size)``."""
-        scores: Tensor = self.up(self.convs(encoded.maps[-1]), size, **encoded.guides(self.up, None))
-        return scores
+        return self.up(self.convs(encoded.maps[-1]), size, **encoded.guides(self.up, None))
 
     def steps(self) -> list[Step]:
         """Return the one step."""

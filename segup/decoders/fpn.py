@@ -84,8 +84,7 @@ class _Branch(nn.Module):
 
     def forward(self, x: Tensor, encoded: Encoded) -> Tensor:
         if not self.levels:
-            only: Tensor = self.convs[0](x)
-            return only
+            return self.convs[0](x)
         for conv, up, level in zip(self.convs, operators(self.ups), self.levels, strict=True):
             x = encoded.step(up, conv(x), level)
         return x

@@ -85,5 +85,4 @@ class _Stage(nn.Module):
 
     def forward(self, x: Tensor, encoded: Encoded) -> Tensor:
         y, skip = encoded.join(self.up, self.squeeze(x), self.level)
-        joined: Tensor = self.convs(self.expand(self.act(y)) + skip)
-        return joined
+        return self.convs(self.expand(self.act(y)) + skip)

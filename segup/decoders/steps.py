@@ -178,8 +178,7 @@ class Encoded:
     def step(self, up: Upsampler, x: Tensor, level: int) -> Tensor:
         """Bring ``x`` from map ``level + 1`` to the size of map ``level``, guided by what the operator requires."""
         high = self.maps[level]
-        y: Tensor = up(x, (high.shape[-2], high.shape[-1]), **self.guides(up, level))
-        return y
+        return up(x, (high.shape[-2], high.shape[-1]), **self.guides(up, level))
 
     def join(self, up: Upsampler, x: Tensor, level: int) -> tuple[Tensor, Tensor]:
         """Return what :meth:`step` does, and the skip to join it with: map ``level``, or as the operator changed it."""

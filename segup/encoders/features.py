@@ -65,7 +65,6 @@ def feature_shapes(encoder: Encoder, size: tuple[Count, Count]) -> list[tuple[in
 def _of_whole(encoder: Encoder, image: Tensor) -> list[Tensor]:
     extended = encoder.extend(image)
     if "indices" not in encoder.provides:
-        maps: list[Tensor] = encoder(extended)
-        return maps
+        return encoder(extended)
     maps, indices = encoder.with_indices(extended)
     return [*maps, *indices]

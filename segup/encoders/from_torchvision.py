@@ -155,8 +155,7 @@ def _token_blocks(network: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> 
 
 def _usual(model: str) -> int:
     """Return the smallest image, in pixels a side, for which the model's weights are made."""
-    side: int = torchvision.models.get_model_weights(model).DEFAULT.meta["min_size"][0]
-    return side
+    return torchvision.models.get_model_weights(model).DEFAULT.meta["min_size"][0]
 
 
 def _takes_size(model: str) -> bool:

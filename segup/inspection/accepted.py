@@ -137,5 +137,4 @@ def _next_of_any(sizes: SizeSet, size: torch.SymInt) -> int:
         found.append(torch.sym_max(size, run.start) + _FAR * beyond)
     if not sizes.runs:
         found = [reduce(torch.sym_min, found), sizes.below[-1][-1]]
-    least: int = reduce(torch.sym_min, found)
-    return least
+    return reduce(torch.sym_min, found)

@@ -88,8 +88,7 @@ class TracedSize:
         return self._combined(other, lambda a, b: b - a, lambda a, b: b.minus(a))
 
     def __neg__(self) -> Dim:
-        negated: Dim = 0 - self
-        return negated
+        return 0 - self
 
     def __pos__(self) -> Dim:
         return self
@@ -356,7 +355,7 @@ def _function(extent: Extent) -> PeriodicMap:
 
 
 def _holds(one: Any, other: Any, relation: str) -> bool:
-    found: bool = {
+    return {
         "==": lambda: one == other,
         "!=": lambda: one != other,
         "<": lambda: one < other,
@@ -364,7 +363,6 @@ def _holds(one: Any, other: Any, relation: str) -> bool:
         ">": lambda: one > other,
         ">=": lambda: one >= other,
     }[relation]()
-    return found
 
 
 def caller() -> str:

@@ -104,5 +104,4 @@ class _Unit(nn.Module):
         self.body = nn.Sequential(*(part for three in parts for part in three))
 
     def forward(self, x: Tensor) -> Tensor:
-        summed: Tensor = x + self.body(x)
-        return summed
+        return x + self.body(x)

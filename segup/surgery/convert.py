@@ -130,7 +130,7 @@ def _output_padding(stamp: Stamp) -> Pair:
 
 
 def _conv_of(weight: Tensor, stamp: Stamp, dilation: Pair = (1, 1)) -> nn.Conv2d:
-    conv: nn.Conv2d = skip_init(
+    return skip_init(
         nn.Conv2d,
         stamp.in_channels,
         weight.shape[0],
@@ -141,7 +141,6 @@ def _conv_of(weight: Tensor, stamp: Stamp, dilation: Pair = (1, 1)) -> nn.Conv2d
         device=weight.device,
         dtype=weight.dtype,
     )
-    return conv
 
 
 def _filled(

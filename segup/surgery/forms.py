@@ -114,8 +114,7 @@ class ZeroInsertionConv2d(StampedConv2d):
         for axis in (1, 0):
             last = self.conv.dilation[axis] * (self.conv.kernel_size[axis] - 1)
             padding += [last - self.offset[axis], self.offset[axis] + growth[axis]]
-        y: Tensor = self.conv(pad(insert_zeros(x, self.stride), padding))
-        return y
+        return self.conv(pad(insert_zeros(x, self.stride), padding))
 
 
 class BilinearDeconv2d(nn.Module):

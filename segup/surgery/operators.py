@@ -66,8 +66,7 @@ class RewrittenUpsampler(Upsampler):
 
     def upsample(self, x: Tensor) -> Tensor:
         """Return what the original returns."""
-        y: Tensor = self.body(x)
-        return y
+        return self.body(x)
 
     def own(self, low: int) -> Size:
         """Return what the original reaches by itself."""

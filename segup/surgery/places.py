@@ -35,8 +35,7 @@ class Swapped(nn.Module):
         else:
             scale, (rows, columns) = self.up.scale, self.offset
             size = input.shape[-2] * scale + rows, input.shape[-1] * scale + columns
-        y: Tensor = self.up(input, size)
-        return y
+        return self.up(input, size)
 
 
 @dataclass(frozen=True)

@@ -143,8 +143,7 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum."""
-        y: Tensor = x + self.layers(x)
-        return y
+        return x + self.layers(x)
 
 
 class ChannelRms(nn.RMSNorm):
@@ -208,8 +207,7 @@ class Unification(nn.Module):
         for part in F.normalize(x, dim=1).split(CHANNELS_AT_ONCE, dim=1):
             alike = self.basis(part.reshape(count * part.shape[1], 1, height, width)) / taps
             total = total + alike.softmax(dim=1).unflatten(0, (count, part.shape[1])).sum(1)
-        mean: Tensor = total / channels  # type: ignore[assignment]
-        return mean
+        return total / channels  # type: ignore[return-value]
 
 
 def _taps_inside(size: int, like: Tensor) -> Tensor:

@@ -92,8 +92,7 @@ class Carafe(Upsampler):
     def upsample(self, x: Tensor) -> Tensor:
         """Return ``x`` reassembled with the kernels predicted from it."""
         y = reassemble(x, self.kernels(x), self.kernel_size, self.groups, self.scale, self.border)
-        projected: Tensor = self.project(y)
-        return projected
+        return self.project(y)
 
     def kernels(self, x: Tensor) -> Tensor:
         """Return the kernels ``(N, groups·kernel_size², scale·h, scale·w)``; those of each group sum to 1."""

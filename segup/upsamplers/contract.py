@@ -390,8 +390,7 @@ def create_upsampler(
     (torch.Size([1, 4, 34, 48]), torch.Size([1, 4, 33, 47]))
     """
     operator_class(name)
-    operator: Upsampler = upsamplers.create(name, in_channels, out_channels, scale, **options)
-    return operator
+    return upsamplers.create(name, in_channels, out_channels, scale, **options)
 
 
 def operator_class(name: str) -> type[Upsampler]:

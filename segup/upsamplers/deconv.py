@@ -71,8 +71,7 @@ class TransposedConv(Upsampler):
 
     def upsample(self, x: Tensor) -> Tensor:
         """Return the transposed convolution of ``x``."""
-        y: Tensor = self.conv(x)
-        return y
+        return self.conv(x)
 
     def describe(self) -> str:
         """Return the name with kernel, stride and padding."""

@@ -110,8 +110,7 @@ class DySample(Upsampler):
 
     def upsample(self, x: Tensor) -> Tensor:
         """Return ``x`` sampled at the positions predicted from it."""
-        y: Tensor = self.project(sample_at_offsets(x, self.offsets(x), self.scale))
-        return y
+        return self.project(sample_at_offsets(x, self.offsets(x), self.scale))
 
     def offsets(self, x: Tensor) -> Tensor:
         """Return the offsets ``(N, 2, groups, scale·h, scale·w)`` in pixels of ``x``, columns first, then rows."""

@@ -92,8 +92,7 @@ class Fade(Upsampler):
         skip = on_grid(x, skip, self.scale)
         gate = resize(self.gate(x).sigmoid(), self.scale, "nearest")
         reassembled = reassemble(x, self.kernels(x, skip), self.kernel_size, scale=self.scale)
-        y: Tensor = self.project(gate * self.project_skip(skip) + (1 - gate) * reassembled)
-        return y
+        return self.project(gate * self.project_skip(skip) + (1 - gate) * reassembled)
 
     def kernels(self, x: Tensor, skip: Tensor) -> Tensor:
         """Return the kernels ``(N, kernel_size², scale·h, scale·w)`` for a skip on the grid; they sum to 1."""

@@ -113,8 +113,7 @@ class FreqFusion(Upsampler):
 
     def with_skip(self, x: Tensor, size: Size | None = None, **guides: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the map at ``size``, and the sharpened skip at its own."""
-        both: tuple[Tensor, Tensor] = self(x, size, joins=True, **guides)
-        return both
+        return self(x, size, joins=True, **guides)
 
     def forward(  # type: ignore[override]
         self, x: Tensor, size: Size | None = None, *, joins: bool = False, **guides: Tensor | None

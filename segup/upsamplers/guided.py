@@ -86,8 +86,7 @@ class Guided(Upsampler):
 
     def encode(self, guide: Tensor, size: Size) -> Tensor:
         """Return what the encoder makes of a guide for a result of ``size``."""
-        features: Tensor = self.encoder(guide)
-        return features
+        return self.encoder(guide)
 
     def pooled(self, features: Tensor, made: Size, size: Size) -> Tensor:
         """Return the mean of the encoded guide over each pixel of ``size``, cut or repeated to ``made``."""

@@ -114,8 +114,7 @@ class MaxUnpool(Upsampler):
         indices = guides["indices"]
         if _can_be_read(indices):
             check_windows(indices, size, self.scale, self.describe())
-        y: Tensor = self.conv(unpool(self.project(x), indices, size))
-        return y
+        return self.conv(unpool(self.project(x), indices, size))
 
 
 def unpool(x: Tensor, indices: Tensor, size: Size) -> Tensor:

@@ -53,8 +53,7 @@ class Probe:
         """Return what an operator makes of a map at ``scale`` times its size, or the nearest size that it reaches."""
         spans = [(up.grid(n), *up.span(n)) for n in x.shape[1:]]
         height, width = (min(max(grid, least), largest) for grid, least, largest in spans)
-        y: Tensor = up(x[None], (height, width), **constant_guides(up, x))
-        return y
+        return up(x[None], (height, width), **constant_guides(up, x))
 
     def _module(self, x: Tensor) -> Any:
         """Return what a module of torch, or of anybody, makes of a map."""

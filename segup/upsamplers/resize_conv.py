@@ -89,8 +89,7 @@ class ResizeConv(Upsampler):
             return resize(x, self.rise, self.mode, self.run)
         if self.conv.kernel_size == (1, 1):
             return resize(self.conv(x), self.rise, self.mode, self.run)
-        y: Tensor = self.conv(resize(x, self.rise, self.mode, self.run))
-        return y
+        return self.conv(resize(x, self.rise, self.mode, self.run))
 
 
 def resize(x: Tensor, scale: int, mode: str, run: int = 1) -> Tensor:

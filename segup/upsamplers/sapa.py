@@ -86,13 +86,11 @@ class Sapa(Upsampler):
         """Return ``x`` reassembled by its similarity to ``skip``."""
         query, key = self.queries(on_grid(x, skip, self.scale)), self.key(self.norm_x(x))
         y = attend(query, key, x, self.kernel_size, scale=self.scale, border=self.border)
-        projected: Tensor = self.project(y)
-        return projected
+        return self.project(y)
 
     def queries(self, skip: Tensor) -> Tensor:
         """Return what each pixel of the skip looks for, ``(N, compressed_channels, H, W)``."""
-        queries: Tensor = self.query(self.norm_skip(skip))
-        return queries
+        return self.query(self.norm_skip(skip))
 
 
 class ChannelNorm(nn.LayerNorm):
