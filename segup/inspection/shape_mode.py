@@ -15,7 +15,7 @@ from segup.errors import ConfigError, ShapeError
 from segup.inspection.calls import Calls, Said
 from segup.inspection.record import Record
 from segup.inspection.shape_rules import SHAPE_RULES
-from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, names
+from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, argument, leaves_of, names, tensors_in
 from segup.inspection.traced import Dim, TracedShape, TracedSize, as_int, as_ints, periodic_of
 from segup.inspection.watched import Watched
 from segup.inspection.without_kernels import WITHOUT_KERNEL, needs_no_kernel
@@ -123,7 +123,7 @@ class ShapeMode(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         calling = sys._getframe(1)
-        leaves = _leaves((args, kwargs))
+        leaves = leaves_of((args, kwargs))
         self._record.trust((calling, calling.f_lasti), leaves)
         self._depth += 1
         if not all(map(_is_torchs_own, types)) or torch._C._len_torch_dispatch_stack() != self._dispatch_modes:
@@ -139,7 +139,7 @@ class ShapeMode(TorchFunctionMode):
             return self._read(func, name, args, kwargs)
         if name in _PLACES and args and isinstance(args[0], Tensor) and args[0].is_meta:
             args, kwargs = _staying(args, kwargs)
-            leaves = _leaves((args, kwargs))
+            leaves = leaves_of((args, kwargs))
         tensors = [one for one in leaves if isinstance(one, Tensor)]
         sized = any(type(one) is TracedSize for one in leaves)
         self._generators |= any(isinstance(one, torch.Generator) for one in (*args, *kwargs.values()))
@@ -160,7 +160,7 @@ class ShapeMode(TorchFunctionMode):
         except Exception:
             self._note_call(name, args, kwargs, tensors, None)
             raise
-        self._note_call(name, args, kwargs, tensors, [args[0]] if name == "__setitem__" else _tensors(result))
+        self._note_call(name, args, kwargs, tensors, [args[0]] if name == "__setitem__" else tensors_in(result))
         return result
 
     def _note_call(self, name: str, args: Any, kwargs: Any, tensors: list[Tensor], made: list[Tensor] | None) -> None:
@@ -195,7 +195,7 @@ class ShapeMode(TorchFunctionMode):
     def _check_written(self, name: str, args: Any, kwargs: Mapping[str, Any]) -> None:
         """Note where what may follow from a size is written to a tensor with values, which could be read again."""
         in_place = (name.endswith("_") and not name.endswith("__")) or name.startswith("__i") or name == "__setitem__"
-        written = [*_tensors(args[:1] if in_place else ()), *_tensors(kwargs.get("out"))]
+        written = [*tensors_in(args[:1] if in_place else ()), *tensors_in(kwargs.get("out"))]
         if any(not tensor.is_meta for tensor in written):
             self._record.lose(f"'{name}' writes to a tensor with values, in {self._record.where}")
 
@@ -215,7 +215,7 @@ class ShapeMode(TorchFunctionMode):
                 return shape.numel()
             if name == "__len__":
                 return as_int(shape[0]) if type(shape[0]) is not TracedSize else shape[0].__index__()
-            place = kwargs.get("dim", args[1] if len(args) > 1 else None)
+            place = argument(args, kwargs, "dim", 1)
             return shape if name == "shape" or place is None else shape[place]
         if name in ("device", "is_meta", "is_cpu", "is_cuda") and args[0].is_meta:
             answers = {"device": self._device, "is_meta": self._device.type == "meta"}
@@ -228,7 +228,7 @@ class ShapeMode(TorchFunctionMode):
             if self._calls is not None:
                 self._calls.pass_on(args[0], result)
             return result
-        if name not in _CONSTANT_PROPERTIES and any(_is_traced(self.shape_of(one)) for one in _tensors(args)):
+        if name not in _CONSTANT_PROPERTIES and any(_is_traced(self.shape_of(one)) for one in tensors_in(args)):
             self._record.lose(f"'{name}' of a map is read or replaced, in {self._record.where}")
         return result
 
@@ -238,7 +238,7 @@ class ShapeMode(TorchFunctionMode):
             args, kwargs = _mapped(args, _on_meta), _mapped(kwargs, _on_meta)
         result = self._entered(func(*args, **kwargs))
         self._sizes.forget()
-        self._note_call(getattr(func, "__name__", "?"), args, kwargs, tensors, _tensors(result))
+        self._note_call(getattr(func, "__name__", "?"), args, kwargs, tensors, tensors_in(result))
         return result
 
     def _lose(self, name: str, why: str) -> None:
@@ -247,7 +247,7 @@ class ShapeMode(TorchFunctionMode):
 
     def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run a function on plain sizes and on tensors without values."""
-        on_meta = {"device": "meta"} if "device" in kwargs or not _tensors((args, kwargs)) else {}
+        on_meta = {"device": "meta"} if "device" in kwargs or not tensors_in((args, kwargs)) else {}
         return func(*_mapped(args, _on_meta), **{**_mapped(kwargs, _on_meta), **on_meta})
 
     def _unknown(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -264,7 +264,7 @@ class ShapeMode(TorchFunctionMode):
             if kwargs.get("out") is not None:
                 raise NoRuleError
             own, named = _mapped(args, _twin), _mapped(kwargs, _twin)
-            sizes = [one for one in _leaves((own, named)) if type(one) is TracedSize]
+            sizes = [one for one in leaves_of((own, named)) if type(one) is TracedSize]
             shapes = self._sizes.by(rule, own, named, [*sizes, *filter(self._is_traced_map, tensors)])
         except ShapeError as refusal:
             try:  # torch refuses in its own words; without values it does not notice everything
@@ -332,27 +332,6 @@ def _staying(args: Any, kwargs: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]
 
 def _is_traced(shape: Sequence[Dim]) -> bool:
     return any(type(dim) is TracedSize for dim in shape)
-
-
-def _leaves(value: Any) -> list[Any]:
-    """Return what lists, tuples, dicts and slices hold, in their order."""
-    if isinstance(value, dict):
-        value = value.values()
-    elif isinstance(value, slice):
-        value = (value.start, value.stop, value.step)
-    elif not isinstance(value, list | tuple):
-        return [value]
-    found = []
-    for one in value:
-        if isinstance(one, list | tuple | dict | slice):
-            found += _leaves(one)
-        else:
-            found.append(one)
-    return found
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    return [one for one in _leaves(value) if isinstance(one, Tensor)]
 
 
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:

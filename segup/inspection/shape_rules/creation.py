@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, tensors_in
+from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, check_ints, tensors_in, unpacked
 from segup.inspection.traced import Dim, as_int
 
 
@@ -16,9 +16,8 @@ def created(sizes: Sizes, *shape: Any, **kwargs: Any) -> Shape:
     """Return the shape of a new tensor: ``torch.zeros(2, 3)`` and ``x.new_zeros((2, 3))``."""
     sizes.any_will_do(tensors_in(shape))  # of which a new one takes its type
     shape = tuple(part for part in shape if not isinstance(part, Tensor)) or (kwargs.get("size", ()),)
-    wanted = shape[0] if not isinstance(shape[0], int) else shape
-    if any(not isinstance(dim, int) for dim in wanted):
-        raise NoRuleError
+    wanted = unpacked(shape)
+    check_ints(*wanted)
     return tuple(counted_rows(sizes, dim) for dim in wanted)
 
 
@@ -33,7 +32,8 @@ def filled(sizes: Sizes, *args: Any, **kwargs: Any) -> Shape:
 def counted(sizes: Sizes, start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Shape:
     """Return the length of ``torch.arange`` in steps of 1."""
     low, high = (0, start) if end is None else (start, end)
-    if type(step) is not int or step != 1 or not (isinstance(low, int) and isinstance(high, int)):
+    check_ints(low, high)
+    if type(step) is not int or step != 1:
         raise NoRuleError
     return (counted_rows(sizes, high - low),)
 
@@ -52,8 +52,7 @@ def spaced(sizes: Sizes, start: Any, end: Any, steps: Any, **kwargs: Any) -> Sha
 
 def grid(sizes: Sizes, *tensors: Any, indexing: str | None = None) -> list[Shape]:
     """Return the shapes of ``torch.meshgrid``."""
-    parts = tensors[0] if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
-    lengths = [sizes.of(part)[0] for part in parts]
+    lengths = [sizes.of(part)[0] for part in unpacked(tensors)]
     order = [lengths[1], lengths[0], *lengths[2:]] if indexing == "xy" and len(lengths) > 1 else lengths
     return [tuple(order)] * len(lengths)
 

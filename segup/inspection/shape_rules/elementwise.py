@@ -2,6 +2,7 @@
 """The shape rules of torch's functions that work value by value: activations, copies, arithmetic, comparisons."""
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -79,11 +80,6 @@ def divided(sizes: Sizes, input: Any, other: Any, *, rounding_mode: str | None =
     return broadcast(sizes, input, other)
 
 
-def quotient(sizes: Sizes, input: Any, other: Any, *, rounding_mode: str | None = None) -> Shape:
-    """Return the shape after a division that is not rounded unless that is asked for."""
-    return divided(sizes, input, other, rounding_mode=rounding_mode)
-
-
 def raised(sizes: Sizes, input: Any, exponent: Any) -> Shape:
     """Return the shape after a power, which torch refuses of whole numbers below 0."""
     if type(exponent) is TracedSize and not input.is_floating_point():
@@ -125,7 +121,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         **{f"__i{name[2:]}": in_place for name in _BROADCAST if name.startswith("__")},
         **dict.fromkeys(_BROADCAST, broadcast),
         **dict.fromkeys(("floor_divide", "fmod", "remainder", "__floordiv__", "__mod__"), divided),
-        **dict.fromkeys(("div", "divide"), quotient),
+        **dict.fromkeys(("div", "divide"), partial(divided, rounding_mode=None)),
         **dict.fromkeys(("pow", "__pow__"), raised),
         **dict.fromkeys((*_OF_ANY_NUMBER, *(f"{name}_" for name in _OF_ANY_NUMBER)), any_number),
         **dict.fromkeys(("to", "type_as"), like),

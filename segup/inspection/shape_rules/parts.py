@@ -1,4 +1,4 @@
-# ruff: noqa: A002 -- a rule has the parameters of torch's function, by torch's names
+# ruff: noqa: A002, A006 -- a rule has the parameters of torch's function, by torch's names
 """The shape rules of torch's functions that take parts of a map: chunks, slices and rows."""
 
 from collections.abc import Mapping
@@ -8,24 +8,20 @@ from typing import Any
 from torch import Tensor
 
 from segup.inspection.calls import Reading
-from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, fitted
+from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, check_ints, fitted, fixed
 from segup.inspection.traced import Dim, TracedSize, as_int, same
 
 
 def chunked(sizes: Sizes, input: Any, chunks: int, dim: int = 0) -> list[Shape]:
     """Return the shapes of equal parts of a dimension that does not depend on the input's size."""
-    size = sizes.of(input)[dim]
-    if type(size) is not int:
-        raise NoRuleError
+    (size,) = fixed([sizes.of(input)[dim]])
     return split(sizes, input, -(-size // chunks), dim)
 
 
 def split(sizes: Sizes, tensor: Any, split_size_or_sections: Any = None, dim: int = 0, **kwargs: Any) -> list[Shape]:
     """Return the shapes of the parts of a dimension that does not depend on the input's size."""
     shape = sizes.of(tensor)
-    size, parts = shape[dim], kwargs.get("split_size", split_size_or_sections)
-    if type(size) is not int:
-        raise NoRuleError
+    (size,), parts = fixed([shape[dim]]), kwargs.get("split_size", split_size_or_sections)
     if isinstance(parts, int):
         parts = [min(parts, size - start) for start in range(0, size, parts)]
     place = dim % len(shape)
@@ -35,17 +31,14 @@ def split(sizes: Sizes, tensor: Any, split_size_or_sections: Any = None, dim: in
 def unbound(sizes: Sizes, input: Any, dim: int = 0) -> list[Shape]:
     """Return the shapes of the slices of a dimension that does not depend on the input's size."""
     shape = sizes.of(input)
-    count, place = shape[dim], dim % len(shape)
-    if type(count) is not int:
-        raise NoRuleError
+    (count,), place = fixed([shape[dim]]), dim % len(shape)
     return [(*shape[:place], *shape[place + 1 :])] * count
 
 
 def narrowed(sizes: Sizes, input: Any, dim: int, start: Any, length: Dim) -> Shape:
     """Return the shape of ``length`` rows from ``start`` on."""
     shape = list(sizes.of(input))
-    if not isinstance(start, int):
-        raise NoRuleError
+    check_ints(start)
     sizes.require(length, ">=", 0, f"{as_int(length)} rows are asked for")
     if not sizes.decide(start, ">=", 0):
         start = shape[dim] + start
@@ -57,11 +50,6 @@ def narrowed(sizes: Sizes, input: Any, dim: int, start: Any, length: Dim) -> Sha
     sizes.read(dim % len(shape), Reading.shifted(0 - start))
     shape[dim] = length
     return tuple(shape)
-
-
-def selected(sizes: Sizes, input: Any, dim: int, index: Any) -> Shape:
-    """Return the shape without one dimension."""
-    return getitem(sizes, input, (*(slice(None),) * (dim % input.dim()), index))
 
 
 def getitem(sizes: Sizes, input: Any, items: Any) -> Shape:
@@ -117,8 +105,7 @@ def _sliced(sizes: Sizes, size: Dim, item: slice, place: int) -> Dim:
 
 
 def _end(sizes: Sizes, size: Dim, end: Any) -> Dim:
-    if not isinstance(end, int):
-        raise NoRuleError
+    check_ints(end)
     if not sizes.decide(end, ">=", 0):
         end = size + end
         return end if sizes.decide(end, ">=", 0) else 0
@@ -131,7 +118,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "split": split,
         "unbind": unbound,
         "narrow": narrowed,
-        "select": selected,
+        "select": lambda sizes, input, dim, index: getitem(
+            sizes, input, (*(slice(None),) * (dim % input.dim()), index)
+        ),
         "__getitem__": getitem,
         "__setitem__": setitem,
     }

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from segup.inspection.calls import Reading
-from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, broadcast_shapes, fitted
+from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, broadcast_shapes, fitted, unpacked
 from segup.inspection.traced import Dim, TracedSize, as_int
 
 
@@ -98,10 +98,9 @@ def einsum(sizes: Sizes, equation: Any, *operands: Any) -> Shape:
     """Return the shape of a sum over letters."""
     if not isinstance(equation, str) or "->" not in equation or "." in equation:
         raise NoRuleError
-    tensors = operands[0] if len(operands) == 1 and not isinstance(operands[0], Tensor) else operands
     inputs, output = equation.replace(" ", "").split("->")
     found: dict[str, Dim] = {}
-    for letters, tensor in zip(inputs.split(","), tensors, strict=True):
+    for letters, tensor in zip(inputs.split(","), unpacked(operands), strict=True):
         own: dict[str, Dim] = {}
         for letter, size in zip(letters, sizes.of(tensor), strict=True):
             words = f"'{letter}' of '{equation}' is {as_int(size)} and {as_int(own.get(letter, size))}"

@@ -1,4 +1,4 @@
-# ruff: noqa: A002, ARG001 -- a rule has the parameters of torch's function, by torch's names
+# ruff: noqa: A002, A006, ARG001, ARG005 -- a rule has the parameters of torch's function, by torch's names
 """The shape rules of torch's functions that compute over whole dimensions: means, maxima, norms and normalizations."""
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from segup.errors import ShapeError
 from segup.inspection.periodic import PeriodicMap
 from segup.inspection.record import Decision
 from segup.inspection.shape_rules.elementwise import broadcast
-from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, names
+from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, argument, names
 from segup.inspection.traced import Dim, TracedSize, as_int, periodic_of
 
 
@@ -35,11 +35,6 @@ def extreme(sizes: Sizes, input: Any, dim: Any = None, keepdim: bool = False, *a
     return reduced(sizes, input, dim, keepdim, *args, **kwargs)
 
 
-def norm(sizes: Sizes, input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Shape:
-    """Return the shape after a norm."""
-    return reduced(sizes, input, dim, keepdim)
-
-
 def normalized(sizes: Sizes, input: Any, normalized_shape: Any, *args: Any, **kwargs: Any) -> Shape:
     """Return the shape after a norm over the last dimensions, whose sizes are given."""
     shape = sizes.of(input)
@@ -49,55 +44,31 @@ def normalized(sizes: Sizes, input: Any, normalized_shape: Any, *args: Any, **kw
     return shape
 
 
-def batch_norm(
-    sizes: Sizes,
-    input: Any,
-    running_mean: Any = None,
-    running_var: Any = None,
-    weight: Any = None,
-    bias: Any = None,
-    training: bool = False,
-    *args: Any,
-    **kwargs: Any,
-) -> Shape:
+def batch_norm(sizes: Sizes, input: Any, *args: Any, **kwargs: Any) -> Shape:
     """Return the shape after a batch norm, which in training needs two values in each channel."""
-    shape = _of_fixed_channels(sizes, input)
-    if training:
+    shape = per_channel(sizes, input)
+    if argument(args, kwargs, "training", 4):
         _need_two(sizes, (shape[0], *shape[2:]), "a batch norm in training")
     return shape
 
 
-def instance_norm(
-    sizes: Sizes,
-    input: Any,
-    running_mean: Any = None,
-    running_var: Any = None,
-    weight: Any = None,
-    bias: Any = None,
-    use_input_stats: bool = True,
-    *args: Any,
-    **kwargs: Any,
-) -> Shape:
+def instance_norm(sizes: Sizes, input: Any, *args: Any, **kwargs: Any) -> Shape:
     """Return the shape after an instance norm, which needs two pixels unless it kept its statistics."""
-    shape = _of_fixed_channels(sizes, input)
-    if use_input_stats:
+    shape = per_channel(sizes, input)
+    if argument(args, kwargs, "use_input_stats", 4, True):
         _need_two(sizes, shape[2:], "an instance norm")
     return shape
 
 
 def group_norm(sizes: Sizes, input: Any, num_groups: int, *args: Any, **kwargs: Any) -> Shape:
     """Return the shape after a group norm, which needs two values in each group."""
-    shape = _of_fixed_channels(sizes, input)
+    shape = per_channel(sizes, input)
     _need_two(sizes, (shape[0], shape[1] // num_groups, *shape[2:]), "a group norm")
     return shape
 
 
 def per_channel(sizes: Sizes, input: Any, *args: Any, **kwargs: Any) -> Shape:
     """Return the shape after a function that has a parameter, or a place, for each channel."""
-    return _of_fixed_channels(sizes, input)
-
-
-def _of_fixed_channels(sizes: Sizes, input: Any) -> Shape:
     shape = sizes.of(input)
     if len(shape) < 2 or type(shape[1]) is TracedSize:
         raise NoRuleError
@@ -137,7 +108,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     {
         **dict.fromkeys(names("mean sum var std prod logsumexp any all var_mean std_mean"), reduced),
         **dict.fromkeys(names("amax amin max min argmax argmin median"), extreme),
-        "norm": norm,
+        "norm": lambda sizes, input, p=2, *args, **kwargs: reduced(sizes, input, *args, **kwargs),
         **dict.fromkeys(("layer_norm", "rms_norm"), normalized),
         "batch_norm": batch_norm,
         "instance_norm": instance_norm,

@@ -3,12 +3,13 @@
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from segup.errors import ShapeError
 from segup.inspection.calls import Reading
-from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes
+from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, check_ints
 from segup.inspection.shape_rules.through import apply, exact, made_here, through, two
 from segup.inspection.traced import TracedSize, as_int
 from segup.shapes import PixelShuffle, Pool, Resize
@@ -48,8 +49,7 @@ def interpolate(
         sizes.require(dim, ">=", 1, "a map without pixels is resized")
     if size is not None:
         wanted = two(size)
-        if any(not isinstance(part, int) for part in wanted):
-            raise NoRuleError
+        check_ints(*wanted)
         for out, name in zip(wanted, AXIS_NAMES, strict=True):
             sizes.require(out, ">=", 1, f"a resize to {name} {as_int(out)}, below 1")
         return (*before[:2], *(made_here(sizes, out) for out in wanted))
@@ -71,16 +71,6 @@ def _dyadic(factor: int | float) -> int | float | Fraction:
     """Return a float that is a fraction of a small power of two, 0.5 or 1.25, as that: its products are exact."""
     fraction = Fraction(factor)
     return fraction if fraction.denominator <= 1024 else factor
-
-
-def upsample(sizes: Sizes, input: Any, size: Any = None, scale_factor: Any = None, *args: Any, **kwargs: Any) -> Shape:
-    """Return the shape after one of torch's older names of a resize."""
-    return interpolate(sizes, input, size, scale_factor, *args, **kwargs)
-
-
-def upsample_bilinear(sizes: Sizes, input: Any, size: Any = None, scale_factor: Any = None) -> Shape:
-    """Return the shape after torch's older name of a bilinear resize, which aligns corners."""
-    return interpolate(sizes, input, size, scale_factor, "bilinear", True)
 
 
 def pixel_shuffle(sizes: Sizes, input: Any, upscale_factor: int) -> Shape:
@@ -108,8 +98,7 @@ def pad(sizes: Sizes, input: Any, pad: Any, mode: str = "constant", value: Any =
     ends = list(pad)
     for i in range(len(ends) // 2):
         place, before, after = len(shape) - 1 - i, ends[2 * i], ends[2 * i + 1]
-        if not (isinstance(before, int) and isinstance(after, int)):
-            raise NoRuleError
+        check_ints(before, after)
         size = shape[place]
         for end in (before, after):
             if mode == "replicate":
@@ -145,8 +134,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             ("adaptive_avg_pool2d", "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices"), adaptive_pool2d
         ),
         "interpolate": interpolate,
-        **dict.fromkeys(("upsample", "upsample_nearest"), upsample),
-        "upsample_bilinear": upsample_bilinear,
+        **dict.fromkeys(("upsample", "upsample_nearest"), interpolate),
+        "upsample_bilinear": partial(interpolate, mode="bilinear", align_corners=True),
         "pixel_shuffle": pixel_shuffle,
         "pixel_unshuffle": pixel_unshuffle,
         "pad": pad,

@@ -6,7 +6,7 @@ follows from the input's size: torch may refuse one that it does not look at.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -160,15 +160,47 @@ def product(dims: Iterable[Dim]) -> Dim:
     return math.prod(dims, start=1)
 
 
-def tensors_in(values: Iterable[Any]) -> list[Tensor]:
-    """Return the tensors among values, and in lists and tuples of them."""
-    found: list[Tensor] = []
-    for value in values:
-        if isinstance(value, Tensor):
-            found.append(value)
-        elif isinstance(value, list | tuple):
-            found += tensors_in(value)
-    return found
+def leaves_of(value: Any) -> list[Any]:
+    """Return what lists, tuples, dicts and slices hold, in their order."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif isinstance(value, slice):
+        value = (value.start, value.stop, value.step)
+    elif not isinstance(value, list | tuple):
+        return [value]
+    return [leaf for one in value for leaf in leaves_of(one)]
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """Return the tensors that a value is or holds."""
+    return [one for one in leaves_of(value) if isinstance(one, Tensor)]
+
+
+def unpacked(values: tuple[Any, ...]) -> Any:
+    """Return what is given one by one, or as one list or tuple."""
+    return values[0] if len(values) == 1 and isinstance(values[0], list | tuple) else values
+
+
+def argument(args: Sequence[Any], kwargs: Mapping[str, Any], name: str, place: int, default: Any = None) -> Any:
+    """Return one argument of a call, by its name or at its place."""
+    return kwargs.get(name, args[place] if len(args) > place else default)
+
+
+def check_ints(*dims: Any) -> None:
+    """Raise a NoRuleError unless each is a size."""
+    if not all(isinstance(dim, int) for dim in dims):
+        raise NoRuleError
+
+
+def fixed(dims: Sequence[Any]) -> tuple[int, ...]:
+    """Return sizes that do not depend on the input's.
+
+    Raises:
+        NoRuleError: One does.
+    """
+    if any(type(dim) is TracedSize for dim in dims):
+        raise NoRuleError
+    return tuple(dims)
 
 
 def names(text: str) -> list[str]:

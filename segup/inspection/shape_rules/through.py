@@ -5,7 +5,7 @@ from typing import Any
 
 from segup.inspection.calls import Reading
 from segup.inspection.periodic import Extent, PeriodTooLongError
-from segup.inspection.shape_rules.sizes import NoRuleError, Shape, Sizes
+from segup.inspection.shape_rules.sizes import NoRuleError, Shape, Sizes, fixed
 from segup.inspection.traced import Dim, TracedSize, as_int, periodic_of
 from segup.shapes.layer import LawAxis, Layer
 
@@ -72,17 +72,6 @@ def two(value: Any) -> tuple[Any, Any]:
         parts = tuple(value)
         return (parts[0], parts[0]) if len(parts) == 1 else (parts[-2], parts[-1])
     return value, value
-
-
-def fixed(dims: Sequence[Any]) -> tuple[int, ...]:
-    """Return sizes that do not depend on the input's.
-
-    Raises:
-        NoRuleError: One does.
-    """
-    if any(type(dim) is TracedSize for dim in dims):
-        raise NoRuleError
-    return tuple(dims)
 
 
 def exact(factor: Any) -> int | float:

@@ -1,4 +1,4 @@
-# ruff: noqa: A002 -- a rule has the parameters of torch's function, by torch's names
+# ruff: noqa: A002, A006 -- a rule has the parameters of torch's function, by torch's names
 """The shape rules of torch's functions that give the same values another shape, or more of them."""
 
 from collections.abc import Mapping
@@ -8,15 +8,14 @@ from typing import Any
 
 from segup.errors import ShapeError
 from segup.inspection.periodic import Extent
-from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, fitted, product
+from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, check_ints, fitted, product, unpacked
 from segup.inspection.traced import TracedSize, as_int, extent_of, periodic_of
 
 
 def permuted(sizes: Sizes, input: Any, *dims: Any) -> Shape:
     """Return the shape with its dimensions in another order."""
     shape = sizes.of(input)
-    order = dims[0] if len(dims) == 1 and not isinstance(dims[0], int) else dims
-    return tuple(shape[d] for d in order)
+    return tuple(shape[d] for d in unpacked(dims))
 
 
 def transposed(sizes: Sizes, input: Any, dim0: int, dim1: int) -> Shape:
@@ -41,10 +40,8 @@ def flattened(sizes: Sizes, input: Any, start_dim: int = 0, end_dim: int = -1) -
 
 def reshaped(sizes: Sizes, input: Any, *shape: Any) -> Shape:
     """Return the shape asked for, with −1 worked out."""
-    if len(shape) == 1 and not isinstance(shape[0], int):
-        shape = tuple(shape[0])
-    if any(not isinstance(dim, int) for dim in shape):
-        raise NoRuleError
+    shape = unpacked(shape)
+    check_ints(*shape)
     total = extent_of(product(sizes.of(input)))
     known = extent_of(product(dim for dim in shape if not _is_rest(dim)))
     if total is None or known is None:
@@ -126,7 +123,7 @@ def squeezed(sizes: Sizes, input: Any, dim: Any = None) -> Shape:
 
 def expanded(sizes: Sizes, input: Any, *shape: Any) -> Shape:
     """Return the shape asked for, with −1 for what stays."""
-    wanted = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    wanted = unpacked(shape)
     before = sizes.of(input)
     padded = (*(1,) * (len(wanted) - len(before)), *before)
     kept = tuple(old if _is_rest(new) else new for old, new in zip(padded, wanted, strict=True))
@@ -136,19 +133,9 @@ def expanded(sizes: Sizes, input: Any, *shape: Any) -> Shape:
     return kept
 
 
-def shaped_as(sizes: Sizes, input: Any, other: Any) -> Shape:
-    """Return the shape of the second tensor, to which the first is brought."""
-    return expanded(sizes, input, sizes.of(other))
-
-
-def reshaped_as(sizes: Sizes, input: Any, other: Any) -> Shape:
-    """Return the shape of the second tensor, which has as many values."""
-    return reshaped(sizes, input, sizes.of(other))
-
-
 def repeated(sizes: Sizes, input: Any, *repeats: Any) -> Shape:
     """Return the shape of so many copies in each dimension."""
-    counts = tuple(repeats[0]) if len(repeats) == 1 and not isinstance(repeats[0], int) else repeats
+    counts = unpacked(repeats)
     before = sizes.of(input)
     padded = (*(1,) * (len(counts) - len(before)), *before)
     for count in counts:
@@ -159,9 +146,7 @@ def repeated(sizes: Sizes, input: Any, *repeats: Any) -> Shape:
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "permute": permuted,
-        "transpose": transposed,
-        "swapaxes": transposed,
-        "swapdims": transposed,
+        **dict.fromkeys(("transpose", "swapaxes", "swapdims"), transposed),
         "t": matrix_transposed,
         "flatten": flattened,
         "reshape": reshaped,
@@ -170,9 +155,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "unsqueeze": unsqueezed,
         "squeeze": squeezed,
         "expand": expanded,
-        "expand_as": shaped_as,
-        "view_as": reshaped_as,
-        "reshape_as": reshaped_as,
+        "expand_as": lambda sizes, input, other: expanded(sizes, input, sizes.of(other)),
+        **dict.fromkeys(("view_as", "reshape_as"), lambda sizes, input, other: reshaped(sizes, input, sizes.of(other))),
         "repeat": repeated,
     }
 )

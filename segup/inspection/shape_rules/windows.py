@@ -1,13 +1,13 @@
 # ruff: noqa: A002, ARG001 -- a rule has the parameters of torch's function, by torch's names
 """The shape rules of torch's functions that slide a window over a map: each builds its object of ``segup.shapes``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, product
-from segup.inspection.shape_rules.through import apply, fixed, made_here, pair, reads, through, two
-from segup.inspection.traced import Dim, TracedSize, as_int, same
+from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, fixed, product
+from segup.inspection.shape_rules.through import apply, made_here, pair, reads, through, two
+from segup.inspection.traced import TracedSize, as_int, same
 from segup.shapes import Conv, ConvTranspose, Pool
 from segup.shapes.arguments import AXIS_NAMES
 
@@ -58,55 +58,23 @@ def conv_transpose2d(
     return (*before[:-3], per_group * groups, *outs)
 
 
-def max_pool2d(
-    sizes: Sizes,
-    input: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Shape:
-    """Return the shape after a maximum pooling, of the values and of the indices."""
-    before, kernel = sizes.of(input), two(kernel_size)
-    if any(type(part) is TracedSize for part in kernel):
-        return _pooled_whole(before, kernel, pair(padding), pair(dilation))
-    layer = Pool(pair(kernel), pair(stride) if stride else None, pair(padding), pair(dilation), ceil_mode)
-    return through(sizes, layer, before)
+def pooled(*order: str) -> Rule:
+    """Return the rule of a pooling whose parameters come in this order; of values and of indices."""
 
+    def rule(sizes: Sizes, input: Any, *args: Any, **kwargs: Any) -> Shape:
+        given = {**dict(zip(order, args, strict=False)), **kwargs}
+        before, kernel, stride = sizes.of(input), two(given["kernel_size"]), given.get("stride")
+        padding, dilation = pair(given.get("padding", 0)), pair(given.get("dilation", 1))
+        if any(type(part) is TracedSize for part in kernel):  # one window as large as the map: x.shape[-2:]
+            if padding != (0, 0) or dilation != (1, 1) or not all(map(same, before[-2:], kernel)):
+                raise NoRuleError
+            return (*before[:-2], 1, 1)
+        ceil_mode = given.get("ceil_mode", False)
+        return through(
+            sizes, Pool(pair(kernel), pair(stride) if stride else None, padding, dilation, ceil_mode), before
+        )
 
-def _pooled_whole(before: Shape, kernel: Sequence[Dim], padding: Sequence[Dim], dilation: Sequence[Dim]) -> Shape:
-    """Return the shape after one window that is as large as the map: ``avg_pool2d(x, x.shape[-2:])``."""
-    if padding != (0, 0) or dilation != (1, 1) or not all(map(same, before[-2:], kernel)):
-        raise NoRuleError
-    return (*before[:-2], 1, 1)
-
-
-def avg_pool2d(
-    sizes: Sizes,
-    input: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Shape:
-    """Return the shape after an average pooling."""
-    return max_pool2d(sizes, input, kernel_size, stride, padding, 1, ceil_mode)
-
-
-def lp_pool2d(
-    sizes: Sizes,
-    input: Any,
-    norm_type: float,
-    kernel_size: Any,
-    stride: Any = None,
-    ceil_mode: bool = False,
-) -> Shape:
-    """Return the shape after a power-average pooling."""
-    return max_pool2d(sizes, input, kernel_size, stride, 0, 1, ceil_mode)
+    return rule
 
 
 def max_unpool2d(
@@ -168,9 +136,12 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "conv2d": conv2d,
         "conv_transpose2d": conv_transpose2d,
-        **dict.fromkeys(("max_pool2d", "max_pool2d_with_indices"), max_pool2d),
-        "avg_pool2d": avg_pool2d,
-        "lp_pool2d": lp_pool2d,
+        **dict.fromkeys(
+            ("max_pool2d", "max_pool2d_with_indices"),
+            pooled("kernel_size", "stride", "padding", "dilation", "ceil_mode"),
+        ),
+        "avg_pool2d": pooled("kernel_size", "stride", "padding", "ceil_mode"),
+        "lp_pool2d": pooled("norm_type", "kernel_size", "stride", "ceil_mode"),
         "max_unpool2d": max_unpool2d,
         "unfold": unfold,
         "Tensor.unfold": unfold_one,
