@@ -7,10 +7,11 @@ in it is run, and somebody else may have filled it.
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,6 +32,25 @@ def import_named(module: str) -> ModuleType:
         sys.path.reverse()
         sys.path.remove(here)
         sys.path.reverse()
+
+
+def lazily(package: str, homes: Mapping[str, Sequence[str]]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return ``__getattr__`` and ``__dir__`` of a package that loads a module when one of its names is asked for.
+
+    Args:
+        package: Its name.
+        homes: The public names that each of its modules defines.
+    """
+    places = {name: module for module, names in homes.items() for name in names}
+    held = vars(sys.modules[package])
+
+    def load(name: str) -> Any:
+        if name not in places:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        held[name] = getattr(importlib.import_module(f"{package}.{places[name]}"), name)
+        return held[name]
+
+    return load, lambda: sorted({*held, *places})
 
 
 @contextmanager

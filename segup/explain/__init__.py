@@ -11,8 +11,9 @@ Every picture is computed from the operation's definition; torch's result only c
 y[0,0] = x[0,0]·w[1,1] = 1·6 = 6
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from segup.imports import lazily
 
 if TYPE_CHECKING:
     from segup.explain.explanation import Explanation, explain
@@ -22,15 +23,5 @@ __all__ = ["Entry", "Explanation", "Term", "explain"]
 
 _HOMES = {"explanation": ("Explanation", "explain"), "operation": ("Entry", "Term")}
 
-
-def __getattr__(name: str) -> Any:
-    """Load torch and the engine when something is first asked for."""
-    for module, names in _HOMES.items():
-        if name in names:
-            globals()[name] = getattr(import_module(f"segup.explain.{module}"), name)
-            return globals()[name]
-    raise AttributeError(f"module 'segup.explain' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# torch and the engine are loaded when something is first asked for.
+__getattr__, __dir__ = lazily(__name__, _HOMES)

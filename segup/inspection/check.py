@@ -10,7 +10,7 @@ from torch import nn
 from segup.calls import annotated
 from segup.errors import ConfigError, ShapeError, unknown
 from segup.inspection.copies import preserved_buffers
-from segup.inspection.proof import Outcome, Proof, Question, outcome_of, prove
+from segup.inspection.proof import Outcome, Proof, Question, image_size, outcome_of, prove
 from segup.inspection.real_model import Subject
 from segup.inspection.report import AxisReport, Failure, SizeReport
 from segup.inspection.trace import Run
@@ -24,16 +24,8 @@ _MOST_MISSING = 2048
 _PATIENCE = 20.0  # seconds for real runs where nothing is proved and no sizes were asked for
 _ALIKE = 3  # sizes at which a model has to fail by a mistake of its own before it is believed to fail at all
 _OWN_ERRORS = (
-    "TypeError",
-    "AttributeError",
-    "NameError",
-    "UnboundLocalError",
-    "ImportError",
-    "ModuleNotFoundError",
-    "NotImplementedError",
-    "KeyError",
-    "SyntaxError",
-    "RecursionError",
+    *("TypeError", "AttributeError", "NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError"),
+    *("NotImplementedError", "KeyError", "SyntaxError", "RecursionError"),
 )
 
 
@@ -122,30 +114,21 @@ def look_through(
     _check_kind(model)
     squares = [whole(other, "other", 1)] if other is not None else [*_OTHERS, *(asked or range(1, 257))]
     with preserved_buffers(model):
-        return _checked(model, Subject(model, channels, training, calls), squares, asked, other, output)
-
-
-def _checked(
-    model: nn.Module,
-    subject: Subject,
-    squares: Sequence[int],
-    asked: Sequence[int] | None,
-    other: int | None,
-    output: str | None,
-) -> Findings:
-    base, refused = _base(subject, squares)
-    if base is None:
-        return Findings(_nowhere(subject, _title(model), asked or sorted(refused), refused, output, other), subject)
-    name = _output_of(base, output)
-    traced = subject.traced(base.size, watch=True)
-    questions = [Question.about(base, axis, name) for axis in (0, 1)]
-    found = [_proved(subject, question, traced, asked) for question in questions]
-    proofs = Verifier(subject.real, traced, [proof for _, proof in found], questions).verified()
-    axes = [
-        _report(subject, question, base, runs, proof, asked)
-        for question, (runs, _), proof in zip(questions, found, proofs, strict=True)
-    ]
-    report = SizeReport(_title(model), subject.channels, base.size[0], (axes[0], axes[1]))
+        subject = Subject(model, channels, training, calls)
+        base, refused = _base(subject, squares)
+        if base is None:
+            title = type(model).__name__
+            return Findings(_nowhere(subject, title, asked or sorted(refused), refused, output, other), subject)
+        name = _output_of(base, output)
+        traced = subject.traced(base.size, watch=True)
+        questions = [Question.about(base, axis, name) for axis in (0, 1)]
+        found = [_proved(subject, question, traced, asked) for question in questions]
+        proofs = Verifier(subject.real, traced, [proof for _, proof in found], questions).verified()
+        axes = [
+            _report(subject, question, base, runs, proof, asked)
+            for question, (runs, _), proof in zip(questions, found, proofs, strict=True)
+        ]
+    report = SizeReport(type(model).__name__, channels, base.size[0], (axes[0], axes[1]))
     return Findings(report, subject, name, tuple(runs for runs, _ in found), tuple(proofs))
 
 
@@ -158,7 +141,7 @@ def _proved(
     def run(sizes: Iterable[int]) -> None:
         for size in sizes:
             if size not in runs:
-                runs[size] = subject.traced(_varied(question.axis, size, base.size[0]))
+                runs[size] = subject.traced(image_size(question.axis, size, base.size[0]))
 
     if base.refusal is not None:
         return runs, Proof(None, reasons=tuple(base.record.unfollowed) or ("its code cannot be traced",))
@@ -198,16 +181,12 @@ def _report(
         runs, started = {place: base}, thread_time()
         for size in asked if asked is not None else range(1, most + 1):
             if size != place and (asked is not None or thread_time() - started < _PATIENCE):
-                runs[size] = subject.real_run(_varied(question.axis, size, place))
+                runs[size] = subject.real_run(image_size(question.axis, size, place))
     shown = sorted(runs) if asked is None else sorted({*asked, *(n for n in runs if n not in asked and n != place)})
     failures = [_failure(runs[size], question, size, traced.get(size)) for size in shown]
     accepted = [size for size in shown if runs[size].refusal is None]
     found = tuple(failure for failure in failures if failure is not None)
     return AxisReport(name, tuple(shown), found, tuple(accepted), proof.found, proof.reasons)
-
-
-def _varied(axis: int, size: int, base: int) -> tuple[int, int]:
-    return (size, base) if axis == 0 else (base, size)
 
 
 def _failure(run: Run, question: Question, size: int, traced: Run | None) -> Failure | None:
@@ -302,7 +281,7 @@ def _check_kind(model: nn.Module) -> None:
     for place, thing, shape in ((3, "volumes", "(N, C, D, H, W)"), (1, "sequences", "(N, C, L)")):
         if kinds[place] and not kinds[2]:
             raise ConfigError(
-                f"{_title(model)} is a model of {thing} {shape}, not of images (N, C, H, W): its layers are "
+                f"{type(model).__name__} is a model of {thing} {shape}, not of images (N, C, H, W): its layers are "
                 f"{', '.join(kinds[place])}.\n  try: the same model of {kinds[place][0][:-2]}2d layers."
             )
 
@@ -327,7 +306,3 @@ def _sorted_sizes(sizes: Iterable[int]) -> list[int]:
     if not chosen:
         raise ShapeError("sizes must hold at least one size.\n  try: sizes=range(1, 129).")
     return chosen
-
-
-def _title(model: nn.Module) -> str:
-    return type(model).__name__

@@ -11,7 +11,7 @@ from segup.errors import ShapeError
 from segup.inspection.calls import IMAGE, SAME, Call, Reading
 from segup.inspection.check import Findings, look_through
 from segup.inspection.periodic import PeriodicMap
-from segup.inspection.proof import CodePath, Proof
+from segup.inspection.proof import CodePath, Proof, image_size
 from segup.inspection.report import AxisReport, SizeReport
 from segup.inspection.trace import Run
 from segup.inspection.traced import TracedSize, as_int, as_ints
@@ -179,7 +179,7 @@ class _Ways:
         started = thread_time()
         for size in range(1, MOST_SIZES + 1):
             if thread_time() - started < _PATIENCE:
-                run = found.subject.traced((size, base) if axis == 0 else (base, size))
+                run = found.subject.traced(image_size(axis, size, base))
                 if _agrees(run, report, axis, size, found.output):
                     runs[size] = run
         runs.setdefault(base, found.runs[axis][base])

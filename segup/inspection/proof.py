@@ -123,6 +123,11 @@ def path_of(run: Run, question: Question) -> CodePath | None:
     return CodePath(decisions, single[1], None)
 
 
+def image_size(axis: int, size: int, beside: int) -> tuple[int, int]:
+    """Return the size of an image that is varied along one axis."""
+    return (size, beside) if axis == 0 else (beside, size)
+
+
 def outcome_of(run: Run, question: Question) -> Outcome:
     """Return what came of a run."""
     refusal = run.refusal or question.moved(run)
@@ -150,45 +155,26 @@ def prove(runs: Mapping[int, Run], question: Question) -> Proof:
     known = dict(first.values())
     if None in paths.values():
         return Proof(None, reasons=("the size of the output does not follow from the input's by the calculus",))
-    start = max((function.repeats_from() for way in known for function in way.functions), default=1)
-    period = lcm(*(function.period for way in known for function in way.functions))
-    start = max(1, start)
+    functions = [function for way in known for function in way.functions]
+    start, period = max([1, *(one.repeats_from() for one in functions)]), lcm(*(one.period for one in functions))
     if start + period > LONGEST:
         return Proof(None, reasons=(f"the statement repeats only after {period} sizes",))
-    outcomes: dict[int, Outcome] = {}
-    missing = []
-    for size in range(1, start + period):
-        outcome = outcome_of(runs[size], question) if size in runs else _known(known, size)
-        if outcome is None:
-            missing.append(size)
-        else:
-            outcomes[size] = outcome
-    wrong = _disagreeing(runs, list(known), question)
-    if wrong:
-        return Proof(None, reasons=(f"at {wrong[0]} a run differs from what was computed from the others",))
+    sizes = range(1, start + period)
+    found = {n: outcome_of(runs[n], question) if n in runs else _known(known, n) for n in sizes}
+    outcomes = {size: outcome for size, outcome in found.items() if outcome is not None}
+    missing = [size for size in sizes if size not in outcomes]
+    for size, run in runs.items():
+        said = {outcome.out for way in [*known][:8] if (outcome := way.at(size)) is not None}
+        if said - {outcome_of(run, question).out}:
+            return Proof(None, reasons=(f"at {size} a run differs from what was computed from the others",))
     if missing:
         return Proof(None, tuple(missing), (f"size {missing[0]} takes a way through the code that was not run",))
     holding = [range(size, size + 1) for size, outcome in outcomes.items() if outcome.out == size]
     accepted = [size for size, outcome in outcomes.items() if outcome.out is not None]
     below, pattern = [run for run in holding if run.start < start], [run for run in holding if run.start >= start]
-    sizes = SizeSet.of(start, period, pattern, below)
-    return Proof(AxisProof(sizes, period, min(accepted, default=1)), paths=known, settled=start + period)
+    held = AxisProof(SizeSet.of(start, period, pattern, below), period, min(accepted, default=1))
+    return Proof(held, paths=known, settled=start + period)
 
 
 def _known(paths: Iterable[CodePath], size: int) -> Outcome | None:
-    for way in paths:
-        outcome = way.at(size)
-        if outcome is not None:
-            return outcome
-    return None
-
-
-def _disagreeing(runs: Mapping[int, Run], paths: list[CodePath], question: Question) -> list[int]:
-    """Return the sizes at which a run differs from what the way of another run says."""
-    wrong = []
-    for size, run in runs.items():
-        actual = outcome_of(run, question).out
-        expected = [outcome.out for outcome in (way.at(size) for way in paths[:8]) if outcome is not None]
-        if any(out != actual for out in expected):
-            wrong.append(size)
-    return wrong
+    return next((outcome for way in paths if (outcome := way.at(size)) is not None), None)

@@ -1,5 +1,6 @@
 """What a run is seen to do with sizes: the comparisons it makes, and where sizes are lost."""
 
+import operator
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,17 +12,10 @@ from typing import Any
 
 from segup.inspection.periodic import Extent, PeriodicMap
 
-RELATIONS: Mapping[str, frozenset[int]] = MappingProxyType(
-    {
-        "==": frozenset({0}),
-        "!=": frozenset({-1, 1}),
-        "<": frozenset({-1}),
-        "<=": frozenset({-1, 0}),
-        ">": frozenset({1}),
-        ">=": frozenset({0, 1}),
-    }
+RELATIONS: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
+    {"==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 )
-"""The signs of one − other for which a comparison holds."""
+"""The comparisons of sizes."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +42,7 @@ class Decision:
 
     def at(self, size: int) -> bool:
         """Return the outcome at another size of the input."""
-        value = self.function(size)
-        return (value > 0) - (value < 0) in RELATIONS[self.relation]
+        return bool(RELATIONS[self.relation](self.function(size), 0))
 
     @property
     def repeats_from(self) -> int:

@@ -78,14 +78,9 @@ def _conv_transpose(module: Any) -> ConvTranspose:
     return ConvTranspose(*map(pair, values), groups=module.groups)
 
 
-def _max_pool(module: Any) -> Pool:
+def _pool(module: Any) -> Pool:
     kernel, stride = pair(module.kernel_size), pair(module.stride or module.kernel_size)
-    return Pool(kernel, stride, pair(module.padding), pair(module.dilation), module.ceil_mode)
-
-
-def _avg_pool(module: Any) -> Pool:
-    kernel, stride = pair(module.kernel_size), pair(module.stride or module.kernel_size)
-    return Pool(kernel, stride, pair(module.padding), ceil_mode=module.ceil_mode)
+    return Pool(kernel, stride, pair(module.padding), pair(getattr(module, "dilation", 1)), module.ceil_mode)
 
 
 def _resize(module: Any) -> Resize:
@@ -103,18 +98,14 @@ def _resize(module: Any) -> Resize:
     return Resize((height, width), module.mode)
 
 
-def _pixel_shuffle(module: Any) -> PixelShuffle:
-    return PixelShuffle(module.upscale_factor)
-
-
 _RULES: Mapping[type[nn.Module], Callable[[Any], Layer[Any]]] = MappingProxyType(
     {
         nn.Conv2d: _conv,
         nn.ConvTranspose2d: _conv_transpose,
-        nn.MaxPool2d: _max_pool,
-        nn.AvgPool2d: _avg_pool,
+        nn.MaxPool2d: _pool,
+        nn.AvgPool2d: _pool,
         nn.Upsample: _resize,
-        nn.PixelShuffle: _pixel_shuffle,
+        nn.PixelShuffle: lambda module: PixelShuffle(module.upscale_factor),
     }
 )
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -109,7 +110,8 @@ class Tracer:
         on_ints = self._run(size, symbolic=False)
         if on_ints.refusal is None:
             self._takes_symbolic = False
-            on_ints.record.lose(f"its code fails on sizes that are followed ({_message(run.refusal)})")
+            said = textwrap.shorten(run.refusal.message, 120, placeholder=" …")
+            on_ints.record.lose(f"its code fails on sizes that are followed ({said})")
             on_ints.record.functions[0].update(run.record.functions[0])
             on_ints.record.functions[1].update(run.record.functions[1])
             return on_ints
@@ -190,8 +192,8 @@ class Layers:
         self._stack: list[str] = []
         for name, module in model.named_modules():
             if not isinstance(module, torch.jit.ScriptModule):
-                module.register_forward_pre_hook(self._entering(name))
-                module.register_forward_hook(self._leaving(name))
+                module.register_forward_pre_hook(partial(self._enter, name))
+                module.register_forward_hook(partial(self._leave, name))
 
     def innermost(self) -> str:
         """Return the qualified name of the innermost layer that is at work; empty for the model's own code."""
@@ -201,18 +203,12 @@ class Layers:
         """Forget where the last run ended."""
         self._stack.clear()
 
-    def _entering(self, name: str) -> Callable[..., None]:
-        def enter(*_: Any) -> None:
-            self._stack.append(name)
+    def _enter(self, name: str, *_: Any) -> None:
+        self._stack.append(name)
 
-        return enter
-
-    def _leaving(self, name: str) -> Callable[..., None]:
-        def leave(*_: Any) -> None:
-            while self._stack and self._stack.pop() != name:
-                pass
-
-        return leave
+    def _leave(self, name: str, *_: Any) -> None:
+        while self._stack and self._stack.pop() != name:
+            pass
 
 
 def _opened(name: str, value: Any, depth: int = 3) -> Iterator[tuple[str, Any]]:
@@ -238,10 +234,6 @@ def _is_known(error: Exception) -> bool:
         module = frame.f_globals.get("__name__", "")
     ours = module.startswith(("segup.", "torch.nn.modules.")) and not module.startswith("segup.inspection.")
     return ours and isinstance(error, SegupError | ValueError | RuntimeError | AssertionError)
-
-
-def _message(refusal: Refusal | None) -> str:
-    return "" if refusal is None else textwrap.shorten(refusal.message, 120, placeholder=" …")
 
 
 def in_one_line(error: Exception) -> str:

@@ -1,14 +1,14 @@
 """Sizes that remember how they follow from the input's size, and the record of what was asked of them."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, SupportsIndex, Union
 
 import torch
 from torch import Tensor
 
 from segup.inspection.periodic import Extent, PeriodicMap, PeriodTooLongError
-from segup.inspection.record import Record
+from segup.inspection.record import RELATIONS, Record
 
 Dim = Union[int, "TracedSize"]
 
@@ -158,7 +158,7 @@ class TracedSize:
         return other ** self._lost()
 
     def __index__(self) -> int:
-        frame = next((frame for frame in _frames() if not _is_own(frame)), None)
+        frame = _user()
         reason = f"Python reads a size as a plain number ({caller()})"
         self.record.doubt(None if frame is None else (frame, frame.f_lasti), self, reason)
         return self.value
@@ -207,11 +207,11 @@ class TracedSize:
         if isinstance(other, Tensor):
             return NotImplemented  # the tensor's own comparison, which is followed as every torch function is
         if other is None or isinstance(other, _NO_NUMBERS):
-            return _holds(self.value, other, relation)
+            return RELATIONS[relation](self.value, other)
         if isinstance(other, float) and other.is_integer():
             other = int(other)
         if type(other) not in (int, bool, TracedSize):
-            return _holds(self._lost("compares a size with something else than an int"), other, relation)
+            return RELATIONS[relation](self._lost("compares a size with something else than an int"), other)
         self._check_record(other)
         return compare(self, other, relation, self.record)
 
@@ -305,7 +305,7 @@ def periodic_of(dim: Any) -> tuple[int, PeriodicMap] | None:
 
 def compare(one: Dim, other: Dim, relation: str, record: Record) -> bool:
     """Compare two sizes as Python code does, and note it: a branch, unless it comes out alike at every size."""
-    outcome = _holds(as_int(one), as_int(other), relation)
+    outcome = RELATIONS[relation](as_int(one), as_int(other))
     found = difference(one, other)
     where = caller()
     if found is None:
@@ -342,9 +342,8 @@ def difference(one: Dim, other: Dim) -> tuple[int, PeriodicMap] | None:
     if not parts or any(part is None for part in parts) or len({part[0] for part in parts if part}) > 1:
         return None
     axis = next(part[0] for part in parts if part)
-    functions = [_function(first), _function(second)]
     try:
-        return axis, functions[0].minus(functions[1])
+        return axis, _function(first).minus(_function(second))
     except PeriodTooLongError:
         return None
 
@@ -354,34 +353,18 @@ def _function(extent: Extent) -> PeriodicMap:
     return single[1] if single else PeriodicMap.constant(extent.coefficient)
 
 
-def _holds(one: Any, other: Any, relation: str) -> bool:
-    return {
-        "==": lambda: one == other,
-        "!=": lambda: one != other,
-        "<": lambda: one < other,
-        "<=": lambda: one <= other,
-        ">": lambda: one > other,
-        ">=": lambda: one >= other,
-    }[relation]()
-
-
 def caller() -> str:
     """Return module and line of the code that uses a size: the nearest frame outside this package."""
-    for frame in _frames():
-        if not _is_own(frame):
-            return f"{frame.f_globals.get('__name__', '?')}, line {frame.f_lineno}"
-    return "?"
+    frame = _user()
+    return "?" if frame is None else f"{frame.f_globals.get('__name__', '?')}, line {frame.f_lineno}"
 
 
-def _is_own(frame: Any) -> bool:
-    return str(frame.f_globals.get("__name__", "")).startswith("segup.inspection")
-
-
-def _frames() -> Iterator[Any]:
-    frame = sys._getframe(1)
-    while frame is not None:
-        yield frame
-        frame = frame.f_back  # type: ignore[assignment]
+def _user() -> Any:
+    """Return the nearest frame outside this package, or None."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith("segup.inspection"):
+        frame = frame.f_back
+    return frame
 
 
 def as_ints(dims: Sequence[Dim]) -> tuple[int, ...]:

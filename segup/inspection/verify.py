@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 
-from segup.inspection.proof import Proof, Question
+from segup.inspection.proof import Proof, Question, image_size
 from segup.inspection.real_model import MOST_PIXELS, RealModel
 from segup.inspection.trace import Run
 from segup.inspection.traced import as_int
@@ -41,16 +41,20 @@ class Verifier:
 
     def _refuted(self) -> str | None:
         """Return how a real run differs from what is proved, or what kept it from being made."""
+        beside = tuple(question.beside for question in self._questions)
         for pair, seed, required in self._plan():
             if not self._affords(pair, required):
                 if required:
-                    return _too_much(pair)
+                    return (
+                        f"the trace was not compared with the model itself at {_in_words(pair)}: the runs would take "
+                        f"more than {MOST_PIXELS} pixels or {MOST_SECONDS:g} s"
+                    )
                 continue
             run = self._model.run(pair, seed)
             shape = run.outputs.get(self._questions[0].output, ())
             found = None if run.refusal or len(shape) != 4 else (as_int(shape[-2]), as_int(shape[-1]))
             expected = self._expected(pair)
-            if found != expected and not (expected is None and found and self._moves(found)):
+            if found != expected and not (expected is None and found and found[::-1] != beside):
                 return _difference(pair, expected, run.refusal.message if run.refusal else _in_words(found))
         return None
 
@@ -59,14 +63,14 @@ class Verifier:
         small = [self._accepted(axis, 2) for axis in (0, 1)]
         settled = [proof.settled for proof in self._proofs]
         yield self._base.size, 1, True
-        yield self._pair(0, settled[0] + 2, self._last(1)), 1, True
+        yield image_size(0, settled[0] + 2, self._last(1)), 1, True
         for height, width in itertools.product(*small):
             yield (height, width), 0, True
         for axis in (0, 1):
             beside = small[1 - axis][0]
             if self._proofs[axis].found is not None:
                 for size in (settled[axis], settled[axis] + 1, settled[axis] + settled[axis] // 2 + 3):
-                    yield self._pair(axis, size, beside), 2, True
+                    yield image_size(axis, size, beside), 2, True
         for axis in (0, 1):
             beside = small[1 - axis][0]
             ways = self._proofs[axis].paths
@@ -74,10 +78,7 @@ class Verifier:
             others = [size for way, size in ways.items() if way.out is not None]
             beyond = [size for size in _BEYOND if size > settled[axis]] if ways else []
             for size in (*refused, *others[:: -(-len(others) // _MOST_WAYS) or 1], *beyond):
-                yield self._pair(axis, size, beside), 3, False
-
-    def _pair(self, axis: int, size: int, beside: int) -> Pair:
-        return (size, beside) if axis == 0 else (beside, size)
+                yield image_size(axis, size, beside), 3, False
 
     def _accepted(self, axis: int, count: int) -> list[int]:
         """Return the smallest sizes that are accepted by the proof; the one that was run where there is none."""
@@ -105,10 +106,6 @@ class Verifier:
             outs.append(outcome.out)
         return outs[0], outs[1]
 
-    def _moves(self, found: Pair) -> bool:
-        """Return whether one axis changes the other's output, as the proofs say where they expect nothing."""
-        return any(out != question.beside for out, question in zip(found, reversed(self._questions), strict=True))
-
     def _affords(self, pair: Pair, required: bool) -> bool:
         """Return whether one more run stays within the limits, by what those so far took."""
         pixels, seconds = self._model.pixels - self._pixels, self._model.seconds - self._seconds
@@ -129,10 +126,3 @@ def _difference(pair: Pair, expected: Pair | None, found: str) -> str:
 
 def _in_words(size: Pair | None) -> str:
     return "a refusal" if size is None else f"{size[0]}×{size[1]}"
-
-
-def _too_much(pair: Pair) -> str:
-    return (
-        f"the trace was not compared with the model itself at {_in_words(pair)}: the runs would take more than "
-        f"{MOST_PIXELS} pixels or {MOST_SECONDS:g} s"
-    )

@@ -11,8 +11,9 @@ The standard library only. Sizes are ints, or (height, width) pairs; every layer
 ({1}, True)
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from segup.imports import lazily
 
 if TYPE_CHECKING:
     from segup.errors import ShapeError
@@ -82,15 +83,5 @@ _HOMES = {
     "windows": ("Conv", "Pool"),
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Load the module that defines ``name`` when it is first asked for, so that importing this one costs nothing."""
-    for module, names in _HOMES.items():
-        if name in names:
-            globals()[name] = getattr(import_module(f"segup.shapes.{module}"), name)
-            return globals()[name]
-    raise AttributeError(f"module 'segup.shapes' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# Importing this costs nothing: a module is loaded when one of its names is first asked for.
+__getattr__, __dir__ = lazily(__name__, _HOMES)

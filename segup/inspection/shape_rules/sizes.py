@@ -14,7 +14,7 @@ from torch import Tensor
 from segup.errors import ShapeError
 from segup.inspection.calls import Reading, Said
 from segup.inspection.periodic import Extent, PeriodicMap
-from segup.inspection.record import Record
+from segup.inspection.record import RELATIONS, Record
 from segup.inspection.traced import Dim, TracedSize, as_int, difference, same
 
 Shape = tuple[Dim, ...]
@@ -81,8 +81,7 @@ class Sizes:
 
     def decide(self, one: Dim, relation: str, other: Dim, message: str = "", required: bool = False) -> bool:
         """Note a comparison that torch makes and return how it comes out."""
-        left, right = as_int(one), as_int(other)
-        outcome: bool = {"==": left == right, "!=": left != right, ">=": left >= right, ">": left > right}[relation]
+        outcome: bool = RELATIONS[relation](as_int(one), as_int(other))
         if type(one) is not TracedSize and type(other) is not TracedSize:
             return outcome
         found = difference(one, other)

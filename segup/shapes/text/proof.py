@@ -11,6 +11,16 @@ from segup.shapes.chain import Stage, stages
 from segup.shapes.text.words import Statement
 
 
+def _of_each_axis(name: str) -> property:
+    """Return a property: what each axis' proof says, as a pair where the axes differ."""
+
+    def read(proof: Statement) -> Any:
+        values = tuple(getattr(axis, name) for axis in proof.axes)
+        return values[0] if proof.same_axes else values
+
+    return property(read)
+
+
 @dataclass(frozen=True)
 class Proof(Statement):
     """What :func:`prove_inversion` found; ``str`` says it in words.
@@ -29,30 +39,16 @@ class Proof(Statement):
         """Whether it holds for no size at all."""
         return any(axis.never for axis in self.axes)
 
-    @property
-    def period(self) -> Any:
-        """The sizes over which the statement repeats; None where only finitely many sizes can hold."""
-        return self._both(tuple(axis.period for axis in self.axes))
-
-    @property
-    def min_size(self) -> Any:
-        """The smallest size that the way down accepts."""
-        return self._both(tuple(axis.min_size for axis in self.axes))
-
-    @property
-    def start(self) -> Any:
-        """The size from which on the residues decide; below it the exceptions do."""
-        return self._both(tuple(axis.start for axis in self.axes))
-
-    @property
-    def residues(self) -> Any:
-        """The residues modulo ``period`` of the sizes from ``start`` on that hold, as a computed sequence."""
-        return self._both(tuple(axis.residues for axis in self.axes))
-
-    @property
-    def exceptions(self) -> Any:
-        """The sizes below ``start`` that hold, as a computed sequence."""
-        return self._both(tuple(axis.exceptions for axis in self.axes))
+    period = _of_each_axis("period")
+    """The sizes over which the statement repeats; None where only finitely many sizes can hold."""
+    min_size = _of_each_axis("min_size")
+    """The smallest size that the way down accepts."""
+    start = _of_each_axis("start")
+    """The size from which on the residues decide; below it the exceptions do."""
+    residues = _of_each_axis("residues")
+    """The residues modulo ``period`` of the sizes from ``start`` on that hold, as a computed sequence."""
+    exceptions = _of_each_axis("exceptions")
+    """The sizes below ``start`` that hold, as a computed sequence."""
 
     @property
     def counterexample(self) -> Size | None:
@@ -87,9 +83,6 @@ class Proof(Statement):
         if not is_pair(size):
             return found[0]
         return (found[0][0], found[1][0]), (found[0][1], found[1][1])
-
-    def _both(self, values: tuple[Any, ...]) -> Any:
-        return values[0] if self.same_axes else values
 
     def _sizes(self, size: Size) -> tuple[int, int]:
         if not is_pair(size) and not self.same_axes:
