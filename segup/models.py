@@ -22,7 +22,7 @@ from segup.necks import Neck, create_neck
 from segup.optimized import Optimized
 from segup.upsamplers.contract import GUIDES, Size
 from segup.upsamplers.fitting import fit_to
-from segup.upsamplers.guide import listed_guides, unguided_upsamplers
+from segup.upsamplers.guide import refuse_guides
 from segup.windows import predict_windows
 
 _LEAST = 1e-7
@@ -263,12 +263,10 @@ def join_parts(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
     missing = (decoder.requires | neck.requires) - provided
     if missing - GUIDES.keys():
         raise ConfigError(unknown("guide of a model", min(missing - GUIDES.keys()), GUIDES))
-    if missing:
-        behind = "" if missing - body.provides else f" behind neck '{neck.name}'"
-        raise ConfigError(
-            f"upsampler '{decoder.upsampler}' requires {listed_guides(missing)}, and encoder '{encoder}' gives "
-            f"none{behind}.\n  try: encoder=segnet, or an operator that requires nothing: {unguided_upsamplers()}."
-        )
+    behind = "" if missing - body.provides else f" behind neck '{neck.name}'"
+    why = f"and encoder '{encoder}' gives none{behind}"
+    way_out = "encoder=segnet, or an operator that requires nothing: "
+    refuse_guides(missing, f"upsampler '{decoder.upsampler}'", why, way_out)
     unfit = _unfit(decoder, neck, body)
     if unfit is not None:
         body.put_rows_back()

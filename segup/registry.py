@@ -12,6 +12,7 @@ from segup.errors import ConfigError, unknown
 from segup.imports import import_named
 
 T = TypeVar("T", bound=Callable[..., Any])
+P = TypeVar("P", bound=Callable[..., Any])
 THE_FILE = "."
 """Stands, among modules that are trusted, for a file itself that segup did not write."""
 
@@ -25,6 +26,7 @@ class Registry(Generic[T]):
             so that a new part is one new file.
         place: Arguments of the parts that follow from where one stands, and are no options of it.
         group: Of the configuration, in which their options stand: it begins their names in errors.
+        base: The class that each part is a subclass of; None where parts may be functions.
 
     A name of the form ``"package.module:attribute"`` is a part from outside the table. It is imported,
     which runs its module's code: a checkpoint's names go through :func:`outside_module` first.
@@ -41,15 +43,22 @@ class Registry(Generic[T]):
     segup.errors.ConfigError: unknown option of operator 'double' 'tines': did you mean 'times'? known: times, x
     """
 
-    def __init__(self, kind: str, package: str | None = None, place: Sequence[str] = (), group: str = "") -> None:
+    def __init__(
+        self,
+        kind: str,
+        package: str | None = None,
+        place: Sequence[str] = (),
+        group: str = "",
+        base: type | None = None,
+    ) -> None:
         self.kind = kind
         self._package, self._place, self._group = package, place, group
         self._parts: dict[str, T] = {}
         self._storable: dict[Any, Any] = {}
-        self._complete = package is None
+        self._complete, self._base = package is None, base
 
-    def register(self, name: str, storable: Mapping[str, Any] | None = None) -> Callable[[T], T]:
-        """Return a decorator that enters a part under ``name``.
+    def register(self, name: str, storable: Mapping[str, Any] | None = None) -> Callable[[P], P]:
+        """Return a decorator that enters a part under ``name``, which a class that has a name then has too.
 
         Args:
             name: One word.
@@ -66,11 +75,13 @@ class Registry(Generic[T]):
                 f'  try: the decorator with a name in parentheses, such as ("mine")'
             )
 
-        def enter(part: T) -> T:
+        def enter(part: P) -> P:
             taken = self._parts.get(name)
             if taken is not None and (taken.__module__, taken.__qualname__) != (part.__module__, part.__qualname__):
                 raise ConfigError(f"{self.kind} '{name}' is already {taken.__module__}.{taken.__qualname__}")
-            self._parts[name] = part
+            self._parts[name] = part  # type: ignore[assignment]
+            if isinstance(part, type) and isinstance(getattr(part, "name", None), str):
+                part.name = name  # type: ignore[attr-defined]
             if storable is not None:
                 self._storable[part] = storable
             return part
@@ -94,12 +105,13 @@ class Registry(Generic[T]):
         if not isinstance(name, str):
             raise ConfigError(f"{self.kind} must be a name, not {name!r}; known: {', '.join(self.names())}")
         module = outside_module(name)
-        if module is not None:
-            return self._import(module, name)
         self._fill()
-        if name not in self._parts:
+        if module is None and name not in self._parts:
             raise ConfigError(unknown(self.kind, name, self._parts))
-        return self._parts[name]
+        part = self._parts[name] if module is None else self._import(module, name)
+        if self._base and not (isinstance(part, type) and issubclass(part, self._base)):
+            raise ConfigError(f"{self.kind} '{name}' is no subclass of {self._package}.{self._base.__name__}")
+        return part
 
     def create(self, name: str, /, *args: Any, **options: Any) -> Any:
         """Call the part with the options, after checking each option against its signature.

@@ -1,15 +1,18 @@
 """What the topologies' arguments have in common, checked with the numbers put in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from fractions import Fraction
 from math import ceil
 from types import MappingProxyType
 from typing import Any, get_args
 
 from segup.errors import ConfigError
-from segup.upsamplers.contract import OPTIONS_OF_ALL, Fit
+from segup.registry import check_options
+from segup.upsamplers.contract import OPTIONS_OF_ALL, Fit, operator_class
+from segup.upsamplers.guide import refuse_guides
 
 IMAGE_WIDTH = 16
+BETWEEN_MAPS = frozenset({"skip", "indices"})
 """Channels at the image's own resolution: a 3×3 convolution there costs more than all others together."""
 
 
@@ -95,3 +98,24 @@ def checked_options(name: str, options: Mapping[str, Any] | None) -> dict[str, A
             raise ConfigError(f"{given} cannot be given for one operator.\n  try: decoder.fit={wanted}")
         raise ConfigError(f"{given} cannot be given: it follows from the operator's place in the decoder")
     return options
+
+
+def checked_operator(
+    name: str, given: Mapping[str, Any] | None, group: str, lacks: Set[str], said: str, why: str, way_out: str
+) -> dict[str, Any]:
+    """Return an operator's own options, once it is known that its place has what it requires.
+
+    Args:
+        name: Of the operator.
+        given: The options.
+        group: In which they are given.
+        lacks: The guides that the place does not have.
+        said, why, way_out: Begin the error: how the operator was asked for, what is missing, and what else to ask for.
+
+    Raises:
+        ConfigError: It requires what the place does not have, or an option is unknown.
+    """
+    own, kind = checked_options(group, given), operator_class(name)
+    refuse_guides(kind.required(**own) & lacks, said, why, f"{way_out} that requires nothing: ")
+    check_options(kind, own, f"upsampler '{name}'")
+    return own

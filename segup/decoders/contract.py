@@ -3,21 +3,21 @@
 import inspect
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from segup.calls import check
 from segup.conform import Count, Counts, Few, Name, OddKernel, Within
-from segup.decoders.arguments import IMAGE_WIDTH, checked_widths
+from segup.decoders.arguments import IMAGE_WIDTH, checked_operator, checked_widths
 from segup.decoders.blocks import conv_stack
 from segup.decoders.rounding import Roundings, whole_roundings
-from segup.decoders.steps import Encoded, Step, StepPlan, checked_operator
+from segup.decoders.steps import Encoded, Step, StepPlan
 from segup.errors import ConfigError, ShapeError, figures, unknown
 from segup.registry import Registry
 from segup.streams import own_stream
@@ -43,6 +43,12 @@ class Rung:
     reached: int
     wanted: int
     correction: int
+
+    @classmethod
+    def of(cls, up: Upsampler, low: int, wanted: int, place: str = "") -> "Rung":
+        """Return the rung of an operator; ShapeError where it does not reach the size."""
+        reached = up.reach(low, wanted)
+        return cls(f"{place}{up.label()}", low, reached, wanted, wanted - reached)
 
 
 class Decoder(nn.Module, ABC):
@@ -147,7 +153,11 @@ class Decoder(nn.Module, ABC):
         chosen = self.filled(given)
         self.channels, self.strides, self.image_channels = tuple(channels), tuple(strides), image_channels
         self.preset, self.upsampler, self.head_kernel_size = preset, chosen["upsampler"], chosen["head_kernel_size"]
-        operators_own = checked_operator(self.name, self.lacks, self.upsampler, chosen["upsampler_options"])
+        operators_own = checked_operator(
+            self.upsampler, chosen["upsampler_options"], "upsampler_options", self.lacks,
+            f"upsampler '{self.upsampler}'", f"which topology '{self.name}' does not have at its steps",
+            "decoder.topology=unet, or an operator",
+        )  # fmt: skip
         rules = whole_roundings(roundings, len(strides))
         self.gives_scores, self.head = self.scored(chosen), None
         self.num_classes = chosen.get("num_classes", IMAGE_WIDTH)
@@ -380,12 +390,7 @@ class Decoder(nn.Module, ABC):
         Raises:
             ShapeError: An operator cannot bring its input to the size of the next map.
         """
-        rungs = []
-        for low, high, up in self.steps():
-            wanted = size if high is None else sizes[high]
-            reached = up.reach(sizes[low], wanted)
-            rungs.append(Rung(up.label(), sizes[low], reached, wanted, wanted - reached))
-        return rungs
+        return [Rung.of(up, sizes[low], size if high is None else sizes[high]) for low, high, up in self.steps()]
 
     def checked_features(self, features: Sequence[Tensor]) -> Sequence[Tensor]:
         """Return the maps, laid out alike where torch.export traces: it has to prove how their strides compare.
@@ -419,23 +424,15 @@ def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
     return f"[{', '.join([figures(shape) for shape in shapes])}]"
 
 
-D = TypeVar("D", bound=type[Decoder])
-topologies: Registry[type[Decoder]] = Registry("topology", "segup.decoders", place=("channels", "strides", "upsampler"))
-
-
-def register_topology(name: str) -> Callable[[D], D]:
-    """Return a decorator that registers a topology under ``name``.
-
-    Args:
-        name: The word.
-    """
-
-    def enter(topology: D) -> D:
-        topology.name = name
-        topologies.register(name)(topology)
-        return topology
-
-    return enter
+topologies: Registry[type[Decoder]] = Registry(
+    "topology", "segup.decoders", place=("channels", "strides", "upsampler"), base=Decoder
+)
+register_topology = topologies.register
+"""Registers a topology under a name: ``@register_topology("mine")`` above its class."""
+topology_class = topologies.get
+"""Returns the class of a name; a ConfigError where the name is unknown, or no :class:`Decoder` from outside."""
+list_decoders = topologies.names
+"""Returns the names of all topologies."""
 
 
 def create_decoder(
@@ -460,29 +457,7 @@ def create_decoder(
     >>> decoder(maps, size=(417, 353)).shape
     torch.Size([2, 16, 417, 353])
     """
-    topology_class(topology)
     return topologies.create(topology, channels, strides, **options)
-
-
-def topology_class(name: str) -> type[Decoder]:
-    """Return the class called ``name``.
-
-    Raises:
-        ConfigError: An unknown name, or a part from outside that is no :class:`Decoder`.
-    """
-    part = topologies.get(name)
-    if not (isinstance(part, type) and issubclass(part, Decoder)):
-        raise ConfigError(f"topology '{name}' is no subclass of segup.decoders.Decoder")
-    return part
-
-
-def list_decoders() -> list[str]:
-    """Return the names of all topologies.
-
-    >>> "unet" in list_decoders()
-    True
-    """
-    return topologies.names()
 
 
 def check_pyramid(channels: Sequence[int], strides: Sequence[int | Fraction]) -> None:

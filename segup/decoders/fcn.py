@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Decoder, register_topology
-from segup.decoders.steps import Encoded, Step, StepPlan, operators
+from segup.decoders.steps import Encoded, Step, StepPlan, top_down, top_down_steps
 from segup.streams import own_stream
 from segup.upsamplers.contract import Size
 
@@ -55,16 +55,12 @@ class FCNDecoder(Decoder):
 
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return the scores ``(N, num_classes, *size)``."""
-        ups, y = operators(self.ups), self.scores[-1](encoded.maps[-1])
-        for i in range(len(ups) - 1, -1, -1):
-            y, skip = encoded.join(ups[i], y, self.first + i)
-            y = self.scores[i](skip) + y
-        return self.finish(y, size, encoded)
+        scores = top_down(encoded, self.first, self.scores[-1](encoded.maps[-1]), self.ups, self.scores)
+        return self.finish(scores[0], size, encoded)
 
     def steps(self) -> list[Step]:
         """Return the step to each scored map, then the one to the image."""
-        climbed: list[Step] = [(self.first + i + 1, self.first + i, up) for i, up in enumerate(operators(self.ups))]
-        return [*reversed(climbed), *self.final_steps()]
+        return [*top_down_steps(self.first, self.ups), *self.final_steps()]
 
 
 @own_stream()

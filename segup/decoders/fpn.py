@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from segup.decoders.arguments import resize_alone
 from segup.decoders.blocks import conv_stack, linear
 from segup.decoders.contract import Decoder, register_topology
-from segup.decoders.steps import Encoded, Step, StepPlan, operators
+from segup.decoders.steps import Encoded, Step, StepPlan, operators, steps_to, top_down, top_down_steps
 from segup.upsamplers.contract import Size
 
 
@@ -58,18 +58,14 @@ class FPNDecoder(Decoder):
 
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        ups, maps = operators(self.ups), [self.laterals[-1](encoded.maps[-1])]
-        for i in range(len(ups) - 1, -1, -1):
-            y, skip = encoded.join(ups[i], maps[0], self.first + i)
-            maps.insert(0, self.laterals[i](skip) + y)
+        maps = top_down(encoded, self.first, self.laterals[-1](encoded.maps[-1]), self.ups, self.laterals)
         branches = [branch(m, encoded) for branch, m in zip(self.branches, maps, strict=True)]
         return self.finish(sum(branches[1:], branches[0]), size, encoded)
 
     def steps(self) -> list[Step]:
         """Return the top-down steps, those of each branch, then the one to the image."""
-        down: list[Step] = [(self.first + i + 1, self.first + i, up) for i, up in enumerate(operators(self.ups))]
         branches = [step for branch in self.branches for step in cast(_Branch, branch).steps()]
-        return [*reversed(down), *branches, *self.final_steps()]
+        return [*top_down_steps(self.first, self.ups), *branches, *self.final_steps()]
 
 
 class _Branch(nn.Module):
@@ -90,4 +86,4 @@ class _Branch(nn.Module):
         return x
 
     def steps(self) -> list[Step]:
-        return [(level + 1, level, up) for level, up in zip(self.levels, operators(self.ups), strict=True)]
+        return steps_to(self.levels, self.ups)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from segup.decoders.arguments import step_widths
 from segup.decoders.blocks import conv_stack
 from segup.decoders.contract import Decoder, register_topology
-from segup.decoders.steps import Encoded, Step, StepPlan, operators
+from segup.decoders.steps import Encoded, Step, StepPlan, operators, steps_to
 from segup.upsamplers.contract import Size
 
 
@@ -58,5 +58,4 @@ class PlainDecoder(Decoder):
 
     def steps(self) -> list[Step]:
         """Return the step to the size of each map, then the one to the image."""
-        climbed = ((level + 1, level, up) for level, up in zip(self.levels, operators(self.ups), strict=True))
-        return [*climbed, *self.final_steps()]
+        return [*steps_to(self.levels, self.ups), *self.final_steps()]

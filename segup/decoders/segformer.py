@@ -84,5 +84,4 @@ class SegFormerDecoder(Decoder):
 
     def steps(self) -> list[Step]:
         """Return the steps of each map to the highest, then the one to the image."""
-        climbs = [cast(Climb, climb) for climb in self.climbs]
-        return [*(step for climb in climbs for step in climb.steps()), *self.final_steps()]
+        return [*(step for climb in self.climbs for step in cast(Climb, climb).steps()), *self.final_steps()]

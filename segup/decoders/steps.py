@@ -1,23 +1,19 @@
 """The upsampling steps of a topology: which operator, from which map to which, guided by what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, cast
 
 from torch import Tensor, nn
 
-from segup.decoders.arguments import checked_options
+from segup.decoders.arguments import BETWEEN_MAPS, checked_operator
 from segup.decoders.rounding import Rounding, composed
 from segup.errors import ConfigError, ShapeError
-from segup.registry import check_options
 from segup.upsamplers import create_upsampler
 from segup.upsamplers.contract import Fit, Upsampler, operator_class
-from segup.upsamplers.guide import listed_guides, unguided_upsamplers
-from segup.upsamplers.guided import Encoding, Guided
+from segup.upsamplers.guided import Encoding, Guided, sharing
 
-BETWEEN_MAPS = frozenset({"skip", "indices"})
-"""Guides that belong to a step between two maps, and that the step to the image lacks."""
 Step = tuple[int, int | None, Upsampler]
 """An upsampling step: level of the input, level of the result (None: the image), operator."""
 
@@ -83,18 +79,14 @@ class StepPlan:
             ConfigError: An operator that requires something.
         """
         name = self.final
-        own = checked_options("final_options", self.final_options)
-        kind = operator_class(name)
-        missing = kind.required(**own) & BETWEEN_MAPS
-        if missing:
-            raise ConfigError(
-                f"final='{name}' requires {listed_guides(missing)}, and the step to the image has none.\n"
-                f"  try: decoder.final=bilinear, or another operator that requires nothing: {unguided_upsamplers()}."
-            )
-        check_options(kind, own, f"upsampler '{name}'")
+        own = checked_operator(
+            name, self.final_options, "final_options", BETWEEN_MAPS, f"final='{name}'",
+            "and the step to the image has none", "decoder.final=bilinear, or another operator",
+        )  # fmt: skip
         if self.strides[level] == 1:
             return None
-        usual = dict.fromkeys(kind.final_options) if alone else kind.final_options
+        usual = operator_class(name).final_options
+        usual = dict.fromkeys(usual) if alone else usual
         return self._whole(name, level, in_channels, out_channels, {**usual, **own}, "final")
 
     def stage_options(self, level: int) -> dict[str, Any]:
@@ -119,13 +111,13 @@ class StepPlan:
     def _whole(
         self, name: str, level: int, in_channels: int, out_channels: int, options: Mapping[str, Any], asked: str
     ) -> Upsampler:
-        chosen, stride = dict(options), self.strides[level]
-        if stride.denominator > 1 and not operator_class(name).takes_fractions:
+        chosen, stride, kind = dict(options), self.strides[level], operator_class(name)
+        if stride.denominator > 1 and not kind.takes_fractions:
             raise ConfigError(
                 f"{asked}='{name}' multiplies by whole numbers, and the step to the image is one by {stride}.\n"
                 f"  try: decoder.{asked}=bilinear, or nearest or bicubic, which resize."
             )
-        if operator_class(name).takes_rounding and chosen.get("rounding") is None:
+        if kind.takes_rounding and chosen.get("rounding") is None:
             chosen["rounding"] = composed(self.roundings[: level + 1], self.strides[: level + 1])
         return self._create(name, in_channels, out_channels, stride, **chosen)
 
@@ -134,30 +126,7 @@ class StepPlan:
     ) -> Upsampler:
         """Return an operator; one that is guided by the image shares its encoder with the steps before."""
         given = {"fit": self.fit, "image_channels": self.image_channels, **options}
-        up = create_upsampler(name, in_channels, out_channels, scale, **given)
-        if isinstance(up, Guided):
-            up.share(self.encoders)
-        return up
-
-
-def checked_operator(
-    topology: str, lacks: frozenset[str], upsampler: str, options: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Return the operator's own options, once it is known that the topology can take it.
-
-    Raises:
-        ConfigError: It requires what the topology's steps do not have, or an option is unknown.
-    """
-    own = checked_options("upsampler_options", options)
-    missing = operator_class(upsampler).required(**own) & lacks
-    if missing:
-        raise ConfigError(
-            f"upsampler '{upsampler}' requires {listed_guides(missing)}, "
-            f"which topology '{topology}' does not have at its steps.\n"
-            f"  try: decoder.topology=unet, or an operator that requires nothing: {unguided_upsamplers()}."
-        )
-    check_options(operator_class(upsampler), own, f"upsampler '{upsampler}'")
-    return own
+        return sharing(create_upsampler(name, in_channels, out_channels, scale, **given), self.encoders)
 
 
 @dataclass(frozen=True)
@@ -219,6 +188,32 @@ def operators(modules: nn.ModuleList) -> list[Upsampler]:
     return [cast(Upsampler, module) for module in modules]
 
 
+def steps_to(levels: Iterable[int], ups: nn.ModuleList) -> list[Step]:
+    """Return the steps that operators make, one to each of these levels."""
+    return [(level + 1, level, up) for level, up in zip(levels, operators(ups), strict=True)]
+
+
+def top_down_steps(first: int, ups: nn.ModuleList) -> list[Step]:
+    """Return the steps of :func:`top_down`, from low to high resolution."""
+    return steps_to(range(first, first + len(ups)), ups)[::-1]
+
+
+def top_down(encoded: "Encoded", first: int, top: Tensor, ups: nn.ModuleList, laterals: nn.ModuleList) -> list[Tensor]:
+    """Return maps from high to low resolution, each the one below brought up, plus a lateral of the encoder's map.
+
+    Args:
+        encoded: What the encoder gave.
+        first: The level of the highest map.
+        top: The lowest.
+        ups, laterals: For each level above, from high to low resolution.
+    """
+    maps = [top]
+    for i in range(len(ups) - 1, -1, -1):
+        y, skip = encoded.join(operators(ups)[i], maps[0], first + i)
+        maps.insert(0, laterals[i](skip) + y)
+    return maps
+
+
 class Climb(nn.Module):
     """Successive steps of one width, from map ``start`` up to map ``stop``; none where they are the same.
 
@@ -250,4 +245,4 @@ class Climb(nn.Module):
 
     def steps(self) -> list[Step]:
         """Return the steps in order."""
-        return [(level + 1, level, up) for up, level in zip(operators(self.ups), self.levels, strict=True)]
+        return steps_to(self.levels, self.ups)

@@ -10,7 +10,7 @@ from segup.decoders.arguments import resize_alone
 from segup.decoders.blocks import ConvNormAct, conv_stack
 from segup.decoders.contract import Decoder, register_topology
 from segup.decoders.pyramid_pooling import PyramidPooling
-from segup.decoders.steps import Climb, Encoded, Step, StepPlan, operators
+from segup.decoders.steps import Climb, Encoded, Step, StepPlan, top_down, top_down_steps
 from segup.upsamplers.contract import Size
 
 
@@ -62,16 +62,13 @@ class UPerNetDecoder(Decoder):
 
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
-        ups, sums = operators(self.ups), [self.context(self.pool(encoded.maps[-1]))]
-        for i in range(len(ups) - 1, -1, -1):
-            y, skip = encoded.join(ups[i], sums[0], self.first + i)
-            sums.insert(0, self.laterals[i](skip) + y)
+        context = self.context(self.pool(encoded.maps[-1]))
+        sums = top_down(encoded, self.first, context, self.ups, self.laterals)
         maps = [*(conv(y) for conv, y in zip(self.convs, sums, strict=False)), sums[-1]]
         high = [climb(y, encoded) for climb, y in zip(self.climbs, maps, strict=True)]
         return self.finish(self.mix(torch.cat(high, dim=1)), size, encoded)
 
     def steps(self) -> list[Step]:
         """Return the top-down steps, those of each map to the highest, then the one to the image."""
-        down: list[Step] = [(self.first + i + 1, self.first + i, up) for i, up in enumerate(operators(self.ups))]
         climbs = [step for climb in self.climbs for step in cast(Climb, climb).steps()]
-        return [*reversed(down), *climbs, *self.final_steps()]
+        return [*top_down_steps(self.first, self.ups), *climbs, *self.final_steps()]

@@ -9,7 +9,6 @@ from segup.errors import ShapeError
 from segup.inspection import AcceptedSizes
 from segup.shapes.sets import Runs, joined
 from segup.tables import listed
-from segup.upsamplers.contract import Upsampler
 
 EVERY = AcceptedSizes.all_from(1)
 MapSizes = Callable[[int], Sequence[int]]
@@ -89,17 +88,13 @@ class Verdict:
         return f"and none does where the size mod {period} is in {Runs(joined(range(n, n + 1) for n in residues))!r}"
 
 
-def _nothing(_size: int) -> list[Rung]:
-    return []
-
-
 def prove_decoder(
     decoder: Decoder,
     map_sizes: MapSizes,
     period: int,
     growth: Sequence[int],
     accepted: AcceptedSizes = EVERY,
-    before: Rungs = _nothing,
+    before: Rungs = lambda _: [],
 ) -> Verdict:
     """Decide for every accepted image size what each step of ``decoder`` is given and has to correct.
 
@@ -124,14 +119,15 @@ def prove_decoder(
 bilinear ×2) cuts at most 1 row or column, and none does at the multiples of 4.
     """
     growing = all(
-        growth[low] * up.scale == (period if high is None else growth[high]) and _by_contract(up)
+        growth[low] * up.scale == (period if high is None else growth[high])
+        and all(getattr(type(up), name).__module__.startswith("segup.") for name in ("own", "span", "reach"))
         for low, high, up in decoder.steps()
     )
     repeats = lcm(period, accepted.sizes.period)
     beyond = max(accepted.sizes.start, accepted.least) + repeats
     if not growing:
         return check_decoder(decoder, map_sizes, accepted.up_to(beyond + repeats - 1), accepted, before)
-    return _looked_at(decoder, map_sizes, accepted.up_to(beyond - 1), repeats, accepted, before)
+    return check_decoder(decoder, map_sizes, accepted.up_to(beyond - 1), accepted, before, repeats)
 
 
 def check_decoder(
@@ -139,9 +135,12 @@ def check_decoder(
     map_sizes: MapSizes,
     sizes: Iterable[int],
     accepted: AcceptedSizes = EVERY,
-    before: Rungs = _nothing,
+    before: Rungs = lambda _: [],
+    period: int | None = None,
 ) -> Verdict:
-    """Look at what each step of ``decoder`` is given and has to correct at these image sizes, and prove nothing.
+    """Look at what each step of ``decoder`` is given and has to correct at these image sizes.
+
+    Nothing is proved unless they are known to repeat with a ``period``.
 
     >>> from segup.decoders import create_decoder
     >>> decoder = create_decoder("unet", [8, 16], [1, 2], upsampler="bilinear")
@@ -149,22 +148,7 @@ def check_decoder(
     Checked for 10 sizes from 2 to 11, and proved for none beyond: the output has the image's size; a step (bilinear \
 ×2) repeats at most 1 row or column, and none does at 2, 4, 6, …, 10.
     """
-    return _looked_at(decoder, map_sizes, sorted(sizes), None, accepted, before)
-
-
-def _by_contract(up: Upsampler) -> bool:
-    """Return whether what the operator reaches is the contract's arithmetic, and not a rule from outside."""
-    return all(getattr(type(up), name).__module__.startswith("segup.") for name in ("own", "span", "reach"))
-
-
-def _looked_at(
-    decoder: Decoder,
-    map_sizes: MapSizes,
-    sizes: Sequence[int],
-    period: int | None,
-    accepted: AcceptedSizes,
-    before: Rungs,
-) -> Verdict:
+    sizes = sorted(sizes)
     exact, cut, repeated, steps = [], 0, 0, dict[str, None]()
     for size in sizes:
         try:

@@ -3,22 +3,21 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from segup.calls import CheckedPart, annotated
 from segup.conform import Count, Counts
-from segup.decoders.arguments import checked_options
+from segup.decoders.arguments import BETWEEN_MAPS, checked_operator
 from segup.decoders.contract import Rung
 from segup.decoders.rounding import Rounding, Roundings, whole_roundings
 from segup.decoders.steps import Encoded
 from segup.errors import ConfigError
-from segup.registry import Registry, check_options
+from segup.registry import Registry
 from segup.shapes.law import FloorLaw
 from segup.upsamplers.contract import Upsampler, create_upsampler, operator_class
-from segup.upsamplers.guide import listed_guides, unguided_upsamplers
-from segup.upsamplers.guided import Guided
+from segup.upsamplers.guided import sharing
 
 SAME, DOUBLED, FOURFOLD = FloorLaw(1, 0, 1), FloorLaw(2, 0, 1), FloorLaw(4, 0, 1)
 HALVED = FloorLaw(1, 1, 2)
@@ -96,12 +95,7 @@ class Neck(nn.Module, CheckedPart, ABC):
 
     def rungs(self, sizes: Sequence[int]) -> list[Rung]:
         """Return the steps up within the neck, on one axis, for the encoder's maps of ``sizes``."""
-        found = []
-        for low, high, up in self.steps():
-            before, wanted = low(sizes[-1]), high(sizes[-1])
-            reached = up.reach(before, wanted)
-            found.append(Rung(f"neck {up.label()}", before, reached, wanted, wanted - reached))
-        return found
+        return [Rung.of(up, low(sizes[-1]), high(sizes[-1]), "neck ") for low, high, up in self.steps()]
 
     def steps(self) -> "list[tuple[FloorLaw, FloorLaw, Upsampler]]":
         """Return the steps up in the order in which they run: the laws of the sizes before and after, the operator."""
@@ -134,25 +128,17 @@ class Neck(nn.Module, CheckedPart, ABC):
         Raises:
             ConfigError: The operator requires a guide that the step does not have, or an option is unknown.
         """
-        kind = operator_class(upsampler)
-        own = checked_options("upsampler_options", options)
-        missing = kind.required(**own) & ({"indices"} if skip_channels else {"indices", "skip"})
-        if missing:
-            raise ConfigError(
-                f"neck.upsampler={upsampler} requires {listed_guides(missing)}, which neck '{self.name}' does not "
-                f"have at its steps.\n"
-                f"  try: neck=dpt for a skip, or an operator that requires nothing: {unguided_upsamplers()}."
-            )
-        check_options(kind, own, f"upsampler '{upsampler}'")
+        own = checked_operator(
+            upsampler, options, "upsampler_options", BETWEEN_MAPS - ({"skip"} if skip_channels else set()),
+            f"neck.upsampler={upsampler}", f"which neck '{self.name}' does not have at its steps",
+            "neck=dpt for a skip, or an operator",
+        )  # fmt: skip
         if upsampler == "deconv" and own.get("kernel_size") is None:
             own["kernel_size"] = scale
-        if kind.takes_rounding and own.get("rounding") is None:
+        if operator_class(upsampler).takes_rounding and own.get("rounding") is None:
             own["rounding"] = "up"
         given = {"skip_channels": skip_channels, "image_channels": self.image_channels, **own}
-        up = create_upsampler(upsampler, in_channels, out_channels, scale, **given)
-        if isinstance(up, Guided):
-            up.share(self._encoders)
-        return up
+        return sharing(create_upsampler(upsampler, in_channels, out_channels, scale, **given), self._encoders)
 
     def several_of_one_stride(self, count: int | None = None) -> None:
         """Raise a ConfigError unless the encoder's maps are of one stride, and ``count`` of them if that is given."""
@@ -171,24 +157,10 @@ class Neck(nn.Module, CheckedPart, ABC):
 necks: Registry[Callable[..., Neck]] = Registry(
     "neck", "segup.necks", place=("channels", "strides", "roundings", "image_channels"), group="neck"
 )
-N = TypeVar("N", bound=Callable[..., Neck])
-
-
-def register_neck(name: str) -> Callable[[N], N]:
-    """Return a decorator that registers a neck under ``name``.
-
-    Args:
-        name: The word.
-    """
-    register = necks.register(name)
-
-    def enter(neck: N) -> N:
-        register(neck)
-        if isinstance(neck, type):
-            neck.name = name  # type: ignore[attr-defined]
-        return neck
-
-    return enter
+register_neck = necks.register
+"""Registers a neck under a name: ``@register_neck("mine")`` above its class."""
+list_necks = necks.names
+"""Returns the names of all necks."""
 
 
 @annotated
@@ -221,12 +193,3 @@ def create_neck(
     if not isinstance(neck, Neck):
         raise ConfigError(f"neck '{name}' makes a {type(neck).__name__}, not a segup.necks.Neck")
     return neck
-
-
-def list_necks() -> list[str]:
-    """Return the names of all necks.
-
-    >>> list_necks()
-    ['auto', 'dpt', 'linear', 'none', 'simple_fpn']
-    """
-    return necks.names()

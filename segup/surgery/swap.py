@@ -14,7 +14,7 @@ from segup.surgery.places import Form, Place, Swapped, check_reach, find_places,
 from segup.tables import as_text
 from segup.upsamplers import create_upsampler
 from segup.upsamplers.contract import operator_class
-from segup.upsamplers.guide import listed_guides, unguided_upsamplers
+from segup.upsamplers.guide import refuse_guides
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,8 @@ def swap_upsamplers(model: nn.Module, upsampler: str, *, example: Any = None, **
     if not isinstance(model, nn.Module):
         raise ConfigError(f"swap_upsamplers takes a torch.nn.Module, not {type(model).__name__}")
     operator = operator_class(upsampler)
-    if operator.requires:
-        raise ConfigError(
-            f"upsampler '{upsampler}' requires {listed_guides(operator.requires)}, which a module in another model's "
-            f"place is not given.\n  try: {unguided_upsamplers()}."
-        )
+    why = "which a module in another model's place is not given"
+    refuse_guides(operator.requires, f"upsampler '{upsampler}'", why)
     check_options(operator, options, f"upsampler '{upsampler}'")
     fixed = sorted({"in_channels", "out_channels", "scale", "skip_channels"} & set(options))
     if fixed:

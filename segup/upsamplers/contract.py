@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from inspect import signature
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -348,32 +348,13 @@ def _counted(low: int, wanted: int) -> Size:
     return (int(low), int(wanted)) if torch.jit.is_tracing() else (low, wanted)
 
 
-upsamplers: Registry[type[Upsampler]] = Registry("upsampler", "segup.upsamplers", place=OPTIONS_OF_ALL)
-U = TypeVar("U", bound=type[Upsampler])
-
-
-def register_upsampler(name: str) -> Callable[[U], U]:
-    """Return a decorator that registers an operator under ``name``; the name then works everywhere.
-
-    Args:
-        name: The word.
-
-    >>> from segup.upsamplers import Bilinear, create_upsampler, register_upsampler
-    >>> @register_upsampler("bilinear_1x1")
-    ... class BilinearOneByOne(Bilinear):
-    ...     def __init__(self, *args, **options):
-    ...         super().__init__(*args, kernel_size=1, **options)
-    >>> sum(p.numel() for p in create_upsampler("bilinear_1x1", 8, 4).parameters())
-    36
-    """
-    register = upsamplers.register(name)
-
-    def enter(operator: U) -> U:
-        register(operator)
-        operator.name = name
-        return operator
-
-    return enter
+upsamplers: Registry[type[Upsampler]] = Registry("upsampler", "segup.upsamplers", place=OPTIONS_OF_ALL, base=Upsampler)
+register_upsampler = upsamplers.register
+"""Registers an operator under a name, which then works everywhere: ``@register_upsampler("mine")`` above its class."""
+operator_class = upsamplers.get
+"""Returns the class of a name; a ConfigError where the name is unknown, or no :class:`Upsampler` from outside."""
+list_upsamplers = upsamplers.names
+"""Returns the names of all operators."""
 
 
 def create_upsampler(
@@ -389,29 +370,7 @@ def create_upsampler(
     >>> up(torch.zeros(1, 8, 17, 24)).shape, up(torch.zeros(1, 8, 17, 24), size=(33, 47)).shape
     (torch.Size([1, 4, 34, 48]), torch.Size([1, 4, 33, 47]))
     """
-    operator_class(name)
     return upsamplers.create(name, in_channels, out_channels, scale, **options)
-
-
-def operator_class(name: str) -> type[Upsampler]:
-    """Return the class called ``name``.
-
-    Raises:
-        ConfigError: An unknown name, or a part from outside that is no :class:`Upsampler`.
-    """
-    part = upsamplers.get(name)
-    if not (isinstance(part, type) and issubclass(part, Upsampler)):
-        raise ConfigError(f"upsampler '{name}' is no subclass of segup.upsamplers.Upsampler")
-    return part
-
-
-def list_upsamplers() -> list[str]:
-    """Return the names of all operators.
-
-    >>> {"bilinear", "deconv", "deconv_matched", "pixel_shuffle"} <= set(list_upsamplers())
-    True
-    """
-    return upsamplers.names()
 
 
 def _got(guide: object) -> str:

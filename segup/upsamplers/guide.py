@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from segup.errors import ConfigError
 from segup.upsamplers.contract import GUIDES, list_upsamplers, operator_class
 from segup.upsamplers.fitting import fit_to
 
@@ -29,11 +30,14 @@ def listed_guides(required: frozenset[str]) -> str:
     return " and ".join(GUIDES.get(guide, f"'{guide}'") for guide in sorted(required))
 
 
-def unguided_upsamplers() -> str:
-    """Return the names of the operators that require nothing beside the map that they bring up, as errors list them.
+def refuse_guides(missing: frozenset[str], said: str, why: str, way_out: str = "") -> None:
+    """Raise a ConfigError where an operator requires what its place does not have.
 
-    >>> names = unguided_upsamplers().split(", ")
-    >>> "deconv" in names, "max_unpool" in names
-    (True, False)
+    Args:
+        missing: The guides that are missing.
+        said, why, way_out: How the operator was asked for, what is missing, and what begins the list of the operators
+            that require nothing beside the map that they bring up.
     """
-    return ", ".join(name for name in list_upsamplers() if not operator_class(name).requires)
+    if missing:
+        unguided = ", ".join(name for name in list_upsamplers() if not operator_class(name).requires)
+        raise ConfigError(f"{said} requires {listed_guides(missing)}, {why}.\n  try: {way_out}{unguided}.")

@@ -124,11 +124,6 @@ class Guided(Upsampler):
         """
         return Encoding(self.encoder(self._checked_image(image)))
 
-    def share(self, encoders: dict[str, nn.Module]) -> None:
-        """Take the encoder of the decoder's other steps, if it is built alike; else enter this one."""
-        if self.guide == "image":
-            self.encoder = encoders.setdefault(repr(self.encoder), self.encoder)
-
     def checked_guides(self, guides: Mapping[str, Any], x: Tensor, size: Size) -> dict[str, Any]:
         """Return the guide, which may be an encoded image.
 
@@ -150,6 +145,13 @@ class Guided(Upsampler):
                 + ("" if image.dim() == 4 else ", and a batch of images")
             )
         return image
+
+
+def sharing(up: Upsampler, encoders: dict[str, nn.Module]) -> Upsampler:
+    """Return an operator; one that is guided by the image has the encoder of those before it that are built alike."""
+    if isinstance(up, Guided) and up.guide == "image":
+        up.encoder = encoders.setdefault(repr(up.encoder), up.encoder)
+    return up
 
 
 class GuidedByEncoder(Guided):
