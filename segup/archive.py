@@ -10,8 +10,7 @@ import pickle
 import warnings
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,24 +134,19 @@ def size_of(weights: Mapping[str, Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
 
 
-@contextmanager
-def at_most(size: int) -> Iterator[None]:
+class Allowance(TorchFunctionMode):
     """Refuse what makes tensors of more than ``size`` bytes together, before the one that would exceed it is made.
 
     Raises:
         ConfigError: From within, where a tensor is asked for.
 
-    >>> with at_most(1000):
+    >>> with Allowance(1000):
     ...     torch.nn.Linear(10**6, 10**6)
     Traceback (most recent call last):
     ...
     segup.errors.ConfigError: it takes 4000000000000 bytes or more, of 1000 that its file accounts for
     """
-    with _Allowance(size):
-        yield
 
-
-class _Allowance(TorchFunctionMode):
     def __init__(self, size: int) -> None:
         super().__init__()
         self._size, self._used = size, 0

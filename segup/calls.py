@@ -10,7 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from segup.conform import LARGEST, called, keeps, none_of, proposal, short
+from segup.conform import LARGEST, called, keeps, none_of, proposal, short, united
 from segup.errors import ConfigError, nearest, unknown
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -124,7 +124,7 @@ def check(name: str, kind: Any, value: Any) -> None:
     """
     if accepts(kind, value):
         return
-    parts = [part for part in _united(kind) if part is not NoneType]
+    parts = [part for part in united(kind) if part is not NoneType]
     words = [word for part in parts if get_origin(part) is Literal for word in get_args(part)]
     if words and all(get_origin(part) is Literal for part in parts):
         raise ConfigError(none_of(name, value, words))
@@ -149,10 +149,6 @@ def _stray(parts: Sequence[Any], value: Any) -> str:
     if len(inside) != 1 or not isinstance(value, list | tuple):
         return ""
     return next((f"; {short(one)} is not" for one in value if not accepts(inside[0], one)), "")
-
-
-def _united(kind: Any) -> tuple[Any, ...]:
-    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
 @cache

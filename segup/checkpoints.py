@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segup.archive import at_most, read_archive, size_of
+from segup.archive import Allowance, read_archive, size_of
 from segup.atomic import atomic_write
 from segup.calls import annotated
 from segup.conform import short
@@ -186,10 +186,10 @@ def _built(path: str | Path, spec: Mapping[str, Any], weights: Mapping[str, Tens
         check_storable(spec)
         family, model = family_of(spec["encoder"])
         held = size_of({name: tensor for name, tensor in weights.items() if name.startswith("encoder.")})
-        with at_most(4 * held + (_OF_A_LIBRARY if model or outside_module(family) else 2**26)):
+        with Allowance(4 * held + (_OF_A_LIBRARY if model or outside_module(family) else 2**26)):
             options = spec.get("encoder_options") or {}
             body = create_encoder(spec["encoder"], spec["in_channels"], pretrained=False, **options)
-        with at_most(4 * (size_of(weights) - held) + 2**24):
+        with Allowance(4 * (size_of(weights) - held) + 2**24):
             return join_parts(body, spec)
     except (ConfigError, ShapeError) as cause:
         raise DataError(f"{path}: the model it names cannot be built: {cause}") from cause

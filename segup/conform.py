@@ -147,7 +147,7 @@ def conform(kind: Any, value: Any, path: str = "", *, refused: str = "") -> Any:
 
 
 def _simple(kind: Any, value: Any, path: str, refused: str) -> Any:
-    allowed = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    allowed = united(kind)
     if value is None and NoneType in allowed:
         return None
     if type(value) is bool and bool in allowed:
@@ -191,6 +191,11 @@ def _outer(kind: Any) -> Any:
         if isinstance(kind, type) and kind in (int, float, str)
         else Mapping
     )
+
+
+def united(kind: Any) -> tuple[Any, ...]:
+    """Return the types of a union; of another type, itself alone."""
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
 def keeps(rules: Sequence[Any], value: Any) -> bool:
@@ -263,7 +268,7 @@ def proposal(kind: Any, name: str, value: Any) -> str:
     >>> proposal(Annotated[int, Within(2)], "scale", 1).strip(), proposal(int, "scale", "x")
     ('try: scale=2', '')
     """
-    parts = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    parts = united(kind)
     numbers = [p for p in parts if p in (int, float) or (get_origin(p) is Annotated and get_args(p)[0] in (int, float))]
     if len(numbers) != 1 or isinstance(value, bool):
         return ""

@@ -1,6 +1,7 @@
 """Training or evaluation, module by module."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from torch import nn
 
@@ -26,3 +27,14 @@ def set_modes(model: nn.Module, modes: Mapping[str, bool]) -> None:
         mode = modes.get(name, module.training)
         if module.training != mode:
             module.train(mode)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Have a model in evaluation mode within, and each module in its own mode again afterwards."""
+    modes = modes_of(model)
+    model.eval()
+    try:
+        yield
+    finally:
+        set_modes(model, modes)

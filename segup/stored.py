@@ -190,15 +190,9 @@ def visible(text: str, keep: str = "") -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_written_out(letter) if _is_hidden(letter) and letter not in keep else letter for letter in text)
-
-
-def _is_hidden(letter: str) -> bool:
-    return unicodedata.category(letter) in _HIDDEN and letter not in _JOINERS
-
-
-def _written_out(letter: str) -> str:
-    return letter.encode("unicode_escape").decode()
+    kept = {*_JOINERS, *keep}
+    hidden = {letter for letter in set(text) - kept if unicodedata.category(letter) in _HIDDEN}
+    return "".join(letter.encode("unicode_escape").decode() if letter in hidden else letter for letter in text)
 
 
 def all_visible(value: Any) -> Any:

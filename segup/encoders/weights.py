@@ -89,7 +89,10 @@ def load_weights(encoder: Encoder, file: str | Path) -> WeightsReport:
     given, stored = _fitting(_read(path), encoder, own)
     found: dict[str, Tensor] = {}
     adapted, missing, other = [], [], []
-    stems, weights = set(_first_kernels(encoder.body, encoder.in_channels)), dict(encoder.body.named_parameters())
+    convs = [(name, one) for name, one in encoder.body.named_modules() if isinstance(one, nn.Conv2d)]
+    # The kernels that read the image: of the first convolution, and of those of its channels.
+    stems = {f"{name}.weight" for name, one in convs if one is convs[0][1] or one.in_channels == encoder.in_channels}
+    weights = dict(encoder.body.named_parameters())
     for name, tensor in own.items():
         _, part = given.pop(_key(name), (name, None))
         if part is None:
@@ -202,12 +205,6 @@ def _without_prefix(stored: Tensors, known: Iterable[str]) -> Tensors:
         prefixes, key=lambda prefix: sum(_key(n[len(prefix) :]) in known for n in stored if n.startswith(prefix))
     )
     return {name.removeprefix(best): tensor for name, tensor in stored.items()}
-
-
-def _first_kernels(body: nn.Module, channels: int) -> Iterator[str]:
-    """Yield the names of the kernels that read the image: of the first convolution, and of those of its channels."""
-    convs = [(name, module) for name, module in body.named_modules() if isinstance(module, nn.Conv2d)]
-    yield from (f"{n}.weight" for place, (n, module) in enumerate(convs) if not place or module.in_channels == channels)
 
 
 def _fitted(name: str, given: Tensor, own: Tensor, *, first: bool) -> Tensor | None:

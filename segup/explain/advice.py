@@ -9,6 +9,7 @@ from segup.shapes import Conv, ConvTranspose, Layer, Pool, reaching
 from segup.shapes.arguments import AXIS_NAMES, span, spell, two
 from segup.shapes.layer import EXTENT
 from segup.shapes.text.language import KINDS, mended
+from segup.shapes.text.spelling import LETTERS
 from segup.shapes.transposed import StampAxis
 
 Given = Mapping[str, Any]
@@ -296,13 +297,6 @@ def _works(kind: str, given: Given, size: Pair) -> Pair | None:
 
 
 def _spelled(kind: str, given: Given) -> str:
-    letters = {
-        "kernel_size": "k",
-        "stride": "s",
-        "padding": "p",
-        "dilation": "d",
-        "output_padding": "op",
-        "groups": "g",
-    }
+    letters = {name: letter for letter, name in LETTERS.items()}
     values = {letters[name]: tuple(v) if isinstance(v, list) else v for name, v in given.items() if name in letters}
     return spell(kind, **values)

@@ -58,13 +58,18 @@ class PeriodicMap:
         times, place = divmod(size, len(self.values))
         return self.values[place] + times * self.growth
 
+    @lru_cache(4096)  # noqa: B019 -- of small values that are equal again and again
     def through(self, law: FloorLaw) -> "PeriodicMap":
         """Return law(f(n))."""
-        return _through(self, law)
+        step = law.run // gcd(law.rise * self.growth, law.run)
+        return _shortest(map(law, self.first(self.period * step)), law.rise * self.growth * step // law.run)
 
+    @lru_cache(4096)  # noqa: B019
     def plus(self, other: "PeriodicMap") -> "PeriodicMap":
         """Return f(n) + g(n)."""
-        return _sum(self, other)
+        period = lcm(self.period, other.period)
+        growth = self.growth * (period // self.period) + other.growth * (period // other.period)
+        return _shortest((a + b for a, b in zip(self.first(period), other.first(period), strict=True)), growth)
 
     def minus(self, other: "PeriodicMap") -> "PeriodicMap":
         """Return f(n) − g(n)."""
@@ -161,19 +166,6 @@ class Extent:
             return None
         axis, function = self.factors[0]
         return axis, function.times(self.coefficient)
-
-
-@lru_cache(4096)
-def _through(function: PeriodicMap, law: FloorLaw) -> PeriodicMap:
-    step = law.run // gcd(law.rise * function.growth, law.run)
-    return _shortest(map(law, function.first(function.period * step)), law.rise * function.growth * step // law.run)
-
-
-@lru_cache(4096)
-def _sum(one: PeriodicMap, other: PeriodicMap) -> PeriodicMap:
-    period = lcm(one.period, other.period)
-    growth = one.growth * (period // one.period) + other.growth * (period // other.period)
-    return _shortest((a + b for a, b in zip(one.first(period), other.first(period), strict=True)), growth)
 
 
 def _shortest(values: Iterable[int], growth: int) -> PeriodicMap:

@@ -108,7 +108,8 @@ class ShapeMode(TorchFunctionMode):
         with torch._C.DisableTorchFunction():
             actual = tuple((tensor.within if isinstance(tensor, Watched) else tensor).shape)
             kept: Shape | None = getattr(tensor, "_segup_shape", None)
-            if kept is not None and as_ints(kept) == actual and self._is_fresh(kept):
+            fresh = kept is not None and all(type(n) is not TracedSize or n.record is self._record for n in kept)
+            if kept is not None and fresh and as_ints(kept) == actual:  # and not of an earlier run
                 return kept
             if kept is not None or tensor.is_meta:
                 self._record.lose(f"a map comes from code that is not followed, in {self._record.where}")
@@ -116,10 +117,6 @@ class ShapeMode(TorchFunctionMode):
 
     def _is_traced_map(self, tensor: Tensor) -> bool:
         return _is_traced(self.shape_of(tensor))
-
-    def _is_fresh(self, shape: Shape) -> bool:
-        """Return whether a shape is of this run, and not of a map that the model kept from an earlier one."""
-        return all(type(dim) is not TracedSize or dim.record is self._record for dim in shape)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         calling = sys._getframe(1)
@@ -156,7 +153,12 @@ class ShapeMode(TorchFunctionMode):
             return func(*args, **kwargs)
         self._sizes.forget()
         try:
-            result = self._by_rule(func, name, args, kwargs, tensors)
+            rule = SHAPE_RULES.get(name) if _is_torchs(func) else None
+            if rule is None:
+                self._lose(name, "is no function that the calculus knows")
+                result = self._unknown(func, args, kwargs)
+            else:
+                result = self._ruled(func, name, rule, args, kwargs, tensors)
         except Exception:
             self._note_call(name, args, kwargs, tensors, None)
             raise
@@ -169,13 +171,6 @@ class ShapeMode(TorchFunctionMode):
             said = Said() if name == "__setitem__" else self._sizes.said
             given, results = ([(one, self.shape_of(one)) for one in part] for part in (tensors, made or ()))
             self._calls.note(self._record.layer(), name, said, given, results, (args, kwargs))
-
-    def _by_rule(self, func: Any, name: str, args: Any, kwargs: Any, tensors: list[Tensor]) -> Any:
-        rule = SHAPE_RULES.get(name) if _is_torchs(func) else None
-        if rule is None:
-            self._lose(name, "is no function that the calculus knows")
-            return self._unknown(func, args, kwargs)
-        return self._ruled(func, name, rule, args, kwargs, tensors)
 
     def _check_values(self, name: str, tensors: list[Tensor]) -> None:
         """Note where the values of a tensor are read that may differ from run to run.

@@ -13,6 +13,9 @@ from segup.shapes.law import FloorLaw
 from segup.streams import own_stream
 from segup.upsamplers.contract import Upsampler
 from segup.upsamplers.fitting import fit_to
+from segup.upsamplers.sapa import ChannelNorm
+
+EPSILON = 1e-6
 
 
 @register_neck("simple_fpn")
@@ -55,7 +58,7 @@ class SimpleFPN(Neck):
             self.step(upsampler, before, after, options=upsampler_options)
             for before, after in ((last, half), (half, quarter), (last, half))
         )
-        self.between = nn.Sequential(ChannelNorm(half), nn.GELU())
+        self.between = nn.Sequential(ChannelNorm(half, eps=EPSILON), nn.GELU())
         self.becomes([width] * 4, [FOURFOLD, DOUBLED, SAME, HALVED])
         self.outs = nn.ModuleList(_to_width(count, width) for count in (quarter, half, last, last))
 
@@ -83,22 +86,11 @@ def halved(x: Tensor) -> Tensor:
     return F.max_pool2d(fit_to(x, (height + height % 2, width + width % 2), most=1), 2)
 
 
-class ChannelNorm(nn.LayerNorm):
-    """LayerNorm over the channels of ``(N, C, H, W)``, eps 1e-6."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=1e-6)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the normalised map."""
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
 @own_stream()
 def _to_width(channels: int, width: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels, width, 1, bias=False),
-        ChannelNorm(width),
+        ChannelNorm(width, eps=EPSILON),
         nn.Conv2d(width, width, 3, padding=1, bias=False),
-        ChannelNorm(width),
+        ChannelNorm(width, eps=EPSILON),
     )

@@ -13,7 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
 
 from segup.calls import annotated
-from segup.modes import modes_of, set_modes
+from segup.modes import evaluating
 
 _CONVOLUTIONS: Mapping[Callable[..., Any], bool] = {
     torch.conv1d: False,
@@ -55,13 +55,9 @@ def fold_norms(model: nn.Module, *example: Tensor) -> int:
     >>> fold_norms(net, x), net[1], torch.allclose(net(x), before, atol=1e-6)
     (1, Identity(), True)
     """
-    modes = modes_of(model)
-    seen = _Seen(model.eval())
-    try:
-        with torch.no_grad(), seen:
-            seen.given_out(model(*example))
-    finally:
-        set_modes(model, modes)
+    seen = _Seen(model)
+    with evaluating(model), torch.no_grad(), seen:
+        seen.given_out(model(*example))
     pairs = seen.pairs()
     for pair in pairs:
         _fold(pair)

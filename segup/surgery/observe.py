@@ -1,7 +1,6 @@
 """What a foreign model upsamples while it runs once: channels that its modules do not declare, and functional calls."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from segup.modes import modes_of, set_modes
+from segup.modes import evaluating
 from segup.upsamplers.contract import Upsampler
 
 UPSAMPLING = (
@@ -74,7 +73,7 @@ def observe(model: nn.Module, example: tuple[Any, ...]) -> Observed:
         for path, module in model.named_modules():
             handles.append(module.register_forward_pre_hook(enter(path), with_kwargs=True))
             handles.append(module.register_forward_hook(leave, always_call=True))  # one that raises is left, too
-        with torch.no_grad(), _evaluating(model), torch.compiler.set_stance("force_eager"), Calls():
+        with torch.no_grad(), evaluating(model), torch.compiler.set_stance("force_eager"), Calls():
             model(*example)
     except Exception as cause:  # a foreign model raises whatever it likes; the report says what
         lines = str(cause).splitlines()
@@ -94,13 +93,3 @@ def _enlarges(args: Any, kwargs: Any, result: Any) -> bool:
     if not isinstance(given, Tensor) or not isinstance(result, Tensor) or given.dim() < 3:
         return False
     return any(after > before for before, after in zip(given.shape[2:], result.shape[2:], strict=False))
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = modes_of(model)
-    model.eval()
-    try:
-        yield
-    finally:
-        set_modes(model, modes)

@@ -1,6 +1,7 @@
 """segup's own operators as runs of layers, and an operator whose layers were rewritten."""
 
 import copy
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -8,7 +9,6 @@ from segup.errors import ConfigError
 from segup.surgery.read import check_plain
 from segup.upsamplers.contract import Arithmetic, Upsampler
 from segup.upsamplers.deconv import TransposedConv
-from segup.upsamplers.fitting import Size
 from segup.upsamplers.pixel_shuffle import PixelShuffle
 from segup.upsamplers.resize_conv import ResizeConv
 
@@ -34,6 +34,11 @@ def operator_layers(up: Upsampler) -> list[nn.Module]:
     if isinstance(up, ResizeConv) and compute is ResizeConv.upsample:
         return [nn.Upsample(scale_factor=up.scale, mode=up.mode), up.conv]
     raise ConfigError(f"{up.describe()} is not known as a run of layers with fixed weights")
+
+
+def _answered(name: str) -> Any:
+    """Return a method that asks the original operator."""
+    return lambda self, *args: getattr(self._rules[0], name)(*args)
 
 
 class RewrittenUpsampler(Upsampler):
@@ -68,26 +73,9 @@ class RewrittenUpsampler(Upsampler):
         """Return what the original returns."""
         return self.body(x)
 
-    def own(self, low: int) -> Size:
-        """Return what the original reaches by itself."""
-        return self._rules[0].own(low)
-
-    def span(self, low: int) -> Size:
-        """Return what may be asked of the original."""
-        return self._rules[0].span(low)
-
-    def out_of_reach(self, low: int, wanted: int, axis: str) -> str:
-        """Return the original's message."""
-        return self._rules[0].out_of_reach(low, wanted, axis)
-
-    def size_rule(self, low: int) -> str:
-        """Return the original's arithmetic."""
-        return self._rules[0].size_rule(low)
-
-    def describe(self) -> str:
-        """Return the original's name and layer parameters."""
-        return self._rules[0].describe()
-
-    def label(self) -> str:
-        """Return the original's name and layer parameters in few letters."""
-        return self._rules[0].label()
+    own = _answered("own")
+    span = _answered("span")
+    out_of_reach = _answered("out_of_reach")
+    size_rule = _answered("size_rule")
+    describe = _answered("describe")
+    label = _answered("label")

@@ -121,17 +121,16 @@ class QueriesAndKeys(nn.Module):
 
     def __init__(self, channels: int, width: int, blocks: int) -> None:
         super().__init__()
-        self.image, self.query, self.key = (_mixer(c, width, blocks) for c in (channels, width, width))
+        self.image, self.query, self.key = (
+            nn.Sequential(nn.Conv2d(c, width, 1, bias=False), *(Residual(width) for _ in range(blocks)))
+            for c in (channels, width, width)
+        )
         self.place = Place(width)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return both, the queries' first."""
         features = self.place(self.image(image))
         return torch.cat((self.query(features), self.key(features)), dim=1)
-
-
-def _mixer(channels: int, width: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), *(Residual(width) for _ in range(blocks)))
 
 
 class Residual(nn.Module):

@@ -137,15 +137,14 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, in_channels: int, width: int, blocks: int) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(_branch(in_channels, width, blocks, kernel) for kernel in (1, 3))
+        self.branches = nn.ModuleList(
+            nn.Sequential(ReflectConv(in_channels, width, kernel), *normed_convs(width, 2 * blocks, kernel))
+            for kernel in (1, 3)
+        )
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the features of both branches."""
         return torch.cat([branch(image) for branch in self.branches], dim=1)
-
-
-def _branch(in_channels: int, width: int, blocks: int, kernel_size: int) -> nn.Sequential:
-    return nn.Sequential(ReflectConv(in_channels, width, kernel_size), *normed_convs(width, 2 * blocks, kernel_size))
 
 
 def shrunk(image: Tensor, size: Size) -> Tensor:

@@ -1,6 +1,6 @@
 """Where everything of a step stands: from grids to shapes, with places that stay the same from step to step."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -58,10 +58,17 @@ class Plan:
 
 def plan(story: Story, steps: Sequence[Step]) -> Plan:
     """Return sizes with which every one of ``steps`` fits."""
-    texts = {content: _text(content, story.digits) for step in steps for content in _contents(step)}
+    grids = [block for step in steps for row in step.rows for block in row if isinstance(block, Grid)]
+    texts = {one.text: _text(one.text, story.digits) for grid in grids for line in grid.cells for one in line}
     cell = max([float(CELL), *(text_width(text, FIGURE) + 10 for text in texts.values())])
     lines = (*story.lines, *_rounding(texts, story.digits))
-    arranged = {_arrangement(step): step for step in steps}  # most steps share one
+    arranged = {  # by all that decides where the grids of a step stand: most steps share one
+        tuple(
+            tuple((len(b.cells), len(b.cells[0]), b.title) if isinstance(b, Grid) else b.text for b in row)
+            for row in step.rows
+        ): step
+        for step in steps
+    }
     boxes = [box for step in arranged.values() for box in _boxes(step, cell, 0)]
     wide = max(NARROWEST, max(box.x + box.width for box in boxes) + MARGIN)
     room = wide - 2 * MARGIN
@@ -72,18 +79,6 @@ def plan(story: Story, steps: Sequence[Step]) -> Plan:
     rows = len(_legend_rows(story, room))
     height = legend_top + rows * (FIGURE + 12) + MARGIN - 4
     return Plan(cell, story.digits, lines, ceil(wide), round(height), top, caption_top, legend_top)
-
-
-def _arrangement(step: Step) -> tuple[object, ...]:
-    """Return all that decides where the grids of a step stand."""
-    return tuple(
-        tuple((len(b.cells), len(b.cells[0]), b.title) if isinstance(b, Grid) else b.text for b in row)
-        for row in step.rows
-    )
-
-
-def _contents(step: Step) -> Iterator[str | Number]:
-    return (cell.text for row in step.rows for b in row if isinstance(b, Grid) for line in b.cells for cell in line)
 
 
 def _text(content: str | Number, digits: int | None) -> str:
@@ -237,19 +232,9 @@ def _hatching(x: float, y: float, cell: float) -> list[Shape]:
 
 
 def _frame(frame: Frame, box: Box, cell: float) -> Piece:
-    dashed = frame.style == "cut"
-    return (
-        Rect(
-            box.grid_x + frame.left * cell,
-            box.grid_y + frame.top * CELL,
-            frame.width * cell,
-            frame.height * CELL,
-            "",
-            palette.INK if dashed else palette.MARK,
-            3,
-            dashed,
-        ),
-    )
+    x, y, dashed = box.grid_x + frame.left * cell, box.grid_y + frame.top * CELL, frame.style == "cut"
+    color = palette.INK if dashed else palette.MARK
+    return (Rect(x, y, frame.width * cell, frame.height * CELL, "", color, 3, dashed),)
 
 
 def _legend_rows(story: Story, room: float) -> list[list[tuple[Cell, str, float]]]:

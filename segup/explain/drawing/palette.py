@@ -42,7 +42,9 @@ def tone(lightness: float, chroma: float, hue: float) -> str:
         if chroma < 1e-3 or all(-1e-4 <= value <= 1 + 1e-4 for value in channels):
             break
         chroma *= 0.93
-    return "#" + "".join(f"{round(255 * _gamma(min(1.0, max(0.0, value)))):02x}" for value in channels)
+    parts = (min(1.0, max(0.0, value)) for value in channels)
+    gamma = (12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055 for value in parts)
+    return "#" + "".join(f"{round(255 * value):02x}" for value in gamma)
 
 
 def _linear(lightness: float, chroma: float, hue: float) -> tuple[float, float, float]:
@@ -55,10 +57,6 @@ def _linear(lightness: float, chroma: float, hue: float) -> tuple[float, float, 
         -1.2684380046 * long + 2.6097574011 * middle - 0.3413193965 * short,
         -0.0041960863 * long - 0.7034186147 * middle + 1.7076147010 * short,
     )
-
-
-def _gamma(value: float) -> float:
-    return 12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
 
 
 def level_color(level: int, levels: int, turn: float = 0.5) -> str:

@@ -100,9 +100,9 @@ def link_of(
     channels = 1
     for place, part in enumerate(layers_of(words)):
         plain = re.sub(_OWN, lambda own: own[3].partition(":")[0] if own[3] else "", part)
-        found = read_words(
-            re.sub(r"^(\s*)pixel_unshuffle", r"\1pixel_shuffle", plain) if "resize" not in part else _scaled(plain)
-        )
+        plain = re.sub(r"^(\s*)pixel_unshuffle", r"\1pixel_shuffle", plain)
+        scaled = "resize" not in part or re.search(r"[0-9]", plain) is not None
+        found = read_words(plain if scaled else f"{plain} x2")
         if place == 0:
             channels = int(found.given.get("groups", 1))
             if found.kind == "pixel_shuffle" and "unshuffle" not in part:
@@ -136,11 +136,6 @@ def spelled_values(array: Array) -> str:
     if array.ndim > 1:
         return {2: ";", 3: "|", 4: "~"}[array.ndim].join(map(spelled_values, array))
     return ",".join(repr(plain(value)) for value in array)
-
-
-def _scaled(words: str) -> str:
-    """Return a resize to a size, which has no factor, with one."""
-    return words if re.search(r"[0-9]", words) else f"{words} x2"
 
 
 def has_own_words(words: str) -> bool:

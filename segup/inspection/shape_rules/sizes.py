@@ -167,7 +167,8 @@ def leaves_of(value: Any) -> list[Any]:
         value = (value.start, value.stop, value.step)
     elif not isinstance(value, list | tuple):
         return [value]
-    return [leaf for one in value for leaf in leaves_of(one)]
+    nested = (list, tuple, dict, slice)
+    return [leaf for one in value for leaf in (leaves_of(one) if isinstance(one, nested) else (one,))]
 
 
 def tensors_in(value: Any) -> list[Tensor]:
