@@ -15,7 +15,7 @@ from segup.atomic import atomic_write
 from segup.calls import annotated
 from segup.conform import short
 from segup.encoders import create_encoder
-from segup.encoders.contract import family_of
+from segup.encoders.create import family_of
 from segup.errors import ConfigError, DataError, ShapeError
 from segup.models import SegmentationModel, join_parts
 from segup.names import check_storable, check_trust

@@ -20,9 +20,9 @@ from segup.errors import ConfigError, ShapeError, unknown
 from segup.names import topology_options
 from segup.necks import Neck, create_neck
 from segup.optimized import Optimized
-from segup.upsamplers.contract import GUIDES, Size
+from segup.upsamplers.contract import Size, refuse_guides
 from segup.upsamplers.fitting import fit_to
-from segup.upsamplers.guide import refuse_guides
+from segup.upsamplers.guide import GUIDES
 from segup.windows import predict_windows
 
 _LEAST = 1e-7

@@ -7,7 +7,7 @@ from typing import Any
 from segup.conform import Count, Name, closed, conform
 from segup.decoders.contract import topologies, topology_class
 from segup.encoders import encoders
-from segup.encoders.contract import OF_EVERY_ENCODER, family_of
+from segup.encoders.create import OF_EVERY_ENCODER, family_of
 from segup.errors import ConfigError
 from segup.necks import necks
 from segup.registry import outside_module

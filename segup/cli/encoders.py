@@ -62,7 +62,7 @@ def smallest_of(name: str) -> tuple[str, str]:
     import timm
     import torch
 
-    from segup.encoders.contract import family_of
+    from segup.encoders.create import family_of
 
     if name not in timm.list_modules() or name in timm.list_models():
         library, model = family_of(name)

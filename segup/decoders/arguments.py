@@ -8,8 +8,7 @@ from typing import Any, get_args
 
 from segup.errors import ConfigError
 from segup.registry import check_options
-from segup.upsamplers.contract import OPTIONS_OF_ALL, Fit, operator_class
-from segup.upsamplers.guide import refuse_guides
+from segup.upsamplers.contract import OPTIONS_OF_ALL, Fit, operator_class, refuse_guides
 
 IMAGE_WIDTH = 16
 BETWEEN_MAPS = frozenset({"skip", "indices"})

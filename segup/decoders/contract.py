@@ -22,8 +22,9 @@ from segup.errors import ConfigError, ShapeError, figures, unknown
 from segup.registry import Registry
 from segup.streams import own_stream
 from segup.upsamplers.arguments import checked_size
-from segup.upsamplers.contract import GUIDES, Fit, Size, Upsampler
+from segup.upsamplers.contract import Fit, Size, Upsampler
 from segup.upsamplers.fitting import without_gaps
+from segup.upsamplers.guide import GUIDES
 
 Strides = Annotated[list[Count | Annotated[Fraction, Within(above=0)]], Within(0, 64)]
 """Reductions of a pyramid's maps; patches of 14 pixels make 7/2, 7, 14, 28."""
@@ -86,7 +87,7 @@ class Decoder(nn.Module, ABC):
     makes its parts in :meth:`build`, and runs them in :meth:`decode`.
 
     Attributes:
-        lacks: The guides of :data:`segup.upsamplers.contract.GUIDES` that its steps do not have.
+        lacks: The guides of :data:`segup.upsamplers.guide.GUIDES` that its steps do not have.
         gives_scores: Whether the result has one channel for each class. It always has with ``head="before"``. Then the
             decoder takes ``num_classes``, else ``final_convs``.
         published: What ``preset="published"`` gives where nothing is given, by the names of the arguments; None where

@@ -66,8 +66,7 @@ class UNetDecoder(Decoder):
         """Return ``(N, out_channels, *size)``."""
         y = encoded.maps[-1]
         for block, level in zip(self.blocks, range(len(encoded.maps) - 2, -1, -1), strict=True):
-            guides = encoded.guides(block.up, level)  # type: ignore[arg-type]
-            y = block(y, **{**guides, "skip": encoded.maps[level]})
+            y = block(y, **{**encoded.guides(block.up, level), "skip": encoded.maps[level]})  # type: ignore[arg-type]
         return self.finish(y, size, encoded)
 
     def to_image(self, x: Tensor, size: Size, encoded: Encoded) -> Tensor:

@@ -46,8 +46,7 @@ def read_words(text: str) -> Words:
     if words and kind_of(words[0].partition("(")[0]) is None and nearest(words[0], ["carafe", *KINDS]) == "carafe":
         raise ShapeError(f"{unknown('kind of layer', words[0], [*KINDS, *EXTRA])}\n  try: carafe x2")
     kind, given = read(text)
-    pool = given.pop("pool", "max")
-    return Words(text, kind, given, pool)
+    return Words(text, kind, given, pool=given.pop("pool", "max"))
 
 
 def _carafe(options: list[str]) -> dict[str, Any]:

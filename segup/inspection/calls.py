@@ -156,8 +156,7 @@ class Calls:
             if readings == (SAME, SAME) and place != IMAGE:
                 sizes = list(self.made[place].sizes)
         channels = made[1] if len(made) == 4 and type(made[1]) is int else None
-        along = any(of is not None for of, _ in said.reads)
-        name = f"{name} rows" if along else name
+        name = f"{name} rows" if any(of is not None for of, _ in said.reads) else name
         self.made.append(Call(layer, name, said.words, tuple(inputs), (sizes[0], sizes[1]), channels, not results))
         for tensor, _ in results:
             tensor._segup_call = (self, len(self.made) - 1)  # type: ignore[attr-defined]

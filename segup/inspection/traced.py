@@ -23,6 +23,11 @@ _NO_NUMBERS = (str, bytes, tuple, list, dict, set, frozenset, type)
 _HARMLESS = ("segup.", "torch.nn.modules.conv,")
 
 
+def _comparison(relation: str) -> Callable[[Any, Any], Any]:
+    """Return the method of a size that compares it."""
+    return lambda size, other: size._compared(other, relation)
+
+
 class TracedSize:
     """An int that is the size of a map, and what it is as a function of the input's size.
 
@@ -215,23 +220,12 @@ class TracedSize:
         self._check_record(other)
         return compare(self, other, relation, self.record)
 
-    def __eq__(self, other: object) -> Any:
-        return self._compared(other, "==")
-
-    def __ne__(self, other: object) -> Any:
-        return self._compared(other, "!=")
-
-    def __lt__(self, other: Any) -> Any:
-        return self._compared(other, "<")
-
-    def __le__(self, other: Any) -> Any:
-        return self._compared(other, "<=")
-
-    def __gt__(self, other: Any) -> Any:
-        return self._compared(other, ">")
-
-    def __ge__(self, other: Any) -> Any:
-        return self._compared(other, ">=")
+    __eq__ = _comparison("==")
+    __ne__ = _comparison("!=")
+    __lt__ = _comparison("<")
+    __le__ = _comparison("<=")
+    __gt__ = _comparison(">")
+    __ge__ = _comparison(">=")
 
     def __bool__(self) -> bool:
         return bool(self._compared(0, "!="))
@@ -312,8 +306,7 @@ def compare(one: Dim, other: Dim, relation: str, record: Record) -> bool:
         if not same(one, other):
             record.lose(f"Python branches on a size ({where})")
         return outcome
-    decision = record.decide(*found, relation, outcome)
-    if not (where.startswith(KNOWN) or decision.fixed):
+    if not record.decide(*found, relation, outcome).fixed and not where.startswith(KNOWN):
         record.lose(f"Python branches on a size ({where})")
     return outcome
 

@@ -90,8 +90,7 @@ def out_shape(layer: Layer, shape: tuple[int, int, int], out_channels: int | Non
     if not is_pair(shape) or len(shape) != 3:
         raise ShapeError(f"shape must be (channels, height, width), not {shape!r}.")
     channels, height, width = shape
-    made = out_channels_of(layer, channels, out_channels)
-    return (made, *layer.out((height, width)))
+    return (out_channels_of(layer, channels, out_channels), *layer.out((height, width)))
 
 
 def cost(layer: Layer, size: Size, in_channels: int, out_channels: int | None = None, *, bias: bool = True) -> Cost:

@@ -81,8 +81,7 @@ def as_conv_weight(weight: Tensor, groups: int) -> Tensor:
     >>> as_conv_weight(torch.arange(4.0).reshape(1, 1, 2, 2), 1).flatten().tolist()
     [3.0, 2.0, 1.0, 0.0]
     """
-    grouped = weight.unflatten(0, (groups, -1)).transpose(1, 2)
-    return grouped.flatten(0, 1).flip(-1, -2)
+    return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1).flip(-1, -2)
 
 
 def as_transposed_weight(weight: Tensor, groups: int) -> Tensor:

@@ -13,8 +13,7 @@ from segup.surgery.observe import observe
 from segup.surgery.places import Form, Place, Swapped, check_reach, find_places, form_of, words_of
 from segup.tables import as_text
 from segup.upsamplers import create_upsampler
-from segup.upsamplers.contract import operator_class
-from segup.upsamplers.guide import refuse_guides
+from segup.upsamplers.contract import operator_class, refuse_guides
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from segup.calls import CheckedPart, annotated
 from segup.conform import Within
-from segup.errors import ConfigError, ShapeError, figures, unknown, wrong_map
+from segup.errors import ConfigError, ShapeError, wrong_map
 from segup.registry import Registry
 from segup.shapes import Resize
 from segup.streams import own_stream
 from segup.upsamplers.arguments import checked_size
 from segup.upsamplers.fitting import Size, fit_to, refuse_below_zero
+from segup.upsamplers.guide import GuidedStep, listed_guides
 
 Fit = Literal["correct", "strict"]
 MOST = 2**31 - 1
@@ -28,11 +29,6 @@ AnyScale = Scale | Annotated[Fraction, Within(above=1)]
 """Of an operator that resizes, which may do so by a fraction, such as 7/2."""
 AXES = ("height", "width")
 ANY_SIZE = 1024
-GUIDES: Mapping[str, str] = MappingProxyType(
-    {"skip": "the skip", "indices": "the encoder's pooling indices", "image": "the image"}
-)
-"""The guides that a step may have, and their names in errors: the encoder's map at the size to reach; the indices of
-the pooling that the step undoes; the image that the encoder sees, normalised and extended."""
 OPTIONS_OF_ALL = ("in_channels", "out_channels", "scale", "skip_channels", "image_channels", "fit")
 
 
@@ -54,7 +50,7 @@ class _OperatorType(ABCMeta):
         return operator
 
 
-class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
+class Upsampler(nn.Module, GuidedStep, CheckedPart, metaclass=_OperatorType):
     """Bring a map ``(N, in_channels, h, w)`` to ``(N, out_channels, H, W)``.
 
     All operators follow one rule for sizes. The operator multiplies the size by its scale. Then ``fit="correct"`` cuts
@@ -286,43 +282,6 @@ class Upsampler(nn.Module, CheckedPart, metaclass=_OperatorType):
             statement = f"to {grid} and corrects at most {most}, so it reaches {least} … {largest}, not {wanted}"
         return f"{self.describe()} brings {axis} {low} {statement}.\n  {self.size_rule(low)}.\n  try: {way_out}."
 
-    def checked_guides(self, guides: Mapping[str, Tensor | None], x: Tensor, size: Size) -> dict[str, Tensor]:
-        """Return those of the given guides that are required.
-
-        Raises:
-            ShapeError: A required guide is missing, or has the wrong shape.
-            ConfigError: There is a guide that no operator takes.
-        """
-        for name in guides:
-            if name not in GUIDES and name not in self.requires:
-                raise ConfigError(unknown(f"guide of {self.describe()}", name, {*GUIDES, *self.requires}))
-        return {name: self.checked_guide(name, guides.get(name), x, size) for name in sorted(self.requires)}
-
-    def checked_guide(self, name: str, guide: Tensor | None, x: Tensor, size: Size) -> Tensor:
-        """Return a guide that is required.
-
-        Raises:
-            ShapeError: The guide is missing or is not ``(N, C, H, W)``; a skip is not ``(N, skip_channels, *size)``.
-        """
-        if name != "skip":
-            if not isinstance(guide, Tensor) or guide.dim() != 4 or guide.shape[0] != x.shape[0]:
-                raise ShapeError(
-                    f"{self.describe()} takes {GUIDES.get(name, name)}, ({int(x.shape[0])}, C, H, W), {_got(guide)}.\n"
-                    f"  try: up(x, size, {name}={name}); in a decoder, decoder(features, size, {name}={name})"
-                )
-            return guide
-        wanted = (x.shape[0], self.skip_channels, *size)
-        if (
-            not isinstance(guide, Tensor)
-            or guide.dim() != 4
-            or any(n != m for n, m in zip(guide.shape, wanted, strict=True))
-        ):
-            raise ShapeError(
-                f"{self.describe()} takes a skip {figures(wanted)}, of its input's batch and of the size asked for, "
-                f"{_got(guide)}.\n  try: up(x, size=skip.shape[-2:], skip=skip)"
-            )
-        return guide
-
     def size_rule(self, low: int) -> str:
         """Return the operator's arithmetic for ``low`` in figures, as errors show it."""
         return f"{low}·{self.scale} = {self.grid(low)}"
@@ -373,7 +332,14 @@ def create_upsampler(
     return upsamplers.create(name, in_channels, out_channels, scale, **options)
 
 
-def _got(guide: object) -> str:
-    if guide is None:
-        return "and got none"
-    return f"not {figures(guide.shape) if isinstance(guide, Tensor) else type(guide).__name__}"
+def refuse_guides(missing: frozenset[str], said: str, why: str, way_out: str = "") -> None:
+    """Raise a ConfigError where an operator requires what its place does not have.
+
+    Args:
+        missing: The guides that are missing.
+        said, why, way_out: How the operator was asked for, what is missing, and what begins the list of the operators
+            that require nothing beside the map that they bring up.
+    """
+    if missing:
+        unguided = ", ".join(name for name in list_upsamplers() if not operator_class(name).requires)
+        raise ConfigError(f"{said} requires {listed_guides(missing)}, {why}.\n  try: {way_out}{unguided}.")

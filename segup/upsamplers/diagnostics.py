@@ -76,8 +76,7 @@ def checkerboard_spectrum(
     >>> (checkerboard_spectrum(up) * 100).round().tolist()
     [[81.0, 9.0], [9.0, 1.0]]
     """
-    phases = Probe(up, in_channels, dtype).phases()
-    energy = torch.fft.fft2(phases).abs().square()
+    energy = torch.fft.fft2(Probe(up, in_channels, dtype).phases()).abs().square()
     total = energy.sum(dim=(1, 2), keepdim=True)
     even = torch.zeros_like(energy)
     even[:, 0, 0] = 1  # a silent channel has no pattern

@@ -1,10 +1,19 @@
-"""What guides an operator: its names in words, and the skip brought to the operator's own grid."""
+"""What guides an operator: its names in words, what is checked of it, and the skip on the operator's own grid."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from torch import Tensor
 
-from segup.errors import ConfigError
-from segup.upsamplers.contract import GUIDES, list_upsamplers, operator_class
-from segup.upsamplers.fitting import fit_to
+from segup.errors import ConfigError, ShapeError, figures, unknown
+from segup.upsamplers.fitting import Size, fit_to
+
+GUIDES: Mapping[str, str] = MappingProxyType(
+    {"skip": "the skip", "indices": "the encoder's pooling indices", "image": "the image"}
+)
+"""The guides that a step may have, and their names in errors: the encoder's map at the size to reach; the indices of
+the pooling that the step undoes; the image that the encoder sees, normalised and extended."""
 
 
 def on_grid(x: Tensor, skip: Tensor, scale: int) -> Tensor:
@@ -30,14 +39,55 @@ def listed_guides(required: frozenset[str]) -> str:
     return " and ".join(GUIDES.get(guide, f"'{guide}'") for guide in sorted(required))
 
 
-def refuse_guides(missing: frozenset[str], said: str, why: str, way_out: str = "") -> None:
-    """Raise a ConfigError where an operator requires what its place does not have.
+class GuidedStep:
+    """What an operator checks of the guides that it is handed."""
 
-    Args:
-        missing: The guides that are missing.
-        said, why, way_out: How the operator was asked for, what is missing, and what begins the list of the operators
-            that require nothing beside the map that they bring up.
-    """
-    if missing:
-        unguided = ", ".join(name for name in list_upsamplers() if not operator_class(name).requires)
-        raise ConfigError(f"{said} requires {listed_guides(missing)}, {why}.\n  try: {way_out}{unguided}.")
+    requires: frozenset[str]
+    skip_channels: int | None
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return the name and the layer parameters as errors show them."""
+
+    def checked_guides(self, guides: Mapping[str, Tensor | None], x: Tensor, size: Size) -> dict[str, Tensor]:
+        """Return those of the given guides that are required.
+
+        Raises:
+            ShapeError: A required guide is missing, or has the wrong shape.
+            ConfigError: There is a guide that no operator takes.
+        """
+        for name in guides:
+            if name not in GUIDES and name not in self.requires:
+                raise ConfigError(unknown(f"guide of {self.describe()}", name, {*GUIDES, *self.requires}))
+        return {name: self.checked_guide(name, guides.get(name), x, size) for name in sorted(self.requires)}
+
+    def checked_guide(self, name: str, guide: Tensor | None, x: Tensor, size: Size) -> Tensor:
+        """Return a guide that is required.
+
+        Raises:
+            ShapeError: The guide is missing or is not ``(N, C, H, W)``; a skip is not ``(N, skip_channels, *size)``.
+        """
+        if name != "skip":
+            if not isinstance(guide, Tensor) or guide.dim() != 4 or guide.shape[0] != x.shape[0]:
+                raise ShapeError(
+                    f"{self.describe()} takes {GUIDES.get(name, name)}, ({int(x.shape[0])}, C, H, W), {_got(guide)}.\n"
+                    f"  try: up(x, size, {name}={name}); in a decoder, decoder(features, size, {name}={name})"
+                )
+            return guide
+        wanted = (x.shape[0], self.skip_channels, *size)
+        if (
+            not isinstance(guide, Tensor)
+            or guide.dim() != 4
+            or any(n != m for n, m in zip(guide.shape, wanted, strict=True))
+        ):
+            raise ShapeError(
+                f"{self.describe()} takes a skip {figures(wanted)}, of its input's batch and of the size asked for, "
+                f"{_got(guide)}.\n  try: up(x, size=skip.shape[-2:], skip=skip)"
+            )
+        return guide
+
+
+def _got(guide: object) -> str:
+    if guide is None:
+        return "and got none"
+    return f"not {figures(guide.shape) if isinstance(guide, Tensor) else type(guide).__name__}"

@@ -115,8 +115,7 @@ class JointBilateral(nn.Module):
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """Return the weighted sum of each pixel's neighbours, one neighbour at a time: no window is copied."""
-        kernel = self.kernel(guide)
-        return sum_over_taps(x, kernel, self.kernel_size)
+        return sum_over_taps(x, self.kernel(guide), self.kernel_size)
 
     def kernel(self, guide: Tensor) -> Tensor:
         """Return the kernels ``(N, k², H, W)``.
@@ -138,8 +137,7 @@ class JointBilateral(nn.Module):
 
 def sum_over_taps(x: Tensor, kernel: Tensor, kernel_size: int) -> Tensor:
     """Return for each pixel the sum of its neighbours, reflected at the border, weighted by its ``k²`` weights."""
-    weights = kernel.to(x.dtype).split(1, dim=1)
-    terms = zip(_neighbours(x, kernel_size), weights, strict=True)
+    terms = zip(_neighbours(x, kernel_size), kernel.to(x.dtype).split(1, dim=1), strict=True)
     first, weight = next(terms)
     y = first * weight
     for near, weight in terms:

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from segup.calls import check
 from segup.errors import ConfigError, ShapeError, figures
-from segup.upsamplers.contract import GUIDES, Channels, Upsampler
+from segup.upsamplers.contract import Channels, Upsampler
 from segup.upsamplers.deconv import TransposedConv
+from segup.upsamplers.guide import GUIDES
 
 Pair = tuple[int, int]
 _CELLS = 4

@@ -76,8 +76,7 @@ def plan(story: Story, steps: Sequence[Step]) -> Plan:
     caption_top = top + max(box.y + box.height for box in boxes) + 18
     said = max(sum(len(wrapped(line, BODY, room)) for line in step.caption) for step in steps)
     legend_top = caption_top + said * (BODY + 6) + 4
-    rows = len(_legend_rows(story, room))
-    height = legend_top + rows * (FIGURE + 12) + MARGIN - 4
+    height = legend_top + len(_legend_rows(story, room)) * (FIGURE + 12) + MARGIN - 4
     return Plan(cell, story.digits, lines, ceil(wide), round(height), top, caption_top, legend_top)
 
 
@@ -98,8 +97,7 @@ def compose(story: Story, step: Step, plan: Plan) -> Scene:
     pieces: list[Piece] = [(Rect(0, 0, plan.width, plan.height, palette.PAPER),)]
     pieces.append((Text(MARGIN, MARGIN + HEAD - 3, story.title, HEAD, palette.INK, "start", True),))
     pieces += _paragraphs(plan.lines, MARGIN + HEAD + 8, room, palette.QUIET)
-    boxes = _boxes(step, plan.cell, plan.top)
-    for box in boxes:
+    for box in _boxes(step, plan.cell, plan.top):
         pieces += _grid(box, plan) if isinstance(box.block, Grid) else [_sign(box)]
     pieces += _paragraphs(step.caption, plan.caption_top, room, palette.INK)
     pieces += _legend(story, plan, room)

@@ -133,6 +133,5 @@ def entry_lines(entry: Entry, most: int = 1) -> tuple[str, ...]:
 def busiest(operation: Operation) -> Place:
     """Return the first output entry into which the most inputs go, the first row and column left out where possible."""
     counts = operation.counts()
-    best = int(counts.max())
-    rows, columns = np.nonzero(counts == best)
+    rows, columns = np.nonzero(counts == counts.max())
     return int(rows[0]), int(columns[0])

@@ -88,8 +88,7 @@ def pixel_unshuffle(sizes: Sizes, input: Any, downscale_factor: int) -> Shape:
     for size, name in zip(before[-2:], AXIS_NAMES, strict=True):
         message = f"pixel_unshuffle by {downscale_factor} takes multiples of it alone, not {name} {as_int(size)}"
         sizes.require(size % downscale_factor, "==", 0, message)
-    layer = Pool(downscale_factor)
-    return through(sizes, layer, before, before[-3] * downscale_factor**2)
+    return through(sizes, Pool(downscale_factor), before, before[-3] * downscale_factor**2)
 
 
 def pad(sizes: Sizes, input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Shape:

@@ -111,8 +111,7 @@ def kind_of(name: str) -> tuple[str, tuple[str, ...], dict[str, Any]] | None:
     >>> kind_of("torch.nn.MaxPool2d")[0], kind_of("pixel_shuffle")[0], kind_of("decov")
     ('pool', 'pixel_shuffle', None)
     """
-    plain = name.lower().rpartition(".")[2].replace("_", "")
-    found = CALLS.get(plain)
+    found = CALLS.get(name.lower().rpartition(".")[2].replace("_", ""))
     return None if found is None else (found[0], found[1], dict(found[2]))
 
 
