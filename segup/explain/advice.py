@@ -38,22 +38,18 @@ def built(kind: str, given: Given, size: Pair, output_size: Pair | None = None) 
     """
     if output_size is not None and kind == "deconv":
         given = {**given, "output_padding": 0}  # it follows from the size, as in torch
-    _teach_values(kind, given, size)
-    layer = KINDS[kind][0](**given)
-    if output_size is not None:
-        layer = _reaching(layer, given, size, output_size)
-    _teach_size(kind, given, layer, size)
-    return layer
-
-
-def _teach_values(kind: str, given: Given, size: Pair) -> None:
-    """Refuse what torch refuses whatever the size, with what the formula would have given for this one."""
+    # What torch refuses whatever the size, with what the formula would have given for this one.
     if kind == "deconv":
         _teach_output_padding(given, size)
     if kind == "conv" and given.get("padding") == "same":
         _teach_same(given, size)
     if kind == "pool":
         _teach_pool_padding(given, size)
+    layer = KINDS[kind][0](**given)
+    if output_size is not None:
+        layer = _reaching(layer, given, size, output_size)
+    _teach_size(kind, given, layer, size)
+    return layer
 
 
 def _axes(given: Given, *names: str) -> Iterator[tuple[int, list[int]]]:

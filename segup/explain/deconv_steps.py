@@ -1,20 +1,12 @@
 """The views of a transposed convolution in words, with the numbers put in."""
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
 from segup.explain.deconv import DeconvOperation
 from segup.explain.phrases import both, by, counted, lines_said
 from segup.shapes.arguments import AXIS_NAMES
 from segup.shapes.transposed import StampAxis
-
-
-def deconv_steps(operation: DeconvOperation, view: str) -> list[str]:
-    """Return what a view does, in its order."""
-    return {
-        "scatter": _scatter,
-        "zero_insertion": _zero_insertion,
-        "gradient": _gradient,
-        "subpixel": _subpixel,
-        "overlap": _overlap,
-    }[view](operation)
 
 
 def _scatter(operation: DeconvOperation) -> list[str]:
@@ -144,3 +136,15 @@ def _interior_counts(operation: DeconvOperation) -> list[int]:
     """Return the different numbers of contributions that outputs get where no border is near."""
     rows, columns = ({len(phase.taps) for phase in axis} for axis in operation.phases)
     return sorted({r * c for r in rows for c in columns})
+
+
+DECONV_STEPS: Mapping[str, Callable[[DeconvOperation], list[str]]] = MappingProxyType(
+    {
+        "scatter": _scatter,
+        "zero_insertion": _zero_insertion,
+        "gradient": _gradient,
+        "subpixel": _subpixel,
+        "overlap": _overlap,
+    }
+)
+"""What each view does, in its order."""

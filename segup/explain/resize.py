@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,14 +16,12 @@ from segup.shapes import Resize
 from segup.shapes.resize import kernel_weights
 
 Weighted = list[tuple[int, Fraction]]
-_KERNELS: Mapping[str, Any] = MappingProxyType(
-    {
-        "nearest": torch.ops.aten.upsample_nearest2d.default,
-        "nearest-exact": torch.ops.aten._upsample_nearest_exact2d.default,
-        "bilinear": torch.ops.aten.upsample_bilinear2d.default,
-        "bicubic": torch.ops.aten.upsample_bicubic2d.default,
-    }
-)
+_KERNELS: Mapping[str, Any] = {
+    "nearest": torch.ops.aten.upsample_nearest2d.default,
+    "nearest-exact": torch.ops.aten._upsample_nearest_exact2d.default,
+    "bilinear": torch.ops.aten.upsample_bilinear2d.default,
+    "bicubic": torch.ops.aten.upsample_bicubic2d.default,
+}
 """What torch's interpolate calls for each mode, which takes an output size beside the factors."""
 
 

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from segup.explain.deconv import DeconvOperation
-from segup.explain.deconv_steps import deconv_steps
+from segup.explain.deconv_steps import DECONV_STEPS
 from segup.explain.operation import Operation, WeightedOperation
 from segup.explain.phrases import by, counted, unread_said
 from segup.explain.rearrange import CarafeOperation, ShuffleOperation
@@ -38,9 +38,7 @@ def steps(operation: Operation, view: str) -> list[str]:
     >>> print(steps(e.operations[0], "zero_insertion")[1])
     Pad by dilation·(kernel_size − 1) − padding = 1·3 − 1 = 2 on every side: 11×11.
     """
-    if isinstance(operation, DeconvOperation):
-        return deconv_steps(operation, view) + _channels(operation, view)
-    tellers: dict[str, Callable[[Any], list[str]]] = {
+    tellers: Mapping[str, Callable[[Any], list[str]]] = {
         "convolution": window_steps,
         "pooling": window_steps,
         "sampling": _sampling,
@@ -48,6 +46,7 @@ def steps(operation: Operation, view: str) -> list[str]:
         "reassembly": _reassembly,
         "overlap": _counts,
     }
+    tellers = DECONV_STEPS if isinstance(operation, DeconvOperation) else tellers
     return tellers[view](operation) + _channels(operation, view)
 
 

@@ -1,7 +1,6 @@
 """The calculus object of a torch layer."""
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from torch import nn
@@ -98,22 +97,18 @@ def _resize(module: Any) -> Resize:
     return Resize((height, width), module.mode)
 
 
-_RULES: Mapping[type[nn.Module], Callable[[Any], Layer[Any]]] = MappingProxyType(
-    {
-        nn.Conv2d: _conv,
-        nn.ConvTranspose2d: _conv_transpose,
-        nn.MaxPool2d: _pool,
-        nn.AvgPool2d: _pool,
-        nn.Upsample: _resize,
-        nn.PixelShuffle: lambda module: PixelShuffle(module.upscale_factor),
-    }
-)
+_RULES: Mapping[type[nn.Module], Callable[[Any], Layer[Any]]] = {
+    nn.Conv2d: _conv,
+    nn.ConvTranspose2d: _conv_transpose,
+    nn.MaxPool2d: _pool,
+    nn.AvgPool2d: _pool,
+    nn.Upsample: _resize,
+    nn.PixelShuffle: lambda module: PixelShuffle(module.upscale_factor),
+}
 
-_WHY_NOT: Mapping[str, str] = MappingProxyType(
-    {
-        "PixelUnshuffle": "it takes multiples of its factor alone, which no floor of a line says",
-        "AdaptiveAvgPool2d": "it gives one size whatever comes in",
-        "AdaptiveMaxPool2d": "it gives one size whatever comes in",
-        "MaxUnpool2d": "its size is that of the pooling that it undoes",
-    }
-)
+_WHY_NOT: Mapping[str, str] = {
+    "PixelUnshuffle": "it takes multiples of its factor alone, which no floor of a line says",
+    "AdaptiveAvgPool2d": "it gives one size whatever comes in",
+    "AdaptiveMaxPool2d": "it gives one size whatever comes in",
+    "MaxUnpool2d": "its size is that of the pooling that it undoes",
+}

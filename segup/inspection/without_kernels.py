@@ -6,7 +6,6 @@ recurrent layer go through the sequence step by step.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
@@ -38,39 +37,31 @@ def needs_no_kernel(name: str, args: Any, kwargs: Any, tensors: list[Tensor]) ->
     return check is None or check(one, tensors[1:], partial(argument, args, kwargs))
 
 
-_CHECKS: Mapping[str, Callable[[Tensor, list[Tensor], Callable[..., Any]], bool]] = MappingProxyType(
-    {
-        "linear": lambda one, others, _: (
-            others[0].dim() == 2
-            and one.dim() > 0
-            and one.shape[-1] == others[0].shape[1]
-            and all(bias.shape == others[0].shape[:1] for bias in others[1:])
+_CHECKS: Mapping[str, Callable[[Tensor, list[Tensor], Callable[..., Any]], bool]] = {
+    "linear": lambda one, others, _: (
+        others[0].dim() == 2
+        and one.dim() > 0
+        and one.shape[-1] == others[0].shape[1]
+        and all(bias.shape == others[0].shape[:1] for bias in others[1:])
+    ),
+    "scaled_dot_product_attention": lambda _, others, __: len(others) == 2,
+    **dict.fromkeys(
+        ("lstm", "gru"),
+        lambda one, others, _: (
+            one.dim() == 3 and any(other.dim() == 2 and other.shape[1] == one.shape[2] for other in others)
         ),
-        "scaled_dot_product_attention": lambda _, others, __: len(others) == 2,
-        **dict.fromkeys(
-            ("lstm", "gru"),
-            lambda one, others, _: (
-                one.dim() == 3 and any(other.dim() == 2 and other.shape[1] == one.shape[2] for other in others)
-            ),
-        ),
-        "conv2d": lambda one, others, asked: (
-            one.dim() == 4 and others[0].shape[1] * asked("groups", 6, 1) == one.shape[1]
-        ),
-        "conv_transpose2d": lambda one, others, _: one.dim() == 4 and others[0].shape[0] == one.shape[1],
-        "batch_norm": lambda one, others, asked: (
-            not asked("training", 5, False) and all(other.shape[0] == one.shape[1] for other in others)
-        ),
-        "layer_norm": lambda one, _, asked: (
-            as_ints(asked("normalized_shape", 1, ())) == tuple(one.shape[-len(asked("normalized_shape", 1, ())) :])
-        ),
-        "group_norm": lambda one, others, asked: (
-            one.shape[1] % asked("num_groups", 1, 1) == 0 and all(other.shape[0] == one.shape[1] for other in others)
-        ),
-        "pixel_shuffle": lambda one, _, asked: (
-            one.dim() == 4 and one.shape[1] % asked("upscale_factor", 1, 1) ** 2 == 0
-        ),
-        **dict.fromkeys(
-            ("max_pool2d", "avg_pool2d", "interpolate", "adaptive_avg_pool2d"), lambda one, *_: one.dim() == 4
-        ),
-    }
-)
+    ),
+    "conv2d": lambda one, others, asked: one.dim() == 4 and others[0].shape[1] * asked("groups", 6, 1) == one.shape[1],
+    "conv_transpose2d": lambda one, others, _: one.dim() == 4 and others[0].shape[0] == one.shape[1],
+    "batch_norm": lambda one, others, asked: (
+        not asked("training", 5, False) and all(other.shape[0] == one.shape[1] for other in others)
+    ),
+    "layer_norm": lambda one, _, asked: (
+        as_ints(asked("normalized_shape", 1, ())) == tuple(one.shape[-len(asked("normalized_shape", 1, ())) :])
+    ),
+    "group_norm": lambda one, others, asked: (
+        one.shape[1] % asked("num_groups", 1, 1) == 0 and all(other.shape[0] == one.shape[1] for other in others)
+    ),
+    "pixel_shuffle": lambda one, _, asked: one.dim() == 4 and one.shape[1] % asked("upscale_factor", 1, 1) ** 2 == 0,
+    **dict.fromkeys(("max_pool2d", "avg_pool2d", "interpolate", "adaptive_avg_pool2d"), lambda one, *_: one.dim() == 4),
+}

@@ -21,13 +21,11 @@ from segup.upsamplers.contract import Upsampler
 TARGETS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {"deconv": to_deconv, "subpixel": to_subpixel, "zero_insertion": to_zero_insertion}
 )
-_ALREADY: Mapping[str, tuple[type[nn.Module], ...]] = MappingProxyType(
-    {
-        "deconv": (nn.ConvTranspose2d, BilinearDeconv2d),
-        "subpixel": (SubPixelConv2d,),
-        "zero_insertion": (ZeroInsertionConv2d,),
-    }
-)
+_ALREADY: Mapping[str, tuple[type[nn.Module], ...]] = {
+    "deconv": (nn.ConvTranspose2d, BilinearDeconv2d),
+    "subpixel": (SubPixelConv2d,),
+    "zero_insertion": (ZeroInsertionConv2d,),
+}
 _UPSAMPLING = (
     nn.ConvTranspose1d,
     nn.ConvTranspose2d,
@@ -76,9 +74,7 @@ class RewriteReport:
             return f"to {self.to}: no upsampling layer found; functions that a forward calls are not seen"
         lines = [f"to {self.to}: {len(self.changed)} rewritten, {len(self.left)} left"]
         lines += [f"  {change.path or '(the model)'}: {change.before} → {change.after}" for change in self.changed]
-        lines += [
-            f"  {left.path or '(the model)'}: {left.layer} left: {' '.join(left.reason.split())}" for left in self.left
-        ]
+        lines += [f"  {left.path or '(the model)'}: {left.layer} left: {left.line}" for left in self.left]
         return "\n".join(lines)
 
 

@@ -2,7 +2,6 @@
 """The shape rules of torch's functions that make new tensors."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -57,12 +56,10 @@ def grid(sizes: Sizes, *tensors: Any, indexing: str | None = None) -> list[Shape
     return [tuple(order)] * len(lengths)
 
 
-RULES: Mapping[str, Rule] = MappingProxyType(
-    {
-        **dict.fromkeys(("zeros", "ones", "empty", "rand", "randn", "new_zeros", "new_ones", "new_empty"), created),
-        **dict.fromkeys(("full", "new_full"), filled),
-        "arange": counted,
-        "linspace": spaced,
-        "meshgrid": grid,
-    }
-)
+RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(("zeros", "ones", "empty", "rand", "randn", "new_zeros", "new_ones", "new_empty"), created),
+    **dict.fromkeys(("full", "new_full"), filled),
+    "arange": counted,
+    "linspace": spaced,
+    "meshgrid": grid,
+}

@@ -3,7 +3,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 from segup.inspection.shape_rules.sizes import (
@@ -113,19 +112,17 @@ __pow__ __rpow__ __div__ __rdiv__ __and__ __or__ __xor__ __eq__ __ne__ __lt__ __
     """
 )
 
-RULES: Mapping[str, Rule] = MappingProxyType(
-    {
-        **dict.fromkeys(_FIRST, first),
-        **{f"{name}_": first for name in _FIRST if not name.startswith("__")},
-        **{f"{name}_": in_place for name in (*_BROADCAST, "copy") if not name.startswith("__")},
-        **{f"__i{name[2:]}": in_place for name in _BROADCAST if name.startswith("__")},
-        **dict.fromkeys(_BROADCAST, broadcast),
-        **dict.fromkeys(("floor_divide", "fmod", "remainder", "__floordiv__", "__mod__"), divided),
-        **dict.fromkeys(("div", "divide"), partial(divided, rounding_mode=None)),
-        **dict.fromkeys(("pow", "__pow__"), raised),
-        **dict.fromkeys((*_OF_ANY_NUMBER, *(f"{name}_" for name in _OF_ANY_NUMBER)), any_number),
-        **dict.fromkeys(("to", "type_as"), like),
-        "roll": rolled,
-        "where": chosen,
-    }
-)
+RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(_FIRST, first),
+    **{f"{name}_": first for name in _FIRST if not name.startswith("__")},
+    **{f"{name}_": in_place for name in (*_BROADCAST, "copy") if not name.startswith("__")},
+    **{f"__i{name[2:]}": in_place for name in _BROADCAST if name.startswith("__")},
+    **dict.fromkeys(_BROADCAST, broadcast),
+    **dict.fromkeys(("floor_divide", "fmod", "remainder", "__floordiv__", "__mod__"), divided),
+    **dict.fromkeys(("div", "divide"), partial(divided, rounding_mode=None)),
+    **dict.fromkeys(("pow", "__pow__"), raised),
+    **dict.fromkeys((*_OF_ANY_NUMBER, *(f"{name}_" for name in _OF_ANY_NUMBER)), any_number),
+    **dict.fromkeys(("to", "type_as"), like),
+    "roll": rolled,
+    "where": chosen,
+}

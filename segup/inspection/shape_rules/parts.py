@@ -2,7 +2,6 @@
 """The shape rules of torch's functions that take parts of a map: chunks, slices and rows."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
@@ -112,16 +111,12 @@ def _end(sizes: Sizes, size: Dim, end: Any) -> Dim:
     return sizes.least(end, size)
 
 
-RULES: Mapping[str, Rule] = MappingProxyType(
-    {
-        "chunk": chunked,
-        "split": split,
-        "unbind": unbound,
-        "narrow": narrowed,
-        "select": lambda sizes, input, dim, index: getitem(
-            sizes, input, (*(slice(None),) * (dim % input.dim()), index)
-        ),
-        "__getitem__": getitem,
-        "__setitem__": setitem,
-    }
-)
+RULES: Mapping[str, Rule] = {
+    "chunk": chunked,
+    "split": split,
+    "unbind": unbound,
+    "narrow": narrowed,
+    "select": lambda sizes, input, dim, index: getitem(sizes, input, (*(slice(None),) * (dim % input.dim()), index)),
+    "__getitem__": getitem,
+    "__setitem__": setitem,
+}

@@ -2,7 +2,6 @@
 """The shape rules of torch's functions that join maps, or multiply matrices."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
@@ -131,15 +130,13 @@ def recurrent(
     return [(*sizes.of(input)[:-1], (2 if bidirectional else 1) * states[0][-1]), *states]
 
 
-RULES: Mapping[str, Rule] = MappingProxyType(
-    {
-        **dict.fromkeys(("cat", "concat", "concatenate"), joined),
-        "stack": stacked,
-        **dict.fromkeys(("matmul", "mm", "__matmul__"), matmul),
-        "bmm": batched_matmul,
-        "linear": linear,
-        "scaled_dot_product_attention": attention,
-        "einsum": einsum,
-        **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), recurrent),
-    }
-)
+RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(("cat", "concat", "concatenate"), joined),
+    "stack": stacked,
+    **dict.fromkeys(("matmul", "mm", "__matmul__"), matmul),
+    "bmm": batched_matmul,
+    "linear": linear,
+    "scaled_dot_product_attention": attention,
+    "einsum": einsum,
+    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), recurrent),
+}

@@ -2,7 +2,6 @@
 """The shape rules of torch's functions that compute over whole dimensions: means, maxima, norms and normalizations."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
@@ -104,16 +103,14 @@ def _is_never_one(dim: Dim) -> bool:
     return Decision(axis, function.minus(PeriodicMap.constant(1)), "!=", True, False, "").fixed and dim.value != 1
 
 
-RULES: Mapping[str, Rule] = MappingProxyType(
-    {
-        **dict.fromkeys(names("mean sum var std prod logsumexp any all var_mean std_mean"), reduced),
-        **dict.fromkeys(names("amax amin max min argmax argmin median"), extreme),
-        "norm": lambda sizes, input, p=2, *args, **kwargs: reduced(sizes, input, *args, **kwargs),
-        **dict.fromkeys(("layer_norm", "rms_norm"), normalized),
-        "batch_norm": batch_norm,
-        "instance_norm": instance_norm,
-        "group_norm": group_norm,
-        "prelu": per_channel,
-        "channel_shuffle": per_channel,
-    }
-)
+RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(names("mean sum var std prod logsumexp any all var_mean std_mean"), reduced),
+    **dict.fromkeys(names("amax amin max min argmax argmin median"), extreme),
+    "norm": lambda sizes, input, p=2, *args, **kwargs: reduced(sizes, input, *args, **kwargs),
+    **dict.fromkeys(("layer_norm", "rms_norm"), normalized),
+    "batch_norm": batch_norm,
+    "instance_norm": instance_norm,
+    "group_norm": group_norm,
+    "prelu": per_channel,
+    "channel_shuffle": per_channel,
+}

@@ -4,7 +4,6 @@
 from collections.abc import Mapping
 from fractions import Fraction
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 from segup.errors import ShapeError
@@ -127,17 +126,15 @@ def grid_sampled(sizes: Sizes, input: Any, grid: Any, *args: Any, **kwargs: Any)
     return (*image[:2], *places[1:-1])
 
 
-RULES: Mapping[str, Rule] = MappingProxyType(
-    {
-        **dict.fromkeys(
-            ("adaptive_avg_pool2d", "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices"), adaptive_pool2d
-        ),
-        "interpolate": interpolate,
-        **dict.fromkeys(("upsample", "upsample_nearest"), interpolate),
-        "upsample_bilinear": partial(interpolate, mode="bilinear", align_corners=True),
-        "pixel_shuffle": pixel_shuffle,
-        "pixel_unshuffle": pixel_unshuffle,
-        "pad": pad,
-        "grid_sample": grid_sampled,
-    }
-)
+RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(
+        ("adaptive_avg_pool2d", "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices"), adaptive_pool2d
+    ),
+    "interpolate": interpolate,
+    **dict.fromkeys(("upsample", "upsample_nearest"), interpolate),
+    "upsample_bilinear": partial(interpolate, mode="bilinear", align_corners=True),
+    "pixel_shuffle": pixel_shuffle,
+    "pixel_unshuffle": pixel_unshuffle,
+    "pad": pad,
+    "grid_sample": grid_sampled,
+}

@@ -3,7 +3,6 @@
 
 from collections.abc import Mapping
 from fractions import Fraction
-from types import MappingProxyType
 from typing import Any
 
 from segup.errors import ShapeError
@@ -143,20 +142,18 @@ def repeated(sizes: Sizes, input: Any, *repeats: Any) -> Shape:
     return tuple(size * count for size, count in zip(padded, counts, strict=True))
 
 
-RULES: Mapping[str, Rule] = MappingProxyType(
-    {
-        "permute": permuted,
-        **dict.fromkeys(("transpose", "swapaxes", "swapdims"), transposed),
-        "t": matrix_transposed,
-        "flatten": flattened,
-        "reshape": reshaped,
-        "view": viewed,
-        "unflatten": unflattened,
-        "unsqueeze": unsqueezed,
-        "squeeze": squeezed,
-        "expand": expanded,
-        "expand_as": lambda sizes, input, other: expanded(sizes, input, sizes.of(other)),
-        **dict.fromkeys(("view_as", "reshape_as"), lambda sizes, input, other: reshaped(sizes, input, sizes.of(other))),
-        "repeat": repeated,
-    }
-)
+RULES: Mapping[str, Rule] = {
+    "permute": permuted,
+    **dict.fromkeys(("transpose", "swapaxes", "swapdims"), transposed),
+    "t": matrix_transposed,
+    "flatten": flattened,
+    "reshape": reshaped,
+    "view": viewed,
+    "unflatten": unflattened,
+    "unsqueeze": unsqueezed,
+    "squeeze": squeezed,
+    "expand": expanded,
+    "expand_as": lambda sizes, input, other: expanded(sizes, input, sizes.of(other)),
+    **dict.fromkeys(("view_as", "reshape_as"), lambda sizes, input, other: reshaped(sizes, input, sizes.of(other))),
+    "repeat": repeated,
+}

@@ -2,7 +2,6 @@
 """The shape rules of torch's functions that slide a window over a map: each builds its object of ``segup.shapes``."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, fixed, product
@@ -132,18 +131,16 @@ def _check_channels(sizes: Sizes, x: Any, wanted: int, kind: str) -> None:
     sizes.require(given, "==", wanted, f"a {kind} of {wanted} channels is given {as_int(given)}")
 
 
-RULES: Mapping[str, Rule] = MappingProxyType(
-    {
-        "conv2d": conv2d,
-        "conv_transpose2d": conv_transpose2d,
-        **dict.fromkeys(
-            ("max_pool2d", "max_pool2d_with_indices"),
-            pooled("kernel_size", "stride", "padding", "dilation", "ceil_mode"),
-        ),
-        "avg_pool2d": pooled("kernel_size", "stride", "padding", "ceil_mode"),
-        "lp_pool2d": pooled("norm_type", "kernel_size", "stride", "ceil_mode"),
-        "max_unpool2d": max_unpool2d,
-        "unfold": unfold,
-        "Tensor.unfold": unfold_one,
-    }
-)
+RULES: Mapping[str, Rule] = {
+    "conv2d": conv2d,
+    "conv_transpose2d": conv_transpose2d,
+    **dict.fromkeys(
+        ("max_pool2d", "max_pool2d_with_indices"),
+        pooled("kernel_size", "stride", "padding", "dilation", "ceil_mode"),
+    ),
+    "avg_pool2d": pooled("kernel_size", "stride", "padding", "ceil_mode"),
+    "lp_pool2d": pooled("norm_type", "kernel_size", "stride", "ceil_mode"),
+    "max_unpool2d": max_unpool2d,
+    "unfold": unfold,
+    "Tensor.unfold": unfold_one,
+}

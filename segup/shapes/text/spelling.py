@@ -31,15 +31,13 @@ NAMES: Mapping[str, str] = MappingProxyType(
 """What a parameter may be called, and torch's name for it."""
 POOLS = ("max", "avg")
 
-_OPTIONS: Mapping[str, tuple[str, Any]] = MappingProxyType(
-    {
-        **{mode: ("mode", mode) for mode in MODES},
-        **{pool: ("pool", pool) for pool in POOLS},
-        **{padding: ("padding", padding) for padding in ("same", "valid")},
-        **dict.fromkeys(("ceil", "ceil_mode", "ceil_mode=true"), ("ceil_mode", True)),
-        "ceil_mode=false": ("ceil_mode", False),
-    }
-)
+_OPTIONS: Mapping[str, tuple[str, Any]] = {
+    **{mode: ("mode", mode) for mode in MODES},
+    **{pool: ("pool", pool) for pool in POOLS},
+    **{padding: ("padding", padding) for padding in ("same", "valid")},
+    **dict.fromkeys(("ceil", "ceil_mode", "ceil_mode=true"), ("ceil_mode", True)),
+    "ceil_mode=false": ("ceil_mode", False),
+}
 """Parameters in one word, without a value of their own, and what they say."""
 
 _CONV = ("kernel_size", "stride", "padding", "dilation", "groups")
@@ -91,16 +89,14 @@ CALLS: Mapping[str, tuple[str, tuple[str, ...], Mapping[str, Any]]] = MappingPro
     }
 )
 """By a layer's name without capitals and underscores: its kind, a call's parameters in their order, its defaults."""
-_NO_WORD: Mapping[str, tuple[Any, ...]] = MappingProxyType(
-    {
-        "padding_mode": ("zeros",),
-        "align_corners": (False, None),
-        "recompute_scale_factor": (False, None),
-        "count_include_pad": (True,),
-        "divisor_override": (None,),
-        "size": (None,),
-    }
-)
+_NO_WORD: Mapping[str, tuple[Any, ...]] = {
+    "padding_mode": ("zeros",),
+    "align_corners": (False, None),
+    "recompute_scale_factor": (False, None),
+    "count_include_pad": (True,),
+    "divisor_override": (None,),
+    "size": (None,),
+}
 """Arguments that change what a layer gives and have no word, with the values that are meant without them."""
 _NO_MATTER = ("in_channels", "out_channels", "bias", "return_indices", "inplace", "device", "dtype")
 
