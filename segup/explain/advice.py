@@ -6,7 +6,7 @@ from typing import Any
 
 from segup.errors import ShapeError
 from segup.shapes import Conv, ConvTranspose, Layer, Pool, reaching
-from segup.shapes.arguments import AXIS_NAMES, span, spell, two
+from segup.shapes.arguments import AXIS_NAMES, per_axis, span, spell, two
 from segup.shapes.layer import EXTENT
 from segup.shapes.text.language import KINDS, mended
 from segup.shapes.text.spelling import LETTERS
@@ -94,8 +94,7 @@ def _formula(given: Given, size: Pair) -> Pair:
     """Return what the formula of a deconv gives, whatever its output_padding."""
     plain = ConvTranspose(**{**given, "output_padding": 0})
     more = _pair(given, "output_padding", 0)
-    high, wide = (axis.matched_law(n) + o for axis, n, o in zip(plain.axes, size, more, strict=True))
-    return high, wide
+    return per_axis(lambda i: plain.axes[i].matched_law(size[i]) + more[i])
 
 
 def _reached_by_others(given: Given, size: Pair, wanted: Pair, asked: bool = False) -> list[str]:

@@ -12,6 +12,7 @@ from segup.explain.amount import check_numbers
 from segup.explain.numbers import Array
 from segup.explain.operation import WeightedOperation
 from segup.shapes import ConvTranspose
+from segup.shapes.arguments import per_axis
 from segup.shapes.transposed import StampAxis
 
 
@@ -68,9 +69,8 @@ class DeconvOperation(WeightedOperation):
     @property
     def canvas(self) -> tuple[int, int]:
         """Rows and columns before the cut: those that stamps reach, or those that output_padding asks for beyond."""
-        sizes = zip(self.layer.axes, self.x.shape[1:], self.shape[1:], strict=True)
-        rows, columns = (max((n - 1) * axis.stride + axis.extent, axis.padding + o) for axis, n, o in sizes)
-        return rows, columns
+        axes, had, made = self.layer.axes, self.x.shape[1:], self.shape[1:]
+        return per_axis(lambda i: max((had[i] - 1) * axes[i].stride + axes[i].extent, axes[i].padding + made[i]))
 
     def compute(self, way: str) -> Array:
         """Return the output, computed the way of one view."""
@@ -194,9 +194,8 @@ class DeconvOperation(WeightedOperation):
 
     def phase_size(self) -> tuple[int, int]:
         """Return how many positions of one phase the output can need, from the canvas' first row and column."""
-        ends = zip(self.layer.axes, self.shape[1:], strict=True)
-        rows, columns = (-(-(axis.padding + o) // axis.stride) for axis, o in ends)
-        return rows, columns
+        axes = self.layer.axes
+        return per_axis(lambda i: -(-(axes[i].padding + self.shape[i + 1]) // axes[i].stride))
 
     def phase_map(self, rows: Phase, columns: Phase) -> Array:
         """Return the low-resolution convolution of one phase, ``(Co, *phase_size)``."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from segup.errors import ShapeError
 from segup.explain.numbers import Array, Number, factor, plain, written
 from segup.shapes import Conv, ConvTranspose, Layer
+from segup.shapes.arguments import per_axis
 
 Index = tuple[int, ...]
 
@@ -164,8 +165,7 @@ class Operation(ABC):
     @cached_property
     def shape(self) -> tuple[int, int, int]:
         """Of the output, (channels, height, width)."""
-        height, width = (axis.out(size) for axis, size in zip(self.layer.axes, self.x.shape[1:], strict=True))
-        return self.channels, height, width
+        return self.channels, *per_axis(lambda i: self.layer.axes[i].out(self.x.shape[i + 1]))
 
     @property
     def channels(self) -> int:
@@ -214,12 +214,11 @@ class Operation(ABC):
 
     def formulas(self) -> tuple[str, str]:
         """Return the size formula of height and width with the numbers put in."""
-        height, width = (axis.size_rule(size) for axis, size in zip(self.layer.axes, self.x.shape[1:], strict=True))
-        return height, width
+        return per_axis(lambda i: self.layer.axes[i].size_rule(self.x.shape[i + 1]))
 
     def rules(self) -> tuple[str, str]:
         """Return the size formula of height and width in symbols."""
-        return self.layer.axes[0].symbols_explained, self.layer.axes[1].symbols_explained
+        return per_axis(lambda i: self.layer.axes[i].symbols_explained)
 
     def roundings(self) -> list[str]:
         """Return where the output's size is not what another reading of the parameters gives."""
@@ -227,8 +226,7 @@ class Operation(ABC):
 
     def counts(self) -> Array:
         """Return how many input positions go into each output position, ``(H, W)``."""
-        rows, columns = ([len(self.reads(i, out)) for out in range(self.shape[i + 1])] for i in (0, 1))
-        return np.outer(rows, columns)
+        return np.outer(*per_axis(lambda i: [len(self.reads(i, out)) for out in range(self.shape[i + 1])]))
 
     def cropped(self, size: int) -> "Operation":
         """Return the same layer on the first ``size`` rows and columns of the image."""
@@ -256,9 +254,8 @@ class Operation(ABC):
 
     def unread(self) -> tuple[list[int], list[int]]:
         """Return the rows and the columns of the input that go into no output."""
-        read = [{n for out in range(self.shape[i + 1]) for n, _ in self.reads(i, out)} for i in (0, 1)]
-        rows, columns = ([n for n in range(self.x.shape[i + 1]) if n not in read[i]] for i in (0, 1))
-        return rows, columns
+        read = per_axis(lambda i: {n for out in range(self.shape[i + 1]) for n, _ in self.reads(i, out)})
+        return per_axis(lambda i: [n for n in range(self.x.shape[i + 1]) if n not in read[i]])
 
     def doubt(self) -> str:
         """Return why torch itself may give several answers; nothing where it gives one."""

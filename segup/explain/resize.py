@@ -13,6 +13,7 @@ from torch import Tensor
 from segup.explain.numbers import LONGEST_FRACTION, Array, Number, plain
 from segup.explain.operation import Index, Operation, Term
 from segup.shapes import Resize
+from segup.shapes.arguments import per_axis
 from segup.shapes.resize import kernel_weights
 
 Weighted = list[tuple[int, Fraction]]
@@ -113,8 +114,7 @@ class ResizeOperation(Operation):
 
     @cached_property
     def _reads(self) -> tuple[list[Weighted], list[Weighted]]:
-        rows, columns = ([self._weighted(i, out) for out in range(self.shape[i + 1])] for i in (0, 1))
-        return rows, columns
+        return per_axis(lambda i: [self._weighted(i, out) for out in range(self.shape[i + 1])])
 
     def _weighted(self, i: int, out: int) -> Weighted:
         size, made, mode = self.x.shape[i + 1], self.shape[i + 1], self.layer.mode

@@ -126,8 +126,12 @@ def height_width(size: object) -> tuple[int, int]:
     ((7, 7), (7, 8))
     """
     names = AXIS_NAMES if is_pair(size) else ("size", "size")
-    height, width = (whole(part, name, 1) for part, name in zip(two(size, "size"), names, strict=True))
-    return height, width
+    return per_axis(lambda i: whole(two(size, "size")[i], names[i], 1))
+
+
+def per_axis(rule: Callable[[int], T]) -> tuple[T, T]:
+    """Return what a rule gives for the height, axis 0, and for the width, axis 1."""
+    return rule(0), rule(1)
 
 
 def split(value: T | tuple[T, T]) -> tuple[T, T]:

@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import TypeAlias
 
 from segup.errors import ShapeError
+from segup.shapes.arguments import per_axis
 from segup.shapes.law import FloorLaw
 from segup.shapes.layer import Axis, LawAxis, Layer
 
@@ -96,9 +97,9 @@ layer 2, 'conv k3', and an output is at least 1.
 
     def __init__(self, layers: Iterable[Layer]) -> None:
         parts = tuple(flat(layers, "layers"))
-        height, width = (ChainAxis(tuple((str(layer), layer.axes[i]) for layer in parts)) for i in (0, 1))
+        axes = per_axis(lambda i: ChainAxis(tuple((str(layer), layer.axes[i]) for layer in parts)))
         object.__setattr__(self, "layers", parts)
-        object.__setattr__(self, "axes", (height, width))
+        object.__setattr__(self, "axes", axes)
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.layers))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from segup.shapes.arguments import per_axis
 from segup.surgery.forms import BilinearDeconv2d, SubPixelConv2d, ZeroInsertionConv2d
 from segup.surgery.read import read_stamp, resize_scale
 from segup.surgery.stamp import Pair, Stamp, as_conv_weight, split_phases
@@ -124,9 +125,7 @@ def _placed(stamp: Stamp) -> Stamp:
 
 
 def _output_padding(stamp: Stamp) -> Pair:
-    axes = zip(stamp.growth, stamp.stride, stamp.offset, stamp.extent, strict=True)
-    rows, columns = (growth + stride + 2 * offset - extent for growth, stride, offset, extent in axes)
-    return rows, columns
+    return per_axis(lambda i: stamp.growth[i] + stamp.stride[i] + 2 * stamp.offset[i] - stamp.extent[i])
 
 
 def _conv_of(weight: Tensor, stamp: Stamp, dilation: Pair = (1, 1)) -> nn.Conv2d:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segup.errors import ShapeError
+from segup.shapes.arguments import per_axis
 from segup.surgery.stamp import Pair, Stamp
 
 
@@ -43,8 +44,7 @@ class StampedConv2d(nn.Module):
             )
         growth = self.growth
         if output_size is not None:
-            rows, columns = (self._growth_to(axis, x.shape[axis - 2], output_size[axis - 2]) for axis in (0, 1))
-            growth = (rows, columns)
+            growth = per_axis(lambda axis: self._growth_to(axis, x.shape[axis - 2], output_size[axis - 2]))
         for axis, name in enumerate(("height", "width")):
             low, stride, cut = x.shape[axis - 2], self.stride[axis], -growth[axis]
             if low * stride <= cut:

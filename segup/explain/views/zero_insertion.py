@@ -12,6 +12,7 @@ from segup.explain.numbers import plain
 from segup.explain.steps import steps as told
 from segup.explain.views.channels import ByChannel
 from segup.explain.views.common import Built, Place, grid, numbers_grid, quiet, window
+from segup.shapes.arguments import per_axis
 
 
 class ZeroInsertion(ByChannel):
@@ -23,9 +24,8 @@ class ZeroInsertion(ByChannel):
     @cached_property
     def given(self) -> tuple[set[int], set[int]]:
         """The rows and columns of the padded map that hold an input."""
-        parts = zip(self.operation.layer.axes, self.operation.x.shape[1:], self.operation.pads, strict=True)
-        rows, columns = ({axis.stride * n + before for n in range(size)} for axis, size, (before, _) in parts)
-        return rows, columns
+        axes, sizes, pads = self.operation.layer.axes, self.operation.x.shape[1:], self.operation.pads
+        return per_axis(lambda i: {axes[i].stride * n + pads[i][0] for n in range(sizes[i])})
 
     def spread_grid(self, source: int) -> Grid:
         """Return the input with zeros between."""

@@ -7,7 +7,7 @@ from itertools import accumulate, chain
 from typing import Any
 
 from segup.errors import ShapeError
-from segup.shapes.arguments import Size, figure, flag, is_pair
+from segup.shapes.arguments import Size, figure, flag, is_pair, per_axis
 from segup.shapes.chain import Chain, Stage, stages
 from segup.shapes.inversion import inverse
 from segup.shapes.layer import Layer
@@ -215,8 +215,7 @@ def _reached(layers: Chain, sizes: Pair, ends: Ends) -> Pair:
 
 def _nearest(layers: Chain, sizes: Pair, matched: bool, ends: Ends) -> Pair:
     """Return the nearest height and width, these first, that the chain takes."""
-    high, wide = (_nearest_size(layers, i, sizes[i], matched, ends[i]) for i in (0, 1))
-    return high, wide
+    return per_axis(lambda i: _nearest_size(layers, i, sizes[i], matched, ends[i]))
 
 
 def _nearest_size(layers: Chain, i: int, size: int, matched: bool, end: int | None) -> int:
