@@ -15,14 +15,15 @@ BETWEEN_MAPS = frozenset({"skip", "indices"})
 """Channels at the image's own resolution: a 3×3 convolution there costs more than all others together."""
 
 
-def resize_alone(mode: str = "bilinear") -> dict[str, Any]:
-    """Return the arguments of a decoder all of whose steps are a resize without parameters.
+def resize_alone(mode: str = "bilinear", **more: Any) -> Mapping[str, Any]:
+    """Return the arguments of a decoder all of whose steps are a resize without parameters, and more of its own.
 
-    >>> resize_alone("nearest")["upsampler"]
+    >>> resize_alone("nearest", head="before")["upsampler"]
     'nearest'
     """
-    options = {"kernel_size": None}
-    return {"upsampler": mode, "upsampler_options": options, "final": mode, "final_options": options}
+    own = {"kernel_size": None}
+    steps = {"upsampler": mode, "upsampler_options": own, "final": mode, "final_options": own}
+    return MappingProxyType({**steps, **more})
 
 
 WIDTHS = MappingProxyType({16: 128, 8: 64, 4: 48, 2: 32, 1: IMAGE_WIDTH})

@@ -52,7 +52,7 @@ class DeepLabV3PlusDecoder(Decoder):
     usual_convs = 2
     least_convs = 1
     usual_depths = 4
-    published = MappingProxyType({**resize_alone(), "convs": 1, "separable": True, "head": "before"})
+    published = resize_alone(convs=1, separable=True, head="before")
 
     def usual_maps(self, depths: int) -> int:
         """Return how many of the deepest maps are used by default; as published those from stride 4 on."""

@@ -1,6 +1,5 @@
 """Feature pyramid network with a semantic branch from every map."""
 
-from types import MappingProxyType
 from typing import cast
 
 from torch import Tensor, nn
@@ -41,7 +40,7 @@ class FPNDecoder(Decoder):
     usual_convs = 1
     least_convs = 1
     usual_depths = 4
-    published = MappingProxyType({**resize_alone(), "head": "before"})
+    published = resize_alone(head="before")
 
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels of the top-down maps, of the branches, and of the step to the image."""

@@ -1,7 +1,5 @@
 """PSPNet: the last map, pooled over grids of bins, scored and brought up."""
 
-from types import MappingProxyType
-
 from torch import Tensor
 
 from segup.decoders.arguments import resize_alone
@@ -38,7 +36,7 @@ class PSPNetDecoder(Decoder):
     """
 
     gives_scores = True
-    published = MappingProxyType({**resize_alone(), "head_kernel_size": 3})
+    published = resize_alone(head_kernel_size=3)
 
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels of the map that is scored."""

@@ -1,7 +1,6 @@
 """SegFormer's all-MLP head."""
 
 from collections.abc import Sequence
-from types import MappingProxyType
 from typing import cast
 
 import torch
@@ -44,7 +43,7 @@ class SegFormerDecoder(Decoder):
     """
 
     usual_depths = 4
-    published = MappingProxyType({**resize_alone(), "head": "before"})
+    published = resize_alone(head="before")
 
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels of every map, and of the step to the image."""

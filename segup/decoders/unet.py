@@ -1,6 +1,5 @@
 """U-Net: one skip at every resolution."""
 
-from types import MappingProxyType
 from typing import cast
 
 from torch import Tensor, nn
@@ -37,7 +36,7 @@ class UNetDecoder(Decoder):
 
     usual_convs = 2
     least_convs = 1
-    published = MappingProxyType({**resize_alone("nearest"), "final_convs": 2, "head_kernel_size": 3})
+    published = resize_alone("nearest", final_convs=2, head_kernel_size=3)
 
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels after each step, by the stride reached."""

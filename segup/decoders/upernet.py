@@ -1,6 +1,5 @@
 """UPerNet: a feature pyramid below pooled context, all maps joined."""
 
-from types import MappingProxyType
 from typing import cast
 
 import torch
@@ -42,7 +41,7 @@ class UPerNetDecoder(Decoder):
 
     usual_convs = 1
     usual_depths = 4
-    published = MappingProxyType({**resize_alone(), "head": "before"})
+    published = resize_alone(head="before")
 
     def usual_widths(self) -> tuple[list[int], str]:
         """Return the channels of every map, and of the step to the image."""
