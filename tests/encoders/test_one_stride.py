@@ -1,6 +1,9 @@
 """Encoders whose maps are all of one stride, come channels last, or are tied to one size."""
 
+import time
+
 import pytest
+import timm
 import torch
 
 from segup import create_model
@@ -83,3 +86,16 @@ def test_an_encoder_of_one_size_takes_smaller_images():
         ShapeError, match=r"takes images of up to 64×64, not 33×65(.|\n)*try: encoder.options.img_size=65"
     ):
         model.train()(torch.rand(1, 3, 33, 65))
+
+
+@pytest.mark.slow
+def test_a_model_of_a_vit_with_its_proofs_is_built_in_three_times_timms_own_time_and_a_second():
+    def seconds(build):
+        begun = time.process_time()
+        build()
+        return time.process_time() - begun
+
+    name = "vit_small_patch16_224"
+    theirs = min(seconds(lambda: timm.create_model(name)) for _ in range(3))
+    ours = min(seconds(lambda: create_model(name, num_classes=3, pretrained=False)) for _ in range(2))
+    assert ours <= 3 * theirs + 1, (ours, theirs)
