@@ -1,6 +1,7 @@
 """Text in which no character means more to Markdown or LaTeX than itself."""
 
 import re
+from collections.abc import Sequence
 
 _MARKED = re.compile(r"[\\`*<$~]|&(?=[#\w])|\](?=[(\[:])|(?<!\w)_|_(?!\w)|#+$")
 
@@ -14,9 +15,14 @@ def plain(text: str) -> str:
     return _MARKED.sub(lambda found: "".join(f"\\{sign}" for sign in found.group()), text)
 
 
-def pipes(texts: list[str]) -> str:
+def pipes(texts: Sequence[str]) -> str:
     """Return a line of a Markdown table."""
     return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in texts)} |"
+
+
+def piped(lines: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, whose first line is its heading."""
+    return "\n".join([pipes(lines[0]), f"|{'---|' * len(lines[0])}", *map(pipes, lines[1:])])
 
 
 def code(text: str) -> str:

@@ -8,7 +8,7 @@ from math import isnan
 
 from segup.ablation.comparison import TIMED, Comparison, Row
 from segup.ablation.images import OnOthers
-from segup.ablation.markup import code, pipes, plain, tex
+from segup.ablation.markup import code, piped, plain, tex
 from segup.ablation.runs import BEST
 from segup.errors import ConfigError, unknown
 from segup.metrics.scores import MIOU
@@ -204,18 +204,32 @@ def chosen(columns: Sequence[Column], keys: str | None) -> list[Column]:
     return [known[key] for key in words]
 
 
+def headings(comparison: Comparison, columns: Sequence[Column], versus: bool = True) -> list[str]:
+    """Return the headings of :func:`cells`."""
+    title = versus_title(comparison) if versus else None
+    return ["decoder", *(column.title for column in columns), *([title] if title else [])]
+
+
 def cells(
-    comparison: Comparison, columns: list[Column], bold: Callable[[str], str], escaped: Callable[[str], str] = str
+    comparison: Comparison,
+    columns: Sequence[Column],
+    bold: Callable[[str], str],
+    escaped: Callable[[str], str] = str,
+    versus: bool = True,
 ) -> list[list[str]]:
-    """Return a row of texts for each decoder: its name and the columns, in bold what is decided to be better."""
+    """Return a row of texts for each decoder: its name and the columns, in bold what is decided to be better.
+
+    With ``versus``, the difference to the baseline is the last, where there is one baseline.
+    """
     rows = []
+    versus = versus and comparison.baseline is not None
     for row in comparison.rows:
         line = [escaped(row.name)]
         for column in columns:
             value = row.score(column.key)
             text = "–" if value is None else escaped(column.text(value).replace("-", "−"))
             line.append(bold(text) if is_best(comparison, row, column) else text)
-        rows.append(line)
+        rows.append([*line, *([escaped(versus_text(row, comparison))] if versus else [])])
     return rows
 
 
@@ -282,13 +296,10 @@ def _pair_lines(comparison: Comparison) -> list[list[str]]:
 
 def markdown(comparison: Comparison, columns: list[Column]) -> str:
     """Return a Markdown table; below it the pairs, if all are compared, and what has to be known to read it."""
-    versus = versus_title(comparison)
-    header = ["decoder", *(column.title for column in columns), *([versus] if versus else [])]
-    table = [[plain(title) for title in header]]
-    for row, texts in zip(comparison.rows, cells(comparison, columns, lambda text: f"**{text}**"), strict=True):
-        table.append([code(texts[0]), *texts[1:], *([versus_text(row, comparison)] if versus else [])])
+    rows = cells(comparison, columns, lambda text: f"**{text}**")
+    table = [[plain(title) for title in headings(comparison, columns)], *([code(name), *rest] for name, *rest in rows)]
     further = [[[plain(text) for text in line] for line in lines] for lines in further_tables(comparison).values()]
-    tables = [_table(lines) for lines in (table, *further)]
+    tables = [piped(lines) for lines in (table, *further)]
     below = "\n".join([plain(notes(comparison)), *(f"- {plain(one)}" for one in comparison.warnings)])
     return "\n\n".join([*tables, below])
 
@@ -301,25 +312,17 @@ def latex(comparison: Comparison, columns: list[Column], versus: bool = True) ->
         columns: Those shown.
         versus: Whether the differences are shown.
     """
-    title = versus_title(comparison) if versus else None
-    header = ["decoder", *(tex(column.title) for column in columns), *([tex(title)] if title else [])]
-    lines = []
-    shown = cells(comparison, columns, lambda text: f"\\textbf{{{text}}}", tex)
-    for row, texts in zip(comparison.rows, shown, strict=True):
-        lines.append([*texts, *([tex(versus_text(row, comparison))] if title else [])])
+    header = [tex(title) for title in headings(comparison, columns, versus)]
     further = further_tables(comparison).values() if versus else []
-    tables = [[header, *lines], *([[tex(text) for text in line] for line in table] for table in further)]
+    rows = cells(comparison, columns, lambda text: f"\\textbf{{{text}}}", tex, versus)
+    tables = [[header, *rows], *([[tex(text) for text in line] for line in table] for table in further)]
     return "\n\n\\medskip\n\n".join(_tabular(table) for table in tables)
 
 
 def _tabular(lines: Sequence[list[str]]) -> str:
-    first, *rest = map(_ampersands, lines)
+    first, *rest = (f"{' & '.join(texts)} \\\\" for texts in lines)
     opened = f"\\begin{{tabular}}{{l{'r' * (len(lines[0]) - 1)}}}"
     return "\n".join([opened, "\\toprule", first, "\\midrule", *rest, "\\bottomrule", "\\end{tabular}"])
-
-
-def _table(lines: Sequence[list[str]]) -> str:
-    return "\n".join([pipes(lines[0]), f"|{'---|' * len(lines[0])}", *map(pipes, lines[1:])])
 
 
 def csv_text(comparison: Comparison, columns: list[Column]) -> str:
@@ -335,7 +338,3 @@ def csv_text(comparison: Comparison, columns: list[Column]) -> str:
                 [row.name, *run.block[: 1 + len(fold)], *(values.get(c.key) for c in columns), visible(str(run.path))]
             )
     return file.getvalue()
-
-
-def _ampersands(texts: list[str]) -> str:
-    return f"{' & '.join(texts)} \\\\"

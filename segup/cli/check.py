@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from segup.cli.help_text import HelpFormatter
+from segup.cli.help_text import command
 from segup.cli.report import report
 
 if TYPE_CHECKING:
@@ -53,12 +53,11 @@ def run(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="segup check",
-        description="Find the image sizes at which a model's output has the image's size. The answer is proved for all "
+    parser = command(
+        "check",
+        "Find the image sizes at which a model's output has the image's size. The answer is proved for all "
         "sizes, or checked for the sizes that were run.",
-        epilog=_EPILOG,
-        formatter_class=HelpFormatter,
+        _EPILOG,
     )
     parser.add_argument(
         "model",

@@ -2,22 +2,23 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segup.cli.criterion import add_criterion, criterion_of
-from segup.cli.help_text import HelpFormatter
+from segup.cli.help_text import command
 from segup.cli.report import run_reported
 from segup.errors import DataError
 from segup.stored import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from segup.ablation.comparison import Comparison
     from segup.ablation.runs import Run
     from segup.ablation.study import Study
-    from segup.ablation.tables import Column
 
 _EPILOG = """\
 examples:
@@ -35,17 +36,11 @@ its finished runs. If it is the only argument, names and baseline are those of i
 
 def run(arguments: list[str]) -> int:
     """Compare as the arguments say and return the exit code."""
-    options = _parser().parse_args(arguments)
-    return run_reported(lambda: _compare(options))
+    return run_reported(_compare, _parser().parse_args(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="segup compare",
-        description="Compare finished runs: scores, costs, and which differences are decided.",
-        epilog=_EPILOG,
-        formatter_class=HelpFormatter,
-    )
+    parser = command("compare", "Compare finished runs: scores, costs, and which differences are decided.", _EPILOG)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, or the folder of a study")
     add_criterion(parser, "ROW", "the first row")
     parser.add_argument("--format", choices=("table", "markdown", "csv", "latex"), default="table", dest="form")
@@ -61,11 +56,13 @@ def _compare(options: argparse.Namespace) -> None:
     from segup.ablation.markup import plain
     from segup.ablation.tables import (
         SCORES,
+        cells,
         chosen,
         cost_columns,
         csv_text,
         further_tables,
         grouped,
+        headings,
         latex,
         markdown,
         notes,
@@ -88,11 +85,14 @@ def _compare(options: argparse.Namespace) -> None:
     console.print(Text(comparison.conclusion))
     tables = grouped([*scores, *costs])
     first, others = tables[SCORES][:2], tables.pop(SCORES)[2:]
-    console.print(_table(first[0].title, comparison, first, versus=True))
-    for title, columns in {"Other scores": others, **tables}.items():
-        console.print(_table(f"{title[0].upper()}{title[1:]}", comparison, columns))
-    for title, lines in further_tables(comparison).items():
-        console.print(_titled(title, lines))
+    for title, columns in {first[0].title: first, "Other scores": others, **tables}.items():
+        versus = columns is first
+        texts = cells(comparison, columns, lambda text: f"[bold]{text}[/bold]", versus=versus)
+        lines: list[list[str | Text]] = [[Text(name), *rest] for name, *rest in texts]
+        shown = title if versus else f"{title[0].upper()}{title[1:]}"
+        console.print(_table(shown, headings(comparison, columns, versus), lines))
+    for title, (heading, *texts) in further_tables(comparison).items():
+        console.print(_table(title, heading, (map(Text, line) for line in texts)))
     for line in (notes(comparison), *comparison.warnings):
         console.print(Text(line))
 
@@ -148,32 +148,13 @@ def _listed(names: list[str], most: int = 20) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _table(title: str, comparison: "Comparison", columns: "list[Column]", versus: bool = False) -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    from segup.ablation.tables import cells, versus_text, versus_title
-
-    table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("decoder", overflow="fold")
-    for column in columns:
-        table.add_column(Text(column.title), justify="right")
-    heading = versus_title(comparison) if versus else None
-    if heading:
-        table.add_column(Text(heading), justify="right")
-    texts = cells(comparison, columns, lambda text: f"[bold]{text}[/bold]")
-    for row, line in zip(comparison.rows, texts, strict=True):
-        table.add_row(Text(line[0]), *line[1:], *([versus_text(row, comparison)] if heading else []))
-    return table
-
-
-def _titled(title: str, lines: list[list[str]]) -> "Table":
+def _table(title: str, heading: list[str], rows: "Iterable[Iterable[str | Text]]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=title, title_justify="left", header_style="bold")
-    for place, text in enumerate(lines[0]):
+    for place, text in enumerate(heading):
         table.add_column(Text(text), overflow="fold", justify="left" if place == 0 else "right")
-    for line in lines[1:]:
-        table.add_row(*map(Text, line))
+    for row in rows:
+        table.add_row(*row)
     return table

@@ -2,18 +2,15 @@
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segup.cli.help_text import command
 from segup.cli.model_options import positive
-from segup.cli.report import run_reported
+from segup.cli.report import run_reported, say, tracked
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from segup.data.discover.discovery import Choice, Scanned
+    from segup.data.discover.discovery import Choice
 
 _EPILOG = """\
 examples:
@@ -28,8 +25,7 @@ segup train and trains on the folder. If there are two ways to read it, there ar
 
 def run(arguments: list[str]) -> int:
     """Look at a folder as the arguments say and return the exit code."""
-    options = _parser().parse_args(arguments)
-    return run_reported(lambda: _look(options))
+    return run_reported(_look, _parser().parse_args(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,33 +53,20 @@ def _look(options: argparse.Namespace) -> None:
     if options.write is not None and options.write.suffix.lower() not in (".yaml", ".yml"):
         raise ConfigError(f"--write: {options.write} must end in .yaml.\n  try: --write my_data.yaml")
 
-    from rich.console import Console
-
-    from segup.data.discover.discovery import discover, scan
-
-    console = Console()
-    scanned = scan(options.root)
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    choices = discover(options.root, scanned, options.sample, usable, lambda what: _shown(console, what))
-    for choice in choices:
-        _print(console, options.root, scanned, choice)
-    _end(console, options, choices)
-
-
-def _print(console: "Console", root: Path, scanned: "Scanned", choice: "Choice") -> None:
-    from rich.text import Text
-
     from segup.cli.data_report import lines
-    from segup.stored import visible
+    from segup.data.discover.discovery import discover, scan
+    from segup.data.module import usable_processors
 
-    for line in lines(root, scanned, choice):
-        console.print(Text(visible(line)), soft_wrap=True)
+    scanned = scan(options.root)
+    choices = discover(options.root, scanned, options.sample, usable_processors(), tracked)
+    for choice in choices:
+        for line in lines(options.root, scanned, choice):
+            say(line)
+    _end(options, choices)
 
 
-def _end(console: "Console", options: argparse.Namespace, choices: "list[Choice]") -> None:
+def _end(options: argparse.Namespace, choices: "list[Choice]") -> None:
     """Write what was asked for, and print the command, or those that there are to choose from."""
-    from rich.text import Text
-
     from segup.cli.data_words import as_command
     from segup.errors import DataError
 
@@ -91,11 +74,11 @@ def _end(console: "Console", options: argparse.Namespace, choices: "list[Choice]
     if not good:
         raise DataError(f"{options.root}: {choices[0].meaning.unreadable}")
     if len(good) > 1:
-        console.print(f"\nThere are {len(good)} ways to read this folder. Choose one line:")
+        print(f"\nThere are {len(good)} ways to read this folder. Choose one line:")
     elif options.write is not None or options.picture is not None:
         _write(options, good[0])
     for choice in good:
-        console.print(Text(as_command(choice.config)), soft_wrap=True)
+        say(as_command(choice.config))
     if len(good) > 1 and (options.write is not None or options.picture is not None):
         raise DataError(
             f"{options.root}: nothing was written, since there are {len(good)} ways to read this folder.\n"
@@ -119,12 +102,3 @@ def _write(options: argparse.Namespace, choice: "Choice") -> None:
         text = "# Written by segup data. Train with: segup train data=THIS_FILE; root is relative to this file.\n"
         text += yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
         atomic_write(options.write, text.encode(), replace=options.overwrite)
-
-
-def _shown(console: "Console", what: str) -> Callable[[Iterator[Any], int], Iterator[Any]]:
-    def shown(looked: Iterator[Any], count: int) -> Iterator[Any]:
-        from rich.progress import track
-
-        yield from track(looked, what, count, console=console, transient=True, disable=not console.is_terminal)
-
-    return shown

@@ -3,10 +3,9 @@
 import argparse
 import json
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from segup.cli.help_text import HelpFormatter
+from segup.cli.help_text import command
 from segup.cli.report import run_reported
 
 if TYPE_CHECKING:
@@ -28,32 +27,30 @@ _COLUMNS = ("family", "model", "accepted sizes", "strides", "rounding", "known b
 
 def run(arguments: list[str]) -> int:
     """Describe as the arguments say and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="segup encoders",
-        description="Print a table: which image sizes each encoder accepts, the strides of its maps, and how their "
+    parser = command(
+        "encoders",
+        "Print a table: which image sizes each encoder accepts, the strides of its maps, and how their "
         "sizes are rounded. segup extends an image to the next accepted size and cuts the output back.",
-        epilog=_EPILOG,
-        formatter_class=HelpFormatter,
+        _EPILOG,
     )
     parser.add_argument("names", nargs="+", metavar="ENCODER|FAMILY", help="an encoder, or a family of timm's models")
     parser.add_argument(
         "--img-size", type=int, metavar="N", help="build encoders that are tied to one size for this one"
     )
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
-    options = parser.parse_args(arguments)
-    return run_reported(lambda: _show(options.names, options.img_size, options.json))
+    return run_reported(_show, parser.parse_args(arguments))
 
 
-def _show(names: Sequence[str], img_size: int | None, as_json: bool) -> None:
-    models = [smallest_of(name) for name in names]  # unknown names are refused before work starts
-    if not as_json:
+def _show(options: argparse.Namespace) -> None:
+    models = [smallest_of(name) for name in options.names]  # unknown names are refused before work starts
+    if not options.json:
         print(f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}", flush=True)
     rows = []
     for family, model in models:
-        rows.append({"family": family, "model": model, **described(model, img_size)})
-        if not as_json:
+        rows.append({"family": family, "model": model, **described(model, options.img_size)})
+        if not options.json:
             print(f"| {' | '.join(_cells(rows[-1]))} |", flush=True)
-    if as_json:
+    if options.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
 
 

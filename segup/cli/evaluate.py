@@ -1,17 +1,12 @@
 """``segup evaluate``: the scores of a run or a checkpoint on a data set."""
 
 import argparse
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from segup.cli.help_text import HelpFormatter
+from segup.cli.help_text import command
 from segup.cli.model_options import add_inference, add_model
-from segup.cli.report import run_reported
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from segup.cli.report import run_reported, say, tracked
 
 _EPILOG = """\
 examples:
@@ -26,17 +21,11 @@ same classes, and data.<key>=<value> changes one setting.
 
 def run(arguments: list[str]) -> int:
     """Evaluate as the arguments say and return the exit code."""
-    options = _parser().parse_intermixed_args(arguments)
-    return run_reported(lambda: _evaluate(options))
+    return run_reported(_evaluate, _parser().parse_intermixed_args(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="segup evaluate",
-        description="Score a run or checkpoint on a data set; print the table and write it.",
-        epilog=_EPILOG,
-        formatter_class=HelpFormatter,
-    )
+    parser = command("evaluate", "Score a run or checkpoint on a data set; print the table and write it.", _EPILOG)
     add_model(parser)
     parser.add_argument("data", nargs="*", metavar="data...=...", help="data=<data set>, data.<key>=<value>")
     parser.add_argument("--split", choices=("val", "test", "train"), default="val", help="(default: val)")
@@ -65,13 +54,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     overrides = parse_overrides(options.data)
 
     from rich.console import Console
-    from rich.text import Text
 
     from segup.evaluation.evaluate import check_out, evaluate_run, write_report
     from segup.evaluation.runs import open_run, stored_data, stored_metrics, trained_reflections
     from segup.evaluation.segment import Inference
     from segup.metrics.scores import Score
-    from segup.stored import visible
     from segup.training.progress import score_table
 
     how = Inference(options.window, options.overlap, batch_size=options.batch_size)
@@ -80,22 +67,10 @@ def _evaluate(options: argparse.Namespace) -> None:
     how = replace(how, tta=trained_reflections(opened)) if options.tta else how
     data = composed_data(overrides, lambda: stored_data(opened, options.trust), opened.labels.names)
     metrics = {**stored_metrics(opened, options.trust), **{name: {"name": name} for name in options.metric}}
-    console = Console()
-
-    def watch(samples: Iterable[Any], count: int) -> Iterator[Any]:
-        return _shown(console, samples, count)
-
-    report = evaluate_run(opened, data, options.split, how, watch, metrics)
+    report = evaluate_run(opened, data, options.split, how, tracked("evaluating"), metrics)
     file = write_report(report, options.out)
     images = f"{report['images']} image{'' if report['images'] == 1 else 's'}"
     declared = [Score(**score) for score in report["metrics"]]
     title, found = f"Scores of {opened.path.stem}", {options.split: report["scores"]}
-    console.print(score_table(title, found, report["classes"], declared))
-    told = f"{data['name']}, {options.split}: {images}; written: {file}"
-    console.print(Text(visible(told)), soft_wrap=True)
-
-
-def _shown(console: "Console", samples: Iterable[Any], count: int) -> Iterator[Any]:
-    from rich.progress import track
-
-    yield from track(samples, "evaluating", count, console=console, transient=True, disable=not console.is_terminal)
+    Console().print(score_table(title, found, report["classes"], declared))
+    say(f"{data['name']}, {options.split}: {images}; written: {file}")

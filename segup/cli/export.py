@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from segup.cli.help_text import HelpFormatter
+from segup.cli.help_text import command
 from segup.cli.model_options import add_model
-from segup.cli.report import run_reported
+from segup.cli.report import run_reported, say
 
 _EPILOG = """\
 examples:
@@ -23,16 +23,14 @@ sizes, the run's data configuration and segup's version.
 
 def run(arguments: list[str]) -> int:
     """Export as the arguments say and return the exit code."""
-    options = _parser().parse_args(arguments)
-    return run_reported(lambda: _export(options))
+    return run_reported(_export, _parser().parse_args(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="segup export",
-        description="Write a run or checkpoint as one file that runs without segup, and compare it with torch.",
-        epilog=_EPILOG,
-        formatter_class=HelpFormatter,
+    parser = command(
+        "export",
+        "Write a run or checkpoint as one file that runs without segup, and compare it with torch.",
+        _EPILOG,
     )
     add_model(parser, exported=False)
     parser.add_argument(
@@ -57,19 +55,13 @@ def _export(options: argparse.Namespace) -> None:
 
     check_target(options.out, options.overwrite)
 
-    from rich.console import Console
-    from rich.text import Text
-
     from segup.evaluation.runs import export_run
     from segup.export.program import Output
-    from segup.stored import visible
 
     output: Output = "labels" if options.labels else "probabilities" if options.probabilities else "logits"
     written = export_run(
         options.run, options.out, output, options.checkpoint, options.trust, options.check, options.overwrite
     )
-    console = Console()
     if written.difference is not None:
-        console.print(Text(str(written.difference)), soft_wrap=True)
-    told = f"{written.path}: {output}, {written.size / 2**20:.1f} MiB"
-    console.print(Text(visible(told)), soft_wrap=True)
+        say(str(written.difference))
+    say(f"{written.path}: {output}, {written.size / 2**20:.1f} MiB")

@@ -1,12 +1,12 @@
 """What hands a sweep's runs over, and how many of them one machine trains at a time."""
 
-import os
 from importlib.util import find_spec
 from typing import Annotated, Any
 
 from segup.calls import check
 from segup.cli.sweep import Sweep
 from segup.conform import Within
+from segup.data.module import usable_processors as cores
 from segup.errors import ConfigError
 
 
@@ -38,11 +38,6 @@ def checked_at_once(wanted: Any) -> int | None:
     check("ablation.at_once", Annotated[int, Within(1)] | None, wanted)
     found: int | None = wanted
     return found
-
-
-def cores() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_launcher(sweep: Sweep) -> None:

@@ -1,14 +1,12 @@
 """``segup predict``: class ids and coloured overlays of images."""
 
 import argparse
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from segup.cli.help_text import HelpFormatter
+from segup.cli.help_text import command
 from segup.cli.model_options import add_inference, add_model, image_range, positive
-from segup.cli.report import run_reported
+from segup.cli.report import run_reported, say, tracked
 
 _EPILOG = """\
 examples:
@@ -26,16 +24,14 @@ after all others; the exit code is then 1.
 
 def run(arguments: list[str]) -> int:
     """Predict as the arguments say and return the exit code."""
-    options = _parser().parse_intermixed_args(arguments)
-    return run_reported(lambda: _predict(options))
+    return run_reported(_predict, _parser().parse_intermixed_args(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="segup predict",
-        description="Segment images with a run or checkpoint: class ids and overlays of exactly each image's size.",
-        epilog=_EPILOG,
-        formatter_class=HelpFormatter,
+    parser = command(
+        "predict",
+        "Segment images with a run or checkpoint: class ids and overlays of exactly each image's size.",
+        _EPILOG,
     )
     add_model(parser)
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE|FOLDER", help="images, or folders of images")
@@ -63,35 +59,23 @@ def _predict(options: argparse.Namespace) -> None:
 
     tasks = plan(options.images, options.out, options.overwrite)
 
-    from rich.console import Console
-    from rich.progress import track
-    from rich.text import Text
-
     from segup.errors import DataError
     from segup.evaluation.predict import predict_files
     from segup.evaluation.runs import open_run, trained_reflections
     from segup.evaluation.segment import Inference
-    from segup.stored import visible
 
     how = Inference(options.window, options.overlap, batch_size=options.batch_size)
     opened = open_run(options.run, options.checkpoint, options.trust, options.device)
     how = replace(how, tta=trained_reflections(opened)) if options.tta else how
-    console = Console()
     for line in left_out(options.images, options.out):
-        console.print(line, highlight=False, soft_wrap=True)
-
-    def watch(images: Iterable[Any], count: int) -> Iterator[Any]:
-        shown = track(images, "predicting", count, console=console, transient=True, disable=not console.is_terminal)
-        yield from shown
-
+        say(line)
     values = options.image_range or opened.image_range
-    failures = predict_files(opened.model, opened.labels, tasks, how, options.max_pixels, values, watch)
+    failures = predict_files(opened.model, opened.labels, tasks, how, options.max_pixels, values, tracked("predicting"))
     done = len(tasks) - len(failures)
     if done:
         classes = ", ".join(f"{index} {name}" for index, name in enumerate(opened.labels.names))
-        console.print(Text(visible(f"classes: {classes}")), soft_wrap=True)
-        images = f"{done} image{'' if done == 1 else 's'}"
-        console.print(Text(visible(f"{images} segmented: {options.out}")), soft_wrap=True)
+        say(f"classes: {classes}")
+        say(f"{done} image{'' if done == 1 else 's'} segmented: {options.out}")
     if failures:
         lines = [f"{len(failures)} of {len(tasks)} images could not be used:", *failures]
         raise DataError("\n  ".join(lines) if len(tasks) > 1 else failures[0])

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from segup.cli.criterion import add_criterion, criterion_of
-from segup.cli.help_text import HelpFormatter
-from segup.cli.report import run_reported
+from segup.cli.help_text import command
+from segup.cli.report import run_reported, say
 
 _EPILOG = """\
 examples:
@@ -21,17 +21,11 @@ failure. A new report replaces the old report, and no other file.
 
 def run(arguments: list[str]) -> int:
     """Write the report as the arguments say and return the exit code."""
-    options = _parser().parse_args(arguments)
-    return run_reported(lambda: _report(options))
+    return run_reported(_report, _parser().parse_args(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="segup report",
-        description="Write the report of a study: the table, figures, pictures, and the runs.",
-        epilog=_EPILOG,
-        formatter_class=HelpFormatter,
-    )
+    parser = command("report", "Write the report of a study: the table, figures, pictures, and the runs.", _EPILOG)
     parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of the study, ablations/<name>")
     add_criterion(parser, "DECODER", "the baseline of the study")
     parser.add_argument(
@@ -51,11 +45,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
     from segup.ablation.report import write_report
-    from segup.stored import visible
 
     written = write_report(options.study, options.baseline, options.trust, options.overwrite, **criterion_of(options))
-    Console().print(Text(visible(f"report: {written}")), soft_wrap=True)
+    say(f"report: {written}")

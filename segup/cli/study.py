@@ -21,11 +21,12 @@ from segup.ablation.rounds import rounds
 from segup.ablation.study import read_study, stored_settings
 from segup.ablation.times import may_be_measured, measure
 from segup.calls import check
-from segup.cli.launchers import check_launcher, cores, runs_at_once
+from segup.cli.launchers import check_launcher, runs_at_once
 from segup.cli.report import FAILED
 from segup.cli.study_terms import study_spec
 from segup.cli.study_view import StudyView
 from segup.cli.sweep import Sweep
+from segup.data.module import usable_processors
 from segup.errors import INTERRUPTED, ConfigError, SegupError, refusals_named
 from segup.lock import HeldError, lock
 from segup.registry import outside_module
@@ -202,7 +203,7 @@ def _sharing_cores(asked: Sequence[RunSpec], at_once: int | None) -> tuple[RunSp
     several = min(at_once or 1, len(asked))
     if several == 1:
         return tuple(asked)
-    share = max(1, cores() // several)
+    share = max(1, usable_processors() // several)
     return tuple(replace(run, config=_with_cores(dict(run.config), share)) for run in asked)
 
 

@@ -133,7 +133,7 @@ class SegmentationData(LightningDataModule):
         self.crop_size: tuple[int, int] | None = None if crop_size is None else (crop_size[0], crop_size[1])
         self.batch_size, self.val_batch_size = batch_size, val_batch_size
         self.samples_per_epoch = samples_per_epoch
-        self.num_workers = _spare_processors() if num_workers is None else num_workers
+        self.num_workers = min(8, usable_processors() - 1) if num_workers is None else num_workers
         self.augment = augment or Augment()
         self.in_channels = in_channels
         self.mask_values = source.mask_values if mask_values is None else mask_values
@@ -361,6 +361,6 @@ def _process() -> tuple[int, int]:
     return 0, 1
 
 
-def _spare_processors() -> int:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, usable - 1)
+def usable_processors() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

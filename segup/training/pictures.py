@@ -1,7 +1,7 @@
 """Pictures of a run: its curves, and what it predicts."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,13 +95,18 @@ def draw_predictions(rows: Sequence[tuple[str, Any, Any, Any]], labels: Labels) 
             ax.imshow(picture, interpolation="nearest")
             ax.set_title(visible(title), fontsize=9)
             ax.set_axis_off()
-    ignored = [("ignored", IGNORED)] if any((mask == labels.ignore_index).any() for _, _, mask, _ in rows) else []
-    handles = [
+    handles = legend_of(labels, [mask for _, _, mask, _ in rows])
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8), fontsize=9, frameon=False)
+    return figure
+
+
+def legend_of(labels: Labels, masks: Iterable[Any]) -> list[Patch]:
+    """Return the patches of a legend: the classes, what is wrong, and what is ignored where any mask has some."""
+    ignored = [("ignored", IGNORED)] if any((mask == labels.ignore_index).any() for mask in masks) else []
+    return [
         Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="black", linewidth=0.5, label=visible(name))
         for name, color in (*zip(labels.names, labels.colors, strict=True), ("wrong", WRONG), *ignored)
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8), fontsize=9, frameon=False)
-    return figure
 
 
 def colored(ids: Any, labels: Labels) -> Any:

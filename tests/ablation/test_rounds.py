@@ -10,7 +10,7 @@ import yaml
 from segup.ablation.comparison import compare_study
 from segup.ablation.plan import RunSpec, StudySpec, plan_study
 from segup.ablation.report.content import read_report
-from segup.ablation.report.path import path_figure
+from segup.ablation.report.forest import path_figure
 from segup.ablation.rounds import ending, looks_asked, next_round, rounds
 from segup.ablation.study import read_study
 from segup.errors import ConfigError

@@ -103,7 +103,7 @@ def band_iou(rows: Sequence[Row], shown: Mapping[str, Look], baseline: str) -> F
     left, *right = figure.subplots(1, 1 + both, squeeze=False)[0]
     for name, values in drawn.items():
         with of_row(left, name, shown):
-            _with_band(left, values, shown[name])
+            with_band(left, values, shown[name])
     left.set_ylabel(f"{MIOU.label} inside the band")
     widths = sorted({width for values in drawn.values() for width in values})
     for axes in right:
@@ -111,7 +111,7 @@ def band_iou(rows: Sequence[Row], shown: Mapping[str, Look], baseline: str) -> F
         for row in rows:
             if row.name in drawn and row.name != baseline:
                 with of_row(axes, row.name, shown):
-                    _with_band(axes, _minus(row, references), shown[row.name])
+                    with_band(axes, _minus(row, references), shown[row.name])
         axes.set_ylabel(f"difference to {baseline}")
     for axes in (left, *right):
         axes.set_xscale("log", base=2)
@@ -176,12 +176,12 @@ def _bar(value: Spread, unit: float = 1) -> float | None:
 
 def bands_of(row: Row) -> dict[int, Spread]:
     """Return the IoU near the boundary by the width of the band, over the seeds."""
-    return _spreads([run.bands for run in row.runs if run.bands])
+    return spreads_of([run.bands for run in row.runs if run.bands])
 
 
 def _minus(row: Row, references: Mapping[Block, Mapping[int, float]]) -> dict[int, Spread]:
     """Return the spread of the paired differences, seed by seed."""
-    return _spreads(
+    return spreads_of(
         [
             {width: value - reference[width] for width, value in run.bands.items() if width in reference}
             for run in row.runs
@@ -190,18 +190,19 @@ def _minus(row: Row, references: Mapping[Block, Mapping[int, float]]) -> dict[in
     )
 
 
-def _spreads(found: Sequence[Mapping[int, float]]) -> dict[int, Spread]:
-    widths = sorted({width for bands in found for width in bands})
-    return {width: spread([bands[width] for bands in found if width in bands]) for width in widths}
+def spreads_of(seeds: Sequence[Mapping[int, float]]) -> dict[int, Spread]:
+    """Return the spread over the seeds of what was measured at each width or period, in their order."""
+    places = sorted({place for seed in seeds for place in seed})
+    return {place: spread([seed[place] for seed in seeds if place in seed]) for place in places}
 
 
-def _with_band(axes: Any, values: Mapping[int, Spread], look: Look) -> None:
+def with_band(axes: Any, values: Mapping[int, Spread], look: Look, **style: Any) -> None:
     """Draw a line with markers, and one standard deviation around it where it is known."""
     if not values:
         return
     at = list(values)
     means = np.array([value.mean for value in values.values()])
-    spreads = np.array([value.deviation for value in values.values()])
-    axes.plot(at, means, zorder=3, **look.points)
-    if not np.isnan(spreads).any():
-        axes.fill_between(at, means - spreads, means + spreads, color=look.color or FAINT, alpha=0.13, linewidth=0)
+    deviations = np.array([value.deviation for value in values.values()])
+    axes.plot(at, means, zorder=3, **style, **look.points)
+    if not np.isnan(deviations).any():
+        axes.fill_between(at, means - deviations, means + deviations, color=look.color, alpha=0.13, linewidth=0)

@@ -10,8 +10,7 @@ from segup.ablation.report import style
 from segup.ablation.report.content import SHOWN, WORST, Figure, Report, shown_rows
 from segup.ablation.report.curves import Curve, learning_curves, read_curves
 from segup.ablation.report.figures import accuracy_against_cost, band_iou, class_bars
-from segup.ablation.report.forest import MOST, drawn_differences, forest
-from segup.ablation.report.path import path_figure
+from segup.ablation.report.forest import MOST, drawn_differences, forest, path_figure
 from segup.ablation.report.seen import seen_in
 from segup.ablation.report.spectrum import checkerboard_spectrum_figure
 from segup.ablation.rounds import ending
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from segup.ablation.report.worst import Worst
 
 _BAND = "Lines are means over seeds, the shade around them is one standard deviation."
+_OTHERS = " The thin intervals below hold for other images of their kind."
 
 
 def draw(report: Report) -> list[Figure]:
@@ -38,21 +38,27 @@ def draw(report: Report) -> list[Figure]:
         if member.label in look:
             unfinished.setdefault(member.label, []).append(read_curves(member.path))
     with style.styled():
-        drawn = [
+        curves = (
+            "learning_curves", "Learning curves",
+            learning_curves({row.name: [read_curves(run.path) for run in row.runs] for row in rows}, unfinished, look),
+            f"{_BAND} The loss is smoothed. Thin lines are runs that have not finished.",
+        )  # fmt: skip
+        drawn = [curves] if comparison is None else [
             (
-                "differences", _title_of_differences(comparison), _forest(comparison),
+                "differences", f"Differences in {comparison.metric.label} {_against(comparison)}",
+                forest(comparison, drawn_differences(comparison)),
                 "The mean of the differences seed by seed, with intervals that hold together"
-                f"{'' if comparison is None else f' with {comparison.decision.level:.0%} probability'}. Filled markers "
+                f" with {comparison.decision.level:.0%} probability. Filled markers "
                 "are decided: better or worse where the interval excludes 0, equal where two one-sided tests put the "
                 "difference within the margin. P is the probability of improvement as it was seen, which decides "
                 "nothing: the share of pairs of a run of the one and a run of the other in which the first is better."
-                f"{_of_others(comparison)}{_left_out(comparison)}",
+                f"{_OTHERS if comparison.on_others is not None else ''}{_left_out(comparison)}",
             ),
             (
-                "path", "How it was decided", _path(comparison),
+                "path", "How it was decided", path_figure(comparison),
                 "What was seen at each look at the study, after so many seeds: the differences with the intervals of "
                 "that look, which are wider than those of a study that is looked at once. A filled marker is decided, "
-                f"and its row got no further seeds.{_ending(report)}",
+                f"and its row got no further seeds. {ending(report.study, comparison.decision)}",
             ),
             (
                 "accuracy_cost", f"{MIOU.label} against cost", accuracy_against_cost(rows, look),
@@ -60,20 +66,14 @@ def draw(report: Report) -> list[Figure]:
                 "standard deviation over the seeds where there are several. The line is the Pareto front of the means: "
                 "no row costs less and scores more than one on it. It is described and not tested.",
             ),
-            (
-                "learning_curves", "Learning curves",
-                learning_curves(
-                    {row.name: [read_curves(run.path) for run in row.runs] for row in rows}, unfinished, look
-                ),
-                f"{_BAND} The loss is smoothed. Thin lines are runs that have not finished.",
-            ),
+            curves,
             (
                 "band_iou", "IoU near the boundary", band_iou(rows, look, report.baseline),
                 f"{MIOU.label} of the pixels at most so many rows and columns from the true boundary, on both its "
                 f"sides; on the right, the mean difference to the baseline, seed by seed. {_BAND}",
             ),
             (
-                "class_iou", "IoU by class", class_bars(rows, look, comparison.classes if comparison else ()),
+                "class_iou", "IoU by class", class_bars(rows, look, comparison.classes),
                 "Means over the seeds, with one standard deviation.",
             ),
             (
@@ -98,35 +98,12 @@ def draw(report: Report) -> list[Figure]:
         ]
 
 
-def _title_of_differences(comparison: Comparison | None) -> str:
-    if comparison is None:
-        return ""
-    against = "between all pairs" if comparison.baseline is None else f"to {comparison.baseline}"
-    return f"Differences in {comparison.metric.label} {against}"
+def _against(comparison: Comparison) -> str:
+    return "between all pairs" if comparison.baseline is None else f"to {comparison.baseline}"
 
 
-def _path(comparison: Comparison | None) -> Drawing | None:
-    return None if comparison is None else path_figure(comparison)
-
-
-def _ending(report: Report) -> str:
-    comparison = report.comparison
-    return (
-        f" {ending(report.study, comparison.decision)}" if comparison is not None and comparison.decision.looks else ""
-    )
-
-
-def _forest(comparison: Comparison | None) -> Drawing | None:
-    return None if comparison is None else forest(comparison, drawn_differences(comparison))
-
-
-def _of_others(comparison: Comparison | None) -> str:
-    known = comparison is not None and comparison.on_others is not None
-    return " The thin intervals below hold for other images of their kind." if known else ""
-
-
-def _left_out(comparison: Comparison | None) -> str:
-    count = 0 if comparison is None else len(comparison.decision.differences)
+def _left_out(comparison: Comparison) -> str:
+    count = len(comparison.decision.differences)
     return (
         f" {MOST} of {count} differences are drawn: the decided ones first, then the largest." if count > MOST else ""
     )

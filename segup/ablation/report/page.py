@@ -11,7 +11,7 @@ from segup.ablation.comparison import Comparison, Row
 from segup.ablation.report.content import WORST, Figure, Report, shown_rows
 from segup.ablation.report.facts import Facts, duration
 from segup.ablation.report.style import in_both_schemes, inline
-from segup.ablation.report.texts import SOURCES, units, versions
+from segup.ablation.report.texts import SOURCES, block_lines, units, versions
 from segup.ablation.tables import (
     SCORES,
     Column,
@@ -39,7 +39,7 @@ def as_html(report: Report, figures: Sequence[Figure], missing: Sequence[str]) -
         *_unfinished(report),
         *((figure.name, figure.title, _figure(figure)) for figure in figures if not figure.name.startswith(WORST)),
         *_worst(figures),
-        *((("not-shown", "Not shown", f"<h2>Not shown</h2>{_list(missing)}"),) if missing else ()),
+        *((("not-shown", "Not shown", f"<h2>Not shown</h2><ul>{_items(missing)}</ul>"),) if missing else ()),
         ("what-was-run", "What was run", _facts(report.facts)),
     ]
     here = files("segup.ablation.report")
@@ -127,10 +127,10 @@ def _table(comparison: Comparison, worst: Mapping[str, str]) -> str:
             )
             heads += [head] if extra and place == 0 else []
     lines = "".join(f"<tr>{_row(row, comparison, groups, worst.get(row.name))}</tr>" for row in comparison.rows)
-    return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Scores and costs of every decoder">'
+    return _scrolling(
+        "Scores and costs of every decoder",
         f'<table data-sortable><thead><tr class="groups">{"".join(tops)}</tr><tr>{"".join(heads)}</tr></thead>'
-        f"<tbody>{lines}</tbody></table></div>"
+        f"<tbody>{lines}</tbody></table>",
     )
 
 
@@ -166,19 +166,21 @@ def _versus(row: Row, comparison: Comparison) -> str:
 
 
 def _further(comparison: Comparison) -> str:
-    return "".join(_titled(title, lines) for title, lines in further_tables(comparison).items())
+    return "".join(f"<h3>{title}</h3>{_plain(title, *lines)}" for title, lines in further_tables(comparison).items())
 
 
-def _titled(title: str, lines: Sequence[Sequence[str]]) -> str:
-    heads = "".join(f'<th scope="col">{escape(text)}</th>' for text in lines[0])
+def _plain(label: str, heading: Sequence[str], *lines: Sequence[str]) -> str:
+    """Return a table of texts; the first of each line is the line's heading."""
+    heads = "".join(f'<th scope="col">{escape(text)}</th>' for text in heading)
     rows = "".join(
         f'<tr><th scope="row">{escape(line[0])}</th>{"".join(f"<td>{escape(text)}</td>" for text in line[1:])}</tr>'
-        for line in lines[1:]
+        for line in lines
     )
-    return (
-        f'<h3>{title}</h3><div class="scroll" tabindex="0" role="region" aria-label="{title}"><table><thead><tr>'
-        f"{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
+    return _scrolling(label, f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>")
+
+
+def _scrolling(label: str, table: str) -> str:
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">{table}</div>'
 
 
 def _two_lines(text: str, bold: bool) -> str:
@@ -189,20 +191,8 @@ def _two_lines(text: str, bold: bool) -> str:
 
 
 def _seeds(comparison: Comparison) -> str:
-    metric = comparison.metric
-    blocks = comparison.blocks
-    heads = "".join(f'<th scope="col">{block}</th>' for block in blocks)
-    lines = []
-    for row in comparison.rows:
-        scores = {run.block: run.scores.get(metric.name) for run in row.runs}
-        numbers = ["–" if (score := scores.get(block)) is None else f"{score:.4f}" for block in blocks]
-        lines.append(
-            f'<tr><th scope="row">{escape(row.name)}</th>{"".join(f"<td>{text}</td>" for text in numbers)}</tr>'
-        )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{metric.label} of every seed"><table><thead><tr>'
-        f'<th scope="col">{metric.label}</th>{heads}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
-    )
+    label = comparison.metric.label
+    return _plain(f"{label} of every seed", [label, *map(str, comparison.blocks)], *block_lines(comparison))
 
 
 def _unfinished(report: Report) -> Iterable[tuple[str, str, str]]:
@@ -217,9 +207,11 @@ def _unfinished(report: Report) -> Iterable[tuple[str, str, str]]:
     yield (
         "unfinished", "Unfinished runs",
         f"<h2>Unfinished runs</h2><p>{escape(report.progress)}.</p>"
-        '<div class="scroll" tabindex="0" role="region" aria-label="Unfinished runs"><table class="plain"><thead><tr>'
-        '<th scope="col">decoder</th><th scope="col">seed</th><th scope="col">state</th><th scope="col">cause</th>'
-        f"</tr></thead><tbody>{lines}</tbody></table></div>",
+        + _scrolling(
+            "Unfinished runs",
+            '<table class="plain"><thead><tr><th scope="col">decoder</th><th scope="col">seed</th>'
+            f'<th scope="col">state</th><th scope="col">cause</th></tr></thead><tbody>{lines}</tbody></table>',
+        ),
     )  # fmt: skip
 
 
@@ -279,10 +271,6 @@ def _facts(facts: Facts) -> str:
 def _terms(pairs: Mapping[str, str], raw: bool = False) -> str:
     told = (f"<dt>{escape(name)}</dt><dd>{value if raw else escape(value)}</dd>" for name, value in pairs.items())
     return f'<dl class="facts">{"".join(told)}</dl>'
-
-
-def _list(lines: Iterable[str]) -> str:
-    return f"<ul>{_items(lines)}</ul>"
 
 
 def _items(lines: Iterable[str]) -> str:

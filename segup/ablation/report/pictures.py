@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from segup.ablation.report.crops import Crop, choose_crops, looked_at, predictions
 from segup.ablation.report.responses import Response, trained_response
@@ -24,7 +23,7 @@ from segup.models import SegmentationModel
 from segup.names import check_trust
 from segup.stored import visible
 from segup.training.config import DataConfig
-from segup.training.pictures import IGNORED, WRONG, colored, error_map, to_rgb
+from segup.training.pictures import colored, error_map, legend_of, to_rgb
 
 _IN_A_LINE = 7
 _GAP = 0.07
@@ -95,7 +94,8 @@ def crop_figure(crops: Sequence[Crop], labels: Labels) -> Figure:
     names = list(crops[0].predictions)
     parts = [names[start : start + _IN_A_LINE - 1] for start in range(0, len(names), _IN_A_LINE - 1)]
     columns, lines = 1 + max(len(part) for part in parts), 2 * len(crops) * len(parts)
-    grid = _grid(lines, columns, width=1.55, height=1.55 * _aspect(crops), above=0.19, below=0.36)
+    aspect = max(crop.truth.shape[0] / crop.truth.shape[1] for crop in crops)
+    grid = _grid(lines, columns, width=1.55, height=1.55 * aspect, above=0.19, below=0.36)
     for number, (crop, part) in enumerate((crop, part) for crop in crops for part in parts):
         valid = crop.truth != labels.ignore_index
         upper, lower = 2 * number, 2 * number + 1
@@ -107,11 +107,7 @@ def crop_figure(crops: Sequence[Crop], labels: Labels) -> Figure:
             grid.show(upper, place, colored(ids, labels), name)
             title = f"{wrong.sum() / max(1, valid.sum()):.1%} wrong"
             grid.show(lower, place, error_map(crop.image, wrong, valid), title)
-    ignored = [("ignored", IGNORED)] if any((crop.truth == labels.ignore_index).any() for crop in crops) else []
-    handles = [
-        Patch(facecolor=_hex(color), edgecolor="black", linewidth=0.5, label=visible(name))
-        for name, color in (*zip(labels.names, labels.colors, strict=True), ("wrong", WRONG), *ignored)
-    ]
+    handles = legend_of(labels, [crop.truth for crop in crops])
     grid.figure.legend(
         handles=handles, loc="lower center", ncols=min(len(handles), columns + 1), fontsize=8, borderaxespad=0.2
     )
@@ -171,14 +167,6 @@ def _grid(
     )
     figure.set_layout_engine("none")
     return _Grid(figure, lines, width, height, above, right)
-
-
-def _aspect(crops: Sequence[Crop]) -> float:
-    return max(crop.truth.shape[0] / crop.truth.shape[1] for crop in crops)
-
-
-def _hex(color: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 def _line(cause: Exception) -> str:

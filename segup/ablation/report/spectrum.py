@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from segup.ablation.comparison import Row
+from segup.ablation.report.figures import spreads_of, with_band
 from segup.ablation.report.style import Look, legend_below, new_figure, of_row
-from segup.statistics import Spread, spread
+from segup.statistics import Spread
 
 DIRECTIONS = ("along rows", "down columns", "both (board)")
 """How a step's pattern lies: stripes that run along the rows, stripes down the columns, or both at once."""
@@ -28,8 +29,7 @@ def periods(row: Row) -> dict[int, Spread]:
             found[int(step["reduction"]) * len(energy)].append(1 - float(energy[0, 0]))
         if found:
             seeds.append({period: float(np.mean(values)) for period, values in found.items()})
-    every = sorted({period for seed in seeds for period in seed})
-    return {period: spread([seed[period] for seed in seeds if period in seed]) for period in every}
+    return spreads_of(seeds)
 
 
 def directions(row: Row) -> list[float] | None:
@@ -56,15 +56,8 @@ def checkerboard_spectrum_figure(rows: Sequence[Row], shown: Mapping[str, Look])
     left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
     every = sorted({period for found, _ in drawn.values() for period in found})
     for name, (found, _) in drawn.items():
-        at = list(found)
-        means = np.array([value.mean for value in found.values()])
-        deviations = np.array([value.deviation for value in found.values()])
         with of_row(left, name, shown):
-            left.plot(at, means, zorder=3, clip_on=False, **shown[name].points)
-            if not np.isnan(deviations).any():
-                left.fill_between(
-                    at, means - deviations, means + deviations, color=shown[name].color, alpha=0.13, linewidth=0
-                )
+            with_band(left, found, shown[name], clip_on=False)
     left.set_xscale("log", base=2)
     left.set_xticks(every, [str(period) for period in every])
     left.minorticks_off()

@@ -8,7 +8,7 @@ from math import ceil, isnan
 
 from segup.ablation.comparison import Comparison
 from segup.ablation.images import counts_of, image_miou
-from segup.ablation.markup import code, pipes, plain, tex
+from segup.ablation.markup import code, piped, plain, tex
 from segup.ablation.report.content import Figure, Report
 from segup.ablation.report.facts import Facts, duration
 from segup.ablation.tables import SCORES, Column, grouped, latex, markdown, notes
@@ -189,19 +189,17 @@ def _seeds(comparison: Comparison) -> str:
     blocks = comparison.blocks
     if len(blocks) > 12:
         return f"{metric.label} of each of the {len(blocks)} seeds is in `report.csv`."
-    lines = [pipes([metric.label, *map(str, blocks)]), f"|{'---|' * (len(blocks) + 1)}"]
-    for row in comparison.rows:
-        scores = {run.block: run.scores.get(metric.name) for run in row.runs}
-        lines.append(pipes([code(row.name), *(_number(scores.get(block)) for block in blocks)]))
-    return "\n".join(lines)
+    return piped(
+        [[metric.label, *map(str, blocks)], *([code(name), *texts] for name, *texts in block_lines(comparison))]
+    )
 
 
 def _unfinished(report: Report) -> str:
-    lines = [pipes(["decoder", "seed", "state", "cause"]), "|---|---|---|---|"]
-    for member in report.unfinished:
-        cause = plain(_line(member.cause or ""))
-        lines.append(pipes([code(member.label), member.block.short, member.state, cause]))
-    return "\n".join(lines)
+    lines = [
+        [code(member.label), member.block.short, member.state, plain(_line(member.cause or ""))]
+        for member in report.unfinished
+    ]
+    return piped([["decoder", "seed", "state", "cause"], *lines])
 
 
 def _facts(facts: Facts) -> str:
@@ -221,8 +219,14 @@ def _facts(facts: Facts) -> str:
     return "\n\n".join(lines)
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None or isnan(value) else f"{value:.4f}"
+def block_lines(comparison: Comparison) -> list[list[str]]:
+    """Return the name of each row and its score in each of the comparison's blocks."""
+    lines = []
+    for row in comparison.rows:
+        scores = {run.block: run.scores.get(comparison.metric.name) for run in row.runs}
+        found = [scores.get(block) for block in comparison.blocks]
+        lines.append([row.name, *("–" if value is None or isnan(value) else f"{value:.4f}" for value in found)])
+    return lines
 
 
 def _line(text: str) -> str:
