@@ -209,4 +209,4 @@ def _crop(run: RunConfig) -> list[int]:
     data = create_data(run.data, run.seed)
     data.prepare_data()
     data.setup("fit")
-    return list(data.sample("train", 0)["image"].shape[-2:])
+    return list(data.training_size())

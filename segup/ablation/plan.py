@@ -13,30 +13,13 @@ from segup.ablation.runs import meant
 from segup.ablation.study import FILE, stored_settings, write_settings
 from segup.errors import ConfigError, unknown
 from segup.lock import LOCK, lock
-from segup.training.config import RunConfig, in_fold
+from segup.training.config import PLACE, RunConfig, in_fold
 from segup.training.run_folder import read_config, write_yaml
 
 MATCHES = ("none", "params", "macs")
 INTERPOLATE = "interpolate"
 STARTS = (None, INTERPOLATE)
-_MAY_CHANGE = (
-    "name",
-    "run_dir",
-    "ckpt_path",
-    "trust",
-    "compile",
-    "logger",
-    "trainer.accelerator",
-    "trainer.threads",
-    "data.root",
-    "data.num_workers",
-    "data.cache",
-    "data.cache_dir",
-    "data.max_cache_gb",
-    "data.max_pixels",
-    "data.download",
-)
-"""What says where and how fast a run is trained, not what comes out."""
+_MAY_CHANGE = PLACE | {"name", "trainer.accelerator", "trainer.threads", "data.download"}
 
 
 @dataclass(frozen=True)

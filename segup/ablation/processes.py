@@ -142,10 +142,8 @@ def _ending(code: int) -> str:
 
 
 def _run(folder: Path, place: str) -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    os.setpgid(0, 0)  # Ctrl-C is for the sweep, which then asks each run to save and end
+    begin_apart()
     os.chdir(place)
-    threading.Thread(target=end_with_parent, daemon=True).start()
     log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(log, stream)
@@ -153,8 +151,14 @@ def _run(folder: Path, place: str) -> None:
     train_member(folder)
 
 
-def end_with_parent() -> None:
-    """Wait for the end of the process that started this one, and end then, too."""
+def begin_apart() -> None:
+    """Begin a process of :func:`start_apart`: Ctrl-C is for the sweep alone, and it ends when the sweep does."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    os.setpgid(0, 0)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,10 +1,9 @@
 """A comparison as text: Markdown for a README, CSV for programs, LaTeX (booktabs) for a paper."""
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan
+from typing import Any
 
 from segup.ablation.comparison import TIMED, Comparison, Row
 from segup.ablation.images import OnOthers
@@ -14,6 +13,7 @@ from segup.errors import ConfigError, unknown
 from segup.metrics.scores import MIOU
 from segup.statistics import FEWEST, Spread, difference_text
 from segup.stored import visible
+from segup.training import rows
 
 
 @dataclass(frozen=True)
@@ -327,14 +327,11 @@ def _tabular(lines: Sequence[list[str]]) -> str:
 
 def csv_text(comparison: Comparison, columns: list[Column]) -> str:
     """Return one line for each run, with plain numbers, for programs."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
     fold = ["fold"] if any(block.fold is not None for block in comparison.blocks) else []
-    writer.writerow(["decoder", "seed", *fold, *(column.key for column in columns), "run"])
+    lines: list[list[Any]] = [["decoder", "seed", *fold, *(column.key for column in columns), "run"]]
     for row in comparison.rows:
         for run in row.runs:
             values = {**run.scores, **run.costs}
-            writer.writerow(
-                [row.name, *run.block[: 1 + len(fold)], *(values.get(c.key) for c in columns), visible(str(run.path))]
-            )
-    return file.getvalue()
+            known = (values.get(column.key) for column in columns)
+            lines.append([row.name, *run.block[: 1 + len(fold)], *known, visible(str(run.path))])
+    return rows.csv_text(lines)

@@ -1,16 +1,13 @@
 """Times of a study: measured when nothing else of it runs, operators taking turns, and kept in ``times.json``."""
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any, NotRequired, TypedDict
 
-from segup.ablation.processes import end_with_parent, start_apart
+from segup.ablation.processes import begin_apart, start_apart
 from segup.ablation.study import Study
 from segup.conform import Name, Within
 from segup.errors import SegupError
@@ -117,9 +114,7 @@ def _measure(folders: Mapping[str, Path], path: Path, trust: Sequence[str], ther
     from segup.training.config import RunConfig
     from segup.training.turns import measured_in_turns
 
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    os.setpgid(0, 0)  # Ctrl-C is for the sweep, which ends this process
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    begin_apart()
     try:
         stored = {label: read_config(folder) for label, folder in folders.items()}
         for label, values in stored.items():

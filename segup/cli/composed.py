@@ -66,10 +66,8 @@ def checked(found: DictConfig, overrides: Sequence[str]) -> "RunConfig":
     Raises:
         SegupError: Whatever is wrong with it.
     """
-    missing = sorted(OmegaConf.missing_keys(found))
-    if missing:
-        raise ConfigError(f"{missing[0]} is not set: give {missing[0]}=...")
-    values: Any = OmegaConf.to_container(found, resolve=True)
+    check_complete(found)
+    values = plain_values(found)
     values.pop("ablation", None)  # of a sweep
 
     from segup.training.config import RunConfig
@@ -80,6 +78,19 @@ def checked(found: DictConfig, overrides: Sequence[str]) -> "RunConfig":
 
         values = resumed_config(checkpoint, given_keys(values, list(overrides)))
     return RunConfig.of(values)
+
+
+def check_complete(found: DictConfig) -> None:
+    """Raise a ConfigError for a key that has to be given and was not."""
+    missing = sorted(key for key in OmegaConf.missing_keys(found) if not key.startswith("hydra."))
+    if missing:
+        raise ConfigError(f"{missing[0]} is not set: give {missing[0]}=...")
+
+
+def plain_values(config: Any) -> dict[str, Any]:
+    """Return a group of a configuration as plain values, with what it refers to put in."""
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    return {str(key): value for key, value in plain.items()}
 
 
 def given_keys(values: Mapping[str, Any], overrides: list[str]) -> dict[str, Any]:

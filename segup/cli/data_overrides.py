@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segup.cli.composed import composed
+from segup.cli.composed import composed, plain_values
 from segup.cli.data_words import with_files
 from segup.cli.explained import explained
 from segup.errors import ConfigError
@@ -46,7 +46,7 @@ def composed_data(
         config = OmegaConf.create(dict(stored()))
         for override in overrides:
             OmegaConf.update(config, override.key_or_group.removeprefix("data."), override.value(), merge=False)
-        return _plain(config)
+        return plain_values(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise explained(error) from error
 
@@ -68,9 +68,4 @@ def _of_option(overrides: Sequence[Override], classes: Sequence[str]) -> dict[st
     config = composed([str(override.input_line) for override in overrides]).data
     if OmegaConf.is_missing(config, "classes"):
         config.classes = list(classes)
-    return _plain(config)
-
-
-def _plain(config: Any) -> dict[str, Any]:
-    plain: Any = OmegaConf.to_container(config, resolve=True)
-    return {str(key): value for key, value in plain.items()}
+    return plain_values(config)

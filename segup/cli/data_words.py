@@ -52,8 +52,16 @@ def as_value(value: Any) -> str:
         raise ConfigError(f"'{visible(text)}' cannot be written on a command line.\n  try: another name for the file")
     if _PLAIN.fullmatch(text) and text.lower() not in _OTHERS:
         return text
-    escaped = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), text)
-    return f"'{escaped}'"
+    return quoted(text)
+
+
+def quoted(text: str) -> str:
+    r"""Return text as Hydra reads it between quotes.
+
+    >>> print(quoted("it's"))
+    'it\'s'
+    """
+    return "'" + re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), text) + "'"
 
 
 def as_command(config: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 
 from segup.cli.composed import composed, configs_folder
+from segup.cli.data_words import quoted
 from segup.errors import ConfigError, SegupError, nearest, unknown
 
 
@@ -63,9 +64,9 @@ def _quoted_twice(key: str, value: str) -> str:
     if value[:1] == "{":  # a key cannot be quoted
         meant = re.sub(r"""["']?#([0-9a-fA-F]{6})["']?""", r"0x\1", value)
     elif value[:1] == "[":
-        meant = f"[{','.join(_as_text(element) for element in value[1:-1].split(','))}]"
+        meant = f"[{','.join(quoted(_bare(element)) for element in value[1:-1].split(','))}]"
     else:
-        meant = _as_text(value)
+        meant = quoted(_bare(value))
     try:
         read = OverridesParser.create().parse_override(f"{key}={meant}").value()
     except HydraException:
@@ -75,10 +76,6 @@ def _quoted_twice(key: str, value: str) -> str:
     if "'" not in meant:
         return shlex.quote(f"{key}={meant}")
     return '"' + re.sub(r'([\\"$`])', r"\\\1", f"{key}={meant}") + '"'
-
-
-def _as_text(value: str) -> str:
-    return "'" + re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), _bare(value)) + "'"
 
 
 def _bare(value: str) -> str:

@@ -21,6 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from segup.ablation.plan import RunSpec
+from segup.cli.composed import check_complete, plain_values
 from segup.errors import ConfigError
 
 _OWN = ("decoder", "seed", "data.fold")  # a run's folder is named after these alone
@@ -112,8 +113,8 @@ def _sweep(hydra: Hydra, whole: DictConfig, command: str) -> Sweep:
     asked = tuple(_asked(config, job, swept) for config, job in zip(composed, jobs, strict=True))
     return Sweep(
         command,
-        _plain(composed[0].ablation),
-        _plain(composed[0].hydra.launcher),
+        plain_values(composed[0].ablation),
+        plain_values(composed[0].hydra.launcher),
         str(composed[0].hydra.runtime.choices["hydra/launcher"]),
         asked,
         _shared(hydra, whole, latest),
@@ -167,19 +168,7 @@ def _shared(hydra: Hydra, whole: DictConfig, overrides: Mapping[str, Override]) 
     return {key: value for key, value in values.items() if key not in ("seed", "run_dir", "ckpt_path")}
 
 
-def check_complete(composed: DictConfig) -> None:
-    """Raise a ConfigError for a key that has to be given and was not."""
-    missing = sorted(key for key in OmegaConf.missing_keys(composed) if not key.startswith("hydra."))
-    if missing:
-        raise ConfigError(f"{missing[0]} is not set: give {missing[0]}=...")
-
-
 def run_values(composed: DictConfig) -> dict[str, Any]:
     """Return what one run is made from: plain values, without what is the sweep's or Hydra's."""
     keys = [str(key) for key in composed if key not in ("hydra", "ablation")]
-    return _plain(OmegaConf.masked_copy(composed, keys))
-
-
-def _plain(config: Any) -> dict[str, Any]:
-    plain: Any = OmegaConf.to_container(config, resolve=True)
-    return {str(key): value for key, value in plain.items()}
+    return plain_values(OmegaConf.masked_copy(composed, keys))

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,8 +81,12 @@ def match_by_stem(images: Path, masks: Path) -> list[Pair]:
     return pairs
 
 
-def one_each(matched: Matched) -> list[Pair]:
+def one_each(matched: Matched, read: Callable[[Path, Path], Path | DrawnMask] = lambda _, file: file) -> list[Pair]:
     """Return pairs of an image and its one mask file.
+
+    Args:
+        matched: Images with their files.
+        read: From the paths of an image and its file to the mask; it is the file by default.
 
     Raises:
         DataError: An image has two masks.
@@ -90,7 +94,7 @@ def one_each(matched: Matched) -> list[Pair]:
     for image, masks in matched.together:
         if len(masks) > 1:
             raise two_masks(image, masks)
-    return [Pair(image.path, masks[0].path, image.name) for image, masks in matched.together]
+    return [Pair(image.path, read(image.path, masks[0].path), image.name) for image, masks in matched.together]
 
 
 def held_out(names: Sequence[str], fraction: float) -> set[str]:

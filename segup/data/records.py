@@ -36,7 +36,8 @@ class Layout:
     @cached_property
     def starts(self) -> list[int]:
         """The first byte of each record, and the end of the file."""
-        return list(accumulate(map(_size_of, self.records), initial=0))
+        sizes = (sum(_aligned(_bytes(kind, shape)) for kind, shape in record) for record in self.records)
+        return list(accumulate(sizes, initial=0))
 
     @property
     def size(self) -> int:
@@ -88,10 +89,6 @@ def _bytes(kind: str, shape: tuple[int, ...]) -> int:
 
 def _aligned(size: int) -> int:
     return -(-size // _ALIGNED) * _ALIGNED
-
-
-def _size_of(record: Sequence[Field]) -> int:
-    return sum(_aligned(_bytes(kind, shape)) for kind, shape in record)
 
 
 @dataclass

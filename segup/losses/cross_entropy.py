@@ -35,13 +35,7 @@ class CrossEntropy(SegmentationLoss):
     0.6931
     """
 
-    def __init__(
-        self,
-        *,
-        label_smoothing: BelowOne = 0.0,
-        balance: Share = 0.0,
-        **common: Any,
-    ) -> None:
+    def __init__(self, *, label_smoothing: BelowOne = 0.0, balance: Share = 0.0, **common: Any) -> None:
         super().__init__(**common)
         self.label_smoothing, self.balance = label_smoothing, balance
 

@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from torch import Tensor
-
 from segup.conform import NotNegative
-from segup.losses.base import SegmentationLoss, refuse_binary_weights, register_loss
-from segup.losses.tversky import overlap_losses
+from segup.losses.base import register_loss
+from segup.losses.tversky import OverlapLoss
 
 
 @register_loss("dice")
-class Dice(SegmentationLoss):
+class Dice(OverlapLoss):
     """One minus the Dice coefficient per class, over the whole batch, averaged over all K classes.
 
     The coefficient is (2·TP + s) / (2·TP + FP + FN + s) with probabilities for counts and s = 2·smooth. A class
@@ -33,20 +31,5 @@ class Dice(SegmentationLoss):
     0.4286
     """
 
-    def __init__(
-        self,
-        *,
-        smooth: NotNegative = 0.0,
-        **common: Any,
-    ) -> None:
-        super().__init__(**common)
-        refuse_binary_weights("dice", self.num_classes, self.class_weights)
-        self.smooth = smooth
-
-    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """Return the mean over classes; see :meth:`SegmentationLoss.compute`."""
-        losses = overlap_losses(logits, target, valid, alpha=0.5, beta=0.5, smooth=self.smooth)
-        if self.class_weights is None:
-            return losses.mean()
-        weights = self.class_weights.to(losses.dtype)
-        return (losses * weights).sum() / weights.sum()
+    def __init__(self, *, smooth: NotNegative = 0.0, **common: Any) -> None:
+        super().__init__(0.5, 0.5, smooth, **common)

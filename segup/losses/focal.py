@@ -31,12 +31,7 @@ class Focal(SegmentationLoss):
     0.1733
     """
 
-    def __init__(
-        self,
-        *,
-        gamma: NotNegative = 2.0,
-        **common: Any,
-    ) -> None:
+    def __init__(self, *, gamma: NotNegative = 2.0, **common: Any) -> None:
         super().__init__(**common)
         self.gamma = gamma
 

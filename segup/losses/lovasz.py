@@ -31,12 +31,7 @@ class Lovasz(SegmentationLoss):
     0.25
     """
 
-    def __init__(
-        self,
-        *,
-        per_image: bool = False,
-        **common: Any,
-    ) -> None:
+    def __init__(self, *, per_image: bool = False, **common: Any) -> None:
         super().__init__(**common)
         refuse_binary_weights("lovasz", self.num_classes, self.class_weights)
         self.per_image = per_image

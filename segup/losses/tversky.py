@@ -10,8 +10,25 @@ from segup.errors import ConfigError
 from segup.losses.base import SegmentationLoss, refuse_binary_weights, register_loss
 
 
+class OverlapLoss(SegmentationLoss):
+    """The base of losses that are one minus an overlap per class; the arguments are those of :class:`Tversky`."""
+
+    def __init__(self, alpha: float, beta: float, smooth: float, **common: Any) -> None:
+        super().__init__(**common)
+        refuse_binary_weights(type(self).__name__.lower(), self.num_classes, self.class_weights)
+        self.alpha, self.beta, self.smooth = alpha, beta, smooth
+
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Return the mean over classes; see :meth:`SegmentationLoss.compute`."""
+        losses = overlap_losses(logits, target, valid, alpha=self.alpha, beta=self.beta, smooth=self.smooth)
+        if self.class_weights is None:
+            return losses.mean()
+        weights = self.class_weights.to(losses.dtype)
+        return (losses * weights).sum() / weights.sum()
+
+
 @register_loss("tversky")
-class Tversky(SegmentationLoss):
+class Tversky(OverlapLoss):
     """One minus the Tversky index per class, over the whole batch, averaged over all K classes.
 
     The index is (TP + smooth) / (TP + alpha·FP + beta·FN + smooth), with probabilities for counts. A class without a
@@ -44,19 +61,9 @@ class Tversky(SegmentationLoss):
         smooth: NotNegative = 0.0,
         **common: Any,
     ) -> None:
-        super().__init__(**common)
-        refuse_binary_weights("tversky", self.num_classes, self.class_weights)
+        super().__init__(alpha, beta, smooth, **common)
         if alpha == beta == 0:
             raise ConfigError("alpha=0 and beta=0: one must be above 0, or no error costs anything")
-        self.alpha, self.beta, self.smooth = alpha, beta, smooth
-
-    def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """Return the mean over classes; see :meth:`SegmentationLoss.compute`."""
-        losses = overlap_losses(logits, target, valid, alpha=self.alpha, beta=self.beta, smooth=self.smooth)
-        if self.class_weights is None:
-            return losses.mean()
-        weights = self.class_weights.to(losses.dtype)
-        return (losses * weights).sum() / weights.sum()
 
 
 def overlap_losses(

@@ -21,6 +21,13 @@ MEANT = {"neck.name": "auto", "decoder.final": "bilinear", "data.cache_features"
 """What configurations mean by keys that are null, or that they do not hold."""
 
 
+PLACE = frozenset({
+    "run_dir", "ckpt_path", "trust", "compile", "logger", "data.root", "data.num_workers", "data.cache",
+    "data.cache_dir", "data.max_cache_gb", "data.max_pixels",
+})  # fmt: skip
+"""Keys that say where and how fast a run is trained, not what comes out."""
+
+
 class DataConfig(TypedDict, total=False):
     """Numbers of the group ``data`` that decide how much is made at once; its other keys are the data set's."""
 

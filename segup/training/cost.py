@@ -3,6 +3,8 @@
 import resource
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
@@ -27,11 +29,7 @@ def count_macs(model: SegmentationModel, size: tuple[int, int]) -> dict[str, int
 
     Torch's FlopCounterMode counts two operations for each; resampling counts as none.
     """
-    training = model.training
-    model.eval()
-    weight = next(model.parameters())
-    image = torch.zeros(1, model.encoder.in_channels, *size, device=weight.device, dtype=weight.dtype)
-    with torch.no_grad():
+    with _evaluated(model, size) as image, torch.no_grad():
         extended = model.encoder.extend(image)
         with FlopCounterMode(display=False) as encoder:
             encoded = model.encode(extended)
@@ -39,7 +37,6 @@ def count_macs(model: SegmentationModel, size: tuple[int, int]) -> dict[str, int
             pyramid = model.neck(encoded)
         with FlopCounterMode(display=False) as rest:
             model.head(model.decoder(pyramid, (extended.shape[-2], extended.shape[-1])))
-    model.train(training)
     counters = {"encoder": encoder, "neck": neck, "decoder_and_head": rest}
     counts = {name: counter.get_total_flops() // 2 for name, counter in counters.items()}
     return {"total": sum(counts.values()), **counts}
@@ -57,22 +54,24 @@ def inference_seconds(model: SegmentationModel, size: tuple[int, int], *, repeat
         repeats: Images that are timed, one after the other.
         warm_up: Images before them.
     """
-    training = model.training
-    model.eval()
-    weight = next(model.parameters())
-    image = torch.zeros(1, model.encoder.in_channels, *size, device=weight.device, dtype=weight.dtype)
-    if any(p.dim() == 4 and p.is_contiguous(memory_format=torch.channels_last) for p in model.parameters()):
-        image = image.to(memory_format=torch.channels_last)
     times = []
-    with torch.inference_mode():
-        for count in range(warm_up + repeats):
-            start = _mark(weight.device)
+    with _evaluated(model, size) as image, torch.inference_mode():
+        if any(p.dim() == 4 and p.is_contiguous(memory_format=torch.channels_last) for p in model.parameters()):
+            image = image.to(memory_format=torch.channels_last)
+        for _ in range(warm_up + repeats):
+            start = _mark(image.device)
             model(image)
-            end = _mark(weight.device)
-            if count >= warm_up:
-                times.append(_seconds(start, end))
+            times.append(_seconds(start, _mark(image.device)))
+    return median(times[warm_up:])
+
+
+@contextmanager
+def _evaluated(model: SegmentationModel, size: tuple[int, int]) -> Iterator[torch.Tensor]:
+    """Put a model into evaluation mode, and back afterwards, with an image of ``size`` that it takes."""
+    training, weight = model.training, next(model.parameters())
+    model.eval()
+    yield torch.zeros(1, model.encoder.in_channels, *size, device=weight.device, dtype=weight.dtype)
     model.train(training)
-    return median(times)
 
 
 class StepTimes(L.Callback):

@@ -5,10 +5,12 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from segup.atomic import atomic_write
 from segup.errors import DataError
 from segup.stored import read_text, visible
+from segup.training.rows import csv_text
 
 FILE = "images.csv"
 COLUMNS = ("image", "group", "class", "both", "predicted", "true")
@@ -42,15 +44,13 @@ def write_image_counts(
         counts: For each image its name and the rows of its classes, see :class:`ImageCounts`.
         groups: Of the images that have one, by name.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines: list[Sequence[Any]] = [COLUMNS]
     seen: dict[str, int] = {}
     for image, rows in sorted(counts, key=lambda one: one[0]):
         seen[image] = seen.get(image, 0) + 1
         name = image if seen[image] == 1 else f"{image}#{seen[image]}"
-        writer.writerows([name, groups.get(image, ""), *row] for row in rows)
-    atomic_write(file, text.getvalue().encode())
+        lines += [[name, groups.get(image, ""), *row] for row in rows]
+    atomic_write(file, csv_text(lines).encode())
 
 
 def read_image_counts(file: Path, num_classes: int) -> list[ImageCounts]:

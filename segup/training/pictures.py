@@ -51,7 +51,7 @@ def save_curves(scores: Sequence[Score], history: Path, path: Path) -> None:
     loss.legend()
     shares.legend()
     shares.set_ylim(0, 1)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def save_predictions(model: SegmentationModel, data: SegmentationData, path: Path) -> None:
@@ -66,10 +66,11 @@ def save_predictions(model: SegmentationModel, data: SegmentationData, path: Pat
         with torch.no_grad():
             predicted = predicted_labels(model(image[None].to(device)).float())[0].cpu()
         rows.append((sample["name"], image.numpy(), mask.numpy(), predicted.numpy()))
-    _save(draw_predictions(rows, data.labels), path)
+    save_figure(draw_predictions(rows, data.labels), path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG, whole or not at all."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     atomic_write(path, buffer.getbuffer())

@@ -1,6 +1,5 @@
 """A learning rate by a range test: the rate grows with every step, and the loss says where it falls fastest."""
 
-import io
 import math
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
@@ -11,7 +10,6 @@ from typing import Any
 
 import torch
 
-from segup.atomic import atomic_write
 from segup.errors import ConfigError, DataError
 from segup.training.config import FIND
 from segup.training.module import SegmentationModule
@@ -62,6 +60,8 @@ class RangeTest:
         """Draw the losses over the rates, with the one that was chosen."""
         from matplotlib.figure import Figure
 
+        from segup.training.pictures import save_figure
+
         figure = Figure(figsize=(6, 3.6), layout="constrained")
         axes = figure.subplots()
         axes.plot(self.rates, self.losses)
@@ -69,9 +69,7 @@ class RangeTest:
         axes.set(xscale="log", xlabel="optimizer.lr", ylabel="training loss, smoothed", title="Range test")
         axes.grid(alpha=0.3)
         axes.legend()
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=110)
-        atomic_write(path, buffer.getbuffer())
+        save_figure(figure, path)
 
 
 def is_asked_for(optimizer: Mapping[str, Any]) -> bool:

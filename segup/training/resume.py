@@ -1,6 +1,7 @@
 """Where a checkpoint stands, and what a resumed run may change."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -10,7 +11,7 @@ from segup.conform import Within, conform
 from segup.errors import ConfigError, DataError
 from segup.metrics.scores import MIOU
 from segup.names import check_trust
-from segup.training.config import MEANT
+from segup.training.config import MEANT, PLACE
 
 Done = Annotated[int, Within(0, 10**12)]
 
@@ -53,21 +54,6 @@ class _State(TypedDict):
     lr_schedulers: list[dict[str, Any]]
 
 
-_MAY_CHANGE = (
-    "data.root",
-    "data.num_workers",
-    "data.cache",
-    "data.cache_dir",
-    "data.max_cache_gb",
-    "data.max_pixels",
-    "compile",
-    "ckpt_path",
-    "logger",
-    "run_dir",
-    "trust",
-)
-
-
 @dataclass(frozen=True)
 class Position:
     """Where a run goes on.
@@ -106,20 +92,17 @@ def read_position(path: str | Path) -> Position:
         kept = state["callbacks"]["RunCheckpoints"]
         for scores in filter(None, (kept["best_scores"], kept["last_scores"])):
             conform(float, scores.get(MIOU.name), MIOU.name)  # by which the next one is judged
+        rate: float | None = conform(Annotated[float, Within(above=0)] | None, own.get("rate"), "rate")
+        # Earlier versions knew no least steps, and 120 samples.
+        least_steps: int = conform(Annotated[int, Within(0, 10**6)], own.get("least_steps", 0), "least_steps")
+        least_samples: int = conform(Annotated[int, Within(0, 10**9)], own.get("least_samples", 120), "least_samples")
     except ConfigError as cause:
         raise DataError(f"{path}: its training state is not one that segup wrote ({cause})") from cause
     batches, step = state["loops"]["fit_loop"]["epoch_loop.batch_progress"], state["global_step"]
     finished, scored = batches["is_last_batch"], kept["best_scores"]
     best = scored is not None and scored["step"] == step
     processed = 0 if finished else batches["current"]["processed"]
-    own = content["segup"]
     image_range = own.get("image_range", "dtype")  # of earlier versions, which went by the files
-    try:  # earlier versions knew no steps, and 120 samples
-        least_steps: int = conform(Annotated[int, Within(0, 10**6)], own.get("least_steps", 0), "least_steps")
-        least_samples: int = conform(Annotated[int, Within(0, 10**9)], own.get("least_samples", 120), "least_samples")
-        rate: float | None = conform(Annotated[float, Within(above=0)] | None, own.get("rate"), "rate")
-    except ConfigError as cause:
-        raise DataError(f"{path}: its training state is not one that segup wrote ({cause})") from cause
     return Position(
         state["epoch"] + finished,
         processed,
@@ -147,7 +130,7 @@ def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]
     stored = content["segup"].get("config")
     if not isinstance(stored, dict):
         raise ConfigError(f"{path} holds a model without its run's configuration: it can be evaluated, not continued")
-    config = {**_copy(stored), "run_dir": None}  # its own folder, wherever that lies now
+    config = {**deepcopy(stored), "run_dir": None}  # its own folder, wherever that lies now
     named = {**config, "data": {"name": (config.get("data") or {}).get("name")}}  # a class may be called "a: b"
     check_trust(named, given.get("trust") or [], str(path))
     for key, value in given.items():
@@ -158,7 +141,7 @@ def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]
                 f"'{config['scheduler'].get('name')}' is laid out over them: it cannot become {value}.\n"
                 f"  try: leave out ckpt_path to begin anew with trainer.max_epochs={value}."
             )
-        if key in _MAY_CHANGE or key.startswith("trainer."):
+        if key in PLACE or key.startswith("trainer."):
             _set(config, key, value)
         elif _meant(key, before) != _meant(key, value):
             raise ConfigError(
@@ -170,10 +153,6 @@ def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]
 
 def _meant(key: str, value: Any) -> Any:
     return MEANT.get(key) if value is None else value
-
-
-def _copy(values: Any) -> Any:
-    return {key: _copy(value) for key, value in values.items()} if isinstance(values, Mapping) else values
 
 
 def _get(values: Mapping[str, Any], key: str) -> Any:

@@ -1,14 +1,27 @@
-"""The rows of a ``metrics.csv``; reading them loads nothing that training needs."""
+"""Rows as CSV, and those of a ``metrics.csv``; nothing that training needs is loaded for them."""
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from segup.errors import DataError
 from segup.stored import read_text
 
 _WHOLE = ("step", "epoch")
 _MOST = 2**28  # bytes; a million steps have a quarter of it
+
+
+def csv_text(lines: Iterable[Sequence[Any]]) -> str:
+    r"""Return lines of values as the text of a CSV file.
+
+    >>> csv_text([("seed", "run"), (0, "a,b")])
+    'seed,run\n0,"a,b"\n'
+    """
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(lines)
+    return file.getvalue()
 
 
 def read_history(path: Path) -> list[dict[str, str]]:

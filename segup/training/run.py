@@ -82,7 +82,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     data.accumulate = config.trainer.accumulate or 1
     data.setup("fit")
     data.start_epoch, data.start_batch = position.epoch, position.batch
-    crop = _crop(data)
+    crop = data.training_size()
 
     num_classes = check_num_classes(config.num_classes, data)
     L.seed_everything(config.seed, verbose=False)
@@ -242,13 +242,6 @@ def _rate(
     rate = known if tried is None else tried.rate
     module.optimizer_config["lr"] = module.info["rate"] = rate
     return tried
-
-
-def _crop(data: SegmentationData) -> tuple[int, int]:
-    if data.crop_size is not None:
-        return data.crop_size
-    height, width = data.sample("train", 0)["image"].shape[-2:]
-    return int(height), int(width)
 
 
 def sizes_shown(model: SegmentationModel, crop: tuple[int, int]) -> list[Any]:

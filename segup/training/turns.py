@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from statistics import median
-from typing import Any
 
 import lightning as L
 import torch
@@ -50,9 +50,9 @@ def measured_in_turns(
 def _measured(config: RunConfig) -> tuple[float, float]:
     data = create_data({**config.data, "download": False} if "download" in config.data else config.data, config.seed)
     classes = check_num_classes(config.num_classes, data)
-    height, width = data.crop_size or tuple(data.sample("train", 0)["image"].shape[-2:])
+    height, width = data.training_size()
     fabric = L.Fabric(accelerator=config.trainer.accelerator, devices=1, precision=precision_of(config.trainer))
-    plain = RunConfig(**{**vars(config), "ckpt_path": None, "encoder": _unlearned(config)})
+    plain = replace(config, ckpt_path=None, encoder=replace(config.encoder, pretrained=False))
     body = build_model(plain, classes, data.in_channels).to(fabric.device)
     if config.channels_last:
         body.to(memory_format=torch.channels_last)
@@ -72,12 +72,8 @@ def _measured(config: RunConfig) -> tuple[float, float]:
             torch.nn.utils.clip_grad_norm_(body.parameters(), config.trainer.gradient_clip_val)
         optimizer.step()
         steps.append(_now(fabric.device) - start)
-    latency = inference_seconds(body, (int(height), int(width)), repeats=3, warm_up=1)
+    latency = inference_seconds(body, (height, width), repeats=3, warm_up=1)
     return median(steps[_WARM:]), latency
-
-
-def _unlearned(config: RunConfig) -> Any:
-    return type(config.encoder)(**{**vars(config.encoder), "pretrained": False})
 
 
 def _now(device: torch.device) -> float:

@@ -1,10 +1,9 @@
 """A report as Markdown, CSV and LaTeX."""
 
-import csv
-import io
 import re
 from collections.abc import Sequence
 from math import ceil, isnan
+from typing import Any
 
 from segup.ablation.comparison import Comparison
 from segup.ablation.images import counts_of, image_miou
@@ -15,6 +14,7 @@ from segup.ablation.tables import SCORES, Column, grouped, latex, markdown, note
 from segup.ablation.times import measured_on
 from segup.metrics.scores import MIOU
 from segup.stored import visible
+from segup.training.rows import csv_text
 
 FIGURES = "figures"
 """The folder beside the report with its figures."""
@@ -70,22 +70,19 @@ def as_csv(report: Report) -> str:
     widths = sorted({width for member in report.study.members if member.run for width in member.run.bands})
     rows = () if report.comparison is None else report.comparison.rows
     times = {row.name: {key: one.mean for key, one in (row.times or {}).items()} for row in rows}
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
     bands = [f"band_iou/{width}" for width in widths]
     fold = ["fold"] if any(member.fold is not None for member in report.study.members) else []
-    writer.writerow(["decoder", "seed", *fold, "state", *columns, *bands, "wall_seconds", "cause", "run"])
+    lines: list[list[Any]] = [["decoder", "seed", *fold, "state", *columns, *bands, "wall_seconds", "cause", "run"]]
     for member in report.study.members:
         run = member.run
         known = {} if run is None else {**run.scores, **run.costs, **times.get(member.label, {})}
         around = {} if run is None else run.bands
-        writer.writerow(
-            [member.label, member.seed, *[member.fold for _ in fold], member.state]
-            + [known.get(key) for key in columns]
-            + [around.get(width) for width in widths]
-            + [member.wall_seconds, member.cause, visible(str(member.path.relative_to(report.study.path)))]
-        )
-    return file.getvalue()
+        lines.append([
+            member.label, member.seed, *[member.fold for _ in fold], member.state, *(known.get(key) for key in columns),
+            *(around.get(width) for width in widths), member.wall_seconds, member.cause,
+            visible(str(member.path.relative_to(report.study.path))),
+        ])  # fmt: skip
+    return csv_text(lines)
 
 
 def as_image_csv(report: Report) -> str:
@@ -96,17 +93,13 @@ def as_image_csv(report: Report) -> str:
     runs = [member.run for member in report.study.members if member.run is not None]
     classes = runs[0].result["classes"] if runs else []
     names = [f"{kind}/{name}" for name in classes for kind in ("both", "predicted", "true")]
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["decoder", "seed", "fold", "image", "group", MIOU.name, *names])
-    found = False
+    lines: list[list[Any]] = []
     for member in report.study.members:
         for one in counts_of(member.run) if member.run is not None else ():
             counts = {number: numbers for number, *numbers in one.classes}
             told = [number for place in range(len(classes)) for number in counts.get(place, (0, 0, 0))]
-            writer.writerow([member.label, *member.block, one.image, one.group, image_miou(one), *told])
-            found = True
-    return file.getvalue() if found else ""
+            lines.append([member.label, *member.block, one.image, one.group, image_miou(one), *told])
+    return csv_text([["decoder", "seed", "fold", "image", "group", MIOU.name, *names], *lines]) if lines else ""
 
 
 def as_latex(report: Report) -> str:

@@ -182,22 +182,17 @@ Place = tuple[tuple[str, ...], list[Path]]
 
 def _of_names(root: Path, images: Place, masks: Place) -> Iterator[Layout]:
     """Yield layouts with one mask file for each image."""
-    for rule in _rules(root, images, masks):
-        options = {
-            "images": _simple(root, images, rule.image),
-            "masks": _simple(root, masks, rule.mask),
-        }
+    ways = [
+        ({"images": _simple(root, images, rule.image), "masks": _simple(root, masks, rule.mask)}, rule)
+        for rule in _rules(root, images, masks)
+    ]
+    for options, rule in [*ways, *((single, Rule()) for single in [_alone(images, masks)] if single is not None)]:
         matched = _matched(root, options, images[1], masks[1])
         if matched is not None and all(len(found) == 1 for _, found in matched.together):
             numbers = "" not in (rule.image[0], rule.mask[0]) and all(
                 re.search(r"[^\W\d_]", image.key[-1]) is None for image, _ in matched.together
             )
-            yield Layout(_plain(options), matched.together, matched.lacking, matched.left_over, numbers_alone=numbers)
-    single = _alone(images, masks)
-    if single is not None:
-        matched = _matched(root, single, images[1], masks[1])
-        if matched is not None and all(len(found) == 1 for _, found in matched.together):
-            yield Layout(_plain(single), matched.together, matched.lacking, matched.left_over)
+            yield Layout(_plain(options), **vars(matched), numbers_alone=numbers)
 
 
 def _of_several(root: Path, images: Place, masks: Place) -> Iterator[Layout]:
@@ -209,26 +204,16 @@ def _of_several(root: Path, images: Place, masks: Place) -> Iterator[Layout]:
     if keyed is None:
         return
     own, others = keyed
-    names = {image.key for image in own}
-    for classes in _class_names(names, others):
+    for classes in [*_class_names({image.key for image in own}, others), ()]:
         try:
-            _, matched = pair_classes(own, others, Labels(("background-of-all", *classes)))
+            if classes:
+                kind, (_, matched) = "classes", pair_classes(own, others, Labels(("background-of-all", *classes)))
+            else:
+                kind, (_, matched) = "instances", pair_instances(own, others, Labels(("background", "object")))
         except SegupError:
             continue
         if any(len(found) > 1 for _, found in matched.together):
-            yield Layout(
-                {**_plain(options), "mask_kind": "classes"},
-                *(matched.together, matched.lacking, matched.left_over, classes, "classes"),
-            )
-    try:
-        _, matched = pair_instances(own, others, Labels(("background", "object")))
-    except SegupError:
-        return
-    if any(len(found) > 1 for _, found in matched.together):
-        yield Layout(
-            {**_plain(options), "mask_kind": "instances"},
-            *(matched.together, matched.lacking, matched.left_over, (), "instances"),
-        )
+            yield Layout({**_plain(options), "mask_kind": kind}, **vars(matched), classes=classes, kind=kind)
 
 
 def _class_names(images: set[tuple[str, ...]], masks: Sequence[Found]) -> Iterator[tuple[str, ...]]:
@@ -312,15 +297,11 @@ def _keyed(
         own = Pattern(place if "*" in place else f"{place}/*".removeprefix("./"))
         keys = [(path, own.key(path.relative_to(root).as_posix())) for path in files]
         # the split is part of the key here: what is matched in each split is matched
-        found.append([Found(path, _with_split(*key), key[1]) for path, key in keys if key is not None])
+        found.append([Found(path, (*filter(None, key[1:]), *key[0]), key[1]) for path, key in keys if key is not None])
     splits = [{one.split for one in some} for some in found]
     if splits[0] != {None} and splits[1] == {None}:
         found[0] = [Found(one.path, one.key[1:], one.split) for one in found[0]]
     return (found[0], found[1]) if all(found) else None
-
-
-def _with_split(key: tuple[str, ...], split: str | None) -> tuple[str, ...]:
-    return key if split is None else (split, *key)
 
 
 def _within(root: Path, files: Sequence[Path], folder: tuple[str, ...]) -> list[Path]:

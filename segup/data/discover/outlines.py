@@ -1,6 +1,9 @@
 """Outlines of objects beside images: COCO's and LabelMe's JSON, YOLO's text."""
 
+import os
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,6 +14,7 @@ from segup.data.drawn.json_files import read_foreign_json
 from segup.data.layout.matching import match
 from segup.data.layout.patterns import Found, Pattern
 from segup.data.layout.splits import split_of
+from segup.data.sets import SPLITS
 from segup.errors import SegupError
 from segup.stored import read_text
 
@@ -72,12 +76,10 @@ def _coco(root: Path, images: Sequence[Path], files: Sequence[Path]) -> Layout |
     splits = {_split(file, root): file for file in found}
     options: dict[str, Any]
     if len(found) > 1 and len(splits) == len(found) and None not in splits and all(file in folders for file in found):
-        ordered_splits = sorted(
-            ((str(split), file) for split, file in splits.items()), key=lambda item: _order(item[0])
-        )
+        ordered_splits = {split: splits[split] for split in SPLITS if split in splits}
         options = {
-            "images": {split: _common(folders[file]) for split, file in ordered_splits},
-            "masks": {split: file.relative_to(root).as_posix() for split, file in ordered_splits},
+            "images": {split: _common(folders[file]) for split, file in ordered_splits.items()},
+            "masks": {split: file.relative_to(root).as_posix() for split, file in ordered_splits.items()},
         }
     elif len(found) == 1:
         file = next(iter(found))
@@ -104,7 +106,7 @@ def _labelme(root: Path, images: Sequence[Path], files: Sequence[Path]) -> Layou
             labels |= {str(shape.get("label")) for shape in content["shapes"] if isinstance(shape, dict)}
     layout = _beside(root, images, chosen, ".json", "labelme")
     names = tuple(sorted(name for name in labels if name.lower() not in ("background", "_background_")))
-    return None if layout is None else _with(layout, ("background", *names), {})
+    return None if layout is None else replace(layout, classes=("background", *names))
 
 
 def _yolo(root: Path, images: Sequence[Path], files: Sequence[Path], names: Sequence[str]) -> Layout | None:
@@ -121,7 +123,9 @@ def _yolo(root: Path, images: Sequence[Path], files: Sequence[Path], names: Sequ
         return None
     layout = _beside(root, images, chosen, ".txt", "yolo")
     objects = list(names) if len(names) > highest else [f"class_{index}" for index in range(highest + 1)]
-    return None if layout is None else _with(layout, ("background", *objects), {"mask_kind": "yolo"})
+    if layout is None:
+        return None
+    return replace(layout, options={**layout.options, "mask_kind": "yolo"}, classes=("background", *objects))
 
 
 def _yolo_classes(file: Path) -> set[int] | None:
@@ -169,30 +173,11 @@ def _places(root: Path, paths: Sequence[Path]) -> Iterator[str]:
         yield "/".join((*folder, f"*{next(iter(extensions)) if len(extensions) == 1 else '.*'}"))
 
 
-def _with(layout: Layout, classes: tuple[str, ...], options: dict[str, Any]) -> Layout:
-    return Layout(
-        {**layout.options, **options}, layout.together, layout.lacking, layout.left_over, classes, layout.kind
-    )
-
-
 def _split(file: Path, root: Path) -> str | None:
-    import re
-
     words = re.findall(r"[a-z]+", file.relative_to(root).as_posix().lower())
     return next((split for word in reversed(words) if (split := split_of(word))), None)
 
 
-def _order(split: str) -> int:
-    return ("train", "val", "test").index(split)
-
-
 def _common(folders: set[str]) -> str:
-    if len(folders) == 1:
-        return next(iter(folders))
-    parts = [folder.split("/") for folder in sorted(folders)]
-    shared = []
-    for place in zip(*parts, strict=False):
-        if len(set(place)) > 1:
-            break
-        shared.append(place[0])
-    return "/".join([*shared, "**", "*"])
+    """Return the one folder, or a pattern of all files below what several share."""
+    return next(iter(folders)) if len(folders) == 1 else str(PurePosixPath(os.path.commonpath(folders), "**", "*"))

@@ -1,9 +1,10 @@
 """Images of two splits that look nearly the same: the scores would be too good."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
-import numpy as np
+from segup.data.discover.look import distance
 
 NEAR = 3
 """Bits of 64 in which prints of nearly the same picture differ at most."""
@@ -18,18 +19,10 @@ def twins(splits: Mapping[str, Sequence[tuple[Path, int]]]) -> list[tuple[Path, 
     >>> twins({"train": [(Path("a"), 7), (Path("b"), 0)], "val": [(Path("c"), 6)]})
     [(PosixPath('a'), PosixPath('c')), (PosixPath('b'), PosixPath('c'))]
     """
-    names = list(splits)
-    found = []
-    for place, one in enumerate(names):
-        for other in names[place + 1 :]:
-            prints = [np.array([own for _, own in splits[name]], dtype=np.uint64) for name in (one, other)]
-            for number, own in enumerate(prints[0]):
-                near = np.flatnonzero(_bits(prints[1] ^ own) <= NEAR)
-                found += [(splits[one][number][0], splits[other][int(index)][0]) for index in near]
-    return found
-
-
-def _bits(numbers: np.ndarray) -> np.ndarray:
-    """Return how many bits of each number are set."""
-    bits: np.ndarray = np.unpackbits(numbers[:, np.newaxis].view(np.uint8), axis=1).sum(axis=1)
-    return bits
+    return [
+        (image, twin)
+        for one, other in combinations(splits.values(), 2)
+        for image, own in one
+        for twin, print_of_twin in other
+        if distance(own, print_of_twin) <= NEAR
+    ]

@@ -98,9 +98,7 @@ def _numbers_of_objects(seen: Sequence[Looked], counts: Counter[int]) -> bool:
 
 
 def _of_numbers(counts: Counter[int], shares: Mapping[str, float], names: Sequence[str]) -> Meaning:
-    values = sorted(counts)
-    if values[0] < 0:
-        values, counts = [value for value in values if value >= 0], counts
+    values = sorted(value for value in counts if value >= 0)
     if set(values) in ({0, IGNORED}, {IGNORED}, {0, 65535}):
         called, told = named(2, names)
         white = max(values)
@@ -169,7 +167,7 @@ def _snapped(value: int, colored: bool, colors: Mapping[int, str] | None) -> int
     shifts = (16, 8, 0) if colored else (0,)
     levels = (0, 64, 128, 192, 255)
     return sum(
-        min((level for level in levels), key=lambda level: abs(level - (value >> shift & 255))) << shift
+        min(levels, key=lambda level: abs(level - (value >> shift & 255))) << shift
         if min(abs(level - (value >> shift & 255)) for level in levels) <= 8
         else (value >> shift & 255) << shift
         for shift in shifts

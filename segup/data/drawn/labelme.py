@@ -11,9 +11,9 @@ import numpy as np
 from segup.data.drawn.json_files import read_foreign_json
 from segup.data.drawn.outlines import Outline, Outlines
 from segup.data.labels import Labels
-from segup.data.layout.matching import Matched, match, two_masks
+from segup.data.layout.matching import Matched, match
 from segup.data.layout.patterns import Found
-from segup.data.pairs import Pair
+from segup.data.pairs import Pair, one_each
 from segup.errors import DataError
 
 _CIRCLE = 64
@@ -65,12 +65,7 @@ def pair_labelme(images: Sequence[Found], files: Sequence[Found], labels: Labels
     """Pair images with the LabelMe files of the same name."""
     matched = match(images, files)
     names = {name.lower(): index for index, name in enumerate(labels.names)}
-    pairs = []
-    for image, found in matched.together:
-        if len(found) > 1:
-            raise two_masks(image, found)
-        pairs.append(Pair(image.path, LabelMe(found[0].path, names), image.name))
-    return pairs, matched
+    return one_each(matched, lambda _, file: LabelMe(file, names)), matched
 
 
 def _corners(shape: dict[str, Any], path: Path) -> np.ndarray:

@@ -9,9 +9,9 @@ import numpy as np
 from segup.data.drawn.outlines import Outline, Outlines
 from segup.data.headers import read_header
 from segup.data.labels import Labels
-from segup.data.layout.matching import Matched, match, two_masks
+from segup.data.layout.matching import Matched, match
 from segup.data.layout.patterns import Found
-from segup.data.pairs import Pair
+from segup.data.pairs import Pair, one_each
 from segup.errors import DataError
 from segup.stored import read_text
 
@@ -60,12 +60,7 @@ class Yolo(Outlines):
 def pair_yolo(images: Sequence[Found], files: Sequence[Found], labels: Labels) -> tuple[list[Pair], Matched]:
     """Pair images with the YOLO files of the same name."""
     matched = match(images, files)
-    pairs = []
-    for image, found in matched.together:
-        if len(found) > 1:
-            raise two_masks(image, found)
-        pairs.append(Pair(image.path, Yolo(found[0].path, image.path, labels.num_classes), image.name))
-    return pairs, matched
+    return one_each(matched, lambda image, file: Yolo(file, image, labels.num_classes)), matched
 
 
 def _parsed(words: Sequence[str]) -> tuple[int | None, np.ndarray]:

@@ -20,19 +20,23 @@ _MEMBERS = ("labels", "mask_values", "prepare", "splits", "pairs")
 class DataSource(Protocol):
     """What a data set must have for the DataModule.
 
+    One that derives from it has masks of class ids, downloads nothing, and has the splits "train" and "val".
+
     Attributes:
         labels: The classes.
         mask_values: The meaning of values in the mask files; None if they are class ids and the ignore_index.
     """
 
     labels: Labels
-    mask_values: MaskValues | None
+    mask_values: MaskValues | None = None
 
     def prepare(self) -> None:
         """Download missing files, if the options say so. Only one process calls it."""
+        return
 
     def splits(self) -> tuple[str, ...]:
         """Return which of "train", "val" and "test" exist."""
+        return ("train", "val")
 
     def pairs(self, split: str) -> list[Pair]:
         """Return the images and masks of a split in a fixed order."""

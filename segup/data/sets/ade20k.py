@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from segup.data.labels import Labels, MaskValues
+from segup.data.labels import Labels
 from segup.data.pairs import Pair, match_by_stem
-from segup.data.sets import register_dataset
+from segup.data.sets import DataSource, register_dataset
 from segup.errors import ConfigError
 
 _CLASSES = 150
@@ -12,7 +12,7 @@ _FOLDERS = {"train": "training", "val": "validation"}
 
 
 @register_dataset("ade20k")
-class Ade20k:
+class Ade20k(DataSource):
     """20210 training and 2000 validation images; 150 classes. Other objects, 0 in the files, are ignored.
 
     Zhou et al., "Scene parsing through ADE20K dataset" (2017). The test masks are not public.
@@ -26,19 +26,12 @@ class Ade20k:
         if labels.num_classes != _CLASSES:
             raise ConfigError(f"ADE20K has {_CLASSES} classes, not {labels.num_classes}")
         self.labels = labels
-        self.mask_values: MaskValues | None = {
+        self.mask_values = {
             0: labels.ignore_index,
             **{index + 1: index for index in range(_CLASSES)},
         }
         inner = Path(root, "ADEChallengeData2016")
         self.root = inner if inner.is_dir() else Path(root)
-
-    def prepare(self) -> None:
-        """Nothing to download."""
-
-    def splits(self) -> tuple[str, ...]:
-        """Return the splits whose masks are public."""
-        return ("train", "val")
 
     def pairs(self, split: str) -> list[Pair]:
         """Return the images and masks of a split, sorted by name."""

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from segup.data.labels import Labels, MaskValues
+from segup.data.labels import Labels
 from segup.data.pairs import Pair, match_by_stem
-from segup.data.sets import SPLITS, register_dataset
+from segup.data.sets import SPLITS, DataSource, register_dataset
 
 
 @register_dataset("camvid")
-class CamVid:
+class CamVid(DataSource):
     """Street scenes of 360×480 pixels: 367 to train, 101 to validate, 233 to test, 11 classes, id 11 unlabelled.
 
     Brostow et al., "Semantic object classes in video" (2009), in the version of Badrinarayanan et al.,
@@ -22,11 +22,7 @@ class CamVid:
 
     def __init__(self, labels: Labels, root: str) -> None:
         self.labels = labels
-        self.mask_values: MaskValues | None = None
         self.root = Path(root)
-
-    def prepare(self) -> None:
-        """Nothing to download."""
 
     def splits(self) -> tuple[str, ...]:
         """Return the splits that exist."""

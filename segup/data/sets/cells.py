@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from segup.data.embedded import embedded_folder
-from segup.data.labels import Labels, MaskValues
+from segup.data.labels import Labels
 from segup.data.pairs import Pair, match_by_stem
-from segup.data.sets import register_dataset
+from segup.data.sets import DataSource, register_dataset
 
 
 @register_dataset("cells")
-class Cells:
+class Cells(DataSource):
     """Seven training and three validation frames of one field; no test split.
 
     Args:
@@ -20,15 +20,7 @@ class Cells:
 
     def __init__(self, labels: Labels, root: str | None = None) -> None:
         self.labels = labels
-        self.mask_values: MaskValues | None = None
         self.root = embedded_folder("cells") if root is None else Path(root)
-
-    def prepare(self) -> None:
-        """Nothing to download."""
-
-    def splits(self) -> tuple[str, ...]:
-        """Return the splits that exist."""
-        return ("train", "val")
 
     def pairs(self, split: str) -> list[Pair]:
         """Return the frames of a split."""

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from segup.data.files import check_archive
-from segup.data.labels import Labels, MaskValues
+from segup.data.labels import Labels
 from segup.data.pairs import Pair
-from segup.data.sets import register_dataset
+from segup.data.sets import DataSource, register_dataset
 from segup.errors import ConfigError, DataError
 
 
 @register_dataset("cityscapes")
-class Cityscapes:
+class Cityscapes(DataSource):
     """2975 training and 500 validation images of 1024×2048 pixels with fine masks; 19 classes.
 
     Cordts et al., "The Cityscapes dataset for semantic urban scene understanding" (2016). The files hold 34 label
@@ -29,17 +29,10 @@ class Cityscapes:
         if labels.num_classes != count:
             raise ConfigError(f"Cityscapes has {count} classes, not {labels.num_classes}")
         self.labels = labels
-        self.mask_values: MaskValues | None = {
+        self.mask_values = {
             entry.id: labels.ignore_index if entry.ignore_in_eval else entry.train_id for entry in official
         }
         self.root = Path(root)
-
-    def prepare(self) -> None:
-        """Nothing to download: the files are given out to registered people only."""
-
-    def splits(self) -> tuple[str, ...]:
-        """Return the splits whose masks are public."""
-        return ("train", "val")
 
     def pairs(self, split: str) -> list[Pair]:
         """Return the images and masks of a split, sorted by name."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from segup.data.files import IMAGE_SUFFIXES
-from segup.data.labels import Labels, MaskValues
+from segup.data.labels import Labels
 from segup.data.layout.grouping import check_apart, group_of
 from segup.data.layout.inside import inside
 from segup.data.layout.lists import listed
@@ -16,7 +16,7 @@ from segup.data.layout.matching import Matched, check_matched, match
 from segup.data.layout.patterns import Found, find, is_pattern
 from segup.data.layout.splits import split_of
 from segup.data.pairs import Pair, held_out, image_files, one_each
-from segup.data.sets import SPLITS, register_dataset
+from segup.data.sets import SPLITS, DataSource, register_dataset
 from segup.errors import ConfigError, DataError
 
 _log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ Places = dict[str, str]
 
 
 @register_dataset("folder")
-class Folder:
+class Folder(DataSource):
     """Images and masks that have the same name, but for the extension.
 
     Without further options the folder has one of three layouts. The folders of the splits may be called train or
@@ -77,7 +77,6 @@ class Folder:
         val_fraction: float = 0.2,
     ) -> None:
         self.labels = labels
-        self.mask_values: MaskValues | None = None
         self.root = Path(root)
         own = "images" if mask_suffix is None or (self.root / "images").is_dir() else "."
         self._images = _places("images", images, own)
@@ -90,9 +89,6 @@ class Folder:
         self.mask_suffix, self.mask_kind = mask_suffix, mask_kind
         self.groups, self.skip_unmatched = groups, bool(skip_unmatched)
         self.val_fraction = val_fraction
-
-    def prepare(self) -> None:
-        """Nothing to download."""
 
     def splits(self) -> tuple[str, ...]:
         """Return the splits that exist."""
@@ -141,25 +137,19 @@ class Folder:
         return pairs, images
 
     def _joined(self, images: list[Found], masks: list[Found]) -> tuple[list[Pair], Matched]:
-        kind = self._kind
-        if kind == "files":
+        if self._kind == "files":
             matched = match(images, masks)
             return one_each(matched), matched
-        if kind in ("instances", "classes"):
-            from segup.data.drawn.layers import pair_classes, pair_instances
 
-            return (pair_instances if kind == "instances" else pair_classes)(images, masks, self.labels)
-        if kind == "coco":
-            from segup.data.drawn.coco import pair_coco
-
-            return pair_coco(images, masks, self.labels, self.root)
-        if kind == "labelme":
-            from segup.data.drawn.labelme import pair_labelme
-
-            return pair_labelme(images, masks, self.labels)
+        from segup.data.drawn.coco import pair_coco  # here, so that data sets are listed without torch
+        from segup.data.drawn.labelme import pair_labelme
+        from segup.data.drawn.layers import pair_classes, pair_instances
         from segup.data.drawn.yolo import pair_yolo
 
-        return pair_yolo(images, masks, self.labels)
+        if self._kind == "coco":
+            return pair_coco(images, masks, self.labels, self.root)
+        pair = {"instances": pair_instances, "classes": pair_classes, "labelme": pair_labelme, "yolo": pair_yolo}
+        return pair[self._kind](images, masks, self.labels)
 
     @cached_property
     def _kind(self) -> str:

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from segup.data.labels import Labels, MaskValues
+from segup.data.labels import Labels
 from segup.data.pairs import Pair, held_out
-from segup.data.sets import register_dataset
+from segup.data.sets import DataSource, register_dataset
 from segup.errors import ConfigError, DataError
 
 
 @register_dataset("oxford_pet")
-class OxfordPet:
+class OxfordPet(DataSource):
     """7349 cats and dogs; the trimaps' pet, background and border become classes 1, 0 and 2.
 
     Parkhi et al., "Cats and dogs" (2012). Of the 3680 images of the official "trainval" list, ``val_fraction``
@@ -29,7 +29,7 @@ class OxfordPet:
         if labels.num_classes > 3:
             raise ConfigError(f"the pets have 2 or 3 classes, not {labels.num_classes}")
         self.labels = labels
-        self.mask_values: MaskValues | None = {2: 0, 1: 1, 3: 2 if labels.num_classes == 3 else labels.ignore_index}
+        self.mask_values = {2: 0, 1: 1, 3: 2 if labels.num_classes == 3 else labels.ignore_index}
         self.root = Path(root)
         self.download = download
         self.val_fraction = val_fraction

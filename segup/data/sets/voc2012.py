@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from segup.data.labels import Labels, MaskValues
+from segup.data.labels import Labels
 from segup.data.pairs import Pair
-from segup.data.sets import register_dataset
+from segup.data.sets import DataSource, register_dataset
 from segup.errors import DataError
 
 
 @register_dataset("voc2012")
-class Voc2012:
+class Voc2012(DataSource):
     """The 1464 training and 1449 validation images with masks; 20 objects and a background, 255 is ignored.
 
     Everingham et al., "The Pascal visual object classes challenge" (2015).
@@ -23,7 +23,7 @@ class Voc2012:
     def __init__(self, labels: Labels, root: str, download: bool = False) -> None:
         self.labels = labels
         # The palette images' indices are the ids, but their border keeps 255 whatever the ignore_index is.
-        self.mask_values: MaskValues | None = {**{i: i for i in range(labels.num_classes)}, 255: labels.ignore_index}
+        self.mask_values = {**{i: i for i in range(labels.num_classes)}, 255: labels.ignore_index}
         self.root = Path(root)
         self.download = download
 
@@ -33,10 +33,6 @@ class Voc2012:
             from torchvision.datasets import VOCSegmentation
 
             VOCSegmentation(self.root, download=True)
-
-    def splits(self) -> tuple[str, ...]:
-        """Return the splits whose masks are public."""
-        return ("train", "val")
 
     def pairs(self, split: str) -> list[Pair]:
         """Return the images and masks of a split in the order of its list."""
