@@ -59,7 +59,9 @@ class Row:
         """
         if self.times is not None and name in TIMED:
             return self.times.get(name)
-        return _spread([{**run.scores, **run.costs}.get(name) for run in self.runs])  # a class that not all runs have
+        found = [{**run.scores, **run.costs}.get(name) for run in self.runs]  # a class that not all runs have
+        known = [value for value in found if value is not None]
+        return spread(known) if known else None
 
 
 @dataclass(frozen=True)
@@ -273,8 +275,3 @@ def _differing(runs: Sequence[Run], of: Callable[[Run], Mapping[str, Any]]) -> d
 
 def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
-
-
-def _spread(values: Sequence[float | None]) -> Spread | None:
-    known = [value for value in values if value is not None]
-    return spread(known) if known else None

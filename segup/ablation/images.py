@@ -37,7 +37,9 @@ class OnOthers:
 
     def sentence(self, score: str) -> str:
         """Return what is decided of other images, in one sentence."""
-        said = _lower(decided_sentence(self.decision, score))
+        said = decided_sentence(self.decision, score)
+        if said.startswith(("Nothing", "Better", "Equal")):
+            said = said[0].lower() + said[1:]
         return f"For other images of their kind, judged by these {self.rests_on}: {said}"
 
 
@@ -130,7 +132,3 @@ def _same_images(counts: Mapping[str, Mapping[Block, Sequence[ImageCounts]]]) ->
         for block, images in blocks.items():
             seen.setdefault(block, set()).add(tuple(one.image for one in images))
     return all(len(names) == 1 and () not in names for names in seen.values())
-
-
-def _lower(text: str) -> str:
-    return text[0].lower() + text[1:] if text.startswith(("Nothing", "Better", "Equal")) else text

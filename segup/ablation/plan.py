@@ -192,7 +192,12 @@ def plan_study(path: Path, asked: Sequence[RunSpec], terms: StudySpec) -> list[P
         before = stored_settings(path)
         changes = {} if before is None else {**_changed_runs(path, asked), **_changed_terms(before, terms)}
         if changes:
-            raise ConfigError(_refusal(path, changes))
+            told = [f"{change} in {'; '.join(labels)}" if labels else change for change, labels in changes.items()]
+            lines = "\n  ".join(told)
+            raise ConfigError(
+                f"the study {path} was begun with another configuration; nothing in it was touched:\n  {lines}\n"
+                f"  try: the values from before to continue it, or ablation.name=another_name for a study of its own."
+            )
         folders = [_prepare(path, run) for run in asked]
         write_settings(path, _settings(terms, asked, before))
     return folders
@@ -275,15 +280,3 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def _text(value: object) -> str:
     return "null" if value is None else str(value)
-
-
-def _of(labels: Sequence[str]) -> str:
-    return f" in {'; '.join(labels)}" if labels else ""
-
-
-def _refusal(path: Path, changes: Mapping[str, Sequence[str]]) -> str:
-    lines = [f"\n  {change}{_of(labels)}" for change, labels in changes.items()]
-    return (
-        f"the study {path} was begun with another configuration; nothing in it was touched:{''.join(lines)}\n"
-        f"  try: the values from before to continue it, or ablation.name=another_name for a study of its own."
-    )

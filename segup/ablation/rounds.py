@@ -1,9 +1,8 @@
 """Seeds in rounds: a study that goes on until its differences are decided, where they are not."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from segup.ablation.comparison import compare_study
 from segup.ablation.plan import RunSpec
@@ -48,7 +47,7 @@ def looks_asked(asked: Sequence[RunSpec], baseline: str, most: int, known: Seque
             "ablation.until=decided has one decoder, and nothing to decide.\n  try: decoder=deconv,bilinear"
         )
     for label in labels:
-        first, *others = [_without_seed(run) for run in asked if run.label == label]
+        first, *others = [{**run.config, "seed": None} for run in asked if run.label == label]
         if any(other != first for other in others):
             raise ConfigError(
                 f"ablation.until=decided goes on with further seeds, and a setting of '{label}' follows the seed.\n"
@@ -137,7 +136,3 @@ def _open(decision: Decision | None, baseline: str, labels: Sequence[str]) -> li
 
 def _with_seed(run: RunSpec, seed: int) -> RunSpec:
     return replace(run, seed=seed, config={**run.config, "seed": seed})
-
-
-def _without_seed(run: RunSpec) -> Mapping[str, Any]:
-    return {key: value for key, value in run.config.items() if key != "seed"}

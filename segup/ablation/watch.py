@@ -50,19 +50,9 @@ class Sight:
         return (self.epoch or 0) / self.epochs if self.epochs else 0.0
 
 
-_Last = TypedDict("_Last", {MIOU.name: MIOU.stored})  # type: ignore[misc]
-
-
-class _Result(TypedDict):
-    last: _Last
-
-
-class _Trainer(TypedDict):
-    max_epochs: Times
-
-
-class _Config(TypedDict):
-    trainer: _Trainer
+_group: Any = TypedDict  # made of other groups
+_Result = _group("_Result", {"last": _group("_Last", {MIOU.name: MIOU.stored})})
+_Config = _group("_Config", {"trainer": _group("_Trainer", {"max_epochs": Times})})
 
 
 class Watch:

@@ -3,7 +3,7 @@
 import errno
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -73,7 +73,8 @@ def _run(words: list[str]) -> int:
     from segup.imports import children_kept_off
 
     with children_kept_off():
-        return _load(command)(rest)
+        code: int = import_module(f"segup.cli.{_MODULES.get(command, command)}").run(rest)
+        return code
 
 
 def _unwritten() -> int:
@@ -88,11 +89,6 @@ def _unwritten() -> int:
             f"DataError: standard output cannot be written: {cause.strerror}; everything else is done", file=sys.stderr
         )
     return 0 if cause is None else 1
-
-
-def _load(command: str) -> Callable[[list[str]], int]:
-    run: Callable[[list[str]], int] = import_module(f"segup.cli.{_MODULES.get(command, command)}").run
-    return run
 
 
 def _usage() -> str:

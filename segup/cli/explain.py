@@ -46,10 +46,14 @@ def run(arguments: list[str]) -> int:
                 return run_live(options, _explained)
             explanation = _explained(options)
             at = None if options.at is None else read_place(options.at)
-            _print(explanation, options, at)
+
+            from segup.cli.explain_report import print_report
+
+            print_report(explanation, at=at, channel=options.channel, unread=options.unread)
             return _draw(explanation, options, at)
     except SegupError as error:
-        return _said(error)
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1 if isinstance(error, DataError) else WRONG
 
 
 def _with_places(arguments: list[str]) -> list[str]:
@@ -65,11 +69,6 @@ def _with_places(arguments: list[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
-
-
-def _said(error: SegupError) -> int:
-    print(f"{type(error).__name__}: {error}", file=sys.stderr)
-    return 1 if isinstance(error, DataError) else WRONG
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -130,11 +129,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _explained(options: argparse.Namespace) -> "Explanation":
     """Build the layer with its numbers; what has no size of its own is 4×4."""
+    from segup.explain.drawing.files import ending
     from segup.explain.language import read_words
 
     words = read_words(" ".join(options.words))
     for path in options.out or []:
-        _check_ending(path)
+        ending(path)
     import torch
 
     from segup.explain import explain
@@ -174,18 +174,6 @@ def _explained(options: argparse.Namespace) -> "Explanation":
         bias = torch.from_numpy(numbers(options.bias, "bias", (out_channels,), options.seed + 2, -3, 3))
     reach = None if options.output_size is None else read_pair(options.output_size)
     return explain(words.text, torch.from_numpy(x), reach, weight=weight, bias=bias)
-
-
-def _check_ending(path: Path) -> None:
-    from segup.explain.drawing.files import ending
-
-    ending(path)
-
-
-def _print(explanation: "Explanation", options: argparse.Namespace, at: tuple[int, int] | None) -> None:
-    from segup.cli.explain_report import print_report
-
-    print_report(explanation, at=at, channel=options.channel, unread=options.unread)
 
 
 def _draw(explanation: "Explanation", options: argparse.Namespace, at: tuple[int, int] | None) -> int:

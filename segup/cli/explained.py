@@ -139,7 +139,7 @@ def check_choices(arguments: Sequence[str]) -> None:
 
 def _unknown_key(key: str, arguments: Sequence[str]) -> str:
     """Name the first part of a dotted key that is not known, with what is known at its place."""
-    known, place = _known_keys(arguments), ""
+    known, place = sorted(_keys(_composed(arguments), "") | {"experiment", "debug"}), ""
     for part in key.split("."):
         here = {name.removeprefix(place).partition(".")[0] for name in known if name.startswith(place)}
         if part not in here:
@@ -153,19 +153,11 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> str:
     return f"unknown key '{key}'"
 
 
-def _known_keys(arguments: Sequence[str]) -> list[str]:
-    """Return every dotted key of the configuration with the groups that are chosen in ``arguments``."""
-    return sorted(_keys(_composed(arguments), "") | {"experiment", "debug"})
-
-
 def _composed(arguments: Sequence[str]) -> Any:
     """Return the configuration with the groups that are chosen in ``arguments``, and nothing else of them."""
-    return OmegaConf.to_container(composed(_choices(arguments)))
-
-
-def _choices(arguments: Sequence[str]) -> list[str]:
     words = [word for word in arguments if word.count("=") == 1 and "," not in word]
-    return [word for word in words if os.path.isfile(configs_folder() / f"{word.replace('=', '/')}.yaml")]
+    chosen = [word for word in words if os.path.isfile(configs_folder() / f"{word.replace('=', '/')}.yaml")]
+    return OmegaConf.to_container(composed(chosen))
 
 
 def _keys(values: Any, prefix: str) -> set[str]:

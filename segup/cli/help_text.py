@@ -30,11 +30,7 @@ class HelpFormatter(argparse.HelpFormatter):
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         lines: list[str] = []
-        for prose, block in groupby(text.splitlines(), key=_is_prose):
+        for prose, block in groupby(text.splitlines(), key=lambda line: bool(line) and not line[0].isspace()):
             kept = list(block)
             lines += textwrap.wrap(" ".join(kept), width) if prose else kept
         return "\n".join(indent + line for line in lines)
-
-
-def _is_prose(line: str) -> bool:
-    return bool(line) and not line[0].isspace()

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,8 @@ def run_study(sweep: Sweep, launch: Launch | None = None) -> int:
             launch(StudyTask(folders, Path.cwd(), slots))
 
     check("ablation.floor", bool, sweep.ablation["floor"])
-    further = _Rounds(terms, sweep.ablation["max_hours"]) if terms.looks else None
-    local = sweep.launcher_kind == "BasicLauncher"
-    return _carried_out(sweep.path, asked, at_once, train, further, local, local and sweep.ablation["floor"])
+    local, hours = sweep.launcher_kind == "BasicLauncher", sweep.ablation["max_hours"]
+    return _carried_out(sweep.path, asked, at_once, train, terms, hours, local, local and sweep.ablation["floor"])
 
 
 def run_here(study: Path, asked: Sequence[RunSpec], terms: StudySpec, at_once: int = 1) -> int:
@@ -82,8 +81,8 @@ def run_here(study: Path, asked: Sequence[RunSpec], terms: StudySpec, at_once: i
     Raises:
         SegupError: The study cannot be begun; nothing was trained.
     """
-    asked, folders, _ = _planned(study, stored_settings(study), asked, terms, at_once)
-    return _carried_out(study, asked, at_once, lambda: _train_here(at_once, folders))
+    asked, folders, terms = _planned(study, stored_settings(study), asked, terms, at_once)
+    return _carried_out(study, asked, at_once, lambda: _train_here(at_once, folders), terms)
 
 
 def _planned(
@@ -93,20 +92,13 @@ def _planned(
     return asked, tuple(folder.resolve() for folder in plan_study(study, asked, terms)), terms
 
 
-@dataclass(frozen=True)
-class _Rounds:
-    """What further rounds of a study are held to."""
-
-    terms: StudySpec
-    max_hours: float | None
-
-
 def _carried_out(
     study: Path,
     asked: Sequence[RunSpec],
     at_once: int | None,
     train: Callable[[], None],
-    further: _Rounds | None = None,
+    terms: StudySpec,
+    max_hours: float | None = None,
     measures: bool = True,
     floor: bool = False,
 ) -> int:
@@ -115,12 +107,11 @@ def _carried_out(
     with StudyView(study, members, at_once or len(members)) as view, _termination_as_interrupt():
         try:
             train()
-            if further is not None:
-                for runs in rounds(study, asked, further.max_hours):
-                    new = [run.member for run in runs if run.member not in members]
-                    members += new
-                    view.add(new)
-                    _train_planned(study, runs, further.terms, at_once or 1)
+            for runs in rounds(study, asked, max_hours) if terms.looks else ():
+                new = [run.member for run in runs if run.member not in members]
+                members += new
+                view.add(new)
+                _train_here(at_once or 1, [folder.resolve() for folder in plan_study(study, runs, terms)])
             if floor and (again := plan_floor(study, asked, baseline_of(stored_settings(study), [], None))) is not None:
                 _train_here(1, [again.resolve()])
             stopped = False
@@ -152,10 +143,6 @@ def _measure(path: Path, asked: Sequence[RunSpec]) -> None:
         fault = "interrupted"
     if fault is not None:
         print(visible(f"times were not measured: {fault}"), file=sys.stderr)
-
-
-def _train_planned(study: Path, runs: Sequence[RunSpec], terms: StudySpec, at_once: int) -> None:
-    _train_here(at_once, [folder.resolve() for folder in plan_study(study, runs, terms)])
 
 
 class StudyTask:

@@ -48,16 +48,12 @@ def create_data(config: Mapping[str, Any], seed: int = 0) -> SegmentationData:
     _require([key for key, parameter in own.items() if parameter.default is parameter.empty], options)
     for key in {"root", "cache_dir"} & options.keys():
         options[key] = _path(key, options[key])
-    labels = _labels(options)
+    index = options.get("ignore_index")
+    labels = Labels(options["classes"], options.get("colors") or (), 255 if index is None else index)
     source = create_dataset(name, labels, **{key: options[key] for key in options if key in own})
     arguments = {key: options[key] for key in options if key in module and key not in own}
     augment = Augment.from_config(arguments.pop("augment", None))
     return SegmentationData(source, augment=augment, seed=seed, **arguments)
-
-
-def _labels(options: Mapping[str, Any]) -> Labels:
-    index = options.get("ignore_index")
-    return Labels(options["classes"], options.get("colors") or (), 255 if index is None else index)
 
 
 def _path(key: str, value: Any) -> str | None:

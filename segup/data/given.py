@@ -48,7 +48,8 @@ def as_image(given: Any, in_channels: int, image_range: Range, own_range: Range 
     pixels, has_alpha = _pixels(given)
     if not isinstance(given, Image.Image):
         _check_shape(given, in_channels)
-    if pixels.dtype.kind == "f" and own_range is None and _shares(image_range):
+    shares = own_range is None and (image_range == "dtype" or image_range[1] >= _LEAST_TOP)
+    if pixels.dtype.kind == "f" and shares:
         _check_shares(pixels, image_range)
         image_range = (0, _HIGHEST_SHARE)
     elif pixels.dtype.kind != "f" and (own_range or image_range) == "dtype" and pixels.dtype not in _OF_FILES:
@@ -92,10 +93,6 @@ def _check_shape(given: np.ndarray | torch.Tensor, in_channels: int) -> None:
         raise ConfigError(f"{shape}: {'tensors' if tensor else 'arrays'} are {order}.\n  try: image.{turned}")
     if last == 4 and in_channels == 3:
         raise ConfigError(f"{shape}.\n  try: {'image[:3]' if tensor else 'image[..., :3]'}, which leaves out alpha")
-
-
-def _shares(image_range: Range) -> bool:
-    return image_range == "dtype" or image_range[1] >= _LEAST_TOP
 
 
 def _check_shares(pixels: np.ndarray, image_range: Range) -> None:

@@ -326,17 +326,15 @@ class SegmentationData(LightningDataModule):
     def _pairs(self, split: str) -> list[Pair]:
         if split not in self._found_pairs:
             if self.folds is not None and split != "test":
-                train, val = split_by_fold(self._divisible(), self.folds, self.fold or 0)
+                there = [name for name in ("train", "val") if name in self.source.splits()]
+                every = [pair for name in there for pair in self.source.pairs(name)]
+                train, val = split_by_fold(every, self.folds, self.fold or 0)
                 self._found_pairs |= {"train": train, "val": val}
             else:
                 self._found_pairs[split] = self.source.pairs(split)
             if not self._found_pairs[split]:
                 raise DataError(f"{type(self.source).__name__} has no images in its split '{split}'")
         return self._found_pairs[split]
-
-    def _divisible(self) -> list[Pair]:
-        there = [split for split in ("train", "val") if split in self.source.splits()]
-        return [pair for split in there for pair in self.source.pairs(split)]
 
     def training_size(self) -> tuple[int, int]:
         """Return (height, width) of a training sample."""

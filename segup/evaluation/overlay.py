@@ -1,7 +1,5 @@
 """Class colours over an image, with a thin line where classes meet."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from segup.data.labels import Labels
@@ -25,7 +23,7 @@ def overlay(image: np.ndarray, ids: np.ndarray, labels: Labels, opacity: float =
     >>> overlay(np.ones((3, 1, 3)), np.array([[1, 1, 0]]), labels, opacity=0.5).tolist()
     [[[128, 178, 228], [255, 255, 255], [255, 255, 255]]]
     """
-    colors = _table(labels.colors)
+    colors = np.array(labels.colors, dtype=np.float32)
     strength = np.where(colors.any(axis=1, keepdims=True), opacity, 0)
     picture = np.empty((*ids.shape, 3), dtype=np.uint8)
     for top in range(0, ids.shape[0], _ROWS):  # in parts: a large image has few temporaries
@@ -35,10 +33,6 @@ def overlay(image: np.ndarray, ids: np.ndarray, labels: Labels, opacity: float =
         picture[rows] = np.rint(mixed)
         picture[rows][_borders(ids[top : top + _ROWS + 1])[: mixed.shape[0]]] = _LINE
     return picture
-
-
-def _table(colors: Sequence[tuple[int, int, int]]) -> np.ndarray:
-    return np.array(colors, dtype=np.float32)
 
 
 def _rgb(image: np.ndarray) -> np.ndarray:

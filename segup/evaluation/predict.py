@@ -83,17 +83,12 @@ def _segmented(model: Predictor, image: torch.Tensor, how: Inference, path: Path
     try:
         ids: np.ndarray = segment(model, image, how).numpy()
     except RuntimeError as cause:
-        if not _out_of_memory(cause):
-            raise
+        if not isinstance(cause, torch.OutOfMemoryError) and "you tried to allocate" not in str(cause):
+            raise  # on the CPU torch raises a plain RuntimeError
         height, width = image.shape[-2:]
         way = "a smaller --window or --batch-size" if how.window else "--window 1024"
         raise DataError(f"{path}: {height}×{width} needs more memory than there is.\n  try: {way}.") from cause
     return ids if ids.dtype == np.uint8 else ids.astype(np.uint16)
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    # On the CPU torch raises a plain RuntimeError.
-    return isinstance(error, torch.OutOfMemoryError) or "you tried to allocate" in str(error)
 
 
 def _write(picture: Image.Image, path: Path) -> None:

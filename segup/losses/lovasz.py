@@ -40,7 +40,8 @@ class Lovasz(SegmentationLoss):
         """Return the loss of the batch, or the mean over images; see :meth:`SegmentationLoss.compute`."""
         if not self.per_image:
             return self._one(logits, target, valid)
-        return torch.stack([self._one(*image) for image in _images(logits, target, valid)]).mean()
+        images = zip(logits.split(1), target.split(1), valid.split(1), strict=True)
+        return torch.stack([self._one(*image) for image in images]).mean()
 
     def _one(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         scores = logits.movedim(1, 0).flatten(1)  # (K, P)
@@ -57,10 +58,6 @@ class Lovasz(SegmentationLoss):
         if self.class_weights is not None:
             weights = weights * self.class_weights.to(losses.dtype)
         return weighted_mean(losses, weights)
-
-
-def _images(*tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    return list(zip(*(tensor.split(1) for tensor in tensors), strict=True))
 
 
 def lovasz_extension(errors: Tensor, truth: Tensor, counted: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Deciding while a study grows: it is looked at after so many blocks, and what is decided at a look stays so."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import ceil, isfinite, nan
 from typing import Annotated, Any
 
@@ -105,7 +106,9 @@ def decide_in_looks(
             if (before := found.get((one.arm, one.other))) is None or before.verdict == "undecided":
                 found[one.arm, one.other] = one
     whole = decide(scores, baseline, level=level, **options)  # names the pairs, and what has not been looked at
-    told = [found.get((one.arm, one.other)) or _unseen(one) for one in whole.differences]
+    nothing: dict[str, Any] = {"half_width": nan, "detectable": nan, "more": None, "improvement": nan}
+    unseen = [replace(one, verdict="undecided", **nothing) for one in whole.differences]
+    told = [found.get((one.arm, one.other), one) for one in unseen]
     return Decision(tuple(told), baseline, whole.blocks, margin, level, better, looks=tuple(path))
 
 
@@ -117,14 +120,5 @@ def _awaited(scores: Mapping[str, Scores], baseline: str | None, found: Iterable
     else:
         wanted = {arm for one in seen if one.verdict == "undecided" for arm in (one.arm, one.other)}
         wanted |= set(scores) - {arm for one in seen for arm in (one.arm, one.other)}
-    return {arm for arm in wanted if arm == baseline or all(_is_number(score) for score in scores[arm].values())}
-
-
-def _is_number(score: float | None) -> bool:
-    return score is not None and isfinite(score)
-
-
-def _unseen(one: Difference) -> Difference:
-    return Difference(
-        one.arm, one.other, one.mean, nan, "undecided", one.pairs, one.failures, one.other_failures, nan, None
-    )
+    whole = {arm for arm, of in scores.items() if all(score is not None and isfinite(score) for score in of.values())}
+    return {arm for arm in wanted if arm == baseline or arm in whole}

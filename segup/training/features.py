@@ -14,7 +14,6 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.text import Text
-from torch import Tensor
 
 from segup.atomic import atomic_write
 from segup.data import SegmentationData
@@ -128,12 +127,7 @@ def _computed(data: SegmentationData, encoder: Encoder, split: str, layout: Layo
         kept = [one.movedim(-3, -1).cpu() for one in features]
         for image, *rest in zip(batch["image"].movedim(1, -1), batch["mask"], *kept, strict=True):
             bytes_again = (image * 255).round() if next(records)[0][0] == "uint8" else image
-            yield [_array(one) for one in (bytes_again, *rest)]
-
-
-def _array(values: Tensor) -> np.ndarray:
-    array: np.ndarray = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
-    return array
+            yield [(one.float() if one.dtype == torch.bfloat16 else one).numpy() for one in (bytes_again, *rest)]
 
 
 @contextmanager

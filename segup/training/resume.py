@@ -16,42 +16,18 @@ from segup.training.config import MEANT, PLACE
 Done = Annotated[int, Within(0, 10**12)]
 
 
-class _Processed(TypedDict):
-    processed: Done
-
-
-class _Batches(TypedDict):
-    is_last_batch: bool
-    current: _Processed
-
-
-_Fit = TypedDict("_Fit", {"epoch_loop.batch_progress": _Batches})
-
-
-class _Loops(TypedDict):
-    fit_loop: _Fit
-
-
-class _Scores(TypedDict):
-    step: Done
-
-
-class _Kept(TypedDict):
-    best_scores: _Scores | None
-    last_scores: _Scores | None
-
-
-class _Callbacks(TypedDict):
-    RunCheckpoints: _Kept
-
-
-class _State(TypedDict):
-    epoch: Done
-    global_step: Done
-    loops: _Loops
-    callbacks: _Callbacks
-    optimizer_states: list[dict[str, Any]]
-    lr_schedulers: list[dict[str, Any]]
+_group: Any = TypedDict  # made of other groups, in the order in which the file has them
+_Batches = _group("_Batches", {"is_last_batch": bool, "current": _group("_Current", {"processed": Done})})
+_Scores = _group("_Scores", {"step": Done}) | None
+_Kept = _group("_Kept", {"best_scores": _Scores, "last_scores": _Scores})
+_State = _group("_State", {
+    "epoch": Done,
+    "global_step": Done,
+    "loops": _group("_Loops", {"fit_loop": _group("_Fit", {"epoch_loop.batch_progress": _Batches})}),
+    "callbacks": _group("_Callbacks", {"RunCheckpoints": _Kept}),
+    "optimizer_states": list[dict[str, Any]],
+    "lr_schedulers": list[dict[str, Any]],
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,7 +64,7 @@ def read_position(path: str | Path) -> Position:
     if "loops" not in content:
         raise ConfigError(f"{path} holds a model without its training state: it can be evaluated, not continued")
     try:
-        state: _State = conform(_State, content)
+        state = conform(_State, content)
         kept = state["callbacks"]["RunCheckpoints"]
         for scores in filter(None, (kept["best_scores"], kept["last_scores"])):
             conform(float, scores.get(MIOU.name), MIOU.name)  # by which the next one is judged

@@ -104,10 +104,18 @@ def choose_crops(
 
 def _best_window(values: NDArray[np.float32], place: int) -> tuple[float, int, int, int]:
     height, width = (min(side, whole) for side, whole in zip(CROP, values.shape, strict=True))
-    sums = cv2.integral(values, sdepth=cv2.CV_64F)
-    totals = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    totals = window_sums(values, height, width)
     top, left = np.unravel_index(int(totals.argmax()), totals.shape)
     return float(totals[top, left]) / (height * width), place, int(top), int(left)
+
+
+def window_sums(values: NDArray[np.float32], height: int, width: int) -> NDArray[np.float64]:
+    """Return the sum over each window, by its top left corner."""
+    sums = cv2.integral(values, sdepth=cv2.CV_64F)
+    totals: NDArray[np.float64] = (
+        sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    )
+    return totals
 
 
 def _crop(sample: Sample, place: int, top: int, left: int, found: Mapping[str, Sequence[Ids]]) -> Crop:

@@ -116,21 +116,21 @@ def _matched(match: object, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str
 
 def _environment(runs: Iterable[Run]) -> dict[str, str]:
     """Return versions, machine and commit; where runs differ, each value once."""
-    packages: dict[str, dict[str, None]] = {}
+    places: list[Mapping[str, Any]] = [run.result.get("environment") or {} for run in runs]
+    packages = _every({"python": place.get("python"), **(place.get("packages") or {})} for place in places)
+    named = {"commit": "git_commit", "processor": "processor", "threads of a run": "threads"}
+    machines = _every(
+        {**{name: place.get(key) for name, key in named.items()}, "GPU": place.get("gpu") or "none"} for place in places
+    )
+    versions = ", ".join(f"{name} {every}" for name, every in packages.items())
+    return {**({"versions": versions} if versions else {}), **machines}
+
+
+def _every(places: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return for each name all its values that occur, each once."""
     found: dict[str, dict[str, None]] = {}
-    for run in runs:
-        values = run.result.get("environment") or {}
-        for name, version in {"python": values.get("python"), **(values.get("packages") or {})}.items():
-            if version is not None:
-                packages.setdefault(name, {})[str(version)] = None
-        named = {
-            "commit": values.get("git_commit"),
-            "processor": values.get("processor"),
-            "threads of a run": values.get("threads"),
-            "GPU": values.get("gpu") or "none",
-        }
-        for name, value in named.items():
+    for place in places:
+        for name, value in place.items():
             if value is not None:
                 found.setdefault(name, {})[str(value)] = None
-    versions = ", ".join(f"{name} {' | '.join(every)}" for name, every in packages.items())
-    return {**({"versions": versions} if versions else {}), **{name: " | ".join(v) for name, v in found.items()}}
+    return {name: " | ".join(values) for name, values in found.items()}

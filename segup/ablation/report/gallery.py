@@ -58,7 +58,8 @@ def draw(report: Report) -> list[Figure]:
                 "path", "How it was decided", path_figure(comparison),
                 "What was seen at each look at the study, after so many seeds: the differences with the intervals of "
                 "that look, which are wider than those of a study that is looked at once. A filled marker is decided, "
-                f"and its row got no further seeds. {ending(report.study, comparison.decision)}",
+                "and its row got no further seeds."
+                f"{f' {ending(report.study, comparison.decision)}' if comparison.decision.looks else ''}",
             ),
             (
                 "accuracy_cost", f"{MIOU.label} against cost", accuracy_against_cost(rows, look),

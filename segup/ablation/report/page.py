@@ -99,10 +99,12 @@ def _table_section(report: Report, figures: Sequence[Figure]) -> Iterable[tuple[
     comparison = report.comparison
     if comparison is None:
         return
+    further = further_tables(comparison).items()
     worst = {one.of_row: one.name for one in figures if one.of_row}
     yield (
         "table", "Table",
-        f'<h2>Scores and costs</h2>{_table(comparison, worst)}{_further(comparison)}'
+        f'<h2>Scores and costs</h2>{_table(comparison, worst)}'
+        f'{"".join(f"<h3>{title}</h3>{_plain(title, *lines)}" for title, lines in further)}'
         f'<p class="note">{escape(notes(comparison))} {escape(SOURCES)} {escape(units(report))}</p>'
         f"<details><summary>Seed by seed</summary>{_seeds(comparison)}</details>",
     )  # fmt: skip
@@ -163,10 +165,6 @@ def _versus(row: Row, comparison: Comparison) -> str:
     shown = f"<strong>{escape(mean)}</strong>" if row.versus.verdict != "undecided" else escape(mean)
     text = f"{shown}<small>{escape(rest)}</small>"
     return f'<td data-value="{row.versus.mean!r}" title="{told}">{text}</td>'
-
-
-def _further(comparison: Comparison) -> str:
-    return "".join(f"<h3>{title}</h3>{_plain(title, *lines)}" for title, lines in further_tables(comparison).items())
 
 
 def _plain(label: str, heading: Sequence[str], *lines: Sequence[str]) -> str:

@@ -48,16 +48,12 @@ def trained_response(model: SegmentationModel) -> Response | str:
         return "the decoder has no step of this operator"
     up = max(own, key=lambda step: step[:2])[2]
     try:
-        impulse, constant = impulse_response(up), np.asarray(constant_response(up, size=CONSTANT_SIZE))
+        impulse, constant = np.asarray(impulse_response(up)), np.asarray(constant_response(up, size=CONSTANT_SIZE))
         pattern = 1 - float(checkerboard_spectrum(up)[0, 0])
     except SegupError as cause:
         return " ".join(str(cause).split())
-    return Response(f"{names[id(up)]}, {up.label()}", _around(_rms(impulse), up), _typical(constant, pattern), pattern)
-
-
-def _rms(response: object) -> NDArray[np.float64]:
-    values = np.asarray(response)
-    return np.sqrt(np.square(values).mean(axis=0))
+    around = _around(np.sqrt(np.square(impulse).mean(axis=0)), up)
+    return Response(f"{names[id(up)]}, {up.label()}", around, _typical(constant, pattern), pattern)
 
 
 def _around(values: NDArray[np.float64], up: Upsampler) -> NDArray[np.float64]:

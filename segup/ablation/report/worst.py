@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from segup.ablation.report.crops import Crop, Ids
+from segup.ablation.report.crops import Crop, Ids, window_sums
 from segup.ablation.report.style import new_figure
 from segup.data.labels import Labels
 from segup.data.samples import Sample
@@ -81,17 +81,12 @@ def worst_figure(found: Sequence[Worst], labels: Labels) -> Figure:
             if place == 0:
                 height, width = crop.truth.shape
                 for color, line in (("black", 2.4), ("white", 1.2)):
-                    ax.add_patch(_box(crop.left, crop.top, width, height, color, line))
+                    corner = (crop.left - 0.5, crop.top - 0.5)
+                    ax.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=color, linewidth=line))
             else:
                 for color, line in (("black", 1.8), ("white", 0.8)):
                     _outline(ax, crop.truth, labels, color, line)
     return figure
-
-
-def _box(left: int, top: int, width: int, height: int, color: str, line: float) -> object:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((left - 0.5, top - 0.5), width, height, fill=False, edgecolor=color, linewidth=line)
 
 
 def _outline(axes: object, truth: Ids, labels: Labels, color: str, line: float) -> None:
@@ -125,8 +120,7 @@ def _worst(sample: Sample, ids: Ids, miou: float, labels: Labels) -> Worst:
 
 def _densest(values: NDArray[np.float32]) -> tuple[int, int]:
     height, width = (min(side, whole) for side, whole in zip(ZOOM, values.shape, strict=True))
-    sums = cv2.integral(values, sdepth=cv2.CV_64F)
-    totals = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    totals = window_sums(values, height, width)
     top, left = (int(place) for place in np.unravel_index(int(totals.argmax()), totals.shape))
     inside = np.argwhere(values[top : top + height, left : left + width])
     if len(inside):  # of windows that hold the same, the one with it in the middle

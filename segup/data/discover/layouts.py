@@ -305,14 +305,12 @@ def _keyed(
 
 
 def _within(root: Path, files: Sequence[Path], folder: tuple[str, ...]) -> list[Path]:
-    chosen = []
-    for path in files:
-        parts = _folder(path, root)
-        if len(parts) == len(folder) and all(
-            _stands_for(*both) is not None for both in zip(folder, parts, strict=True)
-        ):
-            chosen.append(path)
-    return chosen
+    return [
+        path
+        for path in files
+        if len(parts := _folder(path, root)) == len(folder)
+        and all(_stands_for(*both) is not None for both in zip(folder, parts, strict=True))
+    ]
 
 
 def _captured(parts: tuple[str, ...], folder: tuple[str, ...]) -> tuple[str, ...]:

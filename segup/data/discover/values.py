@@ -43,7 +43,7 @@ def meaning(masks: Sequence[Looked], names: Sequence[str] = (), colors: Mapping[
     lossy, colored = any(mask.lossy for mask in seen), any(mask.colors for mask in seen)
     counts = _counts(seen, colored, lossy)
     total = sum(mask.size[0] * mask.size[1] for mask in seen)
-    shares = {_shown(value, colored): count / total for value, count in counts.most_common()}
+    shares = {f"#{value:06x}" if colored else str(value): count / total for value, count in counts.most_common()}
     if any(mask.different > MOST_VALUES and not mask.lossy for mask in seen) or (
         not colored and _numbers_of_objects(seen, counts)
     ):
@@ -176,7 +176,3 @@ def _snapped(value: int, colored: bool, colors: Mapping[int, str] | None) -> int
 
 def _parts(color: int) -> list[int]:
     return [color >> 16, color >> 8 & 255, color & 255]
-
-
-def _shown(value: int, colored: bool) -> str:
-    return f"#{value:06x}" if colored else str(value)

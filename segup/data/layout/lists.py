@@ -38,7 +38,8 @@ def listed(root: Path, file: str, images: Sequence[Found]) -> list[Found]:
         texts = [line.strip(), words[0]]
         for text in texts:
             inside(root, text, where)
-        matches = next((named[key] for text in texts if (key := _plain(text)) in named), [])
+        keys = [os.path.normpath(text.replace("\\", "/")) for text in texts]
+        matches = next((named[key] for key in keys if key in named), [])
         if len(matches) != 1:
             several = f"may be {matches[0].path} or {matches[1].path}" if matches else "is no image of data.images"
             raise DataError(f"{where}: '{words[0]}' {several}")
@@ -59,7 +60,3 @@ def _by_name(root: Path, images: Sequence[Found]) -> dict[str, list[Found]]:
         for name in ends | {os.path.splitext(end)[0] for end in ends} | {image.name}:
             named.setdefault(name, []).append(image)
     return named
-
-
-def _plain(text: str) -> str:
-    return os.path.normpath(text.replace("\\", "/"))

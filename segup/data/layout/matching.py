@@ -42,8 +42,10 @@ def match(images: Sequence[Found], masks: Sequence[Found]) -> Matched:
         if len(names) == len(images) and len(others) == len(masks) and names & others:
             images, masks = shorter
     check_different(images)
-    matched = _by(_key, images, masks)
-    if matched.lacking and matched.left_over and all(_numbers_tell_apart(found) for found in (images, masks)):
+    matched = _by(lambda one: one.key, images, masks)
+    if not (matched.lacking and matched.left_over):
+        return matched
+    if all(len({one.key for one in found}) == len({_numbered(one) for one in found}) for found in (images, masks)):
         by_numbers = _by(_numbered, images, masks)
         return max(matched, by_numbers, key=lambda one: len(one.together))
     return matched
@@ -61,16 +63,8 @@ def _by(key: Callable[[Found], tuple[str, ...]], images: Sequence[Found], masks:
     )
 
 
-def _key(one: Found) -> tuple[str, ...]:
-    return one.key
-
-
 def _numbered(one: Found) -> tuple[str, ...]:
     return tuple(unpadded(part) for part in one.key)
-
-
-def _numbers_tell_apart(found: Sequence[Found]) -> bool:
-    return len({one.key for one in found}) == len({_numbered(one) for one in found})
 
 
 def unpadded(text: str) -> str:
