@@ -194,9 +194,7 @@ def _written_down(folder: Path, before: Status) -> Iterator[None]:
     try:
         yield
         state = "finished"
-    except KeyboardInterrupt:
-        state = "interrupted"
-    except RunInterruptedError:
+    except (KeyboardInterrupt, RunInterruptedError):
         state = "interrupted"
     except SegupError as error:
         cause = f"{type(error).__name__}: {error}"

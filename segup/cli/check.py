@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from segup.cli.help_text import command
+from segup.cli.help_text import argument, command, either
 from segup.cli.report import report
 
 if TYPE_CHECKING:
@@ -53,40 +53,40 @@ def run(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command(
+    return command(
         "check",
         "Find the image sizes at which a model's output has the image's size. The answer is proved for all "
         "sizes, or checked for the sizes that were run.",
         _EPILOG,
+        argument(
+            "model",
+            metavar="ENCODER|MODULE:CALLABLE",
+            help="an encoder, to which a decoder is added (timm/<model>, torchvision/<model>, efficientnet_lite0), or "
+            "module:callable, which builds a model",
+        ),
+        argument("--decoder", metavar="OPERATOR", help="the upsampling operator (default: deconv)"),
+        argument("--topology", metavar="NAME", help="how the decoder joins the maps (default: unet)"),
+        argument(
+            "--kwargs",
+            nargs="+",
+            default=[],
+            metavar="NAME=VALUE",
+            help="more arguments, with values as in Python or YAML: num_classes=21 weights=None dilations=[6,12]",
+        ),
+        argument("--sizes", type=sizes, metavar="1-130,224", help="the sizes to run on each axis"),
+        argument("--other", type=int, metavar="N", help="the size of the other axis"),
+        argument(
+            "--channels", type=int, metavar="N", help="channels of the image (default: those that the model takes)"
+        ),
+        argument("--output", metavar="KEY", help='which map, if the model gives several (default: "out")'),
+        argument("--training", action="store_true", help="run in training mode, with the limits of BatchNorm"),
+        either(
+            argument("--json", action="store_true", help="print the report as JSON"),
+            argument("--live", action="store_true", help="write a page in which all sizes follow a slider"),
+        ),
+        argument("--out", nargs="+", default=[], metavar="FILE", help="where the page of --live goes, .html"),
+        argument("--overwrite", action="store_true", help="let the page replace the file that is there"),
     )
-    parser.add_argument(
-        "model",
-        metavar="ENCODER|MODULE:CALLABLE",
-        help="an encoder, to which a decoder is added (timm/<model>, torchvision/<model>, efficientnet_lite0), or "
-        "module:callable, which builds a model",
-    )
-    parser.add_argument("--decoder", metavar="OPERATOR", help="the upsampling operator (default: deconv)")
-    parser.add_argument("--topology", metavar="NAME", help="how the decoder joins the maps (default: unet)")
-    parser.add_argument(
-        "--kwargs",
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="more arguments, with values as in Python or YAML: num_classes=21 weights=None dilations=[6,12]",
-    )
-    parser.add_argument("--sizes", type=sizes, metavar="1-130,224", help="the sizes to run on each axis")
-    parser.add_argument("--other", type=int, metavar="N", help="the size of the other axis")
-    parser.add_argument(
-        "--channels", type=int, metavar="N", help="channels of the image (default: those that the model takes)"
-    )
-    parser.add_argument("--output", metavar="KEY", help='which map, if the model gives several (default: "out")')
-    parser.add_argument("--training", action="store_true", help="run in training mode, with the limits of BatchNorm")
-    answer = parser.add_mutually_exclusive_group()
-    answer.add_argument("--json", action="store_true", help="print the report as JSON")
-    answer.add_argument("--live", action="store_true", help="write a page in which all sizes follow a slider")
-    parser.add_argument("--out", nargs="+", default=[], metavar="FILE", help="where the page of --live goes, .html")
-    parser.add_argument("--overwrite", action="store_true", help="let the page replace the file that is there")
-    return parser
 
 
 def sizes(text: str) -> list[int]:

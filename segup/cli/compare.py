@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segup.cli.criterion import add_criterion, criterion_of
-from segup.cli.help_text import command
+from segup.cli.criterion import criterion_arguments, criterion_of
+from segup.cli.help_text import argument, command
 from segup.cli.report import run_reported
 from segup.errors import DataError
 from segup.stored import visible
@@ -40,16 +40,19 @@ def run(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command("compare", "Compare finished runs: scores, costs, and which differences are decided.", _EPILOG)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, or the folder of a study")
-    add_criterion(parser, "ROW", "the first row")
-    parser.add_argument("--format", choices=("table", "markdown", "csv", "latex"), default="table", dest="form")
-    parser.add_argument(
-        "--columns",
-        metavar="KEY,...",
-        help="columns of the markdown, csv or latex, by their names in csv (default: all)",
+    return command(
+        "compare",
+        "Compare finished runs: scores, costs, and which differences are decided.",
+        _EPILOG,
+        argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders, or the folder of a study"),
+        *criterion_arguments("ROW", "the first row"),
+        argument("--format", choices=("table", "markdown", "csv", "latex"), default="table", dest="form"),
+        argument(
+            "--columns",
+            metavar="KEY,...",
+            help="columns of the markdown, csv or latex, by their names in csv (default: all)",
+        ),
     )
-    return parser
 
 
 def _compare(options: argparse.Namespace) -> None:

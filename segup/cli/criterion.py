@@ -3,28 +3,33 @@
 import argparse
 from typing import Any
 
+from segup.cli.help_text import Argument, argument
 
-def add_criterion(parser: argparse.ArgumentParser, row: str, default: str) -> None:
-    """Add ``--baseline``, ``--metric``, ``--margin`` and ``--level`` to a command.
+
+def criterion_arguments(row: str, default: str) -> list[Argument]:
+    """Return ``--baseline``, ``--metric``, ``--margin`` and ``--level`` of a command.
 
     Args:
-        parser: Of the command.
         row: What a baseline is called.
         default: Which it is where none is given.
     """
-    parser.add_argument(
-        "--baseline", metavar=row, help=f"the {row.lower()} to compare with, or all: every pair (default: {default})"
-    )
-    parser.add_argument("--metric", metavar="SCORE", help="the score that is decided (default: miou, or the study's)")
-    parser.add_argument(
-        "--margin", type=float, metavar="M", help="differences within it are equal (default: 0.005, or the study's)"
-    )
-    parser.add_argument(
-        "--level",
-        type=float,
-        metavar="P",
-        help="the probability that all intervals hold (default: 0.95, or the study's)",
-    )
+    return [
+        argument(
+            "--baseline",
+            metavar=row,
+            help=f"the {row.lower()} to compare with, or all: every pair (default: {default})",
+        ),
+        argument("--metric", metavar="SCORE", help="the score that is decided (default: miou, or the study's)"),
+        argument(
+            "--margin", type=float, metavar="M", help="differences within it are equal (default: 0.005, or the study's)"
+        ),
+        argument(
+            "--level",
+            type=float,
+            metavar="P",
+            help="the probability that all intervals hold (default: 0.95, or the study's)",
+        ),
+    ]
 
 
 def criterion_of(options: argparse.Namespace) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segup.cli.help_text import command
+from segup.cli.help_text import argument, command
 from segup.cli.model_options import positive
 from segup.cli.report import run_reported, say, tracked
 
@@ -29,16 +29,22 @@ def run(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command("data", "Find images, masks and classes in a folder, and print the line that trains.", _EPILOG)
-    parser.add_argument("root", type=Path, metavar="ROOT", help="the folder")
-    parser.add_argument(
-        "--sample", type=positive, default=400, metavar="N",
-        help="read the values of at most N images and N masks, evenly spaced (default: 400)",
-    )  # fmt: skip
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the configuration: segup train data=FILE")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw some images with their masks as a PNG")
-    parser.add_argument("--overwrite", action="store_true", help="replace FILE, which is refused otherwise")
-    return parser
+    return command(
+        "data",
+        "Find images, masks and classes in a folder, and print the line that trains.",
+        _EPILOG,
+        argument("root", type=Path, metavar="ROOT", help="the folder"),
+        argument(
+            "--sample",
+            type=positive,
+            default=400,
+            metavar="N",
+            help="read the values of at most N images and N masks, evenly spaced (default: 400)",
+        ),
+        argument("--write", type=Path, metavar="FILE", help="write the configuration: segup train data=FILE"),
+        argument("--picture", type=Path, metavar="FILE", help="draw some images with their masks as a PNG"),
+        argument("--overwrite", action="store_true", help="replace FILE, which is refused otherwise"),
+    )
 
 
 def _look(options: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from segup.cli.help_text import command
+from segup.cli.help_text import argument, command
 from segup.cli.report import run_reported
 
 if TYPE_CHECKING:
@@ -32,12 +32,10 @@ def run(arguments: list[str]) -> int:
         "Print a table: which image sizes each encoder accepts, the strides of its maps, and how their "
         "sizes are rounded. segup extends an image to the next accepted size and cuts the output back.",
         _EPILOG,
+        argument("names", nargs="+", metavar="ENCODER|FAMILY", help="an encoder, or a family of timm's models"),
+        argument("--img-size", type=int, metavar="N", help="build encoders that are tied to one size for this one"),
+        argument("--json", action="store_true", help="print the rows as JSON"),
     )
-    parser.add_argument("names", nargs="+", metavar="ENCODER|FAMILY", help="an encoder, or a family of timm's models")
-    parser.add_argument(
-        "--img-size", type=int, metavar="N", help="build encoders that are tied to one size for this one"
-    )
-    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     return run_reported(_show, parser.parse_args(arguments))
 
 

@@ -4,8 +4,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from segup.cli.help_text import command
-from segup.cli.model_options import add_inference, add_model
+from segup.cli.help_text import argument, command
+from segup.cli.model_options import inference_arguments, model_arguments
 from segup.cli.report import run_reported, say, tracked
 
 _EPILOG = """\
@@ -25,27 +25,30 @@ def run(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command("evaluate", "Score a run or checkpoint on a data set; print the table and write it.", _EPILOG)
-    add_model(parser)
-    parser.add_argument("data", nargs="*", metavar="data...=...", help="data=<data set>, data.<key>=<value>")
-    parser.add_argument("--split", choices=("val", "test", "train"), default="val", help="(default: val)")
-    parser.add_argument(
-        "--metric",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a further metric, or package.module:Name, which runs its code; may be repeated (those that the run was "
-        "scored with are computed anyway)",
+    return command(
+        "evaluate",
+        "Score a run or checkpoint on a data set; print the table and write it.",
+        _EPILOG,
+        *model_arguments(),
+        argument("data", nargs="*", metavar="data...=...", help="data=<data set>, data.<key>=<value>"),
+        argument("--split", choices=("val", "test", "train"), default="val", help="(default: val)"),
+        argument(
+            "--metric",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="a further metric, or package.module:Name, which runs its code; may be repeated (those that the run "
+            "was scored with are computed anyway)",
+        ),
+        argument(
+            "--out",
+            type=Path,
+            metavar="FILE",
+            help="the JSON file for the scores (default: evaluation-<data name>-<split>.json beside the checkpoint, with "
+            "a number if that exists); no file is overwritten",
+        ),
+        *inference_arguments(),
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="the JSON file for the scores (default: evaluation-<data name>-<split>.json beside the checkpoint, with a "
-        "number if that exists); no file is overwritten",
-    )
-    add_inference(parser)
-    return parser
 
 
 def _evaluate(options: argparse.Namespace) -> None:

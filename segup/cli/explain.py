@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segup.atomic import atomic_write, check_free, free_or_same
-from segup.cli.help_text import command
+from segup.cli.help_text import argument, command
 from segup.cli.shapes import WRONG
 from segup.cli.typed import input_size, read_pair, read_place
 from segup.errors import ConfigError, DataError, SegupError, ShapeError, refusals_named
@@ -63,68 +63,69 @@ def _with_places(arguments: list[str]) -> list[str]:
     ['conv k3', '--at=-1,0', '--unread']
     """
     joined: list[str] = []
-    for argument in arguments:
-        if joined[-1:] == ["--at"] and argument[:1] == "-" and argument[1:2].isdecimal():
-            joined[-1] = f"--at={argument}"
+    for word in arguments:
+        if joined[-1:] == ["--at"] and word[:1] == "-" and word[1:2].isdecimal():
+            joined[-1] = f"--at={word}"
         else:
-            joined.append(argument)
+            joined.append(word)
     return joined
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command(
+    numbers = "ones, arange (1, 2, 3, …), random, numbers such as [[1,2],[3,4]], or a .npy, .json, .csv or .txt file"
+    return command(
         "explain",
         "Show what a layer does to every pixel: formula, steps, numbers, and a picture of them.",
         _EPILOG,
+        argument("words", nargs="*", metavar="LAYER", help="one layer; with --live or --link also several"),
+        argument("--input", metavar="SIZE", help="size of the input: 4x4, or channels first: 3x6x6"),
+        argument(
+            "--out-channels",
+            type=int,
+            metavar="N",
+            help="channels of a conv's or deconv's output (default: its groups)",
+        ),
+        argument("--values", default="ones", metavar="X", help=f"the input: {numbers} (default: ones)"),
+        argument(
+            "--weights",
+            metavar="W",
+            help="the weights, likewise, in torch's shape (default: arange; for carafe, random logits)",
+        ),
+        argument("--bias", metavar="B", help="the biases, likewise, one for each output channel (default: none)"),
+        argument("--seed", type=int, default=0, metavar="N", help="seed of the random numbers (default: 0)"),
+        argument("--output-size", metavar="SIZE", help="the size that a deconv must reach, torch's output_size"),
+        argument("--at", metavar="ROW,COLUMN", help="one entry of the output: show what goes into it"),
+        argument("--channel", type=int, default=0, metavar="C", help="the output channel (default: 0)"),
+        argument(
+            "--unread",
+            action="store_true",
+            help="show the pixels that are never read, and what one more pixel would change",
+        ),
+        argument(
+            "--view",
+            metavar="VIEW",
+            help="view of the picture: scatter, zero_insertion, gradient, subpixel, overlap, … or all",
+        ),
+        argument(
+            "--out",
+            action="append",
+            type=Path,
+            metavar="FILE",
+            help="a picture: .svg, .png, .gif, or .html with every view (default: LAYER-SIZE.svg here, with a number "
+            "if that is another picture); may be repeated",
+        ),
+        argument("--overwrite", action="store_true", help="replace the file of --out, which is refused otherwise"),
+        argument("--no-picture", action="store_true", help="print numbers only"),
+        argument(
+            "--live",
+            action="store_true",
+            help="write a page that computes by itself, with sliders, in place of all else (default: LAYER-live.html "
+            "here)",
+        ),
+        argument("--link", action="store_true", help="print the address of this question in the live page"),
+        argument("--base", default="", metavar="URL", help="what stands before the address of --link"),
         usage='"LAYER" [--input SIZE] [--values ...] [--weights ...] [--at ROW,COLUMN] [--out FILE] ...',
     )
-    numbers = "ones, arange (1, 2, 3, …), random, numbers such as [[1,2],[3,4]], or a .npy, .json, .csv or .txt file"
-    parser.add_argument("words", nargs="*", metavar="LAYER", help="one layer; with --live or --link also several")
-    parser.add_argument("--input", metavar="SIZE", help="size of the input: 4x4, or channels first: 3x6x6")
-    parser.add_argument(
-        "--out-channels", type=int, metavar="N", help="channels of a conv's or deconv's output (default: its groups)"
-    )
-    parser.add_argument("--values", default="ones", metavar="X", help=f"the input: {numbers} (default: ones)")
-    parser.add_argument(
-        "--weights",
-        metavar="W",
-        help="the weights, likewise, in torch's shape (default: arange; for carafe, random logits)",
-    )
-    parser.add_argument("--bias", metavar="B", help="the biases, likewise, one for each output channel (default: none)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random numbers (default: 0)")
-    parser.add_argument("--output-size", metavar="SIZE", help="the size that a deconv must reach, torch's output_size")
-    parser.add_argument("--at", metavar="ROW,COLUMN", help="one entry of the output: show what goes into it")
-    parser.add_argument("--channel", type=int, default=0, metavar="C", help="the output channel (default: 0)")
-    parser.add_argument(
-        "--unread",
-        action="store_true",
-        help="show the pixels that are never read, and what one more pixel would change",
-    )
-    parser.add_argument(
-        "--view",
-        metavar="VIEW",
-        help="view of the picture: scatter, zero_insertion, gradient, subpixel, overlap, … or all",
-    )
-    parser.add_argument(
-        "--out",
-        action="append",
-        type=Path,
-        metavar="FILE",
-        help="a picture: .svg, .png, .gif, or .html with every view (default: LAYER-SIZE.svg here, with a number if "
-        "that is another picture); may be repeated",
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace the file of --out, which is refused otherwise"
-    )
-    parser.add_argument("--no-picture", action="store_true", help="print numbers only")
-    parser.add_argument(
-        "--live",
-        action="store_true",
-        help="write a page that computes by itself, with sliders, in place of all else (default: LAYER-live.html here)",
-    )
-    parser.add_argument("--link", action="store_true", help="print the address of this question in the live page")
-    parser.add_argument("--base", default="", metavar="URL", help="what stands before the address of --link")
-    return parser
 
 
 def _explained(options: argparse.Namespace) -> "Explanation":

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from segup.cli.help_text import command
-from segup.cli.model_options import add_model
+from segup.cli.help_text import argument, command, either
+from segup.cli.model_options import model_arguments
 from segup.cli.report import run_reported, say
 
 _EPILOG = """\
@@ -27,27 +27,27 @@ def run(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command(
+    return command(
         "export",
         "Write a run or checkpoint as one file that runs without segup, and compare it with torch.",
         _EPILOG,
+        *model_arguments(exported=False),
+        argument(
+            "--out", type=Path, required=True, metavar="FILE", help="the file, .onnx (onnxruntime) or .pt2 (torch)"
+        ),
+        argument("--overwrite", action="store_true", help="replace FILE, which is refused otherwise"),
+        either(
+            argument("--labels", action="store_true", help="give class ids (N, H, W) instead of logits"),
+            argument("--probabilities", action="store_true", help="give probabilities instead of logits"),
+        ),
+        argument(
+            "--check",
+            action=argparse.BooleanOptionalAction,
+            default=True,
+            help="compare the file with torch at five sizes, the smallest and odd ones among them, print the largest "
+            "difference, and write no file where it is above 0.0001 of the largest logit (default: --check)",
+        ),
     )
-    add_model(parser, exported=False)
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="the file, .onnx (onnxruntime) or .pt2 (torch)"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace FILE, which is refused otherwise")
-    output = parser.add_mutually_exclusive_group()
-    output.add_argument("--labels", action="store_true", help="give class ids (N, H, W) instead of logits")
-    output.add_argument("--probabilities", action="store_true", help="give probabilities instead of logits")
-    parser.add_argument(
-        "--check",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="compare the file with torch at five sizes, the smallest and odd ones among them, print the largest "
-        "difference, and write no file where it is above 0.0001 of the largest logit (default: --check)",
-    )
-    return parser
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -2,18 +2,44 @@
 
 import argparse
 import textwrap
+from collections.abc import Callable
 from itertools import groupby
+from typing import Any
+
+Argument = Callable[[Any], object]
+"""Adds itself to a parser, or to a group of one."""
 
 
-def command(name: str, description: str, epilog: str, usage: str | None = None) -> argparse.ArgumentParser:
-    r"""Return the parser of ``segup NAME``, to which its arguments are added.
+def argument(*names: str, **options: Any) -> Argument:
+    """Return an argument of a command, from what argparse's ``add_argument`` takes."""
+    return lambda parser: parser.add_argument(*names, **options)
 
-    >>> command("shapes", "Show sizes.", "", '"LAYERS" [SIZE]').format_usage()
+
+def either(*arguments: Argument) -> Argument:
+    """Return arguments of which one alone may be given."""
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        group = parser.add_mutually_exclusive_group()
+        for one in arguments:
+            one(group)
+
+    return add
+
+
+def command(
+    name: str, description: str, epilog: str, *arguments: Argument, usage: str | None = None
+) -> argparse.ArgumentParser:
+    r"""Return the parser of ``segup NAME`` with its arguments.
+
+    >>> command("shapes", "Show sizes.", "", usage='"LAYERS" [SIZE]').format_usage()
     'usage: segup shapes "LAYERS" [SIZE]\n'
     """
     prog = f"segup {name}"
     usage = None if usage is None else f"{prog} {usage}"
-    return argparse.ArgumentParser(prog, usage, description, epilog, formatter_class=HelpFormatter)
+    parser = argparse.ArgumentParser(prog, usage, description, epilog, formatter_class=HelpFormatter)
+    for add in arguments:
+        add(parser)
+    return parser
 
 
 class HelpFormatter(argparse.HelpFormatter):

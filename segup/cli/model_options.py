@@ -4,59 +4,65 @@ import argparse
 import math
 from typing import Any
 
+from segup.cli.help_text import Argument, argument
 from segup.registry import THE_FILE
 
 
-def add_model(parser: argparse.ArgumentParser, *, exported: bool = True) -> None:
-    """Add the run, and what opening it takes; ``exported`` says whether it may be an exported file, on any device."""
+def model_arguments(*, exported: bool = True) -> list[Argument]:
+    """Return the run, and what opening it takes; ``exported``: it may be an exported file, on any device."""
     unknown = "; without a module: an exported file that segup did not write, or a .pt2" if exported else ""
     bare: dict[str, Any] = {"nargs": "?", "const": THE_FILE} if exported else {}
     also = ", or an exported file (segup export)" if exported else ""
-    parser.add_argument("run", metavar="RUN", help=f"a run folder or a checkpoint{also}")
-    parser.add_argument(
-        "--checkpoint",
-        choices=("last", "best"),
-        help="which checkpoint of a run folder: last (default; a run reports its scores), or best, which the "
-        "validation images chose",
-    )
-    if exported:
-        parser.add_argument(
-            "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one"
-        )
-    parser.add_argument(
-        "--trust",
-        action="append",
-        default=[],
-        **bare,
-        metavar="MODULE",
-        help="a module outside segup that the checkpoint names and that may be imported; importing it runs its code; "
-        f"may be repeated{unknown}",
-    )
+    return [
+        argument("run", metavar="RUN", help=f"a run folder or a checkpoint{also}"),
+        argument(
+            "--checkpoint",
+            choices=("last", "best"),
+            help="which checkpoint of a run folder: last (default; a run reports its scores), or best, which the "
+            "validation images chose",
+        ),
+        *(
+            [argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one")]
+            if exported
+            else []
+        ),
+        argument(
+            "--trust",
+            action="append",
+            default=[],
+            **bare,
+            metavar="MODULE",
+            help="a module outside segup that the checkpoint names and that may be imported; importing it runs its code; "
+            f"may be repeated{unknown}",
+        ),
+    ]
 
 
-def add_inference(parser: argparse.ArgumentParser) -> None:
-    """Add how the model is run over an image."""
-    parser.add_argument(
-        "--window",
-        type=window,
-        metavar="N|H,W",
-        help="run large images in overlapping windows of this height and width, averaged with Gaussian weights; "
-        "smaller images run whole",
-    )
-    parser.add_argument(
-        "--overlap",
-        type=float,
-        default=0.5,
-        metavar="SHARE",
-        help="smallest overlap of neighbouring windows as a share, from 0 to below 1 (default: 0.5)",
-    )
-    parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="windows that run at once (default: 1)")
-    parser.add_argument(
-        "--tta",
-        action="store_true",
-        help="average over each image and the reflections that training used (its data.augment); each reflection "
-        "doubles the work",
-    )
+def inference_arguments() -> list[Argument]:
+    """Return how the model is run over an image."""
+    return [
+        argument(
+            "--window",
+            type=window,
+            metavar="N|H,W",
+            help="run large images in overlapping windows of this height and width, averaged with Gaussian weights; "
+            "smaller images run whole",
+        ),
+        argument(
+            "--overlap",
+            type=float,
+            default=0.5,
+            metavar="SHARE",
+            help="smallest overlap of neighbouring windows as a share, from 0 to below 1 (default: 0.5)",
+        ),
+        argument("--batch-size", type=int, default=1, metavar="N", help="windows that run at once (default: 1)"),
+        argument(
+            "--tta",
+            action="store_true",
+            help="average over each image and the reflections that training used (its data.augment); each reflection "
+            "doubles the work",
+        ),
+    ]
 
 
 def positive(text: str) -> int:

@@ -4,8 +4,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from segup.cli.help_text import command
-from segup.cli.model_options import add_inference, add_model, image_range, positive
+from segup.cli.help_text import argument, command
+from segup.cli.model_options import image_range, inference_arguments, model_arguments, positive
 from segup.cli.report import run_reported, say, tracked
 
 _EPILOG = """\
@@ -28,30 +28,29 @@ def run(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command(
+    return command(
         "predict",
         "Segment images with a run or checkpoint: class ids and overlays of exactly each image's size.",
         _EPILOG,
+        *model_arguments(),
+        argument("images", nargs="+", type=Path, metavar="IMAGE|FOLDER", help="images, or folders of images"),
+        argument("--out", type=Path, required=True, metavar="DIR", help="the folder for the results"),
+        argument("--overwrite", action="store_true", help="replace files in DIR, which are refused otherwise"),
+        *inference_arguments(),
+        argument(
+            "--max-pixels",
+            type=positive,
+            default=100_000_000,
+            metavar="N",
+            help="refuse images of more pixels: a small file may claim any size (default: 100000000)",
+        ),
+        argument(
+            "--image-range",
+            type=image_range,
+            metavar="LOW,HIGH",
+            help="the values of black and white in the images (default: those of the training)",
+        ),
     )
-    add_model(parser)
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE|FOLDER", help="images, or folders of images")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder for the results")
-    parser.add_argument("--overwrite", action="store_true", help="replace files in DIR, which are refused otherwise")
-    add_inference(parser)
-    parser.add_argument(
-        "--max-pixels",
-        type=positive,
-        default=100_000_000,
-        metavar="N",
-        help="refuse images of more pixels: a small file may claim any size (default: 100000000)",
-    )
-    parser.add_argument(
-        "--image-range",
-        type=image_range,
-        metavar="LOW,HIGH",
-        help="the values of black and white in the images (default: those of the training)",
-    )
-    return parser
 
 
 def _predict(options: argparse.Namespace) -> None:

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from segup.cli.criterion import add_criterion, criterion_of
-from segup.cli.help_text import command
+from segup.cli.criterion import criterion_arguments, criterion_of
+from segup.cli.help_text import argument, command
 from segup.cli.report import run_reported, say
 
 _EPILOG = """\
@@ -25,23 +25,26 @@ def run(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command("report", "Write the report of a study: the table, figures, pictures, and the runs.", _EPILOG)
-    parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of the study, ablations/<name>")
-    add_criterion(parser, "DECODER", "the baseline of the study")
-    parser.add_argument(
-        "--trust",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="a module outside segup that the checkpoints name and that may be imported to show their pictures; "
-        "importing it runs its code; may be repeated",
+    return command(
+        "report",
+        "Write the report of a study: the table, figures, pictures, and the runs.",
+        _EPILOG,
+        argument("study", type=Path, metavar="STUDY", help="the folder of the study, ablations/<name>"),
+        *criterion_arguments("DECODER", "the baseline of the study"),
+        argument(
+            "--trust",
+            action="append",
+            default=[],
+            metavar="MODULE",
+            help="a module outside segup that the checkpoints name and that may be imported to show their pictures; "
+            "importing it runs its code; may be repeated",
+        ),
+        argument(
+            "--overwrite",
+            action="store_true",
+            help="replace files with the names of the report that segup report did not write",
+        ),
     )
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace files with the names of the report that segup report did not write",
-    )
-    return parser
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from segup.cli.help_text import command
+from segup.cli.help_text import argument, command
 from segup.cli.typed import read_size
 from segup.errors import ShapeError
 
@@ -81,24 +81,21 @@ def split_words(words: list[str]) -> "tuple[str, Size | None]":
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command(
+    return command(
         "shapes",
         "Show every size, residue and unread pixel of a chain of layers, and what is proved for all sizes.",
         _EPILOG,
+        argument("words", nargs="+", metavar="LAYERS [SIZE]", help="layers, then the size of the input"),
+        argument(
+            "--matched",
+            action="store_true",
+            help="give each transposed convolution its size, torch's output_size, so that nothing is corrected",
+        ),
+        argument("--output-size", metavar="SIZE", help="the last size, instead of the input's size; implies --matched"),
+        argument("--json", action="store_true", help="print plain values for programs"),
+        argument("--live", action="store_true", help="write a page in which the sizes follow a slider"),
         usage='"LAYERS" [SIZE] [--matched] [--output-size SIZE] [--json] [--live]',
     )
-    parser.add_argument("words", nargs="+", metavar="LAYERS [SIZE]", help="layers, then the size of the input")
-    parser.add_argument(
-        "--matched",
-        action="store_true",
-        help="give each transposed convolution its size, torch's output_size, so that nothing is corrected",
-    )
-    parser.add_argument(
-        "--output-size", metavar="SIZE", help="the last size, instead of the input's size; implies --matched"
-    )
-    parser.add_argument("--json", action="store_true", help="print plain values for programs")
-    parser.add_argument("--live", action="store_true", help="write a page in which the sizes follow a slider")
-    return parser
 
 
 def _report(words: str, size: "Size | None", options: argparse.Namespace) -> "Report":

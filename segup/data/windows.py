@@ -64,9 +64,7 @@ def _padded(pixels: np.ndarray, start: Size, span: Size) -> np.ndarray:
     stop = (start[0] + span[0], start[1] + span[1])
     cut = pixels[max(start[0], 0) : stop[0], max(start[1], 0) : stop[1]]
     margins = [(max(-a, 0), max(b - full, 0)) for a, b, full in zip(start, stop, pixels.shape[:2], strict=True)]
-    if margins == [(0, 0), (0, 0)]:
-        return cut
-    return np.pad(cut, [*margins, (0, 0)][: cut.ndim], mode="edge")
+    return np.pad(cut, [*margins, (0, 0)][: cut.ndim], mode="edge") if np.any(margins) else cut
 
 
 def _outside(start: int, span: int, size: int, full: int) -> np.ndarray:

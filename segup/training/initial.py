@@ -59,7 +59,11 @@ def take_weights(model: SegmentationModel, path: str | Path) -> Taken:
     with torch.no_grad():
         for name, tensor in fit.items():
             own[name].copy_(tensor)
-    left = tuple(f"{name} {_why(own[name], stored.get(name))}" for name in own if name not in fit)
+    left = tuple(
+        f"{name} ({_shape(stored[name])} there, {_shape(own[name])} here)" if name in stored else f"{name} (not there)"
+        for name in own
+        if name not in fit
+    )
     return Taken(file, len(fit), left, tuple(name for name in stored if name not in own))
 
 
@@ -67,12 +71,6 @@ def holds_encoder(path: str | Path, names: Mapping[str, Any]) -> bool:
     """Return whether a run or checkpoint has the weights of the encoder that ``names`` name, all of them."""
     spec = read_checkpoint(find_checkpoint(path))["segup"]["model"]
     return all(spec.get(key) == names.get(key) for key in ("encoder", "in_channels", "encoder_options"))
-
-
-def _why(own: torch.Tensor, stored: torch.Tensor | None) -> str:
-    if stored is None:
-        return "(not there)"
-    return f"({_shape(stored)} there, {_shape(own)} here)"
 
 
 def _shape(tensor: torch.Tensor) -> str:

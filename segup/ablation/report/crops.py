@@ -109,13 +109,10 @@ def _best_window(values: NDArray[np.float32], place: int) -> tuple[float, int, i
     return float(totals[top, left]) / (height * width), place, int(top), int(left)
 
 
-def window_sums(values: NDArray[np.float32], height: int, width: int) -> NDArray[np.float64]:
+def window_sums(values: NDArray[np.float32], height: int, width: int) -> NDArray[np.floating]:
     """Return the sum over each window, by its top left corner."""
     sums = cv2.integral(values, sdepth=cv2.CV_64F)
-    totals: NDArray[np.float64] = (
-        sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
-    )
-    return totals
+    return sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
 
 
 def _crop(sample: Sample, place: int, top: int, left: int, found: Mapping[str, Sequence[Ids]]) -> Crop:
