@@ -18,7 +18,7 @@ from PIL import Image
 
 from segup import create_model
 from segup.data.labels import Labels
-from segup.evaluation.overlay import overlay
+from segup.evaluation.predict import overlay
 from segup.evaluation.plan import plan
 from segup.evaluation.predict import predict_files
 from segup.evaluation.segment import Predictor

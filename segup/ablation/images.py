@@ -10,7 +10,7 @@ from segup.ablation.block import Block
 from segup.ablation.runs import Run
 from segup.metrics.scores import MIOU, Score
 from segup.statistics import FEWEST, Counted, Decision, decided_sentence, image_errors
-from segup.training.image_counts import FILE, ImageCounts, read_image_counts
+from segup.training.rows import IMAGES, ImageCounts, read_image_counts
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def scores_of(
 
 def counts_of(run: Run) -> list[ImageCounts]:
     """Return what was counted in each validation image of a run; nothing for one that an earlier version trained."""
-    return read_image_counts(run.path / FILE, len(run.result["classes"]))
+    return read_image_counts(run.path / IMAGES, len(run.result["classes"]))
 
 
 def image_miou(one: ImageCounts) -> float:

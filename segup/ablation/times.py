@@ -112,7 +112,7 @@ def measure(study: Study, trust: Sequence[str] = ()) -> str | None:
 def _measure(folders: Mapping[str, Path], path: Path, trust: Sequence[str], there: Any) -> None:
     from segup.names import check_trust
     from segup.training.config import RunConfig
-    from segup.training.turns import measured_in_turns
+    from segup.training.cost import measured_in_turns
 
     begin_apart()
     try:

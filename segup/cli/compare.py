@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segup.cli.criterion import criterion_arguments, criterion_of
 from segup.cli.help_text import argument, command
+from segup.cli.model_options import criterion_arguments, criterion_of
 from segup.cli.report import run_reported
 from segup.errors import DataError
 from segup.stored import visible

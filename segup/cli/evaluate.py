@@ -44,8 +44,8 @@ def _parser() -> argparse.ArgumentParser:
             "--out",
             type=Path,
             metavar="FILE",
-            help="the JSON file for the scores (default: evaluation-<data name>-<split>.json beside the checkpoint, with "
-            "a number if that exists); no file is overwritten",
+            help="the JSON file for the scores (default: evaluation-<data name>-<split>.json beside the checkpoint, "
+            "with a number if that exists); no file is overwritten",
         ),
         *inference_arguments(),
     )

@@ -1,4 +1,4 @@
-"""What ``segup evaluate`` and ``segup predict`` both ask for: the model, and how it is run over an image."""
+"""Arguments that several commands take: the model, how it is run over an image, what differences are decided by."""
 
 import argparse
 import math
@@ -32,8 +32,8 @@ def model_arguments(*, exported: bool = True) -> list[Argument]:
             default=[],
             **bare,
             metavar="MODULE",
-            help="a module outside segup that the checkpoint names and that may be imported; importing it runs its code; "
-            f"may be repeated{unknown}",
+            help="a module outside segup that the checkpoint names and that may be imported; importing it runs its "
+            f"code; may be repeated{unknown}",
         ),
     ]
 
@@ -110,3 +110,43 @@ def image_range(text: str) -> tuple[float, float]:
     if not -math.inf < low < high < math.inf:
         raise argparse.ArgumentTypeError(f"'{text}' is not LOW,HIGH, two numbers such as 0,4095")
     return low, high
+
+
+def criterion_arguments(row: str, default: str) -> list[Argument]:
+    """Return ``--baseline``, ``--metric``, ``--margin`` and ``--level`` of a command.
+
+    Args:
+        row: What a baseline is called.
+        default: Which it is where none is given.
+    """
+    return [
+        argument(
+            "--baseline",
+            metavar=row,
+            help=f"the {row.lower()} to compare with, or all: every pair (default: {default})",
+        ),
+        argument("--metric", metavar="SCORE", help="the score that is decided (default: miou, or the study's)"),
+        argument(
+            "--margin", type=float, metavar="M", help="differences within it are equal (default: 0.005, or the study's)"
+        ),
+        argument(
+            "--level",
+            type=float,
+            metavar="P",
+            help="the probability that all intervals hold (default: 0.95, or the study's)",
+        ),
+    ]
+
+
+def criterion_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Return metric, margin and level as they were typed; None where they were not.
+
+    Raises:
+        ConfigError: A margin or level that cannot be.
+    """
+    from segup.calls import check
+    from segup.statistics.decision import Level, Margin
+
+    check("--margin", Margin | None, options.margin)
+    check("--level", Level | None, options.level)
+    return {"metric": options.metric, "margin": options.margin, "level": options.level}

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from segup.cli.criterion import criterion_arguments, criterion_of
 from segup.cli.help_text import argument, command
+from segup.cli.model_options import criterion_arguments, criterion_of
 from segup.cli.report import run_reported, say
 
 _EPILOG = """\

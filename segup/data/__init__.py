@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segup.data.config import create_data
-    from segup.data.embedded import embedded_folder
-    from segup.data.frequencies import ClassFrequencies
     from segup.data.images import read_image
     from segup.data.labels import Labels
-    from segup.data.masks import read_mask
+    from segup.data.masks import ClassFrequencies, read_mask
     from segup.data.module import SegmentationData
     from segup.data.pairs import Pair
     from segup.data.sets import create_dataset, list_datasets, register_dataset
+    from segup.data.sets.cells import embedded_folder
 
 _HOMES = {
-    "ClassFrequencies": "frequencies",
+    "ClassFrequencies": "masks",
     "Labels": "labels",
     "Pair": "pairs",
     "SegmentationData": "module",
     "create_data": "config",
     "create_dataset": "sets",
-    "embedded_folder": "embedded",
+    "embedded_folder": "sets.cells",
     "list_datasets": "sets",
     "read_image": "images",
     "read_mask": "masks",

@@ -1,6 +1,7 @@
-"""Read a mask file as class ids, and refuse every value that is no class."""
+"""Read a mask file as class ids, refuse every value that is no class, and count how often each class occurs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from segup.data.drawn import MaskSource
 from segup.data.labels import Labels, MaskValues
 from segup.data.mask_codes import UNKNOWN, MaskCode
 from segup.data.mask_files import MaskPixels, mask_pixels
-from segup.errors import DataError
+from segup.data.pairs import Pair
+from segup.errors import ConfigError, DataError
 
 
 @annotated
@@ -230,3 +232,55 @@ def _nearest_taken(code: MaskCode, colors: bool) -> str:
 def _first(found: list) -> str:
     shown = ", ".join(str(value) for value in found[:5])
     return f"{shown} and {len(found) - 5} more" if len(found) > 5 else shown
+
+
+@annotated
+@dataclass(frozen=True)
+class ClassFrequencies:
+    """Counts over a set of masks, without ignored pixels.
+
+    Attributes:
+        pixels: Pixels of each class.
+        image_pixels: Counted pixels of all images in which the class occurs.
+    """
+
+    pixels: tuple[int, ...]
+    image_pixels: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.pixels) != len(self.image_pixels):
+            raise ConfigError(
+                f"pixels has {len(self.pixels)} classes and image_pixels {len(self.image_pixels)}: one number for each "
+                f"class in both"
+            )
+
+    @property
+    def frequencies(self) -> tuple[float, ...]:
+        """The share pixels / image_pixels of each class, 0 for a class that never occurs.
+
+        These are the frequencies of median-frequency balancing: Eigen & Fergus, "Predicting depth, surface normals
+        and semantic labels with a common multi-scale convolutional architecture" (2015), section 6.3.2.
+
+        >>> ClassFrequencies(pixels=(30, 10, 0), image_pixels=(40, 20, 0)).frequencies
+        (0.75, 0.5, 0.0)
+        """
+        return tuple(own / whole if whole else 0.0 for own, whole in zip(self.pixels, self.image_pixels, strict=True))
+
+
+def count_classes(pairs: Sequence[Pair], code: MaskCode) -> ClassFrequencies:
+    """Read each mask once and count its classes.
+
+    Raises:
+        DataError: When a mask cannot be read or holds a value that is no class.
+    """
+    labels = code.labels
+    pixels = np.zeros(labels.num_classes, dtype=np.int64)
+    image_pixels = np.zeros(labels.num_classes, dtype=np.int64)
+    for pair in pairs:
+        if pair.mask is None:
+            continue
+        ids = decode_mask(pair.mask, code)
+        counts = np.bincount(ids[ids != labels.ignore_index], minlength=labels.num_classes)
+        pixels += counts
+        image_pixels[counts > 0] += counts.sum()
+    return ClassFrequencies(tuple(pixels.tolist()), tuple(image_pixels.tolist()))

@@ -14,12 +14,12 @@ from torch.utils.data import BatchSampler
 from segup.calls import annotated, check
 from segup.conform import Count, Within
 from segup.data.folds import fold_of, split_by_fold
-from segup.data.frequencies import ClassFrequencies, count_classes
 from segup.data.headers import MAX_PIXELS
 from segup.data.images import read_pixels
 from segup.data.labels import Labels
 from segup.data.mask_checks import MaskCheck, check_foreground, check_labelled
 from segup.data.mask_codes import MaskCode
+from segup.data.masks import ClassFrequencies, count_classes
 from segup.data.pairs import Checked, Pair, check_pairs
 from segup.data.ranges import Range, check_range, find_range
 from segup.data.samples import Loader, Sample, Samples, SampleSource, as_list, stack

@@ -12,8 +12,7 @@ from segup.conform import Signed, conform
 from segup.data.labels import Labels
 from segup.data.ranges import Range, check_range
 from segup.errors import ConfigError, DataError, SegupError
-from segup.evaluation.segment import Predictor
-from segup.evaluation.tta import AXES
+from segup.evaluation.segment import AXES, Predictor
 from segup.export import export_model, open_exported
 from segup.export.exported import SUFFIXES
 from segup.export.program import Output

@@ -9,7 +9,7 @@ import torch
 
 from segup.calls import annotated
 from segup.conform import short
-from segup.data.given import as_image
+from segup.data.images import as_image
 from segup.data.labels import Labels
 from segup.data.ranges import Range, check_range
 from segup.errors import ConfigError

@@ -7,8 +7,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segup.conform import BelowOne, Share
-from segup.losses.base import SegmentationLoss, divide_by_total, pixel_weights, register_loss, two_classes
-from segup.losses.checks import label_classes
+from segup.losses.base import (
+    SegmentationLoss,
+    divide_by_total,
+    label_classes,
+    pixel_weights,
+    register_loss,
+    two_classes,
+)
 
 
 @register_loss("cross_entropy")

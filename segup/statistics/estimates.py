@@ -1,11 +1,45 @@
-"""Paired differences between arms and their standard errors, for one study or for many at once."""
+"""Means over seeds: of one score with its deviation, and of paired differences between arms with standard errors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from segup.calls import annotated
+from segup.errors import ConfigError
+
+
+@annotated
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation of one score over seeds.
+
+    Args:
+        mean: Of the values.
+        deviation: The sample's standard deviation (``count - 1``); NaN for one value: no spread is known.
+        count: How many values.
+    """
+
+    mean: float
+    deviation: float
+    count: int
+
+
+@annotated
+def spread(values: Sequence[float]) -> Spread:
+    """Return mean and standard deviation of one value or more.
+
+    >>> spread([0.76, 0.78])
+    Spread(mean=0.77, deviation=0.014142135623730963, count=2)
+    """
+    if not values:
+        raise ConfigError("there are no values, and so no mean.\n  try: one or more.")
+    return Spread(fmean(values), stdev(values) if len(values) > 1 else nan, len(values))
+
 
 Floats = NDArray[np.floating[Any]]
 

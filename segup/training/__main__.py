@@ -7,7 +7,7 @@ from pathlib import Path
 from segup.errors import INTERRUPTED, RunInterruptedError, SegupError, refusals_named
 from segup.terminal import show_everything
 from segup.training.config import RunConfig
-from segup.training.distributed import received
+from segup.training.start import received
 
 
 def main() -> int:

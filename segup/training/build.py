@@ -25,9 +25,8 @@ from segup.names import check_storable
 from segup.training.checkpoints import AtomicCheckpointIO
 from segup.training.config import EncoderConfig, RunConfig, TrainerConfig
 from segup.training.features import check_frozen
-from segup.training.history import CsvHistory
+from segup.training.history import CsvHistory, check_loggers, create_loggers
 from segup.training.initial import holds_encoder
-from segup.training.loggers import check_loggers, create_loggers
 from segup.training.operator_files import holds_operator
 from segup.training.optimizers import create_optimizer
 from segup.training.progress import RunProgressBar

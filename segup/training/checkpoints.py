@@ -20,7 +20,7 @@ from segup.checkpoints import read_checkpoint
 from segup.errors import RunInterruptedError
 from segup.metrics.scores import MIOU
 from segup.terminal import endings_answered
-from segup.training import image_counts
+from segup.training.rows import IMAGES, write_image_counts
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -71,7 +71,7 @@ class RunCheckpoints(Checkpoint):
     def __init__(self, folder: Path, groups: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.last, self.best = folder / "last.ckpt", folder / "best.ckpt"
-        self.images, self._groups = folder / image_counts.FILE, groups or {}
+        self.images, self._groups = folder / IMAGES, groups or {}
         self.last_scores: dict[str, Any] | None = None
         self.best_scores: dict[str, Any] | None = None
         self.begun = False
@@ -105,7 +105,7 @@ class RunCheckpoints(Checkpoint):
         epoch = trainer.current_epoch + fitting  # counted from 1; after training Lightning has moved on
         self.last_scores = {"epoch": epoch, "step": trainer.global_step, **pl_module.scores}
         if trainer.is_global_zero and self.begun:
-            image_counts.write_image_counts(self.images, pl_module.image_counts, self._groups)
+            write_image_counts(self.images, pl_module.image_counts, self._groups)
         if self.best_scores is None or self.last_scores[MIOU.name] > self.best_scores[MIOU.name]:
             self.best_scores = self.last_scores
             self._improved = True
@@ -177,11 +177,11 @@ def take_over(checkpoint: Path, folder: Path, best: bool) -> None:
             between the two.
     """
     source = checkpoint if best else checkpoint.with_name("best.ckpt")
-    counts = checkpoint.with_name(image_counts.FILE)
+    counts = checkpoint.with_name(IMAGES)
     for found, target in (
         (checkpoint, folder / "last.ckpt"),
         (source, folder / "best.ckpt"),
-        (counts, folder / image_counts.FILE),
+        (counts, folder / IMAGES),
     ):
         if found.exists() and found.resolve() != target.resolve():
             atomic_copy(found, target)

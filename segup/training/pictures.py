@@ -16,7 +16,7 @@ from segup.data import Labels, SegmentationData
 from segup.metrics.scores import Score, shown_in
 from segup.models import SegmentationModel, predicted_labels
 from segup.stored import visible
-from segup.training.history import read_history
+from segup.training.rows import read_history
 
 _SHOWN = 4
 WRONG = (214, 0, 110)

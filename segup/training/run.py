@@ -42,9 +42,8 @@ from segup.training.checks import CheckedMasks, StepLimit, averaging_and_stoppin
 from segup.training.config import RunConfig
 from segup.training.cost import StepTimes, count_macs, count_parameters, inference_seconds, peak_memory
 from segup.training.features import KeptFeatures
-from segup.training.history import told_once
+from segup.training.history import check_loggers, log_results, told_once
 from segup.training.initial import take_weights
-from segup.training.loggers import check_loggers, log_results
 from segup.training.module import SegmentationModule
 from segup.training.operator_files import holds_operator, start_operators
 from segup.training.pictures import save_curves, save_predictions

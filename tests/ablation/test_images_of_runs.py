@@ -11,7 +11,7 @@ from segup.ablation.comparison import compare_groups
 from segup.ablation.report.content import read_report
 from segup.ablation.report.texts import as_image_csv, as_markdown
 from segup.errors import DataError
-from segup.training.image_counts import read_image_counts, write_image_counts
+from segup.training.rows import read_image_counts, write_image_counts
 
 UNION = 1000
 

@@ -13,10 +13,8 @@ from segup.ablation.comparison import compare_groups
 from segup.ablation.report import style, write_report
 from segup.ablation.report.crops import CROP, choose_crops, disagreement, looked_at
 from segup.ablation.report.curves import Curve, mean_curve, read_curves
-from segup.ablation.report.figures import accuracy_against_cost
-from segup.ablation.report.pictures import crop_figure, look
-from segup.ablation.report.responses import Response, trained_response
-from segup.ablation.report.spectrum import directions, periods
+from segup.ablation.report.figures import accuracy_against_cost, directions, periods
+from segup.ablation.report.pictures import Response, crop_figure, look, trained_response
 from segup.ablation.study import read_study
 from segup.checkpoints import save_model
 from segup.data import Labels, create_data
@@ -236,7 +234,7 @@ def test_looks_differ_in_colour_and_dashes_and_neighbours_in_every_way():
 
 
 def test_colours_are_told_apart_by_the_colour_blind():
-    from segup.data.palette import appearance
+    from segup.data.labels import appearance
 
     colors = [tuple(int(look.color[i : i + 2], 16) for i in (1, 3, 5)) for look in style.looks("abcdefg").values()]
     seen = appearance(np.array(colors))

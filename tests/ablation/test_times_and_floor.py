@@ -14,7 +14,7 @@ from segup.ablation.times import may_be_measured, read_times, spreads
 from segup.cli.train import run
 from segup.errors import DataError
 from segup.metrics.scores import MIOU
-from segup.training import turns
+from segup.training import cost as turns
 
 MEMBERS = {(label, seed): 0.7 + seed / 100 for label in ("deconv", "bilinear") for seed in (0, 1)}
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from segup.ablation.report import style
-from segup.ablation.report.worst import NEAR, ZOOM, worst_figure, worst_images
+from segup.ablation.report.crops import NEAR, ZOOM, worst_figure, worst_images
 from segup.data import Labels
 from segup.metrics import create_metrics
 

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segup.data.labels import Labels
-from segup.data.palette import appearance, palette
+from segup.data.labels import Labels, appearance, palette
 from segup.errors import ConfigError
 
 

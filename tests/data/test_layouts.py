@@ -11,8 +11,7 @@ from PIL import Image
 
 from segup.data import Labels, create_data, create_dataset
 from segup.data.found import found_text
-from segup.data.layout.inside import inside
-from segup.data.layout.patterns import Pattern
+from segup.data.layout.patterns import Pattern, inside
 from segup.data.mask_codes import MaskCode
 from segup.data.masks import decode_mask
 from segup.errors import ConfigError, DataError

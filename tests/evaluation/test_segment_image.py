@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segup.errors import ConfigError
-from segup.evaluation.segment import Inference, segment
-from segup.evaluation.tta import flip_averaged
+from segup.evaluation.segment import Inference, flip_averaged, segment
 from segup.models import SegmentationModel, create_model, predicted_labels
 
 BOTH = ("horizontal", "vertical")

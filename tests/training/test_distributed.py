@@ -11,9 +11,9 @@ from segup.errors import DataError, SegupError
 from segup.evaluation.evaluate import evaluate_run
 from segup.evaluation.runs import open_run
 from segup.training.config import RunConfig
-from segup.training.distributed import _raise_if_failed
 from segup.training.ranks import followed, launch_name
 from segup.training.run_folder import run_folder
+from segup.training.start import _raise_if_failed
 
 WORDS = [
     "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_steps=2", "data.crop_size=[33,35]",

@@ -21,8 +21,7 @@ from segup.errors import ConfigError, DataError
 from segup.models import create_model
 from segup.training.build import check_parts
 from segup.training.config import RunConfig
-from segup.training.feature_files import features_folder
-from segup.training.features import keep_features
+from segup.training.features import features_folder, keep_features
 
 FROZEN = {"freeze": True}
 SMALL = {"encoder": "segnet", "encoder_options": {**FROZEN, "widths": [4, 6], "convs": 1}}

@@ -11,8 +11,8 @@ from segup.checkpoints import load_checkpoint, model_weights
 from segup.errors import ConfigError, DataError, RunInterruptedError
 from segup.models import create_model
 from segup.training.config import RunConfig
+from segup.training.history import check_loggers, create_loggers
 from segup.training.initial import take_weights
-from segup.training.loggers import check_loggers, create_loggers
 from segup.training.module import SegmentationModule
 from segup.training.range_test import HIGH, LOW, RangeTest
 
@@ -180,7 +180,7 @@ def test_odd_values_are_refused_before_anything_is_made(values, message):
 
 
 def test_a_logger_that_is_not_there_is_refused_with_what_to_install(monkeypatch):
-    monkeypatch.setattr("segup.training.loggers.find_spec", lambda name: None)
+    monkeypatch.setattr("segup.training.history.find_spec", lambda name: None)
     with pytest.raises(
         ConfigError, match=r"logger=wandb needs wandb, which is .*\n  try: pip install 'segup\[wandb\]'"
     ):

@@ -1,16 +1,23 @@
-"""The same validation crops through every operator: where they disagree most is where they can be told apart."""
+"""Parts of validation images: crops in which the operators disagree most, and those that a row does worst on."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from segup.ablation.report.style import new_figure
 from segup.data.labels import Labels
 from segup.data.module import SegmentationData
 from segup.data.samples import Sample
 from segup.evaluation.segment import Predictor, segment
+from segup.metrics.boundary import near_boundary
+from segup.metrics.label_maps import label_map
+from segup.stored import visible
+from segup.training.pictures import colored, error_map, to_rgb
 
 Ids = NDArray[np.integer]
 PIXELS = 2_000_000
@@ -125,3 +132,116 @@ def _crop(sample: Sample, place: int, top: int, left: int, found: Mapping[str, S
         sample["mask"].numpy()[window],
         {name: ids[place][window] for name, ids in found.items()},
     )
+
+
+COUNT = 2
+ZOOM = (56, 72)
+"""Height and width of the part of an image that is shown enlarged."""
+NEAR = 5
+"""Pixels from the true boundary at which a wrong pixel counts for choosing that part."""
+
+
+@dataclass(frozen=True)
+class Worst:
+    """One image that a row does badly on.
+
+    Args:
+        image: ``(C, H, W)`` in 0 … 1, the whole of it.
+        miou: Of this image.
+        zoom: The part in which most pixels near the true boundary are wrong.
+    """
+
+    image: NDArray[np.float32]
+    miou: float
+    zoom: Crop
+
+
+def worst_images(samples: Sequence[Sample], found: Sequence[Ids], labels: Labels, count: int = COUNT) -> list[Worst]:
+    """Return the images with the lowest mIoU, the lowest first.
+
+    Args:
+        samples: Those that were predicted.
+        found: The class ids of each.
+        labels: The classes.
+        count: How many at most; an image without a pixel that counts is left out.
+    """
+    scores = {
+        place: score
+        for place, (sample, ids) in enumerate(zip(samples, found, strict=True))
+        if (score := _miou(ids, sample["mask"].numpy(), labels)) is not None
+    }
+    chosen = sorted(scores, key=lambda place: (scores[place], samples[place]["name"]))[:count]
+    return [_worst(samples[place], found[place], scores[place], labels) for place in chosen]
+
+
+def worst_figure(found: Sequence[Worst], labels: Labels) -> Figure:
+    """Return a line for each image: the whole with the part marked; the part, the prediction and what is wrong in it.
+
+    A white line with a black edge is the true boundary.
+    """
+    figure = new_figure(7.6, 1.55 * len(found))
+    grid = figure.subplots(len(found), 4, squeeze=False, width_ratios=(1.6, 1, 1, 1))
+    for axes, one in zip(grid, found, strict=True):
+        crop, ids = one.zoom, next(iter(one.zoom.predictions.values()))
+        valid = crop.truth != labels.ignore_index
+        wrong = (ids != crop.truth) & valid
+        shown = (
+            (f"{visible(crop.name)}, mIoU {one.miou:.3f}", to_rgb(one.image)),
+            (f"at {crop.top}, {crop.left}", to_rgb(crop.image)),
+            ("prediction", colored(ids, labels)),
+            (f"{wrong.sum() / max(1, valid.sum()):.1%} wrong", error_map(crop.image, wrong, valid)),
+        )
+        for place, (ax, (title, picture)) in enumerate(zip(axes, shown, strict=True)):
+            ax.imshow(picture, interpolation="nearest")
+            ax.set_title(title, fontsize=7.5)
+            ax.set_axis_off()
+            if place == 0:
+                height, width = crop.truth.shape
+                for color, line in (("black", 2.4), ("white", 1.2)):
+                    corner = (crop.left - 0.5, crop.top - 0.5)
+                    ax.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=color, linewidth=line))
+            else:
+                for color, line in (("black", 1.8), ("white", 0.8)):
+                    _outline(ax, crop.truth, labels, color, line)
+    return figure
+
+
+def _outline(axes: object, truth: Ids, labels: Labels, color: str, line: float) -> None:
+    """Draw the boundary of each class between its pixels and the others'."""
+    for number in np.unique(truth[(truth >= 0) & (truth < labels.num_classes)])[1:].tolist():
+        mask = (truth == number).astype(float)
+        if 0 < mask.mean() < 1:
+            axes.contour(mask, [0.5], colors=color, linewidths=line)  # type: ignore[attr-defined]
+
+
+def _miou(ids: Ids, truth: Ids, labels: Labels) -> float | None:
+    valid = truth != labels.ignore_index
+    shares = []
+    for number in range(labels.num_classes):
+        one, other = (ids == number) & valid, (truth == number) & valid
+        if (either := int((one | other).sum())) > 0 and number != labels.ignore_index:
+            shares.append(int((one & other).sum()) / either)
+    return sum(shares) / len(shares) if shares else None
+
+
+def _worst(sample: Sample, ids: Ids, miou: float, labels: Labels) -> Worst:
+    truth, image = sample["mask"].numpy(), sample["image"].numpy()
+    valid = truth != labels.ignore_index
+    near = near_boundary(label_map(truth, valid, labels.num_classes), NEAR, frame=False)
+    wrong = (ids != truth) & valid
+    top, left = _densest((wrong & near if (wrong & near).any() else wrong).astype(np.float32))
+    window = (slice(top, top + ZOOM[0]), slice(left, left + ZOOM[1]))
+    zoom = Crop(sample["name"], top, left, image[(slice(None), *window)], truth[window], {"": ids[window]})
+    return Worst(image, miou, zoom)
+
+
+def _densest(values: NDArray[np.float32]) -> tuple[int, int]:
+    height, width = (min(side, whole) for side, whole in zip(ZOOM, values.shape, strict=True))
+    totals = window_sums(values, height, width)
+    top, left = (int(place) for place in np.unravel_index(int(totals.argmax()), totals.shape))
+    inside = np.argwhere(values[top : top + height, left : left + width])
+    if len(inside):  # of windows that hold the same, the one with it in the middle
+        middle = inside.mean(0) + np.array([top - height / 2, left - width / 2])
+        centred = tuple(int(place) for place in np.clip(middle.round(), 0, np.array(totals.shape) - 1))
+        top, left = centred if totals[centred] >= totals[top, left] else (top, left)
+    return top, left

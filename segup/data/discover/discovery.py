@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,10 @@ import numpy as np
 
 from segup.data.config import create_data
 from segup.data.discover.layouts import Layout, alternatives, layouts
-from segup.data.discover.look import Looked, look_at_all
+from segup.data.discover.look import Looked, distance, look_at_all
 from segup.data.discover.outlines import outline_layouts
 from segup.data.discover.roles import clusters, divided, likeness
 from segup.data.discover.side_files import class_colors, class_names, split_lists
-from segup.data.discover.twins import twins
 from segup.data.discover.values import Meaning, meaning
 from segup.data.files import IMAGE_SUFFIXES
 from segup.data.layout.patterns import Found, walk
@@ -220,3 +220,25 @@ def examples(found: Sequence[Found], root: Path) -> str:
     """Return the first paths of some files as text."""
     shown = [one.path.relative_to(root).as_posix() if one.path.is_relative_to(root) else str(one.path) for one in found]
     return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
+
+
+NEAR = 3
+"""Bits of 64 in which prints of nearly the same picture differ at most."""
+
+
+def twins(splits: Mapping[str, Sequence[tuple[Path, int]]]) -> list[tuple[Path, Path]]:
+    """Return pairs of images of different splits whose prints are nearly the same.
+
+    Args:
+        splits: Of each split, images with their prints.
+
+    >>> twins({"train": [(Path("a"), 7), (Path("b"), 0)], "val": [(Path("c"), 6)]})
+    [(PosixPath('a'), PosixPath('c')), (PosixPath('b'), PosixPath('c'))]
+    """
+    return [
+        (image, twin)
+        for one, other in combinations(splits.values(), 2)
+        for image, own in one
+        for twin, print_of_twin in other
+        if distance(own, print_of_twin) <= NEAR
+    ]

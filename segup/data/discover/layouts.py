@@ -14,8 +14,7 @@ from segup.data.drawn.layers import covered_by, image_key, pair_classes, pair_in
 from segup.data.files import reading
 from segup.data.labels import Labels
 from segup.data.layout.matching import Matched, match
-from segup.data.layout.patterns import Found, Pattern
-from segup.data.layout.splits import split_of
+from segup.data.layout.patterns import Found, Pattern, split_of
 from segup.data.mask_files import read_mask_pixels
 from segup.data.sets import SPLITS
 from segup.errors import SegupError

@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 from pathlib import PurePosixPath
 
 from segup.data.layout.matching import unpadded
-from segup.data.layout.splits import split_of
+from segup.data.layout.patterns import split_of
 
 _MOST_SINGLE = 12
 _TRIED = 24

@@ -10,10 +10,9 @@ from typing import Any
 from segup.data.discover.layouts import Layout
 from segup.data.discover.names import templates
 from segup.data.drawn.coco import is_coco
-from segup.data.drawn.json_files import read_foreign_json
+from segup.data.drawn.outlines import read_foreign_json
 from segup.data.layout.matching import match
-from segup.data.layout.patterns import Found, Pattern
-from segup.data.layout.splits import split_of
+from segup.data.layout.patterns import Found, Pattern, split_of
 from segup.data.sets import SPLITS
 from segup.errors import SegupError
 from segup.stored import read_text

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segup.data.layout.lists import listed
-from segup.data.layout.patterns import Found
-from segup.data.layout.splits import split_of
+from segup.data.layout.patterns import Found, split_of
 from segup.errors import SegupError
 from segup.stored import read_text, read_yaml
 

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from segup.data.drawn import DrawnMask
-from segup.data.drawn.json_files import read_foreign_json
+from segup.data.drawn.outlines import read_foreign_json
 from segup.data.headers import Header
 from segup.data.labels import Labels
-from segup.data.layout.inside import inside
 from segup.data.layout.matching import Matched
-from segup.data.layout.patterns import Found
+from segup.data.layout.patterns import Found, inside
 from segup.data.mask_files import MaskPixels
 from segup.data.pairs import Pair
 from segup.errors import ConfigError, DataError

@@ -1,4 +1,4 @@
-"""Names with wildcards: which files they mean, and what the wildcards stand for in each."""
+"""Paths below the root of the data: what wildcards stand for, which folders are of a split, and what leads out."""
 
 import os
 import re
@@ -7,9 +7,56 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from segup.data.layout.inside import inside
-from segup.data.layout.splits import split_of
-from segup.errors import DataError
+from segup.errors import ConfigError, DataError
+
+
+def inside(root: Path, text: str, where: str) -> Path:
+    """Return ``root / text``, where ``text`` does not lead out of the root.
+
+    Args:
+        root: The folder of the data.
+        text: A relative path; a backslash is taken for a slash.
+        where: What names the path, for the message.
+
+    Raises:
+        ConfigError: An absolute path, or one that leads out of the root.
+
+    >>> inside(Path("data"), "images/../masks", "data.masks").as_posix()
+    'data/masks'
+    >>> inside(Path("data"), "../secret", "data.masks")
+    Traceback (most recent call last):
+    ...
+    segup.errors.ConfigError: data.masks: '../secret' leads out of data: paths are relative to data.root and stay in it.
+      try: a data.root that holds all files.
+    """
+    plain = os.path.normpath(text.replace("\\", "/"))
+    out = plain == ".." or plain.startswith(("../", "/")) or plain[1:2] == ":" or "\0" in plain
+    if out or Path(plain).is_absolute():
+        raise ConfigError(
+            f"{where}: '{text}' leads out of {root}: paths are relative to data.root and stay in it.\n"
+            f"  try: a data.root that holds all files."
+        )
+    return root / plain
+
+
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+"""Of each split; the case of letters does not matter."""
+
+_SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+
+
+def split_of(folder: str) -> str | None:
+    """Return the split that a folder's name stands for, or None.
+
+    >>> split_of("Training"), split_of("valid"), split_of("train_images")
+    ('train', 'val', None)
+    """
+    return _SPLIT_OF.get(folder.lower())
+
 
 _WILD = re.compile(r"[*?\[]")
 

@@ -9,12 +9,9 @@ from typing import Literal
 
 from segup.data.files import IMAGE_SUFFIXES
 from segup.data.labels import Labels
-from segup.data.layout.grouping import check_apart, group_of
-from segup.data.layout.inside import inside
-from segup.data.layout.lists import listed
+from segup.data.layout.lists import check_apart, group_of, listed
 from segup.data.layout.matching import Matched, check_matched, match
-from segup.data.layout.patterns import Found, find, is_pattern
-from segup.data.layout.splits import split_of
+from segup.data.layout.patterns import Found, find, inside, is_pattern, split_of
 from segup.data.pairs import Pair, held_out, image_files, one_each
 from segup.data.sets import SPLITS, DataSource, register_dataset
 from segup.errors import ConfigError, DataError
@@ -142,9 +139,8 @@ class Folder(DataSource):
             return one_each(matched), matched
 
         from segup.data.drawn.coco import pair_coco  # here, so that data sets are listed without torch
-        from segup.data.drawn.labelme import pair_labelme
         from segup.data.drawn.layers import pair_classes, pair_instances
-        from segup.data.drawn.yolo import pair_yolo
+        from segup.data.drawn.outlines import pair_labelme, pair_yolo
 
         if self._kind == "coco":
             return pair_coco(images, masks, self.labels, self.root)
