@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from segup.evaluation.plan import left_out, plan
+    from segup.evaluation.predict import left_out, plan
 
     tasks = plan(options.images, options.out, options.overwrite)
 

@@ -1,7 +1,9 @@
-"""Image files become samples, and samples become batches."""
+"""Image files become samples, and samples become batches; what decides the samples of a split is a sum."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any, NotRequired, Protocol, TypedDict
 
 import cv2
@@ -12,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from segup.data.images import decode_image, to_tensor, turned
 from segup.data.labels import Labels
 from segup.data.mask_codes import MaskCode
+from segup.data.mask_files import mask_pixels
 from segup.data.masks import decode_mask
 from segup.data.pairs import Checked, Pair
 from segup.data.ranges import Range
@@ -209,3 +212,30 @@ def as_list(samples: Sequence[Sample | Failure]) -> list[Sample] | Failure:
             return sample
         read.append(sample)
     return read
+
+
+def identity_of(samples: Samples) -> str:
+    """Return a sum of the files' contents, and of how they are read; the transform is not in it.
+
+    >>> from segup.data import Labels, create_dataset
+    >>> labels = Labels(("background", "cytoplasm", "nucleus"))
+    >>> pairs = create_dataset("cells", labels).pairs("val")
+    >>> one, other = Samples(pairs, labels, in_channels=3), Samples(pairs, labels, in_channels=1)
+    >>> identity_of(one) == identity_of(Samples(pairs, labels, 3)), identity_of(one) == identity_of(other)
+    (True, False)
+    """
+    total = blake2b(repr((samples.in_channels, samples.image_range, samples.code, samples.labels)).encode())
+    for number, pair in enumerate(samples.pairs):
+        turn = None if samples.headers is None else samples.headers[number].turn
+        total.update(repr((pair.name, pair.image.suffix, turn)).encode())
+        total.update(_of_file(pair.image))
+        if isinstance(pair.mask, Path):
+            total.update(repr(pair.mask.suffix).encode() + _of_file(pair.mask))
+        elif pair.mask is not None:
+            drawn = mask_pixels(pair.mask).values
+            total.update(repr((drawn.shape, drawn.dtype)).encode() + drawn.tobytes())
+    return total.hexdigest()
+
+
+def _of_file(path: Path) -> bytes:
+    return blake2b(path.read_bytes()).digest()

@@ -80,12 +80,9 @@ def open_run(
 
 
 def _open_exported(file: Path, trust: bool, device: str | torch.device) -> OpenedRun:
-    name = "cpu" if str(device) == "auto" else torch.device(device).type
-    model = open_exported(file, trust, name)
-    labels = _labels(model.about.get("labels"), model.num_classes, file)
-    return OpenedRun(
-        file, model, labels, model.about.get("config", {}), _image_range(model.about.get("image_range"), file)
-    )
+    model = open_exported(file, trust, "cpu" if str(device) == "auto" else torch.device(device).type)
+    about, labels = model.about, _labels(model.about.get("labels"), model.num_classes, file)
+    return OpenedRun(file, model, labels, about.get("config", {}), _image_range(about.get("image_range"), file))
 
 
 def export_run(

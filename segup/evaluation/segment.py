@@ -150,8 +150,7 @@ def segment(model: Predictor, image: Tensor, how: Inference = WHOLE) -> Tensor:
     with torch.inference_mode(), _evaluating(model):
         if how.window is None and not how.tta:
             return predicted_labels(_logits(model, image[None]))[0].to("cpu", kind)
-        predict = probabilities(model)
-        predict = flip_averaged(predict, how.tta)
+        predict = flip_averaged(lambda images: probabilities_of(_logits(model, images)), how.tta)
         if how.window is None:
             return _ids(predict(image[None])[0]).to("cpu", kind)
         bands = probability_bands(predict, image, how.window, how.overlap, how.batch_size)
@@ -164,15 +163,6 @@ def _check_values(least: float, most: float) -> None:
             f"the image has values from {least:g} to {most:g}; this model takes 0 … 1 and normalises them itself.\n"
             f"  try: image / 255 for 8-bit values; segup.data.read_image does it."
         )
-
-
-def probabilities(model: Predictor) -> Predict:
-    """Return a function from images on any device to the model's probabilities, on the model's device."""
-
-    def predict(images: Tensor) -> Tensor:
-        return probabilities_of(_logits(model, images))
-
-    return predict
 
 
 @contextmanager

@@ -29,9 +29,7 @@ class CrossEntropy(SegmentationLoss):
     there do.
 
     Args:
-        num_classes: Channels K of the logits; 1 is binary with one sigmoid channel.
-        ignore_index: The class id of pixels that count nowhere.
-        class_weights: One number per label class, or None.
+        num_classes, ignore_index, class_weights: See :class:`segup.losses.SegmentationLoss`.
         label_smoothing: Share of the target spread over all classes, at least 0 and below 1.
         balance: Power by which the pixels of rare classes weigh more, from 0 to 1; times ``class_weights``.
 

@@ -19,9 +19,7 @@ class Focal(SegmentationLoss):
     ``gamma=0`` is cross-entropy, with weights too.
 
     Args:
-        num_classes: Channels K of the logits; 1 is binary with one sigmoid channel.
-        ignore_index: The class id of pixels that count nowhere.
-        class_weights: One number per label class, or None.
+        num_classes, ignore_index, class_weights: See :class:`segup.losses.SegmentationLoss`.
         gamma: Exponent, at least 0; the larger, the less the easy pixels count.
 
     Source: Lin et al., arXiv 1708.02002, equation 5.

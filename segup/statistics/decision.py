@@ -11,8 +11,7 @@ import numpy as np
 from segup.calls import annotated
 from segup.conform import Within
 from segup.errors import ConfigError, unknown
-from segup.statistics.critical import critical_value, freedom
-from segup.statistics.estimates import estimates
+from segup.statistics.estimates import critical_value, estimates, freedom
 
 Verdict = Literal["better", "worse", "equal", "undecided"]
 Better = Literal["higher", "lower"]

@@ -3,7 +3,7 @@
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from statistics import median
@@ -140,9 +140,7 @@ _WARM, _STEPS = 1, 2
 KINDS = ("step_seconds", "inference_seconds")
 
 
-def measured_in_turns(
-    configs: Mapping[str, RunConfig], turns: int = TURNS, after: Callable[[int], None] | None = None
-) -> dict[str, dict[str, list[float]]]:
+def measured_in_turns(configs: Mapping[str, RunConfig], turns: int = TURNS) -> dict[str, dict[str, list[float]]]:
     """Return for each model the seconds of a training step, and of one image in evaluation mode, in each turn.
 
     In a turn every model is built once, with the weights that it starts from, and measured: a step on made-up images
@@ -152,19 +150,16 @@ def measured_in_turns(
     Args:
         configs: By name, the configuration of a run.
         turns: How many.
-        after: Called after each turn with its number.
 
     Raises:
         SegupError: A model cannot be built here.
     """
     quiet_lightning()
     found: dict[str, dict[str, list[float]]] = {name: {kind: [] for kind in KINDS} for name in configs}
-    for turn in range(turns):
+    for _ in range(turns):
         for name, config in configs.items():
             for kind, seconds in zip(KINDS, _measured(config), strict=True):
                 found[name][kind].append(seconds)
-        if after is not None:
-            after(turn + 1)
     return found
 
 

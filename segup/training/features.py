@@ -24,10 +24,9 @@ from rich.text import Text
 
 from segup.atomic import atomic_write
 from segup.data import SegmentationData
-from segup.data.identity import identity_of
 from segup.data.mask_checks import MaskCheck
 from segup.data.records import Field, Layout, Records
-from segup.data.samples import stacked
+from segup.data.samples import identity_of, stacked
 from segup.encoders import Encoder
 from segup.encoders.features import feature_shapes, features_of
 from segup.errors import ConfigError

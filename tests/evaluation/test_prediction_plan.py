@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segup.errors import ConfigError, DataError
-from segup.evaluation.plan import Task, plan
+from segup.evaluation.predict import Task, plan
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from scipy import stats
 
 from segup.errors import ConfigError
 from segup.statistics import conclusion, decide, difference_text, spread
-from segup.statistics.critical import critical_value, freedom, kept
-from segup.statistics.estimates import estimates
+from segup.statistics.estimates import critical_value, estimates, freedom, kept
 
 ROOT = Path(__file__).resolve().parents[2]
 SCORES = st.floats(0, 1, width=32)

@@ -8,8 +8,7 @@ from simulated import allowed, noise, patterns
 
 from segup.errors import ConfigError
 from segup.statistics import decide, decide_in_looks, looks_at
-from segup.statistics.critical import critical_value
-from segup.statistics.estimates import estimates
+from segup.statistics.estimates import critical_value, estimates
 from segup.statistics.looks import levels_of
 
 

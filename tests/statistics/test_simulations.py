@@ -8,8 +8,7 @@ from scipy import stats
 from simulated import allowed, noise, patterns
 
 from segup.statistics import decide
-from segup.statistics.critical import critical_value
-from segup.statistics.estimates import estimates
+from segup.statistics.estimates import critical_value, estimates
 
 LEAST_POWER = {
     (2, 2): 0.87, (2, 3): 0.85, (2, 4): 0.84, (2, 5): 0.85, (2, 7): 0.85, (2, 10): 0.87, (2, 14): 0.88,

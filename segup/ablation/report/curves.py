@@ -118,8 +118,5 @@ def _curve(rows: Sequence[Mapping[str, str]], name: str) -> Curve | None:
 
 
 def _smoothed(curve: Curve) -> Curve:
-    window = len(curve.values) // 20
-    if window < 2:
-        return curve
-    kernel = np.ones(window) / window
-    return Curve(curve.steps[window - 1 :], np.convolve(curve.values, kernel, mode="valid"))
+    window = max(1, len(curve.values) // 20)
+    return Curve(curve.steps[window - 1 :], np.convolve(curve.values, np.ones(window) / window, mode="valid"))

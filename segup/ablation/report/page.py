@@ -77,17 +77,16 @@ def _switches(report: Report, figures: Sequence[Figure]) -> str:
 
 
 def _tiles(report: Report) -> str:
+    seeds, members = report.facts.seeds, report.study.members
     told = [
-        ("runs finished", f"{len(report.study.members) - len(report.unfinished)} of {len(report.study.members)}", "")
+        ("runs finished", f"{len(members) - len(report.unfinished)} of {len(members)}", ""),
+        ("baseline", report.baseline, ""),
+        ("seeds", ", ".join(map(str, seeds[:8])) + (" …" if len(seeds) > 8 else ""), ""),
+        ("time of all runs", duration(report.facts.wall_seconds), ""),
     ]
     if report.comparison is not None and (found := report.comparison.decision.differences):
         decided = sum(one.verdict != "undecided" for one in found)
         told.insert(0, ("differences decided", f"{decided} of {len(found)}", f"in {report.comparison.metric.label}"))
-    told.append(("baseline", report.baseline, ""))
-    told.append(
-        ("seeds", ", ".join(map(str, report.facts.seeds[:8])) + (" …" if len(report.facts.seeds) > 8 else ""), "")
-    )
-    told.append(("time of all runs", duration(report.facts.wall_seconds), ""))
     tiles = (
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}{f'<small>{escape(more)}</small>' if more else ''}</dd></div>"
         for name, value, more in told

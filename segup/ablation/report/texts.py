@@ -134,14 +134,13 @@ def setting(report: Report) -> str:
 
 def units(report: Report) -> str:
     """Return what the costs are, on what times were measured or why there are none, and what a repetition changes."""
-    if report.times is None:
-        told = f"{UNITS} Times are not shown: they have not been measured when nothing else of the study ran."
-        return f"{told} {report.floor}".rstrip()
-    told = (
-        f"{UNITS} Times were measured when nothing else of the study ran, on {measured_on(report.times)}: the decoders "
-        "took turns in one process; the median of the turns, ± one standard deviation over them."
-    )
-    return f"{told} {report.floor}".rstrip()
+    told = "Times are not shown: they have not been measured when nothing else of the study ran."
+    if report.times is not None:
+        told = (
+            f"Times were measured when nothing else of the study ran, on {measured_on(report.times)}: the decoders "
+            "took turns in one process; the median of the turns, ± one standard deviation over them."
+        )
+    return f"{UNITS} {told} {report.floor}".rstrip()
 
 
 def versions(facts: Facts) -> dict[str, str]:

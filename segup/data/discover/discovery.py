@@ -12,9 +12,8 @@ import numpy as np
 
 from segup.data.config import create_data
 from segup.data.discover.layouts import Layout, alternatives, layouts
-from segup.data.discover.look import Looked, distance, look_at_all
+from segup.data.discover.look import Looked, clusters, distance, divided, likeness, look_at_all
 from segup.data.discover.outlines import outline_layouts
-from segup.data.discover.roles import clusters, divided, likeness
 from segup.data.discover.side_files import class_colors, class_names, split_lists
 from segup.data.discover.values import Meaning, meaning
 from segup.data.files import IMAGE_SUFFIXES
