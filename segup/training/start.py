@@ -31,8 +31,6 @@ def start(config: RunConfig, folder: Path) -> None:
         reconstruct(config, folder)
         return
 
-    from segup.training.start import is_launched, launch
-
     if config.trainer.devices > 1 and not is_launched():
         from segup.data import create_data
         from segup.training.resume import read_position

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segup.data.labels import Labels
-from segup.evaluation import overlay as module
+from segup.evaluation import predict as module
 from segup.evaluation.predict import overlay
 
 LABELS = Labels(("background", "a", "b"), ((0, 0, 0), (0, 100, 200), (250, 50, 0)))
