@@ -205,7 +205,7 @@ def _train(
     study: Path, base: DictConfig, given: Sequence[str], rows: Sequence[Row], seeds: Sequence[int], command: str
 ) -> int:
     """Train the rows that have not been, score all that have, and return the exit code."""
-    from segup.cli.launchers import checked_at_once
+    from segup.cli.study_terms import checked_at_once
     from segup.cli.study import run_here
 
     check_complete(base)

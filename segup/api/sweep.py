@@ -9,8 +9,7 @@ from typing import Any
 
 from segup.ablation.report import write_report
 from segup.ablation.study import Study, read_study
-from segup.api.train import composed_sweep
-from segup.api.words import sweep_words
+from segup.api.train import composed_sweep, sweep_words
 from segup.calls import annotated
 from segup.cli.data_words import with_files
 from segup.cli.study import run_study

@@ -56,27 +56,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(options: argparse.Namespace) -> None:
+    from segup.ablation import tables
     from segup.ablation.markup import plain
-    from segup.ablation.tables import (
-        SCORES,
-        cells,
-        chosen,
-        cost_columns,
-        csv_text,
-        further_tables,
-        grouped,
-        headings,
-        latex,
-        markdown,
-        notes,
-        score_columns,
-    )
 
     comparison = _comparison(options.runs, options.baseline, criterion_of(options))
-    scores, costs = score_columns(comparison), cost_columns(comparison)
+    scores, costs = tables.score_columns(comparison), tables.cost_columns(comparison)
     if options.form != "table":
-        columns = chosen([*scores, *costs], options.columns)
-        write = {"markdown": markdown, "csv": csv_text, "latex": latex}[options.form]
+        columns = tables.chosen([*scores, *costs], options.columns)
+        write = {"markdown": tables.markdown, "csv": tables.csv_text, "latex": tables.latex}[options.form]
         said = {"markdown": f"{plain(comparison.conclusion)}\n\n", "latex": f"% {comparison.conclusion}\n"}
         print(said.get(options.form, "") + write(comparison, columns).rstrip("\n"))
         return
@@ -86,17 +73,17 @@ def _compare(options: argparse.Namespace) -> None:
 
     console = Console()
     console.print(Text(comparison.conclusion))
-    tables = grouped([*scores, *costs])
-    first, others = tables[SCORES][:2], tables.pop(SCORES)[2:]
-    for title, columns in {first[0].title: first, "Other scores": others, **tables}.items():
+    grouped = tables.grouped([*scores, *costs])
+    first, others = grouped[tables.SCORES][:2], grouped.pop(tables.SCORES)[2:]
+    for title, columns in {first[0].title: first, "Other scores": others, **grouped}.items():
         versus = columns is first
-        texts = cells(comparison, columns, lambda text: f"[bold]{text}[/bold]", versus=versus)
+        texts = tables.cells(comparison, columns, lambda text: f"[bold]{text}[/bold]", versus=versus)
         lines: list[list[str | Text]] = [[Text(name), *rest] for name, *rest in texts]
         shown = title if versus else f"{title[0].upper()}{title[1:]}"
-        console.print(_table(shown, headings(comparison, columns, versus), lines))
-    for title, (heading, *texts) in further_tables(comparison).items():
+        console.print(_table(shown, tables.headings(comparison, columns, versus), lines))
+    for title, (heading, *texts) in tables.further_tables(comparison).items():
         console.print(_table(title, heading, (map(Text, line) for line in texts)))
-    for line in (notes(comparison), *comparison.warnings):
+    for line in (tables.notes(comparison), *comparison.warnings):
         console.print(Text(line))
 
 

@@ -50,9 +50,7 @@ def as_value(value: Any) -> str:
     text = str(value)
     if any(ord(letter) < 32 for letter in text) or "${" in text:
         raise ConfigError(f"'{visible(text)}' cannot be written on a command line.\n  try: another name for the file")
-    if _PLAIN.fullmatch(text) and text.lower() not in _OTHERS:
-        return text
-    return quoted(text)
+    return text if _PLAIN.fullmatch(text) and text.lower() not in _OTHERS else quoted(text)
 
 
 def quoted(text: str) -> str:
@@ -149,6 +147,4 @@ def _key(key: Any) -> str:
 def _for_shell(word: str) -> str:
     if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII):
         return word
-    if "'" not in word or re.search(r'["$`\\!]', word):
-        return shlex.quote(word)
-    return f'"{word}"'
+    return shlex.quote(word) if "'" not in word or re.search(r'["$`\\!]', word) else f'"{word}"'

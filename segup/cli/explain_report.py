@@ -175,10 +175,7 @@ def _variants(operation: ConvOperation | PoolOperation) -> list[tuple[str, Opera
     import numpy as np
 
     larger = np.pad(operation.x, ((0, 0), (0, 1), (0, 1)))
-    found: list[tuple[str, Operation | str]] = [
-        ("as it is", operation),
-        ("size + 1", replace(operation, x=larger)),
-    ]
+    found: list[tuple[str, Operation | str]] = [("as it is", operation), ("size + 1", replace(operation, x=larger))]
     if isinstance(operation.layer.padding, str):
         return [*found, ("padding + 1", f'padding="{operation.layer.padding}" is fixed')]
     high, wide = split(operation.layer.padding)

@@ -13,17 +13,15 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from segup.ablation.floor import plan_floor
 from segup.ablation.member import read_member
 from segup.ablation.plan import RunSpec, StudySpec, baseline_of, equalized, plan_study
 from segup.ablation.processes import Processes, free_slot
 from segup.ablation.rounds import rounds
 from segup.ablation.study import read_study, stored_settings
-from segup.ablation.times import may_be_measured, measure
+from segup.ablation.times import may_be_measured, measure, plan_floor
 from segup.calls import check
-from segup.cli.launchers import check_launcher, runs_at_once
 from segup.cli.report import FAILED
-from segup.cli.study_terms import study_spec
+from segup.cli.study_terms import check_launcher, runs_at_once, study_spec
 from segup.cli.study_view import StudyView
 from segup.cli.sweep import Sweep
 from segup.data.module import usable_processors

@@ -6,6 +6,7 @@ Names are imported on first use, so ``segup.data.sets`` can be listed without to
 import importlib
 from typing import TYPE_CHECKING, Any
 
+# ruff: noqa: F401
 if TYPE_CHECKING:
     from segup.data.config import create_data
     from segup.data.images import read_image
@@ -29,19 +30,7 @@ _HOMES = {
     "read_mask": "masks",
     "register_dataset": "sets",
 }
-__all__ = [
-    "ClassFrequencies",
-    "Labels",
-    "Pair",
-    "SegmentationData",
-    "create_data",
-    "create_dataset",
-    "embedded_folder",
-    "list_datasets",
-    "read_image",
-    "read_mask",
-    "register_dataset",
-]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -130,16 +130,10 @@ def pixels_of(picture: Image.Image, stored: Callable[[], np.ndarray] | None = No
         stored: Reads the pixels of a mode that needs no conversion from the picture's file.
     """
     if picture.mode not in ("L", "LA", "I;16", "I;16L", "I;16B", "I", "F", "RGB", "RGBA", "RGBX"):
-        picture, stored = picture.convert(_resolved(picture)), None
+        resolved = "L" if picture.mode == "1" else "RGBA" if "transparency" in picture.info else "RGB"
+        picture, stored = picture.convert(resolved), None
     pixels = np.asarray(picture) if stored is None else stored()
     return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels, picture.mode in ("LA", "RGBA", "RGBX")
-
-
-def _resolved(file: Image.Image) -> str:
-    """Return the mode of grey or colours that a picture of bits, a palette or inks is resolved to."""
-    if file.mode == "1":
-        return "L"
-    return "RGBA" if "transparency" in file.info else "RGB"
 
 
 def to_channels(pixels: np.ndarray, has_alpha: bool, in_channels: int, path: Path) -> np.ndarray:

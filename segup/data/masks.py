@@ -156,9 +156,7 @@ def _palette_ids(used: np.ndarray, entries: np.ndarray, code: MaskCode, path: Ma
 
 
 def _is_grey(colors: np.ndarray, spread: int = 0) -> bool:
-    if spread:
-        return bool((np.ptp(colors, axis=-1) <= spread).all())
-    return bool((colors == colors[..., :1]).all())
+    return bool((np.ptp(colors, axis=-1) <= spread).all() if spread else (colors == colors[..., :1]).all())
 
 
 def _two_meanings(numbers: np.ndarray, as_ids: np.ndarray, as_colors: np.ndarray, code: MaskCode) -> str:

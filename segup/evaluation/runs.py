@@ -23,8 +23,6 @@ from segup.registry import THE_FILE
 from segup.stored import visible
 from segup.training.config import DataConfig
 
-DEVICES = ("auto", "cpu", "cuda")
-
 
 class _Labels(TypedDict):
     names: list[str]

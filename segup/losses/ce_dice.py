@@ -16,8 +16,7 @@ class CrossEntropyDice(SegmentationLoss):
     """``ce_weight`` times cross-entropy plus ``dice_weight`` times Dice.
 
     Args:
-        num_classes: Channels K of the logits; 1 is binary with one sigmoid channel.
-        ignore_index: The class id of pixels that count nowhere.
+        num_classes, ignore_index: See :class:`segup.losses.SegmentationLoss`.
         class_weights: One number per label class for the cross-entropy, or None. The Dice part has no weights: it
             already counts every class the same, whatever its size.
         ce_weight: Factor of the cross-entropy, at least 0.

@@ -15,8 +15,7 @@ class Dice(OverlapLoss):
     without a pixel in the batch's target adds 0 to the mean. One sigmoid channel measures the foreground alone.
 
     Args:
-        num_classes: Channels K of the logits; 1 is binary with one sigmoid channel.
-        ignore_index: The class id of pixels that count nowhere.
+        num_classes, ignore_index: See :class:`segup.losses.SegmentationLoss`.
         class_weights: One number per class for a weighted mean over classes, or None; None when ``num_classes=1``.
         smooth: Half of what is added to numerator and denominator, at least 0.
 

@@ -15,8 +15,7 @@ class Lovasz(SegmentationLoss):
     Each step sorts all pixels once per class.
 
     Args:
-        num_classes: Channels K of the logits; 1 is binary with one sigmoid channel.
-        ignore_index: The class id of pixels that count nowhere.
+        num_classes, ignore_index: See :class:`segup.losses.SegmentationLoss`.
         class_weights: One number per class for a weighted mean over the classes present, or None; None when
             ``num_classes=1``.
         per_image: Whether to average the losses of single images; one loss of the whole batch otherwise.

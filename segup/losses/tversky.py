@@ -35,8 +35,7 @@ class Tversky(OverlapLoss):
     pixel in the batch's target adds 0 to the mean. One sigmoid channel measures the foreground alone.
 
     Args:
-        num_classes: Channels K of the logits; 1 is binary with one sigmoid channel.
-        ignore_index: The class id of pixels that count nowhere.
+        num_classes, ignore_index: See :class:`segup.losses.SegmentationLoss`.
         class_weights: One number per class for a weighted mean over classes, or None; None when ``num_classes=1``.
         alpha: Weight of false positives, at least 0.
         beta: Weight of false negatives, at least 0.

@@ -6,6 +6,7 @@ Names are loaded when they are asked for, so that scores can be read and shown w
 import importlib
 from typing import TYPE_CHECKING, Any
 
+# ruff: noqa: F401
 if TYPE_CHECKING:
     from segup.metrics.contract import Metrics, create_metric, create_metrics, list_metrics, register_metric
     from segup.metrics.scores import Score
@@ -20,15 +21,7 @@ _HOMES = {
     "list_metrics": "contract",
     "register_metric": "contract",
 }
-__all__ = [
-    "Metrics",
-    "Score",
-    "SegmentationMetrics",
-    "create_metric",
-    "create_metrics",
-    "list_metrics",
-    "register_metric",
-]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

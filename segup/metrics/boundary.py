@@ -1,8 +1,9 @@
 """Where labels meet: the bands of Boundary IoU and of the trimap, and the BF score of one image.
 
-All classes of a label map are treated at once: a pixel is near a boundary when the largest or the smallest label
-around it differs from its own, so one dilation and one erosion serve any number of classes. A pixel that does not
-count (an ignored one) is in no band and makes no boundary: along it, nothing is known.
+All classes of a label map (class id + 1, and 0 where a pixel does not count) are treated at once: a pixel is near a
+boundary when the largest or the smallest label around it differs from its own, so one dilation and one erosion serve
+any number of classes. A pixel that does not count (an ignored one) is in no band and makes no boundary: along it,
+nothing is known.
 """
 
 import math
@@ -13,7 +14,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segup.metrics.label_maps import LabelMap, Mask
+LabelMap: TypeAlias = NDArray[np.integer]
+Mask: TypeAlias = NDArray[np.bool_]
+
+
+def label_map(labels: NDArray[np.integer], valid: Mask, num_classes: int) -> LabelMap:
+    """Return class ids + 1, and 0 where a pixel does not count, in the smallest unsigned dtype.
+
+    >>> label_map(np.array([[0, 2, 255]]), np.array([[True, True, False]]), num_classes=3)
+    array([[1, 3, 0]], dtype=uint8)
+    """
+    small: LabelMap = labels.astype(np.min_scalar_type(num_classes))
+    return (small + 1) * valid
+
 
 Counts: TypeAlias = NDArray[np.int64]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from segup.metrics.label_maps import LabelMap
+from segup.metrics.boundary import LabelMap
 
 
 def confusion_matrix(prediction: LabelMap, target: LabelMap, num_classes: int) -> torch.Tensor:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from segup.metrics.boundary import label_map
 from segup.metrics.confusion import confusion_matrix, iou
 from segup.metrics.contract import register_metric
-from segup.metrics.label_maps import label_map
 from segup.metrics.scores import Score
 
 

@@ -9,9 +9,8 @@ from torchmetrics import Metric
 
 from segup.errors import ConfigError, ShapeError
 from segup.metrics import confusion as of
-from segup.metrics.boundary import band_width, bf_score, boundary_counts, squared_tolerance, trimap_counts
+from segup.metrics.boundary import band_width, bf_score, boundary_counts, label_map, squared_tolerance, trimap_counts
 from segup.metrics.contract import register_metric
-from segup.metrics.label_maps import label_map
 from segup.metrics.scores import OWN_SCORES, Score
 
 # BF scores are summed as integers in this unit: their sum is then the same in any order and on any device.

@@ -4,8 +4,7 @@ It knows numbers, not runs: scores of arms (decoders) on blocks (seeds).
 """
 
 from segup.statistics.decision import METHOD, POWER, Decision, Difference, Look, decide
-from segup.statistics.estimates import Spread, spread
-from segup.statistics.images import FEWEST, Counted, image_errors
+from segup.statistics.estimates import FEWEST, Counted, Spread, image_errors, spread
 from segup.statistics.looks import decide_in_looks, looks_at
 from segup.statistics.sentences import conclusion, decided_sentence, difference_text
 

@@ -29,7 +29,6 @@ from segup.upsamplers import Upsampler, create_upsampler
 from segup.upsamplers.contract import operator_class
 from segup.upsamplers.guide import listed_guides
 
-USUAL_STRIDE = 8
 HELD_OUT = 5
 """Every fifth image of a folder is held out."""
 

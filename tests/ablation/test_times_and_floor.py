@@ -6,11 +6,10 @@ import shutil
 import pytest
 
 from segup.ablation import compare, read_run
-from segup.ablation.floor import FOLDER, floor_text
 from segup.ablation.report.content import read_report
 from segup.ablation.report.texts import as_csv, as_markdown
 from segup.ablation.study import read_study
-from segup.ablation.times import may_be_measured, read_times, spreads
+from segup.ablation.times import FOLDER, floor_text, may_be_measured, read_times, spreads
 from segup.cli.train import run
 from segup.errors import DataError
 from segup.metrics.scores import MIOU

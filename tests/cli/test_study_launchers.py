@@ -9,7 +9,7 @@ import yaml
 
 from segup.ablation.study import read_study
 from segup.cli.composed import configs_folder
-from segup.cli.launchers import runs_at_once
+from segup.cli.study_terms import runs_at_once
 from segup.cli.sweep import read_sweep
 from segup.cli.train import run
 from segup.errors import ConfigError
@@ -60,7 +60,7 @@ def test_a_launcher_runs_a_study_and_a_failing_run_leaves_the_others(launcher, c
 
 @pytest.mark.parametrize("launcher", list(PLUGINS))
 def test_a_launcher_that_is_not_installed_is_named_with_its_extra(launcher, monkeypatch, capfd):
-    monkeypatch.setattr("segup.cli.launchers.find_spec", lambda name: None)
+    monkeypatch.setattr("segup.cli.study_terms.find_spec", lambda name: None)
     assert run(["-m", "seed=0,1", f"hydra/launcher={launcher}"]) == 1
     extra = launcher.partition("_")[0]
     plugin = PLUGINS[launcher].partition(".")[2].replace("_", "-")
@@ -126,7 +126,7 @@ def test_slurm_is_asked_for_what_the_configuration_says(monkeypatch):
 
 
 def test_runs_on_one_machine_share_its_cores(monkeypatch):
-    monkeypatch.setattr("segup.cli.launchers.cores", lambda: 8)
+    monkeypatch.setattr("segup.cli.study_terms.cores", lambda: 8)
 
     def at_once(*words):
         return runs_at_once(sweep(*words))

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segup.metrics import SegmentationMetrics
-from segup.metrics.boundary import band_width, dilate, near_boundary, squared_tolerance
-from segup.metrics.label_maps import label_map
+from segup.metrics.boundary import band_width, dilate, label_map, near_boundary, squared_tolerance
 
 IGNORE = 255
 K = 3

@@ -14,8 +14,7 @@ from segup.data.labels import Labels
 from segup.data.module import SegmentationData
 from segup.data.samples import Sample
 from segup.evaluation.segment import Predictor, segment
-from segup.metrics.boundary import near_boundary
-from segup.metrics.label_maps import label_map
+from segup.metrics.boundary import label_map, near_boundary
 from segup.stored import visible
 from segup.training.pictures import colored, error_map, to_rgb
 

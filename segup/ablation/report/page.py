@@ -7,23 +7,11 @@ from importlib.resources import files
 from math import isnan
 from string import Template
 
+from segup.ablation import tables
 from segup.ablation.comparison import Comparison, Row
-from segup.ablation.report.content import WORST, Figure, Report, shown_rows
-from segup.ablation.report.facts import Facts, duration
+from segup.ablation.report.content import WORST, Facts, Figure, Report, duration, shown_rows
 from segup.ablation.report.style import in_both_schemes, inline
 from segup.ablation.report.texts import SOURCES, block_lines, units, versions
-from segup.ablation.tables import (
-    SCORES,
-    Column,
-    cost_columns,
-    further_tables,
-    grouped,
-    is_best,
-    notes,
-    score_columns,
-    versus_text,
-    versus_title,
-)
 
 
 def as_html(report: Report, figures: Sequence[Figure], missing: Sequence[str]) -> str:
@@ -64,7 +52,7 @@ def _switches(report: Report, figures: Sequence[Figure]) -> str:
     """Return what the script makes switches of: the rows of the figures with their score, hidden without a script."""
     if report.comparison is None or not any(figure.svg for figure in figures):
         return ""
-    column = score_columns(report.comparison)[0]
+    column = tables.score_columns(report.comparison)[0]
     lines = []
     for place, row in enumerate(shown_rows(report.comparison)):
         score = row.score(column.key)
@@ -98,28 +86,30 @@ def _table_section(report: Report, figures: Sequence[Figure]) -> Iterable[tuple[
     comparison = report.comparison
     if comparison is None:
         return
-    further = further_tables(comparison).items()
+    further = tables.further_tables(comparison).items()
     worst = {one.of_row: one.name for one in figures if one.of_row}
     yield (
         "table", "Table",
         f'<h2>Scores and costs</h2>{_table(comparison, worst)}'
         f'{"".join(f"<h3>{title}</h3>{_plain(title, *lines)}" for title, lines in further)}'
-        f'<p class="note">{escape(notes(comparison))} {escape(SOURCES)} {escape(units(report))}</p>'
+        f'<p class="note">{escape(tables.notes(comparison))} {escape(SOURCES)} {escape(units(report))}</p>'
         f"<details><summary>Seed by seed</summary>{_seeds(comparison)}</details>",
     )  # fmt: skip
 
 
 def _table(comparison: Comparison, worst: Mapping[str, str]) -> str:
-    groups = list(grouped([*score_columns(comparison), *cost_columns(comparison)]).items())
+    groups = list(tables.grouped([*tables.score_columns(comparison), *tables.cost_columns(comparison)]).items())
     heads, tops = ['<th scope="col" data-kind="text"><button type="button">decoder</button></th>'], ["<th></th>"]
-    versus = versus_title(comparison)
+    versus = tables.versus_title(comparison)
     sign = 1 if comparison.decision.better == "higher" else -1
     head = f'<th scope="col" data-better="{sign}"><button type="button">{escape(versus or "")}</button></th>'
     for title, columns in groups:
-        extra = title == SCORES and versus is not None
+        extra = title == tables.SCORES and versus is not None
         tops.append(f'<th scope="colgroup" colspan="{len(columns) + extra}">{escape(title)}</th>')
         for place, column in enumerate(columns):
-            short = column.title.removeprefix(title.removesuffix("by class")) if title != SCORES else column.title
+            short = column.title
+            if title != tables.SCORES:
+                short = short.removeprefix(title.removesuffix("by class"))
             first = ' class="first"' if place == 0 else ""
             about = f' title="{escape(column.about)}"' if column.about else ""
             heads.append(
@@ -135,20 +125,20 @@ def _table(comparison: Comparison, worst: Mapping[str, str]) -> str:
     )
 
 
-def _row(row: Row, comparison: Comparison, groups: Sequence[tuple[str, list[Column]]], worst: str | None) -> str:
+def _row(row: Row, comparison: Comparison, groups: Sequence[tuple[str, list[tables.Column]]], worst: str | None) -> str:
     seeds = f"{len(row.runs)} seed{'' if len(row.runs) == 1 else 's'}"
     name = escape(row.name) if worst is None else f'<a href="#{worst}">{escape(row.name)}</a>'
     found = [f'<th scope="row" data-value="{escape(row.name)}">{name}<small>{seeds}</small></th>']
     for title, columns in groups:
         for place, column in enumerate(columns):
             value = row.score(column.key)
-            marked = is_best(comparison, row, column)
+            marked = tables.is_best(comparison, row, column)
             kind = " ".join([*(["first"] if place == 0 else []), *(["best"] if marked else [])])
             css = f' class="{kind}"' if kind else ""
             number = "" if value is None or isnan(value.mean) else repr(value.mean)
             text = "–" if value is None else column.text(value)
             found.append(f'<td{css} data-value="{number}">{_two_lines(text, marked)}</td>')
-            if title == SCORES and place == 0 and comparison.baseline is not None:
+            if title == tables.SCORES and place == 0 and comparison.baseline is not None:
                 found.append(_versus(row, comparison))
     return "".join(found)
 
@@ -160,7 +150,7 @@ def _versus(row: Row, comparison: Comparison) -> str:
         return '<td data-value="">–</td>'
     seeds = f"{row.versus.pairs} seed{'' if row.versus.pairs == 1 else 's'}"
     told = f"{seeds}; probability of improvement {row.versus.improvement:.2f}"
-    mean, _, rest = versus_text(row, comparison).partition(" ")
+    mean, _, rest = tables.versus_text(row, comparison).partition(" ")
     shown = f"<strong>{escape(mean)}</strong>" if row.versus.verdict != "undecided" else escape(mean)
     text = f"{shown}<small>{escape(rest)}</small>"
     return f'<td data-value="{row.versus.mean!r}" title="{told}">{text}</td>'

@@ -8,8 +8,7 @@ from typing import Any
 from segup.ablation.comparison import Comparison
 from segup.ablation.images import counts_of, image_miou
 from segup.ablation.markup import code, piped, plain, tex
-from segup.ablation.report.content import Figure, Report
-from segup.ablation.report.facts import Facts, duration
+from segup.ablation.report.content import Facts, Figure, Report, duration
 from segup.ablation.tables import SCORES, Column, grouped, latex, markdown, notes
 from segup.ablation.times import measured_on
 from segup.metrics.scores import MIOU

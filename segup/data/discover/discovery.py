@@ -1,14 +1,16 @@
-"""From a folder to the options that read it, and to what is worth knowing about it."""
+"""From a folder to the options that read it, to what is worth knowing about it, and to a picture of it."""
 
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from segup.data.config import create_data
 from segup.data.discover.layouts import Layout, alternatives, layouts
@@ -18,6 +20,7 @@ from segup.data.discover.side_files import class_colors, class_names, split_list
 from segup.data.discover.values import Meaning, meaning
 from segup.data.files import IMAGE_SUFFIXES
 from segup.data.layout.patterns import Found, walk
+from segup.data.module import SegmentationData
 from segup.errors import DataError, SegupError
 
 Told = Callable[[str], Callable[[Iterator[Looked], int], Iterator[Looked]]]
@@ -241,3 +244,42 @@ def twins(splits: Mapping[str, Sequence[tuple[Path, int]]]) -> list[tuple[Path, 
         for twin, print_of_twin in other
         if distance(own, print_of_twin) <= NEAR
     ]
+
+
+_SIDE = 220
+_ROWS = 6
+
+
+def sheet(data: SegmentationData) -> bytes:
+    """Return a PNG of images to train and to validate: each row one, its mask in the classes' colours, and both."""
+    colors = np.array([*data.labels.colors, (255, 255, 255)], dtype=np.uint8)
+    chosen = []
+    for split in ("train", "val"):
+        samples = data.samples(split)
+        count = min(len(samples), _ROWS // 2)
+        chosen += [samples[int(number)] for number in np.linspace(0, len(samples) - 1, count)]
+    rows = []
+    for sample in chosen:
+        image = (sample["image"][:3].numpy().transpose(1, 2, 0) * 255).astype(np.uint8)
+        image = np.repeat(image[..., :1], 3, axis=2) if image.shape[2] < 3 else image
+        ids = sample["mask"].numpy()
+        mask = colors[np.where((ids >= 0) & (ids < len(data.labels.names)), ids, -1)]
+        both = (0.5 * image + 0.5 * mask).astype(np.uint8)
+        rows.append(np.hstack([_fitted(part) for part in (image, mask, both)]))
+    content = BytesIO()
+    Image.fromarray(np.vstack(rows)).save(content, "PNG")
+    return content.getvalue()
+
+
+def _fitted(pixels: np.ndarray) -> np.ndarray:
+    """Return a picture that fits a square, on grey."""
+    height, width = pixels.shape[:2]
+    scale = _SIDE / max(height, width)
+    small = Image.fromarray(pixels).resize(
+        (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.NEAREST
+    )
+    square = np.full((_SIDE + 8, _SIDE + 8, 3), 90, dtype=np.uint8)
+    own = np.asarray(small)
+    top, left = (_SIDE + 8 - own.shape[0]) // 2, (_SIDE + 8 - own.shape[1]) // 2
+    square[top : top + own.shape[0], left : left + own.shape[1]] = own
+    return square

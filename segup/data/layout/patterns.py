@@ -39,11 +39,7 @@ def inside(root: Path, text: str, where: str) -> Path:
     return root / plain
 
 
-SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
+SPLIT_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 """Of each split; the case of letters does not matter."""
 
 _SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}

@@ -26,10 +26,7 @@ class Ade20k(DataSource):
         if labels.num_classes != _CLASSES:
             raise ConfigError(f"ADE20K has {_CLASSES} classes, not {labels.num_classes}")
         self.labels = labels
-        self.mask_values = {
-            0: labels.ignore_index,
-            **{index + 1: index for index in range(_CLASSES)},
-        }
+        self.mask_values = {0: labels.ignore_index, **{index + 1: index for index in range(_CLASSES)}}
         inner = Path(root, "ADEChallengeData2016")
         self.root = inner if inner.is_dir() else Path(root)
 
