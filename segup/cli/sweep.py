@@ -2,7 +2,7 @@
 
 import hashlib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,17 +108,31 @@ def _sweep(hydra: Hydra, whole: DictConfig, command: str) -> Sweep:
     latest = {override.get_key_element(): override for override in overrides}  # as Hydra: a later one stands
     _check_swept(latest)
     jobs = [job for batch in BasicSweeper.split_arguments(overrides, None) for job in batch]
-    composed = [hydra.config_loader.load_sweep_config(whole, job) for job in jobs]
     swept = [key for key, override in latest.items() if override.is_sweep_override()]
-    asked = tuple(_asked(config, job, swept) for config, job in zip(composed, jobs, strict=True))
+    first = hydra.config_loader.load_sweep_config(whole, jobs[0])
     return Sweep(
         command,
-        plain_values(composed[0].ablation),
-        plain_values(composed[0].hydra.launcher),
-        str(composed[0].hydra.runtime.choices["hydra/launcher"]),
-        asked,
+        plain_values(first.ablation),
+        plain_values(first.hydra.launcher),
+        str(first.hydra.runtime.choices["hydra/launcher"]),
+        tuple(_asked(config, job, swept) for job, config in _composed(hydra, whole, jobs)),
         _shared(hydra, whole, latest),
     )
+
+
+def _composed(
+    hydra: Hydra, whole: DictConfig, jobs: Sequence[Sequence[str]]
+) -> Iterator[tuple[Sequence[str], DictConfig]]:
+    """Give each job and its configuration; one that differs in the seed alone is the same object with another seed."""
+    known: dict[tuple[str, ...], DictConfig] = {}
+    for job in jobs:
+        seeds = [word for word in job if word.startswith("seed=")]
+        others = tuple(word for word in job if word not in seeds)
+        if others not in known:
+            known[others] = hydra.config_loader.load_sweep_config(whole, job)
+        elif seeds:
+            known[others].seed = OverridesParser.create().parse_override(seeds[-1]).value()
+        yield job, known[others]
 
 
 def _check_swept(overrides: Mapping[str, Override]) -> None:

@@ -16,12 +16,13 @@ from segup.cli.train import run as command
 from segup.errors import ConfigError, DataError, SegupError
 
 TINY = {
-    "encoder": {"pretrained": False},
+    "encoder": {"name": "test_efficientnet", "pretrained": False},
     "decoder": {"widths": [4] * 5},
     "data": {"crop_size": (33, 35), "batch_size": 2, "samples_per_epoch": 4},
     "trainer": {"max_epochs": 1, "accelerator": "cpu"},
 }
 TYPED = [
+    "encoder.name=test_efficientnet",
     "encoder.pretrained=false",
     "decoder.widths=[4,4,4,4,4]",
     "data.crop_size=[33,35]",

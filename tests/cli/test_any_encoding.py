@@ -13,7 +13,8 @@ from segup.cli import main
 ROOT = Path(__file__).resolve().parents[2]
 ENCODINGS = ("ascii", "latin-1", "cp1252")
 TINY = (
-    "encoder.pretrained=false", "decoder.widths=[4,4,4,4,4]", "data.crop_size=[33,35]", "data.batch_size=2",
+    "encoder=segnet", "encoder.options.widths=[2,3,4]", "encoder.options.convs=1", "decoder.widths=[4,4]",
+    "data.crop_size=[33,35]", "data.batch_size=2",
     "data.samples_per_epoch=2", "data.num_workers=0", "trainer.max_epochs=1", "trainer.accelerator=cpu",
 )  # fmt: skip
 
@@ -37,7 +38,7 @@ def run(tmp_path_factory):
         patched.chdir(place)
         code, text = written("ascii", "train", *TINY, "run_dir=run")
     assert code == 0, text
-    assert "Sizes of a training crop, 33x35, in efficientnet_lite0" in text
+    assert "Sizes of a training crop, 33x35, in segnet" in text
     return place / "run"
 
 

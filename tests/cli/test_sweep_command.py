@@ -17,8 +17,10 @@ def in_tmp(tmp_path, monkeypatch):
 
 
 TINY = [
-    "encoder.pretrained=false",
-    "decoder.widths=[4,4,4,4,4]",
+    "encoder=segnet",
+    "encoder.options.widths=[2,3,4]",
+    "encoder.options.convs=1",
+    "decoder.widths=[4,4]",
     "data.crop_size=[33,35]",
     "data.batch_size=2",
     "data.samples_per_epoch=2",

@@ -122,7 +122,6 @@ def test_frozen_statistics_stay_while_the_weights_learn(name):
             "cait_xxs24_224",
             r"not take images of any size: at 512×512 .*\n  try: encoder.options.img_size=224, ",
         ),
-        ("torchvision/maxvit_t", "torchvision/maxvit_t cannot be traced into a pyramid"),
         ("resnet17", "unknown encoder 'resnet17': did you mean 'resnet18'"),
         ("timm/resnet17", "unknown timm model 'resnet17': did you mean 'resnet18'"),
         ("torchvision/resnet17", "unknown torchvision model 'resnet17': did you mean 'resnet18'"),

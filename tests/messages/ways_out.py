@@ -9,6 +9,7 @@ is prose.
 
 import ast
 import builtins
+import copy
 import functools
 import importlib
 import inspect
@@ -151,9 +152,6 @@ def _layers(text: str) -> str:
 @functools.cache
 def _override(text: str) -> str:
     """Return why an override does not compose with any choice of its group; ``key=...`` is asked for its key alone."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
     key, _, value = text.partition("=")
     if LEFT_OPEN.search(value):
         text = f"{key}=null"
@@ -161,20 +159,40 @@ def _override(text: str) -> str:
     folder = ROOT / "configs" / group
     choices = [f"{group}={file.stem}" for file in folder.glob("*.yaml")] if "." in key and folder.is_dir() else []
     problem = ""
+    for choice in ["", *choices]:
+        try:
+            _compose(choice, text)
+        except Exception as error:
+            problem = problem or " ".join(f"{text}: {error}".split())
+        else:
+            return ""
+    return problem
+
+
+def _compose(choice: str, text: str) -> None:
+    """Compose a choice and an override; one of a value is set in what the choice alone composes to, as Hydra does."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    override = OverridesParser.create().parse_override(text)
+    if "." in override.key_or_group and not override.is_sweep_override():
+        ConfigLoaderImpl._apply_overrides_to_config([override], copy.deepcopy(_composed(choice)))
+    else:
+        _composed(choice, text)
+
+
+@functools.cache
+def _composed(*words: str) -> Any:
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
     held = dict(GlobalHydra.instance().__dict__)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-            for choice in ["", *choices]:
-                try:
-                    compose("train", overrides=[word for word in (choice, text) if word])
-                except Exception as error:
-                    problem = problem or " ".join(f"{text}: {error}".split())
-                else:
-                    return ""
+            return compose("train", overrides=[word for word in words if word])
     finally:
         GlobalHydra.instance().__dict__.update(held)
-    return problem
 
 
 @functools.cache

@@ -3,8 +3,6 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import yaml
@@ -12,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from segup.cli.composed import configs_folder
+from segup.cli.train import run
 from segup.training.config import RunConfig
 
 STUDY = Path(__file__).with_name("study_0_1")
@@ -42,11 +41,11 @@ def test_every_word_of_its_configuration_is_a_word_today():
     assert RunConfig.of(stored).seed == 1
 
 
-def test_its_command_finds_it_finished_and_reports_the_same_scores(tmp_path):
+def test_its_command_finds_it_finished_and_reports_the_same_scores(tmp_path, monkeypatch, capsys):
     study = shutil.copytree(STUDY, tmp_path / "ablations" / "stored")
-    command = [sys.executable, "-m", "segup.cli", "train", *COMMAND, *RECIPE, "ablation.name=stored"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ended.stdout.splitlines()[0] == "study ablations/stored: 4 runs, 4 finished before", ended.stderr
+    monkeypatch.chdir(tmp_path)
+    assert run([*COMMAND, *RECIPE, "ablation.name=stored"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "study ablations/stored: 4 runs, 4 finished before"
     scores = {
         (label, seed): json.loads((STUDY / label / seed / "result.json").read_text())["last"]["miou"]
         for label in ("deconv", "bilinear")

@@ -1,6 +1,7 @@
 """The script that holds the default recipe against a plain one: its table, and that it goes on where it was."""
 
 import csv
+import importlib.util
 import os
 import subprocess
 import sys
@@ -18,15 +19,32 @@ def run(place, *words):
     return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
 
 
-def test_the_table_has_a_mean_and_its_spread(tmp_path):
+@pytest.fixture
+def shown(tmp_path, monkeypatch, capsys):
+    """What ``--show`` prints of 9 steps."""
+    spec = importlib.util.spec_from_file_location("compare_recipes", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--out", str(tmp_path), "--show", "--steps", "9"])
+
+    def of(table):
+        (tmp_path / "recipes.csv").write_text(table)
+        assert script.main() == 0
+        return capsys.readouterr().out
+
+    return of
+
+
+def test_the_table_has_a_mean_and_its_spread(shown):
     columns = "set,recipe,steps,seed,miou,pixel_accuracy,iou,seconds\n"
     lines = "cells,plain,9,0,0.5,0.9,[],1\ncells,default,9,0,0.6,0.9,[],1\ncells,default,9,1,0.7,0.9,[],1\n"
-    (tmp_path / "recipes.csv").write_text(columns + lines)
-    shown = run(tmp_path, "--show", "--steps", "9")
-    assert shown == "| 9 steps | cells |\n| --- | --- |\n| plain | 0.500 |\n| default | 0.650 ± 0.071 (2 seeds) |\n"
+    assert (
+        shown(columns + lines)
+        == "| 9 steps | cells |\n| --- | --- |\n| plain | 0.500 |\n| default | 0.650 ± 0.071 (2 seeds) |\n"
+    )
 
 
-def test_each_set_judges_the_recipe_that_is_best_on_the_others(tmp_path):
+def test_each_set_judges_the_recipe_that_is_best_on_the_others(shown):
     scores = {  # gains over the plain recipe: a has 4, 0, 0 hundredths, b has 1, 1, 1
         "plain": {"cells": 0.5, "camvid": 0.4, "cracks": 0.7},
         "a": {"cells": 0.54, "camvid": 0.4, "cracks": 0.7},
@@ -35,8 +53,7 @@ def test_each_set_judges_the_recipe_that_is_best_on_the_others(tmp_path):
     }
     lines = ["set,recipe,steps,seed,miou,pixel_accuracy,iou,seconds"]
     lines += [f"{name},{recipe},9,0,{miou},1,[],1" for recipe, own in scores.items() for name, miou in own.items()]
-    (tmp_path / "recipes.csv").write_text("\n".join([*lines, ""]))
-    assert run(tmp_path, "--show", "--steps", "9").splitlines()[-5:] == [
+    assert shown("\n".join([*lines, ""])).splitlines()[-5:] == [
         "left out: best on the others, its gain there → on the set left out",
         "cells: b, +0.010 → +0.010",
         "camvid: a, +0.020 → +0.000",

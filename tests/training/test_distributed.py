@@ -93,8 +93,10 @@ def test_two_processes_train_into_one_folder_and_score_what_one_process_scores(t
         "data.crop_size=[33,35]",
         "data.batch_size=2",
         "data.samples_per_epoch=8",
-        "encoder.pretrained=false",
-        "decoder.widths=[4,4,4,4,4]",
+        "encoder=segnet",
+        "encoder.options.widths=[2,3,4]",
+        "encoder.options.convs=1",
+        "decoder.widths=[4,4]",
         "run_dir=run",
     ]
     done = subprocess.run(

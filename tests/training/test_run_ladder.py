@@ -43,7 +43,7 @@ def model(upsampler, picky=False):
 def test_the_file_says_the_sizes_and_the_verdict(small_run):
     _, folder = small_run(trainer={"max_epochs": 1, "max_steps": 1})
     lines = (folder / "ladder.txt").read_text().splitlines()
-    assert lines[0] == "Sizes of a training crop, 33×35, in efficientnet_lite0"
+    assert lines[0] == "Sizes of a training crop, 33×35, in timm/test_efficientnet"
     assert sum("deconv k4 s2 p1" in line for line in lines[:-1]) == 4
     assert any("stage 1 rounds up" in line and "17×18" in line for line in lines)
     assert any("33×35" in line and "cut 1 row, 1 column" in line for line in lines)

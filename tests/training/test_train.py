@@ -21,7 +21,7 @@ def same(a, b):
 
 
 def test_a_run_leaves_a_finished_folder(small_run):
-    result, folder = small_run(pictures=True)
+    result, folder = small_run(pictures=True, encoder={"name": "efficientnet_lite0"})
     names = {path.name for path in folder.iterdir()}
     assert names >= {
         "last.ckpt",
@@ -81,7 +81,7 @@ def test_all_decoders_see_the_same_batches_and_start_from_the_same_weights(small
         found.append(list(seen))
     assert len(found[0]) == len(set(found[0])) == 4
     assert all(hashes == found[0] for hashes in found)
-    assert len(starts[0]) > 300
+    assert len(starts[0]) > 100
     assert all(same(start, starts[0]) for start in starts)
 
 
