@@ -88,8 +88,11 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
             return 4
         if len(plain) > 1 and (plain in words or (len(words) > 1 and plain == initials)):
             return 3 if plain == initials else 2
-        ratio = SequenceMatcher(None, asked, other.casefold()).ratio()
-        return ratio if ratio >= (0.6 if asked[:1] == other[:1].casefold() else 0.75) else 0
+        least = 0.6 if asked[:1] == other[:1].casefold() else 0.75
+        matcher = SequenceMatcher(None, asked, other.casefold())
+        bound = matcher.real_quick_ratio()  # by their lengths alone: one may have millions of letters
+        ratio = matcher.ratio() if bound >= least else 0
+        return ratio if ratio >= least else 0
 
     names = list(known)
     best = max(names, key=likeness, default="")
