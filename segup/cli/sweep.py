@@ -120,9 +120,7 @@ def _sweep(hydra: Hydra, whole: DictConfig, command: str) -> Sweep:
     )
 
 
-def _composed(
-    hydra: Hydra, whole: DictConfig, jobs: Sequence[Sequence[str]]
-) -> Iterator[tuple[Sequence[str], DictConfig]]:
+def _composed(hydra: Hydra, whole: DictConfig, jobs: Sequence[list[str]]) -> Iterator[tuple[list[str], DictConfig]]:
     """Give each job and its configuration; one that differs in the seed alone is the same object with another seed."""
     known: dict[tuple[str, ...], DictConfig] = {}
     for job in jobs:
