@@ -1,7 +1,9 @@
 """A training crop that the encoder does not take whole is refused before anything starts, with the number."""
 
+import numpy as np
 import pytest
 from groups import group
+from PIL import Image
 
 from segup.errors import ShapeError
 from segup.training.build import check_parts
@@ -39,9 +41,25 @@ def test_a_crop_that_does_not_fit_is_refused_before_the_start(tmp_path, small_ru
     assert not list((tmp_path / "run").iterdir())
 
 
+@pytest.fixture
+def images(tmp_path):
+    """A folder of images that neither encoder takes whole, and few windows cover."""
+    random = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for kind, shape, values in (("images", (140, 150, 3), 256), ("masks", (140, 150), 3)):
+            (tmp_path / kind / split).mkdir(parents=True)
+            for number in range(2):
+                pixels = random.integers(0, values, shape, dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / kind / split / f"{number}.png")
+    return {"name": "folder", "root": str(tmp_path), "classes": list("abc"), "colors": None}
+
+
 @pytest.mark.parametrize("encoder", [TIED, SHORT])
-def test_a_crop_that_fits_trains_and_larger_images_are_validated(small_run, encoder):
+def test_a_crop_that_fits_trains_and_larger_images_are_validated(small_run, images, encoder):
     result, _ = small_run(
-        encoder=encoder, decoder=PLAIN, data={"crop_size": [33, 47]}, trainer={"max_epochs": 1, "max_steps": 1}
+        encoder=encoder,
+        decoder=PLAIN,
+        data={**images, "crop_size": [33, 47]},
+        trainer={"max_epochs": 1, "max_steps": 1},
     )
     assert 0 <= result["last"]["miou"] <= 1
