@@ -1,0 +1,278 @@
+"""Measure how much upsampling operators differ, and how much seeds alone do: studies that go on, and the page of them.
+
+    python scripts/noise_floor.py --part probe_cells
+    python scripts/noise_floor.py --part probe_camvid --data ~/data --minutes 80
+    python scripts/noise_floor.py --part probe_cells --operators mypackage.mine:Mine
+    python scripts/noise_floor.py --part decoders_cells --hours 12
+    python scripts/noise_floor.py --write
+
+A part is a study of segup, ``ablations/noise_floor_<part>``. ``--minutes`` ends it as Ctrl-C does: running runs save,
+and the same command goes on. Afterwards every run that has ended is a row of ``docs/noise-floor/<part>.csv``: its
+scores and costs, and the words that chose its operator. ``--operators`` adds a word of ``decoder=`` or an operator from
+outside segup to the part: it is trained with the part's seeds, beside the baseline where the study is not here, and its
+rows join those that the file has. Further words KEY=VALUE are those of ``segup train``, for all runs of the part.
+
+``--write`` makes ``docs/noise-floor.md`` and its figures from these files alone.
+"""
+
+import argparse
+import csv
+import io
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from noise_floor_page import read_rows, write_page
+from noise_floor_parts import PARTS, Part, filled, halve, label_of, part_of, words_of, write_presets
+
+from segup.ablation.member import Member
+from segup.ablation.report.content import read_report
+from segup.ablation.report.texts import as_csv
+from segup.ablation.study import FILE, Study, read_study
+from segup.atomic import atomic_write
+from segup.cli.report import run_reported
+from segup.errors import ConfigError
+from segup.registry import outside_module
+from segup.stored import as_written, read_json
+from segup.training.feature_files import features_folder
+from segup.training.run_folder import read_config
+
+TEST = "evaluation-camvid-test.json"
+TESTED = ("miou", "pixel_accuracy", "class_accuracy", "boundary_iou", "bf_score")
+_LEFT_OUT = ("best_miou", "run")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Do what the arguments say and return the exit code."""
+    options = _parser().parse_intermixed_args(list(arguments))
+    code = 0
+
+    def work() -> None:
+        nonlocal code
+        if options.part is None and not options.write:
+            raise ConfigError("there is nothing to do.\n  try: --part probe_cells, or --write")
+        if options.part is not None:
+            code = train(part_of(options.part), options)
+        if options.write:
+            print(write_page(options.out))
+
+    return run_reported(work) or code
+
+
+def train(part: Part, options: argparse.Namespace) -> int:
+    """Go on with a part until it ends or its minutes are over, write its rows, and return the exit code."""
+    until = time.monotonic() + 60 * options.minutes
+    study, folders = Path("ablations") / part.study, _folders(part, options)
+    if part.tested:
+        score_tests(study, until)  # those of the last command, whose time was over
+    operators = _operators(part, study, options.operators)
+    seeds = part.seeds if options.seeds is None else options.seeds
+    code = _finished_by(until, _command(part, operators, seeds, folders, options))
+    if part.tested:
+        score_tests(study, until)
+    if (study / FILE).exists():
+        file = options.out / "noise-floor" / f"{part.key}.csv"
+        only = {label_of(name) for name in options.operators} if options.operators and file.exists() else None
+        write_rows(file, measured_rows(part, read_study(study), options.words), only)
+        print(f"rows: {file}")
+    return code
+
+
+def _command(
+    part: Part, operators: Sequence[str], seeds: Sequence[int], folders: Mapping[str, Path], options: Any
+) -> list[str]:
+    listed = ",".join(map(str, seeds))
+    words = [*filled(part.words, folders), *options.words, f"ablation.name={part.study}"]
+    threads = f"trainer.threads={options.threads}"
+    if part.script is not None:
+        script, rows = Path(__file__).with_name(part.script), ",".join(operators)
+        at_once = f"ablation.at_once={options.at_once}"
+        return [sys.executable, str(script), "--rows", rows, "--seeds", listed, *words, threads, at_once]
+    presets = Path("outputs") / part.study
+    write_presets(presets, operators)
+    return [
+        *(sys.executable, "-m", "segup.cli", "train", "-m", "--config-dir", str(presets)),
+        # seed by seed: whenever time is over, all operators have as many
+        *(f"seed={listed}", f"decoder={','.join(map(label_of, operators))}", *words, threads),
+        *(f"ablation.baseline='{part.baseline}'", f"ablation.at_once={options.at_once}"),
+        *([] if part.most is None else ["ablation.until=decided", f"ablation.max_seeds={max(part.most, len(seeds))}"]),
+        *([] if options.hours is None else [f"ablation.max_hours={options.hours:g}"]),
+    ]
+
+
+def _operators(part: Part, study: Path, further: Sequence[str]) -> list[str]:
+    """Return the operators to train: all of the part; with a further one the baseline; and those the study has."""
+    first = [part.baseline.partition(",")[0]] if further else list(part.operators)
+    stored = {}
+    if (study / FILE).exists() and part.script is None:
+        for member in read_study(study).members:
+            label = member.label.partition(",")[0]
+            upsampler = str(read_config(member.path)["decoder"]["upsampler"])
+            stored[label] = upsampler if ":" in upsampler else label
+    return list(dict.fromkeys([*first, *stored.values(), *further]))
+
+
+def _folders(part: Part, options: argparse.Namespace) -> dict[str, Path]:
+    """Return the folders that a part's words name, CamVid at half its size made where it is needed."""
+    if part.needs is None:
+        return {}
+    if options.data is None:
+        raise ConfigError(f"--part {part.key} needs CamVid: give --data FOLDER, the folder that has camvid/")
+    folders = {"camvid": options.data / "camvid", "half": options.half}
+    if part.needs == "half":
+        halve(folders["camvid"], folders["half"])
+    return {name: folder.resolve() for name, folder in folders.items()}
+
+
+def _finished_by(until: float, command: Sequence[str]) -> int:
+    """Run a command that saves and ends at SIGTERM; return its exit code, 0 where its time was over."""
+    process = subprocess.Popen(command)
+    try:
+        return process.wait(max(0.0, until - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        print("the minutes are over; the same command goes on")
+        return 0
+    except KeyboardInterrupt:  # the terminal told the process, too
+        return process.wait()
+
+
+def score_tests(study: Path, until: float) -> None:
+    """Score the last weights of each finished run on the test images, once; begin none after ``until``."""
+    if not (study / FILE).exists():
+        return
+    from segup.evaluation.evaluate import evaluate_run, write_report
+    from segup.evaluation.runs import open_run
+
+    for member in read_study(study).members:
+        if member.run is None or (member.path / TEST).exists():
+            continue
+        if time.monotonic() > until:
+            return
+        config = read_config(member.path)
+        module = outside_module(str(config["decoder"]["upsampler"]))  # which this command's sweep has named
+        opened = open_run(member.path, "last", trust=[] if module is None else [module])
+        write_report(evaluate_run(opened, config["data"], "test"), member.path / TEST)
+
+
+def measured_rows(part: Part, study: Study, words: Sequence[str]) -> list[dict[str, str]]:
+    """Return a row for each run that has ended: segup's own of its report, the test scores, and what chose it.
+
+    Args:
+        part: Of which it is.
+        study: The study.
+        words: That all runs have beside those of the part.
+    """
+    looks = " ".join(map(str, study.settings.get("looks") or ()))
+    found = []
+    for row, member in zip(csv.DictReader(io.StringIO(as_csv(read_report(study.path)))), study.members, strict=True):
+        if member.state not in ("finished", "failed"):
+            continue
+        kept = {key: _short(value) for key, value in row.items() if key not in _LEFT_OUT}
+        chosen = (study.settings.get("decoders") or {}).get(member.label, {}).get("widths")
+        operator, *axes = member.label.split(",")
+        own = [*(_words(member) if part.script is None else ("--rows", operator)), *axes, *words]
+        own += [f"decoder.widths=[{','.join(map(str, chosen))}]"] if chosen else []
+        found.append({**kept, **_tested(member.path), "looks": looks, "words": " ".join(own)})
+    return found
+
+
+def _words(member: Member) -> tuple[str, ...]:
+    upsampler = str(read_config(member.path)["decoder"]["upsampler"])
+    return words_of(upsampler if ":" in upsampler else member.label.partition(",")[0])
+
+
+def _tested(folder: Path) -> dict[str, str]:
+    file = folder / TEST
+    if not file.exists():
+        return {}
+    stored: Mapping[str, Any] = as_written(dict[str, Any], read_json(file), file)
+    scores, classes = stored["scores"], stored["classes"]
+    values = {name: scores[name] for name in TESTED}
+    values |= {f"iou/{name}": value for name, value in zip(classes, scores["iou"], strict=True)}
+    return {f"test_{name}": "" if value is None else _short(str(value)) for name, value in values.items()}
+
+
+def _short(text: str | None) -> str:
+    """Return a number of a table with six digits after the point: rows are committed.
+
+    >>> _short("0.7496436778840075"), _short("4416563"), _short("out of memory, 1.5 GiB")
+    ('0.749644', '4416563', 'out of memory, 1.5 GiB')
+    """
+    try:
+        return str(round(float(text), 6)) if text and "." in text else text or ""
+    except ValueError:
+        return text or ""
+
+
+def write_rows(file: Path, rows: Sequence[Mapping[str, str]], only: set[str] | None = None) -> None:
+    """Write rows into a part's file; what it has of other runs stays.
+
+    Args:
+        file: The file, which need not be there.
+        rows: Of this study.
+        only: The operators whose rows are written; None for all.
+    """
+    before = read_rows(file)
+    now = [row for row in rows if only is None or row["decoder"].partition(",")[0] in only]
+    runs = {_run(row): dict(row) for row in (*before, *now)}
+    columns = list(dict.fromkeys(key for row in (*now, *before) for key in row))
+    last = [key for key in ("wall_seconds", "cause", "looks", "words") if key in columns]
+    columns = [*(key for key in columns if key not in last), *last]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(runs.values())
+    file.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(file, text.getvalue().encode())
+
+
+def _run(row: Mapping[str, str]) -> tuple[str, ...]:
+    return row["decoder"], row["seed"], row.get("fold", "")
+
+
+def _parser() -> argparse.ArgumentParser:
+    first, _, rest = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=first, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    half = features_folder().parent / "camvid_180x240"
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="of segup train, for all runs of the part")
+    parser.add_argument("--part", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="the folder that has camvid/, in SegNet's layout")
+    parser.add_argument("--half", type=Path, default=half, help="CamVid at 180×240, made once (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=80, help="after which the part saves and ends (default: 80)")
+    parser.add_argument("--hours", type=float, help="ablation.max_hours: of training, all runs of a part in rounds")
+    parser.add_argument("--seeds", type=_seeds, help="such as 0-9 or 0,1,2 (default: the part's)")
+    parser.add_argument("--operators", type=_names, default=[], help="further ones: a decoder's word or module:Class")
+    parser.add_argument("--at-once", type=int, default=2, help="runs at once (default: 2)")
+    parser.add_argument("--threads", type=int, default=1, help="of each run (default: 1)")
+    parser.add_argument("--write", action="store_true", help="make docs/noise-floor.md from the files of the parts")
+    parser.add_argument("--out", type=Path, default=Path("docs"), help="where page and files are (default: docs)")
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _seeds(text: str) -> list[int]:
+    """Return the seeds of a list with ranges.
+
+    >>> _seeds("0-3"), _seeds("0,2,5-6")
+    ([0, 1, 2, 3], [0, 2, 5, 6])
+    """
+    found: list[int] = []
+    for word in text.split(","):
+        first, _, last = word.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return list(dict.fromkeys(found))
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

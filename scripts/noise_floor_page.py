@@ -1,0 +1,440 @@
+"""The page of the noise floor: made from the files of the parts alone, with segup's own decisions and drawings."""
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median, stdev
+
+from noise_floor_parts import PARTS, Part
+from noise_floor_published import BETWEEN_PAPERS, TABLES, Table
+
+from segup.ablation.block import Block
+from segup.ablation.comparison import Comparison
+from segup.ablation.markup import code, pipes, plain
+from segup.ablation.report.forest import drawn_differences, forest
+from segup.ablation.report.style import png, styled
+from segup.ablation.tables import COSTS, score_text
+from segup.atomic import atomic_write
+from segup.metrics.scores import OWN_SCORES, Score
+from segup.statistics import Decision, conclusion, decide, decide_in_looks, difference_text, spread
+
+PAGE, FOLDER = "noise-floor.md", "noise-floor"
+_FURTHER = ("boundary_iou", "bf_score", "pixel_accuracy")
+_TWICE = 1.96
+"""Times the standard deviation of a difference: 95 of 100 differences that are noise alone are smaller."""
+
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A part's runs, and what they show in one score.
+
+    Args:
+        part: The part.
+        metric: The column.
+        score: What it is.
+        scores: By row, the score of each seed and fold; None where the run failed.
+        decision: What is decided; None where there is nothing to hold the others against.
+    """
+
+    part: Part
+    metric: str
+    score: Score
+    scores: Mapping[str, Mapping[Block, float | None]]
+    decision: Decision | None
+
+    def values(self, row: str) -> list[float]:
+        """Return the scores of a row that are known."""
+        return [value for value in self.scores[row].values() if value is not None]
+
+    @property
+    def deviations(self) -> list[float]:
+        """The standard deviation over the seeds of each row that has two or more."""
+        return [stdev(values) for row in self.scores if len(values := self.values(row)) > 1]
+
+    @property
+    def paired(self) -> float:
+        """The standard deviation of a difference of two runs with one seed and fold: the median over the rows."""
+        baseline = self.scores.get(self.part.baseline, {})
+        found = []
+        for row, own in self.scores.items():
+            pairs = ((value, baseline.get(block)) for block, value in own.items())
+            apart = [one - other for one, other in pairs if one is not None and other is not None]
+            if row != self.part.baseline and len(apart) > 1:
+                found.append(stdev(apart))
+        return median(found) if found else math.nan
+
+    @property
+    def seen(self) -> list[float]:
+        """The smallest differences that four in five such studies would see, one for each comparison."""
+        known = () if self.decision is None else self.decision.differences
+        return [one.detectable for one in known if not math.isnan(one.detectable)]
+
+
+def write_page(out: Path) -> Path:
+    """Write ``noise-floor.md`` and its figures from the files in ``noise-floor`` and return the page.
+
+    Args:
+        out: The folder of both.
+    """
+    rows = {key: read_rows(out / FOLDER / f"{key}.csv") for key in PARTS}
+    found = {
+        (key, metric): one
+        for key, part in PARTS.items()
+        for metric in dict.fromkeys((*part.metrics, *(table.metric for table in TABLES if table.part == key)))
+        if (one := measured(part, rows[key], metric)) is not None
+    }
+    drawn = {}
+    for (key, metric), one in found.items():
+        if metric in PARTS[key].metrics and (figure := figure_of(one)) is not None:
+            drawn[key, metric] = f"{FOLDER}/{key}-{metric}.png"
+            atomic_write(out / drawn[key, metric], figure)
+    atomic_write(out / PAGE, page(rows, found, drawn).encode())
+    return out / PAGE
+
+
+def read_rows(file: Path) -> list[dict[str, str]]:
+    """Return the rows of a part's file; none where it is not there."""
+    return list(csv.DictReader(file.open(newline=""))) if file.exists() else []
+
+
+def measured(part: Part, rows: Sequence[Row], metric: str) -> Measured | None:
+    """Return what a part's rows show in a score; None where no run has it."""
+    scores: dict[str, dict[Block, float | None]] = {}
+    for row in rows:
+        if row["state"] == "failed":
+            scores.setdefault(row["decoder"], {})[_block(row)] = None
+        elif row.get(metric):
+            scores.setdefault(row["decoder"], {})[_block(row)] = float(row[metric])
+    if not any(value is not None for own in scores.values() for value in own.values()):
+        return None
+    order = sorted({block for own in scores.values() for block in own}, key=lambda block: block.order)
+    looks = sorted({int(look) for row in rows for look in (row.get("looks") or "").split()})
+    decision = None
+    if part.baseline in scores and len(scores) > 1:
+        if looks:
+            decision = decide_in_looks(scores, part.baseline, looks=looks, blocks=order)
+        else:
+            decision = decide(scores, part.baseline)
+    return Measured(part, metric, _score(metric), scores, decision)
+
+
+def figure_of(one: Measured) -> bytes | None:
+    """Return the forest plot of a part, as segup's report draws it."""
+    if one.decision is None:
+        return None
+    with styled():
+        comparison = Comparison((), one.part.baseline, one.score, one.decision, (), (), ())
+        figure = forest(comparison, drawn_differences(comparison))
+        return None if figure is None else png(figure, dpi=100)
+
+
+def page(
+    rows: Mapping[str, Sequence[Row]],
+    found: Mapping[tuple[str, str], Measured],
+    drawn: Mapping[tuple[str, str], str],
+) -> str:
+    """Return the page as Markdown.
+
+    Args:
+        rows: By part.
+        found: What they show, by part and score.
+        drawn: The figures of those that have one.
+    """
+    lines = ["# The noise floor of upsampling", "", *_opening(rows), *_seeds_alone(found), *_published(found)]
+    for key, part in PARTS.items():
+        if rows[key]:
+            lines += _part(part, rows[key], found, drawn)
+    return "\n".join([*lines, *_limits(), *_repeat()]).rstrip() + "\n"
+
+
+def _opening(rows: Mapping[str, Sequence[Row]]) -> list[str]:
+    runs = sum(len(own) for own in rows.values())
+    failed = sum(row["state"] == "failed" for own in rows.values() for row in own)
+    missing = [part.title for key, part in PARTS.items() if not rows[key]]
+    told = f", of which {failed} failed" if failed else ""
+    lines = [
+        "How much do upsampling operators differ, and how much do seeds alone? Published tables report no seeds. Here "
+        f"{'is 1 run' if runs == 1 else f'are {runs} runs'}{told}, each a line of a file in "
+        f"`docs/{FOLDER}`, with the decisions that [`segup report`](ablations.md#what-is-decided) makes. "
+        "`python scripts/noise_floor.py --write` makes this page from these files.",
+        "",
+    ]
+    if not runs:
+        lines = ["How much do upsampling operators differ, and how much do seeds alone? No part has been run yet.", ""]
+    return [*lines, f"Not run yet: {'; '.join(missing)}.", ""] if missing else lines
+
+
+def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
+    lines = [
+        "## What seeds alone do",
+        "",
+        "In points of percent. *Over seeds*: the standard deviation of an operator's scores, the median over the "
+        "operators and its range; where seeds validate on different folds, these are in it. *Of a difference*: the "
+        "standard deviation of the difference of two runs with the same seed and images, the median over the "
+        f"operators. *Noise*: {_TWICE} times that: of two single runs of operators that do not differ, 95 in 100 "
+        "differ by less. *Seen*: the smallest true difference that four in five such studies would decide, with as "
+        "many seeds as there are here and all comparisons at once; from the quietest to the noisiest operator.",
+        "",
+        pipes(["part", "score", "operators", "seeds", "over seeds", "of a difference", "noise", "seen"]),
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    shown = [one for (key, metric), one in found.items() if metric in PARTS[key].metrics]
+    for one in shown:
+        counts = sorted({len(one.values(row)) for row in one.scores})
+        own = one.deviations
+        lines.append(
+            pipes([
+                one.part.title, one.score.label, str(len(one.scores)), _range(counts, str),
+                f"{_percent(median(own))} ({_range(own, _percent)})" if own else "–", _percent(one.paired),
+                _percent(_TWICE * one.paired), _range(one.seen, _percent) if one.seen else "–",
+            ])
+        )  # fmt: skip
+    return [*lines, ""] if shown else []
+
+
+def _published(found: Mapping[tuple[str, str], Measured]) -> list[str]:
+    lines = [
+        "## Published differences beside it",
+        "",
+        "Each table is held against the noise of the part that is nearest to it. Noise there is not noise here: data, "
+        "encoder, schedule and operators differ, and none of these tables reports seeds. A difference that is smaller "
+        "than the noise is not wrong; one run does not show it.",
+        "",
+        pipes(["published", "data", "pairs of rows", "differences", "noise here", "larger than it"]),
+        "|---|---|---|---|---|---|",
+    ]
+    details: list[str] = []
+    for table in TABLES:
+        near = found.get((table.part, table.metric))
+        noise = math.nan if near is None else 100 * _TWICE * near.paired
+        pairs = table.pairs
+        larger = "not run here" if math.isnan(noise) else f"{sum(one > noise for one in pairs)} of {len(pairs)}"
+        lines.append(
+            pipes([
+                f"{table.what}, {table.score}; {table.source}", ", ".join(table.columns), str(len(pairs)),
+                _range(pairs, lambda one: f"{one:.2f}"),
+                "–" if math.isnan(noise) else f"{noise:.2f} ({PARTS[table.part].title})", larger,
+            ])
+        )  # fmt: skip
+        details += [] if math.isnan(noise) else _against_its_baseline(table, noise)
+    apart = "; ".join(f"{what}: {one} and {two}" for what, one, two in BETWEEN_PAPERS)
+    lines += ["", f"One method under nominally the same protocol differs between papers, too: {apart}.", ""]
+    if details:
+        titles = ["published", "data", "row", "difference", "larger than the noise here"]
+        lines += ["Row by row, against the table's own baseline, in points:", ""]
+        lines += [pipes(titles), "|---|---|---|---|---|", *details, ""]
+    return lines
+
+
+def _against_its_baseline(table: Table, noise: float) -> list[str]:
+    lines = []
+    for data, column in table.columns.items():
+        for name, value in column.items():
+            if name != table.baseline:
+                apart = value - column[table.baseline]
+                told = "yes" if abs(apart) > noise else "no"
+                signed = f"{apart:+.2f}".replace("-", "−")
+                lines.append(pipes([f"{table.what}, {table.score}", data, f"{name} − {table.baseline}", signed, told]))
+    return lines
+
+
+def _part(
+    part: Part, rows: Sequence[Row], found: Mapping[tuple[str, str], Measured], drawn: Mapping[tuple[str, str], str]
+) -> list[str]:
+    folds = any(row.get("fold") for row in rows)
+    failed = [f"{row['decoder']} seed {row['seed']} ({row['cause']})" for row in rows if row["state"] == "failed"]
+    seconds = [float(row["wall_seconds"]) for row in rows if row["state"] == "finished" and row.get("wall_seconds")]
+    lines = [f"## {part.title}", "", part.about, ""]
+    paired = "; differences are paired by seed and fold" if folds else ""
+    lines += [
+        f"{len(rows)} runs, `docs/{FOLDER}/{part.key}.csv`{paired}"
+        + (f"; a run took {median(seconds):.0f} s (median), with other work on the machine" if seconds else "")
+        + ".",
+        "",
+    ]
+    lines += [f"Failed: {plain('; '.join(failed))}.", ""] if failed else []
+    for metric in part.metrics:
+        one = found.get((part.key, metric))
+        if one is None:
+            lines += [f"{_score(metric).label}: not scored yet.", ""]
+            continue
+        if len(part.metrics) > 1:
+            lines += [f"### {one.score.label[0].upper()}{one.score.label[1:]}", ""]
+        lines += _decided(one)
+        if (part.key, metric) in drawn:
+            about = f"Differences in {one.score.label} to {part.baseline}, with their intervals"
+            lines += [f"![{about}]({drawn[part.key, metric]})", ""]
+        lines += [*_table(one), ""]
+    return [*lines, *_costs(rows), *(_losses(found, part) if part.key == "anchor" else []), *_commands(part, rows)]
+
+
+def _decided(one: Measured) -> list[str]:
+    if one.decision is None:
+        return [f"{one.part.baseline} has no finished run, or stands alone: no difference is known.", ""]
+    return [plain(conclusion(one.decision, one.score.label)), ""]
+
+
+def _table(one: Measured) -> list[str]:
+    differences = {} if one.decision is None else {found.arm: found for found in one.decision.differences}
+    against = f"{one.score.label} − {one.part.baseline}"
+    lines = [
+        pipes(["operator", one.score.label, "seeds", against, "verdict", "seeds more to see 0.005"]),
+        "|---|---|---|---|---|---|",
+    ]
+    means = {row: sum(values) / len(values) for row in one.scores if (values := one.values(row))}
+    for row in sorted(means, key=lambda row: -means[row]):
+        values, found = one.values(row), differences.get(row)
+        told = ["baseline" if row == one.part.baseline else "–", "", ""]
+        if found is not None and one.decision is not None:
+            more = "" if found.verdict != "undecided" else "more than 10,000" if found.more is None else str(found.more)
+            told = [difference_text(found, one.decision.margin), found.verdict, more]
+        lines.append(pipes([code(row), score_text(spread(values)), str(len(values)), *told]))
+    return lines
+
+
+def _costs(rows: Sequence[Row]) -> list[str]:
+    known = [column for column in COSTS if any(row.get(column.key) for row in rows)]
+    further = [_score(name) for name in _FURTHER if any(row.get(name) for row in rows)]
+    titles = ["operator", *(score.label for score in further), *(column.title for column in known), "a run"]
+    lines = ["Costs, and scores that are described and not tested:", "", pipes(titles), f"|{'---|' * len(titles)}"]
+    for name in dict.fromkeys(row["decoder"] for row in rows):
+        own = [row for row in rows if row["decoder"] == name and row["state"] == "finished"]
+        cells = [_cell(own, score.name, score_text) for score in further]
+        cells += [_cell(own, column.key, column.text) for column in known]
+        cells.append(_cell(own, "wall_seconds", lambda value: f"{value.mean:.0f} s"))
+        lines.append(pipes([code(name), *cells]))
+    return [*lines, ""]
+
+
+def _cell(rows: Iterable[Row], key: str, text: object) -> str:
+    values = [float(row[key]) for row in rows if row.get(key)]
+    return text(spread(values)) if values and callable(text) else "–"
+
+
+def _losses(found: Mapping[tuple[str, str], Measured], part: Part) -> list[str]:
+    """Return which part of the anchor's differences is the loss, and which the operator: means, paired by seed."""
+    one = found.get((part.key, part.metrics[0]))
+    if one is None:
+        return []
+    means = {row: sum(values) / len(values) for row in one.scores if (values := one.values(row))}
+    by_loss = {loss: {row.partition(",")[0]: mean for row, mean in means.items() if row.endswith(f"loss={loss}")}
+               for loss in ("ce_dice", "cross_entropy")}  # fmt: skip
+    both = [name for name in by_loss["ce_dice"] if name in by_loss["cross_entropy"]]
+    if not both:
+        return []
+    gains = {name: by_loss["ce_dice"][name] - by_loss["cross_entropy"][name] for name in both}
+    across = {name: (by_loss["ce_dice"][name] + by_loss["cross_entropy"][name]) / 2 for name in both}
+    loss = sum(gains.values()) / len(both)
+    named = ", ".join(f"{name} {_signed(gain)}" for name, gain in gains.items())
+    reached = _range([by_loss["cross_entropy"][name] for name in both], lambda mean: f"{mean:.3f}")
+    return [
+        f"The loss: ce_dice − cross_entropy is {_signed(loss)} in the mean over the operators ({named}). The operator: "
+        f"the largest mean over both losses is {max(across.values()) - min(across.values()):.3f} above the smallest. "
+        "The rest: segmentation_models_pytorch's Unet with nearest reached 0.534 under this schedule with "
+        f"cross-entropy, in one run; segup's operators with cross-entropy reach {reached}. That difference is of "
+        "augmentation (segup's default changes brightness and contrast, too), start and decoder together; these were "
+        "not told apart.",
+        "",
+    ]
+
+
+def _commands(part: Part, rows: Sequence[Row]) -> list[str]:
+    seeds: dict[str, dict[str, None]] = {}
+    words: dict[str, str] = {}
+    for row in rows:
+        seeds.setdefault(row["decoder"], {})[row["seed"]] = None
+        words[row["decoder"]] = row["words"]
+    lines = ["Each row again, as a study of its own:", "", pipes(["operator", "command"]), "|---|---|"]
+    lines += [pipes([code(name), code(command(part, words[name], list(own)))]) for name, own in seeds.items()]
+    lines.append("")
+    if part.tested:
+        lines += [
+            "The test scores of one of its runs: `segup evaluate ablations/again/ROW/SEED/last.ckpt --split test`.",
+            "",
+        ]
+    return lines
+
+
+def command(part: Part, words: str, seeds: Sequence[str]) -> str:
+    """Return the command that trains a row of a part again, beside its study.
+
+    Args:
+        part: The part.
+        words: Those of the row.
+        seeds: Its seeds.
+    """
+    shared = [word.format(camvid="data/camvid", half="camvid_180x240") if "{" in word else word for word in part.words]
+    if part.script is not None:
+        first = ["python", f"scripts/{part.script}", *words.split(), "--seeds", ",".join(seeds), *shared]
+    else:
+        own = {word.partition("=")[0] for word in words.split()}  # the seeds', and the widths that were matched
+        own |= {"hydra.sweeper.params", "ablation.match"}
+        shared = [word for word in shared if word.partition("=")[0] not in own]
+        first = ["python", "train.py", "-m", *shared, words, f"seed={','.join(seeds)}"]
+    return " ".join([*first, "trainer.threads=1", "ablation.name=again"])
+
+
+def _limits() -> list[str]:
+    return [
+        "## Limits",
+        "",
+        "- The data are small: ten embedded frames of one recording, and CamVid's 367 training images, for the most "
+        "part at half their size. The encoders are small, and schedules are short. An operator that needs more "
+        "training than this is told worse than it is.",
+        "- A decision holds for these images, this schedule and this encoder. Intervals are over seeds, and with folds "
+        "over parts of the same few images; they do not say what other data sets would show.",
+        "- Guided operators (`naf`, `jbu`, `anyup`, `uplift`) have their tiny variants and are trained with the task. "
+        "Published ones are larger, and were trained before, on many images.",
+        "- In a probe, operators with a convolution have more parameters than resizes alone, and are linear or not: a "
+        "difference is of the operator as segup has it, not of interpolation alone.",
+        "- One score of a part is one family of intervals; of several scores each is decided by itself.",
+        "",
+    ]
+
+
+def _repeat() -> list[str]:
+    return [
+        "## Again, and one operator more",
+        "",
+        "A part goes on where it was, and ends after the minutes:",
+        "",
+        "```bash",
+        "python scripts/noise_floor.py --part probe_cells --minutes 80",
+        "python scripts/noise_floor.py --part probe_camvid --data ~/data --minutes 80",
+        "```",
+        "",
+        "An operator of your own joins a part, with the part's seeds, and then the page:",
+        "",
+        "```bash",
+        "python scripts/noise_floor.py --part probe_cells --operators mypackage.mine:Mine --write",
+        "```",
+        "",
+    ]
+
+
+def _block(row: Row) -> Block:
+    return Block(int(row["seed"]), int(row["fold"]) if row.get("fold") else None)
+
+
+def _score(metric: str) -> Score:
+    name = metric.removeprefix("test_")
+    own = next(score for score in OWN_SCORES if score.name == name)
+    return Score(metric, f"test {own.label}", own.about, share=True) if metric != name else own
+
+
+def _percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.2f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def _range(values: Sequence[float], text: object) -> str:
+    assert callable(text)
+    first, last = text(min(values)), text(max(values))
+    return first if first == last else f"{first} to {last}"

@@ -1,0 +1,272 @@
+"""The studies of the noise floor as one command that goes on, and the page that is made of their rows."""
+
+import csv
+import itertools
+import os
+import shlex
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segup.cli.composed import configs_folder
+from segup.cli.sweep import read_sweep
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "scripts" / "noise_floor.py"
+MODULES = ("noise_floor", "noise_floor_page", "noise_floor_parts", "noise_floor_published")
+PARTS = ("probe_cells", "probe_camvid", "decoders_cells", "decoders_cells_params", "segnet", "anchor")
+OPTIONS = Namespace(words=[], threads=1, at_once=1, hours=None)
+
+
+@pytest.fixture(autouse=True)
+def _scripts(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    monkeypatch.chdir(tmp_path)
+    yield
+    for name in MODULES:
+        sys.modules.pop(name, None)
+
+
+def sweep_of(key, operators=None, seeds=(0,), **options):
+    """The runs that a part asks segup's sweep for."""
+    import noise_floor
+    from noise_floor_parts import PARTS
+
+    part = PARTS[key]
+    folders = {"camvid": Path("data/camvid"), "half": Path("camvid_180x240")}
+    chosen = Namespace(**{**vars(OPTIONS), **options})
+    command = noise_floor._command(part, operators or part.operators, seeds, folders, chosen)
+    return part, read_sweep("segup train", command[4:], configs_folder())
+
+
+@pytest.mark.parametrize(
+    ("key", "operators"),
+    [
+        ("probe_cells", ["bilinear_alone", "deconv", "uplift"]),
+        ("probe_camvid", ["bilinear_alone"]),
+        ("decoders_cells", ["bilinear", "fade"]),
+        ("decoders_cells_params", ["bilinear"]),
+        ("anchor", ["deconv", "naf"]),
+    ],
+)
+def test_a_part_is_one_sweep_of_segup_whose_rows_one_command_repeats(key, operators):
+    from noise_floor_page import command
+    from noise_floor_parts import words_of
+
+    part, sweep = sweep_of(key, operators)
+    assert set(operators) <= set(part.operators)
+    assert len({run.label for run in sweep.asked}) == len(sweep.asked) == len(operators) * (2 if key == "anchor" else 1)
+    assert sweep.ablation["baseline"] == part.baseline == sweep.asked[0].label
+    assert (sweep.ablation["until"] == "decided") == (part.most is not None)
+    assert sweep.ablation["match"] == ("params" if key == "decoders_cells_params" else "none")
+    for run in (sweep.asked[0], sweep.asked[-1]):
+        operator, *axes = run.label.split(",")
+        again = command(part, " ".join([*words_of(operator), *axes]), ["0"])
+        assert again.startswith("python train.py -m ")
+        (repeated,) = read_sweep("train.py", shlex.split(again)[2:], configs_folder()).asked
+        assert decided(repeated.config) == decided(run.config)
+
+
+def decided(config):
+    """A run's settings without those of its operator that it has by itself: its preset says them again."""
+    decoder = {**config["decoder"]}
+    own = {key: value for key, value in decoder.pop("upsampler_options").items() if key != "init"}
+    return {**config, "decoder": decoder}, own
+
+
+def test_probes_have_sixteen_operators_or_more():
+    from noise_floor_parts import ALONE, PROBED
+
+    own = {file.stem for file in (ROOT / "configs" / "decoder").glob("*.yaml")}
+    need_more = {"fade", "sapa", "freqfusion", "max_unpool", "published"}
+    assert set(PROBED) == (own - need_more) | set(ALONE)
+    assert len(PROBED) >= 16
+
+
+def test_seeds_come_one_after_another_with_all_operators():
+    _, sweep = sweep_of("probe_cells", ["bilinear_alone", "deconv"], (0, 1))
+    assert [(run.label, run.seed) for run in sweep.asked] == [
+        ("bilinear_alone", 0), ("deconv", 0), ("bilinear_alone", 1), ("deconv", 1),
+    ]  # fmt: skip
+
+
+def test_an_operator_from_outside_is_one_word_of_the_sweep():
+    _, sweep = sweep_of("decoders_cells", ["bilinear", "mine.blocks:Mine"], hours=2.0)
+    assert [run.label for run in sweep.asked] == ["bilinear", "Mine"]
+    assert sweep.asked[1].config["decoder"]["upsampler"] == "mine.blocks:Mine"
+    assert sweep.ablation["max_hours"] == 2
+
+
+def row(decoder, seed, miou, **further):
+    state = "failed" if miou is None else "finished"
+    return {"decoder": decoder, "seed": str(seed), "state": state, "miou": "" if miou is None else str(miou),
+            "parameters": "1000", "wall_seconds": "20.0", "cause": "", "looks": "", "words": f"decoder={decoder}",
+            **further}  # fmt: skip
+
+
+def written(key, rows):
+    """Write a part's file, make the page, and return its section."""
+    from noise_floor import write_rows
+    from noise_floor_page import write_page
+
+    write_rows(Path("docs/noise-floor") / f"{key}.csv", rows)
+    text = write_page(Path("docs")).read_text()
+    return text, text[text.index("trained for 60 steps") :]
+
+
+def test_the_page_says_what_is_decided_equal_and_undecided_from_the_rows_alone():
+    noise = [0.001, -0.001, 0.0005, -0.0005, 0.0]
+    rows = []
+    for seed, apart in enumerate(noise):
+        rows += [row("bilinear_alone", seed, 0.5 + apart), row("deconv", seed, 0.6 - apart)]
+        rows += [row("naf", seed, 0.5 + 1.1 * apart), row("carafe", seed, 0.507 + 9 * apart)]
+        rows += [row("broken", seed, None, cause="out of memory")]
+    text, section = written("probe_cells", rows)
+    assert "Here are 25 runs, of which 5 failed, each a line of a file in `docs/noise-floor`" in text
+    assert "Not run yet: Probe of a frozen encoder, CamVid at 180×240; Decoders trained end to end" in text
+    assert "is better than bilinear\\_alone in mIoU" in section or "is better than bilinear_alone in mIoU" in section
+    assert "equal to bilinear_alone within 0.005" in section.replace("\\", "")
+    verdicts = {line.split("`")[1]: line for line in section.splitlines() if line.startswith("| `") and "0." in line}
+    assert "| 0.600 ± 0.001 | 5 | +0.100 [" in verdicts["deconv"]
+    assert "| better |  |" in verdicts["deconv"]
+    assert "| equal |  |" in verdicts["naf"]
+    assert "| undecided | " in verdicts["carafe"]
+    assert int(verdicts["carafe"].split("|")[-2]) > 0
+    assert "Failed: broken seed 0 (out of memory); " in section
+    assert "broken failed in 5 of 5 seeds" in section
+    assert "![Differences in mIoU to bilinear_alone, with their intervals](noise-floor/probe_cells-miou.png)" in section
+    with Image.open("docs/noise-floor/probe_cells-miou.png") as figure:
+        assert figure.width > 400
+    assert "`python train.py -m experiment=probe data=cells data.folds=5 decoder=deconv seed=0,1,2,3,4 " in section
+
+
+def test_published_differences_are_held_against_the_noise_of_the_nearest_part():
+    rows = [row(name, seed, 0.5 + place / 100 + (-1) ** seed * place * 0.001)
+            for place, name in enumerate(("bilinear_alone", "deconv", "naf"))
+            for seed in range(4)]  # fmt: skip
+    from noise_floor_page import measured
+    from noise_floor_parts import PARTS
+
+    one = measured(PARTS["probe_camvid"], rows, "miou")
+    apart = [np.std([(-1) ** seed * place * 0.001 for seed in range(4)], ddof=1) for place in (1, 2)]
+    assert one.paired == pytest.approx(np.median(apart))
+    text, _ = written("probe_camvid", rows)
+    noise = 196 * one.paired  # 0.34 points
+    shown = next(line for line in text.splitlines() if "linear head on frozen DINOv2-S/14" in line and "UPLiFT" in line)
+    published = {"COCO-Stuff": (59.41, 61.77, 62.19, 61.71, 62.08, 62.55),
+                 "VOC": (81.62, 83.52, 84.63, 84.38, 84.33, 85.21),
+                 "ADE20K": (40.43, 42.07, 42.16, 41.96, 42.25, 42.97),
+                 "Cityscapes": (59.71, 60.50, 62.09, 61.89, 61.33, 65.38)}  # fmt: skip
+    pairs = [abs(a - b) for column in published.values() for a, b in itertools.combinations(column, 2)]
+    assert f"{noise:.2f} (Probe of a frozen encoder, CamVid at 180×240)" in shown
+    assert f"| {sum(one > noise for one in pairs)} of 60 |" in shown
+    assert next(line for line in text.splitlines() if "Table 1" in line).endswith("| – | not run here |")
+    assert (
+        "| AnyUp's ablation, linear head on frozen features, mIoU | COCO-Stuff | feature-agnostic − global | +0.13 | no"
+        in text
+    )
+
+
+def test_seeds_in_rounds_are_decided_as_the_study_decides_them():
+    from noise_floor_page import measured
+    from noise_floor_parts import PARTS
+
+    from segup.ablation.block import Block
+    from segup.statistics import decide_in_looks
+
+    rows = [row("bilinear", seed, 0.5 + seed % 3 / 1000, looks="3 5") for seed in range(5)]
+    rows += [row("deconv", seed, 0.6, looks="3 5") for seed in range(3)]
+    rows += [row("naf", seed, 0.502 + seed % 2 / 100, looks="3 5") for seed in range(5)]
+    one = measured(PARTS["decoders_cells"], rows, "miou")
+    scores = {name: {Block(int(r["seed"])): float(r["miou"]) for r in rows if r["decoder"] == name}
+              for name in ("bilinear", "deconv", "naf")}  # fmt: skip
+    assert one.decision == decide_in_looks(scores, "bilinear", looks=(3, 5), blocks=[Block(n) for n in range(5)])
+    assert [look.blocks for look in one.decision.looks] == [3, 5]
+
+
+def test_rows_of_a_newcomer_join_those_that_are_there():
+    from noise_floor import write_rows
+    from noise_floor_page import read_rows
+
+    file = Path("docs/noise-floor/probe_cells.csv")
+    write_rows(file, [row("bilinear_alone", 0, 0.5), row("deconv", 0, 0.6)])
+    write_rows(file, [row("bilinear_alone", 0, 0.4), row("Mine", 0, 0.7, test_miou="0.8")], only={"Mine"})
+    assert [(r["decoder"], r["miou"], r["test_miou"]) for r in read_rows(file)] == [
+        ("bilinear_alone", "0.5", ""), ("deconv", "0.6", ""), ("Mine", "0.7", "0.8"),
+    ]  # fmt: skip
+    write_rows(file, [row("deconv", 0, 0.65)])
+    assert [r["miou"] for r in read_rows(file)] == ["0.5", "0.65", "0.7"]
+
+
+def test_camvid_is_halved_once(tmp_path):
+    from noise_floor_parts import halve
+
+    from segup.errors import DataError
+
+    rng = np.random.default_rng(0)
+    with pytest.raises(DataError, match="holds no PNG images"):
+        halve(tmp_path / "camvid", tmp_path / "half")
+    for split in ("train", "val", "test"):
+        for folder, size in ((split, (6, 8, 3)), (f"{split}annot", (6, 8))):
+            (tmp_path / "camvid" / folder).mkdir(parents=True)
+            Image.fromarray(rng.integers(0, 12, size, dtype=np.uint8)).save(tmp_path / "camvid" / folder / "a.png")
+    halve(tmp_path / "camvid", tmp_path / "half")
+    whole, small = (np.asarray(Image.open(tmp_path / name / "val" / "a.png")) for name in ("camvid", "half"))
+    assert np.abs(small - whole.reshape(3, 2, 4, 2, 3).mean((1, 3))).max() <= 0.5
+    whole, small = (np.asarray(Image.open(tmp_path / name / "valannot" / "a.png")) for name in ("camvid", "half"))
+    for i, j in np.ndindex(3, 4):
+        four = whole[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].ravel().tolist()
+        assert four.count(small[i, j]) == max(map(four.count, four))
+    (tmp_path / "half" / "val" / "a.png").write_bytes(b"mine")
+    halve(tmp_path / "camvid", tmp_path / "half")
+    assert (tmp_path / "half" / "val" / "a.png").read_bytes() == b"mine"
+
+
+def script(place, *words):
+    env = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{place}",
+        "OMP_NUM_THREADS": "1",
+        "XDG_CACHE_HOME": str(place / "cache"),
+    }
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *words], env=env, cwd=place, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_wrong_word_ends_in_a_sentence(tmp_path):
+    assert "--part probe: unknown part 'probe'" in script(tmp_path, "--part", "probe").stderr
+    assert "needs CamVid: give --data FOLDER" in script(tmp_path, "--part", "anchor").stderr
+    assert "try: --part probe_cells, or --write" in script(tmp_path).stderr
+
+
+@pytest.mark.slow
+def test_a_part_goes_on_and_is_written(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from segup.upsamplers.nearest import Nearest\n\n\nclass Mine(Nearest):\n    pass\n"
+    )
+    small = [
+        "data.samples_per_epoch=8",
+        "trainer.max_epochs=1",
+        "trainer.val_every_n_epochs=1",
+        "data.crop_size=[33,33]",
+    ]
+    first = script(tmp_path, "--part", "probe_cells", "--operators", "deconv", "--seeds", "0", *small)
+    assert first.returncode == 0, first.stderr
+    file = tmp_path / "docs" / "noise-floor" / "probe_cells.csv"
+    before = list(csv.DictReader(file.open(newline="")))
+    assert [(r["decoder"], r["seed"], r["fold"], r["state"]) for r in before] == [
+        ("bilinear_alone", "0", "0", "finished"), ("deconv", "0", "0", "finished"),
+    ]  # fmt: skip
+    second = script(tmp_path, "--part", "probe_cells", "--operators", "mine:Mine", "--seeds", "0-1", *small, "--write")
+    assert second.returncode == 0, second.stderr
+    after = list(csv.DictReader(file.open(newline="")))
+    assert [r["miou"] for r in after[:2]] == [r["miou"] for r in before]
+    assert [(r["decoder"], r["seed"]) for r in after[2:]] == [("Mine", "0"), ("Mine", "1")]
+    assert after[2]["words"].startswith("decoder=bilinear_additive decoder.upsampler=mine:Mine")
+    assert "decoder.upsampler=mine:Mine" in (tmp_path / "docs" / "noise-floor.md").read_text()
