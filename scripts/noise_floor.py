@@ -26,7 +26,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from noise_floor_page import read_rows, write_page
+from noise_floor_measured import read_rows
+from noise_floor_page import write_page
 from noise_floor_parts import PARTS, Part, filled, halve, label_of, part_of, words_of, write_presets
 
 from segup.ablation.member import Member

@@ -1,77 +1,23 @@
 """The page of the noise floor: made from the files of the parts alone, with segup's own decisions and drawings."""
 
-import csv
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median, stdev
+from statistics import median
 
+from noise_floor_measured import TWICE, Measured, Row, measured, read_rows, score_of
 from noise_floor_parts import PARTS, Part
-from noise_floor_published import BETWEEN_PAPERS, TABLES, Table
+from noise_floor_published import TABLES, percent, published, published_figure, ranged
 
-from segup.ablation.block import Block
 from segup.ablation.comparison import Comparison
 from segup.ablation.markup import code, pipes, plain
 from segup.ablation.report.forest import drawn_differences, forest
 from segup.ablation.report.style import png, styled
 from segup.ablation.tables import COSTS, score_text
 from segup.atomic import atomic_write
-from segup.metrics.scores import OWN_SCORES, Score
-from segup.statistics import Decision, conclusion, decide, decide_in_looks, difference_text, spread
+from segup.statistics import conclusion, difference_text, spread
 
 PAGE, FOLDER = "noise-floor.md", "noise-floor"
 _FURTHER = ("boundary_iou", "bf_score", "pixel_accuracy")
-_TWICE = 1.96
-"""Times the standard deviation of a difference: 95 of 100 differences that are noise alone are smaller."""
-
-Row = Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A part's runs, and what they show in one score.
-
-    Args:
-        part: The part.
-        metric: The column.
-        score: What it is.
-        scores: By row, the score of each seed and fold; None where the run failed.
-        decision: What is decided; None where there is nothing to hold the others against.
-    """
-
-    part: Part
-    metric: str
-    score: Score
-    scores: Mapping[str, Mapping[Block, float | None]]
-    decision: Decision | None
-
-    def values(self, row: str) -> list[float]:
-        """Return the scores of a row that are known."""
-        return [value for value in self.scores[row].values() if value is not None]
-
-    @property
-    def deviations(self) -> list[float]:
-        """The standard deviation over the seeds of each row that has two or more."""
-        return [stdev(values) for row in self.scores if len(values := self.values(row)) > 1]
-
-    @property
-    def paired(self) -> float:
-        """The standard deviation of a difference of two runs with one seed and fold: the median over the rows."""
-        baseline = self.scores.get(self.part.baseline, {})
-        found = []
-        for row, own in self.scores.items():
-            pairs = ((value, baseline.get(block)) for block, value in own.items())
-            apart = [one - other for one, other in pairs if one is not None and other is not None]
-            if row != self.part.baseline and len(apart) > 1:
-                found.append(stdev(apart))
-        return median(found) if found else math.nan
-
-    @property
-    def seen(self) -> list[float]:
-        """The smallest differences that four in five such studies would see, one for each comparison."""
-        known = () if self.decision is None else self.decision.differences
-        return [one.detectable for one in known if not math.isnan(one.detectable)]
 
 
 def write_page(out: Path) -> Path:
@@ -89,37 +35,14 @@ def write_page(out: Path) -> Path:
     }
     drawn = {}
     for (key, metric), one in found.items():
-        if metric in PARTS[key].metrics and (figure := figure_of(one)) is not None:
+        if metric in PARTS[key].metrics and (forest_plot := figure_of(one)) is not None:
             drawn[key, metric] = f"{FOLDER}/{key}-{metric}.png"
-            atomic_write(out / drawn[key, metric], figure)
+            atomic_write(out / drawn[key, metric], forest_plot)
+    figure = published_figure(found)
+    if figure is not None:
+        atomic_write(out / FOLDER / "published.png", figure)
     atomic_write(out / PAGE, page(rows, found, drawn).encode())
     return out / PAGE
-
-
-def read_rows(file: Path) -> list[dict[str, str]]:
-    """Return the rows of a part's file; none where it is not there."""
-    return list(csv.DictReader(file.open(newline=""))) if file.exists() else []
-
-
-def measured(part: Part, rows: Sequence[Row], metric: str) -> Measured | None:
-    """Return what a part's rows show in a score; None where no run has it."""
-    scores: dict[str, dict[Block, float | None]] = {}
-    for row in rows:
-        if row["state"] == "failed":
-            scores.setdefault(row["decoder"], {})[_block(row)] = None
-        elif row.get(metric):
-            scores.setdefault(row["decoder"], {})[_block(row)] = float(row[metric])
-    if not any(value is not None for own in scores.values() for value in own.values()):
-        return None
-    order = sorted({block for own in scores.values() for block in own}, key=lambda block: block.order)
-    looks = sorted({int(look) for row in rows for look in (row.get("looks") or "").split()})
-    decision = None
-    if part.baseline in scores and len(scores) > 1:
-        if looks:
-            decision = decide_in_looks(scores, part.baseline, looks=looks, blocks=order)
-        else:
-            decision = decide(scores, part.baseline)
-    return Measured(part, metric, _score(metric), scores, decision)
 
 
 def figure_of(one: Measured) -> bytes | None:
@@ -144,7 +67,7 @@ def page(
         found: What they show, by part and score.
         drawn: The figures of those that have one.
     """
-    lines = ["# The noise floor of upsampling", "", *_opening(rows), *_seeds_alone(found), *_published(found)]
+    lines = ["# The noise floor of upsampling", "", *_opening(rows), *_seeds_alone(found), *published(found)]
     for key, part in PARTS.items():
         if rows[key]:
             lines += _part(part, rows[key], found, drawn)
@@ -175,7 +98,7 @@ def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
         "In points of percent. *Over seeds*: the standard deviation of an operator's scores, the median over the "
         "operators and its range; where seeds validate on different folds, these are in it. *Of a difference*: the "
         "standard deviation of the difference of two runs with the same seed and images, the median over the "
-        f"operators. *Noise*: {_TWICE} times that: of two single runs of operators that do not differ, 95 in 100 "
+        f"operators. *Noise*: {TWICE} times that: of two single runs of operators that do not differ, 95 in 100 "
         "differ by less. *Seen*: the smallest true difference that four in five such studies would decide, with as "
         "many seeds as there are here and all comparisons at once; from the quietest to the noisiest operator.",
         "",
@@ -188,58 +111,12 @@ def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
         own = one.deviations
         lines.append(
             pipes([
-                one.part.title, one.score.label, str(len(one.scores)), _range(counts, str),
-                f"{_percent(median(own))} ({_range(own, _percent)})" if own else "–", _percent(one.paired),
-                _percent(_TWICE * one.paired), _range(one.seen, _percent) if one.seen else "–",
+                one.part.title, one.score.label, str(len(one.scores)), ranged(counts, str),
+                f"{percent(median(own))} ({ranged(own, percent)})" if own else "–", percent(one.paired),
+                percent(one.noise), ranged(one.seen, percent) if one.seen else "–",
             ])
         )  # fmt: skip
     return [*lines, ""] if shown else []
-
-
-def _published(found: Mapping[tuple[str, str], Measured]) -> list[str]:
-    lines = [
-        "## Published differences beside it",
-        "",
-        "Each table is held against the noise of the part that is nearest to it. Noise there is not noise here: data, "
-        "encoder, schedule and operators differ, and none of these tables reports seeds. A difference that is smaller "
-        "than the noise is not wrong; one run does not show it.",
-        "",
-        pipes(["published", "data", "pairs of rows", "differences", "noise here", "larger than it"]),
-        "|---|---|---|---|---|---|",
-    ]
-    details: list[str] = []
-    for table in TABLES:
-        near = found.get((table.part, table.metric))
-        noise = math.nan if near is None else 100 * _TWICE * near.paired
-        pairs = table.pairs
-        larger = "not run here" if math.isnan(noise) else f"{sum(one > noise for one in pairs)} of {len(pairs)}"
-        lines.append(
-            pipes([
-                f"{table.what}, {table.score}; {table.source}", ", ".join(table.columns), str(len(pairs)),
-                _range(pairs, lambda one: f"{one:.2f}"),
-                "–" if math.isnan(noise) else f"{noise:.2f} ({PARTS[table.part].title})", larger,
-            ])
-        )  # fmt: skip
-        details += [] if math.isnan(noise) else _against_its_baseline(table, noise)
-    apart = "; ".join(f"{what}: {one} and {two}" for what, one, two in BETWEEN_PAPERS)
-    lines += ["", f"One method under nominally the same protocol differs between papers, too: {apart}.", ""]
-    if details:
-        titles = ["published", "data", "row", "difference", "larger than the noise here"]
-        lines += ["Row by row, against the table's own baseline, in points:", ""]
-        lines += [pipes(titles), "|---|---|---|---|---|", *details, ""]
-    return lines
-
-
-def _against_its_baseline(table: Table, noise: float) -> list[str]:
-    lines = []
-    for data, column in table.columns.items():
-        for name, value in column.items():
-            if name != table.baseline:
-                apart = value - column[table.baseline]
-                told = "yes" if abs(apart) > noise else "no"
-                signed = f"{apart:+.2f}".replace("-", "−")
-                lines.append(pipes([f"{table.what}, {table.score}", data, f"{name} − {table.baseline}", signed, told]))
-    return lines
 
 
 def _part(
@@ -260,7 +137,7 @@ def _part(
     for metric in part.metrics:
         one = found.get((part.key, metric))
         if one is None:
-            lines += [f"{_score(metric).label}: not scored yet.", ""]
+            lines += [f"{score_of(metric).label}: not scored yet.", ""]
             continue
         if len(part.metrics) > 1:
             lines += [f"### {one.score.label[0].upper()}{one.score.label[1:]}", ""]
@@ -298,7 +175,7 @@ def _table(one: Measured) -> list[str]:
 
 def _costs(rows: Sequence[Row]) -> list[str]:
     known = [column for column in COSTS if any(row.get(column.key) for row in rows)]
-    further = [_score(name) for name in _FURTHER if any(row.get(name) for row in rows)]
+    further = [score_of(name) for name in _FURTHER if any(row.get(name) for row in rows)]
     titles = ["operator", *(score.label for score in further), *(column.title for column in known), "a run"]
     lines = ["Costs, and scores that are described and not tested:", "", pipes(titles), f"|{'---|' * len(titles)}"]
     for name in dict.fromkeys(row["decoder"] for row in rows):
@@ -330,7 +207,7 @@ def _losses(found: Mapping[tuple[str, str], Measured], part: Part) -> list[str]:
     across = {name: (by_loss["ce_dice"][name] + by_loss["cross_entropy"][name]) / 2 for name in both}
     loss = sum(gains.values()) / len(both)
     named = ", ".join(f"{name} {_signed(gain)}" for name, gain in gains.items())
-    reached = _range([by_loss["cross_entropy"][name] for name in both], lambda mean: f"{mean:.3f}")
+    reached = ranged([by_loss["cross_entropy"][name] for name in both], lambda mean: f"{mean:.3f}")
     return [
         f"The loss: ce_dice − cross_entropy is {_signed(loss)} in the mean over the operators ({named}). The operator: "
         f"the largest mean over both losses is {max(across.values()) - min(across.values()):.3f} above the smallest. "
@@ -385,6 +262,8 @@ def _limits() -> list[str]:
         "- The data are small: ten embedded frames of one recording, and CamVid's 367 training images, for the most "
         "part at half their size. The encoders are small, and schedules are short. An operator that needs more "
         "training than this is told worse than it is.",
+        "- A part on cells validates on two images at a time, where published tables have hundreds or thousands: "
+        "what seeds do there says little of what they do on large test sets.",
         "- A decision holds for these images, this schedule and this encoder. Intervals are over seeds, and with folds "
         "over parts of the same few images; they do not say what other data sets would show.",
         "- Guided operators (`naf`, `jbu`, `anyup`, `uplift`) have their tiny variants and are trained with the task. "
@@ -416,25 +295,5 @@ def _repeat() -> list[str]:
     ]
 
 
-def _block(row: Row) -> Block:
-    return Block(int(row["seed"]), int(row["fold"]) if row.get("fold") else None)
-
-
-def _score(metric: str) -> Score:
-    name = metric.removeprefix("test_")
-    own = next(score for score in OWN_SCORES if score.name == name)
-    return Score(metric, f"test {own.label}", own.about, share=True) if metric != name else own
-
-
-def _percent(share: float) -> str:
-    return "–" if math.isnan(share) else f"{100 * share:.2f}"
-
-
 def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
-
-
-def _range(values: Sequence[float], text: object) -> str:
-    assert callable(text)
-    first, last = text(min(values)), text(max(values))
-    return first if first == last else f"{first} to {last}"

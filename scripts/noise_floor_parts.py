@@ -183,7 +183,7 @@ def halve(camvid: Path, half: Path) -> None:
     for split in _SPLITS:
         files = sorted((camvid / split).glob("*.png"))
         if not files:
-            raise DataError(f"{camvid / split} holds no PNG images.\n  try: --data FOLDER, the folder that has camvid/")
+            raise DataError(f"{camvid / split} holds no PNG images: give --data FOLDER, the folder that has camvid/")
         (half / split).mkdir(parents=True, exist_ok=True)
         for file in files:
             pixels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)

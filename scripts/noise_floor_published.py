@@ -1,8 +1,15 @@
 """Published tables of upsampling operators, and which of their differences are larger than what seeds alone do."""
 
 import itertools
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+from noise_floor_measured import Measured
+from noise_floor_parts import PARTS
+
+from segup.ablation.markup import pipes
+from segup.ablation.report.style import INK, new_figure, png, styled
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,12 @@ class Table:
     metric: str = "miou"
 
     @property
+    def name(self) -> str:
+        """The words for a figure: which of its things are compared, where it is not whole operators, and the paper."""
+        paper = self.source.removeprefix("the tables of ").partition(" (")[0]
+        return self.what.partition(",")[0] if paper in self.what else paper
+
+    @property
     def pairs(self) -> list[float]:
         """The sizes of all differences between two rows of one column, in percent."""
         return [
@@ -38,6 +51,7 @@ class Table:
 
 
 _PROBED = ("bilinear", "FeatUp-JBU", "LoftUp", "JAFAR", "AnyUp", "UPLiFT")
+_GUIDED = "the tables of FADE (arXiv 2207.10392) and SAPA (arXiv 2209.12866)"
 _SEGNET = (
     "bilinear",
     "SegNet-Basic",
@@ -54,14 +68,14 @@ def _rows(names: tuple[str, ...], *values: float) -> dict[str, float]:
 
 TABLES = (
     Table(
-        "SegFormer-B1, trained end to end", "the tables of FADE (arXiv 2207.10392) and SAPA (arXiv 2209.12866)", "mIoU",
+        "SegFormer-B1, trained end to end", _GUIDED, "mIoU",
         "bilinear",
         {"ADE20K": {"bilinear": 42.11, "deconv": 40.71, "pixel shuffle": 41.50, "CARAFE": 42.82, "IndexNet": 41.50,
                     "A2U": 41.45, "FADE": 43.06, "SAPA-B": 43.20}},
         "decoders_cells",
     ),
     Table(
-        "SegFormer-B1, trained end to end", "as above", "boundary IoU", "bilinear",
+        "SegFormer-B1, trained end to end", _GUIDED, "boundary IoU", "bilinear",
         {"ADE20K": {"bilinear": 28.16, "deconv": 25.94, "pixel shuffle": 26.58, "CARAFE": 29.84, "IndexNet": 28.27,
                     "A2U": 27.31, "FADE": 31.68, "SAPA-B": 30.96}},
         "decoders_cells", "boundary_iou",
@@ -107,3 +121,97 @@ BETWEEN_PAPERS = (
     ("FeatUp, ADE20K", 42.33, 38.82),
 )
 """One method under nominally the same protocol in two papers."""
+
+_FIGURE = "Each published difference between two operators, and the noise here"
+
+
+def published(found: Mapping[tuple[str, str], Measured]) -> list[str]:
+    """Return the section that holds published differences against what seeds alone do here, as Markdown.
+
+    Args:
+        found: What was measured, by part and score.
+    """
+    lines = [
+        "## Published differences beside it",
+        "",
+        "Each table is held against the noise of the part that is nearest to it. Noise there is not noise here: data, "
+        "encoder, schedule and operators differ, and none of these tables reports seeds. A difference that is smaller "
+        "than the noise is not wrong; one run does not show it.",
+        "",
+        pipes(["published", "data", "pairs of rows", "differences", "noise here", "larger than it"]),
+        "|---|---|---|---|---|---|",
+    ]
+    details: list[str] = []
+    for table in TABLES:
+        near = found.get((table.part, table.metric))
+        noise = math.nan if near is None else 100 * near.noise
+        pairs = table.pairs
+        larger = "not run here" if math.isnan(noise) else f"{sum(one > noise for one in pairs)} of {len(pairs)}"
+        lines.append(
+            pipes([
+                f"{table.what}, {table.score}; {table.source}", ", ".join(table.columns), str(len(pairs)),
+                ranged(pairs, lambda one: f"{one:.2f}"),
+                "–" if math.isnan(noise) else f"{noise:.2f} ({PARTS[table.part].title})", larger,
+            ])
+        )  # fmt: skip
+        details += [] if math.isnan(noise) else _against_its_baseline(table, noise)
+    apart = "; ".join(f"{what}: {one} and {two}" for what, one, two in BETWEEN_PAPERS)
+    if published_figure(found) is not None:
+        lines += ["", f"![{_FIGURE}](noise-floor/published.png)"]
+    lines += ["", f"One method under nominally the same protocol differs between papers, too: {apart}.", ""]
+    if details:
+        titles = ["published", "data", "row", "difference", "larger than the noise here"]
+        lines += ["Row by row, against the table's own baseline, in points:", ""]
+        lines += [pipes(titles), "|---|---|---|---|---|", *details, ""]
+    return lines
+
+
+def _against_its_baseline(table: Table, noise: float) -> list[str]:
+    lines = []
+    for data, column in table.columns.items():
+        for name, value in column.items():
+            if name != table.baseline:
+                apart = value - column[table.baseline]
+                told = "yes" if abs(apart) > noise else "no"
+                signed = f"{apart:+.2f}".replace("-", "−")
+                lines.append(pipes([f"{table.what}, {table.score}", data, f"{name} − {table.baseline}", signed, told]))
+    return lines
+
+
+def published_figure(found: Mapping[tuple[str, str], Measured]) -> bytes | None:
+    """Draw the size of each published difference, and how far two single runs differ here by their seeds alone.
+
+    Args:
+        found: What was measured, by part and score; tables without a part beside them are left out.
+    """
+    near = [(table, found[table.part, table.metric]) for table in TABLES if (table.part, table.metric) in found]
+    drawn = [(table, one) for table, one in near if not math.isnan(one.noise)]
+    if not drawn:
+        return None
+    with styled():
+        figure = new_figure(7.6, 1.0 + 0.42 * len(drawn))
+        axes = figure.subplots()
+        for place, (table, one) in enumerate(drawn):
+            noise = 100 * one.noise
+            axes.barh(place, noise, height=0.7, color="#d55e00", alpha=0.25)
+            for larger, color in ((True, "#0072b2"), (False, INK)):
+                shown = [pair for pair in table.pairs if (pair > noise) == larger]
+                axes.plot(shown, [place] * len(shown), "|", color=color, markersize=11)
+        names = [f"{table.name}, {table.score}" for table, _ in drawn]
+        axes.set_yticks(range(len(drawn)), names)
+        axes.set_ylim(len(drawn) - 0.4, -0.6)
+        axes.set_xlim(left=0)
+        axes.grid(False, axis="y")
+        axes.set_xlabel("size of a published difference, in points (shaded: noise of two single runs here)")
+        return png(figure, dpi=100)
+
+
+def percent(share: float) -> str:
+    """Return a share in percent, without its sign."""
+    return "–" if math.isnan(share) else f"{100 * share:.2f}"
+
+
+def ranged(values: Sequence[float], text: Callable[[float], str]) -> str:
+    """Return the smallest and the largest value."""
+    first, last = text(min(values)), text(max(values))
+    return first if first == last else f"{first} to {last}"

@@ -1,0 +1,107 @@
+"""What the rows of a part show in one score: what is decided, and what seeds alone do."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median, stdev
+
+from noise_floor_parts import Part
+
+from segup.ablation.block import Block
+from segup.metrics.scores import OWN_SCORES, Score
+from segup.statistics import Decision, decide, decide_in_looks
+
+TWICE = 1.96
+"""Times the standard deviation of a difference: 95 of 100 differences that are noise alone are smaller."""
+
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A part's runs, and what they show in one score.
+
+    Args:
+        part: The part.
+        metric: The column.
+        score: What it is.
+        scores: By row, the score of each seed and fold; None where the run failed.
+        decision: What is decided; None where there is nothing to hold the others against.
+    """
+
+    part: Part
+    metric: str
+    score: Score
+    scores: Mapping[str, Mapping[Block, float | None]]
+    decision: Decision | None
+
+    def values(self, row: str) -> list[float]:
+        """Return the scores of a row that are known."""
+        return [value for value in self.scores[row].values() if value is not None]
+
+    @property
+    def deviations(self) -> list[float]:
+        """The standard deviation over the seeds of each row that has two or more."""
+        return [stdev(values) for row in self.scores if len(values := self.values(row)) > 1]
+
+    @property
+    def paired(self) -> float:
+        """The standard deviation of a difference of two runs with one seed and fold: the median over the rows."""
+        baseline = self.scores.get(self.part.baseline, {})
+        found = []
+        for row, own in self.scores.items():
+            pairs = ((value, baseline.get(block)) for block, value in own.items())
+            apart = [one - other for one, other in pairs if one is not None and other is not None]
+            if row != self.part.baseline and len(apart) > 1:
+                found.append(stdev(apart))
+        return median(found) if found else math.nan
+
+    @property
+    def noise(self) -> float:
+        """The size below which 95 in 100 differences of two single runs lie where operators do not differ."""
+        return TWICE * self.paired
+
+    @property
+    def seen(self) -> list[float]:
+        """The smallest differences that four in five such studies would see, one for each comparison."""
+        known = () if self.decision is None else self.decision.differences
+        return [one.detectable for one in known if not math.isnan(one.detectable)]
+
+
+def read_rows(file: Path) -> list[dict[str, str]]:
+    """Return the rows of a part's file; none where it is not there."""
+    return list(csv.DictReader(file.open(newline=""))) if file.exists() else []
+
+
+def measured(part: Part, rows: Sequence[Row], metric: str) -> Measured | None:
+    """Return what a part's rows show in a score; None where no run has it."""
+    scores: dict[str, dict[Block, float | None]] = {}
+    for row in rows:
+        if row["state"] == "failed":
+            scores.setdefault(row["decoder"], {})[_block(row)] = None
+        elif row.get(metric):
+            scores.setdefault(row["decoder"], {})[_block(row)] = float(row[metric])
+    if not any(value is not None for own in scores.values() for value in own.values()):
+        return None
+    order = sorted({block for own in scores.values() for block in own}, key=lambda block: block.order)
+    looks = sorted({int(look) for row in rows for look in (row.get("looks") or "").split()})
+    decision = None
+    if part.baseline in scores and len(scores) > 1:
+        if looks:
+            decision = decide_in_looks(scores, part.baseline, looks=looks, blocks=order)
+        else:
+            decision = decide(scores, part.baseline)
+    return Measured(part, metric, score_of(metric), scores, decision)
+
+
+def _block(row: Row) -> Block:
+    return Block(int(row["seed"]), int(row["fold"]) if row.get("fold") else None)
+
+
+def score_of(metric: str) -> Score:
+    """Return the score of a column, those of the test images by their own name."""
+    name = metric.removeprefix("test_")
+    own = next(score for score in OWN_SCORES if score.name == name)
+    return Score(metric, f"test {own.label}", own.about, share=True) if metric != name else own
