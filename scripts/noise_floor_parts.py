@@ -66,7 +66,7 @@ class Part:
 
 _CELLS = ("data=cells", "data.folds=5")
 _PROBE = ("experiment=probe", "hydra.sweeper.params=null")
-_UNET = ("trainer.max_epochs=8", "trainer.val_every_n_epochs=8")
+_UNET = ("trainer.max_epochs=5", "trainer.val_every_n_epochs=5")
 PARTS = {
     part.key: part
     for part in (
@@ -85,7 +85,7 @@ PARTS = {
         ),
         Part(
             "decoders_cells", "Decoders trained end to end, cells, free widths",
-            "A U-Net on EfficientNet-Lite0 whose steps are the operator (tiny variants), all of it trained for 120 "
+            "A U-Net on EfficientNet-Lite0 whose steps are the operator (tiny variants), all of it trained for 125 "
             "steps of eight 161×193 crops on the embedded frames. Seed i validates on fold i mod 5.",
             (*_CELLS, *_UNET), IN_A_UNET, "bilinear", tuple(range(5)), most=10,
         ),

@@ -205,8 +205,8 @@ def _train(
     study: Path, base: DictConfig, given: Sequence[str], rows: Sequence[Row], seeds: Sequence[int], command: str
 ) -> int:
     """Train the rows that have not been, score all that have, and return the exit code."""
-    from segup.cli.study_terms import checked_at_once
     from segup.cli.study import run_here
+    from segup.cli.study_terms import checked_at_once
 
     check_complete(base)
     at_once = checked_at_once(base.ablation.at_once) or 1

@@ -63,6 +63,7 @@ def read_position(path: str | Path) -> Position:
     content = read_checkpoint(path)
     if "loops" not in content:
         raise ConfigError(f"{path} holds a model without its training state: it can be evaluated, not continued")
+    own = content["segup"]
     try:
         state = conform(_State, content)
         kept = state["callbacks"]["RunCheckpoints"]
