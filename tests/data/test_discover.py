@@ -303,7 +303,7 @@ def test_the_printed_line_and_the_written_file_train(tmp_path, monkeypatch, caps
     assert train([*shlex.split(line)[2:], *small, "run_dir=one"]) == 0
     said = (tmp_path / "one/data.txt").read_text()
     assert said.startswith("images: 5 train, 1 val; these validate: ")
-    assert "an epoch: 60 steps of 2 crops" in said
+    assert "an epoch: 25 steps of 2 crops" in said
     _, *rest = with_files(["data=conf/my_data.yaml", "data.val_fraction=0.5"])
     assert rest[-2:] == ["data=folder", "data.val_fraction=0.5"]
 
