@@ -101,7 +101,8 @@ def _subpixel(operation: DeconvOperation) -> list[str]:
 
 def _overlap(operation: DeconvOperation) -> list[str]:
     axes = operation.layer.axes
-    counts = _interior_counts(operation)
+    rows, columns = ({len(phase.taps) for phase in axis} for axis in operation.phases)
+    counts = sorted({r * c for r in rows for c in columns})  # where no border is near
     if len(counts) == 1:
         told = counted(counts[0], "contribution")
         return [f"Away from the border every output gets {told}: the stride divides the kernel evenly."]
@@ -130,12 +131,6 @@ def _why_uneven(axis: StampAxis) -> str:
     if axis.dilation > 1:
         return f"with dilation {axis.dilation} the taps do not fall evenly on the {axis.stride} phases of the stride"
     return f"the stride {axis.stride} does not divide the kernel {axis.kernel_size}"
-
-
-def _interior_counts(operation: DeconvOperation) -> list[int]:
-    """Return the different numbers of contributions that outputs get where no border is near."""
-    rows, columns = ({len(phase.taps) for phase in axis} for axis in operation.phases)
-    return sorted({r * c for r in rows for c in columns})
 
 
 DECONV_STEPS: Mapping[str, Callable[[DeconvOperation], list[str]]] = MappingProxyType(

@@ -47,7 +47,11 @@ def down_up(layers: Layer | Sequence[Layer]) -> DownUp:
     [['deconv k2 s2'], ['deconv k2 s2', 'conv k3 p1']]
     """
     parts = flat(layers, "layers")
-    turn = next((place for place, layer in enumerate(parts) if _goes_up(layer)), len(parts))
+    ups = (
+        isinstance(layer, ConvTranspose | PixelShuffle) or (isinstance(layer, Resize) and not _shrinks(layer))
+        for layer in parts
+    )
+    turn = next((place for place, goes_up in enumerate(ups) if goes_up), len(parts))
     down, up = parts[:turn], parts[turn:]
     steps = sum(map(_shrinks, down))
     paired = steps == sum(map(_enlarges, up)) and not any(map(_shrinks, up))
@@ -56,10 +60,6 @@ def down_up(layers: Layer | Sequence[Layer]) -> DownUp:
     if not down or not up or (paired and len(down) == len(up)):
         return DownUp(tuple((layer,) for layer in down), tuple((layer,) for layer in up))
     return DownUp((tuple(down),), (tuple(up),))
-
-
-def _goes_up(layer: Layer) -> bool:
-    return isinstance(layer, ConvTranspose | PixelShuffle) or (isinstance(layer, Resize) and not _shrinks(layer))
 
 
 def _shrinks(layer: Layer) -> bool:

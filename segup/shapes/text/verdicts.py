@@ -14,7 +14,7 @@ from segup.shapes.text.proof import Proof, prove_inversion
 from segup.shapes.text.proposals import climbed, with_proposals
 from segup.shapes.text.report import Report
 from segup.shapes.transposed import ConvTranspose
-from segup.shapes.windows import Conv, Pool
+from segup.shapes.windows import WindowAxis
 
 GIVEN = "each given the size to reach"
 
@@ -105,7 +105,8 @@ def _of_the_way_back(stages: DownUp) -> list[tuple[str, Proof]]:
         proofs.append(("as written, the ends alone", ends))
     if any(axis.slack for stage in up for layer in stage for axis in layer.axes):
         proofs.append((GIVEN, prove_inversion(down, up, matched=True)))
-    if not proofs[-1][1].always and all(_has_inverse(layer) for stage in down for layer in stage):
+    axes = [axis for stage in down for layer in stage for axis in layer.axes]
+    if not proofs[-1][1].always and all(isinstance(axis, WindowAxis) and axis.before == axis.after for axis in axes):
         proofs.append(_matched_inverse(stages))
     return proofs
 
@@ -123,7 +124,3 @@ def _matched_inverse(stages: DownUp) -> tuple[str, Proof]:
 
 def _inverses(stages: DownUp) -> list[list[ConvTranspose]]:
     return [[inverse(layer) for layer in reversed(stage)] for stage in reversed(stages.down)]
-
-
-def _has_inverse(layer: Layer) -> bool:
-    return isinstance(layer, Conv | Pool) and all(axis.before == axis.after for axis in layer.axes)
