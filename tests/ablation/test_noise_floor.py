@@ -240,10 +240,19 @@ def script(place, *words):
     )
 
 
-def test_a_wrong_word_ends_in_a_sentence(tmp_path):
-    assert "--part probe: unknown part 'probe'" in script(tmp_path, "--part", "probe").stderr
-    assert "needs CamVid: give --data FOLDER" in script(tmp_path, "--part", "anchor").stderr
-    assert "try: --part probe_cells, or --write" in script(tmp_path).stderr
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--part", "probe"], "--part probe: unknown part 'probe'"),
+        (["--part", "anchor"], "--part anchor needs CamVid: give --data FOLDER"),
+        ([], "there is nothing to do.\n  try: --part probe_cells, or --write"),
+    ],
+)
+def test_a_wrong_word_ends_in_a_sentence(words, said, capsys):
+    import noise_floor
+
+    assert noise_floor.run(words) == 1
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.slow
