@@ -29,7 +29,7 @@ from typing import Any
 from noise_floor_measured import read_rows
 from noise_floor_page import write_page
 from noise_floor_parts import PARTS, Part, filled, halve, label_of, part_of, words_of, write_presets
-from segup.training.feature_files import features_folder
+from segup.training.features import features_folder
 
 from segup.ablation.member import Member
 from segup.ablation.report.content import read_report

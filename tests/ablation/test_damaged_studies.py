@@ -57,7 +57,14 @@ def changed(value, path, new):
 @pytest.fixture
 def curves_alone(monkeypatch):
     """Of the figures, those that are drawn from a history."""
-    for name in ("_forest", "_path", "accuracy_against_cost", "band_iou", "class_bars", "checkerboard_spectrum_figure"):
+    for name in (
+        "forest",
+        "path_figure",
+        "accuracy_against_cost",
+        "band_iou",
+        "class_bars",
+        "checkerboard_spectrum_figure",
+    ):
         monkeypatch.setattr(f"segup.ablation.report.gallery.{name}", lambda *_: None)
 
 
