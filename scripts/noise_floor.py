@@ -55,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
     def work() -> None:
         nonlocal code
         if options.part is None and not options.write:
-            raise ConfigError("there is nothing to do.\n  try: --part probe_cells, or --write")
+            raise ConfigError("there is nothing to do.\n  try: python scripts/noise_floor.py --part probe_cells")
         if options.part is not None:
             code = train(part_of(options.part), options)
         if options.write:

@@ -245,7 +245,7 @@ def script(place, *words):
     [
         (["--part", "probe"], "--part probe: unknown part 'probe'"),
         (["--part", "anchor"], "--part anchor needs CamVid: give --data FOLDER"),
-        ([], "there is nothing to do.\n  try: --part probe_cells, or --write"),
+        ([], "there is nothing to do.\n  try: python scripts/noise_floor.py --part probe_cells"),
     ],
 )
 def test_a_wrong_word_ends_in_a_sentence(words, said, capsys):
