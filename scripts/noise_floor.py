@@ -29,7 +29,6 @@ from typing import Any
 from noise_floor_measured import read_rows
 from noise_floor_page import write_page
 from noise_floor_parts import PARTS, Part, filled, halve, label_of, part_of, words_of, write_presets
-from segup.training.features import features_folder
 
 from segup.ablation.member import Member
 from segup.ablation.report.content import read_report
@@ -40,6 +39,7 @@ from segup.cli.report import run_reported
 from segup.errors import ConfigError
 from segup.registry import outside_module
 from segup.stored import as_written, read_json
+from segup.training.features import features_folder
 from segup.training.run_folder import read_config
 
 TEST = "evaluation-camvid-test.json"
