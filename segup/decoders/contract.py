@@ -152,6 +152,7 @@ class Decoder(nn.Module, ABC):
             check(f"decoder.{option}", known[option].annotation, value)
         check_pyramid(channels, strides)
         chosen = self.filled(given)
+        check("decoder.convs", Annotated[int, Within(self.least_convs)], chosen["convs"])
         self.channels, self.strides, self.image_channels = tuple(channels), tuple(strides), image_channels
         self.preset, self.upsampler, self.head_kernel_size = preset, chosen["upsampler"], chosen["head_kernel_size"]
         operators_own = checked_operator(

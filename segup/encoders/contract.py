@@ -36,8 +36,7 @@ class Encoder(nn.Module):
         in_channels: Channels of the image.
         mean, std: For each channel, for images with values in 0 … 1. A shorter tuple is repeated.
         freeze: Keep the weights and BatchNorm's statistics as they are.
-        freeze_norm: Keep only BatchNorm's statistics, those of the pretrained weights. They know the data better than a
-            small batch of crops. BatchNorm's weights are trained.
+        freeze_norm: Keep only BatchNorm's statistics, those of the pretrained weights. BatchNorm's weights are trained.
         img_size: The one size for which a body that takes no other was built. Smaller images are extended to it.
         channels_last: The maps are ``(N, h, w, C)``; needed with ``img_size``, where they do not grow.
         convert: From the tensors of a file, by name, to those of ``body``'s library; None: they are the same.

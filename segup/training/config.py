@@ -49,7 +49,7 @@ class TrainerConfig:
     devices: Processes = 1
     strategy: str = "auto"
     precision: str = "auto"
-    max_epochs: Times = 12
+    max_epochs: Times = 15
     max_steps: Times | None = None
     accumulate: Times | None = None
     gradient_clip_val: Annotated[float, Within(0)] | None = 1.0

@@ -108,6 +108,8 @@ def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]
     if not isinstance(stored, dict):
         raise ConfigError(f"{path} holds a model without its run's configuration: it can be evaluated, not continued")
     config = {**deepcopy(stored), "run_dir": None}  # its own folder, wherever that lies now
+    if (config.get("loss") or {}).get("name") == "ce_dice":
+        config["loss"].setdefault("balance", 0.0)  # earlier versions had none
     named = {**config, "data": {"name": (config.get("data") or {}).get("name")}}  # a class may be called "a: b"
     check_trust(named, given.get("trust") or [], str(path))
     for key, value in given.items():

@@ -1,7 +1,7 @@
 """The contract of every upsampler: what it takes, what it returns, and the rule for sizes."""
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from inspect import signature
 from types import MappingProxyType
@@ -46,7 +46,14 @@ class _OperatorType(ABCMeta):
     def __call__(cls, *args: Any, **options: Any) -> Any:
         with own_stream():
             operator = super().__call__(*args, **options)
-        operator.excess = operator.arithmetic.out(ANY_SIZE) - operator.grid(ANY_SIZE)
+        made, grid = operator.arithmetic.out(ANY_SIZE), operator.grid(ANY_SIZE)
+        operator.excess = made - grid
+        if abs(operator.excess) > operator.most:
+            raise ConfigError(
+                f"{operator.describe()} makes {made} of {ANY_SIZE} by its arithmetic, and may differ from "
+                f"{operator.scale}·{ANY_SIZE} = {grid} by at most {operator.most}, so that all operators stay on one "
+                f"grid.\n  try: cut the result to {operator.scale} times the input in upsample"
+            )
         return operator
 
 
@@ -163,7 +170,21 @@ class Upsampler(nn.Module, GuidedStep, CheckedPart, metaclass=_OperatorType):
 
         An operator that must know the size before it runs overrides this method too.
         """
-        return fit_to(self.upsample(x, **guides), size, most=self.most)
+        made = self.upsample(x, **guides)
+        if not torch.compiler.is_compiling() and not torch.jit.is_tracing():
+            self._check_made(x.shape[-2:], made.shape[-2:])
+        return fit_to(made, size, most=self.most)
+
+    def _check_made(self, low: Sequence[int], made: Sequence[int]) -> None:
+        """Refuse a size that :attr:`arithmetic` does not say: proofs, ladders and :attr:`correction` rely on it."""
+        for axis, side, size in zip(AXES, low, made, strict=True):
+            least, most = self.own(side)
+            if not least <= size <= most:
+                said = f"{least}" if least == most else f"{least} … {most}"
+                raise ShapeError(
+                    f"{self.describe()}: upsample made {axis} {size} of {side}, and its arithmetic says {said}.\n"
+                    f"  try: cut the result to {most} in upsample, or let arithmetic say what upsample gives"
+                )
 
     def forward(self, x: Tensor, size: Size | None = None, **guides: Tensor | None) -> Tensor:
         """Return ``(N, out_channels, *size)``, or exactly ``scale·h × scale·w`` without ``size``.

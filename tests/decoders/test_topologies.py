@@ -427,3 +427,13 @@ def test_what_a_topology_takes_follows_from_what_it_says_of_itself():
     assert said.items() <= taken.items()
     for name, options in taken.items():
         assert options <= set(inspect.signature(topology_class(name)).parameters)
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_fewer_convolutions_than_a_topology_needs_are_refused_before_anything_is_built(topology, small_widths):
+    least = topology_class(topology).least_convs
+    if least:
+        with pytest.raises(ConfigError, match=rf"decoder\.convs={least - 1} must be an int of {least} or more"):
+            build(topology, "deconv", small_widths, convs=least - 1)
+    else:
+        assert build(topology, "deconv", small_widths, convs=0).steps()

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segup.errors import ConfigError, ShapeError
+from segup.shapes import ConvTranspose, Resize
 from segup.shapes.layer import Layer
 from segup.upsamplers import Deconv, Upsampler, create_upsampler, fit_to, list_upsamplers, register_upsampler
 from segup.upsamplers.contract import operator_class, upsamplers
@@ -289,7 +290,6 @@ def test_a_class_is_registered_under_a_name_of_its_own():
 @pytest.mark.usefixtures("_table_as_it_was")
 def test_an_operator_from_outside_is_one_class():
     """The one in the README's form: it needs no edit anywhere else, and keeps the whole contract."""
-    from segup.shapes import Resize
 
     @register_upsampler("test_repeat")
     class Repeat(Upsampler):
@@ -312,3 +312,36 @@ def test_an_operator_from_outside_is_one_class():
     assert y.shape == (1, 3, 18, 27)
     assert up.correction == (-2, 3)
     assert torch.equal(y[..., ::4, :24:4], 2 * x)
+
+
+class Overlap(Upsampler):
+    """A transposed convolution without padding, which gives three rows more than twice its input."""
+
+    said = Resize(2)
+
+    def __init__(self, in_channels, out_channels, scale=2, **options):
+        super().__init__(in_channels, out_channels, scale, **options)
+        self.conv = torch.nn.ConvTranspose2d(in_channels, out_channels, 5, stride=2)
+
+    @property
+    def arithmetic(self):
+        return self.said
+
+    def upsample(self, x):
+        return self.conv(x)
+
+
+@pytest.mark.parametrize("fit", ["correct", "strict"])
+def test_a_result_of_another_size_than_the_arithmetic_says_is_refused(fit):
+    """Otherwise rows were cut in silence, and proofs of sizes were false."""
+    message = r"upsample made height 13 of 5, and its arithmetic says 10\.\n  try: cut the result to 10 in upsample"
+    with pytest.raises(ShapeError, match=message):
+        Overlap(2, 2, fit=fit)(torch.zeros(1, 2, 5, 6), size=(10, 12))
+
+
+def test_an_arithmetic_off_the_grid_is_refused_when_it_is_built():
+    class Wide(Overlap):
+        said = ConvTranspose(5, 2)
+
+    with pytest.raises(ConfigError, match=r"makes 2051 of 1024 by its arithmetic, and may differ from 2·1024 = 2048"):
+        Wide(2, 2)
