@@ -46,14 +46,7 @@ class _OperatorType(ABCMeta):
     def __call__(cls, *args: Any, **options: Any) -> Any:
         with own_stream():
             operator = super().__call__(*args, **options)
-        made, grid = operator.arithmetic.out(ANY_SIZE), operator.grid(ANY_SIZE)
-        operator.excess = made - grid
-        if abs(operator.excess) > operator.most:
-            raise ConfigError(
-                f"{operator.describe()} makes {made} of {ANY_SIZE} by its arithmetic, and may differ from "
-                f"{operator.scale}·{ANY_SIZE} = {grid} by at most {operator.most}, so that all operators stay on one "
-                f"grid.\n  try: cut the result to {operator.scale} times the input in upsample"
-            )
+        operator.excess = operator.arithmetic.out(ANY_SIZE) - operator.grid(ANY_SIZE)
         return operator
 
 
