@@ -30,11 +30,12 @@ torch.Size([1, 3, 67, 45])
 
 from segup.decoders.aspp import ASPP
 from segup.decoders.blocks import ConvNormAct, UNetBlock
-from segup.decoders.contract import Decoder, Rung, create_decoder, list_decoders, register_topology, topologies
+from segup.decoders.contract import Decoder, create_decoder, list_decoders, register_topology, topologies
 from segup.decoders.deeplabv3plus import DeepLabV3PlusDecoder
 from segup.decoders.duc import DUCDecoder
 from segup.decoders.fcn import FCNDecoder
 from segup.decoders.fpn import FPNDecoder
+from segup.decoders.ladder import Rung
 from segup.decoders.linknet import LinkNetDecoder
 from segup.decoders.plain import PlainDecoder
 from segup.decoders.pspnet import PSPNetDecoder

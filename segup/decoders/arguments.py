@@ -1,5 +1,6 @@
 """What the topologies' arguments have in common, checked with the numbers put in."""
 
+import itertools
 from collections.abc import Mapping, Sequence, Set
 from fractions import Fraction
 from math import ceil
@@ -11,8 +12,9 @@ from segup.registry import check_options
 from segup.upsamplers.contract import OPTIONS_OF_ALL, Fit, operator_class, refuse_guides
 
 IMAGE_WIDTH = 16
-BETWEEN_MAPS = frozenset({"skip", "indices"})
 """Channels at the image's own resolution: a 3×3 convolution there costs more than all others together."""
+BETWEEN_MAPS = frozenset({"skip", "indices"})
+"""The guides that steps between two maps have, and the step to the image has not."""
 
 
 def resize_alone(mode: str = "bilinear", **more: Any) -> Mapping[str, Any]:
@@ -119,3 +121,16 @@ def checked_operator(
     refuse_guides(kind.required(**own) & lacks, said, why, f"{way_out} that requires nothing: ")
     check_options(kind, own, f"upsampler '{name}'")
     return own
+
+
+def check_pyramid(channels: Sequence[int], strides: Sequence[int | Fraction]) -> None:
+    """Raise a ConfigError unless channels and strides describe a pyramid from high to low resolution."""
+    shown = f"[{', '.join(map(str, strides))}]"
+    if len(channels) != len(strides) or not channels:
+        raise ConfigError(f"channels={list(channels)} and strides={shown} must be two lists of one length, ≥ 1")
+    for high, low in itertools.pairwise(strides):
+        if low <= high or low % high:
+            raise ConfigError(
+                f"strides={shown} must go from high to low resolution, each a multiple of the one before; "
+                f"{low} after {high} is not"
+            )

@@ -1,29 +1,25 @@
-"""The contract of every topology, and the ladder of its sizes."""
+"""The contract of every topology."""
 
 import inspect
-import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from segup.calls import check
 from segup.conform import Count, Counts, Few, Name, OddKernel, Within
-from segup.decoders.arguments import IMAGE_WIDTH, checked_operator, checked_widths
-from segup.decoders.blocks import conv_stack
+from segup.decoders.arguments import IMAGE_WIDTH, check_pyramid, checked_operator, checked_widths
+from segup.decoders.features import checked_features
+from segup.decoders.image_step import ImageStep
+from segup.decoders.ladder import Rung
 from segup.decoders.rounding import Roundings, whole_roundings
 from segup.decoders.steps import Encoded, Step, StepPlan
-from segup.errors import ConfigError, ShapeError, figures, unknown
+from segup.errors import ConfigError, unknown
 from segup.registry import Registry
-from segup.streams import own_stream
-from segup.upsamplers.arguments import checked_size
-from segup.upsamplers.contract import Fit, Size, Upsampler
-from segup.upsamplers.fitting import without_gaps
+from segup.upsamplers.contract import Fit, Size
 from segup.upsamplers.guide import GUIDES
 
 Strides = Annotated[list[Count | Annotated[Fraction, Within(above=0)]], Within(0, 64)]
@@ -32,27 +28,7 @@ Preset = Literal["published"]
 Place = Literal["before", "after"]
 
 
-@dataclass(frozen=True)
-class Rung:
-    """One upsampling step on one axis: from ``low`` the operator reaches ``reached``, and the next map has ``wanted``.
-
-    ``correction`` is the number of rows added (positive) or cut (negative) after the operator.
-    """
-
-    operator: str
-    low: int
-    reached: int
-    wanted: int
-    correction: int
-
-    @classmethod
-    def of(cls, up: Upsampler, low: int, wanted: int, place: str = "") -> "Rung":
-        """Return the rung of an operator; ShapeError where it does not reach the size."""
-        reached = up.reach(low, wanted)
-        return cls(f"{place}{up.label()}", low, reached, wanted, wanted - reached)
-
-
-class Decoder(nn.Module, ABC):
+class Decoder(ImageStep, ABC):
     """Turn a pyramid into one map of exactly the size asked for.
 
     Args:
@@ -115,9 +91,6 @@ class Decoder(nn.Module, ABC):
     usual_convs: ClassVar[int] = 0
     least_convs: ClassVar[int] = 0
     usual_depths: ClassVar[int | None] = None
-    final: Upsampler | None
-    final_act: nn.Module
-    head: nn.Conv2d | None
 
     def __init__(
         self,
@@ -315,66 +288,12 @@ class Decoder(nn.Module, ABC):
             if name not in GUIDES and name not in self.requires:
                 raise ConfigError(unknown("guide of a decoder", name, {*GUIDES, *self.requires}))
         if isinstance(features, Encoded):
-            return self.decode(Encoded(self.checked_features(features.maps), features.beside), size)
-        return self.decode(Encoded(self.checked_features(features), {"indices": indices, **beside}), size)
+            return self.decode(Encoded(checked_features(features.maps, self.channels), features.beside), size)
+        return self.decode(Encoded(checked_features(features, self.channels), {"indices": indices, **beside}), size)
 
     @abstractmethod
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``; :meth:`forward` has checked the maps."""
-
-    def classifier(self, in_channels: int, num_classes: int) -> nn.Conv2d:
-        """Return a head: a convolution from a map to one score for each class."""
-        size = self.head_kernel_size
-        with own_stream():
-            return nn.Conv2d(in_channels, num_classes, size, padding=size // 2)
-
-    def add_final(self, plan: StepPlan, in_channels: int, act: nn.Module | None = None) -> None:
-        """Make the step from map :attr:`first` to the image, with what follows it at the image's size.
-
-        Args:
-            plan: Makes the operator.
-            in_channels: Of the map.
-            act: What follows and changes the channels, which the operator then keeps; by default the operator changes
-                them, and BatchNorm, ReLU and ``final_convs`` convolutions follow.
-        """
-        if self.gives_scores and not type(self).gives_scores:
-            self.head = self.classifier(in_channels, self.num_classes)
-            self.final = plan.last(self.first, self.num_classes, self.num_classes, alone=True)
-            return
-        width = in_channels if act is not None else self.out_channels
-        self.final = plan.last(self.first, in_channels, width, alone=act is not None)
-        if self.final is not None and not self.gives_scores:
-            self.final_act = act or nn.Sequential(
-                nn.BatchNorm2d(width), nn.ReLU(inplace=True), *conv_stack(width, width, plan.final_convs)
-            )
-
-    def finish(self, x: Tensor, size: Size, encoded: Encoded) -> Tensor:
-        """Return ``x`` at exactly ``size``.
-
-        Raises:
-            ShapeError: ``x`` has stride 1 and another size: no step follows that could change it.
-        """
-        return self.to_image(x if self.head is None else self.head(x), size, encoded)
-
-    def to_image(self, x: Tensor, size: Size, encoded: Encoded) -> Tensor:
-        """Return ``x`` after the step to the image and what follows it, at exactly ``size``."""
-        if self.final is None:
-            wanted = checked_size(size)
-            if (x.shape[-2], x.shape[-1]) != wanted:
-                raise ShapeError(
-                    f"the map of stride 1 has size {figures(x.shape[-2:])}, not the image's, {figures(wanted)}"
-                )
-            return x
-        y: Tensor = self.final(x, size, **encoded.guides(self.final, None))
-        return y if self.gives_scores else self.final_act(without_gaps(y))
-
-    def final_steps(self) -> list[Step]:
-        """Return the step from map :attr:`first` to the image, if there is one."""
-        return [] if self.final is None else [(self.first, None, self.final)]
-
-    def steps_of_scores(self) -> list[Step]:
-        """Return the steps that follow the decoder's own head, if it has one."""
-        return [] if self.head is None else self.final_steps()
 
     @abstractmethod
     def steps(self) -> list[Step]:
@@ -393,37 +312,6 @@ class Decoder(nn.Module, ABC):
             ShapeError: An operator cannot bring its input to the size of the next map.
         """
         return [Rung.of(up, sizes[low], size if high is None else sizes[high]) for low, high, up in self.steps()]
-
-    def checked_features(self, features: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return the maps, laid out alike where torch.export traces: it has to prove how their strides compare.
-
-        Raises:
-            ShapeError: They are not of this decoder's channels and of one batch size.
-        """
-        if not isinstance(features, Sequence | Tensor) or not all(isinstance(f, Tensor) for f in features):
-            raise ShapeError(
-                f"this decoder takes a list of maps (N, C, h, w), from high to low resolution, not a "
-                f"{type(features).__name__}"
-                + (" of other things" if isinstance(features, Sequence) else "")
-                + (".\n  try: list(features.values())" if isinstance(features, Mapping) else "")
-            )
-        shapes = [tuple(f.shape) for f in features]
-        if any(len(shape) != 4 or shape[0] != shapes[0][0] for shape in shapes):
-            raise ShapeError(f"this decoder takes maps (N, C, h, w) of one batch size, not {_listed(shapes)}")
-        if any(0 in shape[-2:] for shape in shapes):
-            raise ShapeError(f"this decoder takes maps (N, C, h, w) with h, w ≥ 1, not {_listed(shapes)}")
-        got = tuple(shape[1] for shape in shapes)
-        if got != self.channels:
-            raise ShapeError(
-                f"this decoder takes maps of {figures(self.channels)} channels, from high to low resolution, not "
-                f"{figures(got)}.\n"
-                f"  try: channels= and strides= of these maps at construction."
-            )
-        return [f.contiguous() for f in features] if torch.compiler.is_exporting() else features
-
-
-def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
-    return f"[{', '.join([figures(shape) for shape in shapes])}]"
 
 
 topologies: Registry[type[Decoder]] = Registry(
@@ -460,16 +348,3 @@ def create_decoder(
     torch.Size([2, 16, 417, 353])
     """
     return topologies.create(topology, channels, strides, **options)
-
-
-def check_pyramid(channels: Sequence[int], strides: Sequence[int | Fraction]) -> None:
-    """Raise a ConfigError unless channels and strides describe a pyramid from high to low resolution."""
-    shown = f"[{', '.join(map(str, strides))}]"
-    if len(channels) != len(strides) or not channels:
-        raise ConfigError(f"channels={list(channels)} and strides={shown} must be two lists of one length, ≥ 1")
-    for high, low in itertools.pairwise(strides):
-        if low <= high or low % high:
-            raise ConfigError(
-                f"strides={shown} must go from high to low resolution, each a multiple of the one before; "
-                f"{low} after {high} is not"
-            )

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import lcm
 
-from segup.decoders.contract import Decoder, Rung
+from segup.decoders.contract import Decoder
+from segup.decoders.ladder import Rung
 from segup.errors import ShapeError
 from segup.inspection import AcceptedSizes
 from segup.shapes.sets import Runs, joined

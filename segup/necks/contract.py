@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from segup.calls import CheckedPart, annotated
 from segup.conform import Count, Counts
 from segup.decoders.arguments import BETWEEN_MAPS, checked_operator
-from segup.decoders.contract import Rung
+from segup.decoders.ladder import Rung
 from segup.decoders.rounding import Rounding, Roundings, whole_roundings
 from segup.decoders.steps import Encoded
 from segup.errors import ConfigError
