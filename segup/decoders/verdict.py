@@ -4,12 +4,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import lcm
 
+import torch
+
 from segup.decoders.contract import Decoder
 from segup.decoders.ladder import Rung
 from segup.errors import ShapeError
 from segup.inspection import AcceptedSizes
+from segup.modes import evaluating
 from segup.shapes.sets import Runs, joined
 from segup.tables import listed
+from segup.upsamplers.contract import Upsampler
 
 EVERY = AcceptedSizes.all_from(1)
 MapSizes = Callable[[int], Sequence[int]]
@@ -102,7 +106,8 @@ def prove_decoder(
     The maps grow by fixed amounts when a period is added to the image's size. An operator of scale s reaches s·h up to
     a constant; so where each step's result has to grow by s times what its input grows by, all corrections repeat, and
     one period decides. Where that is not so, or where an operator from outside reckons its reach in a way of its own,
-    two periods are checked and nothing is proved.
+    two periods are checked and nothing is proved. An operator from outside is run once beforehand, since all of this
+    relies on the size that it says.
 
     Args:
         decoder: The decoder.
@@ -112,6 +117,9 @@ def prove_decoder(
         accepted: The image sizes that the encoder accepts.
         before: The steps of the neck for an image size, whose corrections repeat over ``period`` too.
 
+    Raises:
+        ShapeError: An operator from outside gives another size than it says.
+
     >>> from segup.decoders import create_decoder
     >>> def halves(n):
     ...     return (n + 1) // 2, (n + 3) // 4
@@ -119,6 +127,9 @@ def prove_decoder(
     Proved for every height and width: the output has the image's size; a step (deconv k4 s2 p1, \
 bilinear ×2) cuts at most 1 row or column, and none does at the multiples of 4.
     """
+    for *_, up in decoder.steps():
+        if not type(up).upsample.__module__.startswith("segup."):
+            _run_once(up)
     growing = all(
         growth[low] * up.scale == (period if high is None else growth[high])
         and all(getattr(type(up), name).__module__.startswith("segup.") for name in ("own", "span", "reach"))
@@ -162,6 +173,21 @@ def check_decoder(
         if not any(corrections):
             exact.append(size)
     return Verdict(accepted, period, tuple(sizes), tuple(exact), cut, repeated, tuple(steps))
+
+
+def _run_once(up: Upsampler) -> None:
+    """Run an operator on zeros; guides of a kind of their own cannot be made up, so such an operator is left alone."""
+    weights = next(iter((*up.parameters(), *up.buffers())), torch.empty(0))
+    low = (5 * up.run, 6 * up.run)
+    high = (up.grid(low[0]), up.grid(low[1]))
+    zeros = weights.new_zeros
+    guides = {
+        "skip": lambda: zeros(1, up.skip_channels or 1, *high),
+        "image": lambda: zeros(1, up.image_channels or 1, *high),
+    }
+    if up.requires <= guides.keys():
+        with torch.no_grad(), evaluating(up):
+            up(zeros(1, up.in_channels, *low), high, **{name: guides[name]() for name in up.requires})
 
 
 def _shortest(residues: set[int], period: int) -> tuple[int, set[int]]:

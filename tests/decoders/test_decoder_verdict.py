@@ -1,13 +1,18 @@
 """The verdict on a decoder's sizes, against the ladders of many sizes, one by one."""
 
+import sys
+import types
+
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segup.decoders import create_decoder
 from segup.decoders.verdict import check_decoder, prove_decoder
+from segup.errors import ShapeError
 from segup.inspection import AcceptedSizes
-from segup.upsamplers import Bilinear
+from segup.upsamplers import Bilinear, Upsampler
 from segup.upsamplers.contract import upsamplers
 
 ROUNDINGS = {"up": lambda n, s: -(-n // s), "down": lambda n, s: n // s}
@@ -117,3 +122,19 @@ def test_no_correction_at_all(sizes):
     assert str(check_decoder(decoder_for("deconv", ["up"]), lambda n: [n // 2], sizes)).endswith(
         "; no step corrects anything."
     )
+
+
+class TwoMore(Upsampler):
+    """Gives two rows more than twice its input, and does not say so."""
+
+    def upsample(self, x):
+        return torch.nn.functional.interpolate(x, (2 * x.shape[-2] + 2, 2 * x.shape[-1] + 2))
+
+
+def test_nothing_is_proved_of_an_operator_that_gives_another_size_than_it_says(monkeypatch):
+    module = types.ModuleType("odd_operators")
+    module.TwoMore = TwoMore
+    monkeypatch.setitem(sys.modules, "odd_operators", module)
+    decoder = create_decoder("plain", [8, 8], [1, 2], upsampler="odd_operators:TwoMore", widths=[8])
+    with pytest.raises(ShapeError, match="upsample made height 12 of 5, and its arithmetic says 10"):
+        prove_decoder(decoder, lambda n: [n, (n + 1) // 2], 2, [2, 1])
