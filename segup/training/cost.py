@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segup.data import create_data
 from segup.models import SegmentationModel
+from segup.training.bfloat16 import grouped_in_float32
 from segup.training.build import build_loss, build_model, check_num_classes, precision_of, quiet_lightning
 from segup.training.config import RunConfig
 from segup.training.optimizers import create_optimizer
@@ -167,7 +168,8 @@ def _measured(config: RunConfig) -> tuple[float, float]:
     data = create_data({**config.data, "download": False} if "download" in config.data else config.data, config.seed)
     classes = check_num_classes(config.num_classes, data)
     height, width = data.training_size()
-    fabric = L.Fabric(accelerator=config.trainer.accelerator, devices=1, precision=precision_of(config.trainer))
+    precision = precision_of(config.trainer)
+    fabric = L.Fabric(accelerator=config.trainer.accelerator, devices=1, precision=precision)
     plain = replace(config, ckpt_path=None, encoder=replace(config.encoder, pretrained=False))
     body = build_model(plain, classes, data.in_channels).to(fabric.device)
     if config.channels_last:
@@ -183,7 +185,9 @@ def _measured(config: RunConfig) -> tuple[float, float]:
     for _ in range(_WARM + _STEPS):
         start = _now(fabric.device)
         optimizer.zero_grad()
-        fabric.backward(loss(model(images), masks))
+        with grouped_in_float32(precision, fabric.device):
+            logits = model(images)
+        fabric.backward(loss(logits, masks))
         if config.trainer.gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(body.parameters(), config.trainer.gradient_clip_val)
         optimizer.step()

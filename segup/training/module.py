@@ -15,6 +15,7 @@ from segup.errors import SegupError
 from segup.metrics import Metrics
 from segup.metrics.scores import shown_in
 from segup.models import SegmentationModel, predicted_labels
+from segup.training.bfloat16 import grouped_in_float32
 from segup.training.optimizers import create_optimizer
 from segup.training.schedulers import create_scheduler
 
@@ -101,7 +102,9 @@ class SegmentationModule(L.LightningModule):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Return the loss of a batch of crops."""
         self.check_loss()
-        loss: Tensor = self.loss(self(batch["image"], batch.get("features")), batch["mask"])
+        with grouped_in_float32(str(self.trainer.precision), self.device):
+            logits = self(batch["image"], batch.get("features"))
+        loss: Tensor = self.loss(logits, batch["mask"])
         rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
         place = f"at step {self.global_step + 1}, learning rate {rate:.3g}, files {', '.join(batch['name'])}"
         self._unchecked = (loss.detach(), place)
