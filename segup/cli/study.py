@@ -24,7 +24,7 @@ from segup.cli.report import FAILED
 from segup.cli.study_terms import check_launcher, runs_at_once, study_spec
 from segup.cli.study_view import StudyView
 from segup.cli.sweep import Sweep
-from segup.data.module import usable_processors
+from segup.data.index import usable_processors
 from segup.errors import INTERRUPTED, ConfigError, SegupError, refusals_named
 from segup.lock import HeldError, lock
 from segup.registry import outside_module

@@ -10,7 +10,7 @@ from segup.ablation.rounds import DECIDED, looks_asked
 from segup.calls import check
 from segup.cli.sweep import Sweep
 from segup.conform import Within
-from segup.data.module import usable_processors as cores
+from segup.data.index import usable_processors as cores
 from segup.errors import ConfigError
 from segup.metrics.scores import OWN_SCORES, Score, shown_in
 from segup.statistics.looks import Most

@@ -1,7 +1,6 @@
 """The DataModule: the splits of a data set as loaders. The model does not influence their order."""
 
 import logging
-import os
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from segup.conform import Count, Within
 from segup.data.folds import fold_of, split_by_fold
 from segup.data.headers import MAX_PIXELS
 from segup.data.images import read_pixels
+from segup.data.index import uncollected, usable_processors
 from segup.data.labels import Labels
 from segup.data.mask_checks import MaskCheck, check_foreground, check_labelled
 from segup.data.mask_codes import MaskCode
@@ -232,7 +232,8 @@ class SegmentationData(LightningDataModule):
     def samples(self, split: str) -> Samples:
         """Return the samples of "train", "val" or "test", as they are on disk; a missing test split is "val"."""
         if split not in self._splits:
-            self._splits[split] = self._find(split)
+            with uncollected():
+                self._splits[split] = self._find(split)
         return self._splits[split]
 
     def sample(self, split: str, index: int) -> Sample:
@@ -357,8 +358,3 @@ def _process() -> tuple[int, int]:
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
-
-
-def usable_processors() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segup.data.drawn import DrawnMask
-from segup.data.files import IMAGE_SUFFIXES, check_whole
-from segup.data.headers import MAX_PIXELS, Header, check_pixels, read_header, turned_size
+from segup.data.files import IMAGE_SUFFIXES
+from segup.data.headers import MAX_PIXELS, Header, turned_size
+from segup.data.index import read_headers
 from segup.data.layout.matching import Matched, check_matched, match, two_masks
-from segup.data.layout.patterns import Found
+from segup.data.layout.patterns import Found, content, is_wanted
 from segup.errors import ConfigError, DataError
 
 _log = logging.getLogger(__name__)
@@ -30,11 +31,6 @@ class Pair:
     group: str | None = None
 
 
-def is_image(file: Path) -> bool:
-    """Whether a file is taken for an image by its name; hidden files are not."""
-    return file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
-
-
 def image_files(folder: Path) -> list[Path]:
     """Return the image files of a folder, sorted by name; what is left out is counted and named in a warning.
 
@@ -43,12 +39,12 @@ def image_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    content = sorted(folder.iterdir(), key=lambda file: file.name)
-    files = [file for file in content if is_image(file)]
+    entries = content(folder)
+    files = [folder / entry.name for entry in entries if is_wanted(entry)]
     if not files:
         raise DataError(f"{folder}: no image files ({', '.join(IMAGE_SUFFIXES)})")
-    if len(files) < len(content):
-        left_out = [file for file in content if not is_image(file)]
+    if len(files) < len(entries):
+        left_out = [folder / entry.name for entry in entries if not is_wanted(entry)]
         _log.warning("%s: %s", folder, skipped(left_out, folder))
     return files
 
@@ -146,13 +142,16 @@ def check_pairs(
         DataError: When a file is missing, unreadable, too large or cut short, when a mask's size differs from its
             image's, and when nothing tells whether a mask is to be turned as its image is.
     """
+    files = [file for pair in pairs for file in (pair.image, pair.mask) if isinstance(file, Path)]
+    headers = iter(read_headers(files, max_pixels))
     checked, lossy = [], []
     for pair in pairs:
-        image, turn = _header(pair.image, max_pixels), 1
+        image, turn = next(headers), 1
         if pair.mask is not None:
-            mask = _header(pair.mask, max_pixels) if isinstance(pair.mask, Path) else pair.mask.header()
-            turn = _turn(pair, image, mask, mask_orientation)
+            mask = next(headers) if isinstance(pair.mask, Path) else pair.mask.header()
             lossy += [pair.mask] if mask.lossy else []
+            if not image.orientation == mask.orientation == 1 or image.size != mask.size:
+                turn = _turn(pair, image, mask, mask_orientation)
         checked.append(Checked(image, turn))
     if lossy:
         _log.warning(
@@ -161,13 +160,6 @@ def check_pairs(
             *(len(lossy), len(pairs), lossy[0]),
         )
     return checked
-
-
-def _header(path: Path, max_pixels: int) -> Header:
-    header = read_header(path)
-    check_pixels(path, header, max_pixels)
-    check_whole(path)
-    return header
 
 
 def _turn(pair: Pair, image: Header, mask: Header, wanted: str | None) -> int:

@@ -18,7 +18,8 @@ from segup.data.files import IMAGE_SUFFIXES
 from segup.data.headers import MAX_PIXELS, check_pixels, read_header
 from segup.data.images import decode_image, to_tensor
 from segup.data.labels import Labels
-from segup.data.pairs import is_image, skipped
+from segup.data.layout.patterns import is_wanted
+from segup.data.pairs import skipped
 from segup.data.ranges import Range
 from segup.errors import ConfigError, DataError, SegupError
 from segup.evaluation.segment import WHOLE, Inference, Predictor, segment
@@ -92,7 +93,7 @@ def _images(given: Path, out: Path) -> Iterable[tuple[Path, Path]]:
         return [(given, Path(given.name))]
     if not given.is_dir():
         raise DataError(f"{given}: no such file or folder")
-    images = [file for file in _content(given, out) if is_image(file) and not _hidden(file, given)]
+    images = [file for file in _content(given, out) if is_wanted(file) and not _hidden(file, given)]
     if not images:
         raise DataError(f"{given}: no image files ({', '.join(IMAGE_SUFFIXES)})")
     return [(file, file.relative_to(given)) for file in images]
@@ -106,7 +107,7 @@ def left_out(inputs: Sequence[str | Path], out: str | Path) -> list[str]:
     lines = []
     for folder in (Path(given) for given in inputs if Path(given).is_dir()):
         content = [file for file in _content(folder, Path(out)) if not file.is_dir()]
-        others = [file for file in content if not is_image(file) or _hidden(file, folder)]
+        others = [file for file in content if not is_wanted(file) or _hidden(file, folder)]
         lines += [f"{folder}: {skipped(others, folder)}"] if others else []
     return lines
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shutil
 import sys
 import time
@@ -24,6 +23,7 @@ from rich.text import Text
 
 from segup.atomic import atomic_write
 from segup.data import SegmentationData
+from segup.data.index import cache_folder
 from segup.data.mask_checks import MaskCheck
 from segup.data.records import Field, Layout, Records
 from segup.data.samples import identity_of, stacked
@@ -40,7 +40,7 @@ _CODE = ("data/**/*.py", "encoders/**/*.py", "windows.py")
 
 def features_folder() -> Path:
     """Return where features are kept unless ``data.cache_dir`` says otherwise: below the person's folder of caches."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segup" / "features"
+    return cache_folder() / "features"
 
 
 def layout_of(data: SegmentationData, encoder: Encoder, split: str) -> Layout:

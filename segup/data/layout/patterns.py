@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from segup.data.files import IMAGE_SUFFIXES
 from segup.errors import ConfigError, DataError
 
 
@@ -159,7 +160,8 @@ def find(root: Path, text: str, suffixes: Sequence[str], option: str) -> list[Fo
             return [Found(place, (place.stem,))]
         if not place.is_dir():
             raise DataError(f"{place}: no such folder")
-        kept = [Found(file, (file.stem,)) for file in sorted(place.iterdir()) if is_wanted(file, suffixes)]
+        files = [place / entry.name for entry in content(place) if is_wanted(entry, suffixes)]
+        kept = [Found(file, (file.stem,)) for file in files]
         return kept or _matching(place, Pattern("**/*"), suffixes) or _nothing(place, suffixes)
     pattern = Pattern(os.path.normpath(text.replace("\\", "/")))
     if pattern.any_extension and not _matching(root, pattern, suffixes):
@@ -167,9 +169,15 @@ def find(root: Path, text: str, suffixes: Sequence[str], option: str) -> list[Fo
     return _matching(root, pattern, suffixes) or _nothing(place, suffixes)
 
 
-def is_wanted(file: Path, suffixes: Sequence[str]) -> bool:
-    """Whether a file has one of the extensions; hidden files do not count."""
-    return file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
+def content(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what is in a folder, sorted by name; the disk is not asked again whether it is a file or a folder."""
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def is_wanted(file: Path | os.DirEntry[str], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> bool:
+    """Whether a file has one of the extensions, of images unless others are given; hidden files do not count."""
+    return os.path.splitext(file.name)[1].lower() in suffixes and not file.name.startswith(".") and file.is_file()
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:

@@ -1,7 +1,9 @@
 """A person's own folder of images and masks."""
 
 import logging
+import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +13,7 @@ from segup.data.files import IMAGE_SUFFIXES
 from segup.data.labels import Labels
 from segup.data.layout.lists import check_apart, group_of, listed
 from segup.data.layout.matching import Matched, check_matched, match
-from segup.data.layout.patterns import Found, find, inside, is_pattern, split_of
+from segup.data.layout.patterns import Found, content, find, inside, is_pattern, is_wanted, split_of
 from segup.data.pairs import Pair, held_out, image_files, one_each
 from segup.data.sets import SPLITS, DataSource, register_dataset
 from segup.errors import ConfigError, DataError
@@ -109,10 +111,11 @@ class Folder(DataSource):
     def _divided(self) -> dict[str, list[Pair]]:
         """The pairs to train and to validate, of those that are in no split or all in train."""
         pairs, images = self._paired("train" if "train" in self._own_splits else "")
-        group = {image.path: group_of(image, self.root, self.groups) for image in images}
-        validating = held_out(sorted({group[pair.image] for pair in pairs}), self.val_fraction)
+        group = {str(image.path): group_of(image, self.root, self.groups) for image in images}
+        of_pairs = [group[str(pair.image)] for pair in pairs]
+        validating = held_out(sorted(set(of_pairs)), self.val_fraction)
         return {
-            split: [pair for pair in pairs if (group[pair.image] in validating) == (split == "val")]
+            split: [pair for pair, own in zip(pairs, of_pairs, strict=True) if (own in validating) == (split == "val")]
             for split in ("train", "val")
         }
 
@@ -167,17 +170,20 @@ class Folder(DataSource):
         images, masks = self._images[""], self._masks.get("", "")
         if is_pattern(images):
             return {split: (images, masks) for split in SPLITS if any(one.split == split for one in self._all[0])}
-        found = {split: self._folders(split, images, masks) for split in SPLITS}
+        named = {place: _by_split(self.root / place) for place in (images, masks, ".")}
+        found = {split: self._folders(split, images, masks, named) for split in SPLITS}
         return {split: places for split, places in found.items() if places is not None}
 
-    def _folders(self, split: str, images: str, masks: str) -> tuple[str, str] | None:
+    def _folders(
+        self, split: str, images: str, masks: str, named: Mapping[str, Mapping[str, list[str]]]
+    ) -> tuple[str, str] | None:
         """Return the folders of a split, within those of images and masks or around them."""
         for within in (True, False):
-            for name in _named(self.root / images if within else self.root, split):
+            for name in named[images if within else "."].get(split, ()):
                 places = [f"{place}/{name}" if within else f"{name}/{place}" for place in (images, masks)]
                 if (self.root / places[0]).is_dir():
                     if within and not (self.root / places[1]).exists():
-                        other = next(iter(_named(self.root / masks, split)), None)
+                        other = next(iter(named[masks].get(split, ())), None)
                         around = (self.root / name / masks).exists()
                         places[1] = f"{name}/{masks}" if around else f"{masks}/{other or name}"
                     return places[0], places[1]
@@ -216,9 +222,9 @@ class Folder(DataSource):
             ]
             if not others:
                 raise DataError(f"{self.root / masks}: no file whose name ends in data.mask_suffix={suffix}")
-        taken = {mask.path for mask in others}
-        if {image.path for image in found} - taken:
-            found = [image for image in found if image.path not in taken]
+        taken = {str(mask.path) for mask in others}
+        if {str(image.path) for image in found} - taken:
+            found = [image for image in found if str(image.path) not in taken]
         elif found:
             raise DataError(
                 f"{self.root}: data.images={images} and data.masks={masks} are the same files.\n"
@@ -235,8 +241,9 @@ class Folder(DataSource):
 def _files(root: Path, place: str, option: str, suffixes: tuple[str, ...], plain: bool) -> list[Found]:
     folder = inside(root, place, option) if not is_pattern(place) else None
     if plain and folder is not None and not folder.is_file():
-        inner = folder.is_dir() and any(entry.is_dir() for entry in folder.iterdir())
-        if not inner or any(entry.suffix.lower() in suffixes for entry in folder.iterdir() if entry.is_file()):
+        with os.scandir(folder) if folder.is_dir() else nullcontext(()) as entries:
+            inner = any(entry.is_dir() for entry in entries)
+        if not inner or any(is_wanted(entry, suffixes) for entry in content(folder)):
             return [Found(file, (file.stem,)) for file in image_files(folder)]  # which says what it leaves out
     return find(root, place, suffixes, option)
 
@@ -262,11 +269,14 @@ def _places(option: str, given: str | Mapping[str, str] | None, default: str | M
     return {str(split_of(str(split))): str(place) for split, place in value.items()}
 
 
-def _named(folder: Path, split: str) -> list[str]:
-    """Return the subfolders that are called after a split."""
-    if not folder.is_dir():
-        return []
-    return sorted(entry.name for entry in folder.iterdir() if split_of(entry.name) == split and entry.is_dir())
+def _by_split(folder: Path) -> dict[str, list[str]]:
+    """Return the subfolders that are called after a split, by split."""
+    found: dict[str, list[str]] = {}
+    if folder.is_dir():
+        with os.scandir(folder) as entries:
+            for name in sorted(entry.name for entry in entries if split_of(entry.name) and entry.is_dir()):
+                found.setdefault(str(split_of(name)), []).append(name)
+    return found
 
 
 def _say_skipped(matched: Matched) -> None:

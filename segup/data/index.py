@@ -1,0 +1,157 @@
+"""The headers of many files: read by several processes, and kept for the next start."""
+
+import gc
+import io
+import json
+import logging
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from hashlib import blake2b
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from segup.atomic import atomic_write
+from segup.data.files import check_whole
+from segup.data.headers import MAX_PIXELS, Header, check_pixels, read_header
+from segup.errors import DataError
+
+FEW = 4000
+"""The headers of fewer files are read by this process, and not kept."""
+_CHUNK = 500
+_log = logging.getLogger(__name__)
+
+_Key = tuple[bytes, int, int]
+"""A file's path below the common folder, its size, and when it was changed."""
+
+
+def cache_folder() -> Path:
+    """Return where segup keeps what it can make again: below the person's folder of caches."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segup"
+
+
+def usable_processors() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Make many objects, none of which is garbage: Python's collector would look at all of them again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def read_headers(paths: Sequence[Path], max_pixels: int = MAX_PIXELS) -> list[Header]:
+    """Return the header of each file, of which none is cut short; equal headers are one object.
+
+    The headers of many files are kept in ``segup/headers`` of the person's folder of caches. A kept header counts as
+    long as its file has the same path, size and time of change.
+
+    Args:
+        paths: The files.
+        max_pixels: The most pixels of a picture.
+
+    Raises:
+        DataError: The first file that is missing, not an image, too large or cut short.
+    """
+    read = partial(_whole_headers, max_pixels)
+    if len(paths) < FEW:
+        return read(paths)
+    here = os.getcwd()
+    files = [os.path.join(here, path) for path in map(str, paths)]
+    root = os.path.commonpath({os.path.dirname(file) for file in files})
+    index = cache_folder() / "headers" / f"{blake2b(os.fsencode(root), digest_size=12).hexdigest()}.npz"
+    known = _kept(index)
+    keys = [_key(file, len(root)) for file in files]
+    found = {key: known[key] for key in keys if key in known}
+    unread = {key: path for key, path in zip(keys, paths, strict=True) if key not in found}
+    first: dict[Header, Path] = {}
+    for key, path in zip(keys, paths, strict=True):
+        if key in found:
+            first.setdefault(found[key], path)
+    for header, path in first.items():
+        check_pixels(path, header, max_pixels)
+    if unread:
+        found |= zip(unread, _shared(_by_several(read, list(unread.values()))), strict=True)
+        try:
+            names = {name for name, _, _ in keys}
+            _keep(index, {**{key: header for key, header in known.items() if key[0] not in names}, **found})
+        except DataError as cause:
+            _log.warning("the headers of %d files are read again at the next start: %s", len(paths), cause)
+    return [found[key] for key in keys]
+
+
+def _whole_headers(max_pixels: int, paths: Sequence[Path]) -> list[Header]:
+    headers = []
+    for path in paths:
+        headers.append(read_header(path))
+        check_pixels(path, headers[-1], max_pixels)
+        check_whole(path)  # last: it may decode the picture
+    return list(_shared(headers))
+
+
+def _by_several(read: Callable[[Sequence[Path]], list[Header]], paths: Sequence[Path]) -> Iterator[Header]:
+    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
+    console = Console(stderr=True)
+    with ProcessPoolExecutor(usable_processors(), get_context("fork")) as pool:  # begins before the bar's thread does
+        made = pool.map(read, chunks)
+        for headers in track(
+            made, "reading headers", len(chunks), console=console, transient=True, disable=not console.is_terminal
+        ):
+            yield from headers
+
+
+def _shared(headers: Iterable[Header]) -> Iterator[Header]:
+    """Yield the first of the headers that are equal in place of each."""
+    first: dict[Header, Header] = {}
+    for header in headers:
+        yield first.setdefault(header, header)
+
+
+def _key(file: str, root: int) -> _Key:
+    try:
+        state = os.stat(file)
+    except OSError:
+        return os.fsencode(file), 0, 0  # reading it says what is wrong
+    return os.fsencode(file[root:]), state.st_size, state.st_mtime_ns
+
+
+def _kept(index: Path) -> dict[_Key, Header]:
+    """Return what an index holds; one that is not there, or damaged, holds nothing."""
+    try:
+        with np.load(index, allow_pickle=False) as file:
+            names = file["names"].tobytes().split(b"\0")
+            table = [Header(**{**entry, "dtype": np.dtype(entry["dtype"])}) for entry in json.loads(str(file["table"]))]
+            columns = (file["size"].tolist(), file["changed"].tolist(), file["header"].tolist())
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return {}
+    return {(name, size, changed): table[number] for name, size, changed, number in zip(names, *columns, strict=True)}
+
+
+def _keep(index: Path, headers: dict[_Key, Header]) -> None:
+    numbers = {header: number for number, header in enumerate(dict.fromkeys(headers.values()))}
+    table = json.dumps([{**asdict(header), "dtype": str(header.dtype)} for header in numbers])
+    content = io.BytesIO()
+    np.savez(
+        content,
+        names=np.frombuffer(b"\0".join(name for name, _, _ in headers), np.uint8),
+        size=[size for _, size, _ in headers],
+        changed=[changed for _, _, changed in headers],
+        header=[numbers[header] for header in headers.values()],
+        table=table,
+    )
+    atomic_write(index, content.getbuffer())
