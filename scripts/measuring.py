@@ -49,7 +49,7 @@ def training_step(model: nn.Module, image: Tensor, target: Tensor, bf16: bool = 
 
 
 def alternate(
-    steps: Sequence[Callable[[], None]],
+    steps: Sequence[Callable[[], object]],
     count: int,
     device: torch.device,
     until: float = float("inf"),

@@ -169,7 +169,7 @@ def _looked_up(numbers: np.ndarray, table: Mapping[int, int]) -> np.ndarray:
     """Return the table's entry for each number, or UNKNOWN."""
     if numbers.dtype == np.uint8:
         entries = np.array([table.get(number, UNKNOWN) for number in range(256)], dtype=np.int32)
-        return entries[numbers]
+        return entries.take(numbers)
     keys = np.array(sorted(table), dtype=np.int64)
     entries = np.array([table[key] for key in keys.tolist()], dtype=np.int32)
     places = np.minimum(np.searchsorted(keys, numbers), len(keys) - 1)

@@ -56,7 +56,8 @@ def read_mask_pixels(path: Path) -> MaskPixels:
             numbers = _whole(as_stored(file), path)
             if rawmode.endswith("I") and rawmode[:2] in ("1;", "L;"):
                 numbers = _LARGEST[file.mode] - numbers
-            return MaskPixels(numbers // _STRETCHED.get(rawmode[:3], 1), lossy=lossy)
+            stretched = _STRETCHED.get(rawmode[:3])
+            return MaskPixels(numbers if stretched is None else numbers // stretched, lossy=lossy)
         if file.mode == "LA":
             return MaskPixels(np.asarray(file.getchannel(0)))
         if file.mode in ("RGB", "RGBA", "RGBX"):
