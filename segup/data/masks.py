@@ -1,6 +1,6 @@
 """Read a mask file as class ids, refuse every value that is no class, and count how often each class occurs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,11 +76,8 @@ def _ids_of_numbers(numbers: np.ndarray, code: MaskCode, path: MaskSource, lossy
             return ids if known.all() else as_colors
     if not np.any(ids == UNKNOWN):
         return ids
-    if code.tolerance:
-        ids = code.near_numbers(numbers, path)
-    if np.any(ids == UNKNOWN):
-        raise DataError(f"{path}: {_unknown_numbers(numbers[ids == UNKNOWN], code, lossy)}")
-    return ids
+    ids = code.near_numbers(numbers, path) if code.tolerance else ids
+    return _all_known(ids, numbers, _unknown_numbers, code, path, lossy)
 
 
 def _ids_of_colors(mask: MaskPixels, code: MaskCode, path: MaskSource) -> np.ndarray:
@@ -98,10 +95,15 @@ def _ids_of_colors(mask: MaskPixels, code: MaskCode, path: MaskSource) -> np.nda
             raise DataError(f"{path}: {_two_meanings(numbers[differ], as_numbers[differ], ids[differ], code)}")
     if known:
         return ids
-    if code.tolerance:
-        ids = code.near_colors(packed, path)
+    ids = code.near_colors(packed, path) if code.tolerance else ids
+    return _all_known(ids, packed, _unknown_colors, code, path, mask.lossy)
+
+
+def _all_known(
+    ids: np.ndarray, values: np.ndarray, said: Callable[..., str], code: MaskCode, path: MaskSource, lossy: bool = False
+) -> np.ndarray:
     if np.any(ids == UNKNOWN):
-        raise DataError(f"{path}: {_unknown_colors(packed[ids == UNKNOWN], code, mask.lossy)}")
+        raise DataError(f"{path}: {said(values[ids == UNKNOWN], code, lossy)}")
     return ids
 
 
@@ -129,9 +131,7 @@ def _palette_ids(used: np.ndarray, entries: np.ndarray, code: MaskCode, path: Ma
                 raise DataError(f"{path}: {_disagreement(used, colors, by_index, by_color, either, code)}")
             listed = code.numbers_given | ignored
             by_color = np.where((by_color == UNKNOWN) & listed, by_index, by_color)
-        if np.any(by_color == UNKNOWN):
-            raise DataError(f"{path}: {_unknown_colors(colors[by_color == UNKNOWN], code)}")
-        return by_color
+        return _all_known(by_color, colors, _unknown_colors, code, path)
     grey = _is_grey(entries) and entries.min() >= 0
     by_level = code.of_numbers(entries[:, 0]) if grey else np.full_like(by_index, UNKNOWN)
     if not ordered:
@@ -145,10 +145,9 @@ def _palette_ids(used: np.ndarray, entries: np.ndarray, code: MaskCode, path: Ma
     either &= ~ignored  # where no colours were given, what is ignored may have any
     if not code.numbers_given and either.any():
         raise DataError(f"{path}: {_disagreement(used, colors, by_index, by_color, either, code)}")
-    if np.any(by_index == UNKNOWN):
-        if not np.any(by_level == UNKNOWN):
-            return by_level
-        raise DataError(f"{path}: {_unknown_numbers(used[by_index == UNKNOWN], code)}")
+    if np.any(by_index == UNKNOWN) and not np.any(by_level == UNKNOWN):
+        return by_level
+    _all_known(by_index, used, _unknown_numbers, code, path)
     white = (by_level == code.labels.ignore_index) & ~ignored & (not code.numbers_given)
     if not np.any((by_level == UNKNOWN) | white) and np.any(by_level != by_index):
         raise DataError(f"{path}: {_disagreement(used, colors, by_index, by_level, by_level != by_index, code)}")

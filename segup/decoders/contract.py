@@ -59,8 +59,8 @@ class Decoder(ImageStep, ABC):
         ConfigError: Widths do not match the steps, a name or an option is unknown, or an operator requires a guide that
             its step does not have.
 
-    :func:`register_topology` gives a subclass its name. A subclass sets class attributes and :meth:`usual_widths`,
-    makes its parts in :meth:`build`, and runs them in :meth:`decode`.
+    :func:`register_topology` gives a subclass its name. A subclass sets class attributes, makes its parts in
+    :meth:`build`, and runs them in :meth:`decode`.
 
     Attributes:
         lacks: The guides of :data:`segup.upsamplers.guide.GUIDES` that its steps do not have.
@@ -69,6 +69,8 @@ class Decoder(ImageStep, ABC):
         published: What ``preset="published"`` gives where nothing is given, by the names of the arguments; None where
             there is no published form. Widths follow from :meth:`usual_widths`, parts from ``plan.published``.
         options: Its own options, and which values of each a checkpoint may hold. Their default is None.
+        own_widths: The default width of each of its own parts, and what it is of. The base class adds the step to the
+            image. Where widths follow from the pyramid, a subclass defines :meth:`usual_widths`.
         usual_upsampler, usual_convs, least_convs: The defaults, and the smallest number of convolutions.
         usual_depths: How many of the deepest maps are used by default; the option ``depths`` changes it. None: all
             maps, and no option.
@@ -87,6 +89,7 @@ class Decoder(ImageStep, ABC):
     gives_scores: bool = False
     published: ClassVar[Mapping[str, Any] | None] = None
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    own_widths: ClassVar[tuple[tuple[int, str], ...]] = ()
     usual_upsampler: ClassVar[str] = "deconv"
     usual_convs: ClassVar[int] = 0
     least_convs: ClassVar[int] = 0
@@ -242,12 +245,12 @@ class Decoder(ImageStep, ABC):
             )
         return scored
 
-    @abstractmethod
     def usual_widths(self) -> tuple[list[int], str]:
-        """Return the default widths, and the rule for other widths, which errors show.
+        """Return the default widths, and the rule for others, which errors show: here those of :attr:`own_widths`.
 
         :attr:`channels`, :attr:`strides`, :attr:`first` and :attr:`num_classes` are known.
         """
+        return self.widths_of(*self.own_widths)
 
     def usual_maps(self, depths: int) -> int:
         """Return how many of the deepest maps are used by default: ``depths``, or all of fewer."""

@@ -49,6 +49,7 @@ class DeepLabV3PlusDecoder(Decoder):
     """
 
     options = MappingProxyType({"rates": Counts | None, "separable": bool | None})
+    own_widths = ((256, "the context"), (48, "the high map"), (256, "both joined"))
     usual_convs = 2
     least_convs = 1
     usual_depths = 4
@@ -57,10 +58,6 @@ class DeepLabV3PlusDecoder(Decoder):
     def usual_maps(self, depths: int) -> int:
         """Return how many of the deepest maps are used by default; as published those from stride 4 on."""
         return max(2, sum(stride >= 4 for stride in self.strides)) if self.preset else super().usual_maps(depths)
-
-    def usual_widths(self) -> tuple[list[int], str]:
-        """Return the channels of the context, of the high map, of both joined, and of the step to the image."""
-        return self.widths_of((256, "the context"), (48, "the high map"), (256, "both joined"))
 
     def build(self, plan: StepPlan) -> None:
         """Make the context, its climb, and what joins it with the high map.

@@ -37,14 +37,11 @@ class FPNDecoder(Decoder):
     torch.Size([1, 16, 67, 45])
     """
 
+    own_widths = ((256, "the top-down maps"), (128, "the branches"))
     usual_convs = 1
     least_convs = 1
     usual_depths = 4
     published = resize_alone(head="before")
-
-    def usual_widths(self) -> tuple[list[int], str]:
-        """Return the channels of the top-down maps, of the branches, and of the step to the image."""
-        return self.widths_of((256, "the top-down maps"), (128, "the branches"))
 
     def build(self, plan: StepPlan) -> None:
         """Make the top-down steps, then the branches."""

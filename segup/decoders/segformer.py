@@ -42,12 +42,9 @@ class SegFormerDecoder(Decoder):
     (torch.Size([1, 16, 67, 45]), 4)
     """
 
+    own_widths = ((256, "every map"),)
     usual_depths = 4
     published = resize_alone(head="before")
-
-    def usual_widths(self) -> tuple[list[int], str]:
-        """Return the channels of every map, and of the step to the image."""
-        return self.widths_of((256, "every map"))
 
     def build(self, plan: StepPlan) -> None:
         """Make the linear layers, the climb of each map, and what mixes them."""

@@ -39,13 +39,10 @@ class UPerNetDecoder(Decoder):
     (torch.Size([1, 16, 67, 45]), 6)
     """
 
+    own_widths = ((256, "every map"),)
     usual_convs = 1
     usual_depths = 4
     published = resize_alone(head="before")
-
-    def usual_widths(self) -> tuple[list[int], str]:
-        """Return the channels of every map, and of the step to the image."""
-        return self.widths_of((256, "every map"))
 
     def build(self, plan: StepPlan) -> None:
         """Make the pooled context, the top-down steps, the climb of each map, and what mixes them."""

@@ -39,6 +39,20 @@ class Swapped(nn.Module):
 
 
 @dataclass(frozen=True)
+class Kept:
+    """An upsampling that stays as it was: where, what, and why."""
+
+    path: str
+    what: str
+    reason: str
+
+    @property
+    def line(self) -> str:
+        """The reason on one line."""
+        return " ".join(self.reason.split())
+
+
+@dataclass(frozen=True)
 class Form:
     """What the operator in a module's place has to do."""
 

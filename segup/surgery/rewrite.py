@@ -16,6 +16,7 @@ from segup.modes import modes_of, set_modes
 from segup.surgery.convert import to_deconv, to_subpixel, to_zero_insertion
 from segup.surgery.forms import BilinearDeconv2d, SubPixelConv2d, ZeroInsertionConv2d
 from segup.surgery.operators import RewrittenUpsampler, operator_layers
+from segup.surgery.places import Kept
 from segup.upsamplers.contract import Upsampler
 
 TARGETS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
@@ -48,33 +49,19 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Left:
-    """One upsampling layer that was left as it was, and why."""
-
-    path: str
-    layer: str
-    reason: str
-
-    @property
-    def line(self) -> str:
-        """The reason on one line."""
-        return " ".join(self.reason.split())
-
-
-@dataclass(frozen=True)
 class RewriteReport:
     """What :func:`rewrite` changed and what it left; ``print`` shows it line by line."""
 
     to: str
     changed: tuple[Change, ...]
-    left: tuple[Left, ...]
+    left: tuple[Kept, ...]
 
     def __str__(self) -> str:
         if not self.changed and not self.left:
             return f"to {self.to}: no upsampling layer found; functions that a forward calls are not seen"
         lines = [f"to {self.to}: {len(self.changed)} rewritten, {len(self.left)} left"]
         lines += [f"  {change.path or '(the model)'}: {change.before} → {change.after}" for change in self.changed]
-        lines += [f"  {left.path or '(the model)'}: {left.layer} left: {left.line}" for left in self.left]
+        lines += [f"  {left.path or '(the model)'}: {left.what} left: {left.line}" for left in self.left]
         return "\n".join(lines)
 
 
@@ -139,7 +126,7 @@ class _Walk:
     def __init__(self, to: str, model: nn.Module) -> None:
         self.to = to
         self.changed: list[Change] = []
-        self.left: list[Left] = []
+        self.left: list[Kept] = []
         self._became: dict[int, tuple[nn.Module, nn.Module]] = {}  # by id; the first of each pair keeps it alive
         modules = list(model.modules())
         self._owners = Counter(id(p) for module in modules for p in module.parameters(recurse=False))
@@ -158,7 +145,7 @@ class _Walk:
         if isinstance(module, _UPSAMPLING):
             return self._converted((module,), path) or module
         if isinstance(module, torch.jit.ScriptModule):
-            self.left.append(Left(path, type(module).__name__, "TorchScript has fixed its code: rewrite first"))
+            self.left.append(Kept(path, type(module).__name__, "TorchScript has fixed its code: rewrite first"))
             return module
         children = list(module._modules.items())
         sequential = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
@@ -182,7 +169,7 @@ class _Walk:
         try:
             layers = operator_layers(up)
         except ConfigError as reason:
-            self.left.append(Left(path, type(up).__name__, str(reason)))
+            self.left.append(Kept(path, type(up).__name__, str(reason)))
             return up
         count = 2 if is_pair(*layers[:2]) else 1
         new = self._converted(tuple(layers[:count]), path)
@@ -198,7 +185,7 @@ class _Walk:
             self._check_unshared(layers)
             new = convert(layers, self.to)
         except (ConfigError, ShapeError) as reason:
-            self.left.append(Left(path, before, str(reason)))
+            self.left.append(Kept(path, before, str(reason)))
             return None
         self.changed.append(Change(path, before, _text(new)))
         return new

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from segup.errors import ConfigError
 from segup.registry import check_options
 from segup.surgery.observe import observe
-from segup.surgery.places import Form, Place, Swapped, check_reach, find_places, form_of, words_of
+from segup.surgery.places import Form, Kept, Place, Swapped, check_reach, find_places, form_of, words_of
 from segup.tables import as_text
 from segup.upsamplers import create_upsampler
 from segup.upsamplers.contract import operator_class, refuse_guides
@@ -26,15 +26,6 @@ class Swap:
     in_channels: int
     out_channels: int
     scale: int
-
-
-@dataclass(frozen=True)
-class Kept:
-    """An upsampling that stays as it was: where, what, and why."""
-
-    path: str
-    what: str
-    reason: str
 
 
 @dataclass(frozen=True)

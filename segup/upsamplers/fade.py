@@ -77,14 +77,13 @@ class Fade(Upsampler):
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
-        guide_channels: int = self.skip_channels  # type: ignore[assignment]  # the contract refuses None
         self.kernel_size = kernel_size
-        self.compress_skip = nn.Conv2d(guide_channels, compressed_channels, 1)
+        self.compress_skip = nn.Conv2d(self.skip_channels, compressed_channels, 1)
         self.compress_x = nn.Conv2d(in_channels, compressed_channels, 1, bias=False)
         self.encode = nn.Conv2d(compressed_channels, kernel_size**2, encoder_kernel, padding=encoder_kernel // 2)
         self.gate = nn.Conv2d(in_channels, 1, 1)
         init_drawn(self.compress_skip, self.compress_x, self.encode, self.gate)
-        self.project_skip = project(guide_channels, in_channels)
+        self.project_skip = project(self.skip_channels, in_channels)
         self.project = project(in_channels, out_channels)
 
     def upsample(self, x: Tensor, *, skip: Tensor) -> Tensor:

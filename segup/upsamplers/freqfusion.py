@@ -92,9 +92,8 @@ class FreqFusion(Upsampler):
         groups = math.gcd(in_channels, USUAL_GROUPS) if groups is None else groups
         check_groups(self.name, groups, in_channels)
         check_groups(self.name, 8, compressed_channels, "compressed_channels", "GroupNorm's groups")
-        skip_channels: int = self.skip_channels  # type: ignore[assignment]  # the contract refuses None
         self.low_kernel, self.high_kernel, self.groups = low_kernel, high_kernel, groups
-        self.compress_skip = nn.Conv2d(skip_channels, compressed_channels, 1)
+        self.compress_skip = nn.Conv2d(self.skip_channels, compressed_channels, 1)
         self.compress_x = nn.Conv2d(in_channels, compressed_channels, 1)
         self.low, self.high = (nn.Conv2d(compressed_channels, k**2, 3, padding=1) for k in (low_kernel, high_kernel))
         init_drawn(self.compress_skip, self.compress_x)

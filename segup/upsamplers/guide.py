@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from torch import Tensor
 
@@ -43,7 +44,8 @@ class GuidedStep:
     """What an operator checks of the guides that it is handed."""
 
     requires: frozenset[str]
-    skip_channels: int | None
+    skip_channels: Any
+    """An int wherever the skip is required, which the contract checks; else an int or None."""
 
     @abstractmethod
     def describe(self) -> str:

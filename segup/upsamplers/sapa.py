@@ -74,10 +74,9 @@ class Sapa(Upsampler):
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
-        guide_channels: int = self.skip_channels  # type: ignore[assignment]  # the contract refuses None
         self.kernel_size, self.border, self.averages = kernel_size, border, border != "zeros"
-        self.norm_skip, self.norm_x = ChannelNorm(guide_channels), ChannelNorm(in_channels)
-        self.query = nn.Conv2d(guide_channels, compressed_channels, 1)
+        self.norm_skip, self.norm_x = ChannelNorm(self.skip_channels), ChannelNorm(in_channels)
+        self.query = nn.Conv2d(self.skip_channels, compressed_channels, 1)
         self.key = nn.Conv2d(in_channels, compressed_channels, 1)
         init_drawn(self.query, self.key, std=0.02)
         self.project = project(in_channels, out_channels)
