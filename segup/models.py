@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from segup.calls import annotated
 from segup.conform import Count
-from segup.decoders import Decoder, Rung, create_decoder
+from segup.decoders import Decoder, LadderStep, create_decoder
 from segup.decoders.contract import topology_class
 from segup.decoders.steps import Encoded
 from segup.decoders.verdict import Verdict, check_decoder, prove_decoder
@@ -144,7 +144,7 @@ class SegmentationModel(nn.Module):
             maps, indices = self.encoder.with_indices(image)
         return Encoded(maps, {**beside, "indices": indices} if "indices" in self._requires else beside)
 
-    def ladder(self, size: int) -> list[Rung]:
+    def ladder(self, size: int) -> list[LadderStep]:
         """Return the sizes of neck and decoder step by step, on one axis, for an image of ``size``, extended."""
         accepted = self.encoder.accepted_size((size, size))[0]
         maps = self.encoder.map_sizes(accepted)
@@ -170,7 +170,7 @@ class SegmentationModel(nn.Module):
         def maps(size: int) -> Sequence[int]:
             return neck.map_sizes(of_encoder(size))
 
-        def before(size: int) -> list[Rung]:
+        def before(size: int) -> list[LadderStep]:
             return neck.rungs(of_encoder(size))
 
         own = type(neck).__module__.startswith("segup.")

@@ -1,5 +1,6 @@
 """The floors hold, and nothing heavy is loaded before it is needed."""
 
+import ast
 import subprocess
 import sys
 from functools import cache
@@ -44,6 +45,16 @@ def test_the_calculus_does_not_import_what_prints_it():
     calculus = [m for m in imports() if m.startswith("segup.shapes.") and not m.startswith("segup.shapes.text")]
     assert len(calculus) > 10
     assert [(m, used) for m in calculus for used in imports()[m] if used.startswith("segup.shapes.text")] == []
+
+
+def test_no_two_classes_have_one_name():
+    homes = {}
+    for file in sorted((ROOT / "segup").rglob("*.py")):
+        for part in ast.parse(file.read_text()).body:
+            if isinstance(part, ast.ClassDef):
+                homes.setdefault(part.name, []).append(str(file.relative_to(ROOT)))
+    assert len(homes) > 100
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ _LEEWAY = 0.05
 
 
 @dataclass(frozen=True)
-class Matched:
+class MatchedWidths:
     """What was found.
 
     Args:
@@ -32,7 +32,7 @@ class Matched:
 
 def matched_widths(
     usual: Sequence[int], target: int, cost: Callable[[tuple[int, ...]], int], multiple: int = 1
-) -> Matched:
+) -> MatchedWidths:
     """Return widths near in proportion to ``usual`` that cost as near to ``target`` as whole channels allow.
 
     All are scaled by one factor; then one after another is moved by a step, within a twentieth of its share, as long
@@ -48,7 +48,7 @@ def matched_widths(
         ConfigError: The operator can have none of the widths.
 
     >>> matched_widths([64, 32], 1000, lambda widths: sum(widths) * 9)
-    Matched(widths=(74, 37), budget=999, difference=-0.001)
+    MatchedWidths(widths=(74, 37), budget=999, difference=-0.001)
     """
     known = cache(cost)
     for step in (multiple << doubling for doubling in range(_DOUBLINGS)):
@@ -60,7 +60,7 @@ def matched_widths(
     raise AssertionError("every step returned or raised")
 
 
-def _matched(usual: Sequence[int], target: int, cost: Callable[[tuple[int, ...]], int], step: int) -> Matched:
+def _matched(usual: Sequence[int], target: int, cost: Callable[[tuple[int, ...]], int], step: int) -> MatchedWidths:
     def scaled(factor: float) -> tuple[int, ...]:
         return tuple(max(step, round(width * factor / step) * step) for width in usual)
 
@@ -78,7 +78,7 @@ def _matched(usual: Sequence[int], target: int, cost: Callable[[tuple[int, ...]]
     while True:
         nearer = min([best, *_neighbours(best, shares, step)], key=error)
         if error(nearer) >= error(best):
-            return Matched(best, cost(best), round((cost(best) - target) / target, 6))
+            return MatchedWidths(best, cost(best), round((cost(best) - target) / target, 6))
         best = nearer
 
 
@@ -93,7 +93,7 @@ def _neighbours(widths: tuple[int, ...], shares: Sequence[float], step: int) -> 
 
 def match_decoders(
     configs: Mapping[str, Mapping[str, Any]], baseline: Mapping[str, Any], by: str
-) -> dict[str, Matched]:
+) -> dict[str, MatchedWidths]:
     """Return for each label the widths with which its decoder and head cost what the baseline's do.
 
     Decoders are built without memory and counted; of each encoder its map sizes alone are found out, without
@@ -115,7 +115,7 @@ def match_decoders(
         budget = _budget(config, by, maps_of)
         if config["decoder"] == baseline["decoder"]:
             whole = budget.cost(budget.widths)
-            found[label] = Matched(budget.widths, whole, round((whole - target) / target, 6))
+            found[label] = MatchedWidths(budget.widths, whole, round((whole - target) / target, 6))
         elif not budget.widths:
             topology = config["decoder"]["topology"]
             raise ConfigError(

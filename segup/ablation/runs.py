@@ -34,7 +34,7 @@ _BANDS = {
 BEST = f"best_{MIOU.name}"
 
 
-class Response(TypedDict):
+class ConstantResponse(TypedDict):
     """What an upsampling step makes of a constant."""
 
     reduction: Count
@@ -45,7 +45,7 @@ class Checkerboard(TypedDict):
     """How even constants come up."""
 
     mean: Share
-    spectrum: NotRequired[list[Response]]
+    spectrum: NotRequired[list[ConstantResponse]]
 
 
 class Total(TypedDict):
@@ -60,7 +60,7 @@ class Environment(TypedDict):
     packages: NotRequired[dict[str, str | None] | None]
 
 
-class Decoder(TypedDict):
+class DecoderSettings(TypedDict):
     """The decoder's settings."""
 
     upsampler: Name | None
@@ -77,7 +77,7 @@ class Data(TypedDict):
 class Config(TypedDict):
     """The configuration of the run."""
 
-    decoder: Decoder
+    decoder: DecoderSettings
     data: NotRequired[Data | None]
 
 
@@ -202,7 +202,7 @@ class Run:
         return tuple(self.result["last"].get(key, ()))
 
     @property
-    def spectrum(self) -> tuple[Response, ...]:
+    def spectrum(self) -> tuple[ConstantResponse, ...]:
         """What each upsampling step makes of a constant, see ``checkerboard_spectra`` in segup.training.checkerboard.
 
         Empty where it was not measured.

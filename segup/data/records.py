@@ -24,7 +24,7 @@ Field = tuple[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Layout:
+class RecordLayout:
     """What a file of records holds: for each record an image, a mask, and features.
 
     Args:
@@ -103,7 +103,7 @@ class Records(Dataset[Sample]):
     """
 
     path: Path
-    layout: Layout
+    layout: RecordLayout
     names: Sequence[str]
     views: int = 1
 

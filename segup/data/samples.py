@@ -44,7 +44,7 @@ class SampleSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Failure:
+class ReadFailure:
     """What a worker process hands over in place of a sample that it could not read."""
 
     message: str
@@ -127,7 +127,7 @@ class Samples(Dataset[Sample]):
 
 
 @dataclass(frozen=True)
-class _InWorker(Dataset[Sample | Failure]):
+class _InWorker(Dataset[Sample | ReadFailure]):
     """Samples whose errors survive the way out of a worker process as the one message that they are."""
 
     samples: SampleSource
@@ -135,13 +135,13 @@ class _InWorker(Dataset[Sample | Failure]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, key: int | Draw) -> Sample | Failure:
+    def __getitem__(self, key: int | Draw) -> Sample | ReadFailure:
         if get_worker_info() is None:
             return self.samples[key]
         try:
             return self.samples[key]
         except DataError as error:
-            return Failure(str(error))
+            return ReadFailure(str(error))
 
 
 class Loader(DataLoader[Any]):
@@ -158,7 +158,7 @@ class Loader(DataLoader[Any]):
         """Yield batches; a DataError in a worker is raised here with its own message."""
         iterator = super().__iter__()
         for batch in iterator:
-            if isinstance(batch, Failure):
+            if isinstance(batch, ReadFailure):
                 # The error's traceback would keep the workers until the garbage collector finds them, seconds later.
                 del iterator
                 self._iterator = None
@@ -172,10 +172,10 @@ def _one_thread(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def stack(samples: Sequence[Sample | Failure]) -> dict[str, Any] | Failure:
+def stack(samples: Sequence[Sample | ReadFailure]) -> dict[str, Any] | ReadFailure:
     """Collate samples of one size, see :func:`stacked`; a failure takes the batch's place."""
     read = as_list(samples)
-    return read if isinstance(read, Failure) else stacked(read)
+    return read if isinstance(read, ReadFailure) else stacked(read)
 
 
 def stacked(samples: Sequence[Sample]) -> dict[str, Any]:
@@ -204,11 +204,11 @@ def _stacked(maps: Sequence[torch.Tensor]) -> torch.Tensor:
     return made.movedim(-1, -3)
 
 
-def as_list(samples: Sequence[Sample | Failure]) -> list[Sample] | Failure:
+def as_list(samples: Sequence[Sample | ReadFailure]) -> list[Sample] | ReadFailure:
     """Collate samples of different sizes: as they are, one after the other; a failure takes the batch's place."""
     read: list[Sample] = []
     for sample in samples:
-        if isinstance(sample, Failure):
+        if isinstance(sample, ReadFailure):
             return sample
         read.append(sample)
     return read

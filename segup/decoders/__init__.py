@@ -35,7 +35,7 @@ from segup.decoders.deeplabv3plus import DeepLabV3PlusDecoder
 from segup.decoders.duc import DUCDecoder
 from segup.decoders.fcn import FCNDecoder
 from segup.decoders.fpn import FPNDecoder
-from segup.decoders.ladder import Rung
+from segup.decoders.ladder import LadderStep
 from segup.decoders.linknet import LinkNetDecoder
 from segup.decoders.plain import PlainDecoder
 from segup.decoders.pspnet import PSPNetDecoder
@@ -45,6 +45,8 @@ from segup.decoders.unet import UNetDecoder
 from segup.decoders.upernet import UPerNetDecoder
 from segup.surgery import SwapReport, swap_upsamplers
 
+Rung = LadderStep  # its name before
+
 __all__ = [
     "ASPP",
     "ConvNormAct",
@@ -53,11 +55,11 @@ __all__ = [
     "DeepLabV3PlusDecoder",
     "FCNDecoder",
     "FPNDecoder",
+    "LadderStep",
     "LinkNetDecoder",
     "PSPNetDecoder",
     "PlainDecoder",
     "PyramidPooling",
-    "Rung",
     "SegFormerDecoder",
     "SwapReport",
     "UNetBlock",

@@ -14,7 +14,7 @@ from segup.conform import Count, Counts, Few, Name, OddKernel, Within
 from segup.decoders.arguments import IMAGE_WIDTH, check_pyramid, checked_operator, checked_widths
 from segup.decoders.features import checked_features
 from segup.decoders.image_step import ImageStep
-from segup.decoders.ladder import Rung
+from segup.decoders.ladder import LadderStep
 from segup.decoders.rounding import Roundings, whole_roundings
 from segup.decoders.steps import Encoded, Step, StepPlan
 from segup.errors import ConfigError, unknown
@@ -308,13 +308,13 @@ class Decoder(ImageStep, ABC):
         needed: frozenset[str] = frozenset().union(*(up.requires for _, _, up in self.steps()))
         return needed - {"skip"}
 
-    def ladder(self, sizes: Sequence[int], size: int) -> list[Rung]:
+    def ladder(self, sizes: Sequence[int], size: int) -> list[LadderStep]:
         """Return the sizes of one axis step by step, for maps of ``sizes`` and an image of ``size``.
 
         Raises:
             ShapeError: An operator cannot bring its input to the size of the next map.
         """
-        return [Rung.of(up, sizes[low], size if high is None else sizes[high]) for low, high, up in self.steps()]
+        return [LadderStep.of(up, sizes[low], size if high is None else sizes[high]) for low, high, up in self.steps()]
 
 
 topologies: Registry[type[Decoder]] = Registry(

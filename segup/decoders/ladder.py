@@ -6,7 +6,7 @@ from segup.upsamplers.contract import Upsampler
 
 
 @dataclass(frozen=True)
-class Rung:
+class LadderStep:
     """One upsampling step on one axis: from ``low`` the operator reaches ``reached``, and the next map has ``wanted``.
 
     ``correction`` is the number of rows added (positive) or cut (negative) after the operator.
@@ -19,7 +19,7 @@ class Rung:
     correction: int
 
     @classmethod
-    def of(cls, up: Upsampler, low: int, wanted: int, place: str = "") -> "Rung":
+    def of(cls, up: Upsampler, low: int, wanted: int, place: str = "") -> "LadderStep":
         """Return the rung of an operator; ShapeError where it does not reach the size."""
         reached = up.reach(low, wanted)
         return cls(f"{place}{up.label()}", low, reached, wanted, wanted - reached)

@@ -7,7 +7,7 @@ from math import lcm
 import torch
 
 from segup.decoders.contract import Decoder
-from segup.decoders.ladder import Rung
+from segup.decoders.ladder import LadderStep
 from segup.errors import ShapeError
 from segup.inspection import AcceptedSizes
 from segup.modes import evaluating
@@ -18,7 +18,7 @@ from segup.upsamplers.contract import Upsampler
 EVERY = AcceptedSizes.all_from(1)
 MapSizes = Callable[[int], Sequence[int]]
 """The sizes of an encoder's maps, on one axis, for an image of an accepted size."""
-Rungs = Callable[[int], list[Rung]]
+Rungs = Callable[[int], list[LadderStep]]
 
 
 @dataclass(frozen=True)

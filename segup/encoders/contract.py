@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from segup.calls import annotated
 from segup.conform import closed
 from segup.encoders.dilate import dilate
-from segup.encoders.layers import Layer, layers_of
+from segup.encoders.layers import LayerGroup, layers_of
 from segup.encoders.lost_rows import rows_put_back, with_rows_put_back
 from segup.encoders.pyramid import probe_pyramid
 from segup.errors import ConfigError, ShapeError, wrong_map
@@ -311,7 +311,7 @@ class Encoder(nn.Module):
             self.body.get_submodule(name).eval()
         return self
 
-    def layers(self) -> list[Layer]:
+    def layers(self) -> list[LayerGroup]:
         """Return what is before the first block or stage, then each of these, see :func:`layers_of`."""
         return layers_of(self.body, self.accepted_size((_SIDE, _SIDE))[0], self.in_channels)
 

@@ -13,7 +13,7 @@ _NUMBER = re.compile(r"\d+[a-z]?(?=_|$)")
 
 
 @dataclass
-class Layer:
+class LayerGroup:
     """A block or stage, or what is before them, with what follows it up to the next.
 
     Args:
@@ -25,7 +25,7 @@ class Layer:
     parameters: list[nn.Parameter] = field(default_factory=list)
 
 
-def layers_of(body: nn.Module, size: int, in_channels: int = 3) -> list[Layer]:
+def layers_of(body: nn.Module, size: int, in_channels: int = 3) -> list[LayerGroup]:
     """Return the layers of a network in the order in which it runs them, what is before the first block in front.
 
     Blocks and stages are the longest of its rows: modules side by side whose names differ by a number, of which the row
@@ -41,7 +41,7 @@ def layers_of(body: nn.Module, size: int, in_channels: int = 3) -> list[Layer]:
     >>> [layer.modules for layer in layers_of(body, 8)]
     [['stem'], ['blocks.0'], ['blocks.1']]
     """
-    row, layers = _row(body), [Layer()]
+    row, layers = _row(body), [LayerGroup()]
     members = {name: member for member in row for name, _ in body.get_submodule(member).named_modules(prefix=member)}
     placed: set[str] = set()
     seen: set[int] = set()
@@ -51,7 +51,7 @@ def layers_of(body: nn.Module, size: int, in_channels: int = 3) -> list[Layer]:
             continue
         placed.add(whole)
         if name in members:
-            layers.append(Layer())
+            layers.append(LayerGroup())
         module = body.get_submodule(whole)
         if name in members or not any(inner in members for inner, _ in module.named_modules(prefix=name)):
             layers[-1].modules.append(whole)

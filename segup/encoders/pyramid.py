@@ -12,7 +12,7 @@ from segup.errors import ConfigError
 from segup.inspection import AcceptedSizes, inverse_of
 from segup.inspection.attention import Attention
 from segup.inspection.stages import MapSizes, Rounding, map_sizes
-from segup.inspection.trace import Run
+from segup.inspection.trace import ModelRun
 from segup.inspection.traced import as_ints
 from segup.inspection.tried import functions_of, try_sizes
 
@@ -118,7 +118,7 @@ def probe_pyramid(
     return pyramid
 
 
-def _goes_on(run: Run, accepted: AcceptedSizes) -> bool:
+def _goes_on(run: ModelRun, accepted: AcceptedSizes) -> bool:
     """Return whether nothing that a run asked of a size comes out otherwise at another size that is accepted."""
     start, period = accepted.sizes.start, accepted.sizes.period
     return all(

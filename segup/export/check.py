@@ -15,7 +15,7 @@ TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
-class Difference:
+class OutputDifference:
     """How far a file's output is from the model's.
 
     Args:
@@ -50,7 +50,7 @@ def check_sizes_of(model: SegmentationModel) -> tuple[tuple[int, int], ...]:
     return tuple(wanted)
 
 
-def compare(model: SegmentationModel, exported: Exported) -> Difference:
+def compare(model: SegmentationModel, exported: Exported) -> OutputDifference:
     """Run both on random images of :func:`check_sizes_of` and return the largest difference.
 
     Raises:
@@ -73,7 +73,7 @@ def compare(model: SegmentationModel, exported: Exported) -> Difference:
                 f"{TOLERANCE * top:.1e} is allowed ({TOLERANCE:g} of the largest logit, {top:.3g}); no file was "
                 f"written.\n  try: another operator or encoder; --no-check writes it nevertheless."
             )
-    return Difference(sizes, largest, TOLERANCE * top)
+    return OutputDifference(sizes, largest, TOLERANCE * top)
 
 
 def _difference(logits: Tensor, found: Tensor, output: str) -> float:

@@ -13,7 +13,7 @@ from segup.atomic import atomic_write, check_free
 from segup.calls import annotated
 from segup.errors import ConfigError
 from segup.export.about import KEY, About, about, library
-from segup.export.check import Difference, compare
+from segup.export.check import OutputDifference, compare
 from segup.export.exported import SUFFIXES, Exported, OnnxEngine, TorchEngine
 from segup.export.program import Output, exported_program, quiet, said_by
 from segup.models import SegmentationModel
@@ -37,7 +37,7 @@ class Written:
 
     path: Path
     size: int
-    difference: Difference | None
+    difference: OutputDifference | None
 
 
 @annotated

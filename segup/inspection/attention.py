@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import isqrt, prod, sqrt
 
-from segup.inspection.trace import Run
+from segup.inspection.trace import ModelRun
 from segup.inspection.traced import as_ints
 
 MOST_BYTES = 2 << 30
@@ -37,7 +37,7 @@ class Attention:
         return isqrt(max(0, tokens - self.beside)) * self.patch
 
 
-def attention_of(near: Run, far: Run) -> Attention | None:
+def attention_of(near: ModelRun, far: ModelRun) -> Attention | None:
     """Return the widest attention of a module whose scores grow with the square of the image's area; None without any.
 
     Args:

@@ -10,10 +10,10 @@ from torch import nn
 from segup.calls import annotated
 from segup.errors import ConfigError, ShapeError, unknown
 from segup.inspection.copies import preserved_buffers
-from segup.inspection.proof import Outcome, Proof, Question, image_size, outcome_of, prove
+from segup.inspection.proof import Outcome, Question, TraceProof, image_size, outcome_of, prove
 from segup.inspection.real_model import Subject
 from segup.inspection.report import AxisReport, Failure, SizeReport
-from segup.inspection.trace import Run
+from segup.inspection.trace import ModelRun
 from segup.inspection.traced import TracedSize, as_int
 from segup.inspection.verify import Verifier
 from segup.shapes.arguments import AXIS_NAMES, whole
@@ -92,8 +92,8 @@ class Findings:
     report: SizeReport
     subject: Subject
     output: str = ""
-    runs: tuple[dict[int, Run], ...] = ()
-    proofs: tuple[Proof, ...] = ()
+    runs: tuple[dict[int, ModelRun], ...] = ()
+    proofs: tuple[TraceProof, ...] = ()
 
 
 def look_through(
@@ -133,8 +133,8 @@ def look_through(
 
 
 def _proved(
-    subject: Subject, question: Question, base: Run, asked: Sequence[int] | None
-) -> tuple[dict[int, Run], Proof]:
+    subject: Subject, question: Question, base: ModelRun, asked: Sequence[int] | None
+) -> tuple[dict[int, ModelRun], TraceProof]:
     """Vary one axis on shapes alone; return the runs and what they prove."""
     runs = {base.size[0]: base}
 
@@ -144,7 +144,7 @@ def _proved(
                 runs[size] = subject.traced(image_size(question.axis, size, base.size[0]))
 
     if base.refusal is not None:
-        return runs, Proof(None, reasons=tuple(base.record.unfollowed) or ("its code cannot be traced",))
+        return runs, TraceProof(None, reasons=tuple(base.record.unfollowed) or ("its code cannot be traced",))
     if not base.record.unfollowed:
         run(asked if asked is not None else range(1, min(_MOST, max(_period(base, question.axis), 32)) + 1))
     proof = prove(runs, question)
@@ -154,7 +154,7 @@ def _proved(
     taken = {one.record.fork: one for one in runs.values() if one.refusal is None} if proof.found is not None else {}
     for one in taken.values() if len(taken) > 1 else ():  # code that the base did not run may learn sizes unseen
         hidden = subject.traced(one.size, watch=True).record.unfollowed
-        proof = Proof(None, reasons=tuple(hidden)) if hidden else proof
+        proof = TraceProof(None, reasons=tuple(hidden)) if hidden else proof
     first = None if proof.found is None else proof.found.sizes.first_missing(1)
     run([] if first is None else [first])  # for its layer and message
     return runs, proof
@@ -163,9 +163,9 @@ def _proved(
 def _report(
     subject: Subject,
     question: Question,
-    base: Run,
-    traced: Mapping[int, Run],
-    proof: Proof,
+    base: ModelRun,
+    traced: Mapping[int, ModelRun],
+    proof: TraceProof,
     asked: Sequence[int] | None,
 ) -> AxisReport:
     """Report what is proved of one axis; where nothing is, what the model itself does."""
@@ -173,7 +173,7 @@ def _report(
     own = {size: subject.real_run(run.size) for size, run in traced.items() if proof.found and run.refusal is not None}
     taken = [size for size, run in own.items() if run.refusal is None]
     if taken:
-        proof = Proof(None, reasons=(f"the model itself takes {name} {taken[0]}, which it refuses by its trace",))
+        proof = TraceProof(None, reasons=(f"the model itself takes {name} {taken[0]}, which it refuses by its trace",))
     if proof.found is not None:
         runs = {**traced, **own}  # the model's own words where it refuses
     else:
@@ -189,7 +189,7 @@ def _report(
     return AxisReport(name, tuple(shown), found, tuple(accepted), proof.found, proof.reasons)
 
 
-def _failure(run: Run, question: Question, size: int, traced: Run | None) -> Failure | None:
+def _failure(run: ModelRun, question: Question, size: int, traced: ModelRun | None) -> Failure | None:
     outcome: Outcome = outcome_of(run, question)
     name = AXIS_NAMES[question.axis]
     if outcome.refusal is not None:
@@ -203,10 +203,10 @@ def _failure(run: Run, question: Question, size: int, traced: Run | None) -> Fai
     return Failure(name, size, outcome.out, layer, f"the output has {outcome.out}, the input {size}")
 
 
-def _base(subject: Subject, squares: Sequence[int]) -> tuple[Run | None, dict[int, Run]]:
+def _base(subject: Subject, squares: Sequence[int]) -> tuple[ModelRun | None, dict[int, ModelRun]]:
     """Return a run on a square that is accepted, preferably one whose output has its size, and those that are not."""
-    accepted: Run | None = None
-    refused: dict[int, Run] = {}
+    accepted: ModelRun | None = None
+    refused: dict[int, ModelRun] = {}
     started = thread_time()
     for place, size in enumerate(squares):
         if accepted is not None:
@@ -227,7 +227,7 @@ def _base(subject: Subject, squares: Sequence[int]) -> tuple[Run | None, dict[in
     return accepted, refused
 
 
-def _ends_alike(run: Run) -> bool:
+def _ends_alike(run: ModelRun) -> bool:
     return any(len(shape) == 4 and tuple(map(as_int, shape[-2:])) == run.size for shape in run.outputs.values())
 
 
@@ -235,7 +235,7 @@ def _nowhere(
     subject: Subject,
     title: str,
     sizes: Sequence[int],
-    refused: Mapping[int, Run],
+    refused: Mapping[int, ModelRun],
     output: str | None,
     other: int | None,
 ) -> SizeReport:
@@ -257,7 +257,7 @@ def _nowhere(
     return SizeReport(title, subject.channels, None, (axes[0], axes[1]))
 
 
-def _period(run: Run, axis: int) -> int:
+def _period(run: ModelRun, axis: int) -> int:
     """Return the sizes over which the maps that were seen repeat."""
     period = 1
     for function in run.record.functions[axis]:
@@ -265,7 +265,7 @@ def _period(run: Run, axis: int) -> int:
     return period
 
 
-def _output_of(run: Run, output: str | None) -> str:
+def _output_of(run: ModelRun, output: str | None) -> str:
     maps = {name: shape for name, shape in run.outputs.items() if len(shape) == 4}
     if output is not None and output not in maps:
         raise ConfigError(unknown("output", output, maps))

@@ -11,9 +11,9 @@ from segup.errors import ShapeError
 from segup.inspection.calls import IMAGE, SAME, Call, Reading
 from segup.inspection.check import Findings, look_through
 from segup.inspection.periodic import PeriodicMap
-from segup.inspection.proof import CodePath, Proof, image_size
+from segup.inspection.proof import CodePath, TraceProof, image_size
 from segup.inspection.report import AxisReport, SizeReport
-from segup.inspection.trace import Run
+from segup.inspection.trace import ModelRun
 from segup.inspection.traced import TracedSize, as_int, as_ints
 
 MOST_SIZES = 130
@@ -92,11 +92,11 @@ Key = tuple[str, str, int]
 class _Called:
     """A run with its calls by their keys, in order."""
 
-    run: Run
+    run: ModelRun
     calls: Mapping[Key, Call]
 
     @classmethod
-    def of(cls, run: Run) -> "_Called":
+    def of(cls, run: ModelRun) -> "_Called":
         count: dict[tuple[str, str], int] = {}
         calls: dict[Key, Call] = {}
         for call in run.calls:
@@ -165,7 +165,7 @@ class _Ways:
         return cls._proved(found.runs[axis], proof, proof.settled - 1, max(1, period or 1))
 
     @classmethod
-    def _proved(cls, runs: Mapping[int, Run], proof: Proof, last: int, period: int) -> "_Ways":
+    def _proved(cls, runs: Mapping[int, ModelRun], proof: TraceProof, last: int, period: int) -> "_Ways":
         taken: dict[CodePath, int] = {}
         way = [taken.setdefault(_path(proof, size), len(taken)) for size in range(1, last + 1)]
         return cls(
@@ -175,7 +175,7 @@ class _Ways:
     @classmethod
     def _that_were_run(cls, found: Findings, axis: int) -> "_Ways":
         report, base = found.report.axes[axis], found.report.other or 0
-        runs: dict[int, Run] = {}
+        runs: dict[int, ModelRun] = {}
         started = thread_time()
         for size in range(1, MOST_SIZES + 1):
             if thread_time() - started < _PATIENCE:
@@ -238,11 +238,11 @@ class _Ways:
                     column[row][0] = None if column[row][0] is None else place
 
 
-def _path(proof: Proof, size: int) -> CodePath:
+def _path(proof: TraceProof, size: int) -> CodePath:
     return next(way for way in proof.paths if way.at(size) is not None)
 
 
-def _agrees(run: Run, report: AxisReport, axis: int, size: int, output: str) -> bool:
+def _agrees(run: ModelRun, report: AxisReport, axis: int, size: int, output: str) -> bool:
     """Return whether a run on shapes alone came out as the model itself did, where that was run."""
     if size not in report.sizes or run.refusal is not None or size not in report.accepted:
         return size not in report.sizes or (run.refusal is None) == (size in report.accepted)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from math import lcm
 
 from segup.inspection.periodic import LONGEST, PeriodicMap
-from segup.inspection.record import Decision
-from segup.inspection.trace import Refusal, Run
+from segup.inspection.record import SizeDecision
+from segup.inspection.trace import ModelRun, Refusal
 from segup.inspection.traced import TracedSize, as_int, as_ints
 from segup.shapes.arguments import AXIS_NAMES
 from segup.shapes.axis_proof import AxisProof
@@ -28,12 +28,12 @@ class Question:
     beside: int
 
     @classmethod
-    def about(cls, base: Run, axis: int, output: str) -> "Question":
+    def about(cls, base: ModelRun, axis: int, output: str) -> "Question":
         """Return the question about the runs that differ from ``base`` on ``axis`` alone."""
         shape = base.outputs.get(output, base.size)
         return cls(axis, output, as_int(shape[-1 - axis]))
 
-    def moved(self, run: Run) -> Refusal | None:
+    def moved(self, run: ModelRun) -> Refusal | None:
         """Return what to say of a run whose map is gone, or has another size on the axis that is not varied."""
         shape = run.outputs.get(self.output, ())
         if len(shape) != 4:
@@ -65,7 +65,7 @@ class CodePath:
         refusal: Why it ended.
     """
 
-    decisions: tuple[Decision, ...]
+    decisions: tuple[SizeDecision, ...]
     out: PeriodicMap | None
     refusal: Refusal | None
 
@@ -83,7 +83,7 @@ class CodePath:
 
 
 @dataclass(frozen=True)
-class Proof:
+class TraceProof:
     """What a set of runs proves about one axis.
 
     Args:
@@ -105,7 +105,7 @@ class Proof:
         return _known(self.paths, size)
 
 
-def path_of(run: Run, question: Question) -> CodePath | None:
+def path_of(run: ModelRun, question: Question) -> CodePath | None:
     """Return the way of a run, or None where the output's size was not followed on the axis that is varied."""
     axis = question.axis
     decisions = tuple(decision for decision in run.record.decisions if decision.axis == axis)
@@ -128,13 +128,13 @@ def image_size(axis: int, size: int, beside: int) -> tuple[int, int]:
     return (size, beside) if axis == 0 else (beside, size)
 
 
-def outcome_of(run: Run, question: Question) -> Outcome:
+def outcome_of(run: ModelRun, question: Question) -> Outcome:
     """Return what came of a run."""
     refusal = run.refusal or question.moved(run)
     return Outcome(None, refusal) if refusal else Outcome(as_int(run.outputs[question.output][question.axis - 2]))
 
 
-def prove(runs: Mapping[int, Run], question: Question) -> Proof:
+def prove(runs: Mapping[int, ModelRun], question: Question) -> TraceProof:
     """Decide from runs, by their size on the axis that is varied, for which sizes the output has the input's size.
 
     Every way is a list of comparisons of functions with 0, which repeat with a period from some size on. So where all
@@ -142,23 +142,23 @@ def prove(runs: Mapping[int, Run], question: Question) -> Proof:
     """
     reasons = dict.fromkeys(reason for run in runs.values() for reason in run.record.unfollowed)
     if reasons:
-        return Proof(None, reasons=tuple(reasons))
+        return TraceProof(None, reasons=tuple(reasons))
     accepted_runs = [run for run in runs.values() if run.refusal is None]
     beside = {tuple(d for d in run.record.decisions if d.axis != question.axis) for run in accepted_runs}
     if len(beside) > 1 and any(any(run.record.fork) for run in accepted_runs):
-        return Proof(None, reasons=("the way that the code takes at a size of one axis depends on the other",))
+        return TraceProof(None, reasons=("the way that the code takes at a size of one axis depends on the other",))
     paths = {size: path_of(run, question) for size, run in runs.items()}
-    first: dict[tuple[Decision, ...], tuple[CodePath, int]] = {}
+    first: dict[tuple[SizeDecision, ...], tuple[CodePath, int]] = {}
     for size, way in sorted(paths.items()):
         if way is not None:
             first.setdefault(way.decisions, (way, size))
     known = dict(first.values())
     if None in paths.values():
-        return Proof(None, reasons=("the size of the output does not follow from the input's by the calculus",))
+        return TraceProof(None, reasons=("the size of the output does not follow from the input's by the calculus",))
     functions = [function for way in known for function in way.functions]
     start, period = max([1, *(one.repeats_from() for one in functions)]), lcm(*(one.period for one in functions))
     if start + period > LONGEST:
-        return Proof(None, reasons=(f"the statement repeats only after {period} sizes",))
+        return TraceProof(None, reasons=(f"the statement repeats only after {period} sizes",))
     sizes = range(1, start + period)
     found = {n: outcome_of(runs[n], question) if n in runs else _known(known, n) for n in sizes}
     outcomes = {size: outcome for size, outcome in found.items() if outcome is not None}
@@ -166,14 +166,14 @@ def prove(runs: Mapping[int, Run], question: Question) -> Proof:
     for size, run in runs.items():
         said = {outcome.out for way in [*known][:8] if (outcome := way.at(size)) is not None}
         if said - {outcome_of(run, question).out}:
-            return Proof(None, reasons=(f"at {size} a run differs from what was computed from the others",))
+            return TraceProof(None, reasons=(f"at {size} a run differs from what was computed from the others",))
     if missing:
-        return Proof(None, tuple(missing), (f"size {missing[0]} takes a way through the code that was not run",))
+        return TraceProof(None, tuple(missing), (f"size {missing[0]} takes a way through the code that was not run",))
     holding = [range(size, size + 1) for size, outcome in outcomes.items() if outcome.out == size]
     accepted = [size for size, outcome in outcomes.items() if outcome.out is not None]
     below, pattern = [run for run in holding if run.start < start], [run for run in holding if run.start >= start]
     held = AxisProof(SizeSet.of(start, period, pattern, below), period, min(accepted, default=1))
-    return Proof(held, paths=known, settled=start + period)
+    return TraceProof(held, paths=known, settled=start + period)
 
 
 def _known(paths: Iterable[CodePath], size: int) -> Outcome | None:

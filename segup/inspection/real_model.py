@@ -13,7 +13,16 @@ from torch import nn
 from segup.inspection.copies import full_copy, meta_copy
 from segup.inspection.record import Record
 from segup.inspection.shape_mode import ValuesNeededError
-from segup.inspection.trace import Layers, Refusal, Run, Tracer, dtype_of, in_one_line, maps_of, preserved_randomness
+from segup.inspection.trace import (
+    LayerStack,
+    ModelRun,
+    Refusal,
+    Tracer,
+    dtype_of,
+    in_one_line,
+    maps_of,
+    preserved_randomness,
+)
 
 MOST_PIXELS = 1 << 22
 MOST_REAL_VALUES = 1 << 27  # of one tensor
@@ -36,14 +45,14 @@ class RealModel:
 
     def __init__(self, model: nn.Module, in_channels: int, training: bool = False) -> None:
         self._model, self._channels = full_copy(model).train(training), in_channels
-        self._layers = Layers(self._model)
+        self._layers = LayerStack(self._model)
         self._dtype = dtype_of(model)
         device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
         self.device, self.on_meta = device, device.type == "meta"
         self.seconds, self.pixels = 0.0, 0
         self._largest, self._least = (1, 0.0), 0.0
 
-    def run(self, size: tuple[int, int], seed: int = 0) -> Run:
+    def run(self, size: tuple[int, int], seed: int = 0) -> ModelRun:
         """Run the model on one image of ``size`` (height, width); all random numbers follow from ``seed``."""
         self._layers.clear()
         started = thread_time()
@@ -63,7 +72,7 @@ class RealModel:
         if refusal is None and pixels >= self._largest[0]:
             self._largest = pixels, seconds
             self._least = min(self._least or seconds, seconds)
-        return Run(size, outputs, refusal, Record(size=size))
+        return ModelRun(size, outputs, refusal, Record(size=size))
 
     def expected_seconds(self, pixels: int) -> float:
         """Return what a run on so many pixels may take, by the largest run so far and the shortest."""
@@ -83,20 +92,20 @@ class Subject:
 
     def __init__(self, model: nn.Module, channels: int, training: bool, calls: bool = False) -> None:
         self.channels = channels
-        self._accepted: Run | None = None
+        self._accepted: ModelRun | None = None
         self.real = RealModel(model, channels, training)
         self._tracer = Tracer(meta_copy(model).train(training), channels, device=self.real.device, calls=calls)
 
-    def traced(self, size: tuple[int, int], *, watch: bool = False) -> Run:
+    def traced(self, size: tuple[int, int], *, watch: bool = False) -> ModelRun:
         """Return a run on shapes alone, in which sizes are followed as far as that goes; watched, nothing hides."""
         try:
             return self._tracer.run(size, watch=watch)
         except ValuesNeededError as cause:
             record = Record(size=size)
             record.lose(str(cause))
-            return Run(size, {}, Refusal("", str(cause), explained=False), record)
+            return ModelRun(size, {}, Refusal("", str(cause), explained=False), record)
 
-    def real_run(self, size: tuple[int, int]) -> Run:
+    def real_run(self, size: tuple[int, int]) -> ModelRun:
         """Return a real run; one on shapes alone where the model has no values, or that would take too much memory."""
         if self.real.on_meta or size[0] * size[1] > MOST_PIXELS:
             return self.traced(size)

@@ -19,7 +19,7 @@ RELATIONS: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Decision:
+class SizeDecision:
     """One comparison of a size, by which a run went one way and not the other.
 
     Args:
@@ -58,7 +58,7 @@ class Decision:
 @lru_cache(4096)
 def _outcomes(function: PeriodicMap, relation: str) -> frozenset[bool]:
     """Return the outcomes that a comparison with 0 has for sizes from 1 on."""
-    decision = Decision(0, function, relation, True, False, "")
+    decision = SizeDecision(0, function, relation, True, False, "")
     return frozenset(decision.at(size) for size in range(1, function.repeats_from() + function.period + 1))
 
 
@@ -78,7 +78,7 @@ class Record:
         layer: Tells the qualified name of the layer that is at work; empty for the model's own code.
     """
 
-    decisions: list[Decision] = field(default_factory=list)
+    decisions: list[SizeDecision] = field(default_factory=list)
     unfollowed: dict[str, None] = field(default_factory=dict)
     functions: tuple[set[PeriodicMap], set[PeriodicMap]] = field(default_factory=lambda: (set(), set()))
     size: tuple[int, int] = (0, 0)
@@ -158,9 +158,9 @@ class Record:
 
     def decide(
         self, axis: int, function: PeriodicMap, relation: str, outcome: bool, message: str = "", required: bool = False
-    ) -> Decision:
+    ) -> SizeDecision:
         """Return the decision that compares ``function`` with 0, noted unless its outcome is the same at every size."""
-        decision = Decision(axis, function, relation, outcome, required, self.layer(), message)
+        decision = SizeDecision(axis, function, relation, outcome, required, self.layer(), message)
         if not decision.fixed:
             self.decisions.append(decision)
         return decision

@@ -46,7 +46,7 @@ class Refusal:
 
 
 @dataclass(eq=False)
-class Run:
+class ModelRun:
     """What came of one run.
 
     Args:
@@ -83,13 +83,13 @@ class Tracer:
         self._model, self._channels, self._keeps_calls = model, in_channels, calls
         self._device = device or torch.device("cpu")
         self._dtype = dtype_of(model)
-        self._layers = Layers(model)
+        self._layers = LayerStack(model)
         self._takes_symbolic = True
         self._mode: ShapeMode | None = None
         for tensor in tensors_of(model):
             tensor._segup_shape = tuple(tensor.shape)  # type: ignore[attr-defined]
 
-    def run(self, size: tuple[int, int], *, watch: bool = False) -> Run:
+    def run(self, size: tuple[int, int], *, watch: bool = False) -> ModelRun:
         """Run the model on an input of ``size``, once more without following sizes where its code does not bear it.
 
         Args:
@@ -119,7 +119,7 @@ class Tracer:
             run.record.lose(f"it refuses {size[0]}×{size[1]} for a reason that is not arithmetic")
         return run
 
-    def _watched(self, size: tuple[int, int]) -> Run:
+    def _watched(self, size: tuple[int, int]) -> ModelRun:
         """Run on tensors that tell who asks for their sizes, and look through the code that is run."""
         for _ in range(2):  # at first torch may import something, whose code is run once
             with functions_called(lambda: self._mode is not None and self._mode.at_work) as (functions, chance):
@@ -135,7 +135,7 @@ class Tracer:
             self._check_repeats(run)
         return run
 
-    def _check_repeats(self, run: Run) -> None:
+    def _check_repeats(self, run: ModelRun) -> None:
         """Note the numbers that the model keeps and that a second run on the same size leaves as others."""
         first = dict(self._numbers())
         self._run(run.size)
@@ -153,7 +153,7 @@ class Tracer:
     def _numbers(self) -> Iterator[tuple[str, Any]]:
         return ((name, as_int(value)) for name, value in self._kept() if isinstance(value, int | float | str))
 
-    def _run(self, size: tuple[int, int], symbolic: bool = True, watch: bool = False) -> Run:
+    def _run(self, size: tuple[int, int], symbolic: bool = True, watch: bool = False) -> ModelRun:
         record = Record(size=size, layer=self._layers.innermost)
         self._layers.clear()
         image = torch.empty(1, self._channels, *size, dtype=self._dtype, device="meta")
@@ -178,10 +178,10 @@ class Tracer:
         maps = {} if refusal else maps_of(output)
         makers = {} if calls is None else {name: calls.maker(one) for name, one in maps.items()}
         outputs = {name: mode.shape_of(one) for name, one in maps.items()}
-        return Run(size, outputs, refusal, record, () if calls is None else tuple(calls.made), makers)
+        return ModelRun(size, outputs, refusal, record, () if calls is None else tuple(calls.made), makers)
 
 
-class Layers:
+class LayerStack:
     """Knows which layer of a model is at work.
 
     Args:

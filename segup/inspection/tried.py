@@ -12,7 +12,7 @@ from segup.inspection.attention import Attention, attention_of
 from segup.inspection.copies import meta_copy
 from segup.inspection.periodic import LONGEST, PeriodicMap
 from segup.inspection.real_model import RealModel
-from segup.inspection.trace import Run, Tracer
+from segup.inspection.trace import ModelRun, Tracer
 from segup.inspection.traced import as_ints, periodic_of
 from segup.shapes.arguments import whole
 from segup.shapes.sets import SizeSet
@@ -40,7 +40,7 @@ class Tried:
         attention: Of all tokens to all others; None where there is none, or it was not looked for.
     """
 
-    runs: dict[int, Run]
+    runs: dict[int, ModelRun]
     refused: dict[int, str]
     accepted: AcceptedSizes | None
     channels_last: bool = False
@@ -68,9 +68,9 @@ def try_sizes(
         ShapeError: ``in_channels`` is below 1.
     """
     tracer = Tracer(meta_copy(encoder).eval(), whole(in_channels, "in_channels", 1))
-    seen: dict[int, Run] = {}
+    seen: dict[int, ModelRun] = {}
     refused: dict[int, str] = {}
-    usual: list[Run] = []  # to compare channels with
+    usual: list[ModelRun] = []  # to compare channels with
 
     def accepts(size: int) -> bool:
         if size not in seen and size not in refused:
@@ -121,7 +121,7 @@ def try_sizes(
     return Tried(runs, refused, accepted, last, far, far and attention_of(runs[far[0]], runs[far[1]]))
 
 
-def functions_of(run: Run, axis: int, *, on_its_path: bool = False) -> tuple[PeriodicMap, ...] | None:
+def functions_of(run: ModelRun, axis: int, *, on_its_path: bool = False) -> tuple[PeriodicMap, ...] | None:
     """Return each map's height (axis 0) or width as a function of the image's, where a run followed all of them.
 
     Args:
@@ -137,7 +137,7 @@ def functions_of(run: Run, axis: int, *, on_its_path: bool = False) -> tuple[Per
     return tuple(functions) if len(functions) == len(found) else None
 
 
-def _flaw(run: Run) -> str | None:
+def _flaw(run: ModelRun) -> str | None:
     """Return why what came of a size is no set of maps, or None."""
     if run.refusal is not None:
         said = run.refusal.message  # an assertion need not say anything
@@ -148,14 +148,14 @@ def _flaw(run: Run) -> str | None:
     return "a map without pixels" if any(0 in shape for shape in shapes) else None
 
 
-def _differs(run: Run, other: Run) -> str | None:
+def _differs(run: ModelRun, other: ModelRun) -> str | None:
     """Return what is wrong where the maps of two runs have other channels, be they first or last; else None."""
     pairs = zip(*(map(as_ints, one.outputs.values()) for one in (run, other)), strict=True)
     wrong = next(((a, b) for a, b in pairs if a[1] != b[1] and a[3] != b[3]), None)
     return wrong and f"its maps have {wrong[0][1]} channels, and {wrong[1][1]} at {'×'.join(map(str, other.size))}"
 
 
-def _with_gaps(accepts: Callable[[int], bool], seen: dict[int, Run]) -> tuple[AcceptedSizes | None, int]:
+def _with_gaps(accepts: Callable[[int], bool], seen: dict[int, ModelRun]) -> tuple[AcceptedSizes | None, int]:
     """Return the accepted sizes of a module that refuses some above others, and one of them to start from."""
     for base in filter(accepts, _BASES):
         for step in (step for step in range(1, base // 2 + 1) if base % step == 0):
@@ -174,7 +174,7 @@ def _multiples(accepts: Callable[[int], bool], step: int) -> AcceptedSizes:
     return AcceptedSizes.multiples(step, least, [size for size in fine if size < least])
 
 
-def _of_its_path(run: Run) -> AcceptedSizes | None:
+def _of_its_path(run: ModelRun) -> AcceptedSizes | None:
     """Return the sizes that are known to go the way of an accepted one; None where it was not followed."""
     if run.record.unfollowed:
         return None
@@ -211,7 +211,7 @@ def _as_run(encoder: nn.Module, in_channels: int, accepted: AcceptedSizes) -> Ac
     )
 
 
-def _uneven(tracer: Tracer, seen: dict[int, Run], far: tuple[int, int]) -> str | None:
+def _uneven(tracer: Tracer, seen: dict[int, ModelRun], far: tuple[int, int]) -> str | None:
     """Return what is wrong where a still larger image, not square, is refused or does not go on as ``far`` began."""
     near, distant = far
     largest = 2 * distant - near
@@ -231,7 +231,7 @@ def _uneven(tracer: Tracer, seen: dict[int, Run], far: tuple[int, int]) -> str |
     return None
 
 
-def _grow_in_front(runs: dict[int, Run]) -> bool:
+def _grow_in_front(runs: dict[int, ModelRun]) -> bool:
     """Return whether the maps grow with the image where ``(N, C, H, W)`` has its channels, and not at the end."""
     if len(runs) < 2:
         return False
@@ -239,5 +239,5 @@ def _grow_in_front(runs: dict[int, Run]) -> bool:
     return all(a[1] != b[1] and a[3] == b[3] for a, b in zip(small, large, strict=True))
 
 
-def _channels_first(run: Run) -> Run:
+def _channels_first(run: ModelRun) -> ModelRun:
     return replace(run, outputs={name: (n, c, h, w) for name, (n, h, w, c) in run.outputs.items()})

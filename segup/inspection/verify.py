@@ -3,9 +3,9 @@
 import itertools
 from collections.abc import Iterator, Sequence
 
-from segup.inspection.proof import Proof, Question, image_size
+from segup.inspection.proof import Question, TraceProof, image_size
 from segup.inspection.real_model import MOST_PIXELS, RealModel
-from segup.inspection.trace import Run
+from segup.inspection.trace import ModelRun
 from segup.inspection.traced import as_int
 
 Pair = tuple[int, int]
@@ -27,17 +27,19 @@ class Verifier:
         questions: What was asked of them.
     """
 
-    def __init__(self, model: RealModel, base: Run, proofs: Sequence[Proof], questions: Sequence[Question]) -> None:
+    def __init__(
+        self, model: RealModel, base: ModelRun, proofs: Sequence[TraceProof], questions: Sequence[Question]
+    ) -> None:
         self._model, self._base, self._proofs, self._questions = model, base, proofs, questions
         self._pixels, self._seconds = model.pixels, model.seconds
         self._most = max(MOST_VALUES, 4 * base.record.most_values(base.size))
 
-    def verified(self) -> list[Proof]:
+    def verified(self) -> list[TraceProof]:
         """Return what is left of the proofs."""
         reason = self._refuted() if any(proof.found for proof in self._proofs) else None
         if reason is None:
             return list(self._proofs)
-        return [Proof(None, reasons=(*proof.reasons, reason)) for proof in self._proofs]
+        return [TraceProof(None, reasons=(*proof.reasons, reason)) for proof in self._proofs]
 
     def _refuted(self) -> str | None:
         """Return how a real run differs from what is proved, or what kept it from being made."""

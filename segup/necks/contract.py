@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from segup.calls import CheckedPart, annotated
 from segup.conform import Count, Counts
 from segup.decoders.arguments import BETWEEN_MAPS, checked_operator
-from segup.decoders.ladder import Rung
+from segup.decoders.ladder import LadderStep
 from segup.decoders.rounding import Rounding, Roundings, whole_roundings
 from segup.decoders.steps import Encoded
 from segup.errors import ConfigError
@@ -93,9 +93,9 @@ class Neck(nn.Module, CheckedPart, ABC):
     def neck(self, encoded: Encoded) -> Sequence[Tensor]:
         """Return the pyramid's maps ``(N, channels[i], h_i, w_i)``."""
 
-    def rungs(self, sizes: Sequence[int]) -> list[Rung]:
+    def rungs(self, sizes: Sequence[int]) -> list[LadderStep]:
         """Return the steps up within the neck, on one axis, for the encoder's maps of ``sizes``."""
-        return [Rung.of(up, low(sizes[-1]), high(sizes[-1]), "neck ") for low, high, up in self.steps()]
+        return [LadderStep.of(up, low(sizes[-1]), high(sizes[-1]), "neck ") for low, high, up in self.steps()]
 
     def steps(self) -> "list[tuple[FloorLaw, FloorLaw, Upsampler]]":
         """Return the steps up in the order in which they run: the laws of the sizes before and after, the operator."""

@@ -9,7 +9,7 @@ from segup.errors import ConfigError
 from segup.surgery.read import check_plain
 from segup.upsamplers.contract import Arithmetic, Upsampler
 from segup.upsamplers.deconv import TransposedConv
-from segup.upsamplers.pixel_shuffle import PixelShuffle
+from segup.upsamplers.pixel_shuffle import PixelShuffleConv
 from segup.upsamplers.resize_conv import ResizeConv
 
 
@@ -19,7 +19,7 @@ def operator_layers(up: Upsampler) -> list[nn.Module]:
     Raises:
         ConfigError: The operator is no such run: its weights depend on its input, or it is not segup's own.
 
-    >>> operator_layers(PixelShuffle(8, 4))
+    >>> operator_layers(PixelShuffleConv(8, 4))
     [Conv2d(8, 16, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1)), PixelShuffle(upscale_factor=2)]
     """
     check_plain(up)
@@ -29,7 +29,7 @@ def operator_layers(up: Upsampler) -> list[nn.Module]:
     compute = type(up).upsample if ours else None
     if isinstance(up, TransposedConv) and compute is TransposedConv.upsample:
         return [up.conv]
-    if isinstance(up, PixelShuffle) and compute is PixelShuffle.upsample:
+    if isinstance(up, PixelShuffleConv) and compute is PixelShuffleConv.upsample:
         return [up.conv, nn.PixelShuffle(up.scale)]
     if isinstance(up, ResizeConv) and compute is ResizeConv.upsample:
         return [nn.Upsample(scale_factor=up.scale, mode=up.mode), up.conv]

@@ -25,7 +25,7 @@ from segup.atomic import atomic_write
 from segup.data import SegmentationData
 from segup.data.index import cache_folder
 from segup.data.mask_checks import MaskCheck
-from segup.data.records import Field, Layout, Records
+from segup.data.records import Field, RecordLayout, Records
 from segup.data.samples import identity_of, stacked
 from segup.encoders import Encoder
 from segup.encoders.features import feature_shapes, features_of
@@ -43,7 +43,7 @@ def features_folder() -> Path:
     return cache_folder() / "features"
 
 
-def layout_of(data: SegmentationData, encoder: Encoder, split: str) -> Layout:
+def layout_of(data: SegmentationData, encoder: Encoder, split: str) -> RecordLayout:
     """Return what the file of a split holds, known before anything is computed."""
     samples, ignored = data.samples(split), data.labels.ignore_index
     ids = "uint8" if data.labels.num_classes <= 256 and 0 <= ignored <= 255 else "int32"
@@ -58,7 +58,7 @@ def layout_of(data: SegmentationData, encoder: Encoder, split: str) -> Layout:
         pixels = "uint8" if samples.has_bytes(number) else "float32"
         record = [(pixels, (*size, data.in_channels)), (ids, size), *shapes[size]]
         records += [record] * ((data.views or 1) if split == "train" else 1)
-    return Layout(records)
+    return RecordLayout(records)
 
 
 def sum_of(data: SegmentationData, model: SegmentationModel, split: str) -> str:
@@ -205,7 +205,7 @@ def keep_features(
     return list(files.values())
 
 
-def _computed(data: SegmentationData, encoder: Encoder, split: str, layout: Layout) -> Iterator[list[np.ndarray]]:
+def _computed(data: SegmentationData, encoder: Encoder, split: str, layout: RecordLayout) -> Iterator[list[np.ndarray]]:
     weights, records = encoder.mean, iter(layout.records)
     for found in data.every_view(split):
         batch: Any = found if split == "train" else stacked(found)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from segup.decoders import Rung
+from segup.decoders import LadderStep
 from segup.metrics.scores import OWN_SCORES, Score, shown_in
 from segup.stored import visible
 
@@ -50,7 +50,7 @@ def ladder_table(
     stages: Sequence[str],
     size: tuple[int, int],
     maps: Sequence[Sequence[int]],
-    rungs: Sequence[Sequence[Rung]],
+    rungs: Sequence[Sequence[LadderStep]],
     head: tuple[int, str] | None = None,
 ) -> Table:
     """Return sizes stage by stage: down through the encoder, up through the decoder.

@@ -18,7 +18,7 @@ from segup.atomic import atomic_write
 from segup.conform import short
 from segup.data import SegmentationData, create_data
 from segup.data.found import found_text
-from segup.decoders import Rung
+from segup.decoders import LadderStep
 from segup.errors import ConfigError, DataError, SegupError
 from segup.inspection import rounding_of
 from segup.metrics import create_metrics
@@ -256,7 +256,7 @@ def sizes_shown(model: SegmentationModel, crop: tuple[int, int]) -> list[Any]:
     return [ladder_table(title, stages, accepted, maps, rungs, _head(model, rungs)), str(model.verdict())]
 
 
-def _head(model: SegmentationModel, rungs: Sequence[Sequence[Rung]]) -> tuple[int, str] | None:
+def _head(model: SegmentationModel, rungs: Sequence[Sequence[LadderStep]]) -> tuple[int, str] | None:
     """Return before which step the classifier stands, with what it costs, where it stands before one."""
     conv, after = model.decoder.head, len(model.decoder.steps_of_scores())
     if conv is None or after == 0:

@@ -30,9 +30,11 @@ from segup.upsamplers.jbu import Jbu
 from segup.upsamplers.max_unpool import MaxUnpool
 from segup.upsamplers.naf import Naf
 from segup.upsamplers.nearest import Nearest
-from segup.upsamplers.pixel_shuffle import PixelShuffle
+from segup.upsamplers.pixel_shuffle import PixelShuffleConv
 from segup.upsamplers.sapa import Sapa
 from segup.upsamplers.uplift import Uplift
+
+PixelShuffle = PixelShuffleConv  # its name before
 
 __all__ = [
     "AnyUp",
@@ -49,7 +51,7 @@ __all__ = [
     "MaxUnpool",
     "Naf",
     "Nearest",
-    "PixelShuffle",
+    "PixelShuffleConv",
     "Sapa",
     "Uplift",
     "Upsampler",

@@ -1,7 +1,6 @@
 """AnyUp: attention to the cells near a pixel, whose keys do not depend on how many channels the map has."""
 
 from types import MappingProxyType
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,14 +13,6 @@ from segup.upsamplers.interpolation import init_drawn
 from segup.upsamplers.pooling import ReflectConv, pool_to
 from segup.upsamplers.projection import project
 from segup.upsamplers.windows import attend
-
-
-class Sizes(NamedTuple):
-    """The sizes of one variant: channels of queries and keys, residual blocks of each encoder."""
-
-    width: int
-    blocks: int
-
 
 HEADS = 4
 TENTHS = 10
@@ -74,11 +65,10 @@ class AnyUp(GuidedByEncoder):
     845056
     """
 
-    variants = MappingProxyType({"tiny": Sizes(32, 1), "paper": Sizes(128, 2)})
+    variants = MappingProxyType({"tiny": {"width": 32, "blocks": 1}, "paper": {"width": 128, "blocks": 2}})
 
-    def build(self, sizes: Sizes) -> None:
-        """Make the encoder of the image and that of the map."""
-        width, blocks = sizes
+    def build(self, width: int, blocks: int) -> None:
+        """Make the encoder of the image and that of the map: ``width`` channels, ``blocks`` residual blocks."""
         self.width = width
         self.encoder = QueriesAndKeys(self.guide_channels, width, blocks)
         self.unification = Unification(width)
@@ -125,7 +115,7 @@ class QueriesAndKeys(nn.Module):
             nn.Sequential(nn.Conv2d(c, width, 1, bias=False), *(Residual(width) for _ in range(blocks)))
             for c in (channels, width, width)
         )
-        self.place = Place(width)
+        self.place = RotaryPlace(width)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return both, the queries' first."""
@@ -153,14 +143,14 @@ class ChannelRms(nn.RMSNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-class Place(nn.Module):
+class RotaryPlace(nn.Module):
     """Channels turned by the place of their pixel, as JAFAR turns them: pairs (c, c + C/2) by learned frequencies.
 
     The first half of the channels starts with frequencies of the rows, the second half with those of the columns:
     2π·100^(−j/(C/4 − 1)), twice. Places lie between 0 and 1, both ends included.
 
     >>> x = torch.randn(1, 8, 2, 3)
-    >>> torch.equal(Place(8)(x)[..., 0, 0], x[..., 0, 0])
+    >>> torch.equal(RotaryPlace(8)(x)[..., 0, 0], x[..., 0, 0])
     True
     """
 

@@ -166,7 +166,8 @@ class GuidedByEncoder(Guided):
     A subclass names :attr:`variants` and makes its parts in :meth:`build`.
     """
 
-    variants: ClassVar[Mapping[str, Any]]
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]]
+    """What :meth:`build` takes, by the name of the variant."""
 
     def __init__(
         self,
@@ -180,9 +181,9 @@ class GuidedByEncoder(Guided):
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
         self.variant, self.tile = variant, tile
-        self.build(self.variants[variant])
+        self.build(**self.variants[variant])
 
-    def build(self, sizes: Any) -> None:
+    def build(self, *_: Any, **sizes: Any) -> None:
         """Make the encoder and what stands beside it, once channels and scale are known."""
         raise NotImplementedError
 

@@ -2,7 +2,7 @@
 
 import math
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,16 +15,6 @@ from segup.upsamplers.guided import GuidedByEncoder, normed_convs
 from segup.upsamplers.pooling import ReflectConv, pool_to
 from segup.upsamplers.projection import project
 from segup.upsamplers.windows import attend
-
-
-class Sizes(NamedTuple):
-    """The sizes of one variant: width and depth of each branch of the encoder, window, factor of the coordinates."""
-
-    width: int
-    blocks: int
-    kernel_size: int
-    rescale: float
-
 
 HEADS = 4
 
@@ -77,7 +67,12 @@ class Naf(GuidedByEncoder):
     662528
     """
 
-    variants = MappingProxyType({"tiny": Sizes(16, 1, 5, 1.0), "paper": Sizes(128, 2, 9, 2.0)})
+    variants = MappingProxyType(
+        {
+            "tiny": {"width": 16, "blocks": 1, "kernel_size": 5, "rescale": 1.0},
+            "paper": {"width": 128, "blocks": 2, "kernel_size": 9, "rescale": 2.0},
+        }
+    )
     kernel_size: int
 
     def __init__(
@@ -94,13 +89,12 @@ class Naf(GuidedByEncoder):
         self.kernel_size = kernel_size or self.kernel_size
         self.heads = math.gcd(out_channels, HEADS) if heads is None else heads
         check_groups(self.name, self.heads, out_channels, "out_channels", "heads")
-        width = self.variants[self.variant].width
-        check_groups(self.name, self.heads, width // 2, f"{self.variant}'s width/2", "heads")
+        check_groups(self.name, self.heads, self.width // 2, f"{self.variant}'s width/2", "heads")
 
-    def build(self, sizes: Sizes) -> None:
-        """Make the encoder."""
-        self.kernel_size, self.rescale = sizes.kernel_size, sizes.rescale
-        self.encoder = ImageEncoder(self.guide_channels, sizes.width, sizes.blocks)
+    def build(self, width: int, blocks: int, kernel_size: int, rescale: float) -> None:
+        """Make the encoder; keep the window, and the factor of the coordinates."""
+        self.width, self.kernel_size, self.rescale = width, kernel_size, rescale
+        self.encoder = TwoBranchEncoder(self.guide_channels, width, blocks)
         self.project = project(self.in_channels, self.out_channels)
 
     @classmethod
@@ -128,10 +122,10 @@ class Naf(GuidedByEncoder):
         return self.rescale ** (2 * torch.rand((), device=x.device, dtype=x.dtype) - 1)
 
 
-class ImageEncoder(nn.Module):
+class TwoBranchEncoder(nn.Module):
     """Two branches, of 1×1 and of 3×3 convolutions: ``(N, in_channels, H, W)`` → ``(N, 2·width, H, W)``.
 
-    >>> sum(p.numel() for p in ImageEncoder(3, 128, 2).parameters())
+    >>> sum(p.numel() for p in TwoBranchEncoder(3, 128, 2).parameters())
     662528
     """
 

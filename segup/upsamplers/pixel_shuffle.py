@@ -7,13 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segup.conform import OddKernel
-from segup.shapes import PixelShuffle as PixelShuffleArithmetic
+from segup.shapes import PixelShuffle
 from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
 from segup.upsamplers.interpolation import channel_map, init_weight, phase_taps
 
 
 @register_upsampler("pixel_shuffle")
-class PixelShuffle(Upsampler):
+class PixelShuffleConv(Upsampler):
     """A convolution to ``out_channels·scale²`` channels at low resolution, which become the pixels of each cell.
 
     This is sub-pixel convolution (Shi et al., arXiv 1609.05158) with ICNR initialisation (Aitken et al., arXiv
@@ -30,7 +30,7 @@ class PixelShuffle(Upsampler):
     Shape: ``(N, in_channels, h, w)`` → ``(N, out_channels, scale·h, scale·w)`` or the size asked for.
     Parameters: ``scale²·(kernel_size²·in_channels·out_channels + out_channels)``.
 
-    >>> up = PixelShuffle(8, 4)
+    >>> up = PixelShuffleConv(8, 4)
     >>> y = up(torch.ones(1, 8, 5, 5))          # ICNR: at the start, the same as nearest upsampling
     >>> bool((y[..., 2:8:2, 2:8:2] == y[..., 3:9:2, 3:9:2]).all())
     True
@@ -57,9 +57,9 @@ class PixelShuffle(Upsampler):
             init_weight(self.conv, _of_phases(mix, taps))
 
     @property
-    def arithmetic(self) -> PixelShuffleArithmetic:
+    def arithmetic(self) -> PixelShuffle:
         """A multiplication by the scale."""
-        return PixelShuffleArithmetic(self.scale)
+        return PixelShuffle(self.scale)
 
     def upsample(self, x: Tensor) -> Tensor:
         """Return the shuffled convolution of ``x``."""

@@ -1,7 +1,6 @@
 """UPLiFT: shared steps of ×2, each a weighted mean of 17 cells whose weights come from the image and the map."""
 
 from types import MappingProxyType
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,14 +13,6 @@ from segup.upsamplers.fitting import fit_to
 from segup.upsamplers.guided import GuidedByEncoder
 from segup.upsamplers.projection import project
 from segup.upsamplers.windows import reassemble
-
-
-class Sizes(NamedTuple):
-    """The sizes of one variant: channels of the image encoder's blocks, channels of a step."""
-
-    widths: tuple[int, ...]
-    width: int
-
 
 # fmt: off
 NEIGHBOURS = (
@@ -78,11 +69,12 @@ class Uplift(GuidedByEncoder):
     789521
     """
 
-    variants = MappingProxyType({"tiny": Sizes((8, 16, 16), 24), "paper": Sizes((16, 32, 64, 128, 128), 64)})
+    variants = MappingProxyType(
+        {"tiny": {"widths": (8, 16, 16), "width": 24}, "paper": {"widths": (16, 32, 64, 128, 128), "width": 64}}
+    )
 
-    def build(self, sizes: Sizes) -> None:
-        """Make the encoder of the image and the networks of a step."""
-        widths, width = sizes
+    def build(self, widths: tuple[int, ...], width: int) -> None:
+        """Make the encoder of the image, of blocks of ``widths``, and the networks of a step, of ``width`` channels."""
         self.encoder, self.maps = ImageEncoder(self.guide_channels, widths), list(widths[-2:])
         fine, coarse = self.maps
         self.project = project(self.in_channels, self.out_channels)

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from segup.atomic import is_part
 from segup.data import create_data
-from segup.data.records import Layout
+from segup.data.records import RecordLayout
 from segup.encoders.features import feature_shapes, features_of
 from segup.errors import ConfigError, DataError
 from segup.models import create_model
@@ -196,7 +196,7 @@ def test_a_mask_that_was_changed_in_place_has_a_file_of_its_own(frames, tmp_path
 
 
 def test_a_write_that_is_killed_leaves_nothing_that_is_used(tmp_path):
-    layout, path = Layout([[("float16", (3, 2))]] * 2), tmp_path / "a.features"
+    layout, path = RecordLayout([[("float16", (3, 2))]] * 2), tmp_path / "a.features"
     rows = [np.full((3, 2), 1.5), np.full((3, 2), -2.0)]
     child = os.fork()
     if not child:

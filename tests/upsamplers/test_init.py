@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from segup.errors import ConfigError
 from segup.streams import own_stream
-from segup.upsamplers import Deconv, MatchedDeconv, Nearest, PixelShuffle, list_upsamplers
+from segup.upsamplers import Deconv, MatchedDeconv, Nearest, PixelShuffleConv, list_upsamplers
 from segup.upsamplers.contract import operator_class
 from segup.upsamplers.interpolation import channel_map, phase_taps, smoothing_taps, transposed_taps, triangle
 
@@ -182,7 +182,7 @@ def test_kernels_too_small_to_interpolate_are_refused_with_the_size_that_is_need
     for refused, needed in (
         (lambda: Deconv(2, 2, kernel_size=3, init="interpolate"), 4),
         (lambda: Deconv(2, 2, 8, kernel_size=15, init="interpolate"), 16),
-        (lambda: PixelShuffle(2, 2, kernel_size=1, init="interpolate"), 3),
+        (lambda: PixelShuffleConv(2, 2, kernel_size=1, init="interpolate"), 3),
         (lambda: Nearest(2, 2, 4, init="interpolate"), 5),
     ):
         with pytest.raises(ConfigError, match=f"takes a kernel of at least {needed}.*\n  try: kernel_size={needed}"):

@@ -5,7 +5,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segup.errors import ConfigError, ShapeError
 from segup.shapes import cost
-from segup.upsamplers import Bilinear, Deconv, MatchedDeconv, PixelShuffle, create_upsampler, overlap_counts
+from segup.upsamplers import Bilinear, Deconv, MatchedDeconv, PixelShuffleConv, create_upsampler, overlap_counts
 
 
 @pytest.mark.parametrize(
@@ -15,8 +15,8 @@ from segup.upsamplers import Bilinear, Deconv, MatchedDeconv, PixelShuffle, crea
         (Deconv(8, 6, kernel_size=2), 4 * 8 * 6 + 6),
         (MatchedDeconv(8, 6), 9 * 8 * 6 + 6),
         (Bilinear(8, 6), 9 * 8 * 6 + 6),
-        (PixelShuffle(8, 6), 4 * (9 * 8 * 6 + 6)),
-        (PixelShuffle(8, 6, 3, kernel_size=1), 9 * (8 * 6 + 6)),
+        (PixelShuffleConv(8, 6), 4 * (9 * 8 * 6 + 6)),
+        (PixelShuffleConv(8, 6, 3, kernel_size=1), 9 * (8 * 6 + 6)),
     ],
 )
 def test_parameters_are_those_of_the_formula(up, parameters):
@@ -168,7 +168,7 @@ def test_multiply_accumulates_are_those_of_the_calculus_and_of_torch(up):
 @pytest.mark.parametrize("scale", [2, 3])
 def test_those_of_resize_and_shuffle_are_the_formulas(scale, kernel_size):
     """Where each weight is used: at high resolution after a resize, unless it is 1×1; at low before a shuffle."""
-    for operator, times in ((Bilinear, 1 if kernel_size == 1 else scale**2), (PixelShuffle, scale**2)):
+    for operator, times in ((Bilinear, 1 if kernel_size == 1 else scale**2), (PixelShuffleConv, scale**2)):
         up = operator(6, 4, scale, kernel_size=kernel_size)
         with FlopCounterMode(display=False) as counter:
             up(torch.zeros(1, 6, 5, 7))
@@ -185,7 +185,7 @@ def test_bilinear_resizes_by_the_factor_and_not_to_the_size():
     assert not torch.allclose(up(x, (31, 31)), up.conv(stretched), atol=1e-2)
 
 
-@pytest.mark.parametrize("operator", [Bilinear, PixelShuffle])
+@pytest.mark.parametrize("operator", [Bilinear, PixelShuffleConv])
 @pytest.mark.parametrize("kernel_size", [0, 2, 3.0])
 def test_even_kernels_are_refused(operator, kernel_size):
     with pytest.raises(ConfigError, match=f"kernel_size={kernel_size} must be an odd int"):
@@ -195,14 +195,14 @@ def test_even_kernels_are_refused(operator, kernel_size):
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_icnr_starts_as_nearest_upsampling_of_one_convolution(scale):
     torch.manual_seed(0)
-    up = PixelShuffle(3, 2, scale)
+    up = PixelShuffleConv(3, 2, scale)
     x = torch.randn(1, 3, 6, 6)
     one = F.conv2d(x, up.conv.weight[:: scale**2], up.conv.bias[:: scale**2], padding=1)
     assert torch.allclose(up(x), F.interpolate(one, scale_factor=scale, mode="nearest"), atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    "up", [Deconv(64, 64, init="he"), MatchedDeconv(64, 64, init="he"), Bilinear(64, 64), PixelShuffle(64, 64)]
+    "up", [Deconv(64, 64, init="he"), MatchedDeconv(64, 64, init="he"), Bilinear(64, 64), PixelShuffleConv(64, 64)]
 )
 def test_the_variance_of_a_rectified_input_is_kept_at_the_start(up):
     torch.manual_seed(0)

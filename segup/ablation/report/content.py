@@ -182,7 +182,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Report:
+class StudyReport:
     """A study and what is to be told of it.
 
     Args:
@@ -245,7 +245,7 @@ def read_report(
     metric: str | None = None,
     margin: float | None = None,
     level: float | None = None,
-) -> Report:
+) -> StudyReport:
     """Read a study for its report.
 
     Args:
@@ -264,7 +264,7 @@ def read_report(
     shown = baseline if baseline not in (None, ALL) else study.baseline
     floor = "" if comparison is None else floor_text(study, comparison.metric)
     told = (*warnings, *_unmatched(study))
-    return Report(study, comparison, shown or "", facts_of(study), told, read_times(study.path), floor)
+    return StudyReport(study, comparison, shown or "", facts_of(study), told, read_times(study.path), floor)
 
 
 def _unmatched(study: Study) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from segup.ablation.report.style import Look, legend_below, new_figure, of_row
+from segup.ablation.report.style import RowStyle, legend_below, new_figure, of_row
 from segup.metrics.scores import MIOU
 from segup.training.rows import read_history
 
@@ -63,7 +63,7 @@ def mean_curve(curves: Sequence[Curve]) -> tuple[Floats, Floats, Floats]:
 def learning_curves(
     finished: Mapping[str, Sequence[Mapping[str, Curve]]],
     unfinished: Mapping[str, Sequence[Mapping[str, Curve]]],
-    shown: Mapping[str, Look],
+    shown: Mapping[str, RowStyle],
 ) -> Figure | None:
     """Draw loss and mIoU over the steps: a line with a band for finished seeds, a thin one for each other run.
 
@@ -97,7 +97,7 @@ def learning_curves(
     return figure
 
 
-def _line(axes: Any, steps: Floats, means: Floats, deviations: Floats, look: Look) -> None:
+def _line(axes: Any, steps: Floats, means: Floats, deviations: Floats, look: RowStyle) -> None:
     if len(steps) == 0:
         return
     kept = np.unique(np.linspace(0, len(steps) - 1, min(_POINTS, len(steps))).round().astype(int))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from segup.ablation.block import Block
 from segup.ablation.comparison import Row
-from segup.ablation.report.style import FAINT, Look, legend_below, new_figure, of_row
+from segup.ablation.report.style import FAINT, RowStyle, legend_below, new_figure, of_row
 from segup.metrics.scores import MIOU
 from segup.statistics import Spread, spread
 
@@ -24,7 +24,7 @@ _CLOSEST = 0.1  # what an axis of costs shows at least, as a share of them
 _BARS_IN_A_LINE = 42
 
 
-def accuracy_against_cost(rows: Sequence[Row], shown: Mapping[str, Look]) -> Figure | None:
+def accuracy_against_cost(rows: Sequence[Row], shown: Mapping[str, RowStyle]) -> Figure | None:
     """Draw mIoU over each cost that was measured, with a bar of one standard deviation where seeds tell it.
 
     Args:
@@ -87,7 +87,7 @@ def pareto_front(rows: Sequence[Row], cost: str) -> list[Row]:
     return front
 
 
-def band_iou(rows: Sequence[Row], shown: Mapping[str, Look], baseline: str) -> Figure | None:
+def band_iou(rows: Sequence[Row], shown: Mapping[str, RowStyle], baseline: str) -> Figure | None:
     """Draw mIoU inside a band around the true boundary over the band's width; beside it, the baseline taken away.
 
     Args:
@@ -123,7 +123,7 @@ def band_iou(rows: Sequence[Row], shown: Mapping[str, Look], baseline: str) -> F
     return figure
 
 
-def class_bars(rows: Sequence[Row], shown: Mapping[str, Look], classes: Sequence[str]) -> Figure | None:
+def class_bars(rows: Sequence[Row], shown: Mapping[str, RowStyle], classes: Sequence[str]) -> Figure | None:
     """Draw a group of bars for each class, its IoU with every row; many classes take several lines.
 
     Args:
@@ -197,7 +197,7 @@ def spreads_of(seeds: Sequence[Mapping[int, float]]) -> dict[int, Spread]:
     return {place: spread([seed[place] for seed in seeds if place in seed]) for place in places}
 
 
-def with_band(axes: Any, values: Mapping[int, Spread], look: Look, **style: Any) -> None:
+def with_band(axes: Any, values: Mapping[int, Spread], look: RowStyle, **style: Any) -> None:
     """Draw a line with markers, and one standard deviation around it where it is known."""
     if not values:
         return
@@ -240,7 +240,7 @@ def directions(row: Row) -> list[float] | None:
     return [float(share) for share in np.mean(shares, axis=0)] if shares else None
 
 
-def checkerboard_spectrum_figure(rows: Sequence[Row], shown: Mapping[str, Look]) -> Figure | None:
+def checkerboard_spectrum_figure(rows: Sequence[Row], shown: Mapping[str, RowStyle]) -> Figure | None:
     """Draw the pattern's share over its period in the image, and beside it in which direction it lies.
 
     Args:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure as Drawing
 
 from segup.ablation.comparison import Comparison, Row
 from segup.ablation.report import style
-from segup.ablation.report.content import SHOWN, WORST, Figure, Report, shown_rows
+from segup.ablation.report.content import SHOWN, WORST, Figure, StudyReport, shown_rows
 from segup.ablation.report.curves import Curve, learning_curves, read_curves
 from segup.ablation.report.figures import (
     accuracy_against_cost,
@@ -31,7 +31,7 @@ _BAND = "Lines are means over seeds, the shade around them is one standard devia
 _OTHERS = " The thin intervals below hold for other images of their kind."
 
 
-def draw(report: Report) -> list[Figure]:
+def draw(report: StudyReport) -> list[Figure]:
     """Return the figures that the report's runs have something to say for."""
     comparison = report.comparison
     rows = [] if comparison is None else shown_rows(comparison)
@@ -117,7 +117,7 @@ def _left_out(comparison: Comparison) -> str:
     )
 
 
-def pictures(report: Report, trust: Sequence[str] = ()) -> tuple[list[Figure], tuple[str, ...]]:
+def pictures(report: StudyReport, trust: Sequence[str] = ()) -> tuple[list[Figure], tuple[str, ...]]:
     """Return the pictures, and what could not be shown; without any checkpoint there are none.
 
     Args:
@@ -164,7 +164,7 @@ def pictures(report: Report, trust: Sequence[str] = ()) -> tuple[list[Figure], t
     return drawn, (*found.missing, *silent)
 
 
-def one_seed(report: Report) -> dict[str, Run]:
+def one_seed(report: StudyReport) -> dict[str, Run]:
     """Return for each row that is drawn its run of one block, which has a checkpoint: the block that most rows have."""
     if report.comparison is None:
         return {}

@@ -9,12 +9,12 @@ from string import Template
 
 from segup.ablation import tables
 from segup.ablation.comparison import Comparison, Row
-from segup.ablation.report.content import WORST, Facts, Figure, Report, duration, shown_rows
+from segup.ablation.report.content import WORST, Facts, Figure, StudyReport, duration, shown_rows
 from segup.ablation.report.style import in_both_schemes, inline
 from segup.ablation.report.texts import SOURCES, block_lines, units, versions
 
 
-def as_html(report: Report, figures: Sequence[Figure], missing: Sequence[str]) -> str:
+def as_html(report: StudyReport, figures: Sequence[Figure], missing: Sequence[str]) -> str:
     """Return the page.
 
     Args:
@@ -48,7 +48,7 @@ def as_html(report: Report, figures: Sequence[Figure], missing: Sequence[str]) -
     )
 
 
-def _switches(report: Report, figures: Sequence[Figure]) -> str:
+def _switches(report: StudyReport, figures: Sequence[Figure]) -> str:
     """Return what the script makes switches of: the rows of the figures with their score, hidden without a script."""
     if report.comparison is None or not any(figure.svg for figure in figures):
         return ""
@@ -64,7 +64,7 @@ def _switches(report: Report, figures: Sequence[Figure]) -> str:
     return f'<fieldset class="rows" hidden><legend>Rows in the figures</legend>{"".join(lines)}</fieldset>'
 
 
-def _tiles(report: Report) -> str:
+def _tiles(report: StudyReport) -> str:
     seeds, members = report.facts.seeds, report.study.members
     told = [
         ("runs finished", f"{len(members) - len(report.unfinished)} of {len(members)}", ""),
@@ -82,7 +82,7 @@ def _tiles(report: Report) -> str:
     return f'<dl class="tiles">{"".join(tiles)}</dl>'
 
 
-def _table_section(report: Report, figures: Sequence[Figure]) -> Iterable[tuple[str, str, str]]:
+def _table_section(report: StudyReport, figures: Sequence[Figure]) -> Iterable[tuple[str, str, str]]:
     comparison = report.comparison
     if comparison is None:
         return
@@ -182,7 +182,7 @@ def _seeds(comparison: Comparison) -> str:
     return _plain(f"{label} of every seed", [label, *map(str, comparison.blocks)], *block_lines(comparison))
 
 
-def _unfinished(report: Report) -> Iterable[tuple[str, str, str]]:
+def _unfinished(report: StudyReport) -> Iterable[tuple[str, str, str]]:
     if not report.unfinished:
         return
     lines = "".join(

@@ -49,7 +49,7 @@ SETTINGS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Look:
+class RowStyle:
     """Colour, marker, dashes and hatching of one row."""
 
     color: str
@@ -73,7 +73,7 @@ class Look:
         return {"facecolor": self.color, "edgecolor": "white", "hatch": self.hatch, "linewidth": 0.5}
 
 
-def looks(names: Sequence[str]) -> dict[str, Look]:
+def looks(names: Sequence[str]) -> dict[str, RowStyle]:
     """Return a look for each name; no two of the first 49 share both colour and dashes.
 
     >>> found = looks(["deconv", "bilinear"])
@@ -81,7 +81,7 @@ def looks(names: Sequence[str]) -> dict[str, Look]:
     ('#0072b2', 's')
     """
     return {
-        name: Look(
+        name: RowStyle(
             _COLORS[place % len(_COLORS)],
             _MARKERS[place % len(_MARKERS)],
             _DASHES[(place + place // len(_COLORS)) % len(_DASHES)],
@@ -112,7 +112,7 @@ def styled() -> Any:
 
 
 @contextmanager
-def of_row(axes: Any, name: str, shown: Mapping[str, Look]) -> Iterator[None]:
+def of_row(axes: Any, name: str, shown: Mapping[str, RowStyle]) -> Iterator[None]:
     """Mark what is drawn inside as a row's: the groups ``row-<place>-…`` of the SVG, which a page can switch off."""
     before = set(axes.get_children())
     yield
@@ -135,7 +135,7 @@ def inline(content: bytes, text: str) -> str:
     return whole.replace("<svg", f'<svg role="img" aria-label="{text}"', 1)
 
 
-def legend_below(figure: Figure, shown: Mapping[str, Look], kind: str = "points", columns: int = 4) -> None:
+def legend_below(figure: Figure, shown: Mapping[str, RowStyle], kind: str = "points", columns: int = 4) -> None:
     """Put one legend for all axes under them: ``kind`` is points (lines with markers), lines, markers or bars."""
     from matplotlib.patches import Patch
 

@@ -8,7 +8,7 @@ from typing import Any
 from segup.ablation.comparison import Comparison
 from segup.ablation.images import counts_of, image_miou
 from segup.ablation.markup import code, piped, plain, tex
-from segup.ablation.report.content import Facts, Figure, Report, duration
+from segup.ablation.report.content import Facts, Figure, StudyReport, duration
 from segup.ablation.tables import SCORES, Column, grouped, latex, markdown, notes
 from segup.ablation.times import measured_on
 from segup.metrics.scores import MIOU
@@ -33,7 +33,7 @@ _ABREAST = 4
 _LISTED = 8
 
 
-def as_markdown(report: Report, figures: Sequence[Figure], missing: Sequence[str]) -> str:
+def as_markdown(report: StudyReport, figures: Sequence[Figure], missing: Sequence[str]) -> str:
     """Return the report as Markdown; its figures lie in the folder :data:`FIGURES` beside it.
 
     Args:
@@ -63,7 +63,7 @@ def as_markdown(report: Report, figures: Sequence[Figure], missing: Sequence[str
     return "\n\n".join([*parts, "## What was run", _facts(report.facts)]) + "\n"
 
 
-def as_csv(report: Report) -> str:
+def as_csv(report: StudyReport) -> str:
     """Return a line for each run that was asked for, with plain numbers, for programs; empty where nothing is known."""
     columns = [column.key for column in report.columns]
     widths = sorted({width for member in report.study.members if member.run for width in member.run.bands})
@@ -84,7 +84,7 @@ def as_csv(report: Report) -> str:
     return csv_text(lines)
 
 
-def as_image_csv(report: Report) -> str:
+def as_image_csv(report: StudyReport) -> str:
     """Return a line for each run and validation image, with its mIoU and pixel counts; empty where none has any.
 
     ``both`` are the pixels to which target and prediction give a class; ``predicted`` and ``true`` those of each.
@@ -101,7 +101,7 @@ def as_image_csv(report: Report) -> str:
     return csv_text([["decoder", "seed", "fold", "image", "group", MIOU.name, *names], *lines]) if lines else ""
 
 
-def as_latex(report: Report) -> str:
+def as_latex(report: StudyReport) -> str:
     """Return tables for a paper: scores, classes and costs, each a float of its own; needs the package booktabs.
 
     A float with more columns than a page's text is wide has them in several tables, one below the other.
@@ -118,7 +118,7 @@ def as_latex(report: Report) -> str:
     return "\n".join([*lines, ""])
 
 
-def setting(report: Report) -> str:
+def setting(report: StudyReport) -> str:
     """Return on what and with what the rows were trained, for captions that are read alone.
 
     Data, encoder and topology where all rows share them, and the seeds.
@@ -131,7 +131,7 @@ def setting(report: Report) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def units(report: Report) -> str:
+def units(report: StudyReport) -> str:
     """Return what the costs are, on what times were measured or why there are none, and what a repetition changes."""
     told = "Times are not shown: they have not been measured when nothing else of the study ran."
     if report.times is not None:
@@ -154,7 +154,7 @@ def versions(facts: Facts) -> dict[str, str]:
     }
 
 
-def _float(report: Report, name: str, columns: list[Column], caption: str) -> list[str]:
+def _float(report: StudyReport, name: str, columns: list[Column], caption: str) -> list[str]:
     comparison = report.comparison
     assert comparison is not None
     count = len(columns) + 2 * (name == SCORES and comparison.baseline is not None)  # an interval is wide
@@ -185,7 +185,7 @@ def _seeds(comparison: Comparison) -> str:
     )
 
 
-def _unfinished(report: Report) -> str:
+def _unfinished(report: StudyReport) -> str:
     lines = [
         [code(member.label), member.block.short, member.state, plain(_line(member.cause or ""))]
         for member in report.unfinished

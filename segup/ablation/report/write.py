@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from segup.ablation.report.content import Report, read_report
+from segup.ablation.report.content import StudyReport, read_report
 from segup.ablation.report.gallery import draw, pictures
 from segup.ablation.report.page import as_html
 from segup.ablation.report.texts import FIGURES, as_csv, as_image_csv, as_latex, as_markdown
@@ -59,7 +59,7 @@ def write_report(
         return _written_report(report, trust, overwrite)
 
 
-def _written_report(report: Report, trust: Sequence[str], overwrite: bool) -> Path:
+def _written_report(report: StudyReport, trust: Sequence[str], overwrite: bool) -> Path:
     folder = report.study.path
     before = _written(folder)
     _check(folder, before, _TEXTS, overwrite)

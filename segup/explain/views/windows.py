@@ -13,7 +13,7 @@ from segup.explain.views.common import Built, Place, grid, numbers_grid, quiet, 
 from segup.explain.windows import ConvOperation, PoolOperation, WindowOperation
 
 
-class Windows(ByChannel):
+class WindowView(ByChannel):
     """Builds the steps of the view for one output channel."""
 
     operation: WindowOperation
@@ -67,7 +67,7 @@ class Windows(ByChannel):
 
 def windows(operation: WindowOperation, channel: int, at: Place, most: int) -> Built:
     """Return how its steps are made, the still and the legend."""
-    built = Windows(operation, channel, most)
+    built = WindowView(operation, channel, most)
     _, height, width = operation.shape
 
     def steps() -> Iterator[Step]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from segup.errors import ShapeError
 from segup.inspection.periodic import PeriodicMap
-from segup.inspection.record import Decision
+from segup.inspection.record import SizeDecision
 from segup.inspection.shape_rules.elementwise import broadcast
 from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, argument, names
 from segup.inspection.traced import Dim, TracedSize, as_int, periodic_of
@@ -100,7 +100,7 @@ def _is_never_one(dim: Dim) -> bool:
     if single is None:
         return False
     axis, function = single
-    return Decision(axis, function.minus(PeriodicMap.constant(1)), "!=", True, False, "").fixed and dim.value != 1
+    return SizeDecision(axis, function.minus(PeriodicMap.constant(1)), "!=", True, False, "").fixed and dim.value != 1
 
 
 RULES: Mapping[str, Rule] = {
