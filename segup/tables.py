@@ -1,6 +1,6 @@
-"""Rows of words as a plain text table."""
+"""Rows of words, names and times as plain text."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 
 def as_text(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
@@ -30,3 +30,26 @@ def listed(numbers: Sequence[object], most: int = 4) -> str:
     if len(numbers) <= most:
         return ", ".join(str(number) for number in numbers)
     return ", ".join([*(str(numbers[i]) for i in range(most - 1)), "…", str(numbers[-1])])
+
+
+def first_of(names: Iterable[object], most: int) -> str:
+    """Return the first names, and how many more there are.
+
+    >>> first_of("abc", 3), first_of("abcde", 3)
+    ('a, b, c', 'a, b, c and 2 more')
+    """
+    every = [str(name) for name in names]
+    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words.
+
+    >>> duration(42.4), duration(200), duration(9000)
+    ('42 s', '3 min 20 s', '2 h 30 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -11,6 +11,7 @@ from segup.cli.model_options import criterion_arguments, criterion_of
 from segup.cli.report import run_reported
 from segup.errors import DataError
 from segup.stored import visible
+from segup.tables import first_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -126,16 +127,12 @@ def _finished(study: "Study") -> "dict[str, list[Run]]":
     if not found:
         command = study.settings.get("command") or "the command that began it"
         raise DataError(
-            f"the study {study.path} has no finished run: {_listed(open_ones) or 'it has no runs'}.\n"
+            f"the study {study.path} has no finished run: {first_of(open_ones, 20) or 'it has no runs'}.\n"
             f"  try: {command} (the same command continues it)"
         )
     if open_ones:
-        print(visible(f"{study.path}: left out, not finished: {_listed(open_ones)}"), file=sys.stderr)
+        print(visible(f"{study.path}: left out, not finished: {first_of(open_ones, 20)}"), file=sys.stderr)
     return found
-
-
-def _listed(names: list[str], most: int = 20) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _table(title: str, heading: list[str], rows: "Iterable[Iterable[str | Text]]") -> "Table":

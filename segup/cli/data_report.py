@@ -6,6 +6,7 @@ from pathlib import Path
 
 from segup.data.discover.discovery import Choice, Scanned, examples, near_empty
 from segup.data.discover.look import Looked
+from segup.tables import first_of
 
 _SHOWN = 12
 
@@ -36,8 +37,7 @@ def lines(root: Path, scanned: Scanned, choice: Choice) -> Iterator[str]:
     shares = list(choice.meaning.shares.items())
     if shares:
         kind = "colours" if shares[0][0].startswith("#") else "values"
-        more = f" and {len(shares) - _SHOWN} more" if len(shares) > _SHOWN else ""
-        yield f"{kind} in masks: {', '.join(f'{value} {100 * share:.3g} %' for value, share in shares[:_SHOWN])}{more}"
+        yield f"{kind} in masks: {first_of((f'{value} {100 * share:.3g} %' for value, share in shares), _SHOWN)}"
     if "classes" in choice.config:
         classes = choice.config["classes"]
         yield f"classes: {len(classes)}: {', '.join(classes[:_SHOWN])}{', …' if len(classes) > _SHOWN else ''}"

@@ -15,6 +15,7 @@ from segup.ablation.block import Block
 from segup.ablation.watch import Sight, Watch, best_so_far, seconds_left
 from segup.metrics.scores import MIOU
 from segup.stored import visible
+from segup.tables import duration
 
 _EVERY = 1.0
 _STYLES = {"running": "cyan", "finished": "green", "failed": "bold red", "interrupted": "yellow", "waiting": "dim"}
@@ -112,7 +113,7 @@ def summary(sights: Sequence[Sight], at_once: int = 1) -> str:
 
     >>> from segup.ablation.member import Status
     >>> summary([Sight("deconv", 0, Status("finished", seconds=90), miou=0.76), Sight("deconv", 1, Status())])
-    '1 of 2 finished, about 2 min left, best so far: deconv 0.760 (1 seed)'
+    '1 of 2 finished, about 1 min 30 s left, best so far: deconv 0.760 (1 seed)'
     """
     counts = {state: sum(sight.status.state == state for sight in sights) for state in _STYLES}
     parts = [f"{counts['finished']} of {len(sights)} finished"]
@@ -125,18 +126,6 @@ def summary(sights: Sequence[Sight], at_once: int = 1) -> str:
         label, miou, seeds = best
         parts.append(f"best so far: {label} {miou:.3f} ({seeds} seed{'' if seeds == 1 else 's'})")
     return ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it.
-
-    >>> duration(42), duration(100), duration(7300)
-    ('42 s', '2 min', '2 h 2 min')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def study_table(sights: Sequence[Sight], at_once: int = 1, height: int = 40) -> Group:

@@ -10,6 +10,7 @@ from segup.data.module import SegmentationData
 from segup.data.samples import Samples
 from segup.errors import DataError
 from segup.stored import visible
+from segup.tables import first_of
 
 COUNTED = 64
 """Masks that are read to tell the classes' shares: enough to see what is rare, few enough not to wait for."""
@@ -36,7 +37,7 @@ def found_text(data: SegmentationData, processes: int = 1, weights: Iterable[flo
     train, val = data.samples("train"), data.samples("val")
     counts = f"{len(train)} train, {len(val)} val{_test(data)}"
     return [
-        f"images: {counts}; these validate: {_first(visible(pair.name) for pair in val.pairs)}",
+        f"images: {counts}; these validate: {first_of((visible(pair.name) for pair in val.pairs), _NAMED)}",
         _classes(train, data, weights),
         data.image_range_text,
         _epoch(data, processes),
@@ -84,8 +85,3 @@ def _epoch(data: SegmentationData, processes: int) -> str:
     if left > 0:
         said += f"; {left} of {samples} are left out, since batches are full"
     return said
-
-
-def _first(names: Iterable[str]) -> str:
-    every = list(names)
-    return ", ".join(every[:_NAMED]) + (f" and {len(every) - _NAMED} more" if len(every) > _NAMED else "")

@@ -14,6 +14,7 @@ from segup.data.mask_codes import UNKNOWN, MaskCode
 from segup.data.mask_files import MaskPixels, mask_pixels
 from segup.data.pairs import Pair
 from segup.errors import ConfigError, DataError
+from segup.tables import first_of
 
 
 @annotated
@@ -196,10 +197,10 @@ def _class(index: int, code: MaskCode) -> str:
 def _unknown_numbers(numbers: np.ndarray, code: MaskCode, lossy: bool = False) -> str:
     labels = code.labels
     found = np.unique(numbers).tolist()
-    message = f"the mask holds {_first(found)}"
+    message = f"the mask holds {first_of(found, 5)}"
     hint = f"; {_nearest_taken(code, colors=False)}" if lossy else ""
     if code.numbers_given:
-        return f"{message}, which mask_values does not list ({_first(sorted(code.numbers))}){hint}"
+        return f"{message}, which mask_values does not list ({first_of(sorted(code.numbers), 5)}){hint}"
     message += f", where 0…{labels.num_classes - 1} and the ignore_index {labels.ignore_index} are allowed"
     if labels.num_classes == 2 and (found == [255] or (lossy and max(found) > 127)):
         tolerance = " data.mask_tolerance=127" if lossy else ""
@@ -209,7 +210,7 @@ def _unknown_numbers(numbers: np.ndarray, code: MaskCode, lossy: bool = False) -
 
 def _unknown_colors(packed: np.ndarray, code: MaskCode, lossy: bool = False) -> str:
     names = [f"#{color:06x}" if color >= 0 else "an index beyond its palette" for color in np.unique(packed).tolist()]
-    message = f"the mask holds colours that are in no class: {_first(names)}"
+    message = f"the mask holds colours that are in no class: {first_of(names, 5)}"
     if lossy:
         return f"{message}; {_nearest_taken(code, colors=code.colors_decide or not code.numbers_given)}"
     meant = ",".join(f"0x{color:06x}:CLASS" for color in np.unique(packed).tolist()[:2] if color >= 0) or "VALUE:CLASS"
@@ -224,11 +225,6 @@ def _nearest_taken(code: MaskCode, colors: bool) -> str:
     if safe <= (code.tolerance or 0):
         return "compression changed them further than classes are apart: save the masks as PNG, from what they were"
     return f"compression changed them: data.mask_tolerance={safe} takes the nearest known value"
-
-
-def _first(found: list) -> str:
-    shown = ", ".join(str(value) for value in found[:5])
-    return f"{shown} and {len(found) - 5} more" if len(found) > 5 else shown
 
 
 @annotated

@@ -10,6 +10,7 @@ import torch
 from segup.checkpoints import find_checkpoint, model_weights, read_checkpoint
 from segup.errors import ConfigError, DataError
 from segup.models import SegmentationModel
+from segup.tables import first_of
 
 _LISTED = 8
 
@@ -32,8 +33,8 @@ class Taken:
 
     def __str__(self) -> str:
         lines = [f"starts from {self.file}: {self.fit} of {self.fit + len(self.left)} tensors fit"]
-        lines += [f"  begins anew: {_listed(self.left)}"] if self.left else []
-        lines += [f"  not used: {_listed(self.unused)}"] if self.unused else []
+        lines += [f"  begins anew: {first_of(self.left, _LISTED)}"] if self.left else []
+        lines += [f"  not used: {first_of(self.unused, _LISTED)}"] if self.unused else []
         return "\n".join(lines)
 
 
@@ -75,8 +76,3 @@ def holds_encoder(path: str | Path, names: Mapping[str, Any]) -> bool:
 
 def _shape(tensor: torch.Tensor) -> str:
     return "×".join(map(str, tensor.shape)) or "one number"
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return f"{', '.join(names[:_LISTED])}{more}"

@@ -90,19 +90,6 @@ def text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def duration(seconds: float) -> str:
-    """Return a time in words.
-
-    >>> duration(42.4), duration(200), duration(9000)
-    ('42 s', '3 min 20 s', '2 h 30 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
 def _matched(match: object, chosen: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     if match in (None, "none"):
         return {}

@@ -9,9 +9,10 @@ from string import Template
 
 from segup.ablation import tables
 from segup.ablation.comparison import Comparison, Row
-from segup.ablation.report.content import WORST, Facts, Figure, StudyReport, duration, shown_rows
+from segup.ablation.report.content import WORST, Facts, Figure, StudyReport, shown_rows
 from segup.ablation.report.style import in_both_schemes, inline
 from segup.ablation.report.texts import SOURCES, block_lines, units, versions
+from segup.tables import duration
 
 
 def as_html(report: StudyReport, figures: Sequence[Figure], missing: Sequence[str]) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 from segup.ablation.comparison import Comparison
 from segup.ablation.images import counts_of, image_miou
 from segup.ablation.markup import code, piped, plain, tex
-from segup.ablation.report.content import Facts, Figure, StudyReport, duration
+from segup.ablation.report.content import Facts, Figure, StudyReport
 from segup.ablation.tables import SCORES, Column, grouped, latex, markdown, notes
 from segup.ablation.times import measured_on
 from segup.metrics.scores import MIOU
 from segup.stored import visible
+from segup.tables import duration
 from segup.training.rows import csv_text
 
 FIGURES = "figures"

@@ -22,6 +22,7 @@ from segup.data.files import IMAGE_SUFFIXES
 from segup.data.layout.patterns import Found, walk
 from segup.data.module import SegmentationData
 from segup.errors import DataError, SegupError
+from segup.tables import first_of
 
 Told = Callable[[str], Callable[[Iterator[Looked], int], Iterator[Looked]]]
 """Of what is done, how it is shown while it goes on."""
@@ -221,7 +222,7 @@ def _evenly(files: Sequence[Path], count: int) -> list[Path]:
 def examples(found: Sequence[Found], root: Path) -> str:
     """Return the first paths of some files as text."""
     shown = [one.path.relative_to(root).as_posix() if one.path.is_relative_to(root) else str(one.path) for one in found]
-    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
+    return first_of(shown, 3)
 
 
 NEAR = 3
