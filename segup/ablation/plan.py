@@ -189,7 +189,7 @@ def plan_study(path: Path, asked: Sequence[RunSpec], terms: StudySpec) -> list[P
     path.mkdir(parents=True, exist_ok=True)
     with lock(path):
         _check_no_others(path)
-        before = stored_settings(path)
+        before = stored_settings(path)  # read under the lock: another sweep may have begun it since
         changes = {} if before is None else {**_changed_runs(path, asked), **_changed_terms(before, terms)}
         if changes:
             told = [f"{change} in {'; '.join(labels)}" if labels else change for change, labels in changes.items()]

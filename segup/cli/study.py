@@ -14,7 +14,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 
 from segup.ablation.member import read_member
-from segup.ablation.plan import RunSpec, StudySpec, baseline_of, equalized, plan_study
+from segup.ablation.plan import RunSpec, StudySpec, equalized, plan_study
 from segup.ablation.processes import Processes, free_slot
 from segup.ablation.rounds import rounds
 from segup.ablation.study import read_study, stored_settings
@@ -110,7 +110,7 @@ def _carried_out(
                 members += new
                 view.add(new)
                 _train_here(at_once or 1, [folder.resolve() for folder in plan_study(study, runs, terms)])
-            if floor and (again := plan_floor(study, asked, baseline_of(stored_settings(study), [], None))) is not None:
+            if floor and (again := plan_floor(study, asked, terms.baseline)) is not None:
                 _train_here(1, [again.resolve()])
             stopped = False
         except KeyboardInterrupt:
@@ -221,12 +221,13 @@ def _outcome(study: Path, members: Sequence[tuple[Any, ...]]) -> int:
 
 
 def _write_report(study: Path, asked: Sequence[RunSpec]) -> None:
-    from segup.ablation.report import write_report
     from segup.ablation.report.content import read_report
+    from segup.ablation.report.write import write_pages
 
     with refusals_named():
-        page = write_report(study, trust=_trusted(asked))
-        print(visible(read_report(study).verdict))
+        report = read_report(study)
+        page = write_pages(report, _trusted(asked))
+        print(visible(report.verdict))
     print(f"report: {page}")
 
 

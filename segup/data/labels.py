@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from segup.conform import short
+from segup.calls import accepts
+from segup.conform import Within, short
 from segup.errors import ConfigError
 
+_Byte = Annotated[int, Within(0, 255)]
 Color = tuple[int, int, int]
 # What the values of a mask file mean: grey values or colours ("#rrggbb") to class ids.
 MaskValues = Mapping[int | str, int]
@@ -97,10 +100,9 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _color(color: Iterable[int]) -> Color:
-    values = tuple(color) if isinstance(color, list | tuple) else ()
-    if len(values) != 3 or any(isinstance(v, bool) or not isinstance(v, int) or not 0 <= v <= 255 for v in values):
+    if not accepts(tuple[_Byte, _Byte, _Byte], color):
         raise ConfigError(f"a colour is three integers in 0…255, not {color!r}")
-    red, green, blue = values
+    red, green, blue = color
     return red, green, blue
 
 

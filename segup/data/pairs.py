@@ -5,14 +5,17 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from segup.calls import check
+from segup.conform import Within
 from segup.data.drawn import DrawnMask
 from segup.data.files import IMAGE_SUFFIXES
 from segup.data.headers import MAX_PIXELS, Header, turned_size
 from segup.data.index import read_headers
 from segup.data.layout.matching import Matched, check_matched, match, two_masks
 from segup.data.layout.patterns import Found, content, is_wanted
-from segup.errors import ConfigError, DataError
+from segup.errors import DataError
 
 _log = logging.getLogger(__name__)
 
@@ -106,8 +109,7 @@ def held_out(names: Sequence[str], fraction: float) -> set[str]:
         ConfigError: For a fraction that is not between 0 and 1.
         DataError: For fewer than two names.
     """
-    if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 < fraction < 1:
-        raise ConfigError(f"data.val_fraction must lie between 0 and 1, not {fraction!r}")
+    check("data.val_fraction", Annotated[float, Within(above=0, below=1)], fraction)
     if len(names) < 2:
         raise DataError(f"{len(names)} image cannot be split into training and validation images; two are needed")
     count = min(max(1, round(fraction * len(names))), len(names) - 1)

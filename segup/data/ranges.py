@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from segup.calls import accepts
+from segup.conform import Within
 from segup.data.headers import Header
 from segup.errors import ConfigError, DataError
 
@@ -15,6 +17,7 @@ Range = tuple[float, float] | Literal["dtype"]
 """What becomes 0 and 1; "dtype": each file by its own type, 8 bits 0…255, 16 bits 0…65535, floats 0…1."""
 
 _EIGHT_BITS = (0, 255)
+_Finite = Annotated[float, Within()]
 _READERS = 4
 
 
@@ -29,14 +32,12 @@ def check_range(value: Any) -> Range | None:
     """
     if value is None or (isinstance(value, str) and value == "dtype"):
         return "dtype" if value else None
-    ends = tuple(value) if isinstance(value, list | tuple) else ()
-    numbers = all(isinstance(end, int | float) and not isinstance(end, bool) and np.isfinite(end) for end in ends)
-    if len(ends) != 2 or not numbers or not ends[0] < ends[1]:
+    if not accepts(tuple[_Finite, _Finite], value) or not value[0] < value[1]:
         raise ConfigError(
             f"data.image_range={value!r} must be [low, high] with low < high, dtype (each file by its own type) or "
             f"null (found in the training images).\n  try: data.image_range=[0,255]"
         )
-    return ends
+    return value[0], value[1]
 
 
 def find_range(headers: Mapping[Path, Header], read: Callable[[Path], np.ndarray]) -> tuple[Range, str]:

@@ -1,12 +1,14 @@
 """The metric of a whole evaluation: feed it label maps, ask it for the scores."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from segup.calls import annotated
+from segup.conform import Count, Within
 from segup.errors import ConfigError, ShapeError
 from segup.metrics import confusion as of
 from segup.metrics.boundary import band_width, bf_score, boundary_counts, label_map, squared_tolerance, trimap_counts
@@ -18,6 +20,7 @@ BF_UNIT = 2.0**-40
 # Pixels on each side of the true boundary; Kohli et al. (IJCV 2009) draw theirs up to 20.
 BAND_WIDTHS = (1, 2, 3, 5, 8, 12, 20)
 _NO_IMAGE = 2**62
+ShareOfDiagonal = Annotated[float, Within(above=0, below=1)]
 
 
 @register_metric("segmentation")
@@ -79,29 +82,21 @@ class SegmentationMetrics(Metric):
     smallest: Tensor
     largest: Tensor
 
+    @annotated
     def __init__(
         self,
-        num_classes: int,
+        num_classes: Annotated[int, Within(2, below=2**16)],
         ignore_index: int = 255,
-        boundary_ratio: float = 0.02,
-        bf_tolerance: float = 0.0075,
-        band_widths: Sequence[int] = BAND_WIDTHS,
+        boundary_ratio: ShareOfDiagonal = 0.02,
+        bf_tolerance: ShareOfDiagonal = 0.0075,
+        band_widths: Sequence[Count] = BAND_WIDTHS,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if isinstance(num_classes, bool) or not isinstance(num_classes, int) or not 2 <= num_classes < 2**16:
-            raise ConfigError(
-                f"num_classes={num_classes!r}: must be an integer of at least 2, the classes of the labels; "
-                "for a model with one sigmoid channel give 2"
-            )
-        if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
-            raise ConfigError(f"ignore_index={ignore_index!r}: must be an integer, such as 255")
-        for name, ratio in (("boundary_ratio", boundary_ratio), ("bf_tolerance", bf_tolerance)):
-            if not isinstance(ratio, int | float) or not 0 < ratio < 1:
-                raise ConfigError(f"{name}={ratio!r}: must be a share of the image's diagonal, above 0 and below 1")
-        if not isinstance(band_widths, Sequence):
-            raise ConfigError(f"band_widths={band_widths!r}: must be a list of whole pixels, such as [1, 2, 4]")
-        self.band_widths = _rising(band_widths)
+        if not band_widths or list(band_widths) != sorted(set(band_widths)):
+            rising = sorted(set(band_widths)) or [1, 2, 5]
+            raise ConfigError(f"band_widths={list(band_widths)} must rise\n  try: band_widths={rising}")
+        self.band_widths = tuple(band_widths)
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.boundary_ratio = boundary_ratio
@@ -225,13 +220,6 @@ class SegmentationMetrics(Metric):
                 f"{name} holds class id {found}: num_classes={self.num_classes} allows 0 to {self.num_classes - 1}"
                 f"{also}: correct num_classes or the class ids"
             )
-
-
-def _rising(widths: Sequence[int]) -> tuple[int, ...]:
-    whole = all(isinstance(width, int) and not isinstance(width, bool) and width >= 1 for width in widths)
-    if not widths or not whole or list(widths) != sorted(set(widths)):
-        raise ConfigError(f"band_widths={list(widths)!r}: must be whole pixels of 1 or more, rising, such as 1, 2, 5")
-    return tuple(widths)
 
 
 def _class_ids(name: str, ids: Tensor) -> Tensor:

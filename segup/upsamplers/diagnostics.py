@@ -8,12 +8,15 @@
 """
 
 from math import prod
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from segup.conform import short
+from segup.calls import accepts
+from segup.conform import Within, short
 from segup.errors import ShapeError
+from segup.shapes.arguments import two
 from segup.upsamplers.probe import Probe
 
 Pair = tuple[int, int]
@@ -226,10 +229,11 @@ def _check_amount(*shape: int, otherwise: str) -> None:
 
 
 def _whole(value: int | Pair, name: str, least: int = 1) -> Pair:
-    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(pair) != 2 or any(isinstance(n, bool) or not isinstance(n, int) or not least <= n < 2**16 for n in pair):
+    number = Annotated[int, Within(least, 2**16 - 1)]
+    if not accepts(number | tuple[number, number], value):
         raise ShapeError(
             f"{name}={short(value)} must be an int of {least} or more and below 2**16, "
             "or a (height, width) pair of them"
         )
-    return pair[0], pair[1]
+    height, width = two(value, name)
+    return int(height), int(width)  # type: ignore[call-overload]

@@ -283,14 +283,17 @@ def test_on_a_gpu_the_scores_are_the_same():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_classes": 1}, "num_classes=1: must be an integer of at least 2, the classes of the labels; for a model"),
-        ({"num_classes": 2.0}, "num_classes=2.0: must be an integer of at least 2"),
-        ({"ignore_index": None}, "ignore_index=None: must be an integer, such as 255"),
-        ({"boundary_ratio": 0}, "boundary_ratio=0: must be a share of the image's diagonal, above 0 and below 1"),
-        ({"band_widths": [2, 1]}, "band_widths=[2, 1]: must be whole pixels of 1 or more, rising, such as 1, 2, 5"),
-        ({"band_widths": []}, "band_widths=[]: must be whole pixels"),
-        ({"band_widths": [0.5]}, "band_widths=[0.5]: must be whole pixels"),
-        ({"bf_tolerance": 3}, "bf_tolerance=3: must be a share of the image's diagonal, above 0 and below 1"),
+        ({"num_classes": 1}, "num_classes=1 must be an int of 2 or more\n  try: num_classes=2"),
+        ({"num_classes": 2.0}, "num_classes=2.0 must be an int of 2 or more\n  try: num_classes=2"),
+        ({"ignore_index": None}, "ignore_index=None must be an int"),
+        ({"boundary_ratio": 0}, "boundary_ratio=0 must be a number above 0 and below 1"),
+        (
+            {"band_widths": [2, 1]},
+            "band_widths=[2, 1] must rise\n  try: band_widths=[1, 2]",
+        ),
+        ({"band_widths": []}, "band_widths=[] must rise"),
+        ({"band_widths": [0.5]}, "band_widths=[0.5] must be a list, each an int of 1 or more"),
+        ({"bf_tolerance": 3}, "bf_tolerance=3 must be a number above 0 and below 1"),
     ],
 )
 def test_settings_that_cannot_be_meant(options, message):

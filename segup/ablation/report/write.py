@@ -54,7 +54,11 @@ def write_report(
         HeldError: Another process has been writing the report for ten minutes.
         ConfigError: It has no such baseline, or a file is in the way.
     """
-    report = read_report(study, baseline, **criterion)
+    return write_pages(read_report(study, baseline, **criterion), trust, overwrite)
+
+
+def write_pages(report: StudyReport, trust: Sequence[str] = (), overwrite: bool = False) -> Path:
+    """Write the files of a report that has been read; see :func:`write_report`."""
     with lock(report.study.path, _LOCK, patience=600.0):  # two sweeps of one study end with its report at once
         return _written_report(report, trust, overwrite)
 
