@@ -61,6 +61,9 @@ def matched_widths(
 
 
 def _matched(usual: Sequence[int], target: int, cost: Callable[[tuple[int, ...]], int], step: int) -> MatchedWidths:
+    # One factor for all widths keeps a decoder's proportions, and its cost rises with it: bisection finds the factor.
+    # Rounded to whole channels, that misses the target by up to a percent. Single steps of single widths close most of
+    # the gap; they stay near the shares, so that no width pays for all. The loop ends, since each turn comes nearer.
     def scaled(factor: float) -> tuple[int, ...]:
         return tuple(max(step, round(width * factor / step) * step) for width in usual)
 

@@ -3,10 +3,10 @@
 Names are imported on first use, so ``segup.data.sets`` can be listed without torch.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-# ruff: noqa: F401
+from segup.imports import lazily
+
 if TYPE_CHECKING:
     from segup.data.config import create_data
     from segup.data.images import read_image
@@ -17,24 +17,28 @@ if TYPE_CHECKING:
     from segup.data.sets import create_dataset, list_datasets, register_dataset
     from segup.data.sets.cells import embedded_folder
 
+__all__ = [
+    "ClassFrequencies",
+    "Labels",
+    "Pair",
+    "SegmentationData",
+    "create_data",
+    "create_dataset",
+    "embedded_folder",
+    "list_datasets",
+    "read_image",
+    "read_mask",
+    "register_dataset",
+]
+
 _HOMES = {
-    "ClassFrequencies": "masks",
-    "Labels": "labels",
-    "Pair": "pairs",
-    "SegmentationData": "module",
-    "create_data": "config",
-    "create_dataset": "sets",
-    "embedded_folder": "sets.cells",
-    "list_datasets": "sets",
-    "read_image": "images",
-    "read_mask": "masks",
-    "register_dataset": "sets",
+    "config": ("create_data",),
+    "images": ("read_image",),
+    "labels": ("Labels",),
+    "masks": ("ClassFrequencies", "read_mask"),
+    "module": ("SegmentationData",),
+    "pairs": ("Pair",),
+    "sets": ("create_dataset", "list_datasets", "register_dataset"),
+    "sets.cells": ("embedded_folder",),
 }
-__all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    """Import the module that a public name lives in."""
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"segup.data.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'segup.data' has no attribute '{name}'")
+__getattr__, __dir__ = lazily(__name__, _HOMES)

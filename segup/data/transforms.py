@@ -1,4 +1,7 @@
-"""Random crops and augmentations of a training sample; the only file that imports albumentations."""
+"""Random crops and augmentations of a training sample; the only file that imports albumentations.
+
+Shapes: all arrays are as NumPy and OpenCV have them, images (H, W, C) and masks (H, W), and sizes are (height, width).
+"""
 
 import os
 import warnings

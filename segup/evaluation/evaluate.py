@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segup.atomic import check_free
+from segup.calls import annotated
 from segup.data.config import create_data
 from segup.data.labels import Labels
 from segup.data.module import SegmentationData
@@ -53,6 +54,7 @@ def evaluate(
     return metrics.compute()
 
 
+@annotated
 def evaluate_run(
     run: OpenedRun,
     data: Mapping[str, Any],

@@ -7,6 +7,7 @@ from typing import Any, NotRequired, TypedDict
 
 import torch
 
+from segup.calls import annotated
 from segup.checkpoints import find_checkpoint, load_checkpoint
 from segup.conform import Signed, conform
 from segup.data.labels import Labels
@@ -49,6 +50,7 @@ class OpenedRun:
     image_range: Range = "dtype"
 
 
+@annotated
 def open_run(
     path: str | Path, which: str | None = None, trust: Iterable[str] = (), device: str | torch.device = "auto"
 ) -> OpenedRun:

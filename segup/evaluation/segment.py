@@ -9,7 +9,7 @@ from typing import Annotated, Protocol
 import torch
 from torch import Tensor, nn
 
-from segup.calls import check
+from segup.calls import annotated
 from segup.conform import Within
 from segup.errors import ConfigError, unknown
 from segup.models import predicted_labels, probabilities_of
@@ -59,6 +59,7 @@ def _averaged(predict: Predict, axis: int) -> Predict:
     return lambda images: (predict(images) + predict(images.flip(axis)).flip(axis)) / 2
 
 
+@annotated
 @dataclass(frozen=True)
 class Inference:
     """How a model is run over an image.
@@ -82,13 +83,12 @@ class Inference:
     window: tuple[int, int] | None = None
     overlap: float = 0.5
     tta: tuple[str, ...] = ()
-    batch_size: int = 1
+    batch_size: Annotated[int, Within(1)] = 1
 
     def __post_init__(self) -> None:
         for side in self.window or (1,):
             check_window(side, self.overlap)
         check_reflections(self.tta)
-        check("batch_size", Annotated[int, Within(1)], self.batch_size)
 
 
 WHOLE = Inference()

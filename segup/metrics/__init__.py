@@ -3,29 +3,28 @@
 Names are loaded when they are asked for, so that scores can be read and shown without torch.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-# ruff: noqa: F401
+from segup.imports import lazily
+
 if TYPE_CHECKING:
     from segup.metrics.contract import Metrics, create_metric, create_metrics, list_metrics, register_metric
     from segup.metrics.scores import Score
     from segup.metrics.segmentation import SegmentationMetrics
 
+__all__ = [
+    "Metrics",
+    "Score",
+    "SegmentationMetrics",
+    "create_metric",
+    "create_metrics",
+    "list_metrics",
+    "register_metric",
+]
+
 _HOMES = {
-    "Metrics": "contract",
-    "Score": "scores",
-    "SegmentationMetrics": "segmentation",
-    "create_metric": "contract",
-    "create_metrics": "contract",
-    "list_metrics": "contract",
-    "register_metric": "contract",
+    "contract": ("Metrics", "create_metric", "create_metrics", "list_metrics", "register_metric"),
+    "scores": ("Score",),
+    "segmentation": ("SegmentationMetrics",),
 }
-__all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    """Import the module that a public name lives in."""
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"segup.metrics.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'segup.metrics' has no attribute '{name}'")
+__getattr__, __dir__ = lazily(__name__, _HOMES)

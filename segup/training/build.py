@@ -12,6 +12,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
+from segup.calls import annotated
 from segup.checkpoints import build_again
 from segup.data import SegmentationData, create_data
 from segup.encoders import WeightsReport, load_weights
@@ -35,6 +36,7 @@ from segup.training.ranks import is_first
 from segup.training.schedulers import create_scheduler
 
 
+@annotated
 def build_model(config: RunConfig, num_classes: int, in_channels: int) -> SegmentationModel:
     """Build the model that the groups ``encoder``, ``neck`` and ``decoder`` describe.
 

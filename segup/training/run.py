@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from segup.atomic import atomic_write
+from segup.calls import annotated
 from segup.conform import short
 from segup.data import SegmentationData, create_data
 from segup.data.found import found_text
@@ -54,6 +55,7 @@ from segup.training.resume import Position, read_position
 from segup.training.run_folder import environment, is_complete, write_json, write_yaml
 
 
+@annotated
 def train(config: RunConfig, folder: Path, console: Console | None = None) -> dict[str, Any]:
     """Run what ``config`` says in ``folder`` and return what is written to ``result.json``.
 

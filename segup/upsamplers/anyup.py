@@ -1,4 +1,7 @@
-"""AnyUp: attention to the cells near a pixel, whose keys do not depend on how many channels the map has."""
+"""AnyUp: attention to the cells near a pixel, whose keys do not depend on how many channels the map has.
+
+Shapes: N images, C channels, h·w cells of the map, H·W pixels of the result, m pixels in a cell, k² cells in a window.
+"""
 
 from types import MappingProxyType
 
@@ -140,7 +143,8 @@ class ChannelRms(nn.RMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised map."""
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        y_nhwc = super().forward(x.permute(0, 2, 3, 1))
+        return y_nhwc.permute(0, 3, 1, 2)
 
 
 class RotaryPlace(nn.Module):

@@ -97,7 +97,7 @@ class Carafe(Upsampler):
     def kernels(self, x: Tensor) -> Tensor:
         """Return the kernels ``(N, groups·kernel_size², scale·h, scale·w)``; those of each group sum to 1."""
         logits = F.pixel_shuffle(self.encode(self.compress(x)), self.scale)
-        logits = logits.unflatten(1, (self.groups, self.kernel_size**2))
+        logits = logits.unflatten(1, (self.groups, self.kernel_size**2))  # N, groups, k², scale·h, scale·w
         taken = window_mask((x.shape[-2], x.shape[-1]), self.kernel_size, self.border, x.device)
         logits = logits if taken is None else logits.masked_fill(~taken[:, None, None], -torch.inf)
         return logits.softmax(dim=2).flatten(1, 2)

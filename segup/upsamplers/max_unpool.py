@@ -129,7 +129,7 @@ def unpool(x: Tensor, indices: Tensor, size: Size) -> Tensor:
     if is_channels_last(x):
         rows, where = x.permute(0, 2, 3, 1).flatten(1, 2), indices.permute(0, 2, 3, 1).flatten(1, 2)
         y = x.new_zeros(x.shape[0], height * width, x.shape[1]).scatter(1, where, rows)
-        return y.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+        return y.unflatten(1, (height, width)).permute(0, 3, 1, 2)  # from N, H·W, C
     y = x.new_zeros(x.shape[0], x.shape[1], height * width).scatter(2, indices.flatten(2), x.flatten(2))
     return y.unflatten(2, (height, width))
 

@@ -168,7 +168,7 @@ def rotary(x: Tensor, heads: int, factor: Tensor | float = 1.0) -> Tensor:
     angle = torch.cat(
         ((frequency[:, None, None] * down[:, None]).expand(shape), (frequency[:, None, None] * across).expand(shape))
     )
-    first, second = x.unflatten(1, (heads, 2, 2 * count)).unbind(2)
+    first, second = x.unflatten(1, (heads, 2, 2 * count)).unbind(2)  # N, heads, 2·count, H, W
     cos, sin = angle.cos(), angle.sin()
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=2).flatten(1, 2).to(x.dtype)
 

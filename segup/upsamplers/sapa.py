@@ -97,4 +97,5 @@ class ChannelNorm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised map."""
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        y_nhwc = super().forward(x.permute(0, 2, 3, 1))
+        return y_nhwc.permute(0, 3, 1, 2)

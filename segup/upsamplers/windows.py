@@ -3,8 +3,11 @@
 A cell is a pixel of the low-resolution map; its window is the ``kernel_size²`` cells around it. Each pixel of the
 result belongs to one cell, so that windows are gathered once at low resolution, and all pixels of a cell are one small
 matrix product. Where a cell has few pixels, attention takes squares of (k − 1)² cells at once and hides what is not in
-a pixel's own window: more products, of which a CPU makes many more at a time, and far fewer copies. Shapes: N images, C
-channels in g groups, h·w cells, m pixels in a cell, k² cells in a window.
+a pixel's own window: more products, of which a CPU makes many more at a time, and far fewer copies.
+
+Shapes: N images, C channels in g groups, h·w cells, m pixels in a cell, k² cells in a window. The ending of a name is
+the order of its axes: ``x_nhwc`` has its channels last, ``x_nhwgc`` has them in groups. ``x_bmk`` is a batch of small
+matrices, one for each of the b = N·h·w·g cells and groups: m pixels by k² cells; ``x_bkc`` k² cells by C/g channels.
 """
 
 import itertools
@@ -57,10 +60,9 @@ def reassemble(
     def part(rows: slice) -> Tensor:
         of_rows = kernels[:, :, rows.start * scale : rows.stop * scale] if tile else kernels
         weights = in_cells(of_rows.to(features.dtype), scale).unflatten(1, (groups, taps))
-        weights = weights.permute(0, 3, 4, 1, 5, 6, 2).reshape(-1, scale**2, taps)
-        # One small matrix product for each cell and group: (m, k²) by (k², C / g).
-        y = torch.bmm(weights, windows(extend(features), rows, kernel_size, groups, offsets))
-        return _as_map(y, features, (rows.stop - rows.start, features.shape[3]), groups, (scale, scale))
+        weights_bmk = weights.permute(0, 3, 4, 1, 5, 6, 2).reshape(-1, scale**2, taps)
+        y_bmc = torch.bmm(weights_bmk, windows(extend(features), rows, kernel_size, groups, offsets))
+        return _as_map(y_bmc, features, (rows.stop - rows.start, features.shape[3]), groups, (scale, scale))
 
     return _by_rows(part, features.shape[-2], scale, tile)
 
@@ -123,17 +125,17 @@ def attend(
     def part(of: slice) -> Tensor:
         of_rows = grid[:, :, of.start * scales[0] : of.stop * scales[0]] if tile else grid
         cells = in_cells(of_rows, scales).unflatten(1, (heads, -1)).permute(0, 3, 4, 1, 5, 6, 2)
-        cells = cells.reshape(-1, scales[0] * scales[1], query.shape[1] // heads)
-        keys = near(extend(key), of, kernel_size, heads).transpose(1, 2)
+        cells_bmc = cells.reshape(-1, scales[0] * scales[1], query.shape[1] // heads)
+        keys_bck = near(extend(key), of, kernel_size, heads).transpose(1, 2)
         # what is hidden is the same for all cells, or for all squares of cells, or is given by pixel
-        logits = torch.bmm(cells, keys) if hidden is None else torch.baddbmm(hidden, cells, keys)
+        logits_bmk = torch.bmm(cells_bmc, keys_bck) if hidden is None else torch.baddbmm(hidden, cells_bmc, keys_bck)
         if taken is not None:
             far = ~taken[of.start * low[1] : of.stop * low[1]].unsqueeze(1)
-            logits = logits.unflatten(0, (-1, len(far), heads)).masked_fill(far, -torch.inf).flatten(0, 2)
-        weights = logits.softmax(dim=-1).to(value.dtype)
-        weights = weights.unflatten(0, (-1, heads)).mean(1) if average else weights
-        y = torch.bmm(weights, near(extend(value), of, kernel_size, groups))
-        return _as_map(y, value, (of.stop - of.start, columns), groups, scales)
+            logits_bmk = logits_bmk.unflatten(0, (-1, len(far), heads)).masked_fill(far, -torch.inf).flatten(0, 2)
+        weights_bmk = logits_bmk.softmax(dim=-1).to(value.dtype)
+        weights_bmk = weights_bmk.unflatten(0, (-1, heads)).mean(1) if average else weights_bmk
+        y_bmc = torch.bmm(weights_bmk, near(extend(value), of, kernel_size, groups))
+        return _as_map(y_bmc, value, (of.stop - of.start, columns), groups, scales)
 
     whole = _by_rows(part, rows, scales[0], tile)
     whole = whole if near is windows else without_gaps(whole[:, :, : made[0], : made[1]])
@@ -176,38 +178,44 @@ def extended(x: Tensor, kernel_size: int, border: Border | Literal["reflect"]) -
     A window that shifts inwards reads the cells on its other side: its order differs, its cells do not.
     """
     edge = kernel_size // 2
-    last = x.permute(0, 2, 3, 1)
     if border == "reflect":
         return reflect(x, edge).permute(0, 2, 3, 1)
+    x_nhwc = x.permute(0, 2, 3, 1)
     if border == "zeros":
-        return F.pad(last, (0, 0, edge, edge, edge, edge))
+        return F.pad(x_nhwc, (0, 0, edge, edge, edge, edge))
     for axis in (1, 2):
-        last = last.index_select(axis, _places(last.shape[axis], kernel_size, border, x.device))
-    return last
+        x_nhwc = x_nhwc.index_select(axis, _places(x_nhwc.shape[axis], kernel_size, border, x.device))
+    return x_nhwc
 
 
-def windows(whole: Tensor, rows: slice, kernel_size: int, groups: int = 1, offsets: Offsets | None = None) -> Tensor:
+def windows(
+    whole_nhwc: Tensor, rows: slice, kernel_size: int, groups: int = 1, offsets: Offsets | None = None
+) -> Tensor:
     """Return the windows of these rows of cells of an :func:`extended` map: ``(N·h·w·g, k², C / g)``, row by row.
 
     Slices that are stacked once: on a CPU this is several times as fast as F.unfold, forward and backward.
     """
     edge = kernel_size // 2
-    count, channels, height, width = whole.shape[0], whole.shape[3], rows.stop - rows.start, whole.shape[2] - 2 * edge
-    last = whole.reshape(*whole.shape[:3], groups, channels // groups)
+    count, _, columns, channels = whole_nhwc.shape
+    height, width = rows.stop - rows.start, columns - 2 * edge
+    whole_nhwgc = whole_nhwc.reshape(*whole_nhwc.shape[:3], groups, channels // groups)
     places = [(row + edge, column + edge) for row, column in offsets or _whole(kernel_size)]
-    slices = [last[:, rows.start + row : rows.start + row + height, column : column + width] for row, column in places]
+    slices = [
+        whole_nhwgc[:, rows.start + row : rows.start + row + height, column : column + width] for row, column in places
+    ]
     return torch.stack(slices, dim=4).reshape(count * height * width * groups, len(places), channels // groups)
 
 
-def squares_with_edges(whole: Tensor, rows: slice, kernel_size: int, groups: int = 1) -> Tensor:
+def squares_with_edges(whole_nhwc: Tensor, rows: slice, kernel_size: int, groups: int = 1) -> Tensor:
     """Return the cells that squares of (k − 1)² cells read, of these rows of squares of an :func:`extended` map.
 
     ``(N·squares·g, (2k − 2)², C / g)``: a square and the three right of it and below, since what is read reaches
     (k − 1)/2 cells beyond the square on each side.
     """
     side = kernel_size - 1
-    count, channels, height, width = whole.shape[0], whole.shape[3], rows.stop - rows.start, whole.shape[2] // side - 1
-    squares = whole.unflatten(3, (groups, -1)).unflatten(2, (-1, side)).unflatten(1, (-1, side))
+    count, _, columns, channels = whole_nhwc.shape
+    height, width = rows.stop - rows.start, columns // side - 1
+    squares = whole_nhwc.unflatten(3, (groups, -1)).unflatten(2, (-1, side)).unflatten(1, (-1, side))
     parts = [
         squares[:, rows.start + down : rows.stop + down, :, across : across + width].permute(0, 1, 3, 5, 2, 4, 6)
         for down in (0, 1)
@@ -229,9 +237,9 @@ def square_mask(kernel_size: int, scales: tuple[int, int], device: torch.device)
     return (down[:, None, :, None, :, None] & across[:, None, :, None, :]).flatten(2).flatten(0, 1).unsqueeze(0)
 
 
-def _longer(last: Tensor, more: tuple[int, int]) -> Tensor:
+def _longer(x_nhwc: Tensor, more: tuple[int, int]) -> Tensor:
     """Return ``(N, H, W, C)`` with so many rows and columns of zeros more."""
-    return F.pad(last, (0, 0, 0, more[1], 0, more[0])) if any(more) else last
+    return F.pad(x_nhwc, (0, 0, 0, more[1], 0, more[0])) if any(more) else x_nhwc
 
 
 def _whole(kernel_size: int) -> Offsets:
@@ -272,10 +280,10 @@ def _taken(size: int, kernel_size: int, device: torch.device) -> Tensor:
     return (torch.arange(size, device=device)[-1:] + 1).clamp(max=kernel_size)
 
 
-def _as_map(y: Tensor, like: Tensor, cells: tuple[int, int], groups: int, scales: tuple[int, int]) -> Tensor:
+def _as_map(y_bmc: Tensor, like: Tensor, cells: tuple[int, int], groups: int, scales: tuple[int, int]) -> Tensor:
     """Return ``(N·h·w·g, m, C / g)`` as the map ``(N, C, H, W)`` that it is, in the memory format of ``like``."""
     (count, channels), (height, width) = like.shape[:2], cells
-    y = y.reshape(count, height, width, groups, *scales, channels // groups)
+    y = y_bmc.reshape(count, height, width, groups, *scales, channels // groups)
     if is_channels_last(like):
         y = y.permute(0, 1, 4, 2, 5, 3, 6).reshape(count, scales[0] * height, scales[1] * width, channels)
         return y.permute(0, 3, 1, 2)

@@ -16,6 +16,8 @@ from segup.registry import Registry
 SPLITS = ("train", "val", "test")
 _MEMBERS = ("labels", "mask_values", "prepare", "splits", "pairs")
 
+__all__ = ["DataSource", "create_dataset", "datasets", "list_datasets", "register_dataset"]
+
 
 class DataSource(Protocol):
     """What a data set must have for the DataModule.

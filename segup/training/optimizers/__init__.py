@@ -17,6 +17,8 @@ from segup.errors import ConfigError
 from segup.models import SegmentationModel
 from segup.registry import Registry
 
+__all__ = ["create_optimizer", "list_optimizers", "optimizers", "register_optimizer"]
+
 optimizers: Registry[Callable[..., Optimizer]] = Registry("optimizer", "segup.training.optimizers", group="optimizer")
 register_optimizer = optimizers.register
 

@@ -14,6 +14,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from segup.errors import ConfigError
 from segup.registry import Registry
 
+__all__ = ["create_scheduler", "list_schedulers", "register_scheduler", "schedulers"]
+
 schedulers: Registry[Callable[..., LRScheduler]] = Registry("scheduler", "segup.training.schedulers", group="scheduler")
 register_scheduler = schedulers.register
 
