@@ -244,9 +244,9 @@ def _checked_trainer(
         return _trainer(config, folder, callbacks, loggers, console)
     except (MisconfigurationException, ModuleNotFoundError, ValueError) as cause:
         raise ConfigError(
-            f"trainer.accelerator={config.accelerator}, devices={config.devices}, strategy={config.strategy}, "
-            f"precision={config.precision} cannot be used here: {' '.join(str(cause).split())}"
-            + _usable(config, folder)
+            f"trainer.accelerator={config.accelerator}, devices={config.devices}, num_nodes={config.num_nodes}, "
+            f"strategy={config.strategy}, precision={config.precision} cannot be used here: "
+            f"{' '.join(str(cause).split())}{_usable(config, folder)}"
         ) from cause
 
 
@@ -268,6 +268,7 @@ def _trainer(
     return L.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
+        num_nodes=config.num_nodes,
         strategy=config.strategy,
         precision=precision_of(config),
         max_epochs=config.max_epochs,

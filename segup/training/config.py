@@ -47,6 +47,7 @@ class TrainerConfig:
 
     accelerator: str = "auto"
     devices: Processes = 1
+    num_nodes: Processes = 1
     strategy: str = "auto"
     precision: str = "auto"
     max_epochs: Times = 15

@@ -12,7 +12,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from segup.errors import INTERRUPTED, RunInterruptedError, SegupError, refusals_named
+from segup.errors import INTERRUPTED, ConfigError, RunInterruptedError, SegupError, refusals_named
 from segup.imports import children_kept_off
 from segup.terminal import endings_answered
 from segup.training.config import RunConfig
@@ -31,7 +31,13 @@ def start(config: RunConfig, folder: Path) -> None:
         reconstruct(config, folder)
         return
 
-    if config.trainer.devices > 1 and not is_launched():
+    devices, nodes = config.trainer.devices, config.trainer.num_nodes
+    if nodes > 1 and not is_launched():
+        raise ConfigError(
+            f"trainer.num_nodes={nodes} with trainer.devices={devices} are {nodes * devices} processes, which "
+            "torchrun or Slurm starts.\n  try: trainer.num_nodes=1; docs/training.md says how to start several machines."
+        )
+    if devices > 1 and not is_launched():
         from segup.data import create_data
         from segup.training.resume import read_position
 

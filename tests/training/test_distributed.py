@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -7,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from segup.errors import DataError, SegupError
+from segup.errors import ConfigError, DataError, SegupError
 from segup.evaluation.evaluate import evaluate_run
 from segup.evaluation.runs import open_run
 from segup.training.config import RunConfig
 from segup.training.ranks import followed, launch_name
 from segup.training.run_folder import run_folder
-from segup.training.start import _raise_if_failed
+from segup.training.start import _raise_if_failed, start
 
 WORDS = [
     "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_steps=2", "data.crop_size=[33,35]",
@@ -38,6 +39,44 @@ def test_the_processes_of_torchrun_share_one_run_folder(tmp_path, words):
     assert json.loads((made / "result.json").read_text())["last"]["step"] == 2
     assert len((made / "metrics.csv").read_text().splitlines()) > 1
     assert len(list(tmp_path.glob("kept/*.features"))) == (2 if words else 0)
+
+
+@pytest.mark.slow
+def test_two_nodes_train_into_one_folder_and_score_what_one_process_scores(tmp_path):
+    """Two launches of torchrun, as on two machines that share a file system."""
+    train = Path(__file__).parents[2] / "train.py"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [*WORDS, "trainer.devices=1", "trainer.num_nodes=2"]
+    nodes = [
+        subprocess.Popen(
+            [
+                sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--node-rank", str(rank),
+                "--nproc-per-node", "1", "--master-addr", "127.0.0.1", "--master-port", str(port), str(train), *words,
+            ],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(train.parent)},
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    said = [node.communicate(timeout=500)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], said
+    (made,) = (tmp_path / "outputs" / "train" / "deconv").iterdir()
+    result = json.loads((made / "result.json").read_text())
+    assert result["last"]["step"] == 2
+    run = open_run(made)
+    alone = evaluate_run(run, run.config["data"])
+    for name in ("miou", "pixel_accuracy", "boundary_iou", "bf_score"):
+        assert alone["scores"][name] == result["last"][name]
+
+
+def test_several_machines_without_a_launcher_are_refused_with_the_command(tmp_path):
+    config = RunConfig.of({
+        "encoder": {"name": "resnet18"}, "decoder": {"upsampler": "deconv"}, "trainer": {"devices": 4, "num_nodes": 2},
+    })  # fmt: skip
+    with pytest.raises(ConfigError, match=r"num_nodes=2 with trainer.devices=4 are 8 processes.*\n  try: trainer"):
+        start(config, tmp_path)
 
 
 LAUNCHES = {
