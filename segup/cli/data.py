@@ -97,7 +97,7 @@ def _write(options: argparse.Namespace, choice: "Choice") -> None:
 
     from segup.atomic import atomic_write
     from segup.data.config import create_data
-    from segup.data.discover.discovery import sheet
+    from segup.data.discover.sheet import sheet
 
     if options.picture is not None:
         data = create_data({**choice.config, "num_workers": 0})

@@ -49,9 +49,11 @@ def lines(root: Path, scanned: Scanned, choice: Choice) -> Iterator[str]:
         yield f"splits: {', '.join(f'{count} {split}' for split, count in choice.splits.items())}{_from(choice)}"
     if choice.twins:
         one, other = choice.twins[0]
+        same_name = all(image.stem == twin.stem for image, twin in choice.twins)  # one picture as two files
+        groups = """'data.groups="([^/]+)[.][^./]+$"'""" if same_name else "data.groups"
         yield (
             f"nearly the same in two splits: {len(choice.twins)} pairs of images, such as {_relative(one, root)} and "
-            f"{_relative(other, root)}; data.groups keeps what belongs together in one split"
+            f"{_relative(other, root)}; {groups} keeps what belongs together in one split"
         )
     for sentence in (*choice.told, *choice.meaning.told):
         yield f"note: {sentence}"
@@ -109,7 +111,7 @@ def _from(choice: Choice) -> str:
     if "lists" in choice.config:
         return " (from lists)"
     own = any(image.split for image, _ in choice.layout.together) or isinstance(choice.config.get("images"), dict)
-    return " (from folders)" if own else " (data.val_fraction=0.2 of all validates)"
+    return " (from names)" if own else " (data.val_fraction=0.2 of all validates)"
 
 
 def _relative(path: Path, root: Path) -> str:

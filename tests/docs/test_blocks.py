@@ -60,6 +60,8 @@ def test_every_block_is_of_a_language_that_is_run():
 def test_the_python_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (60, 45), (200, 120, 40)).save("photo.jpg")
+    for volume in ("volume.tif", "labels.tif"):
+        Image.new("L", (60, 45), 1).save(volume, save_all=True, append_images=[Image.new("L", (60, 45))])
     names = {"__name__": "page"}
     for _, code in filter(lambda block: block[0] == page, of("python")):
         exec(compile(code, page, "exec"), names)

@@ -1,32 +1,32 @@
-"""From a folder to the options that read it, to what is worth knowing about it, and to a picture of it."""
+"""From a folder to the options that read it, and to what is worth knowing about it."""
 
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from io import BytesIO
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from segup.data.config import create_data
 from segup.data.discover.layouts import Layout, alternatives, layouts
 from segup.data.discover.look import Looked, clusters, distance, divided, likeness, look_at_all
 from segup.data.discover.outlines import outline_layouts
 from segup.data.discover.side_files import class_colors, class_names, split_lists
+from segup.data.discover.splits import splits_in_names
 from segup.data.discover.values import Meaning, meaning
 from segup.data.files import IMAGE_SUFFIXES
+from segup.data.headers import read_header
 from segup.data.layout.patterns import Found, walk
-from segup.data.module import SegmentationData
 from segup.errors import DataError, SegupError
 from segup.tables import first_of
 
 Told = Callable[[str], Callable[[Iterator[Looked], int], Iterator[Looked]]]
 """Of what is done, how it is shown while it goes on."""
 
+_MAY_HOLD_OUTLINES = (".xml", ".json", ".csv", ".mat", ".svg", ".geojson")
 _OF_CLUSTER = 4
 _MOST_CLUSTERS = 600
 _EMPTY = 0.999
@@ -35,11 +35,16 @@ _CROP = 256
 
 @dataclass(frozen=True)
 class Scanned:
-    """The files of a folder: pictures, texts that may say something, and how many of other kinds."""
+    """The files of a folder: pictures, texts that may say something, and others."""
 
     pictures: tuple[Path, ...]
     texts: tuple[Path, ...]
-    others: Mapping[str, int]
+    foreign: tuple[Path, ...]
+
+    @property
+    def others(self) -> Mapping[str, int]:
+        """How many there are of each other extension."""
+        return Counter(path.suffix.lower() or "without extension" for path in self.foreign)
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,7 @@ def scan(root: Path) -> Scanned:
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
-    pictures, texts = [], []
-    others: Counter[str] = Counter()
+    pictures, texts, foreign = [], [], []
     for folder, names in walk(root):
         for name in names:
             suffix = os.path.splitext(name)[1].lower()
@@ -84,10 +88,10 @@ def scan(root: Path) -> Scanned:
             elif suffix in (".json", ".txt", ".csv", ".yaml", ".yml", ".names", ".lst", ".tsv"):
                 texts.append(folder / name)
             else:
-                others[suffix or "without extension"] += 1
+                foreign.append(folder / name)
     if not pictures:
         raise DataError(f"{root}: no image files ({', '.join(IMAGE_SUFFIXES)})")
-    return Scanned(tuple(sorted(pictures)), tuple(sorted(texts)), others)
+    return Scanned(tuple(sorted(pictures)), tuple(sorted(texts)), tuple(sorted(foreign)))
 
 
 def discover(root: Path, scanned: Scanned, sample: int, processes: int, told: Told) -> list[Choice]:
@@ -111,12 +115,9 @@ def discover(root: Path, scanned: Scanned, sample: int, processes: int, told: To
         if masks and images:
             found = alternatives(layouts(root, images, masks))
         elif not drawn:
-            kind, other = ("images", "masks") if images else ("masks", "images")
-            raise DataError(
-                f"{root}: {len(scanned.pictures)} pictures, and all look like {kind}: there are no {other}.\n"
-                f"  try: data.images=FOLDER data.masks=FOLDER, which say where they are."
-            )
-    found = sorted([*drawn[:1], *found], key=lambda layout: -len(layout.together))
+            raise DataError(f"{root}: {_of_one_kind(root, scanned, 'images' if images else 'masks')}")
+    outlines = [layout for layout in drawn if layout.kind == drawn[0].kind]
+    found = sorted([*outlines, *found], key=lambda layout: -len(layout.together))
     least = min(2, len(scanned.pictures) // 2)  # one pair among many pictures is no rule
     found = [layout for layout in found if len(layout.together) >= max(least, 0.8 * len(found[0].together))]
     if not found:
@@ -126,6 +127,28 @@ def discover(root: Path, scanned: Scanned, sample: int, processes: int, told: To
             f"  try: 'data.images=PATTERN' 'data.masks=PATTERN', in which * stands for the same"
         )
     return [_chosen(root, layout, scanned, sample, processes, told, names, colors) for layout in found]
+
+
+def _of_one_kind(root: Path, scanned: Scanned, kind: str) -> str:
+    """Return what to do with pictures that all look like images, or all like masks."""
+    other = {"images": "masks", "masks": "images"}[kind]
+    said = f"{len(scanned.pictures)} pictures, and all look like {kind}: there are no {other}"
+    pages = [path for path in scanned.pictures[:9] if path.suffix.lower() in (".tif", ".tiff")]
+    several = [(path, count) for path in pages if (count := read_header(path).channels) > 4]
+    foreign = [path for path in (*scanned.foreign, *scanned.texts) if path.suffix.lower() in _MAY_HOLD_OUTLINES]
+    if several:
+        path, count = several[0]
+        return (
+            f"{said}. {path.relative_to(root)} has {count} pages: they are the channels of one image.\n"
+            f"  try: a file for each page, if each is an image: docs/data.md has the lines that write them"
+        )
+    if foreign:
+        return (
+            f"{said} that segup reads. Outlines may be in {foreign[0].relative_to(root)} (.xml, .csv, .mat or .json), "
+            f"but are read from COCO, LabelMe and YOLO alone.\n"
+            f"  try: a mask file for each image, in a folder of its own, or export as COCO"
+        )
+    return f"{said}.\n  try: segup train data=folder data.root={root} data.images=FOLDER data.masks=FOLDER"
 
 
 def _roles(root: Path, pictures: Sequence[Path], processes: int, told: Told) -> tuple[list[Path], list[Path]]:
@@ -149,10 +172,13 @@ def _chosen(
     meant = _meaning(layout, masks, names, colors)
     config: dict[str, Any] = {"name": "folder", "root": str(root), **layout.options, **meant.options}
     lists = split_lists(root, scanned.texts, [image for image, _ in layout.together])
-    if lists and isinstance(config.get("images", ""), str) and not any(image.split for image, _ in layout.together):
+    one_place = isinstance(config.get("images", ""), str) and not any(image.split for image, _ in layout.together)
+    if lists and one_place:
         config["lists"] = lists
-    elif layout.lacking or layout.left_over:
-        config["skip_unmatched"] = True
+    else:
+        every = (*(image for image, _ in layout.together), *layout.lacking)
+        config |= splits_in_names(every, layout.options) if one_place and layout.kind == "files" else {}
+        config |= {"skip_unmatched": True} if layout.lacking or layout.left_over else {}
     config |= _of_images(images)
     choice = Choice(config, layout, tuple(images), tuple(masks), meant)
     if meant.unreadable is not None:
@@ -245,42 +271,3 @@ def twins(splits: Mapping[str, Sequence[tuple[Path, int]]]) -> list[tuple[Path, 
         for twin, print_of_twin in other
         if distance(own, print_of_twin) <= NEAR
     ]
-
-
-_SIDE = 220
-_ROWS = 6
-
-
-def sheet(data: SegmentationData) -> bytes:
-    """Return a PNG of images to train and to validate: each row one, its mask in the classes' colours, and both."""
-    colors = np.array([*data.labels.colors, (255, 255, 255)], dtype=np.uint8)
-    chosen = []
-    for split in ("train", "val"):
-        samples = data.samples(split)
-        count = min(len(samples), _ROWS // 2)
-        chosen += [samples[int(number)] for number in np.linspace(0, len(samples) - 1, count)]
-    rows = []
-    for sample in chosen:
-        image = (sample["image"][:3].numpy().transpose(1, 2, 0) * 255).astype(np.uint8)
-        image = np.repeat(image[..., :1], 3, axis=2) if image.shape[2] < 3 else image
-        ids = sample["mask"].numpy()
-        mask = colors[np.where((ids >= 0) & (ids < len(data.labels.names)), ids, -1)]
-        both = (0.5 * image + 0.5 * mask).astype(np.uint8)
-        rows.append(np.hstack([_fitted(part) for part in (image, mask, both)]))
-    content = BytesIO()
-    Image.fromarray(np.vstack(rows)).save(content, "PNG")
-    return content.getvalue()
-
-
-def _fitted(pixels: np.ndarray) -> np.ndarray:
-    """Return a picture that fits a square, on grey."""
-    height, width = pixels.shape[:2]
-    scale = _SIDE / max(height, width)
-    small = Image.fromarray(pixels).resize(
-        (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.NEAREST
-    )
-    square = np.full((_SIDE + 8, _SIDE + 8, 3), 90, dtype=np.uint8)
-    own = np.asarray(small)
-    top, left = (_SIDE + 8 - own.shape[0]) // 2, (_SIDE + 8 - own.shape[1]) // 2
-    square[top : top + own.shape[0], left : left + own.shape[1]] = own
-    return square

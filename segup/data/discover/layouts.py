@@ -21,7 +21,7 @@ from segup.errors import SegupError
 
 _MOST_TEMPLATES = 10
 _MOST_CLASSES = 40
-_OF_OBJECTS = re.compile(r"SegmentationObject|[Ii]nstance[Ii]ds?|_instances?\b|\binstances?\b")
+_OF_OBJECTS = re.compile(r"(?i)^(?!.*semantic).*(SegmentationObject|instance|panoptic)")
 _READ = 6
 _SAME = 0.5
 
@@ -112,6 +112,8 @@ def _of_splits(found: Sequence[Layout]) -> Iterator[Layout]:
 
 def alternatives(found: Sequence[Layout]) -> list[Layout]:
     """Return the best layout and those that are as good but take other masks, or other images, for the rest."""
+    if not found:
+        return []
     chosen: list[Layout] = []
     doubtful: list[Layout] = []
     semantic = [layout for layout in found if not _OF_OBJECTS.search(str(layout.options.get("masks", "")))]

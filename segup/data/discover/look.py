@@ -21,6 +21,7 @@ MAX_PIXELS = 100_000_000
 _FEW_FILES = 48
 _HASH = 8
 _FLAT = 3
+_NO_MASK = -2.0
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ _MASK_WORDS = frozenset(
         r"\w+",
         """mask masks label labels labelids annot annots annotation annotations gt groundtruth truth ground seg segs
         segmentation segmentations segmentationclass segmentationobject manual target targets trimap trimaps matte
-        mattes class classes lab lbl lbls msk msks""",
+        mattes class classes lab lbl lbls msk msks semantic semantics instance instances panoptic""",
     )
 )
 _IMAGE_WORDS = frozenset(
@@ -252,11 +253,13 @@ def divided(
 ) -> tuple[list[Path], list[Path]]:
     """Return the images and the masks.
 
-    If all clusters look alike, those that look more like masks than halfway between the extremes are the masks.
+    If all clusters look alike, those that look more like masks than halfway between the extremes are the masks,
+    unless neither content nor name speaks for it.
     """
     known = {cluster: score for cluster, score in scores.items() if score is not None}
     low, high = min(known.values(), default=0.0), max(known.values(), default=0.0)
-    least = 0.0 if low <= 0 < high or high - low < 0.5 else (low + high) / 2
+    alike = high - low < 0.5 or high < _NO_MASK
+    least = 0.0 if low <= 0 < high or alike else (low + high) / 2
     images = [path for cluster, score in known.items() if score <= least for path in files[cluster]]
     masks = [path for cluster, score in known.items() if score > least for path in files[cluster]]
     return sorted(images), sorted(masks)

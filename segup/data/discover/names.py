@@ -28,9 +28,9 @@ def templates(folders: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
     >>> templates([("train", "rgb"), ("val", "rgb")])
     [('*', 'rgb')]
     >>> templates([("t1", "a"), ("t2", "a"), ("t1", "b")])
-    [('*', '*'), ('*', 'a'), ('t1', 'b'), ('t1', '*'), ('t2', 'a'), ('t1', 'a'), ('t*', '*'), ('t*', 'a')]
-    >>> templates([("01_GT",), ("02_GT",)])
-    [('*',), ('01_GT',), ('02_GT',), ('*_GT',)]
+    [('*', '*'), ('t*', '*'), ('*', 'a'), ('t1', 'b'), ('t1', '*'), ('t2', 'a'), ('t1', 'a'), ('t*', 'a')]
+    >>> templates([("01_GT",), ("02_GT",), ("01_ST",), ("02_ST",)])[:4]
+    [('*',), ('0*T',), ('0*_GT',), ('0*_ST',)]
     """
     found: dict[tuple[str, ...], None] = {}
     narrower: dict[tuple[str, ...], None] = {}
@@ -38,10 +38,13 @@ def templates(folders: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
     for folder in folders:
         of_depth.setdefault(len(folder), set()).add(tuple("*" if split_of(part) else part for part in folder))
     for same in sorted(of_depth.values(), key=len, reverse=True):
-        found.setdefault(_merged(same))
-        narrower.setdefault(_merged(same, ends=True))
+        found |= dict.fromkeys((_merged(same), _merged(same, ends=True)))
         varied = [place for place, parts in enumerate(zip(*same, strict=True)) if len(set(parts)) > 1]
         for place in reversed(varied):
+            ends = Counter(re.sub(r"^.*[ _.-]|^.*", "", folder[place]) for folder in sorted(same))
+            for end, count in ends.items():
+                if end.isalpha() and 1 < count < len(same):
+                    found.setdefault(_merged({folder for folder in same if folder[place].endswith(end)}, ends=True))
             for part, _ in Counter(sorted(folder[place] for folder in same)).most_common(6):
                 if part != "*":
                     some = {folder for folder in same if folder[place] == part}
@@ -101,12 +104,13 @@ def _of_affixes(images: Sequence[str], masks: Sequence[str]) -> Iterator[tuple[R
 
 def _shared_ends(names: Sequence[str]) -> tuple[str, str]:
     """Return what all names begin and end with, without digits of a number that varies."""
-    before = re.sub(r"\d+$", "", _shared_start(names))
-    after = _shared_start([name[len(before) :][::-1] for name in names])[::-1]
+    before = re.sub(r"\d+$", "", shared_start(names))
+    after = shared_start([name[len(before) :][::-1] for name in names])[::-1]
     return before, re.sub(r"^\d+", "", after)
 
 
-def _shared_start(names: Sequence[str]) -> str:
+def shared_start(names: Sequence[str]) -> str:
+    """Return what all names begin with."""
     first, last = min(names), max(names)
     return first[: next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]
 

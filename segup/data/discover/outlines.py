@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,19 +29,15 @@ def outline_layouts(root: Path, images: Sequence[Path], files: Sequence[Path], n
         files: JSON and text files.
         names: Of classes, if something in the folder says them.
     """
-    return [
-        layout
-        for layout in (
-            _coco(root, images, [file for file in files if file.suffix.lower() == ".json"]),
-            _labelme(root, images, [file for file in files if file.suffix.lower() == ".json"]),
-            _yolo(root, images, [file for file in files if file.suffix.lower() == ".txt"], names),
-        )
-        if layout is not None and layout.together
-    ]
+    jsons = [file for file in files if file.suffix.lower() == ".json"]
+    texts = [file for file in files if file.suffix.lower() == ".txt"]
+    found = [*_cocos(root, images, jsons), _labelme(root, images, jsons), _yolo(root, images, texts, names)]
+    return [layout for layout in found if layout is not None and layout.together]
 
 
-def _coco(root: Path, images: Sequence[Path], files: Sequence[Path]) -> Layout | None:
-    found: dict[Path, Any] = {}
+def _cocos(root: Path, images: Sequence[Path], files: Sequence[Path]) -> Iterator[Layout | None]:
+    """Yield the layout of each file of COCO, files of several splits as one: instances_train and instances_val."""
+    alike: dict[str, dict[Path, Any]] = {}
     for file in files if len(files) <= 3 * _TRIED else ():
         try:
             content = read_foreign_json(file)
@@ -49,9 +45,13 @@ def _coco(root: Path, images: Sequence[Path], files: Sequence[Path]) -> Layout |
             continue
         some = content["annotations"][:50] if is_coco(content) else []
         if any("segmentation" in one for one in some if isinstance(one, dict)):
-            found[file] = content
-    if not found:
-        return None
+            name = re.sub("[A-Za-z]+", lambda word: "{}" if split_of(word[0]) else word[0], str(file.relative_to(root)))
+            alike.setdefault(name, {})[file] = content
+    for found in alike.values():
+        yield _coco(root, images, found)
+
+
+def _coco(root: Path, images: Sequence[Path], found: Mapping[Path, Any]) -> Layout | None:
     classes: list[str] = []
     by_name: dict[str, list[Path]] = {}
     for image in images:

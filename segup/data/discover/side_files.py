@@ -16,7 +16,10 @@ _MOST_NAMES = 1000
 
 
 def class_names(files: Sequence[Path]) -> list[str]:
-    """Return the names of classes that a file holds, a line for each, or as ``names`` of a YAML; none if none does."""
+    """Return the names of classes that a file holds; none if none does.
+
+    They are a line for each, a table of numbers and names, or ``names`` of a YAML.
+    """
     for file in files:
         try:
             if file.suffix.lower() in (".yaml", ".yml"):
@@ -24,11 +27,13 @@ def class_names(files: Sequence[Path]) -> list[str]:
             elif file.suffix.lower() in (".txt", ".names") and any(word in file.stem.lower() for word in _CALLED):
                 lines = [line.strip() for line in read_text(file).splitlines()]
                 names = [re.sub(r"^\d+\s*[:;,\t ]\s*", "", line) for line in lines if line and not line.startswith("#")]
+            elif file.suffix.lower() in (".csv", ".tsv") and any(word in file.stem.lower() for word in _CALLED):
+                names = _names_of_table(_rows(file))
             else:
                 continue
-        except SegupError:
+        except (SegupError, csv.Error):
             continue
-        plain = all(name and len(name) < 60 and not re.search(r"[/\\]|\d+\s+\d", name) for name in names)
+        plain = all(name and len(name) < 60 and not re.search(r"[/\\]|\d+[\s,]+\d", name) for name in names)
         if 1 < len(names) == len(set(names)) <= _MOST_NAMES and plain:
             return names
     return []
@@ -40,7 +45,7 @@ def class_colors(files: Sequence[Path]) -> dict[int, str]:
         if file.suffix.lower() not in (".csv", ".txt", ".tsv"):
             continue
         try:
-            rows = list(csv.reader(re.sub(r"[;\t]", ",", read_text(file)).splitlines()))
+            rows = _rows(file)
         except (SegupError, csv.Error):
             continue
         found: dict[int, str] = {}
@@ -70,6 +75,26 @@ def split_lists(root: Path, files: Sequence[Path], images: Sequence[Found]) -> d
         except SegupError:
             continue
     return found if "train" in found else {}
+
+
+def _rows(file: Path) -> list[list[str]]:
+    """Return the cells of a table; what stands between them is a comma, a semicolon, a colon or a tab."""
+    return list(csv.reader(re.sub(r"[;:\t]", ",", read_text(file)).splitlines()))
+
+
+def _names_of_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the names beside the numbers 0, 1, …; none if a row, but for the first, has more or less.
+
+    >>> _names_of_table([["Pixel Value", " Class"], ["1", " leaf"], ["0", " background"]])
+    ['background', 'leaf']
+    """
+    found: dict[int, str] = {}
+    for row in rows:
+        cells = sorted((cell.strip() for cell in row if cell.strip()), key=str.isdecimal)
+        if len(cells) == 2 and cells[1].isdecimal() and not cells[0].isdecimal():
+            found[int(cells[1])] = cells[0]
+    whole = len(found) >= len(rows) - 1 and sorted(found) == list(range(len(found)))
+    return [found[number] for number in sorted(found)] if whole else []
 
 
 def _names_of_yaml(content: Any) -> list[str]:

@@ -53,7 +53,7 @@ def meaning(masks: Sequence[Looked], names: Sequence[str] = (), colors: Mapping[
         return Meaning({"classes": ["background", "object"], "mask_kind": "instances"}, shares, (told,))
     if lossy:
         return _of_lossy(counts, colored, shares, names, colors)
-    return _of_colors(counts, shares, colors, names) if colored else _of_numbers(counts, shares, names)
+    return _of_colors(counts, shares, colors, names) if colored else _of_numbers(counts, shares, names, colors)
 
 
 def named(count: int, names: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -97,20 +97,35 @@ def _numbers_of_objects(seen: Sequence[Looked], counts: Counter[int]) -> bool:
     return sum(running) > 0.7 * len(running) and len(lengths) > 1 and min(counts[max(counts)], 1) == 1
 
 
-def _of_numbers(counts: Counter[int], shares: Mapping[str, float], names: Sequence[str]) -> Meaning:
+def _of_numbers(
+    counts: Counter[int],
+    shares: Mapping[str, float],
+    names: Sequence[str],
+    colors: Mapping[int, str] | None = None,
+) -> Meaning:
     values = sorted(value for value in counts if value >= 0)
+    colors = colors or {}
+    greys = {color & 255: name for color, name in colors.items() if color % 0x010101 == 0}
+    if len(values) > 1 and set(values) <= set(greys):
+        return Meaning({"classes": list(greys.values()), "mask_values": {v: k for k, v in enumerate(greys)}}, shares)
     if set(values) in ({0, IGNORED}, {IGNORED}, {0, 65535}):
         called, told = named(2, names)
         white = max(values)
         return Meaning({"classes": called, "mask_values": {0: 0, white: 1}}, shares, told)
     rest = [value for value in values if value != IGNORED] or values
     ignored = (f"{IGNORED} is taken for pixels that are ignored (data.ignore_index)",) if IGNORED in values else ()
+    in_order: tuple[str, ...] = ()
+    if not names and max(rest) < len(colors):
+        names, in_order = (
+            list(colors.values()),
+            ("the classes are named after the rows of the table of colours",),
+        )
     if max(rest) < _IDS or len(rest) > 0.6 * (max(rest) + 1) or (names and max(rest) < len(names)):
         count = max(2, len(names) if len(names) > max(rest) else max(rest) + 1)
         called, told = named(count, names)
         absent = [str(value) for value in range(count) if value not in counts]
         gaps = (f"no mask that was read holds {', '.join(absent[:5])}",) if absent and not names else ()
-        return Meaning({"classes": called}, shares, (*told, *ignored, *gaps))
+        return Meaning({"classes": called}, shares, (*told, *in_order, *ignored, *gaps))
     if len(rest) < 2:
         return Meaning({}, shares, unreadable=f"every mask holds {rest[0]} alone: there is nothing to tell apart")
     called, told = named(len(rest), names)
