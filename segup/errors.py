@@ -75,6 +75,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     ('deconv', 'bilinear')
     >>> nearest("ce", ["dice", "ce_dice", "cross_entropy"]), nearest("resnet", ["segnet", "timm"])
     ('cross_entropy', None)
+    >>> nearest("mask", ["mask_kind", "masks"])
+    'masks'
     """
     from difflib import SequenceMatcher  # wanted for a mistake alone; the size calculus loads in milliseconds
 
@@ -84,7 +86,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     def likeness(other: str) -> float:
         words = other.casefold().split("_")
         initials = "".join(word[:1] for word in words)
-        if other == _SPOKEN.get(plain) or plain == "".join(words):
+        if other == _SPOKEN.get(plain) or "".join(words) in (plain, plain + "s", plain.removesuffix("s")):
             return 4
         if len(plain) > 1 and (plain in words or (len(words) > 1 and plain == initials)):
             return 3 if plain == initials else 2

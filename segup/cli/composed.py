@@ -1,5 +1,6 @@
 """The configuration of a run, composed by Hydra from words such as ``decoder=deconv``, and checked."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,7 +85,11 @@ def check_complete(found: DictConfig) -> None:
     """Raise a ConfigError for a key that has to be given and was not."""
     missing = sorted(key for key in OmegaConf.missing_keys(found) if not key.startswith("hydra."))
     if missing:
-        raise ConfigError(f"{missing[0]} is not set: give {missing[0]}=...")
+        way = ""
+        if missing[0].startswith("data.") and found.data.name == "folder":
+            root = "FOLDER" if "data.root" in missing else shlex.quote(str(found.data.root))
+            way = f"\n  try: segup data {root}, which prints a line that gives it"
+        raise ConfigError(f"{missing[0]} is not set: give {missing[0]}=...{way}")
 
 
 def plain_values(config: Any) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from segup.calls import annotated
+from segup.conform import conform
 from segup.data.labels import Labels
 from segup.data.module import SegmentationData
 from segup.data.sets import create_dataset, datasets
@@ -48,6 +50,9 @@ def create_data(config: Mapping[str, Any], seed: int = 0) -> SegmentationData:
     _require([key for key, parameter in own.items() if parameter.default is parameter.empty], options)
     for key in {"root", "cache_dir"} & options.keys():
         options[key] = _path(key, options[key])
+    for key in own.keys() & options.keys():
+        if _is_plain(own[key].annotation):
+            options[key] = conform(own[key].annotation, options[key], f"data.{key}")
     index = options.get("ignore_index")
     labels = Labels(options["classes"], options.get("colors") or (), 255 if index is None else index)
     source = create_dataset(name, labels, **{key: options[key] for key in options if key in own})
@@ -61,6 +66,12 @@ def _path(key: str, value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int | None):
         raise ConfigError(f"data.{key}={value!r} must be a path")
     return None if value is None else str(value)
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether a type is bool, int, float or a choice of words, or one of these or None."""
+    kinds = get_args(kind) if isinstance(kind, UnionType) or get_origin(kind) is Union else (kind,)
+    return all(one in (bool, int, float, NoneType) or get_origin(one) is Literal for one in kinds)
 
 
 def _require(keys: Iterable[str], options: Mapping[str, Any]) -> None:

@@ -32,7 +32,9 @@ def in_tmp(tmp_path, monkeypatch):
         (["+sed=1"], "ConfigError: unknown key 'sed': did you mean 'seed'? known: "),
         (["seed=one"], "ConfigError: seed='one' must be an int"),
         (["encoder=timm"], "ConfigError: encoder.name is not set: give encoder.name=..."),
-        (["data=folder"], "ConfigError: data.classes is not set: give data.classes=..."),
+        (["data=folder"], "give data.classes=...\n  try: segup data FOLDER, which prints a line that gives it"),
+        (["data=folder", "data.root=my images"], "  try: segup data 'my images', which prints"),
+        (["data.mask=masks"], "unknown key 'data.mask': did you mean"),
         (["experiment=camvidd"], "experiment=camvidd: unknown experiment option 'camvidd': did you mean 'camvid'"),
         (["decoder.widths=[1,2"], "ConfigError: 'decoder.widths=[1,2' cannot be read: its brackets do not match"),
         (

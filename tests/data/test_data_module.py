@@ -302,6 +302,11 @@ def test_images_with_other_channels(tmp_path, write_pairs):
         ({"classes": "???"}, "data.classes is not set: give data.classes=..."),
         ({"root": [1]}, "data.root=[1] must be a path"),
         ({"name": "folder"}, "data.root is not set: give data.root=..."),
+        ({"name": "folder", "root": ".", "mask_kind": "foo"}, "data.mask_kind='foo' is unknown; known: files, inst"),
+        (
+            {"name": "folder", "root": ".", "skip_unmatched": "maybe"},
+            "data.skip_unmatched='maybe' must be true or false",
+        ),
     ],
 )
 def test_configurations_that_cannot_be_meant_are_refused(options, message):

@@ -255,6 +255,8 @@ def test_one_pair_among_many_pictures_is_no_rule(tmp_path):
 def test_what_is_wrong_with_a_folder_is_said(tmp_path, capsys):
     assert data_command.run([str(tmp_path / "nowhere")]) == 1
     assert "nowhere: no such folder" in capsys.readouterr().err
+    assert data_command.run([__file__]) == 1
+    assert "test_discover.py: a file, where a folder is wanted" in capsys.readouterr().err
     assert data_command.run([str(tmp_path)]) == 1
     assert "no image files" in capsys.readouterr().err
     for number in range(3):

@@ -78,7 +78,7 @@ def scan(root: Path) -> Scanned:
         DataError: It is no folder, or holds no picture.
     """
     if not root.is_dir():
-        raise DataError(f"{root}: no such folder")
+        raise DataError(f"{root}: a file, where a folder is wanted" if root.exists() else f"{root}: no such folder")
     pictures, texts, foreign = [], [], []
     for folder, names in walk(root):
         for name in names:

@@ -30,7 +30,7 @@ def templates(folders: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
     >>> templates([("t1", "a"), ("t2", "a"), ("t1", "b")])
     [('*', '*'), ('t*', '*'), ('*', 'a'), ('t1', 'b'), ('t1', '*'), ('t2', 'a'), ('t1', 'a'), ('t*', 'a')]
     >>> templates([("01_GT",), ("02_GT",), ("01_ST",), ("02_ST",)])[:4]
-    [('*',), ('0*T',), ('0*_GT',), ('0*_ST',)]
+    [('*',), ('*T',), ('*_GT',), ('*_ST',)]
     """
     found: dict[tuple[str, ...], None] = {}
     narrower: dict[tuple[str, ...], None] = {}

@@ -76,8 +76,14 @@ def unpadded(text: str) -> str:
     return re.sub(r"0*(\d+)", r"\1", text)
 
 
-def check_matched(matched: Matched, images: str, masks: str) -> None:
-    """Raise a DataError for images without masks and masks without images, with counts and examples."""
+def check_matched(matched: Matched, images: str, masks: str, way_out: str = "") -> None:
+    """Raise a DataError for images without masks and masks without images, with counts and examples.
+
+    Args:
+        matched: What was found.
+        images, masks: Where they are.
+        way_out: What leaves them out, if anything does.
+    """
     total = len(matched.together)
     lacking, left_over = ([one.path.name for one in found] for found in (matched.lacking, matched.left_over))
     count = sum(len(found) for _, found in matched.together)
@@ -86,7 +92,8 @@ def check_matched(matched: Matched, images: str, masks: str) -> None:
         _without_partner(left_over, count + len(left_over), "masks", f"no image in {images}"),
     ]
     if any(faults):
-        raise DataError("; ".join(fault for fault in faults if fault))
+        try_it = f"\n  try: {way_out}" if way_out and total else ""
+        raise DataError("; ".join(fault for fault in faults if fault) + try_it)
 
 
 def check_different(found: Sequence[Found]) -> None:

@@ -130,7 +130,8 @@ class Folder(DataSource):
         if self.skip_unmatched and matched.together:
             _say_skipped(matched)
         else:
-            check_matched(matched, self._said(self._images, split), self._said(self._masks, split))
+            said = self._said(self._images, split), self._said(self._masks, split)
+            check_matched(matched, *said, "data.skip_unmatched=true, which leaves them out.")
         if self.groups is not None:
             group = {image.path: group_of(image, self.root, self.groups) for image in images}
             pairs = [replace(pair, group=group[pair.image]) for pair in pairs]
