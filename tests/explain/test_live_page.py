@@ -168,7 +168,7 @@ def test_a_checkerboard_is_seen_and_removed_by_a_button(opened):
 def test_a_chain_shows_its_sizes_corrections_and_proof(opened):
     page = opened("#v1:l=conv+k3+s2+p1,+conv+k3+s2+p1,+deconv+k3+s2+p1,+deconv+k3+s2+p1&i=1x416x416")
     told = page.find_element(By.TAG_NAME, "main").text
-    assert "416 → 208 → 104 → 208 → 416" in told
+    assert "416 → 208 → 104 → 207 (corrected to 208) → 415 (corrected to 416)" in told
     assert "repeats 1 to fit 208" in told
     assert "Every stage gets back its size exactly for n mod 4 in {1}, from 1 on." in told
     assert "Fails first at 2: down 2 → 1 → 1, and up stage 1 brings 1 to 1, not to 2." in told

@@ -849,7 +849,7 @@
     if (layer.kind !== "deconv") return "Each number says how many inputs go into that output.";
     const found = [...new Set(counts[0].flatMap((r) => counts[1].map((c) => r * c)))].sort((a, b) => a - b);
     if (found.length === 1) return `Away from the border every output gets ${found[0]} contribution${found[0] === 1 ? "" : "s"}: the stride divides the kernel evenly, no checkerboard.`;
-    return `Away from the border outputs get ${found.join(", ")} contributions in turn: equal inputs and weights come out uneven, a checkerboard.`;
+    return `Away from the border outputs get ${found.join(", ")} contributions in turn: a checkerboard.`;
   }
   function overlapPanel() {
     if (layer.kind !== "deconv" || !op) return null;
@@ -1008,8 +1008,8 @@
     const check = el("input", { type: "checkbox", id: "matched" });
     check.checked = state.matched;
     check.addEventListener("change", () => change({ matched: check.checked }));
-    const end = rungs[rungs.length - 1];
-    box.append(el("p", {}, el("b", {}, `${shown(size)} → ${rungs.map((rung) => shown(rung.target)).join(" → ")}`)),
+    const reached = (rung) => (rung.out.join() === rung.target.join() ? shown(rung.out) : `${shown(rung.out)} (corrected to ${shown(rung.target)})`);
+    box.append(el("p", {}, el("b", {}, `${shown(size)} → ${rungs.map(reached).join(" → ")}`)),
       el("label", { class: "check" }, check, "give each transposed convolution the size to reach (output_size)"),
       el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Sizes, layer by layer" }, el("table", { class: "plain" }, el("caption", { class: "note" }, "Sizes, layer by layer; the field, the total stride and the first output's centre are in input pixels."),
         el("thead", {}, el("tr", {}, ...["", "layer", "in", "out", "corrected", "field", "stride", "centre"].map((name) => el("th", { scope: "col", class: name === "layer" || name === "corrected" ? "left" : "" }, name || "way")))), body)));
