@@ -35,7 +35,7 @@ def start(config: RunConfig, folder: Path) -> None:
     if nodes > 1 and not is_launched():
         raise ConfigError(
             f"trainer.num_nodes={nodes} with trainer.devices={devices} are {nodes * devices} processes, which "
-            "torchrun or Slurm starts.\n  try: trainer.num_nodes=1; docs/training.md says how to start several machines."
+            "torchrun or Slurm starts.\n  try: trainer.num_nodes=1; docs/training.md says how several are started."
         )
     if devices > 1 and not is_launched():
         from segup.data import create_data
