@@ -7,7 +7,6 @@ default, times are the process's own, so that other work on the machine does not
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -40,14 +39,13 @@ CPU = torch.device("cpu")
 def main() -> None:
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
-    clock = time.process_time if arguments.threads == 1 else time.perf_counter
     flags = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in Path("/proc/cpuinfo").read_text()]
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {' and '.join(flags) or 'no bfloat16 units'}")
     print(f"\n{'layer, forward and backward':>39}  {'float32':>28}  {'autocast':>28}  ratio")
     for name, (layer, shape) in LAYERS.items():
         x = torch.randn(arguments.batch, *shape).to(memory_format=torch.channels_last).requires_grad_()
         layer.to(memory_format=torch.channels_last)
-        _print(name, alternate([_both(layer, x, mixed) for mixed in (False, True)], arguments.turns, CPU, clock=clock))
+        _print(name, alternate([_both(layer, x, mixed) for mixed in (False, True)], arguments.turns, CPU))
 
     print(f"\nmodels, {arguments.batch} images of {arguments.size[0]}×{arguments.size[1]}")
     image = torch.rand(arguments.batch, 3, *arguments.size).to(memory_format=torch.channels_last)
@@ -58,10 +56,10 @@ def main() -> None:
             model.to(memory_format=torch.channels_last)
             steps = [training_step(model, image, target, bf16=mixed) for mixed in (False, True)]
             steps.append(_within(GroupedInFloat32, steps[1]))
-            _print(f"{encoder}, {upsampler}: step", alternate(steps, arguments.turns, CPU, clock=clock))
+            _print(f"{encoder}, {upsampler}: step", alternate(steps, arguments.turns, CPU))
             model.eval()
             calls = [_forward(model, image, mixed) for mixed in (False, True)]
-            _print(f"{encoder}, {upsampler}: evaluation", alternate(calls, arguments.turns, CPU, clock=clock))
+            _print(f"{encoder}, {upsampler}: evaluation", alternate(calls, arguments.turns, CPU))
 
 
 def _print(name: str, times: list[Times]) -> None:

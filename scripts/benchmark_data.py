@@ -9,7 +9,6 @@ that other work on the machine does not count; they are medians with their quart
 import argparse
 import itertools
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,9 +55,7 @@ def main() -> None:
         }
         parts = parts_of(data, itertools.cycle(range(len(whole))))
         calls = [*ways.values(), *parts.values()]
-        times = dict(
-            zip([*ways, *parts], alternate(calls, arguments.samples, CPU, clock=time.process_time), strict=True)
-        )
+        times = dict(zip([*ways, *parts], alternate(calls, arguments.samples, CPU), strict=True))
     print(f"torch {torch.__version__}, one thread, JPEG of {arguments.image[0]}×{arguments.image[1]}")
     print(f"\ncrops of {arguments.size[0]}×{arguments.size[1]}, images per second; segup's over the others'")
     for name in ways:

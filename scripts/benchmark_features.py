@@ -9,7 +9,6 @@ does not count; ratios are to the step with kept features.
 import argparse
 import itertools
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -36,7 +35,7 @@ def main() -> None:
     for name, options in list(CASES.items())[arguments.first :]:
         with tempfile.TemporaryDirectory() as folder:
             steps = steps_of(options, arguments.batch, folder)
-            measured = alternate(list(steps.values()), arguments.steps, torch.device("cpu"), clock=time.process_time)
+            measured = alternate(list(steps.values()), arguments.steps, torch.device("cpu"))
         times = dict(zip(steps, measured, strict=True))
         print(f"\n{name}")
         for step, took in times.items():

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from measuring import measure, seconds
@@ -97,11 +98,8 @@ def over_floor(one: Case, on: Machine, device: torch.device, count: int) -> tupl
     times = []
     for _ in range(count + 1):
         y = one.forward()
-        start = time.perf_counter()
-        torch.autograd.grad(y, one.learned(), gradient, allow_unused=True)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - start)
+        backward = partial(torch.autograd.grad, y, one.learned(), gradient, allow_unused=True)
+        times.append(seconds(backward, device))
     back = on.floor(read + written + one.x.nbytes + weights, backward_macs)
     return ahead / on.floor(read + written, forward_macs), min(times[1:]) / back
 

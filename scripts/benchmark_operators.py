@@ -22,6 +22,7 @@ REFERENCE = "deconv"
 def main() -> None:
     arguments = _arguments()
     device = torch.device(arguments.device)
+    torch.set_num_threads(arguments.threads or torch.get_num_threads())
     print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads")
     print(f"batch {arguments.batch}, {arguments.size[0]}×{arguments.size[1]}, {arguments.steps} steps each")
     for encoder, names in by_encoder(arguments.upsampler, arguments.encoder).items():
@@ -61,6 +62,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=int, nargs=2, default=(161, 193))
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; all by default")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args()
 

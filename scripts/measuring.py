@@ -53,19 +53,17 @@ def alternate(
     count: int,
     device: torch.device,
     until: float = float("inf"),
-    clock: Callable[[], float] = time.perf_counter,
 ) -> list[Times]:
     """Run the steps in turn, ``count`` times after two rounds of warm-up, so that all meet the same machine.
 
-    Rounds end when ``time.monotonic()`` is past ``until``; one is measured all the same. With ``time.process_time`` as
-    the clock, what other processes do on the machine does not count.
+    Rounds end when ``time.monotonic()`` is past ``until``; one is measured all the same.
     """
     measured: list[list[float]] = [[] for _ in steps]
     for turn in range(count + 2):
         if turn > 2 and time.monotonic() > until:
             break
         for step, row in zip(steps, measured, strict=True):
-            row.append(seconds(step, device, clock))
+            row.append(seconds(step, device))
     return [Times.of(row[2:]) for row in measured]
 
 
@@ -87,8 +85,13 @@ def measure(call: Callable[[], object], device: torch.device) -> tuple[int, floa
     return _resident("VmHWM") - before, took
 
 
-def seconds(call: Callable[[], object], device: torch.device, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Return how long ``call`` takes, what it left the GPU to do included."""
+def seconds(call: Callable[[], object], device: torch.device) -> float:
+    """Return how long ``call`` takes, what it left the GPU to do included.
+
+    With one thread on a CPU it is the process's own time, so that what others do on the machine does not count.
+    """
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
     start = clock()
     call()
     if device.type == "cuda":
