@@ -16,13 +16,13 @@ from PIL import Image
 from segup.atomic import atomic_write, check_free
 from segup.data.files import IMAGE_SUFFIXES
 from segup.data.headers import MAX_PIXELS, check_pixels, read_header
-from segup.data.images import decode_image, to_tensor
+from segup.data.images import decode_image
 from segup.data.labels import Labels
 from segup.data.layout.patterns import is_wanted
 from segup.data.pairs import skipped
 from segup.data.ranges import Range
 from segup.errors import ConfigError, DataError, SegupError
-from segup.evaluation.segment import WHOLE, Inference, Predictor, segment
+from segup.evaluation.segment import WHOLE, Inference, Predictor, segment_stored
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,8 @@ def overlay(image: np.ndarray, ids: np.ndarray, labels: Labels, opacity: float =
     A black class, which is what data sets call background, is left clear: black would only darken it.
 
     Args:
-        image: ``(C, H, W)`` in 0 … 1; its first three channels are shown, or its first in grey where it has fewer.
+        image: ``(C, H, W)``, in 0 … 1 or uint8; its first three channels are shown, or its first in grey where it has
+            fewer.
         ids: ``(H, W)`` class ids.
         labels: The classes' colours.
         opacity: Of the colours, 0 … 1.
@@ -170,7 +171,8 @@ def overlay(image: np.ndarray, ids: np.ndarray, labels: Labels, opacity: float =
 
 def _rgb(image: np.ndarray) -> np.ndarray:
     picked = image[:3] if image.shape[0] >= 3 else np.repeat(image[:1], 3, axis=0)
-    return np.clip(np.moveaxis(picked, 0, -1), 0, 1).astype(np.float32)
+    unit = picked / np.float32(255) if picked.dtype == np.uint8 else picked
+    return np.clip(np.moveaxis(unit, 0, -1), 0, 1).astype(np.float32)
 
 
 def _borders(ids: np.ndarray) -> np.ndarray:
@@ -267,14 +269,15 @@ def _read(path: Path, in_channels: int, max_pixels: int, image_range: Range) -> 
     header = read_header(path)
     check_pixels(path, header, max_pixels, "--max-pixels ")
     try:
-        return to_tensor(decode_image(path, in_channels, image_range))
+        pixels = np.require(decode_image(path, in_channels, image_range), requirements="W")  # as torch wants it
+        return torch.from_numpy(pixels).permute(2, 0, 1)
     except MemoryError as cause:
         raise DataError(f"{path}: {header.height}×{header.width} pixels do not fit into memory") from cause
 
 
 def _segmented(model: Predictor, image: torch.Tensor, how: Inference, path: Path) -> np.ndarray:
     try:
-        ids: np.ndarray = segment(model, image, how).numpy()
+        ids: np.ndarray = segment_stored(model, image, how).numpy()
     except RuntimeError as cause:
         if not isinstance(cause, torch.OutOfMemoryError) and "you tried to allocate" not in str(cause):
             raise  # on the CPU torch raises a plain RuntimeError

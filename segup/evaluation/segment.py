@@ -141,16 +141,43 @@ def segment(model: Predictor, image: Tensor, how: Inference = WHOLE) -> Tensor:
         raise ConfigError(f"the image has shape {tuple(image.shape)}; this model takes (C, H, W) with C = {wanted}")
     if image.is_floating_point():
         _check_values(*(float(end) for end in image.aminmax()))
+    return _segmented(model, image, how, lambda images: images)
+
+
+def segment_stored(model: Predictor, image: Tensor, how: Inference = WHOLE) -> Tensor:
+    """Return what :func:`segment` does of an image as files hold it, of which only what runs is in floats.
+
+    Args:
+        model: On any device.
+        image: ``(C, H, W)``, uint8, or float32 in 0 … 1.
+        how: Whole or in windows, with reflections or without.
+
+    >>> from segup.models import create_model
+    >>> model = create_model("resnet18", num_classes=4, pretrained=False, widths=[8, 8, 8, 8, 8])
+    >>> image = torch.randint(0, 256, (3, 45, 67), dtype=torch.uint8)
+    >>> torch.equal(segment_stored(model, image), segment(model, image / 255))
+    True
+    """
+    if image.dtype != torch.uint8:
+        return segment(model, image, how)
+    return _segmented(model, image, how, lambda images: images.float() / 255)
+
+
+def _segmented(model: Predictor, image: Tensor, how: Inference, floats: Predict) -> Tensor:
     if (how.window or how.tta) and getattr(model, "output", "logits") == "labels":
         raise ConfigError(
             "the exported file gives class ids: windows and reflections average probabilities.\n"
             "  try: segup export RUN --out model.onnx, without --labels"
         )
     kind = torch.uint8 if max(2, model.num_classes) <= 256 else torch.int32
+
+    def logits(images: Tensor) -> Tensor:
+        return model(floats(images.to(model.device))).float()
+
     with torch.inference_mode(), _evaluating(model):
         if how.window is None and not how.tta:
-            return predicted_labels(_logits(model, image[None]))[0].to("cpu", kind)
-        predict = flip_averaged(lambda images: probabilities_of(_logits(model, images)), how.tta)
+            return predicted_labels(logits(image[None]))[0].to("cpu", kind)
+        predict = flip_averaged(lambda images: probabilities_of(logits(images)), how.tta)
         if how.window is None:
             return _ids(predict(image[None])[0]).to("cpu", kind)
         bands = probability_bands(predict, image, how.window, how.overlap, how.batch_size)
@@ -175,10 +202,6 @@ def _evaluating(model: Predictor) -> Iterator[None]:
     finally:
         if trained is not None:
             trained.train()
-
-
-def _logits(model: Predictor, images: Tensor) -> Tensor:
-    return model(images.to(model.device)).float()
 
 
 def _ids(band: Tensor) -> Tensor:

@@ -180,7 +180,7 @@ def test_a_full_disk_leaves_no_half_file(checkpoint, monkeypatch, capsys):
 
 def test_an_image_too_large_for_the_memory_names_the_way_out(checkpoint, monkeypatch, capsys):
     write_image(Path("a.png"), (20, 30))
-    monkeypatch.setattr("segup.evaluation.predict.segment", lambda *_: torch.empty(10**15))
+    monkeypatch.setattr("segup.evaluation.predict.segment_stored", lambda *_: torch.empty(10**15))
     assert run([str(checkpoint), "a.png", "--out", "out"]) == 1
     message = "DataError: a.png: 20×30 needs more memory than there is.\n  try: --window 1024.\n"
     assert capsys.readouterr().err == message
@@ -192,7 +192,7 @@ def test_another_fault_of_the_model_is_not_hidden(checkpoint, monkeypatch):
     def segment(*_):
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("segup.evaluation.predict.segment", segment)
+    monkeypatch.setattr("segup.evaluation.predict.segment_stored", segment)
     with pytest.raises(RuntimeError, match="a defect"):
         run([str(checkpoint), "a.png", "--out", "out"])
 
