@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from torch import Tensor
 
-from segup.calls import check
+from segup.calls import CheckedPart, check
 from segup.conform import Count, Counts, Few, Name, OddKernel, Within
 from segup.decoders.arguments import IMAGE_WIDTH, check_pyramid, checked_operator, checked_widths
 from segup.decoders.features import checked_features
@@ -28,7 +28,7 @@ Preset = Literal["published"]
 Place = Literal["before", "after"]
 
 
-class Decoder(ImageStep, ABC):
+class Decoder(ImageStep, CheckedPart, ABC):
     """Turn a pyramid into one map of exactly the size asked for.
 
     Args:
@@ -85,6 +85,7 @@ class Decoder(ImageStep, ABC):
     """
 
     name: ClassVar[str] = "unregistered"
+    group: ClassVar[str] = "decoder"
     lacks: ClassVar[frozenset[str]] = frozenset()
     gives_scores: bool = False
     published: ClassVar[Mapping[str, Any] | None] = None
@@ -122,7 +123,7 @@ class Decoder(ImageStep, ABC):
             "image_channels": image_channels, **own,
         }  # fmt: skip
         known = inspect.signature(type(self)).parameters
-        for option, value in given.items():
+        for option, value in own.items():
             if option not in known:
                 raise ConfigError(unknown(f"option of topology '{self.name}'", option, known))
             check(f"decoder.{option}", known[option].annotation, value)
@@ -168,8 +169,8 @@ class Decoder(ImageStep, ABC):
         super().__init_subclass__()
         if cls.name == Decoder.name:  # until it is registered
             cls.name = cls.__name__
-        whole = inspect.signature(cls.__init__)
-        named = [p for p in list(whole.parameters.values())[1:] if p.kind is not p.VAR_KEYWORD]
+        whole = inspect.signature(cls)
+        named = [p for p in whole.parameters.values() if p.kind is not p.VAR_KEYWORD]
         own = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
             for name, kind in cls.all_options().items()

@@ -46,6 +46,8 @@ class GuidedStep:
     requires: frozenset[str]
     skip_channels: Any
     """An int wherever the skip is required, which the contract checks; else an int or None."""
+    image_channels: Any
+    """An int wherever the image is required, else None."""
 
     @abstractmethod
     def describe(self) -> str:

@@ -64,7 +64,7 @@ class Guided(Upsampler):
         self.requires = self.required(guide=guide)
         super().__init__(in_channels, out_channels, scale, **common)
         self.guide = guide
-        self.guide_channels: int = self.skip_channels if guide == "skip" else self.image_channels  # type: ignore[assignment]
+        self.guide_channels: int = self.skip_channels if guide == "skip" else self.image_channels
 
     @classmethod
     def required(cls, *, guide: Guide = "image", **_: object) -> frozenset[str]:

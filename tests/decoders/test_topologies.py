@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segup.decoders import create_decoder, list_decoders
+from segup.decoders import UNetDecoder, create_decoder, list_decoders
 from segup.decoders.contract import topology_class
 from segup.errors import ConfigError, ShapeError
 from segup.upsamplers import list_upsamplers
@@ -299,6 +299,21 @@ def test_a_pyramid_is_two_lists(channels, strides, message):
 def test_options_are_checked_where_there_is_no_step_too(options, message):
     with pytest.raises(ConfigError, match=message):
         create_decoder("unet", [8], [1], **options)
+
+
+def test_a_constructor_of_its_own_hands_on_the_options_of_all():
+    class Shared(UNetDecoder):
+        def __init__(self, channels, strides, *, shared: bool = True, **common):
+            super().__init__(channels, strides, **common)
+            self.shared = shared
+
+    assert set(inspect.signature(Shared).parameters) == {*inspect.signature(UNetDecoder).parameters, "shared"}
+    made = Shared((4, 6), (2, 4), shared=False, upsampler="bilinear", final="nearest", widths=[8, 9])
+    assert (made.shared, made.upsampler, made.final.name, made.widths) == (False, "bilinear", "nearest", (8, 9))
+    with pytest.raises(ConfigError, match="decoder.shared=3 must be true or false"):
+        Shared((4, 6), (2, 4), shared=3)
+    with pytest.raises(ConfigError, match="'share': did you mean 'shared'"):
+        Shared((4, 6), (2, 4), share=True)
 
 
 @pytest.mark.parametrize("topology", ["deeplabv3plus", "fcn", "fpn", "segformer", "upernet"])
