@@ -55,7 +55,7 @@ def annotated(function: F) -> F:
             parameter = signature.parameters[name]
             several = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
             if not several and value is not parameter.default:
-                check(f"{_owner(function, args)}{name}", kinds.get(name, Any), value)
+                check(f"{_owner(function, args)}{name}", kinds.get(name, Any), value, parameter.default)
                 if type(value).__module__ == "numpy" and _is_whole(value):  # which a checkpoint cannot hold
                     bound.arguments[name] = int(value)
         return function(*bound.args, **bound.kwargs)
@@ -112,8 +112,10 @@ def _owner(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
     return f"'{word}': " if isinstance(word, str) else f"{function.__qualname__.removesuffix('.__init__')}: "
 
 
-def check(name: str, kind: Any, value: Any) -> None:
+def check(name: str, kind: Any, value: Any, usual: Any = None) -> None:
     """Raise a ConfigError unless ``value``, called ``name``, may stand where the annotation ``kind`` does.
+
+    Where no number in its range is nearest to the value, the error proposes the ``usual`` one.
 
     >>> from segup.conform import Within
     >>> check("'deconv': scale", Annotated[int, Within(2)], 2.0)
@@ -132,7 +134,7 @@ def check(name: str, kind: Any, value: Any) -> None:
     yaml = ": " not in name  # a word of the configuration, such as decoder.widths
     last = name.rpartition(": ")[2]
     meant = nearest(value, words) if words and isinstance(value, str) else None
-    way_out = f"\n  try: {last}={meant}" if meant else proposal(kind, last, value)
+    way_out = f"\n  try: {last}={meant}" if meant else proposal(kind, last, value, usual)
     raise ConfigError(
         f"{name}={short(value)} must be {called(kind, value, yaml=yaml)}{huge}{_stray(parts, value)}{way_out}"
     )

@@ -28,6 +28,8 @@ class Within:
     Args:
         least, most: Its ends, which belong to it.
         above, below: Ends that do not.
+
+    What the number means, for a message, may follow as text: ``Annotated[float, Within(0, 1), "of all pixels"]``.
     """
 
     least: float = -math.inf
@@ -226,7 +228,7 @@ def called(kind: Any, value: Any = None, *, yaml: bool = False) -> str:
     if origin is Annotated:
         noun = called(parts[0], value, yaml=yaml)
         for rule in parts[1:] if parts[0] in (int, float, Fraction) else ():
-            noun = rule.said(noun, value)
+            noun = f"{noun}: {rule}" if isinstance(rule, str) else rule.said(noun, value)
         return noun
     if origin in (Union, UnionType):
         words = [called(part, value, yaml=yaml) for part in parts]
@@ -262,27 +264,38 @@ def none_of(path: str, value: Any, known: Iterable[Any]) -> str:
     return f"{path}={short(value)} is unknown{hint} known: {', '.join(names)}"
 
 
-def proposal(kind: Any, name: str, value: Any) -> str:
-    """Return the line that gives a value in the range of ``kind`` near to a number that is not, if there is one.
+def proposal(kind: Any, name: str, value: Any, usual: Any = None) -> str:
+    """Return the line that gives a number in the range of ``kind``, if there is one.
+
+    It is the nearest to ``value``; where none is nearest, it is the ``usual`` number.
 
     >>> proposal(Annotated[int, Within(2)], "scale", 1).strip(), proposal(int, "scale", "x")
     ('try: scale=2', '')
+    >>> proposal(Annotated[float, Within(above=0)], "lr", 0, usual=0.1).strip()
+    'try: lr=0.1'
     """
+    near = _nearest(kind, value)
+    if near is None and isinstance(usual, int | float) and not isinstance(usual, bool):
+        near = usual
+    return "" if near is None else f"\n  try: {name}={near:{'g' if isinstance(near, float) else 'd'}}"
+
+
+def _nearest(kind: Any, value: Any) -> float | None:
+    """Return the number in the range of ``kind`` that comes nearest to a ``value`` outside of it."""
     parts = united(kind)
     numbers = [p for p in parts if p in (int, float) or (get_origin(p) is Annotated and get_args(p)[0] in (int, float))]
     if len(numbers) != 1 or isinstance(value, bool):
-        return ""
+        return None
     inner, *rules = get_args(numbers[0]) or numbers
     try:
-        near = (int if inner is int else float)(value)
+        near = inner(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):
-        return ""
+        return None
     for rule in rules:
-        near = rule.nearest(near)
+        near = near if isinstance(rule, str) else rule.nearest(near)
         if near is None:
-            return ""
-    written = f"{near:g}" if inner is float else f"{int(near)}"
-    return f"\n  try: {name}={written}" if near != value or inner is int else ""
+            return None
+    return inner(near) if near != value or inner is int else None
 
 
 def _group(kind: Any, value: Any, path: str, refused: str) -> Any:

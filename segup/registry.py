@@ -125,7 +125,7 @@ class Registry(Generic[T]):
         parameters = inspect.signature(part).parameters
         for option, value in options.items():
             if self._group and option in parameters and option not in self._place:
-                check(f"{self._group}.{option}", parameters[option].annotation, value)
+                check(f"{self._group}.{option}", parameters[option].annotation, value, parameters[option].default)
         try:
             inspect.signature(part).bind(*args, **options)
         except TypeError as cause:

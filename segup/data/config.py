@@ -3,10 +3,9 @@
 import inspect
 from collections.abc import Iterable, Mapping
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from segup.calls import annotated
-from segup.conform import conform
+from segup.calls import annotated, check
 from segup.data.labels import Labels
 from segup.data.module import SegmentationData
 from segup.data.sets import create_dataset, datasets
@@ -52,7 +51,7 @@ def create_data(config: Mapping[str, Any], seed: int = 0) -> SegmentationData:
         options[key] = _path(key, options[key])
     for key in own.keys() & options.keys():
         if _is_plain(own[key].annotation):
-            options[key] = conform(own[key].annotation, options[key], f"data.{key}")
+            check(f"data.{key}", own[key].annotation, options[key], own[key].default)
     index = options.get("ignore_index")
     labels = Labels(options["classes"], options.get("colors") or (), 255 if index is None else index)
     source = create_dataset(name, labels, **{key: options[key] for key in options if key in own})
@@ -69,9 +68,9 @@ def _path(key: str, value: Any) -> str | None:
 
 
 def _is_plain(kind: Any) -> bool:
-    """Whether a type is bool, int, float or a choice of words, or one of these or None."""
+    """Whether a type is bool, int, float, a range of these or a choice of words, or one of these or None."""
     kinds = get_args(kind) if isinstance(kind, UnionType) or get_origin(kind) is Union else (kind,)
-    return all(one in (bool, int, float, NoneType) or get_origin(one) is Literal for one in kinds)
+    return all(one in (bool, int, float, NoneType) or get_origin(one) in (Annotated, Literal) for one in kinds)
 
 
 def _require(keys: Iterable[str], options: Mapping[str, Any]) -> None:

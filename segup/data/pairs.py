@@ -18,6 +18,8 @@ from segup.data.layout.patterns import Found, content, is_wanted
 from segup.errors import DataError
 
 _log = logging.getLogger(__name__)
+ValFraction = Annotated[float, Within(above=0, below=1), "the share that validates"]
+VAL_FRACTION = 0.2
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def held_out(names: Sequence[str], fraction: float) -> set[str]:
         ConfigError: For a fraction that is not between 0 and 1.
         DataError: For fewer than two names.
     """
-    check("data.val_fraction", Annotated[float, Within(above=0, below=1)], fraction)
+    check("data.val_fraction", ValFraction, fraction, usual=VAL_FRACTION)
     if len(names) < 2:
         raise DataError(f"{len(names)} image cannot be split into training and validation images; two are needed")
     count = min(max(1, round(fraction * len(names))), len(names) - 1)

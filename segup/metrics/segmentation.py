@@ -20,7 +20,7 @@ BF_UNIT = 2.0**-40
 # Pixels on each side of the true boundary; Kohli et al. (IJCV 2009) draw theirs up to 20.
 BAND_WIDTHS = (1, 2, 3, 5, 8, 12, 20)
 _NO_IMAGE = 2**62
-ShareOfDiagonal = Annotated[float, Within(above=0, below=1)]
+ShareOfDiagonal = Annotated[float, Within(above=0, below=1), "a share of the image's diagonal"]
 
 
 @register_metric("segmentation")
@@ -85,7 +85,7 @@ class SegmentationMetrics(Metric):
     @annotated
     def __init__(
         self,
-        num_classes: Annotated[int, Within(2, below=2**16)],
+        num_classes: Annotated[int, Within(2, below=2**16), "of the labels; a model with one sigmoid channel has 2"],
         ignore_index: int = 255,
         boundary_ratio: ShareOfDiagonal = 0.02,
         bf_tolerance: ShareOfDiagonal = 0.0075,

@@ -109,7 +109,9 @@ def test_held_out_is_a_share_that_leaves_something_on_both_sides(names, fraction
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, True, "0.2"])
 def test_a_share_must_lie_between_0_and_1(fraction):
-    with pytest.raises(ConfigError, match=r"data\.val_fraction=.* must be a number above 0 and below 1"):
+    with pytest.raises(
+        ConfigError, match="above 0 and below 1: the share that validates\n  try: data.val_fraction=0.2"
+    ):
         held_out(["a", "b"], fraction)
 
 

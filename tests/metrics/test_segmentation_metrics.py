@@ -280,20 +280,24 @@ def test_on_a_gpu_the_scores_are_the_same():
 # What is refused
 
 
+SIGMOID = "a model with one sigmoid channel has 2\n  try: num_classes=2"
+SHARE = "a number above 0 and below 1: a share of the image's diagonal"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_classes": 1}, "num_classes=1 must be an int of 2 or more\n  try: num_classes=2"),
-        ({"num_classes": 2.0}, "num_classes=2.0 must be an int of 2 or more\n  try: num_classes=2"),
-        ({"ignore_index": None}, "ignore_index=None must be an int"),
-        ({"boundary_ratio": 0}, "boundary_ratio=0 must be a number above 0 and below 1"),
+        ({"num_classes": 1}, "num_classes=1 must be an int of 2 or more: of the labels; " + SIGMOID),
+        ({"num_classes": 2.0}, "num_classes=2.0 must be an int of 2 or more: of the labels; " + SIGMOID),
+        ({"ignore_index": None}, "ignore_index=None must be an int\n  try: ignore_index=255"),
+        ({"boundary_ratio": 0}, f"boundary_ratio=0 must be {SHARE}\n  try: boundary_ratio=0.02"),
         (
             {"band_widths": [2, 1]},
             "band_widths=[2, 1] must rise\n  try: band_widths=[1, 2]",
         ),
         ({"band_widths": []}, "band_widths=[] must rise"),
         ({"band_widths": [0.5]}, "band_widths=[0.5] must be a list, each an int of 1 or more"),
-        ({"bf_tolerance": 3}, "bf_tolerance=3 must be a number above 0 and below 1"),
+        ({"bf_tolerance": 3}, f"bf_tolerance=3 must be {SHARE}\n  try: bf_tolerance=0.0075"),
     ],
 )
 def test_settings_that_cannot_be_meant(options, message):

@@ -14,7 +14,7 @@ from segup.data.labels import Labels
 from segup.data.layout.lists import check_apart, group_of, listed
 from segup.data.layout.matching import Matched, check_matched, match
 from segup.data.layout.patterns import Found, content, find, inside, is_pattern, is_wanted, split_of
-from segup.data.pairs import Pair, held_out, image_files, one_each
+from segup.data.pairs import VAL_FRACTION, Pair, ValFraction, held_out, image_files, one_each
 from segup.data.sets import SPLITS, DataSource, register_dataset
 from segup.errors import ConfigError, DataError
 
@@ -73,7 +73,7 @@ class Folder(DataSource):
         lists: Mapping[str, str] | None = None,
         groups: str | None = None,
         skip_unmatched: bool | None = None,
-        val_fraction: float = 0.2,
+        val_fraction: ValFraction = VAL_FRACTION,
     ) -> None:
         self.labels = labels
         self.root = Path(root)

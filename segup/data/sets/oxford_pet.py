@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from segup.data.labels import Labels
-from segup.data.pairs import Pair, held_out
+from segup.data.pairs import VAL_FRACTION, Pair, ValFraction, held_out
 from segup.data.sets import DataSource, register_dataset
 from segup.errors import ConfigError, DataError
 
@@ -25,7 +25,9 @@ class OxfordPet(DataSource):
         ConfigError: For more than three classes; from ``pairs``, for a val_fraction that is not between 0 and 1.
     """
 
-    def __init__(self, labels: Labels, root: str, download: bool = False, val_fraction: float = 0.2) -> None:
+    def __init__(
+        self, labels: Labels, root: str, download: bool = False, val_fraction: ValFraction = VAL_FRACTION
+    ) -> None:
         if labels.num_classes > 3:
             raise ConfigError(f"the pets have 2 or 3 classes, not {labels.num_classes}")
         self.labels = labels
