@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from own_parts import OWN_TOPOLOGIES
 
-from segup.decoders import create_decoder, list_decoders
+from segup.decoders import create_decoder
 from segup.decoders.contract import topology_class
 from segup.upsamplers import FreqFusion
 
 JOINING = [
-    name for name in list_decoders() if "skip" not in topology_class(name).lacks if name not in ("segformer", "pspnet")
+    name for name in OWN_TOPOLOGIES if "skip" not in topology_class(name).lacks and name not in ("segformer", "pspnet")
 ]
 """In segformer several climbs reach the highest map, and none is joined with it alone; pspnet joins none."""
 

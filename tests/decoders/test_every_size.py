@@ -5,7 +5,7 @@ A decoder's sizes depend on nothing but the sizes of the encoder's maps, and the
 maps are measured once per size, on real images; what the decoder makes of them is worked out by its ladder for every
 size; every rung that differs from the others is run once by its operator; and that a decoder runs the rungs of its
 ladder is shown on whole decoders for a few sizes here, for all sizes where time allows (``-m slow``), equal ladders
-once. Batches are empty: real kernels with their real refusals, and nothing to compute.
+once. Batches of segup's own parts are empty: real kernels with their real refusals, and nothing to compute.
 """
 
 import itertools
@@ -13,6 +13,7 @@ from functools import cache
 
 import pytest
 import torch
+from own_parts import OWN_OPERATORS, OWN_TOPOLOGIES
 
 from segup import create_model
 from segup.decoders import create_decoder, list_decoders
@@ -66,11 +67,23 @@ def small_decoder(topology, upsampler, name, small_widths):
     ).eval()  # fmt: skip
 
 
-def empty_maps(heights, widths):
-    """Maps ``(0, 4, h, w)`` of no image at all, and what may guide a step beside them."""
-    maps = [torch.zeros(0, 4, h, w) for h, w in zip(heights, widths, strict=True)]
-    indices = [torch.zeros(0, 4, *low.shape[-2:], dtype=torch.int64) for low in maps[1:]]
-    return maps, {"indices": indices, "image": torch.zeros(0, 3, heights[0], widths[0])}
+def batch_of(topology, upsampler):
+    """No image at all; one where a part is not segup's own, and need not take an empty batch."""
+    return 0 if topology in OWN_TOPOLOGIES and upsampler in OWN_OPERATORS else 1
+
+
+def window_starts(batch, channels, low, high, scale):
+    """Pooling indices ``(batch, channels, *low)``: the first position of each window, flat in a map of ``high``."""
+    rows, columns = (torch.arange(n) * scale for n in low)
+    return (rows[:, None] * high[1] + columns).expand(batch, channels, *low)
+
+
+def zero_maps(batch, heights, widths):
+    """Maps ``(batch, 4, h, w)``, and what may guide a step beside them."""
+    maps = [torch.zeros(batch, 4, h, w) for h, w in zip(heights, widths, strict=True)]
+    sizes = itertools.pairwise(zip(heights, widths, strict=True))
+    indices = [window_starts(batch, 4, low, high, 2) for high, low in sizes]
+    return maps, {"indices": indices, "image": torch.zeros(batch, 3, heights[0], widths[0])}
 
 
 def same_rules():
@@ -132,33 +145,33 @@ def test_every_rung_of_every_ladder_is_reached(topology, small_widths, ran):
                 case = (up.label(), up.in_channels, up.out_channels, rung.low, rung.wanted)
                 if case not in ran:
                     ran.add(case)
-                    run_step(up, rung)
+                    run_step(up, rung, batch_of(topology, upsampler))
     assert len(ran) > 100
 
 
-def run_step(up, rung):
+def run_step(up, rung, batch):
     low, wanted = (rung.low, 1), (rung.wanted, up.scale)
-    x = torch.zeros(0, up.in_channels, *low)
+    x = torch.zeros(batch, up.in_channels, *low)
     guides = {
-        "skip": torch.zeros(0, up.skip_channels or 1, *wanted),
-        "indices": torch.zeros(0, up.skip_channels or 1, *low, dtype=torch.int64),
-        "image": torch.zeros(0, 3, *wanted),
+        "skip": torch.zeros(batch, up.skip_channels or 1, *wanted),
+        "indices": window_starts(batch, up.skip_channels or 1, low, wanted, up.scale),
+        "image": torch.zeros(batch, 3, *wanted),
     }
     with torch.no_grad():
         y = up(x, wanted, **{guide: guides[guide] for guide in up.requires})
-    assert y.shape == (0, up.out_channels, *wanted)
+    assert y.shape == (batch, up.out_channels, *wanted)
     assert up.correction[0] == rung.correction
 
 
 def run_whole(topology, upsampler, name, sizes, small_widths):
     """Run one decoder at sizes taken in pairs, one on each axis."""
-    decoder = small_decoder(topology, upsampler, name, small_widths)
+    decoder, batch = small_decoder(topology, upsampler, name, small_widths), batch_of(topology, upsampler)
     for first, second in zip(sizes[::2], sizes[1::2], strict=True):
         (height, heights), (width, widths) = map_sizes(name)[first], map_sizes(name)[second]
-        maps, guides = empty_maps(heights, widths)
+        maps, guides = zero_maps(batch, heights, widths)
         with torch.no_grad():
             y = decoder(maps, (height, width), **{guide: guides[guide] for guide in decoder.requires})
-        assert y.shape == (0, decoder.out_channels, height, width)
+        assert y.shape == (batch, decoder.out_channels, height, width)
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
