@@ -1,7 +1,10 @@
 """What is beside the code: the marker of its types, its citation, and the checks before a commit."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 import segup
@@ -25,3 +28,15 @@ def test_what_is_checked_before_a_commit_is_what_the_gate_checks():
     for hook in hooks:
         assert hook["language"] == "system"  # the versions of the dev extra, nothing from the network
         assert f'step "{hook["name"]}' in gate
+
+
+TOP = """
+.ci .gitignore .pre-commit-config.yaml CHANGELOG.md CITATION.cff CONTRIBUTING.md LICENSE README.md configs conftest.py
+constraints.txt data docs mkdocs.yml pyproject.toml scripts segup tests train.py
+"""
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists() or shutil.which("git") is None, reason="this is no checkout")
+def test_nothing_stray_is_kept():
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {name.split("/")[0] for name in names.split("\0") if name} == set(TOP.split())

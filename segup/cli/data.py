@@ -61,7 +61,7 @@ def _look(options: argparse.Namespace) -> None:
 
     from segup.cli.data_report import lines
     from segup.data.discover.discovery import discover, scan
-    from segup.data.index import usable_processors
+    from segup.host import usable_processors
 
     scanned = scan(options.root)
     choices = discover(options.root, scanned, options.sample, usable_processors(), tracked)

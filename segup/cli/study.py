@@ -24,8 +24,8 @@ from segup.cli.report import FAILED
 from segup.cli.study_terms import check_launcher, runs_at_once, study_spec
 from segup.cli.study_view import StudyView
 from segup.cli.sweep import Sweep
-from segup.data.index import usable_processors
 from segup.errors import INTERRUPTED, ConfigError, SegupError, refusals_named
+from segup.host import usable_processors
 from segup.lock import HeldError, lock
 from segup.registry import outside_module
 from segup.stored import visible

@@ -10,8 +10,8 @@ from segup.ablation.rounds import DECIDED, looks_asked
 from segup.calls import check
 from segup.cli.sweep import Sweep
 from segup.conform import Within
-from segup.data.index import usable_processors as cores
 from segup.errors import ConfigError
+from segup.host import usable_processors as cores
 from segup.metrics.scores import OWN_SCORES, Score, shown_in
 from segup.statistics.looks import Most
 from segup.training.config import check_name

@@ -23,6 +23,7 @@ from segup.atomic import atomic_write
 from segup.data.files import check_whole
 from segup.data.headers import MAX_PIXELS, Header, check_pixels, read_header
 from segup.errors import DataError
+from segup.host import cache_folder, usable_processors
 
 FEW = 4000
 """The headers of fewer files are read by this process, and not kept."""
@@ -31,16 +32,6 @@ _log = logging.getLogger(__name__)
 
 _Key = tuple[bytes, int, int]
 """A file's path below the common folder, its size, and when it was changed."""
-
-
-def cache_folder() -> Path:
-    """Return where segup keeps what it can make again: below the person's folder of caches."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segup"
-
-
-def usable_processors() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from segup.conform import Count, Within
 from segup.data.folds import fold_of, split_by_fold
 from segup.data.headers import MAX_PIXELS
 from segup.data.images import read_pixels
-from segup.data.index import uncollected, usable_processors
+from segup.data.index import uncollected
 from segup.data.labels import Labels
 from segup.data.mask_checks import MaskCheck, check_foreground, check_labelled
 from segup.data.mask_codes import MaskCode
@@ -27,6 +27,7 @@ from segup.data.sampling import Draw, DrawSampler, dealt_batches
 from segup.data.sets import SPLITS
 from segup.data.transforms import Augment, TrainingTransform
 from segup.errors import ConfigError, DataError
+from segup.host import usable_processors
 
 _log = logging.getLogger(__name__)
 

@@ -154,7 +154,7 @@ def check_pairs(
         if pair.mask is not None:
             mask = next(headers) if isinstance(pair.mask, Path) else pair.mask.header()
             lossy += [pair.mask] if mask.lossy else []
-            if not image.orientation == mask.orientation == 1 or image.size != mask.size:
+            if not image.orientation == mask.orientation == 1 or image.size != mask.size:  # nearly never: spares a call
                 turn = _turn(pair, image, mask, mask_orientation)
         checked.append(Checked(image, turn))
     if lossy:

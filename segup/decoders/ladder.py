@@ -20,6 +20,6 @@ class LadderStep:
 
     @classmethod
     def of(cls, up: Upsampler, low: int, wanted: int, place: str = "") -> "LadderStep":
-        """Return the rung of an operator; ShapeError where it does not reach the size."""
+        """Return the step of an operator; ShapeError where it does not reach the size."""
         reached = up.reach(low, wanted)
         return cls(f"{place}{up.label()}", low, reached, wanted, wanted - reached)

@@ -47,8 +47,10 @@ class GroupedInFloat32(TorchFunctionMode):
     ) -> Any:
         """Return what ``func`` returns."""
         kwargs = kwargs or {}
-        given = {**dict(zip(_ARGUMENTS.get(func, ()), args, strict=False)), **kwargs}
-        if not (_is_slow(func, given) and torch.is_autocast_enabled("cpu")):
+        if func not in _ARGUMENTS or not torch.is_autocast_enabled("cpu"):
+            return func(*args, **kwargs)
+        given = {**dict(zip(_ARGUMENTS[func], args, strict=False)), **kwargs}
+        if not _is_slow(func, given):
             return func(*args, **kwargs)
         mixed = torch.get_autocast_dtype("cpu")
         with torch.autocast("cpu", enabled=False):
@@ -57,7 +59,7 @@ class GroupedInFloat32(TorchFunctionMode):
 
 
 def _is_slow(func: Callable[..., Any], given: Mapping[str, Any]) -> bool:
-    if func not in _ARGUMENTS or given.get("groups", 1) == 1:
+    if given.get("groups", 1) == 1:
         return False
     steps = {*_pair(given.get("stride", 1)), *_pair(given.get("dilation", 1))}
     return func is not F.conv2d or tuple(given["weight"].shape[2:]) != (3, 3) or steps != {1}

@@ -23,13 +23,13 @@ from rich.text import Text
 
 from segup.atomic import atomic_write
 from segup.data import SegmentationData
-from segup.data.index import cache_folder
 from segup.data.mask_checks import MaskCheck
 from segup.data.records import Field, RecordLayout, Records
 from segup.data.samples import identity_of, stacked
 from segup.encoders import Encoder
 from segup.encoders.features import feature_shapes, features_of
 from segup.errors import ConfigError
+from segup.host import cache_folder
 from segup.lock import HeldError, lock
 from segup.models import SegmentationModel
 
