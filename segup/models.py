@@ -148,7 +148,7 @@ class SegmentationModel(nn.Module):
         """Return the sizes of neck and decoder step by step, on one axis, for an image of ``size``, extended."""
         accepted = self.encoder.accepted_size((size, size))[0]
         maps = self.encoder.map_sizes(accepted)
-        return [*self.neck.rungs(maps), *self.decoder.ladder(self.neck.map_sizes(maps), accepted)]
+        return [*self.neck.ladder(maps), *self.decoder.ladder(self.neck.map_sizes(maps), accepted)]
 
     def check_as_built(self) -> None:
         """Raise a ConfigError if the names in :attr:`spec` build a model with other weights than this one has."""

@@ -164,11 +164,11 @@ def check_decoder(
     exact, cut, repeated, steps = [], 0, 0, dict[str, None]()
     for size in sizes:
         try:
-            rungs = [*before(size), *decoder.ladder(map_sizes(size), size)]
+            steps_up = [*before(size), *decoder.ladder(map_sizes(size), size)]
         except ShapeError as cause:
             return Verdict(accepted, None, tuple(sizes), (), cut, repeated, failure=(size, str(cause)))
-        corrections = [rung.correction for rung in rungs]
-        steps.update((rung.operator, None) for rung in rungs if rung.correction)
+        corrections = [step.correction for step in steps_up]
+        steps.update((step.operator, None) for step in steps_up if step.correction)
         cut, repeated = max(cut, -min(corrections, default=0)), max(repeated, max(corrections, default=0))
         if not any(corrections):
             exact.append(size)

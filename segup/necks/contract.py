@@ -93,7 +93,7 @@ class Neck(nn.Module, CheckedPart, ABC):
     def neck(self, encoded: Encoded) -> Sequence[Tensor]:
         """Return the pyramid's maps ``(N, channels[i], h_i, w_i)``."""
 
-    def rungs(self, sizes: Sequence[int]) -> list[LadderStep]:
+    def ladder(self, sizes: Sequence[int]) -> list[LadderStep]:
         """Return the steps up within the neck, on one axis, for the encoder's maps of ``sizes``."""
         return [LadderStep.of(up, low(sizes[-1]), high(sizes[-1]), "neck ") for low, high, up in self.steps()]
 

@@ -50,7 +50,7 @@ def ladder_table(
     stages: Sequence[str],
     size: tuple[int, int],
     maps: Sequence[Sequence[int]],
-    rungs: Sequence[Sequence[LadderStep]],
+    ladders: Sequence[Sequence[LadderStep]],
     head: tuple[int, str] | None = None,
 ) -> Table:
     """Return sizes stage by stage: down through the encoder, up through the decoder.
@@ -60,7 +60,7 @@ def ladder_table(
         stages: What the encoder's stages are called.
         size: (height, width) of the image.
         maps: For each axis, the sizes of the encoder's maps.
-        rungs: For each axis, the decoder's steps.
+        ladders: For each axis, the decoder's steps.
         head: Before which step the classifier stands, and what it is called, where it stands before one.
     """
     table = Table(title=Text(visible(title)), title_justify="left", header_style="bold")
@@ -71,7 +71,7 @@ def ladder_table(
     for stage, (before, after) in zip(stages, itertools.pairwise([f"{size[0]}×{size[1]}", *pairs]), strict=True):
         table.add_row(Text(stage), before, after, "")
     table.add_section()
-    for place, (height, width) in enumerate(zip(*rungs, strict=True)):
+    for place, (height, width) in enumerate(zip(*ladders, strict=True)):
         if head is not None and head[0] == place:
             table.add_row(head[1], *[f"{height.low}×{width.low}"] * 2, "")
         table.add_row(

@@ -251,20 +251,20 @@ def sizes_shown(model: SegmentationModel, crop: tuple[int, int]) -> list[Any]:
     accepted = encoder.accepted_size(crop)
     takes = f", which takes {encoder.pyramid.accepted}: extended to {accepted[0]}×{accepted[1]}"
     maps = [encoder.map_sizes(size) for size in accepted]
-    rungs = [model.ladder(size) for size in crop]
+    ladders = [model.ladder(size) for size in crop]
     title = f"Sizes of a training crop, {crop[0]}×{crop[1]}, in {encoder.name}{'' if accepted == crop else takes}"
     rules = [rounding_of(rule) for rule in encoder.pyramid.rules()]
     stages = [f"stage {place} rounds {rule or 'by no single rule'}" for place, rule in enumerate(rules, 1)]
-    return [ladder_table(title, stages, accepted, maps, rungs, _head(model, rungs)), str(model.verdict())]
+    return [ladder_table(title, stages, accepted, maps, ladders, _head(model, ladders)), str(model.verdict())]
 
 
-def _head(model: SegmentationModel, rungs: Sequence[Sequence[LadderStep]]) -> tuple[int, str] | None:
+def _head(model: SegmentationModel, ladders: Sequence[Sequence[LadderStep]]) -> tuple[int, str] | None:
     """Return before which step the classifier stands, with what it costs, where it stands before one."""
     conv, after = model.decoder.head, len(model.decoder.steps_of_scores())
     if conv is None or after == 0:
         return None
-    place = len(rungs[0]) - after
-    size, low = conv.kernel_size[0], (rungs[0][place].low, rungs[1][place].low)
+    place = len(ladders[0]) - after
+    size, low = conv.kernel_size[0], (ladders[0][place].low, ladders[1][place].low)
     macs = cost(Conv(size, padding=size // 2), low, conv.in_channels, conv.out_channels).macs
     return place, f"head {size}×{size}, {macs / 1e6:.3g} M MACs"
 

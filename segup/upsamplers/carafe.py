@@ -13,7 +13,7 @@ from segup.upsamplers.arguments import check_groups
 from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
 from segup.upsamplers.interpolation import init_drawn
 from segup.upsamplers.projection import project
-from segup.upsamplers.windows import Border, reassemble, window_mask
+from segup.upsamplers.windows import Border, reassemble, reassemble_cells, window_mask
 
 
 @register_upsampler("carafe")
@@ -91,16 +91,19 @@ class Carafe(Upsampler):
 
     def upsample(self, x: Tensor) -> Tensor:
         """Return ``x`` reassembled with the kernels predicted from it."""
-        y = reassemble(x, self.kernels(x), self.kernel_size, self.groups, self.scale, self.border)
-        return self.project(y)
+        weights_bmk = self.weights(x).flatten(0, 3)
+        return self.project(reassemble_cells(x, weights_bmk, self.kernel_size, self.groups, self.scale, self.border))
+
+    def weights(self, x: Tensor) -> Tensor:
+        """Return the kernels of each cell, ``(N, h, w, groups, scale², kernel_size²)``; each sums to 1."""
+        taps, pixels = self.kernel_size**2, self.scale**2
+        logits = self.encode(self.compress(x)).permute(0, 2, 3, 1).unflatten(3, (self.groups, taps, pixels)).mT
+        taken = window_mask((x.shape[-2], x.shape[-1]), self.kernel_size, self.border, x.device)
+        return (logits if taken is None else logits.masked_fill(~taken, -torch.inf)).softmax(dim=-1)
 
     def kernels(self, x: Tensor) -> Tensor:
-        """Return the kernels ``(N, groups·kernel_size², scale·h, scale·w)``; those of each group sum to 1."""
-        logits = F.pixel_shuffle(self.encode(self.compress(x)), self.scale)
-        logits = logits.unflatten(1, (self.groups, self.kernel_size**2))  # N, groups, k², scale·h, scale·w
-        taken = window_mask((x.shape[-2], x.shape[-1]), self.kernel_size, self.border, x.device)
-        logits = logits if taken is None else logits.masked_fill(~taken[:, None, None], -torch.inf)
-        return logits.softmax(dim=2).flatten(1, 2)
+        """Return the kernels as a map ``(N, groups·kernel_size², scale·h, scale·w)``."""
+        return F.pixel_shuffle(self.weights(x).mT.flatten(3).permute(0, 3, 1, 2), self.scale)
 
 
 @annotated

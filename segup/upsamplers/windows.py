@@ -67,6 +67,15 @@ def reassemble(
     return _by_rows(part, features.shape[-2], scale, tile)
 
 
+def reassemble_cells(
+    features: Tensor, weights_bmk: Tensor, kernel_size: int, groups: int, scale: int, border: Border
+) -> Tensor:
+    """Return what :func:`reassemble` does, from weights that are already in cells: ``(N·h·w·g, scale², k²)``."""
+    cells = (features.shape[2], features.shape[3])
+    near_bkc = windows(extended(features, kernel_size, border), slice(0, cells[0]), kernel_size, groups)
+    return _as_map(torch.bmm(weights_bmk, near_bkc), features, cells, groups, (scale, scale))
+
+
 def attend(
     query: Tensor,
     key: Tensor,
@@ -193,13 +202,21 @@ def windows(
 ) -> Tensor:
     """Return the windows of these rows of cells of an :func:`extended` map: ``(N·h·w·g, k², C / g)``, row by row.
 
-    Slices that are stacked once: on a CPU this is several times as fast as F.unfold, forward and backward.
+    Slices that are stacked once: on a CPU this is several times as fast as F.unfold, forward and backward. An exported
+    program gathers instead: onnxruntime copies each slice, and then all of them once more.
     """
     edge = kernel_size // 2
     count, _, columns, channels = whole_nhwc.shape
     height, width = rows.stop - rows.start, columns - 2 * edge
     whole_nhwgc = whole_nhwc.reshape(*whole_nhwc.shape[:3], groups, channels // groups)
     places = [(row + edge, column + edge) for row, column in offsets or _whole(kernel_size)]
+    if torch.compiler.is_exporting():
+        row, column, group = (torch.arange(size, device=whole_nhwc.device) for size in (height, width, groups))
+        down, across = torch.tensor(places, device=whole_nhwc.device).unbind(1)
+        cell_hwk = (row[:, None, None] + rows.start + down) * columns + column[:, None] + across
+        index_hwgk = cell_hwk.unsqueeze(2) * groups + group[:, None]
+        near = whole_nhwgc.flatten(1, 3).index_select(1, index_hwgk.flatten())
+        return near.reshape(count * height * width * groups, len(places), channels // groups)
     slices = [
         whole_nhwgc[:, rows.start + row : rows.start + row + height, column : column + width] for row, column in places
     ]
@@ -281,10 +298,13 @@ def _taken(size: int, kernel_size: int, device: torch.device) -> Tensor:
 
 
 def _as_map(y_bmc: Tensor, like: Tensor, cells: tuple[int, int], groups: int, scales: tuple[int, int]) -> Tensor:
-    """Return ``(N·h·w·g, m, C / g)`` as the map ``(N, C, H, W)`` that it is, in the memory format of ``like``."""
+    """Return ``(N·h·w·g, m, C / g)`` as the map ``(N, C, H, W)`` that it is, in the memory format of ``like``.
+
+    An exported program has no memory formats; two permutations that keep the channels together are faster there.
+    """
     (count, channels), (height, width) = like.shape[:2], cells
     y = y_bmc.reshape(count, height, width, groups, *scales, channels // groups)
-    if is_channels_last(like):
+    if is_channels_last(like) or torch.compiler.is_exporting():
         y = y.permute(0, 1, 4, 2, 5, 3, 6).reshape(count, scales[0] * height, scales[1] * width, channels)
         return y.permute(0, 3, 1, 2)
     return y.permute(0, 3, 6, 1, 4, 2, 5).reshape(count, channels, scales[0] * height, scales[1] * width)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from segup.upsamplers import create_upsampler
 from segup.upsamplers.cells import from_grid, to_grid
-from segup.upsamplers.windows import attend, reassemble
+from segup.upsamplers.windows import attend, extended, reassemble, windows
 
 BORDERS = ("zeros", "replicate", "shift")
 SIZES = [
@@ -111,6 +111,15 @@ def test_given_kernels_weigh_the_window_too(border):
     torch.testing.assert_close(y[..., 4:-4, 4:-4], reassemble(x, kernels, 5, groups=2)[..., 4:-4, 4:-4])
     ones = reassemble(torch.ones_like(x), kernels, 5, groups=2, border=border)
     assert ((ones - 1).abs().amax() < 1e-12) == (border != "zeros")
+
+
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("offsets", [None, [(-1, 0), (0, 2)]])
+def test_an_exported_program_gathers_the_windows_that_eager_mode_slices(offsets, border, monkeypatch):
+    whole = extended(torch.rand(2, 6, 7, 5), 5, border)
+    sliced = windows(whole, slice(2, 6), 5, groups=3, offsets=offsets)
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    assert torch.equal(windows(whole, slice(2, 6), 5, groups=3, offsets=offsets), sliced)
 
 
 @given(*[st.integers(1, 12)] * 2, *[st.integers(1, 40)] * 2)
