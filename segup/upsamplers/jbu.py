@@ -12,9 +12,12 @@ from segup.upsamplers.contract import Channels, Scale, Size, register_upsampler
 from segup.upsamplers.guided import Guided
 from segup.upsamplers.pooling import pool_to, reflect
 from segup.upsamplers.projection import project
+from segup.upsamplers.windows import attend, is_traced
 
 WIDTH = 32
 """Channels of the range projection."""
+ROWS = 36
+"""Of a result, which are made at once where no gradient is wanted: windows are copies."""
 
 
 @register_upsampler("jbu")
@@ -114,19 +117,21 @@ class JointBilateral(nn.Module):
         )
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
-        """Return the weighted sum of each pixel's neighbours, one neighbour at a time: no window is copied."""
-        return sum_over_taps(x, self.kernel(guide), self.kernel_size)
+        """Return the weighted sum of each pixel's neighbours.
 
-    def kernel(self, guide: Tensor) -> Tensor:
-        """Return the kernels ``(N, k², H, W)``.
-
-        The product of range and spatial kernel, divided by its sum, as one softmax: it sums to 1 also where the paper's
-        form, whose sum is at least 1e-7, does not.
+        The product of range and spatial kernel, divided by its sum, is one softmax: it sums to 1 also where the paper's
+        form, whose sum is at least 1e-7, does not. So it is attention within a window. The fix reads the kernels, and a
+        traced program would hold all windows: there it is a sum of one neighbour after another.
         """
         z = self.range(guide)
-        logits = torch.stack([(z * near).sum(1) for near in _neighbours(z, self.kernel_size)], dim=1)
-        kernel = (self.temperature.exp().clamp(1e-4, 1e4) * logits - self.distances()[:, None, None]).softmax(1)
-        return kernel if self.fix is None else kernel + 0.1 * self.fix(torch.cat((kernel, guide), dim=1))
+        queries, bias = self.temperature.exp().clamp(1e-4, 1e4) * z, -self.distances()
+        if self.fix is None and not is_traced():
+            rows = None if torch.is_grad_enabled() else ROWS
+            return attend(queries, z, x, self.kernel_size, scale=1, border="reflect", bias=bias, tile=rows)
+        logits = torch.stack([(queries * near).sum(1) for near in _neighbours(z, self.kernel_size)], dim=1)
+        kernel = (logits + bias[:, None, None]).softmax(1)
+        kernel = kernel if self.fix is None else kernel + 0.1 * self.fix(torch.cat((kernel, guide), dim=1))
+        return sum_over_taps(x, kernel, self.kernel_size)
 
     def distances(self) -> Tensor:
         """Return the exponents of the spatial kernel, ``(k²,)``: |p − q|²/2·sigma² from −1 to 1 across the window."""

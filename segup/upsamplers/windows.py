@@ -11,6 +11,7 @@ matrices, one for each of the b = N·h·w·g cells and groups: m pixels by k² c
 """
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -83,10 +84,11 @@ def attend(
     kernel_size: int,
     heads: int = 1,
     scale: int | None = None,
-    border: Border = "shift",
+    border: Border | Literal["reflect"] = "shift",
     taken: Tensor | None = None,
     average: bool = False,
     tile: int | None = None,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Return neighbourhood attention: for each query the sum of the values in its window by softmax of ⟨query, key⟩.
 
@@ -98,10 +100,12 @@ def attend(
         heads: Divides C and D.
         scale: H = scale·h and W = scale·w, and the cell of row i is ⌊i/scale⌋. None: any H and W, and the cell of row i
             is ⌊(2i + 1)·h/2H⌋, the same where h divides H.
-        border: What the windows read beyond the map; zeros take part in the softmax.
+        border: What the windows read beyond the map; zeros take part in the softmax. ``"reflect"``: the cells on the
+            other side of the border's.
         taken: Which cells of its window each pixel attends to, ``(h·w, m, k²)``; by default all.
         average: Whether the weights of the heads are averaged and then applied to all channels, which have no heads.
         tile: How many rows of the result are made at once; by default all.
+        bias: What is added to the ⟨query, key⟩ of each cell of the window, ``(k²,)``; by default nothing.
 
     Returns:
         ``(N, C, H, W)`` in the memory format of ``value``.
@@ -121,23 +125,27 @@ def attend(
     extend, (rows, columns) = _once_if(tile, kernel_size, border), low
     made = (grid.shape[-2], grid.shape[-1])
     few = kernel_size > 1 and scales[0] * scales[1] <= FEW_PIXELS
-    counted = _traced() or is_in_torch_dispatch_mode()  # FlopCounterMode should not count what is hidden
-    if few and taken is None and inside is None and tile is None and not counted:  # from here on, a cell is a square
-        side, inside, near = kernel_size - 1, square_mask(kernel_size, scales, query.device), squares_with_edges
+    counted = is_traced() or is_in_torch_dispatch_mode()  # FlopCounterMode should not count what is hidden
+    added = None if bias is None else bias.to(query.dtype)
+    if inside is not None:
+        none = query.new_zeros(kernel_size**2) if added is None else added
+        added = none.masked_fill(~inside, -torch.inf)
+    if few and taken is None and inside is None and not counted:  # from here on, a cell is a square
+        side, near = kernel_size - 1, squares_with_edges
+        added = in_squares(query.new_zeros(kernel_size**2) if added is None else added, scales)
         more = (-low[0] % side, -low[1] % side)
         rows, columns = (low[0] + more[0]) // side, (low[1] + more[1]) // side
         grid = _longer(grid.permute(0, 2, 3, 1), (more[0] * scales[0], more[1] * scales[1])).permute(0, 3, 1, 2)
         extend = lambda x: _longer(extended(x, kernel_size, border), more)  # noqa: E731
         scales = (side * scales[0], side * scales[1])
-    hidden = None if inside is None else torch.zeros_like(inside, dtype=query.dtype).masked_fill(~inside, -torch.inf)
 
     def part(of: slice) -> Tensor:
         of_rows = grid[:, :, of.start * scales[0] : of.stop * scales[0]] if tile else grid
         cells = in_cells(of_rows, scales).unflatten(1, (heads, -1)).permute(0, 3, 4, 1, 5, 6, 2)
         cells_bmc = cells.reshape(-1, scales[0] * scales[1], query.shape[1] // heads)
         keys_bck = near(extend(key), of, kernel_size, heads).transpose(1, 2)
-        # what is hidden is the same for all cells, or for all squares of cells, or is given by pixel
-        logits_bmk = torch.bmm(cells_bmc, keys_bck) if hidden is None else torch.baddbmm(hidden, cells_bmc, keys_bck)
+        # what is added or hidden is the same for all cells, or for all squares of cells, or is given by pixel
+        logits_bmk = torch.bmm(cells_bmc, keys_bck) if added is None else torch.baddbmm(added, cells_bmc, keys_bck)
         if taken is not None:
             far = ~taken[of.start * low[1] : of.stop * low[1]].unsqueeze(1)
             logits_bmk = logits_bmk.unflatten(0, (-1, len(far), heads)).masked_fill(far, -torch.inf).flatten(0, 2)
@@ -241,17 +249,24 @@ def squares_with_edges(whole_nhwc: Tensor, rows: slice, kernel_size: int, groups
     return torch.stack(parts, dim=4).reshape(count * height * width * groups, 4 * side**2, channels // groups)
 
 
-def square_mask(kernel_size: int, scales: tuple[int, int], device: torch.device) -> Tensor:
-    """Return which of the cells of :func:`squares_with_edges` are in the window of each pixel: ``(1, m, (2k − 2)²)``.
+def in_squares(bias: Tensor, scales: tuple[int, int]) -> Tensor:
+    """Return what is added for the cells of :func:`squares_with_edges`: ``(1, m, (2k − 2)²)``, −∞ where hidden.
 
-    >>> square_mask(3, (1, 1), torch.device("cpu"))[0, 0].reshape(4, 2, 2).int().tolist()
+    Args:
+        bias: What is added for the cells of a pixel's own window, ``(k²,)``.
+        scales: Rows and columns of pixels in a cell.
+
+    >>> in_squares(torch.zeros(9), (1, 1))[0, 0].reshape(4, 2, 2).exp().int().tolist()
     [[[1, 1], [1, 1]], [[1, 0], [1, 0]], [[1, 1], [0, 0]], [[1, 0], [0, 0]]]
     """
+    kernel_size = math.isqrt(len(bias))
     side = kernel_size - 1
-    place = torch.arange(2 * side, device=device).reshape(2, side)
-    cells = [torch.arange(side * scale, device=device)[:, None, None] // scale for scale in scales]
-    down, across = ((place >= cell) & (place < cell + kernel_size) for cell in cells)
-    return (down[:, None, :, None, :, None] & across[:, None, :, None, :]).flatten(2).flatten(0, 1).unsqueeze(0)
+    place = torch.arange(2 * side, device=bias.device).reshape(2, side)
+    cells = [torch.arange(side * scale, device=bias.device)[:, None, None] // scale for scale in scales]
+    offsets = [(place - cell).where((place >= cell) & (place < cell + kernel_size), -1) for cell in cells]
+    down, across = offsets[0][:, None, :, None, :, None], offsets[1][None, :, None, :, None, :]
+    index = (down * kernel_size + across).where((down >= 0) & (across >= 0), kernel_size**2)  # the last one is hidden
+    return F.pad(bias, (0, 1), value=-torch.inf)[index].flatten(2).flatten(0, 1).unsqueeze(0)
 
 
 def _longer(x_nhwc: Tensor, more: tuple[int, int]) -> Tensor:
@@ -265,12 +280,14 @@ def _whole(kernel_size: int) -> Offsets:
     return list(itertools.product(around, around))
 
 
-def window_mask(low: tuple[int, int], kernel_size: int, border: Border, device: torch.device) -> Tensor | None:
+def window_mask(
+    low: tuple[int, int], kernel_size: int, border: Border | Literal["reflect"], device: torch.device
+) -> Tensor | None:
     """Return which of the k² cells count, ``(k²,)``, or None where all do: a window larger than the map repeats some.
 
     In a traced program, where sizes are symbols, there is always a mask.
     """
-    if border != "shift" or (not _traced() and min(low) >= kernel_size):
+    if border != "shift" or (not is_traced() and min(low) >= kernel_size):
         return None
     offset = torch.arange(kernel_size, device=device) - kernel_size // 2
     taken = [_taken(size, kernel_size, device) for size in low]
@@ -278,7 +295,8 @@ def window_mask(low: tuple[int, int], kernel_size: int, border: Border, device: 
     return (rows.unsqueeze(1) & columns).flatten()
 
 
-def _traced() -> bool:
+def is_traced() -> bool:
+    """Return whether a program is being made of what runs, in which sizes may be symbols."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
