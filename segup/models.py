@@ -171,7 +171,7 @@ class SegmentationModel(nn.Module):
             return neck.map_sizes(of_encoder(size))
 
         def before(size: int) -> list[LadderStep]:
-            return neck.rungs(of_encoder(size))
+            return neck.ladder(of_encoder(size))
 
         own = type(neck).__module__.startswith("segup.")
         if pyramid.functions is None or not pyramid.proved or accepted.most is not None or not own:
@@ -306,7 +306,7 @@ def _unfit(decoder: Decoder, neck: Neck, body: Encoder) -> tuple[int, tuple[int,
         if size not in body.pyramid.accepted:
             continue
         try:
-            neck.rungs(maps)
+            neck.ladder(maps)
             decoder.ladder(neck.map_sizes(maps), size)
         except ShapeError as cause:
             return size, maps, cause
