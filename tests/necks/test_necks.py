@@ -121,9 +121,9 @@ def test_the_steps_up_are_any_operator_that_has_its_guides(name, upsampler):
     assert {up.name for _, _, up in neck.steps()} == {upsampler} | ({"deconv"} if name == "dpt" else set())
     maps = maps_of(neck)
     assert [tuple(one.shape[-2:]) for one in maps] == [(20, 12), (10, 6), (5, 3), (3, 2)]
-    rungs = neck.rungs([5] * 4)
-    assert len(rungs) == len(neck.steps())
-    assert all(abs(rung.correction) <= 1 for rung in rungs)
+    steps = neck.ladder([5] * 4)
+    assert len(steps) == len(neck.steps())
+    assert all(abs(step.correction) <= 1 for step in steps)
 
 
 @pytest.mark.parametrize("name", ["simple_fpn", "dpt", "linear"])
