@@ -115,11 +115,19 @@ def test_given_kernels_weigh_the_window_too(border):
 
 @pytest.mark.parametrize("border", BORDERS)
 @pytest.mark.parametrize("offsets", [None, [(-1, 0), (0, 2)]])
-def test_an_exported_program_gathers_the_windows_that_eager_mode_slices(offsets, border, monkeypatch):
-    whole = extended(torch.rand(2, 6, 7, 5), 5, border)
-    sliced = windows(whole, slice(2, 6), 5, groups=3, offsets=offsets)
-    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
-    assert torch.equal(windows(whole, slice(2, 6), 5, groups=3, offsets=offsets), sliced)
+def test_windows_are_read_from_a_table_as_they_are_sliced(offsets, border, monkeypatch):
+    def made():
+        x = torch.linspace(0, 1, 420, dtype=torch.float64).reshape(2, 6, 7, 5).requires_grad_()
+        near = windows(extended(x, 5, border), slice(2, 6), 5, groups=3, offsets=offsets)
+        (near * torch.arange(near.numel()).reshape(near.shape)).sum().backward()
+        return near, x.grad
+
+    read = made()
+    monkeypatch.setattr("segup.upsamplers.windows.is_traced", lambda: True)
+    sliced = made()
+    assert type(read[0].grad_fn) is not type(sliced[0].grad_fn)
+    assert torch.equal(read[0], sliced[0])
+    torch.testing.assert_close(read[1], sliced[1])
 
 
 @given(*[st.integers(1, 12)] * 2, *[st.integers(1, 40)] * 2)
