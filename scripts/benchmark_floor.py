@@ -3,7 +3,8 @@
 The floor of a pass is the larger of two times: that of moving each map and weight once, at the measured speed of a
 copy, and that of its multiply-accumulates, at the measured speed of a matrix product. A row has the time over the
 floor, forward and backward, at three sizes. Then memory and time are fitted against pixels: an exponent of 1 means that
-twice the pixels take twice of it.
+twice the pixels take twice of it. The last column has the operations of torch that take most of the time at the middle
+size, forward and backward.
 """
 
 import argparse
@@ -104,6 +105,16 @@ def over_floor(one: Case, on: Machine, device: torch.device, count: int) -> tupl
     return ahead / on.floor(read + written, forward_macs), min(times[1:]) / back
 
 
+def shares(one: Case, most: int = 3) -> str:
+    """Return which operations of torch a forward and a backward pass spend most time in, with their shares."""
+    with torch.autograd.profiler.profile() as profiled:
+        y = one.forward()
+        torch.autograd.grad(y, one.learned(), torch.ones_like(y), allow_unused=True)
+    spent = {event.key: event.self_cpu_time_total for event in profiled.key_averages()}
+    first = sorted(spent, key=lambda name: -spent[name])[:most]
+    return ", ".join(f"{name.removeprefix('aten::')} {100 * spent[name] / sum(spent.values()):.0f} %" for name in first)
+
+
 def growth(name: str, sides: list[int], channels: int, device: torch.device, until: float) -> tuple[float, float]:
     """Return the exponents of memory and time of a forward pass against pixels; NaN past ``until``."""
     points = []
@@ -138,7 +149,7 @@ def main() -> None:
     print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads, {arguments.channels} channels")
     print(f"copies {on.bytes / 1e9:.1f} GB a second, multiplies {on.macs / 1e9:.0f} G a second\n")
     sizes = " | ".join(f"{way} {2 * side}²" for way in ("forward", "backward") for side in arguments.sides)
-    print(f"| operator | {sizes} | memory | time |\n|{'---|' * (3 + 2 * len(arguments.sides))}")
+    print(f"| operator | {sizes} | memory | time | most time in |\n|{'---|' * (4 + 2 * len(arguments.sides))}")
     for name in arguments.upsampler:
         until = time.monotonic() + arguments.limit
         try:
@@ -146,13 +157,14 @@ def main() -> None:
                 over_floor(case(name, side, arguments.channels, device), on, device, arguments.steps)
                 for side in arguments.sides
             ]
+            spent = shares(case(name, sorted(arguments.sides)[len(arguments.sides) // 2], arguments.channels, device))
             exponents = growth(name, arguments.growth, 16, device, until)
         except SegupError as cause:
             print(f"| `{name}` | {str(cause).splitlines()[0]} |")
             continue
         cells = [f"{ratio[way]:.1f}" for way in (0, 1) for ratio in ratios]
         cells += ["–" if math.isnan(one) else f"{one:.2f}" for one in exponents]
-        print(f"| `{name}` | {' | '.join(cells)} |", flush=True)
+        print(f"| `{name}` | {' | '.join([*cells, spent])} |", flush=True)
 
 
 def _arguments() -> argparse.Namespace:
