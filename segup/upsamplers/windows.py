@@ -215,19 +215,19 @@ def windows(
     that are stacked once.
     """
     edge = kernel_size // 2
-    count, height, columns, channels = whole_nhwc.shape
-    made = (rows.stop - rows.start, columns - 2 * edge)
-    places = [(rows.start + row + edge, column + edge) for row, column in offsets or _whole(kernel_size)]
+    count, whole, columns, channels = whole_nhwc.shape
+    start, height, width = rows.start, rows.stop - rows.start, columns - 2 * edge
+    places = [(row + edge, column + edge) for row, column in offsets or _whole(kernel_size)]
     if torch.compiler.is_exporting() or (whole_nhwc.is_cpu and not is_traced()):
-        image, row, column, group = (torch.arange(n, device=whole_nhwc.device) for n in (count, *made, groups))
+        image, row, column, group = (torch.arange(n, device=whole_nhwc.device) for n in (count, height, width, groups))
         down, across = torch.tensor(places, device=whole_nhwc.device).unbind(1)
-        row_nhk = image[:, None, None] * height + row[:, None] + down
+        row_nhk = image[:, None, None] * whole + start + row[:, None] + down
         cell_nhwk = row_nhk.unsqueeze(2) * columns + column[:, None] + across
         index_nhwgk = cell_nhwk.unsqueeze(3) * groups + group[:, None]
         return F.embedding(index_nhwgk.flatten(0, 3), whole_nhwc.reshape(-1, channels // groups))
-    whole_nhwgc = whole_nhwc.unflatten(3, (groups, -1))
-    slices = [whole_nhwgc[:, row : row + made[0], column : column + made[1]] for row, column in places]
-    return torch.stack(slices, dim=4).reshape(-1, len(places), channels // groups)
+    whole_nhwgc = whole_nhwc.reshape(*whole_nhwc.shape[:3], groups, channels // groups)
+    slices = [whole_nhwgc[:, start + row : start + row + height, column : column + width] for row, column in places]
+    return torch.stack(slices, dim=4).reshape(count * height * width * groups, len(places), channels // groups)
 
 
 def squares_with_edges(whole_nhwc: Tensor, rows: slice, kernel_size: int, groups: int = 1) -> Tensor:
