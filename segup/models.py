@@ -1,7 +1,8 @@
 """Encoder, neck, decoder and head as one model, created from names."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from math import lcm
 from typing import Any
 
@@ -252,8 +253,8 @@ def join_parts(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
             raise ConfigError(
                 f"encoder '{encoder}' gives {len(body.channels)} maps of stride {body.strides[0]}, no pyramid, and "
                 f"topology '{topology}' takes a skip at each step.\n"
-                f"  try: neck=simple_fpn, decoder.topology=duc or plain, decoder.topology=fcn decoder.depths=1, or "
-                f"encoder.out_indices=[-1], which keep the last map alone."
+                f"  try: neck=simple_fpn; or decoder.topology=duc or plain, or decoder.topology=fcn decoder.depths=1, "
+                f"which take the last map alone."
             )
         body.keep([-1])
         neck = _neck_for(body, spec)
@@ -268,8 +269,10 @@ def join_parts(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
     way_out = "encoder=segnet, or an operator that requires nothing: "
     refuse_guides(missing, f"upsampler '{decoder.upsampler}'", why, way_out)
     unfit = _unfit(decoder, neck, body)
-    if unfit is not None:
-        body.put_rows_back()
+    for change in _changes(body):
+        if unfit is None:
+            break
+        change()
         neck = _neck_for(body, spec)
         decoder = _decoder_for(neck, spec, options)
         unfit = _unfit(decoder, neck, body)
@@ -298,6 +301,19 @@ def _decoder_for(neck: Neck, spec: Mapping[str, Any], options: Mapping[str, Any]
         derived["num_classes"] = spec["num_classes"]
     chosen = {"upsampler": spec["upsampler"], **derived, **options}
     return create_decoder(spec["topology"], neck.channels, neck.strides, **chosen)
+
+
+def _changes(body: Encoder) -> Iterator[Callable[[], None]]:
+    """Yield what may bring an encoder's maps within reach of a decoder's steps: the next where the one before did not.
+
+    Rows that are lost are put back. Rows that are too many come from a body that fills up its cells (MobileViT v2 pads
+    each map to whole patches): with whole cells, of one last map's row or of two, there are none.
+    """
+    if body.pyramid.with_rows_put_back().sizes != body.pyramid.sizes:
+        yield body.put_rows_back
+    for cell in (int(body.strides[-1]), 2 * int(body.strides[-1])):
+        if body.pyramid.accepted.whole_cells(cell):
+            yield partial(body.take_whole_cells, cell)
 
 
 def _unfit(decoder: Decoder, neck: Neck, body: Encoder) -> tuple[int, tuple[int, ...], ShapeError] | None:

@@ -7,7 +7,7 @@ from typing import Any
 from segup.conform import Count, Name, closed, conform
 from segup.decoders.contract import topologies, topology_class
 from segup.encoders import encoders
-from segup.encoders.create import OF_EVERY_ENCODER, family_of
+from segup.encoders.create import KEYS_OF_ITS_GROUP, OF_EVERY_ENCODER, family_of
 from segup.errors import ConfigError
 from segup.necks import necks
 from segup.registry import outside_module
@@ -29,12 +29,16 @@ def check_storable(spec: Mapping[str, Any]) -> None:
     """
     conform(_OF_EVERY_MODEL, {key: value for key, value in spec.items() if key in _OF_EVERY_MODEL})
     if "encoder" in spec:
-        own = spec.get("encoder_options")
-        if isinstance(own, Mapping):
-            common = {key: value for key, value in own.items() if key in OF_EVERY_ENCODER}
-            conform(OF_EVERY_ENCODER, common, "encoder.options")
-            own = {key: value for key, value in own.items() if key not in OF_EVERY_ENCODER}
-        encoders.check_stored(family_of(spec["encoder"])[0], own, "encoder.options")
+        given = spec.get("encoder_options")
+        family = family_of(spec["encoder"])[0]
+        if not isinstance(given, Mapping):
+            encoders.check_stored(family, given, "encoder.options")
+        else:
+            for path, held in _by_place(given).items():
+                common = {key: value for key, value in held.items() if key in OF_EVERY_ENCODER}
+                conform(OF_EVERY_ENCODER, common, path)
+                others = {key: value for key, value in held.items() if key not in OF_EVERY_ENCODER}
+                encoders.check_stored(family, others, path)
     own = spec.get("neck_options")
     necks.check_stored(spec.get("neck", "none"), own, "neck")
     if isinstance(own, Mapping) and own.get("upsampler"):
@@ -44,6 +48,14 @@ def check_storable(spec: Mapping[str, Any]) -> None:
     filled = topology_class(topology).filled({"upsampler": spec.get("upsampler"), **chosen})
     for options, operator in (("upsampler_options", "upsampler"), ("final_options", "final")):
         upsamplers.check_stored(filled[operator], spec.get(options), f"decoder.{options}")
+
+
+def _by_place(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return an encoder's options by the group of the configuration in which a person gives them."""
+    places: dict[str, dict[str, Any]] = {"encoder": {}, "encoder.options": {}}
+    for key, value in options.items():
+        places["encoder" if key in KEYS_OF_ITS_GROUP else "encoder.options"][key] = value
+    return places
 
 
 def topology_options(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from segup.calls import check
@@ -52,7 +52,7 @@ class Registry(Generic[T]):
         base: type | None = None,
     ) -> None:
         self.kind = kind
-        self._package, self._place, self._group = package, place, group
+        self._package, self.place, self._group = package, place, group
         self._parts: dict[str, T] = {}
         self._storable: dict[Any, Any] = {}
         self._complete, self._base = package is None, base
@@ -121,10 +121,10 @@ class Registry(Generic[T]):
                 needs and is not given.
         """
         part = self.get(name)
-        check_options(part, options, f"{self.kind} '{name}'")
+        check_options(part, options, f"{self.kind} '{name}'", self.place)
         parameters = inspect.signature(part).parameters
         for option, value in options.items():
-            if self._group and option in parameters and option not in self._place:
+            if self._group and option in parameters and option not in self.place:
                 check(f"{self._group}.{option}", parameters[option].annotation, value, parameters[option].default)
         try:
             inspect.signature(part).bind(*args, **options)
@@ -137,7 +137,7 @@ class Registry(Generic[T]):
         part = self.get(name)
         if part not in self._storable and part.__module__.startswith(f"{self._package}."):
             keywords = (p for p in inspect.signature(part).parameters.values() if p.kind is p.KEYWORD_ONLY)
-            self._storable[part] = {p.name: p.annotation | None for p in keywords if p.name not in self._place}
+            self._storable[part] = {p.name: p.annotation | None for p in keywords if p.name not in self.place}
         return self._storable.get(part)
 
     def check_stored(self, name: str, options: Any, path: str) -> None:
@@ -152,7 +152,8 @@ class Registry(Generic[T]):
         if storable is None or options is None:
             return
         if isinstance(options, Mapping):
-            check_options(self.get(name), {key: None for key in options if len(str(key)) < 100}, owner)
+            named = {key: None for key in options if len(str(key)) < 100}
+            check_options(self.get(name), named, owner, self.place)
         conform(storable, options, path, refused=f"is no option of {owner} that a file may hold")
 
     def _fill(self) -> None:
@@ -184,12 +185,27 @@ def outside_module(name: str) -> str | None:
     return module if colon else None
 
 
-def check_options(part: Callable[..., Any], options: Mapping[str, Any], owner: str) -> None:
-    """Raise a ConfigError with the nearest match for an option that ``part`` does not take."""
+def check_options(
+    part: Callable[..., Any],
+    options: Mapping[str, Any],
+    owner: str,
+    place: Collection[str] = (),
+    more: Collection[str] = (),
+) -> None:
+    """Raise a ConfigError with the nearest match for an option that ``part`` does not take.
+
+    Args:
+        part: A class or function.
+        options: By their names.
+        owner: What ``part`` is called.
+        place: Arguments of ``part`` that follow from where it stands: they are not proposed.
+        more: Options that whoever calls ``part`` takes beside its own: they are.
+    """
     parameters = inspect.signature(part).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
     known = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
     for option in options:
         if option not in known:
-            raise ConfigError(unknown(f"option of {owner}", option, known))
+            proposed = {*known, *more} - {*place}
+            raise ConfigError(unknown(f"option of {owner}", option, proposed))

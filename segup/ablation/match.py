@@ -178,10 +178,14 @@ def _budget(config: Mapping[str, Any], by: str, maps_of: Callable[[str], Any]) -
 
 
 def _pyramid(run: RunConfig) -> dict[str, Any]:
-    from segup.training.build import neck_names
+    from segup.training.build import encoder_options, neck_names
 
     names = neck_names(run)
-    body = {"name": run.encoder.full_name, "in_channels": run.data.get("in_channels", 3), **run.encoder.options}
+    body = {
+        "name": run.encoder.full_name,
+        "in_channels": run.data.get("in_channels", 3),
+        **encoder_options(run.encoder),
+    }
     return {"encoder": body, "neck": {"name": names["neck"], **names.get("neck_options", {})}}
 
 

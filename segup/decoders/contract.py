@@ -319,7 +319,7 @@ class Decoder(ImageStep, CheckedPart, ABC):
 
 
 topologies: Registry[type[Decoder]] = Registry(
-    "topology", "segup.decoders", place=("channels", "strides", "upsampler"), base=Decoder
+    "topology", "segup.decoders", place=("channels", "strides"), base=Decoder
 )
 register_topology = topologies.register
 """Registers a topology under a name: ``@register_topology("mine")`` above its class."""

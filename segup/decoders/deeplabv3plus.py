@@ -69,7 +69,8 @@ class DeepLabV3PlusDecoder(Decoder):
         if self.first == last:
             raise ConfigError(
                 f"topology 'deeplabv3plus' joins its context with a higher map: it takes two maps or more, not 1 "
-                f"(of strides [{', '.join(map(str, self.strides))}], from stride {self.strides[self.first]} on)"
+                f"(of strides [{', '.join(map(str, self.strides))}], from stride {self.strides[self.first]} on).\n"
+                f"  try: decoder.topology=pspnet, which takes one map, or an encoder and a neck that give more"
             )
         context, high, joined, *_ = self.widths
         separable = bool(plan.own["separable"])

@@ -55,10 +55,9 @@ class Verdict:
             size, reason = self.failure
             return f"Does not fit at image size {size}: {' '.join(reason.split())}"
         if self.period is None:
-            scope = (
-                f"Checked for {len(self.sizes)} sizes from {self.sizes[0]} to {self.sizes[-1]}, and proved for none "
-                f"beyond"
-            )
+            low, high, several = self.sizes[0], self.sizes[-1], len(self.sizes) > 1
+            tried = f"{len(self.sizes)} sizes from {low} to {high}" if several else f"size {low} alone"
+            scope = f"Checked for {tried}, and proved for none beyond"
         else:
             scope = "Proved for every height and width"
         return f"{scope}: the output has the image's size; {self._corrections()}.{self._extension()}"

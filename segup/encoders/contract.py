@@ -39,6 +39,7 @@ class Encoder(nn.Module):
         freeze_norm: Keep only BatchNorm's statistics, those of the pretrained weights. BatchNorm's weights are trained.
         img_size: The one size for which a body that takes no other was built. Smaller images are extended to it.
         channels_last: The maps are ``(N, h, w, C)``; needed with ``img_size``, where they do not grow.
+        strides: Of the maps, as the library declares them; they count with ``img_size``, where the maps do not grow.
         convert: From the tensors of a file, by name, to those of ``body``'s library; None: they are the same.
 
     Attributes:
@@ -70,12 +71,15 @@ class Encoder(nn.Module):
         freeze_norm: bool = False,
         img_size: int | None = None,
         channels_last: bool = False,
+        strides: Sequence[int] | None = None,
         convert: Convert | None = None,
     ) -> None:
         super().__init__()
         self.convert: Convert = convert or _as_they_are
         self.name, self.body, self.in_channels = name, body, in_channels
-        self._probed: dict[str, Any] = {"img_size": img_size, "channels_last": channels_last}
+        self._probed: dict[str, Any] = {
+            "img_size": img_size, "channels_last": channels_last, "strides": strides,
+        }  # fmt: skip
         self.pyramid = probe_pyramid(body, in_channels, **self._probed, name=f"encoder '{name}'")
         self.max_tokens = None if self.pyramid.attention is None else self.pyramid.attention.fits
         self.rows_put_back = False
@@ -220,17 +224,18 @@ class Encoder(nn.Module):
         Raises:
             ConfigError: It accepts none of them.
         """
+        sizes = self.pyramid.sizes
         accepted = self.pyramid.accepted.whole_cells(cell) if cell > 1 else self.pyramid.accepted
-        if not (accepted.sizes.runs or accepted.sizes.below):
+        if accepted is None:
             raise ConfigError(
                 f"encoder '{self.name}' takes {self.pyramid.accepted}, and a neck needs a multiple of {cell}, its "
                 f"maps' stride.\n  try: encoder.options.img_size={cell * -(-self.pyramid.accepted.least // cell)}"
             )
-        self.pyramid = replace(self.pyramid, accepted=accepted)
         if self.pyramid.functions is None or not self.pyramid.proved:
             few = [] if accepted.most else [accepted.next(size) for size in (1, 4 * cell + 1)]
-            seen = {size: self.map_sizes(size) for size in few if size not in self.pyramid.sizes}
-            self.pyramid = replace(self.pyramid, sizes={**self.pyramid.sizes, **seen})
+            sizes = {**sizes, **{size: self.map_sizes(size) for size in few if size not in sizes}}
+        kept = {size: maps for size, maps in sizes.items() if size in accepted or size in (self.pyramid.far or ())}
+        self.pyramid = replace(self.pyramid, accepted=accepted, sizes=kept)
 
     def extend(self, image: Tensor) -> Tensor:
         """Repeat the last row and column of ``image`` up to :meth:`accepted_size`.

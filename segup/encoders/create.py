@@ -22,6 +22,8 @@ OF_EVERY_ENCODER = closed(
     freeze=bool | Count | None,
 )
 """The options that :func:`create_encoder` takes for every encoder, whoever wrote it."""
+KEYS_OF_ITS_GROUP = frozenset({"max_tokens", "mean", "std", "freeze", "out_indices"})
+"""The options that stand in the configuration's group ``encoder`` itself, not in ``encoder.options``."""
 
 
 @own_stream()
@@ -64,7 +66,7 @@ def create_encoder(
     """
     family, model = family_of(name)
     build = encoders.get(family)
-    check_options(build, options, f"encoder '{name}'")
+    check_options(build, options, f"encoder '{name}'", place=("model", *encoders.place), more=OF_EVERY_ENCODER)
     common = {"in_channels": in_channels, "pretrained": pretrained, "freeze": freeze is True}
     taken = inspect.signature(build).parameters
     kinds = {option: parameter.annotation | None for option, parameter in taken.items()} | {"in_channels": Count}

@@ -15,7 +15,7 @@ from timm.layers import Format
 from timm.models._features import FeatureGetterNet
 from torch import Tensor
 
-from segup.conform import Count, Counts, Index, Name, Share, Within, closed
+from segup.conform import Count, Counts, Name, Share, Signed, Within, closed
 from segup.encoders.contract import FROZEN, Encoder, register_encoder
 from segup.errors import ConfigError, unknown
 
@@ -49,6 +49,7 @@ _BUILDS = closed(
 )
 """Arguments of timm that shape a model. Others read files (checkpoint_path, pretrained_cfg) or are no plain values."""
 
+Places = Annotated[Sequence[Signed], Within(1, 64)]
 _ANY_SIZE = MappingProxyType({"dynamic_img_size": True, "dynamic_img_pad": True, "strict_img_size": False})
 _BLOCKS = 4  # of a model that has no pyramid: the usual number
 
@@ -57,7 +58,7 @@ _BLOCKS = 4  # of a model that has no pyramid: the usual number
     "timm",
     storable={
         **FROZEN,
-        "out_indices": Annotated[list[Index], Within(1, 64)] | None,
+        "out_indices": Places | None,
         "img_size": Count | None,
         "options": _BUILDS,
     },
@@ -69,7 +70,7 @@ def from_timm(
     pretrained: bool = True,
     freeze: bool = False,
     freeze_norm: bool = False,
-    out_indices: Sequence[int] | None = None,
+    out_indices: Places | None = None,
     img_size: Count | None = None,
     options: dict[str, Any] | None = None,
 ) -> Encoder:
@@ -78,8 +79,8 @@ def from_timm(
     Args:
         model: A name that timm lists, such as ``"resnet18"``.
         in_channels, pretrained, freeze, freeze_norm: See :func:`segup.encoders.create_encoder`.
-        out_indices: Which maps to take. By default all; four blocks, chosen evenly, of a model whose maps are of one
-            stride.
+        out_indices: Which maps to take, from 0, or from −1 for the last. By default all; four blocks, chosen evenly, of
+            a model whose maps are of one stride.
         img_size: Build a model that is tied to one size for this one, in pixels a side; smaller images are extended.
         options: Further arguments of ``timm.create_model``.
 
@@ -90,14 +91,16 @@ def from_timm(
     (2, 4, 8, 16, 32)
     """
     if not timm.is_model(model):
-        raise ConfigError(unknown("timm model", model, get_close_matches(model, timm.list_models(), n=5, cutoff=0.5)))
+        close = get_close_matches(model, timm.list_models(), n=5, cutoff=0.5) or ["resnet18", "vit_tiny_patch16_224"]
+        raise ConfigError(unknown("timm model", model, close) + ", and all others that timm lists")
     chosen = {} if out_indices is None else {"out_indices": tuple(out_indices)}
     sized = {} if img_size is None else {"img_size": img_size}
     arguments = {"features_only": True, "in_chans": in_channels, **chosen, **sized, **(options or {})}
     try:
         body = _built(model, arguments)
-    except (RuntimeError, AttributeError, TypeError, ValueError, AssertionError) as cause:
-        raise ConfigError(f"timm/{model} cannot be built as a feature pyramid: {cause}") from cause
+    except _REFUSALS as cause:
+        way_out = _way_out(model, arguments)
+        raise ConfigError(f"timm/{model} cannot be built as a feature pyramid: {cause}{way_out}") from cause
     if pretrained:
         body = _pretrained(model, arguments)
     if out_indices is None:
@@ -108,20 +111,49 @@ def from_timm(
     size = arguments.get("img_size")
     common["channels_last"] = getattr(body, "output_fmt", None) == Format.NHWC
     common["convert"] = partial(_converted, model, {key: arguments[key] for key in arguments if key not in chosen})
+    common["strides"] = body.feature_info.reduction()
     try:
         return Encoder(f"timm/{model}", body, mean=mean, std=std, img_size=size, **common)
     except ConfigError as cause:
-        if size is not None or config is None:
-            raise
-        usual = config.input_size[-1]
+        usual = None if config is None else config.input_size[-1]
+        others = {key: value for key, value in (options or {}).items() if key != "img_size"}
+        if usual is None or usual == size or not _takes(model, in_channels, out_indices, usual, others):
+            raise ConfigError(f"{cause}\n  try: encoder.name=pvt_v2_b0, or another one of `segup encoders`") from cause
+        larger = ", or the larger side of your images: smaller ones are extended to it." if size is None else ""
+        raise ConfigError(f"{cause}\n  try: encoder.options.img_size={usual}{larger}") from cause
+
+
+def _takes(model: str, in_channels: int, places: Places | None, img_size: int, options: dict[str, Any]) -> bool:
+    """Return whether the model is an encoder when it is built for images of ``img_size``."""
+    try:
+        from_timm(model, in_channels, pretrained=False, out_indices=places, img_size=img_size, options=options)
+    except ConfigError:
+        return False
+    return True
+
+
+_REFUSALS = (RuntimeError, AttributeError, TypeError, ValueError, AssertionError, IndexError)
+"""What timm raises where a model takes no such arguments."""
+_SETTINGS = MappingProxyType({
+    "out_indices": "encoder.out_indices", "img_size": "encoder.options.img_size", "drop_path_rate": "encoder.drop_path",
+})  # fmt: skip
+"""How the arguments are given that a model may not have, or has within a range of its own."""
+
+
+def _way_out(model: str, arguments: dict[str, Any]) -> str:
+    """Return the line that says without which of its arguments a model can be built, where it is one of them."""
+    for name, setting in _SETTINGS.items():
+        others = {key: value for key, value in arguments.items() if key != name}
         try:
-            from_timm(model, in_channels, pretrained=False, out_indices=out_indices, img_size=usual, options=options)
-        except ConfigError:
-            raise ConfigError(f"{cause}\n  try: encoder.name=pvt_v2_b0, or another one of `segup encoders`") from None
-        raise ConfigError(
-            f"{cause}\n  try: encoder.options.img_size={usual}, or the larger side of your images: smaller ones are "
-            f"extended to it."
-        ) from cause
+            if name not in arguments:
+                continue
+            with torch.device("meta"):
+                maps = len(_built(model, others).feature_info)
+        except _REFUSALS:
+            continue
+        which = f"[{maps - 1}], the last of its {maps} maps, or null" if name == "out_indices" else "null"
+        return f"\n  try: {setting}={which}"
+    return ""
 
 
 def _built(model: str, arguments: dict[str, Any], pretrained: bool = False) -> Any:

@@ -1,7 +1,7 @@
 """An encoder's pyramid: channels, strides and accepted sizes, read from its maps, never computed as ``H // 2**k``."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import lcm
 
@@ -28,6 +28,7 @@ class Pyramid(MapSizes):
         proved: Whether the widths follow the same functions, and every size of ``accepted`` goes the same way: then
             ``functions`` say all that there is to say.
         attention: Of all tokens to all others; None where there is none.
+        declared: The strides as the library declares them, where a single size cannot show them; else None.
     """
 
     channels: tuple[int, ...]
@@ -35,6 +36,12 @@ class Pyramid(MapSizes):
     channels_last: bool
     proved: bool = field(repr=False)
     attention: Attention | None = None
+    declared: tuple[int, ...] | None = None
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """The reduction of each map, see :attr:`MapSizes.strides`."""
+        return self.declared or super().strides
 
     @property
     def min_size(self) -> int:
@@ -56,7 +63,8 @@ class Pyramid(MapSizes):
         channels = tuple(self.channels[i] for i in places)
         sizes = {size: tuple(maps[i] for i in places) for size, maps in self.sizes.items()}
         functions = None if self.functions is None else tuple(self.functions[i] for i in places)
-        return replace(self, channels=channels, sizes=sizes, functions=functions)
+        declared = None if self.declared is None else tuple(self.declared[i] for i in places)
+        return replace(self, channels=channels, sizes=sizes, functions=functions, declared=declared)
 
     def places(self) -> list[int]:
         """Return the maps that make a pyramid: of neighbours of one stride the last; all where all are of one."""
@@ -78,6 +86,7 @@ def probe_pyramid(
     img_size: int | None = None,
     *,
     channels_last: bool = False,
+    strides: Sequence[int] | None = None,
     name: str = "encoder",
 ) -> Pyramid:
     """Try ``encoder`` on images of a few sizes, on shapes alone, and return what it did.
@@ -88,6 +97,8 @@ def probe_pyramid(
         encoder: Any module from an image to a map, or a list or dict of maps, from high to low resolution.
         in_channels: Channels of the image.
         img_size, channels_last: See :func:`segup.inspection.tried.try_sizes`.
+        strides: As the library declares them. They count where there is a single size, whose maps do not show them:
+            6 rows of 100 pixels may have stride 16 as well as 17.
         name: As errors call it.
 
     Raises:
@@ -98,7 +109,8 @@ def probe_pyramid(
     tried = try_sizes(encoder, in_channels, img_size, channels_last=channels_last)
     runs, accepted = tried.runs, tried.accepted
     if accepted is None:
-        size, reason = max(tried.refused.items())
+        size = img_size if img_size in tried.refused else max(tried.refused)
+        reason = tried.refused[size]
         raise ConfigError(f"{name} does not take images of any size: at {size}×{size} pixels, {reason}")
     last, seen = runs[max(runs)], map_sizes(tried)
     channels = tuple(as_ints(shape)[1] for shape in last.outputs.values())
@@ -106,16 +118,27 @@ def probe_pyramid(
     alike = functions is not None and functions == functions_of(last, 1, on_its_path=True)
     proved = alike and _goes_on(last, accepted)
     known = functions if proved else seen.functions
+    alone = seen.sizes if known is None and seen.far is None else {}
+    declared = tuple(strides) if strides is not None and _may_have(alone, strides) else None
     pyramid = Pyramid(
-        seen.sizes, seen.refused, known, seen.far, channels, accepted, tried.channels_last, proved, tried.attention
-    )
-    strides = [pyramid.strides[i] for i in pyramid.places()]
-    if not pyramid.one_stride and any(low <= high or low % high for high, low in itertools.pairwise(strides)):
+        seen.sizes, seen.refused, known, seen.far, channels, accepted, tried.channels_last, proved, tried.attention,
+        declared,
+    )  # fmt: skip
+    found = [pyramid.strides[i] for i in pyramid.places()]
+    if not pyramid.one_stride and any(low <= high or low % high for high, low in itertools.pairwise(found)):
         raise ConfigError(
-            f"{name} gives maps at strides {', '.join(map(str, strides))}: a pyramid needs strides that are "
-            f"multiples of the ones before. Choose another encoder, or fewer of its maps."
+            f"{name} gives maps at strides {', '.join(map(str, found))}: a pyramid needs strides that are "
+            f"multiples of the ones before."
         )
     return pyramid
+
+
+def _may_have(sizes: Mapping[int, Sequence[int]], strides: Sequence[int]) -> bool:
+    """Return whether there is an image size, and maps of these strides have the rows that they have, or one off."""
+    return bool(sizes) and all(
+        len(maps) == len(strides) and all(abs(size - n * s) <= s for n, s in zip(maps, strides, strict=True))
+        for size, maps in sizes.items()
+    )
 
 
 def _goes_on(run: ModelRun, accepted: AcceptedSizes) -> bool:

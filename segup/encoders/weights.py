@@ -20,6 +20,7 @@ from segup.errors import DataError
 from segup.tables import listed
 
 _DEEPEST = 5  # parts of a prefix: model.encoder.body.
+_RELATIVE = ("rel_pos_h", "rel_pos_w")  # tables of distances on one axis, (2·cells − 1, C), of SAM's and MViT's blocks
 _LEADING = (0, 1, 2, 5)  # class and register tokens in front of a table of positions
 
 
@@ -86,7 +87,8 @@ def load_weights(encoder: Encoder, file: str | Path) -> WeightsReport:
     """
     path = weights_file(file)
     own = encoder.body.state_dict()
-    given, stored = _fitting(_read(path), encoder, own)
+    keys = _own_keys(own)
+    given, stored = _fitting(_read(path), encoder, {keys[name]: tensor for name, tensor in own.items()})
     found: dict[str, Tensor] = {}
     adapted, missing, other = [], [], []
     convs = [(name, one) for name, one in encoder.body.named_modules() if isinstance(one, nn.Conv2d)]
@@ -94,11 +96,11 @@ def load_weights(encoder: Encoder, file: str | Path) -> WeightsReport:
     stems = {f"{name}.weight" for name, one in convs if one is convs[0][1] or one.in_channels == encoder.in_channels}
     weights = dict(encoder.body.named_parameters())
     for name, tensor in own.items():
-        _, part = given.pop(_key(name), (name, None))
+        _, part = given.pop(keys[name], (name, None))
         if part is None:
             missing.append(name)
             continue
-        was = stored.get(_key(name), (name, part))[1].shape
+        was = stored.get(keys[name], (name, part))[1].shape
         fitted = _fitted(name, part, tensor, first=name in stems)
         if fitted is None:
             other.append(f"{name} {tuple(was)} for {tuple(tensor.shape)}")
@@ -109,9 +111,10 @@ def load_weights(encoder: Encoder, file: str | Path) -> WeightsReport:
         if was != tensor.shape:
             adapted.append(f"{name} (from {tuple(was)} to {tuple(tensor.shape)})")
     if not any(tensor.dim() > 1 for tensor in found.values()):
+        held = listed([one for one, _ in given.values()]) or "no tensors by name"
+        said = f"shapes differ at {listed(other)}" if other else f"it holds {held}; the encoder {listed(list(own))}"
         raise DataError(
-            f"{path}: nothing in it fits encoder '{encoder.name}': it holds "
-            f"{listed([one for one, _ in stored.values()]) or 'no tensors by name'}; the encoder {listed(list(own))}.\n"
+            f"{path}: nothing in it fits encoder '{encoder.name}': {said}.\n"
             f"  try: encoder.name= of the model whose weights these are"
         )
     with torch.no_grad():
@@ -161,7 +164,7 @@ def _fitting(content: Any, encoder: Encoder, own: Mapping[str, Tensor]) -> tuple
 
     A file may hold several groups of them, such as averaged weights beside the last ones.
     """
-    shapes = {_key(name): tensor.shape for name, tensor in own.items()}
+    shapes = {key: tensor.shape for key, tensor in own.items()}
 
     def fit(pair: tuple[Named, Named]) -> tuple[int, int]:
         both = [shapes[key] == tensor.shape for key, (_, tensor) in pair[0].items() if key in shapes]
@@ -194,6 +197,17 @@ def _key(name: str) -> str:
     return name.removeprefix("model.").replace(".", "_")
 
 
+def _own_keys(own: Iterable[str]) -> dict[str, str]:
+    """Return the keys of the encoder's names, without what all have in front: segup holds some libraries' models whole.
+
+    >>> _own_keys(["body.conv_proj.weight", "body.encoder.ln.bias"])
+    {'body.conv_proj.weight': 'conv_proj_weight', 'body.encoder.ln.bias': 'encoder_ln_bias'}
+    """
+    first = {name.partition(".")[0] for name in own}
+    shared = f"{min(first)}." if len(first) == 1 else ""
+    return {name: _key(name.removeprefix(shared)) for name in own}
+
+
 def _without_prefix(stored: Tensors, known: Iterable[str]) -> Tensors:
     """Return the tensors below the prefix that leaves most names known, without it; the others under their names."""
     known = set(known)
@@ -215,6 +229,8 @@ def _fitted(name: str, given: Tensor, own: Tensor, *, first: bool) -> Tensor | N
         return None
     if first and own.dim() == 4 and given[:, :1].shape == own[:, :1].shape:
         return _for_channels(given, own.shape[1])
+    if name.endswith(_RELATIVE) and own.dim() == 2 and given.shape[1] == own.shape[1]:
+        return nn.functional.interpolate(given.T[None].float(), own.shape[0], mode="linear")[0].T.to(given.dtype)
     if "pos" in name and own.dim() in (3, 4) and (given.shape[0], given.shape[-1]) == (1, own.shape[-1]):
         return _resampled(given, own)
     return None

@@ -67,14 +67,14 @@ class AcceptedSizes:
         members = self.sizes.between(low, end if self.sizes.runs else self.sizes.start)
         return max((after.start - before.stop for before, after in pairwise(members)), default=0)
 
-    def whole_cells(self, cell: int) -> "AcceptedSizes":
-        """Return those of them that are multiples of ``cell``.
+    def whole_cells(self, cell: int) -> "AcceptedSizes | None":
+        """Return those of them that are multiples of ``cell``; None where none is.
 
-        >>> str(AcceptedSizes.all_from(7).whole_cells(14))
-        'the multiples of 14'
+        >>> str(AcceptedSizes.all_from(7).whole_cells(14)), AcceptedSizes.only(100).whole_cells(16)
+        ('the multiples of 14', None)
         """
-        multiples = SizeSet.of(cell, cell, [range(cell, cell + 1)], (), cell)
-        return AcceptedSizes(self.sizes.intersection(multiples))
+        found = self.sizes.intersection(SizeSet.of(cell, cell, [range(cell, cell + 1)], (), cell))
+        return AcceptedSizes(found) if found.runs or found.below else None
 
     def __contains__(self, size: object) -> bool:
         return size in self.sizes

@@ -120,18 +120,22 @@ class Neck(nn.Module, CheckedPart, ABC):
         *,
         options: Mapping[str, Any] | None,
         skip_channels: int | None = None,
+        setting: str = "upsampler",
     ) -> Upsampler:
         """Return the operator of a step up within the neck.
 
         A ``deconv`` without ``kernel_size`` has one of its scale, as the papers' have: its stamps do not overlap.
+        Errors call the operator by ``setting``, the neck's option that names it.
 
         Raises:
             ConfigError: The operator requires a guide that the step does not have, or an option is unknown.
         """
+        lacks = BETWEEN_MAPS - ({"skip"} if skip_channels else set())
+        missing = operator_class(upsampler).required(**(options or {})) & lacks
         own = checked_operator(
-            upsampler, options, "upsampler_options", BETWEEN_MAPS - ({"skip"} if skip_channels else set()),
-            f"neck.upsampler={upsampler}", f"which neck '{self.name}' does not have at its steps",
-            "neck=dpt for a skip, or an operator",
+            upsampler, options, "upsampler_options", lacks, f"neck.{setting}={upsampler}",
+            f"which neck '{self.name}' does not have at these steps",
+            "neck=dpt, or an operator" if missing == {"skip"} and self.name != "dpt" else "an operator",
         )  # fmt: skip
         if upsampler == "deconv" and own.get("kernel_size") is None:
             own["kernel_size"] = scale

@@ -61,7 +61,10 @@ class DPT(Neck):
             self.projects = nn.ModuleList(nn.Conv2d(c, w, 1) for c, w in zip(channels, widths, strict=True))
             down = nn.Conv2d(widths[3], widths[3], 3, stride=2, padding=1)
             self.layers = nn.ModuleList(nn.Conv2d(w, width, 3, padding=1, bias=False) for w in widths)
-        raised = (self.step(reassembly, w, w, scale, options=None) for w, scale in zip(widths, (4, 2), strict=False))
+        raised = (
+            self.step(reassembly, w, w, scale, options=None, setting="reassembly")
+            for w, scale in zip(widths, (4, 2), strict=False)
+        )
         self.resizes = nn.ModuleList([*raised, nn.Identity(), down])
         self.skip_units = nn.ModuleList(_Unit(width) for _ in range(3))
         self.units = nn.ModuleList(_Unit(width) for _ in range(4))

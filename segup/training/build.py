@@ -16,6 +16,7 @@ from segup.calls import annotated
 from segup.checkpoints import build_again
 from segup.data import SegmentationData, create_data
 from segup.encoders import WeightsReport, load_weights
+from segup.encoders.create import KEYS_OF_ITS_GROUP
 from segup.encoders.weights import weights_file
 from segup.errors import ConfigError
 from segup.losses import create_loss, median_frequency_weights
@@ -122,20 +123,17 @@ def model_names(config: RunConfig, num_classes: int, in_channels: int) -> dict[s
         "upsampler": decoder.pop("upsampler", None),
         "num_classes": num_classes,
         "in_channels": in_channels,
-        "encoder_options": _encoder_options(config.encoder),
+        "encoder_options": encoder_options(config.encoder),
         **neck_names(config),
         **decoder,
     }
 
 
-_PLACES = {
-    "max_tokens": "max_tokens", "mean": "mean", "std": "std", "freeze": "freeze", "out_indices": "out_indices",
-    "drop_path": "options.drop_path_rate",
-}  # fmt: skip
+_PLACES = {**{key: key for key in sorted(KEYS_OF_ITS_GROUP)}, "drop_path": "options.drop_path_rate"}
 """Where the keys of ``encoder`` stand among the options of an encoder, and some stood in ``encoder.options``."""
 
 
-def _encoder_options(encoder: EncoderConfig) -> dict[str, Any]:
+def encoder_options(encoder: EncoderConfig) -> dict[str, Any]:
     """Return an encoder's options, those among them that have keys of their own.
 
     Raises:

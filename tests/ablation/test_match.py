@@ -54,6 +54,16 @@ def test_a_matched_decoder_costs_what_the_baseline_does(topology, upsamplers, en
         assert abs(match.difference) < 0.02
 
 
+def test_the_maps_are_those_that_are_taken():
+    def taken(values):
+        return {**values, "encoder": {**values["encoder"], "library": "timm", "out_indices": [1, 3]}}
+
+    baseline, other = taken(config("deconv", encoder="resnet18")), taken(config("bilinear", encoder="resnet18"))
+    found = match_decoders({"bilinear": other}, baseline, "params")["bilinear"]
+    other["decoder"]["widths"] = list(found.widths)
+    assert counted(other, "params") == found.budget
+
+
 def test_the_baseline_stays_as_it_is():
     baseline = config("deconv", widths=[24, 20, 16, 12, 8])
     found = match_decoders({"deconv": baseline}, baseline, "params")

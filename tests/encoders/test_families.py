@@ -135,17 +135,12 @@ REFUSED = {
     "volo": "broadcast a dimension of length",
 }
 """Families whose smallest model is tied to one size, and what its refusal says."""
-NO_SIZE = {"crossvit", "levit"}
-"""Families that take no size at construction either."""
+NO_SIZE = {"crossvit"}
+"""Families whose maps make no pyramid at the size of their weights either."""
 
 
 def model_of(name, **options):
-    try:
-        return create_model(name, "unet", "bilinear", num_classes=3, pretrained=False, encoder_options=options)
-    except ConfigError as refusal:
-        if "no pyramid" not in str(refusal):
-            raise
-        return create_model(name, "plain", "bilinear", num_classes=3, pretrained=False, encoder_options=options)
+    return create_model(name, "unet", "bilinear", num_classes=3, pretrained=False, encoder_options=options)
 
 
 @torch.no_grad()
@@ -175,6 +170,11 @@ def check_maps(model, verdict, size, maps):
             assert -verdict.cut <= min(corrections) <= max(corrections) <= verdict.repeated
 
 
+def check_strides(encoder):
+    """Hold the strides to those that timm declares, of which a pyramid has each once."""
+    assert tuple(dict.fromkeys(encoder.strides)) == tuple(sorted(set(encoder.body.feature_info.reduction())))
+
+
 def check_training(model):
     """Train at each size, from the first on at which BatchNorm has more than one value of a channel."""
     model.train()
@@ -200,10 +200,7 @@ def test_every_family_is_looked_at():
 @pytest.mark.slow
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name not in REFUSED])
 def test_a_family_gives_back_the_size(family):
-    encoder = check(f"timm/{FAMILIES[family]}")
-    declared = encoder.body.feature_info.reduction()
-    assert encoder.strides == tuple(sorted(set(declared)))
-    del encoder
+    check_strides(check(f"timm/{FAMILIES[family]}"))
     gc.collect()
 
 
@@ -218,8 +215,64 @@ def test_a_refused_family_has_its_reason_and_a_way_out(family):
     if told is None:
         assert "\n  try: encoder.name=" in str(refusal.value)
     else:
-        check(name, img_size=int(told[1]))
+        check_strides(check(name, img_size=int(told[1])))
     gc.collect()
+
+
+@pytest.mark.parametrize(("name", "size"), [("test_vit_relpos", 100), ("levit_128s", 224), ("volo_d1_224", 200)])
+def test_strides_at_one_size_are_the_declared_ones(name, size):
+    check_strides(create_encoder(name, pretrained=False, img_size=size))
+
+
+@pytest.mark.parametrize("neck", ["simple_fpn", "linear"])
+def test_cells_at_one_size_are_whole_with_a_neck(neck):
+    def built(size):
+        return create_model(
+            "test_vit_relpos", "fcn", "bilinear", num_classes=2, pretrained=False, neck=neck,
+            encoder_options={"img_size": size},
+        )  # fmt: skip
+
+    with pytest.raises(ConfigError, match=r"takes 100 alone, and a neck needs a multiple of 16.*\n  try: .*=112"):
+        built(100)
+    assert built(112).encoder.map_sizes(112)[-1] == 7
+
+
+def test_maps_with_more_rows_than_a_step_cuts_are_made_of_whole_cells():
+    encoder = check("mobilevitv2_050")
+    assert str(encoder.pyramid.accepted) == "the multiples of 64"
+    check_strides(encoder)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"img_size": 200}, "at 200×200 pixels, .*\n  try: encoder.options.img_size=224$"),
+        ({"options": {"img_size": 200}}, "at 200×200 pixels, .*\n  try: encoder.options.img_size=224$"),
+        (
+            {"img_size": 224, "out_indices": [4]},
+            "out of range.*\n  try: encoder.out_indices=.3., the last of its 4 maps",
+        ),
+        ({"out_indices": [-5]}, "out of range.*\n  try: encoder.out_indices="),
+        ({"out_indices": []}, "has 0 values, which must be of 1 or more"),
+    ],
+)
+def test_arguments_that_a_model_does_not_take_are_refused(options, said):
+    with pytest.raises(ConfigError, match=said):
+        create_encoder("gcvit_xxtiny", pretrained=False, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "way_out"),
+    [
+        ("vgg11", {"options": {"drop_path_rate": 0.1}}, "encoder.drop_path=null"),
+        ("resnet18", {"img_size": 64}, "encoder.options.img_size=null"),
+        ("resnet18", {"out_indices": [7]}, "encoder.out_indices=[4], the last of its 5 maps, or null"),
+        ("crossvit_tiny_240", {"img_size": 240}, "encoder.name=pvt_v2_b0, or another one of `segup encoders`"),
+    ],
+)
+def test_an_argument_that_timm_refuses_has_its_way_out(name, options, way_out):
+    with pytest.raises(ConfigError, match=re.escape(f"\n  try: {way_out}")):
+        create_encoder(name, pretrained=False, **options)
 
 
 @pytest.mark.slow

@@ -65,10 +65,41 @@ def test_positions_are_resampled_and_first_layers_adapted(tmp_path):
     assert "adapted (2): model.pos_embed (from (1, 37, 64) to (1, 101, 64))" in str(report)
 
 
-def test_torchvisions_own_file(tmp_path):
-    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "r.pth")
-    encoder, report = read(tmp_path / "r.pth", "torchvision/resnet18")
-    assert (len(report.loaded), report.unexpected) == (len(encoder.body.state_dict()), ("fc.weight", "fc.bias"))
+@pytest.mark.parametrize(
+    ("model", "built", "options", "adapted"),
+    [
+        ("resnet18", {}, {}, []),
+        ("vit_b_32", {"image_size": 96}, {"img_size": 64}, ["body.encoder.pos_embedding"]),
+    ],
+)
+def test_torchvisions_own_file(model, built, options, adapted, tmp_path):
+    network = torchvision.models.get_model(model, **built)
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    encoder, report = read(tmp_path / "w.pth", f"torchvision/{model}", **options)
+    assert len(report.loaded) == len(encoder.body.state_dict())
+    assert [name.partition(" ")[0] for name in report.adapted] == adapted
+    assert all(name.startswith(("fc.", "heads.", "encoder.ln.")) for name in report.unexpected)
+
+
+def test_tables_of_distances_are_resampled_as_timm_does_when_it_runs(tmp_path):
+    few = {"depth": 4, "embed_dim": 48, "num_heads": 2, "global_attn_indexes": (1, 3)}
+    path, weights = file_of(tmp_path, "samvit_base_patch16_224", img_size=64, **few)
+    encoder, report = read(path, "samvit_base_patch16_224", img_size=96, options=few)
+    name, own = "blocks.3.attn.rel_pos_h", encoder.body.state_dict()
+    assert (report.other_shape, report.missing, weights[name].shape) == ((), (), (7, 24))
+    assert f"model.{name} (from (7, 24) to (11, 24))" in report.adapted
+    given = torch.arange(7.0)[:, None].expand(7, 24)
+    torch.save({**weights, name: given}, path)
+    load_weights(encoder, path)
+    expected = timm.models.vision_transformer_sam.get_rel_pos(6, 6, given)  # [query, key], 0 apart on the diagonal
+    assert torch.allclose(own[f"model.{name}"][5], expected[0, 0])
+    assert torch.allclose(own[f"model.{name}"][:6].flip(0), expected[0])
+
+
+def test_shapes_that_differ_throughout_are_told(tmp_path):
+    path, _ = file_of(tmp_path, "vit_tiny_patch16_224", depth=1)
+    with pytest.raises(DataError, match=r"fits.*: shapes differ at model.cls_token \(1, 1, 192\) for \(1, 1, 384\)"):
+        read(path, "vit_small_patch16_224")
 
 
 def test_what_does_not_fit_is_listed_or_refused(tmp_path):

@@ -208,8 +208,22 @@ def test_what_a_neck_does_not_take_is_refused():
         create_neck("simple_fpn", [8], [2])
     with pytest.raises(ConfigError, match="neck.width=0 must be an int of 1 or more"):
         create_neck("simple_fpn", [8], [16], width=0)
-    with pytest.raises(ConfigError, match="unknown option of neck 'none' 'upsampler'"):
+    with pytest.raises(ConfigError, match="unknown option of neck 'none' 'upsampler': known: none$"):
         create_model("segnet", num_classes=2, pretrained=False, neck_options={"upsampler": "deconv"})
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "operator", "way_out"),
+    [
+        ("simple_fpn", "upsampler", "fade", "neck=dpt, or an operator that requires nothing: bicubic"),
+        ("simple_fpn", "upsampler", "max_unpool", "an operator that requires nothing: bicubic"),
+        ("dpt", "upsampler", "max_unpool", "an operator that requires nothing: bicubic"),
+        ("dpt", "reassembly", "fade", "an operator that requires nothing: bicubic"),
+    ],
+)
+def test_an_operator_without_its_guide_is_refused_by_its_setting(name, setting, operator, way_out):
+    with pytest.raises(ConfigError, match=f"^neck.{setting}={operator} requires .*\n  try: {way_out}"):
+        create_neck(name, [8] * 4, [16] * 4, **{setting: operator})
 
 
 def test_blocks_are_the_persons_where_they_are_given():

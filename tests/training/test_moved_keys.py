@@ -1,10 +1,13 @@
 """Keys that stood in ``encoder.options``: they work, and are answered with the new place."""
 
+import re
+
 import pytest
 import torch
 
 from segup import create_model
 from segup.errors import ConfigError
+from segup.names import check_storable
 from segup.training.build import checkpoint_gradients, model_names, moved_keys
 from segup.training.config import RunConfig
 
@@ -42,6 +45,26 @@ def test_two_places_that_differ_are_refused():
         match=r"encoder.freeze=2 and encoder.options.freeze=true contradict each other\n  try: encoder.options.freeze=",
     ):
         model_names(config({"freeze": True}, freeze=2), 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("out_indices", [], "encoder.out_indices=[] has 0 values"),
+        ("std", [0.0], "encoder.std[0]=0.0 must be a number above 0"),
+        ("output_stride", 0, "encoder.options.output_stride=0 must be an int of 1 or more"),
+    ],
+)
+def test_errors_call_an_option_as_it_is_given(key, value, said):
+    names = {"encoder": "timm/resnet18", "encoder_options": {key: value}}
+    with pytest.raises(ConfigError, match=f"^{re.escape(said)}"):
+        check_storable(names)
+
+
+def test_the_last_map_can_be_named_from_the_end():
+    names = model_names(config({}, out_indices=[-1]), 3, 3)
+    check_storable(names)
+    assert create_model(**names, pretrained=False).encoder.strides == (16,)
 
 
 def test_blocks_that_cannot_be_computed_again_are_refused():
