@@ -311,7 +311,7 @@ def _changes(body: Encoder) -> Iterator[Callable[[], None]]:
     """
     if body.pyramid.with_rows_put_back().sizes != body.pyramid.sizes:
         yield body.put_rows_back
-    for cell in (int(body.strides[-1]), 2 * int(body.strides[-1])):
+    for cell in (int(body.strides[-1]), 2 * int(body.strides[-1])) if body.pyramid.fills_up else ():
         if body.pyramid.accepted.whole_cells(cell):
             yield partial(body.take_whole_cells, cell)
 

@@ -58,6 +58,16 @@ class Pyramid(MapSizes):
         """How each map's size is rounded from the one before it, as matched operators take it: see ``inverse_of``."""
         return tuple(map(inverse_of, self.rules()))
 
+    @property
+    def fills_up(self) -> bool:
+        """Whether some map has more rows than one that is rounded up would have."""
+        factors = [low // high for high, low in itertools.pairwise((1, *self.strides))]
+        return any(
+            low > -(-high // factor)
+            for size, maps in self.sizes.items()
+            for high, low, factor in zip((size, *maps), maps, factors, strict=False)
+        )
+
     def kept(self, places: Sequence[int]) -> "Pyramid":
         """Return the pyramid of some of the maps."""
         channels = tuple(self.channels[i] for i in places)
