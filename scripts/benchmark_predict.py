@@ -18,7 +18,8 @@ from PIL import Image
 
 from segup import create_model
 from segup.data.labels import Labels
-from segup.evaluation.predict import overlay, plan, predict_files
+from segup.evaluation.plan import plan
+from segup.evaluation.predict import overlay, predict_files
 from segup.evaluation.segment import Predictor
 from segup.export import export_model, open_exported
 

@@ -17,7 +17,8 @@ examples:
 photo.jpg becomes photo.png and photo_overlay.png. The grey values of photo.png are the class ids (16-bit for more than
 256 classes). photo_overlay.png is the image in the colours of its classes. Both have exactly the image's height and
 width, turned by its EXIF orientation. Subfolders of a folder stay subfolders. Images of one name keep their folder or
-their extension: a.jpg and a.png become a.jpg.png and a.png.png. segup reports images that it cannot use at the end,
+their extension: a.jpg and a.png become a.jpg.png and a.png.png. DIR is no folder of the images that are read: nothing
+of yours is replaced, or mixed with results. segup reports images that it cannot use at the end,
 after all others; the exit code is then 1.
 """
 
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from segup.evaluation.predict import left_out, plan
+    from segup.evaluation.plan import left_out, plan
 
     tasks = plan(options.images, options.out, options.overwrite)
 

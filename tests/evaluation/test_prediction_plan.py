@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segup.errors import ConfigError, DataError
-from segup.evaluation.predict import Task, plan
+from segup.evaluation.plan import Task, plan
 
 
 @pytest.fixture
@@ -89,18 +89,26 @@ def test_existing_files_are_refused_unless_they_may_be_replaced(files):
     assert len(plan(["in"], "out", overwrite=True)) == 2
 
 
-def test_an_image_is_never_written_over(files):
-    files("in/a.png")
-    with pytest.raises(ConfigError, match=r"in/a\.png is an image that is read: it is not written over"):
-        plan(["in"], "in", overwrite=True)
+@pytest.mark.parametrize(
+    ("names", "inputs", "out", "said"),
+    [
+        (["in/a.png"], ["in"], "in", "puts a.png among the images of in"),
+        (["in/a.jpg"], ["in"], "in", "puts a.png among the images of in"),
+        (["in/a.jpg"], ["in/a.jpg"], "in", "puts a.png among the images of in"),
+        (["in/a.jpg"], ["in/a.jpg"], "link", "puts a.png among the images of link"),
+        (["in/x/a.jpg"], ["in"], "in", "puts a.png among the images of in/x"),
+        (["in/x/a.jpg", "in/y/a.jpg"], ["in/x", "in/y"], "in", "puts a.png among the images of in/x"),
+        (["in/a.jpg", "in/x/b.jpg"], ["in"], "in/x", "lies in in and holds images, such as b.jpg"),
+        (["in/a.jpg", "in/x/y/b.png", "in/x/y/c_overlay.png"], ["in"], "in/x", "holds images, such as b.png"),
+    ],
+)
+def test_results_and_images_have_folders_of_their_own(files, names, inputs, out, said):
+    files(*names)
     Path("link").symlink_to("in")
-    with pytest.raises(ConfigError, match=r"link/a\.png is an image that is read"):
-        plan(["in/a.png"], "link", overwrite=True)
-
-
-def test_results_may_lie_beside_images_of_other_names(files):
-    files("in/a.jpg")
-    assert plan(["in"], "in")[0].ids == Path("in/a.png")
+    with pytest.raises(ConfigError, match=said) as caught:
+        plan(inputs, out, overwrite=True)
+    way_out = str(caught.value).rpartition("--out ")[2]
+    assert {task.ids.parent.parts[0] for task in plan(inputs, way_out)} == {Path(way_out).parts[0]}
 
 
 def test_missing_and_empty_inputs_are_named(files):
