@@ -52,7 +52,7 @@ from segup.errors import INTERRUPTED, ConfigError, DataError, RunInterruptedErro
 from segup.metrics import SegmentationMetrics
 from segup.stored import read_text
 from segup.terminal import endings_answered
-from segup.training.build import check_parts
+from segup.training.before import check_parts
 from segup.training.config import RunConfig
 
 _FOLDER = ("data=folder", "data.crop_size=[256,320]")

@@ -102,8 +102,8 @@ def _check_shown(arguments: Sequence[str]) -> None:
     if args.cfg not in ("job", "all") or args.config_path or args.config_dir or args.config_name:
         return
     config = checked(composed(args.overrides), args.overrides)
-    if args.overrides and config.ckpt_path is None:  # what is not given is known to work: that is said without torch
-        from segup.training.build import check_parts
+    if args.overrides:  # what is not given is known to work: that is said without torch
+        from segup.training.before import check_parts
 
         check_parts(config)
 

@@ -1,6 +1,6 @@
 """An image as the model takes it: read from a file, or given as an array, a tensor or a picture of PIL."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from PIL import Image
 from segup.calls import annotated
 from segup.conform import short
 from segup.data.files import as_stored, opened, read_array, read_bands, reading
-from segup.data.headers import MAX_PIXELS, check_pixels, is_wide_color, orientation_of, read_header
+from segup.data.headers import MAX_PIXELS, Header, check_pixels, is_wide_color, orientation_of, read_header
 from segup.data.ranges import Range, check_range, to_unit
 from segup.errors import ConfigError, DataError
 
@@ -86,6 +86,19 @@ def read_pixels(path: Path, in_channels: int) -> np.ndarray:
     """Return the image as (H, W, in_channels) in the values that it holds."""
     pixels, has_alpha = reading(path, _read_array if path.suffix.lower() == ".npy" else _read_picture)
     return to_channels(pixels, has_alpha, in_channels, path)
+
+
+def check_channels(paths: Sequence[Path], headers: Sequence[Header], in_channels: int) -> None:
+    """Raise a DataError unless images of each number of channels among ``headers`` can become ``in_channels``.
+
+    One image of each number is read, where it is not known that they can.
+    """
+    first: dict[tuple[int, str], Path] = {}
+    for path, header in zip(paths, headers, strict=True):
+        if not {header.channels, in_channels} <= {1, 3}:
+            first.setdefault((header.channels, path.suffix), path)
+    for path in first.values():
+        read_pixels(path, in_channels)
 
 
 def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:

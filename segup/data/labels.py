@@ -85,7 +85,11 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
         raise ConfigError(f"classes must be a list of names, not the word '{names}'")
     if not isinstance(names, Iterable) or getattr(names, "ndim", 1) != 1:
         raise ConfigError(f"classes must be a list of names, not {names!r}")
-    checked = tuple(str(name) for name in names)
+    given = tuple(names)
+    for index, name in enumerate(given):
+        if not isinstance(name, str | int | float):
+            raise ConfigError(f"class {index} is {short(name)}, and a name is text: it may need quotes")
+    checked = tuple(str(name) for name in given)
     if len(checked) < 2:
         raise ConfigError(
             f"{len(checked)} class names: at least two are needed, since a background is a class too "

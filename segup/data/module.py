@@ -14,7 +14,7 @@ from segup.calls import annotated, check
 from segup.conform import Count, Within
 from segup.data.folds import fold_of, split_by_fold
 from segup.data.headers import MAX_PIXELS
-from segup.data.images import read_pixels
+from segup.data.images import check_channels, read_pixels
 from segup.data.index import uncollected
 from segup.data.labels import Labels
 from segup.data.mask_checks import MaskCheck, check_foreground, check_labelled
@@ -313,6 +313,7 @@ class SegmentationData(LightningDataModule):
             _log.warning("the data set has no test split: its validation images stand in")
             return self.samples("val")
         pairs, headers = self._pairs(split), self._checked(split)
+        check_channels([pair.image for pair in pairs], [checked.image for checked in headers], self.in_channels)
         masks = [pair.mask for pair in pairs if pair.mask is not None]
         samples = Samples(pairs, self.labels, self.in_channels, self.code, headers, self.image_range, cache=self.cache)
         MaskCheck({split: samples}, self.code).check_sample()

@@ -11,30 +11,25 @@ import lightning as L
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
+from torch import Tensor
 
 from segup.calls import annotated
 from segup.checkpoints import build_again
-from segup.data import SegmentationData, create_data
+from segup.data import SegmentationData
 from segup.encoders import WeightsReport, load_weights
 from segup.encoders.create import KEYS_OF_ITS_GROUP
-from segup.encoders.weights import weights_file
 from segup.errors import ConfigError
 from segup.losses import create_loss, median_frequency_weights
-from segup.metrics import create_metrics
 from segup.metrics.scores import OWN_SCORES, Score
 from segup.models import SegmentationModel, create_model
 from segup.names import check_storable
 from segup.training.checkpoints import AtomicCheckpointIO
 from segup.training.config import EncoderConfig, RunConfig, TrainerConfig
-from segup.training.features import check_frozen
 from segup.training.history import CsvHistory, check_loggers, create_loggers
 from segup.training.initial import holds_encoder
 from segup.training.operator_files import holds_operator
-from segup.training.optimizers import create_optimizer
 from segup.training.progress import RunProgressBar
-from segup.training.range_test import LOW, is_asked_for
 from segup.training.ranks import is_first
-from segup.training.schedulers import create_scheduler
 
 
 @annotated
@@ -66,38 +61,8 @@ def read_weights(config: RunConfig, model: SegmentationModel) -> WeightsReport |
     return load_weights(model.encoder, config.encoder.weights)
 
 
-STEPS = 1000
-"""Of a schedule that is built to see whether it can be: their number follows from the data."""
-
-
-def check_parts(config: RunConfig) -> None:
-    """Raise a SegupError unless all that trains can be built here, as far as that is known without the data.
-
-    Nothing is downloaded, and no weights are allocated.
-    """
-    data = create_data(config.data, config.seed)
-    classes = config.num_classes or data.labels.num_classes
-    names = model_names(config, classes, data.in_channels)
-    check_storable(names)
-    with torch.device("meta"):
-        model = create_model(**names, pretrained=False)
-    if data.crop_size is not None:
-        model.encoder.check_crop(data.crop_size)
-    if data.cache_features:
-        check_frozen(model.encoder)
-    if config.encoder.weights is not None and config.ckpt_path is None:
-        weights_file(config.encoder.weights)
-    if config.encoder.checkpoint_gradients:
-        checkpoint_gradients(model)
-    create_metrics(data.labels.num_classes, data.labels.ignore_index, config.metric)
-    rate = {"lr": LOW} if is_asked_for(config.optimizer) else {}
-    optimizer = create_optimizer({**config.optimizer, **rate}, model)
-    create_scheduler(config.scheduler, optimizer, config.trainer.max_steps or STEPS)
-    quiet_lightning()
-    check_loggers(config.logger)
-    _checked_trainer(config.trainer, Path(), [], [], Console(quiet=True))
-    options = {key: value for key, value in config.loss.items() if not isinstance(value, str) or key == "name"}
-    create_loss(options.pop("name", "ce_dice"), num_classes=classes, **options)
+COUNTED = "median_frequency"
+"""What ``loss.class_weights`` is where they are counted over the training masks."""
 
 
 def quiet_lightning() -> None:
@@ -201,20 +166,34 @@ def neck_names(config: RunConfig) -> dict[str, Any]:
 
 def build_loss(config: RunConfig, num_classes: int, data: SegmentationData) -> torch.nn.Module:
     """Build the loss that the group ``loss`` describes, its class weights counted over the training masks if asked."""
-    options: dict[str, Any] = dict(config.loss)
-    weights = options.pop("class_weights", None)
+    counted = None
+    if config.loss.get("class_weights") == COUNTED:
+        found = data.class_frequencies()
+        counted = median_frequency_weights(found.pixels, found.image_pixels)
+    return create_loss(**loss_options(config, num_classes, data, counted))
+
+
+def loss_options(
+    config: RunConfig, num_classes: int, data: SegmentationData, counted: Sequence[float] | Tensor | None
+) -> dict[str, Any]:
+    """Return what the loss is built from.
+
+    Args:
+        config: Of the run.
+        num_classes: Channels of the logits.
+        data: Whose labels count.
+        counted: Weights of the classes, where they are to be counted; None: not yet, and all are 1.
+
+    Raises:
+        ConfigError: ``loss.class_weights`` is another word.
+    """
+    options = {"name": "ce_dice", "class_weights": None, **config.loss}
+    weights = options["class_weights"]
     if isinstance(weights, str):
-        if weights != "median_frequency":
-            raise ConfigError(f"loss.class_weights={weights!r} must be null, median_frequency or a list of numbers")
-        counted = data.class_frequencies()
-        weights = median_frequency_weights(counted.pixels, counted.image_pixels)
-    return create_loss(
-        options.pop("name", "ce_dice"),
-        num_classes=num_classes,
-        ignore_index=data.labels.ignore_index,
-        class_weights=weights,
-        **options,
-    )
+        if weights != COUNTED:
+            raise ConfigError(f"loss.class_weights={weights!r} must be null, {COUNTED} or a list of numbers")
+        options["class_weights"] = [1.0] * data.labels.num_classes if counted is None else counted
+    return {**options, "num_classes": num_classes, "ignore_index": data.labels.ignore_index}
 
 
 def build_trainer(
@@ -232,12 +211,17 @@ def build_trainer(
         loggers.insert(0, CsvHistory(folder / "metrics.csv", first_step, scores))
     if console.is_terminal:
         callbacks = [*callbacks, RunProgressBar(leave=False)]
-    return _checked_trainer(config, folder, callbacks, loggers, console)
+    return checked_trainer(config, folder, callbacks, loggers, console)
 
 
-def _checked_trainer(
+def checked_trainer(
     config: TrainerConfig, folder: Path, callbacks: list[L.Callback], loggers: list[Any], console: Console
 ) -> L.Trainer:
+    """Build Lightning's trainer.
+
+    Raises:
+        ConfigError: It cannot train so on this machine; the message has a setting with which it can.
+    """
     try:
         return _trainer(config, folder, callbacks, loggers, console)
     except (MisconfigurationException, ModuleNotFoundError, ValueError) as cause:

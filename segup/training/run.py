@@ -26,6 +26,7 @@ from segup.metrics import create_metrics
 from segup.models import SegmentationModel
 from segup.shapes import Conv, cost
 from segup.stored import visible
+from segup.training.before import check_settings
 from segup.training.build import (
     build_loss,
     build_model,
@@ -43,7 +44,7 @@ from segup.training.checks import CheckedMasks, StepLimit, averaging_and_stoppin
 from segup.training.config import RunConfig
 from segup.training.cost import StepTimes, count_macs, count_parameters, inference_seconds, peak_memory
 from segup.training.features import KeptFeatures
-from segup.training.history import check_loggers, log_results, told_once
+from segup.training.history import log_results, told_once
 from segup.training.initial import take_weights
 from segup.training.module import SegmentationModule
 from segup.training.operator_files import holds_operator, start_operators
@@ -72,8 +73,8 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     _quiet_known_warnings()
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
+    check_settings(config)
     position = _position(config)
-    check_loggers(config.logger)
 
     data = create_data(config.data, config.seed)
     data.prepare_data()

@@ -46,7 +46,8 @@ def test_a_sweep_keeps_what_finishes_and_says_at_once_what_fails(tmp_path, capfd
 
     study = read_study("ablations/train")
     assert [member.state for member in study.members] == ["failed", "failed", "finished"]
-    assert study.members[1].cause == "ConfigError: optimizer.lr=-1 must be a number above 0"
+    cause = "ConfigError: optimizer.lr=-1 must be a number above 0\n  try: optimizer.lr=0.001"
+    assert study.members[1].cause == cause
     assert study.members[2].run.upsampler == "bilinear"
     assert "-m decoder=bilinear optimizer.lr=-2,-1,1e-3" in study.settings["command"]
     assert "epoch   1/1" in (study.members[2].path / "log.txt").read_text()

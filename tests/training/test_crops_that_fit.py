@@ -6,7 +6,7 @@ from groups import group
 from PIL import Image
 
 from segup.errors import ShapeError
-from segup.training.build import check_parts
+from segup.training.before import check_parts
 from segup.training.config import RunConfig
 
 TIED = {"name": "timm/convit_tiny", "pretrained": False, "options": {"img_size": 128}}

@@ -19,7 +19,7 @@ from segup.data.records import RecordLayout
 from segup.encoders.features import feature_shapes, features_of
 from segup.errors import ConfigError, DataError
 from segup.models import create_model
-from segup.training.build import check_parts
+from segup.training.before import check_parts
 from segup.training.config import RunConfig
 from segup.training.features import features_folder, keep_features
 

@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -37,22 +38,48 @@ def create_optimizer(config: Mapping[str, Any], model: SegmentationModel, *, fus
     Raises:
         ConfigError: An unknown name or option, or a number out of its range.
     """
-    options = dict(config)
-    name, lr = options.pop("name", None), options.get("lr")
-    factors = {part: options.pop(f"{part}_lr_factor", 1.0) for part in ("encoder", "head")}
-    decay, layer_decay = options.pop("weight_decay", 0.0), options.pop("layer_decay", None)
-    check("optimizer.lr", Positive, lr)
-    for part, factor in factors.items():
-        check(f"optimizer.{part}_lr_factor", Positive, factor)
-    check("optimizer.weight_decay", NotNegative, decay)
-    layer_decay = 1.0 if layer_decay is None else layer_decay
-    check("optimizer.layer_decay", Annotated[float, Within(above=0, most=1)], layer_decay)
+    rates, options = _read(config)
+    decay = rates.pop("weight_decay")
     groups = [
         {"params": parameters, "lr": rate, "weight_decay": weight_decay}
-        for part, rate in _parts(model, lr, layer_decay, **factors)
+        for part, rate in _parts(model, **rates)
         for parameters, weight_decay in zip(_split_by_decay(part), (decay, 0.0), strict=True)
         if parameters
     ]
+    return _made(groups, options, fused)
+
+
+def check_optimizer(config: Mapping[str, Any]) -> Optimizer:
+    """Return what :func:`create_optimizer` builds, over one weight: its errors are known before there is a model."""
+    rates, options = _read(config)
+    one = {"params": [nn.Parameter(torch.zeros(1))], "lr": rates["lr"], "weight_decay": rates["weight_decay"]}
+    return _made([one], options, fused=False)
+
+
+_RATES = {
+    "lr": (None, Positive),
+    "encoder_lr_factor": (1.0, Positive),
+    "head_lr_factor": (1.0, Positive),
+    "layer_decay": (1.0, Annotated[float, Within(above=0, most=1)]),
+    "weight_decay": (0.0, NotNegative),
+}
+"""What all optimizers have: a value where none is given, and its range."""
+_COMMON = 1e-3
+"""A rate that is proposed in place of one that cannot be."""
+
+
+def _read(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the numbers that all optimizers have, and the optimizer's name and own options."""
+    options = dict(config)
+    rates = {key: options.pop(key, usual) for key, (usual, _) in _RATES.items()}
+    rates["layer_decay"] = 1.0 if rates["layer_decay"] is None else rates["layer_decay"]
+    for key, (usual, kind) in _RATES.items():
+        check(f"optimizer.{key}", kind, rates[key], _COMMON if usual is None else usual)
+    return rates, {"name": None, "lr": rates["lr"], **options}
+
+
+def _made(groups: list[dict[str, Any]], options: dict[str, Any], fused: bool) -> Optimizer:
+    name = options.pop("name")
     if "fused" in inspect.signature(optimizers.get(name)).parameters:
         options["fused"] = fused
     optimizer: Optimizer = optimizers.create(name, groups, **options)
@@ -73,18 +100,20 @@ def list_optimizers() -> list[str]:
 Part = tuple[list[nn.Parameter], float]
 
 
-def _parts(model: SegmentationModel, lr: Any, layer_decay: float, encoder: float, head: float) -> list[Part]:
+def _parts(
+    model: SegmentationModel, lr: float, layer_decay: float, encoder_lr_factor: float, head_lr_factor: float
+) -> list[Part]:
     """Return the parameters with their rates, last those at ``lr``, which is shown and logged as the rate."""
-    own = list(model.encoder.parameters())
-    first: list[Part] = [(own, lr * encoder)]
+    own, rate = list(model.encoder.parameters()), lr * encoder_lr_factor
+    first: list[Part] = [(own, rate)]
     if layer_decay < 1:
         layers = [layer.parameters for layer in model.encoder.layers()]
-        rates = [lr * encoder * layer_decay ** (len(layers) - 1 - place) for place in range(len(layers))]
+        rates = [rate * layer_decay ** (len(layers) - 1 - place) for place in range(len(layers))]
         held = {id(one) for layer in layers for one in layer}
-        first = [*zip(layers, rates, strict=True), ([one for one in own if id(one) not in held], lr * encoder)]
+        first = [*zip(layers, rates, strict=True), ([one for one in own if id(one) not in held], rate)]
     last = list((model.head if model.decoder.head is None else model.decoder.head).parameters())
     rest = [p for p in (*model.neck.parameters(), *model.decoder.parameters()) if all(p is not one for one in last)]
-    return [*first, ([*rest, *last], lr)] if head == 1 else [*first, (last, lr * head), (rest, lr)]
+    return [*first, ([*rest, *last], lr)] if head_lr_factor == 1 else [*first, (last, lr * head_lr_factor), (rest, lr)]
 
 
 def _split_by_decay(parameters: list[nn.Parameter]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
