@@ -13,6 +13,7 @@ from segup.inspection.copies import preserved_buffers
 from segup.inspection.proof import Outcome, Question, TraceProof, image_size, outcome_of, prove
 from segup.inspection.real_model import Subject
 from segup.inspection.report import AxisReport, Failure, SizeReport
+from segup.inspection.spread import spread
 from segup.inspection.trace import ModelRun
 from segup.inspection.traced import TracedSize, as_int
 from segup.inspection.verify import Verifier
@@ -20,6 +21,7 @@ from segup.shapes.arguments import AXIS_NAMES, whole
 
 _OTHERS = (64, 96, 128, 224, 256, 160, 192, 320, 384, 448, 512, 518, 640, 768, 1024)
 _MOST = 512  # sizes that are run of each axis by default
+_FIRST = 128  # sizes that are run before larger ones
 _MOST_MISSING = 2048
 _PATIENCE = 20.0  # seconds for real runs where nothing is proved and no sizes were asked for
 _ALIKE = 3  # sizes at which a model has to fail by a mistake of its own before it is believed to fail at all
@@ -105,8 +107,12 @@ def look_through(
     output: str | None = None,
     training: bool = False,
     calls: bool = False,
+    patience: float = _PATIENCE,
 ) -> Findings:
-    """Return what :func:`check_sizes` finds, with the runs, which keep their calls where these are asked for."""
+    """Return what :func:`check_sizes` finds, with the runs, which keep their calls where these are asked for.
+
+    Where nothing is proved and no sizes are asked for, real runs of an axis take ``patience`` seconds.
+    """
     if not isinstance(model, nn.Module):
         raise ConfigError(f"check_sizes takes a torch module, not {type(model).__name__}.\n  try: a torch.nn.Module.")
     channels = _channels_of(model) if in_channels is None else whole(in_channels, "in_channels", 1)
@@ -125,7 +131,7 @@ def look_through(
         found = [_proved(subject, question, traced, asked) for question in questions]
         proofs = Verifier(subject.real, traced, [proof for _, proof in found], questions).verified()
         axes = [
-            _report(subject, question, base, runs, proof, asked)
+            _report(subject, question, base, runs, proof, asked, patience)
             for question, (runs, _), proof in zip(questions, found, proofs, strict=True)
         ]
     report = SizeReport(type(model).__name__, channels, base.size[0], (axes[0], axes[1]))
@@ -167,6 +173,7 @@ def _report(
     traced: Mapping[int, ModelRun],
     proof: TraceProof,
     asked: Sequence[int] | None,
+    patience: float,
 ) -> AxisReport:
     """Report what is proved of one axis; where nothing is, what the model itself does."""
     name, place = AXIS_NAMES[question.axis], base.size[0]
@@ -174,19 +181,23 @@ def _report(
     taken = [size for size, run in own.items() if run.refusal is None]
     if taken:
         proof = TraceProof(None, reasons=(f"the model itself takes {name} {taken[0]}, which it refuses by its trace",))
+    left = 0
     if proof.found is not None:
         runs = {**traced, **own}  # the model's own words where it refuses
     else:
-        most = min(_MOST, max(4 * _period(traced[place], question.axis), 128))
+        most = min(_MOST, max(4 * _period(traced[place], question.axis), _FIRST))
         runs, started = {place: base}, thread_time()
-        for size in asked if asked is not None else range(1, most + 1):
-            if size != place and (asked is not None or thread_time() - started < _PATIENCE):
+        for size in asked if asked is not None else (*spread(_FIRST), *range(_FIRST + 1, most + 1)):
+            if asked is None and thread_time() - started > patience:
+                left = most + (place > most) - len(runs)
+                break
+            if size != place:
                 runs[size] = subject.real_run(image_size(question.axis, size, place))
     shown = sorted(runs) if asked is None else sorted({*asked, *(n for n in runs if n not in asked and n != place)})
     failures = [_failure(runs[size], question, size, traced.get(size)) for size in shown]
     accepted = [size for size in shown if runs[size].refusal is None]
     found = tuple(failure for failure in failures if failure is not None)
-    return AxisReport(name, tuple(shown), found, tuple(accepted), proof.found, proof.reasons)
+    return AxisReport(name, tuple(shown), found, tuple(accepted), proof.found, proof.reasons, left)
 
 
 def _failure(run: ModelRun, question: Question, size: int, traced: ModelRun | None) -> Failure | None:

@@ -13,12 +13,13 @@ from segup.inspection.check import Findings, look_through
 from segup.inspection.periodic import PeriodicMap
 from segup.inspection.proof import CodePath, TraceProof, image_size
 from segup.inspection.report import AxisReport, SizeReport
+from segup.inspection.spread import spread
 from segup.inspection.trace import ModelRun
 from segup.inspection.traced import TracedSize, as_int, as_ints
 
 MOST_SIZES = 130
-"""So many sizes of each axis are run where nothing is proved."""
-_PATIENCE = 5.0  # seconds for them
+"""Up to this size each axis is run where nothing is proved."""
+_PATIENCE = 2.0  # seconds for them, and for the model's own runs
 _FORMS = {"window": "w", "stamp": "t", "shuffle": "s", "resize": "r"}
 
 
@@ -61,7 +62,7 @@ def model_map(model: nn.Module, in_channels: int | None = None, **how: Any) -> M
         ConfigError: As :func:`segup.inspection.check_sizes`.
         ShapeError: The model accepts no square image.
     """
-    found = look_through(model, in_channels, calls=True, **how)
+    found = look_through(model, in_channels, calls=True, patience=_PATIENCE, **how)
     if not found.runs:
         raise ShapeError(f"no square image was accepted, so there is nothing to draw.\n{found.report}")
     ways = [_Ways.of(found, axis) for axis in (0, 1)]
@@ -177,7 +178,7 @@ class _Ways:
         report, base = found.report.axes[axis], found.report.other or 0
         runs: dict[int, ModelRun] = {}
         started = thread_time()
-        for size in range(1, MOST_SIZES + 1):
+        for size in spread(MOST_SIZES):
             if thread_time() - started < _PATIENCE:
                 run = found.subject.traced(image_size(axis, size, base))
                 if _agrees(run, report, axis, size, found.output):

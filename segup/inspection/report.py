@@ -45,6 +45,7 @@ class AxisReport:
         accepted: Those of them that the model took, whatever came out.
         proof: For which of ALL sizes the output has the input's size; None where nothing is proved.
         reasons: Why nothing is proved.
+        left: How many sizes were to be run, and were not, to save time.
     """
 
     axis: str
@@ -53,6 +54,7 @@ class AxisReport:
     accepted: tuple[int, ...]
     proof: AxisProof | None
     reasons: tuple[str, ...]
+    left: int = 0
 
     @property
     def always(self) -> bool:
@@ -191,6 +193,10 @@ class SizeReport:
             )
         else:
             lines.append(f"  Run: {run}" + (f", the other axis at {self.other}." if self.other else ", squares."))
+            if left := max(axis.left for axis in self.axes):
+                lines.append(
+                    f"  {left} sizes more were left out to save time: name those that matter (sizes, --sizes)."
+                )
             lines.append("  Nothing is said about other sizes:")
             lines += [f"    - {reason}" for reason in self.reasons[:_REASONS]]
             if len(self.reasons) > _REASONS:

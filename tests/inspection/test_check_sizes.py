@@ -1,5 +1,6 @@
 """check_sizes against models that prove, fail, lie and resist; real runs on the CPU are the reference."""
 
+import itertools
 import math
 
 import pytest
@@ -11,6 +12,8 @@ from torch import nn
 
 from segup.errors import ConfigError, ShapeError
 from segup.inspection import check_sizes
+from segup.inspection.check import look_through
+from segup.inspection.spread import spread
 
 
 class Small(nn.Module):
@@ -584,3 +587,17 @@ def test_the_report_says_it_in_words():
     assert lines[0] == "checked: the output has the input's size for every height and width that was run"
     assert lines[1] == "  Run: 1 … 128, the other axis at 64."
     assert lines[3].startswith("    - Python branches on a size (")
+
+
+def test_sizes_that_are_left_out_for_time_are_counted_and_those_that_are_run_lie_evenly():
+    class Unproved(nn.Module):
+        def forward(self, image):
+            return image if str(image.shape[-1]) else None
+
+    whole, short = look_through(Unproved(), 3).report, look_through(Unproved(), 3, patience=-1).report
+    assert [(axis.sizes, axis.left) for axis in whole.axes] == [(tuple(range(1, 129)), 0)] * 2
+    assert "left out" not in str(whole)
+    assert [(axis.sizes, axis.left) for axis in short.axes] == [((64,), 127)] * 2
+    assert "127 sizes more were left out to save time: name those that matter" in str(short)
+    first = sorted(spread(128)[:32])
+    assert max(larger - size for size, larger in itertools.pairwise(first)) <= 8
