@@ -269,6 +269,26 @@ def test_nothing_overflows_and_nothing_is_asked_of_the_network(opened, browser, 
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+@pytest.mark.parametrize("link", ["l=deconv+k3+s2+p1+op1&i=1x4x4", "l=conv+k3+s2+p1,deconv+k4+s2+p1&i=1x21x21"])
+def test_on_a_phone_all_parameters_and_the_answer_s_size_are_in_sight_and_no_sentence_is_cut(opened, browser, link):
+    metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    page = opened(f"#v1:{link}")
+    shown = page.find_elements(By.CSS_SELECTOR, "#controls input, #controls legend, #formula b, #chain b, #chain .note")
+    assert len(shown) > 5
+    for one in shown:
+        place = page.execute_script(
+            "const one = arguments[0].getBoundingClientRect(); return [one.right, one.bottom]", one
+        )
+        assert place[0] <= 390, one.text
+        assert place[1] <= 844, one.text
+    table = page.execute_script(
+        "const all = document.querySelector('#chain .scroll'); return all && all.scrollWidth - all.clientWidth"
+    )
+    assert table in (None, 0)
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_without_a_script_the_explanation_stands_there(opened, browser):
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     page = opened()

@@ -1011,7 +1011,8 @@
     const reached = (rung) => (rung.out.join() === rung.target.join() ? shown(rung.out) : `${shown(rung.out)} (corrected to ${shown(rung.target)})`);
     box.append(el("p", {}, el("b", {}, `${shown(size)} → ${rungs.map(reached).join(" → ")}`)),
       el("label", { class: "check" }, check, "give each transposed convolution the size to reach (output_size)"),
-      el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Sizes, layer by layer" }, el("table", { class: "plain" }, el("caption", { class: "note" }, "Sizes, layer by layer; the field, the total stride and the first output's centre are in input pixels."),
+      el("p", { class: "note", id: "chainsaid" }, "Sizes, layer by layer; the field, the total stride and the first output's centre are in input pixels."),
+      el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Sizes, layer by layer" }, el("table", { class: "plain", "aria-describedby": "chainsaid" },
         el("thead", {}, el("tr", {}, ...["", "layer", "in", "out", "corrected", "field", "stride", "centre"].map((name) => el("th", { scope: "col", class: name === "layer" || name === "corrected" ? "left" : "" }, name || "way")))), body)));
     const { down, up } = A.downUp(layers);
     const proofs = [];
