@@ -268,10 +268,8 @@ def join_parts(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
     why = f"and encoder '{encoder}' gives none{behind}"
     way_out = "encoder=segnet, or an operator that requires nothing: "
     refuse_guides(missing, f"upsampler '{decoder.upsampler}'", why, way_out)
-    unfit = _unfit(decoder, neck, body)
-    for change in _changes(body):
-        if unfit is None:
-            break
+    unfit, changes = _unfit(decoder, neck, body), _changes(body)
+    while unfit is not None and (change := next(changes, None)) is not None:
         change()
         neck = _neck_for(body, spec)
         decoder = _decoder_for(neck, spec, options)
