@@ -6,7 +6,7 @@ import torch
 from segup import create_model
 from segup.upsamplers import list_upsamplers
 
-PREDICTED = {"carafe": "kernels", "dysample": "offsets", "fade": "kernels", "sapa": "queries", "uplift": "weights"}
+PREDICTED = {"carafe": "weights", "dysample": "offsets", "fade": "kernels", "sapa": "queries", "uplift": "weights"}
 """Operators that predict something from the content, and the method that does."""
 
 
