@@ -109,10 +109,12 @@ class Encoder(nn.Module):
         """
         accepted = self.pyramid.accepted
         if accepted.most is not None and max(size) > accepted.most:
+            crop, cell = [min(side, accepted.most) for side in size], int(self.strides[-1])
+            whole = -(-max(size) // cell) * cell
             raise ShapeError(
                 f"encoder '{self.name}' takes images of up to {accepted.most}×{accepted.most}, not "
                 f"{size[0]}×{size[1]}: its weights are made for that size.\n"
-                f"  try: encoder.options.img_size={max(size)}, or crops and windows of {accepted.most} pixels a side"
+                f"  try: data.crop_size=[{crop[0]},{crop[1]}], or encoder.options.img_size={whole}"
             )
         return accepted.next(size[0]), accepted.next(size[1])
 

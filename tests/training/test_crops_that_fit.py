@@ -17,7 +17,10 @@ PLAIN = {"topology": "plain", "upsampler": "bilinear", "widths": None, "convs": 
 @pytest.mark.parametrize(
     ("encoder", "said"),
     [
-        (TIED, r"takes images of up to 128×128, not 129×47: .*\n  try: encoder.options.img_size=129"),
+        (
+            TIED,
+            r"takes images of up to 128×128, not 129×47: .*\n  try: data.crop_size=\[128,47\], or .*img_size=144",
+        ),
         (SHORT, r"makes 28 tokens .* 129×47, .*max_tokens is 10.\n  try: data.crop_size=\[48,48\]"),
     ],
 )
