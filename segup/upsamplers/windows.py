@@ -27,6 +27,8 @@ from segup.upsamplers.pooling import reflect
 
 Border = Literal["zeros", "replicate", "shift"]
 """What windows read beyond the map: zeros; the nearest cell; or nothing, since they shift inwards."""
+AnyBorder = Border | Literal["reflect"]
+"""The same, or the cells on the other side of the border's."""
 Offsets = Sequence[tuple[int, int]]
 """Which cells of a window count, as (row, column) from its own cell."""
 FEW_PIXELS = 4
@@ -39,7 +41,7 @@ def reassemble(
     kernel_size: int,
     groups: int = 1,
     scale: int = 2,
-    border: Border | Literal["reflect"] = "zeros",
+    border: AnyBorder = "zeros",
     offsets: Offsets | None = None,
     tile: int | None = None,
 ) -> Tensor:
@@ -51,12 +53,12 @@ def reassemble(
         kernel_size: k, odd.
         groups: g, which divides C.
         scale: Between the two sizes, 1 or more.
-        border: What the windows read beyond the map; ``"reflect"``: the cells on the other side of the border's.
+        border: What the windows read beyond the map.
         offsets: Which cells of the window have a weight, in the place of all k².
         tile: How many rows of the result are made at once; by default all.
     """
     taps = kernel_size**2 if offsets is None else len(offsets)
-    extend = _once_if(tile, kernel_size, border)
+    extend = _once_if(tile, lambda x: extended(x, kernel_size, border))
 
     def part(rows: slice) -> Tensor:
         of_rows = kernels[:, :, rows.start * scale : rows.stop * scale] if tile else kernels
@@ -84,7 +86,7 @@ def attend(
     kernel_size: int,
     heads: int = 1,
     scale: int | None = None,
-    border: Border | Literal["reflect"] = "shift",
+    border: AnyBorder = "shift",
     taken: Tensor | None = None,
     average: bool = False,
     tile: int | None = None,
@@ -100,8 +102,7 @@ def attend(
         heads: Divides C and D.
         scale: H = scale·h and W = scale·w, and the cell of row i is ⌊i/scale⌋. None: any H and W, and the cell of row i
             is ⌊(2i + 1)·h/2H⌋, the same where h divides H.
-        border: What the windows read beyond the map; zeros take part in the softmax. ``"reflect"``: the cells on the
-            other side of the border's.
+        border: What the windows read beyond the map; zeros take part in the softmax.
         taken: Which cells of its window each pixel attends to, ``(h·w, m, k²)``; by default all.
         average: Whether the weights of the heads are averaged and then applied to all channels, which have no heads.
         tile: How many rows of the result are made at once; by default all.
@@ -122,7 +123,7 @@ def attend(
     inside = window_mask(low, kernel_size, border, query.device)
     groups = 1 if average else heads
     near: Callable[[Tensor, slice, int, int], Tensor] = windows
-    extend, (rows, columns) = _once_if(tile, kernel_size, border), low
+    (rows, columns), more = low, (0, 0)
     made = (grid.shape[-2], grid.shape[-1])
     few = kernel_size > 1 and scales[0] * scales[1] <= FEW_PIXELS
     counted = is_traced() or is_in_torch_dispatch_mode()  # FlopCounterMode should not count what is hidden
@@ -136,8 +137,8 @@ def attend(
         more = (-low[0] % side, -low[1] % side)
         rows, columns = (low[0] + more[0]) // side, (low[1] + more[1]) // side
         grid = _longer(grid.permute(0, 2, 3, 1), (more[0] * scales[0], more[1] * scales[1])).permute(0, 3, 1, 2)
-        extend = lambda x: _longer(extended(x, kernel_size, border), more)  # noqa: E731
         scales = (side * scales[0], side * scales[1])
+    extend = _once_if(tile, lambda x: _longer(extended(x, kernel_size, border), more))
 
     def part(of: slice) -> Tensor:
         of_rows = grid[:, :, of.start * scales[0] : of.stop * scales[0]] if tile else grid
@@ -175,21 +176,19 @@ def _by_rows(part: Callable[[slice], Tensor], cells: int, scale: int, tile: int 
     return whole
 
 
-def _once_if(tile: int | None, kernel_size: int, border: Border | Literal["reflect"]) -> Callable[[Tensor], Tensor]:
-    """Return :func:`extended`, which keeps what it made for the next rows; if there are none, nothing is held."""
+def _once_if(tile: int | None, extend: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return ``extend``, which keeps what it made for the next rows; if there are none, nothing is held."""
     made: dict[int, Tensor] = {}
 
-    def extend(x: Tensor) -> Tensor:
-        if tile is None:
-            return extended(x, kernel_size, border)
+    def kept(x: Tensor) -> Tensor:
         if id(x) not in made:
-            made[id(x)] = extended(x, kernel_size, border)
+            made[id(x)] = extend(x)
         return made[id(x)]
 
-    return extend
+    return extend if tile is None else kept
 
 
-def extended(x: Tensor, kernel_size: int, border: Border | Literal["reflect"]) -> Tensor:
+def extended(x: Tensor, kernel_size: int, border: AnyBorder) -> Tensor:
     """Return the map that all windows read: ``(N, h + 2e, w + 2e, C)`` with e = ``kernel_size // 2``.
 
     A window that shifts inwards reads the cells on its other side: its order differs, its cells do not.
@@ -279,9 +278,7 @@ def _whole(kernel_size: int) -> Offsets:
     return list(itertools.product(around, around))
 
 
-def window_mask(
-    low: tuple[int, int], kernel_size: int, border: Border | Literal["reflect"], device: torch.device
-) -> Tensor | None:
+def window_mask(low: tuple[int, int], kernel_size: int, border: AnyBorder, device: torch.device) -> Tensor | None:
     """Return which of the k² cells count, ``(k²,)``, or None where all do: a window larger than the map repeats some.
 
     In a traced program, where sizes are symbols, there is always a mask.

@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from segup.upsamplers import Jbu
+from segup.upsamplers.jbu import ROWS
+from segup.upsamplers.windows import extended
 
 
 def stage_by_loops(stage, x, guide):
@@ -68,3 +70,15 @@ def test_dropout_acts_in_training_alone():
     assert not torch.equal(up(x, image=image), up(x, image=image))
     up.eval()
     assert torch.equal(up(x, image=image), up(x, image=image))
+
+
+def test_rows_are_made_in_turn_where_no_gradient_is_wanted_from_maps_that_are_extended_once(monkeypatch):
+    torch.manual_seed(0)
+    made = []
+    monkeypatch.setattr("segup.upsamplers.windows.extended", lambda *given: made.append(0) or extended(*given))
+    up, x, image = Jbu(4, 4).double(), torch.randn(1, 4, 50, 9).double(), torch.randn(1, 3, 100, 18).double()
+    whole = up(x, image=image)
+    assert whole.shape[-2] > 2 * ROWS
+    with torch.no_grad():
+        torch.testing.assert_close(up(x, image=image), whole, atol=1e-12, rtol=0)
+    assert len(made) == 4
