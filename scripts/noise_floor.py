@@ -112,6 +112,8 @@ def _operators(part: Part, study: Path, further: Sequence[str]) -> list[str]:
     if (study / FILE).exists() and part.script is None:
         for member in read_study(study).members:
             label = member.label.partition(",")[0]
+            if not (member.path / "config.yaml").exists():  # a run that has not begun, or was removed to be made again
+                continue
             upsampler = str(read_config(member.path)["decoder"]["upsampler"])
             stored[label] = upsampler if ":" in upsampler else label
     return list(dict.fromkeys([*first, *stored.values(), *further]))

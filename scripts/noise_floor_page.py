@@ -176,13 +176,12 @@ def _table(one: Measured) -> list[str]:
 def _costs(rows: Sequence[Row]) -> list[str]:
     known = [column for column in COSTS if any(row.get(column.key) for row in rows)]
     further = [score_of(name) for name in _FURTHER if any(row.get(name) for row in rows)]
-    titles = ["operator", *(score.label for score in further), *(column.title for column in known), "a run"]
+    titles = ["operator", *(score.label for score in further), *(column.title for column in known)]
     lines = ["Costs, and scores that are described and not tested:", "", pipes(titles), f"|{'---|' * len(titles)}"]
     for name in dict.fromkeys(row["decoder"] for row in rows):
         own = [row for row in rows if row["decoder"] == name and row["state"] == "finished"]
         cells = [_cell(own, score.name, score_text) for score in further]
         cells += [_cell(own, column.key, column.text) for column in known]
-        cells.append(_cell(own, "wall_seconds", lambda value: f"{value.mean:.0f} s"))
         lines.append(pipes([code(name), *cells]))
     return [*lines, ""]
 
