@@ -8,7 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -66,7 +66,9 @@ def run_folder(config: RunConfig) -> Iterator[Path]:
             _check_newest(folder, Path(checkpoint))
             yield folder
         return
-    folder = _new_folder(config) if wanted is None else Path(wanted)
+    place = _parent(config) if wanted is None else Path(wanted)
+    new = [one for one in (place, *place.parents) if not one.exists()]
+    folder = _new_folder(config) if wanted is None else place
     _check_unused(folder, config)
     _make(folder, exist_ok=True)
     with lock(folder):
@@ -76,7 +78,7 @@ def run_folder(config: RunConfig) -> Iterator[Path]:
             with told(folder):
                 yield folder
         except SegupError:
-            discard_unstarted(folder)
+            discard_unstarted(folder, new)
             raise
 
 
@@ -90,8 +92,11 @@ def clear_unstarted(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def discard_unstarted(folder: Path) -> None:
-    """Remove the folder of a run that failed before its first step; whatever else lies in it stays."""
+def discard_unstarted(folder: Path, new: Sequence[Path]) -> None:
+    """Remove the folder of a run that failed before its first step, and the ``new`` ones that were made for it.
+
+    Whatever else lies in them stays.
+    """
     history = folder / "metrics.csv"
     if (folder / "last.ckpt").exists() or (history.exists() and read_history(history)):
         return
@@ -100,7 +105,9 @@ def discard_unstarted(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # not empty: the person's files, or other runs, lie there
         folder.rmdir()
-        folder.parent.rmdir()
+        for one in new:
+            if one.exists():
+                one.rmdir()
 
 
 def is_complete(folder: Path) -> bool:

@@ -214,7 +214,11 @@ def test_a_run_that_never_started_leaves_nothing_and_one_that_did_stays(tmp_path
         (folder / "notes.txt").write_text("mine")
 
     fail(never_started)
-    assert not (tmp_path / "outputs" / "train" / "deconv").exists()
+    assert not (tmp_path / "outputs").exists()
+    (tmp_path / "outputs").mkdir()
+    fail(never_started)
+    assert list((tmp_path / "outputs").iterdir()) == []  # it was there before
+    (tmp_path / "outputs").rmdir()
     folder = fail(begun, run_dir="run")
     assert {file.name for file in folder.iterdir()} == {"config.yaml", "ladder.txt", "lock", "metrics.csv"}
     folder = fail(noted, run_dir="mine")
