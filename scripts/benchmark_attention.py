@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from measuring import alternate
 from torch import Tensor
 
-from segup.upsamplers.windows import attend, extended
+from segup.upsamplers.window_sums import attend
+from segup.upsamplers.windows import extended
 
 SIZES = ((32, 64, 32), (64, 128, 32), (16, 224, 64))
 """Of the map and of the result, and channels of queries and keys."""

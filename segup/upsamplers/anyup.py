@@ -15,7 +15,7 @@ from segup.upsamplers.guided import GuidedByEncoder, normed_convs
 from segup.upsamplers.interpolation import init_drawn
 from segup.upsamplers.pooling import ReflectConv, pool_to
 from segup.upsamplers.projection import project
-from segup.upsamplers.windows import attend
+from segup.upsamplers.window_sums import attend
 
 HEADS = 4
 TENTHS = 10

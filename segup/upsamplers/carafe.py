@@ -13,7 +13,8 @@ from segup.upsamplers.arguments import check_groups
 from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsampler
 from segup.upsamplers.interpolation import init_drawn
 from segup.upsamplers.projection import project
-from segup.upsamplers.windows import Border, reassemble, reassemble_cells, window_mask
+from segup.upsamplers.window_sums import reassemble, reassemble_cells
+from segup.upsamplers.windows import Border, window_mask
 
 
 @register_upsampler("carafe")

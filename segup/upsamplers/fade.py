@@ -11,7 +11,7 @@ from segup.upsamplers.guide import on_grid
 from segup.upsamplers.interpolation import init_drawn
 from segup.upsamplers.projection import project
 from segup.upsamplers.resize_conv import resize
-from segup.upsamplers.windows import reassemble
+from segup.upsamplers.window_sums import reassemble
 
 
 @register_upsampler("fade")

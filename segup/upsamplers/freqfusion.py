@@ -15,7 +15,7 @@ from segup.upsamplers.fitting import fit_to
 from segup.upsamplers.guide import on_grid
 from segup.upsamplers.interpolation import init_drawn
 from segup.upsamplers.projection import project
-from segup.upsamplers.windows import reassemble
+from segup.upsamplers.window_sums import reassemble
 
 NEIGHBOURS = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
 USUAL_GROUPS = 4

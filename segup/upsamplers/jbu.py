@@ -12,11 +12,12 @@ from segup.upsamplers.contract import Channels, Scale, Size, register_upsampler
 from segup.upsamplers.guided import Guided
 from segup.upsamplers.pooling import pool_to, reflect
 from segup.upsamplers.projection import project
-from segup.upsamplers.windows import attend, is_traced
+from segup.upsamplers.window_sums import attend
+from segup.upsamplers.windows import is_traced
 
 WIDTH = 32
 """Channels of the range projection."""
-ROWS = 36
+ROWS = 12
 """Of a result, which are made at once where no gradient is wanted: windows are copies."""
 
 

@@ -14,7 +14,7 @@ from segup.upsamplers.contract import Channels, Scale, Size, register_upsampler
 from segup.upsamplers.guided import GuidedByEncoder, normed_convs
 from segup.upsamplers.pooling import ReflectConv, pool_to
 from segup.upsamplers.projection import project
-from segup.upsamplers.windows import attend
+from segup.upsamplers.window_sums import attend
 
 HEADS = 4
 

@@ -9,7 +9,8 @@ from segup.upsamplers.contract import Channels, Scale, Upsampler, register_upsam
 from segup.upsamplers.guide import on_grid
 from segup.upsamplers.interpolation import init_drawn
 from segup.upsamplers.projection import project
-from segup.upsamplers.windows import Border, attend
+from segup.upsamplers.window_sums import attend
+from segup.upsamplers.windows import Border
 
 
 @register_upsampler("sapa")

@@ -12,7 +12,7 @@ from segup.upsamplers.contract import Size, register_upsampler
 from segup.upsamplers.fitting import fit_to
 from segup.upsamplers.guided import GuidedByEncoder
 from segup.upsamplers.projection import project
-from segup.upsamplers.windows import reassemble
+from segup.upsamplers.window_sums import reassemble
 
 # fmt: off
 NEIGHBOURS = (

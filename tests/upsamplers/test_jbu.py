@@ -72,13 +72,20 @@ def test_dropout_acts_in_training_alone():
     assert torch.equal(up(x, image=image), up(x, image=image))
 
 
-def test_rows_are_made_in_turn_where_no_gradient_is_wanted_from_maps_that_are_extended_once(monkeypatch):
+def test_rows_are_made_in_turn_where_no_gradient_is_wanted_and_so_are_the_maps_that_they_read(monkeypatch):
     torch.manual_seed(0)
-    made = []
-    monkeypatch.setattr("segup.upsamplers.windows.extended", lambda *given: made.append(0) or extended(*given))
+    rows_made = []
+
+    def watched(*given):
+        rows_made.append(extended(*given).shape[1])
+        return extended(*given)
+
+    monkeypatch.setattr("segup.upsamplers.window_sums.extended", watched)
     up, x, image = Jbu(4, 4).double(), torch.randn(1, 4, 50, 9).double(), torch.randn(1, 3, 100, 18).double()
     whole = up(x, image=image)
     assert whole.shape[-2] > 2 * ROWS
+    assert max(rows_made) > 100
+    rows_made.clear()
     with torch.no_grad():
         torch.testing.assert_close(up(x, image=image), whole, atol=1e-12, rtol=0)
-    assert len(made) == 4
+    assert max(rows_made) == ROWS + up.kernel_size - 1
