@@ -48,6 +48,8 @@ class Within:
 
     def said(self, noun: str, value: Any = None) -> str:
         """Return what a value must be; a far end is named only to a ``value`` that lies beyond it."""
+        if self.least == self.most:
+            return f"{noun} {self.least}"
         number = value if isinstance(value, int | float) else math.nan
         parts = [
             text.format(end)
@@ -267,13 +269,18 @@ def none_of(path: str, value: Any, known: Iterable[Any]) -> str:
 def proposal(kind: Any, name: str, value: Any, usual: Any = None) -> str:
     """Return the line that gives a number in the range of ``kind``, if there is one.
 
-    It is the nearest to ``value``; where none is nearest, it is the ``usual`` number.
+    It is the nearest to ``value``; where none is nearest, it is the ``usual`` number, or the ``usual`` numbers.
 
     >>> proposal(Annotated[int, Within(2)], "scale", 1).strip(), proposal(int, "scale", "x")
     ('try: scale=2', '')
     >>> proposal(Annotated[float, Within(above=0)], "lr", 0, usual=0.1).strip()
     'try: lr=0.1'
+    >>> proposal(Annotated[Sequence[Count], Within(2, 2)], "neck.widths", [8], usual=(8, 16)).strip()
+    "try: 'neck.widths=[8,16]'"
     """
+    if isinstance(usual, tuple) and usual and all(isinstance(one, int) for one in usual):
+        numbers = f"{name}=[{','.join(map(str, usual))}]"
+        return f"\n  try: '{numbers}'" if "." in name else f"\n  try: {numbers}"
     near = _nearest(kind, value)
     if near is None and isinstance(usual, int | float) and not isinstance(usual, bool):
         near = usual
