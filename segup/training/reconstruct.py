@@ -4,7 +4,7 @@ The encoder is frozen. Its map of the smaller image goes through the operator, g
 operator is; what comes out is compared with the map of the whole image, by squared differences and cosines.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,18 @@ from rich.console import Console
 from rich.text import Text
 from torch import Tensor, nn
 
-from segup.data import create_data, read_image
-from segup.data.files import IMAGE_SUFFIXES
-from segup.encoders import create_encoder
+from segup.encoders import create_encoder, load_weights
 from segup.encoders.contract import Encoder
-from segup.errors import ConfigError, DataError
-from segup.training.config import Reconstruction, RunConfig
+from segup.errors import ConfigError
+from segup.training.build import encoder_options
+from segup.training.config import EncoderConfig, Reconstruction, RunConfig
 from segup.training.module import TrainingDivergedError
 from segup.training.operator_files import FILE, save_operator
+from segup.training.reconstruct_images import WholeCells, crop_size, crops, images
 from segup.training.run_folder import environment, write_json, write_yaml
 from segup.upsamplers import Upsampler, create_upsampler
 from segup.upsamplers.contract import operator_class
 from segup.upsamplers.guide import listed_guides
-
-HELD_OUT = 5
-"""Every fifth image of a folder is held out."""
 
 
 class Reconstructor(nn.Module):
@@ -45,11 +42,11 @@ class Reconstructor(nn.Module):
     def __init__(self, encoder: Encoder, up: Upsampler, level: int) -> None:
         super().__init__()
         self.encoder, self.up, self.level = encoder.requires_grad_(False).eval(), up, level
-        self.cell = encoder.strides[level] * up.scale
+        self.cells = WholeCells(self.encoder, encoder.strides[level], up.scale)
 
     def cut(self, image: Tensor) -> Tensor:
         """Return the top left of images, so large that both maps have whole cells."""
-        height, width = (int(size // self.cell * self.cell) for size in image.shape[-2:])
+        height, width = (self.cells.whole(size) for size in image.shape[-2:])
         return image[..., :height, :width]
 
     @torch.no_grad()
@@ -86,23 +83,21 @@ def reconstruct(config: RunConfig, folder: Path, console: Console | None = None)
         torch.set_num_threads(config.trainer.threads)
     L.seed_everything(config.seed, verbose=False)
     name, options = checked_operator(config.decoder)
-    train, held = images(config)
     channels = int(config.data.get("in_channels") or 3)
-    encoder = create_encoder(
-        config.encoder.full_name, in_channels=channels, pretrained=config.encoder.pretrained, **config.encoder.options
-    )
+    encoder = built_encoder(config.encoder, channels)
     level = closest(encoder.strides, own.stride)
     width = encoder.channels[level]
     up = create_upsampler(name, width, width, own.scale, image_channels=channels, **options)
     if not any(True for _ in up.parameters()):
         raise ConfigError(f"{up.describe()} has no parameters to train.\n  try: decoder=naf")
     model = Reconstructor(encoder, up, level)
-    crop, batch = crop_size(train, config.data.get("crop_size"), model.cell), int(config.data.get("batch_size") or 8)
+    train, held = images(config.data, config.seed, model.cells)
+    crop, batch = crop_size(train, config.data.get("crop_size"), model.cells), int(config.data.get("batch_size") or 8)
     write_yaml(folder / "config.yaml", asdict(config))
     console.print(
         Text(
             f"{up.label()}, {width} channels, to the map of stride {encoder.strides[level]}; "
-            f"{len(train)} images train, {len(held)} are held out"
+            f"images: {len(train)} to train, {len(held)} held out"
         ),
         soft_wrap=True,
     )
@@ -168,7 +163,7 @@ def checked_operator(decoder: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         ConfigError: It requires more than the map and the image.
     """
     name = str(decoder.get("upsampler"))
-    options = {key: value for key, value in (decoder.get("upsampler_options") or {}).items() if value is not None}
+    options = dict(decoder.get("upsampler_options") or {})
     beyond = operator_class(name).required(**options) - {"image"}
     if beyond:
         raise ConfigError(
@@ -178,63 +173,18 @@ def checked_operator(decoder: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
-def images(config: RunConfig) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the images that train, and those that are held out: the validation images, or every fifth of a folder.
-
-    ``data=folder`` takes all images below its root, or below the folder ``images`` there.
+def built_encoder(config: EncoderConfig, channels: int) -> Encoder:
+    """Return the encoder, its weights those of the library or of ``encoder.weights``.
 
     Raises:
-        DataError: There are fewer than two.
+        ConfigError: See :func:`segup.encoders.create_encoder`.
+        DataError: The file of weights cannot be read, or nothing of it fits.
     """
-    options = config.data
-    channels = int(options.get("in_channels") or 3)
-    if options.get("name") == "folder":
-        root = Path(str(options.get("root")))
-        root = root / "images" if (root / "images").is_dir() else root
-        files = sorted(file for file in root.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
-        if len(files) < 2:
-            raise DataError(f"{root}: {len(files)} images below it, and reconstruction needs two at least")
-        held = files[HELD_OUT - 1 :: HELD_OUT] or files[-1:]
-        train = [file for file in files if file not in set(held)]
-    else:
-        source = create_data(options, config.seed).source
-        source.prepare()
-        train, held = ([pair.image for pair in source.pairs(split)] for split in ("train", "val"))
-    return [read_image(file, channels) for file in train], [read_image(file, channels) for file in held]
-
-
-def crop_size(train: Sequence[Tensor], wanted: Sequence[int] | None, cell: int) -> tuple[int, int]:
-    """Return the size of crops: as ``wanted``, rounded down to whole cells and to the smallest image.
-
-    Raises:
-        DataError: That is less than two cells.
-
-    >>> crop_size([torch.zeros(3, 70, 100)], (64, 200), cell=16)
-    (64, 96)
-    """
-    height, width = (min(image.shape[axis] for image in train) for axis in (-2, -1))
-    if wanted is not None:
-        height, width = min(height, wanted[0]), min(width, wanted[1])
-    if min(height, width) < 2 * cell:
-        raise DataError(
-            f"crops of {height}×{width} are too small: this map needs {2 * cell}×{2 * cell} at least.\n"
-            f"  try: a map of a smaller stride (reconstruct.stride), or larger images"
-        )
-    return height // cell * cell, width // cell * cell
-
-
-def crops(train: Sequence[Tensor], size: tuple[int, int], batch: int, steps: int, seed: int) -> Iterator[Tensor]:
-    """Yield batches of random crops."""
-    generator = torch.Generator().manual_seed(seed)
-    draw = lambda below: int(torch.randint(below, (), generator=generator))  # noqa: E731
-    height, width = size
-    for _ in range(steps):
-        views = []
-        for _ in range(batch):
-            image = train[draw(len(train))]
-            top, left = draw(image.shape[-2] - height + 1), draw(image.shape[-1] - width + 1)
-            views.append(image[:, top : top + height, left : left + width])
-        yield torch.stack(views)
+    pretrained = config.pretrained and config.weights is None
+    encoder = create_encoder(config.full_name, channels, pretrained=pretrained, **encoder_options(config))
+    if config.weights is not None:
+        load_weights(encoder, config.weights)
+    return encoder
 
 
 def closest(strides: Sequence[Any], wanted: int) -> int:

@@ -1,16 +1,20 @@
 """Operators trained without labels: on any images, better than bilinear on those that are held out."""
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from segup import create_model
+from segup.encoders import create_encoder
 from segup.errors import ConfigError, DataError
-from segup.training.config import RunConfig
+from segup.training.config import EncoderConfig, RunConfig
 from segup.training.operator_files import load_operator, start_operators
-from segup.training.reconstruct import difference
+from segup.training.reconstruct import built_encoder, difference
+from segup.training.reconstruct_images import WholeCells, below, images
 from segup.training.start import start
 from segup.upsamplers import list_upsamplers
 from segup.upsamplers.contract import operator_class
@@ -18,11 +22,11 @@ from segup.upsamplers.contract import operator_class
 CELLS = {"name": "cells", "classes": ["background", "foreground"], "crop_size": [64, 96], "batch_size": 2}
 
 
-def run_of(folder, decoder="naf", data=CELLS, **words):
+def run_of(folder, decoder="naf", data=CELLS, options=None, **words):
     folder.mkdir(exist_ok=True)
     values = {
         "encoder": {"name": "test_efficientnet", "pretrained": False},
-        "decoder": {"upsampler": decoder},
+        "decoder": {"upsampler": decoder, "upsampler_options": options},
         "data": data,
         "trainer": {"threads": 1},
         "reconstruct": {"steps": 2, **words},
@@ -66,19 +70,68 @@ def test_every_operator_that_can_stand_alone_learns(name, tmp_path):
 
 
 def test_what_cannot_be_is_refused_before_anything_is_written(pictures, tmp_path):
-    for decoder, message in (
-        ("sapa", r"decoder=sapa is guided by the skip, and reconstruction has the map and the image alone\.\n  try: "),
-        ("bilinear_additive", r"'bilinear_additive' \(scale 2\) has no parameters to train\.\n  try: decoder=naf"),
+    for decoder, options, message in (
+        (
+            "sapa",
+            {},
+            r"decoder=sapa is guided by the skip, and reconstruction has the map and the image alone\.\n  try: ",
+        ),
+        ("bilinear_additive", {}, r"'bilinear_additive' \(scale 2\) has no parameters to train\.\n  try: decoder=naf"),
+        ("bilinear", {"kernel_size": None}, r"'bilinear' \(scale 2\) has no parameters to train\."),
     ):
         with pytest.raises(ConfigError, match=message):
-            run_of(tmp_path / "run", decoder)
-    with pytest.raises(DataError, match="crops of 70×100 are too small: this map needs 128×128 at least"):
+            run_of(tmp_path / "run", decoder, options=options)
+    message = (
+        r"0.png: 70×100 is too small: the map of stride 8 needs 128×128 at least, where .* 8 times smaller\n  try: "
+    )
+    with pytest.raises(DataError, match=f"{message}a map of stride 4 .*, or leave this image out"):
         run_of(tmp_path / "run", data=pictures, scale=8)
-    with pytest.raises(DataError, match="0 images below it, and reconstruction needs two at least"):
+    with pytest.raises(DataError, match=r"data.crop_size: 30×100 is too small: .*\n  try: .*data.crop_size=null"):
+        run_of(tmp_path / "run", data={**pictures, "crop_size": [30, 100]})
+    with pytest.raises(DataError, match="images below it: 0, and reconstruction needs two at least\n  try: data.root="):
         run_of(tmp_path / "run", data={**pictures, "root": str(tmp_path / "run")})
     assert not list((tmp_path / "run").iterdir())
     with pytest.raises(DataError, match="no operator at .*\n  try: the folder of a run of experiment=reconstruct"):
         load_operator(tmp_path / "run")
+
+
+def test_an_image_that_is_held_out_is_as_large_as_the_others(pictures, tmp_path):
+    file = below(Path(pictures["root"]))[1][0]
+    Image.new("RGB", (90, 20)).save(file)
+    with pytest.raises(DataError, match=f"{file.name}: 20×90 is too small"):
+        run_of(tmp_path / "run", data=pictures)
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_images_have_the_range_that_a_training_finds_or_is_given(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    for number in range(3):
+        Image.fromarray(np.full((64, 64), 4000 + number, np.uint16)).save(tmp_path / "pictures" / f"{number}.png")
+    options = {"name": "folder", "root": str(tmp_path / "pictures"), "classes": ["a", "b"]}
+    cells = WholeCells(create_encoder("test_efficientnet", pretrained=False), 8, 2)
+    for given, top in ({}, 4095), ({"image_range": [0, 8000]}, 8000), ({"image_range": "dtype"}, 65535):
+        train, held = images({**options, **given}, 0, cells)
+        assert [float(image.max()) * top for image in (*train, *held)] == pytest.approx([4000, 4001, 4002])
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "dla34", "timm/test_vit"])
+def test_neither_image_is_extended(name):
+    """Maps of extended images would not lie on each other: of dla34 that of 80×80 pixels is one of 96×96."""
+    encoder = create_encoder(name, pretrained=False)
+    cells = WholeCells(encoder, encoder.strides[0], 2)
+    sizes = [cells.whole(size) for size in range(cells.least, 200)]
+    assert sizes == sorted(sizes)
+    assert all(encoder.accepted_size((one, one)) == (one, one) for size in sizes for one in (size, size // 2))
+    assert all(size % (2 * encoder.strides[0]) == 0 < size for size in sizes)
+
+
+def test_the_encoder_is_that_of_the_configuration(tmp_path):
+    stored = create_encoder("test_efficientnet", pretrained=False)
+    torch.save(stored.body.state_dict(), tmp_path / "weights.pth")
+    config = EncoderConfig("test_efficientnet", weights=str(tmp_path / "weights.pth"), mean=[0.1, 0.2, 0.3])
+    encoder = built_encoder(config, 3)
+    assert all(torch.equal(tensor, stored.body.state_dict()[key]) for key, tensor in encoder.body.state_dict().items())
+    assert encoder.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
 
 
 def own_projections(model):
