@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from segup.encoders import create_encoder, load_weights
 from segup.encoders.contract import Encoder
 from segup.errors import ConfigError
+from segup.stored import visible
 from segup.training.build import encoder_options
 from segup.training.config import EncoderConfig, Reconstruction, RunConfig
 from segup.training.module import TrainingDivergedError
-from segup.training.operator_files import FILE, save_operator
+from segup.training.operator_files import FILE, save_operator, start_operators
 from segup.training.reconstruct_images import WholeCells, crop_size, crops, images
 from segup.training.run_folder import environment, write_json, write_yaml
 from segup.upsamplers import Upsampler, create_upsampler
@@ -79,6 +80,8 @@ def reconstruct(config: RunConfig, folder: Path, console: Console | None = None)
         TrainingDivergedError: The loss became NaN or infinite.
     """
     console, own = console or Console(), config.reconstruct or Reconstruction()
+    if config.ckpt_path is not None:
+        raise ConfigError("ckpt_path: a run of experiment=reconstruct is not continued\n  try: init_from=RUN")
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     L.seed_everything(config.seed, verbose=False)
@@ -91,9 +94,12 @@ def reconstruct(config: RunConfig, folder: Path, console: Console | None = None)
     if not any(True for _ in up.parameters()):
         raise ConfigError(f"{up.describe()} has no parameters to train.\n  try: decoder=naf")
     model = Reconstructor(encoder, up, level)
+    taken = None if config.init_from is None else start_operators(model, config.init_from)
     train, held = images(config.data, config.seed, model.cells)
     crop, batch = crop_size(train, config.data.get("crop_size"), model.cells), int(config.data.get("batch_size") or 8)
     write_yaml(folder / "config.yaml", asdict(config))
+    if taken is not None:
+        console.print(Text(visible(str(taken), keep="\n")), soft_wrap=True)
     console.print(
         Text(
             f"{up.label()}, {width} channels, to the map of stride {encoder.strides[level]}; "
@@ -160,9 +166,11 @@ def checked_operator(decoder: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the operator's name and options.
 
     Raises:
-        ConfigError: It requires more than the map and the image.
+        ConfigError: There is none, or it requires more than the map and the image.
     """
-    name = str(decoder.get("upsampler"))
+    if not decoder.get("upsampler"):
+        raise ConfigError("decoder.upsampler is not set, and reconstruction trains one operator.\n  try: decoder=naf")
+    name = str(decoder["upsampler"])
     options = dict(decoder.get("upsampler_options") or {})
     beyond = operator_class(name).required(**options) - {"image"}
     if beyond:

@@ -22,7 +22,7 @@ from segup.upsamplers.contract import operator_class
 CELLS = {"name": "cells", "classes": ["background", "foreground"], "crop_size": [64, 96], "batch_size": 2}
 
 
-def run_of(folder, decoder="naf", data=CELLS, options=None, **words):
+def run_of(folder, decoder="naf", data=CELLS, options=None, beside=None, **words):
     folder.mkdir(exist_ok=True)
     values = {
         "encoder": {"name": "test_efficientnet", "pretrained": False},
@@ -30,6 +30,7 @@ def run_of(folder, decoder="naf", data=CELLS, options=None, **words):
         "data": data,
         "trainer": {"threads": 1},
         "reconstruct": {"steps": 2, **words},
+        **(beside or {}),
     }
     start(RunConfig.of(values), folder)
     return json.loads((folder / "reconstruction.json").read_text())
@@ -90,6 +91,10 @@ def test_what_cannot_be_is_refused_before_anything_is_written(pictures, tmp_path
         run_of(tmp_path / "run", data={**pictures, "crop_size": [30, 100]})
     with pytest.raises(DataError, match="images below it: 0, and reconstruction needs two at least\n  try: data.root="):
         run_of(tmp_path / "run", data={**pictures, "root": str(tmp_path / "run")})
+    with pytest.raises(ConfigError, match=r"decoder.upsampler is not set, .*\n  try: decoder=naf"):
+        run_of(tmp_path / "run", None)
+    with pytest.raises(ConfigError, match="ckpt_path: .* is not continued\n  try: init_from=RUN"):
+        run_of(tmp_path / "run", beside={"ckpt_path": "last.ckpt"})
     assert not list((tmp_path / "run").iterdir())
     with pytest.raises(DataError, match="no operator at .*\n  try: the folder of a run of experiment=reconstruct"):
         load_operator(tmp_path / "run")
@@ -152,6 +157,17 @@ def test_its_weights_start_the_operators_of_a_model(tmp_path):
     other = create_model("test_efficientnet", upsampler="deconv", **names)
     with pytest.raises(ConfigError, match="operator 'naf', and none of its weights fits .*\n  try: decoder=naf"):
         start_operators(other, tmp_path / "run")
+
+
+def test_a_run_starts_from_another_ones_operator(tmp_path):
+    run_of(tmp_path / "first", "deconv")
+    known = load_operator(tmp_path / "first").state_dict()
+    run_of(tmp_path / "next", "deconv", beside={"init_from": str(tmp_path / "first"), "seed": 1}, lr=1e-9)
+    assert all(
+        torch.allclose(load_operator(tmp_path / "next").state_dict()[key], known[key], atol=1e-6) for key in known
+    )
+    with pytest.raises(ConfigError, match="operator 'deconv', and none of its weights fits"):
+        run_of(tmp_path / "other", "naf", beside={"init_from": str(tmp_path / "first")})
 
 
 def test_the_difference_is_of_squares_and_of_directions():
