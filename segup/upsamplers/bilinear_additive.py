@@ -34,6 +34,7 @@ class BilinearAdditive(Upsampler):
     ([2.0], 0)
     """
 
+    projects = "first"
     averages = True  # where nothing is summed, this is the resize alone
 
     def __init__(

@@ -61,6 +61,8 @@ class Carafe(Upsampler):
     74148
     """
 
+    projects = "last"
+
     def __init__(
         self,
         in_channels: Channels,

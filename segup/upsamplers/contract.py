@@ -82,6 +82,8 @@ class Upsampler(nn.Module, GuidedStep, CheckedPart, metaclass=_OperatorType):
     """Default options in a decoder's step to the image, which joins no skip."""
     averages: bool = False
     """Whether results are weighted means of ``x``, or of a convolution of it where channels change."""
+    projects: ClassVar[Literal["nowhere", "first", "last"]] = "nowhere"
+    """Where its 1×1 convolution ``project`` stands, which changes the channels: before it brings a map up, or after."""
     takes_fractions: ClassVar[bool] = False
     """Whether it may multiply by a fraction."""
     takes_rounding: ClassVar[bool] = False
@@ -313,7 +315,13 @@ class Upsampler(nn.Module, GuidedStep, CheckedPart, metaclass=_OperatorType):
 
     def label(self) -> str:
         """Return the name and the layer parameters in few letters, as ladders show them."""
-        return f"{self.name} ×{self.scale}"
+        return self.with_projection(f"{self.name} ×{self.scale}")
+
+    def with_projection(self, words: str) -> str:
+        """Return a label with the 1×1 convolution, where one changes the channels, on its side of ``words``."""
+        if self.projects == "nowhere" or isinstance(self.project, nn.Identity):
+            return words
+        return f"1×1, {words}" if self.projects == "first" else f"{words}, 1×1"
 
 
 def _counted(low: int, wanted: int) -> Size:

@@ -68,6 +68,7 @@ class DySample(Upsampler):
     """
 
     averages = True
+    projects = "last"
 
     def __init__(
         self,

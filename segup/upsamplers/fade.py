@@ -64,6 +64,7 @@ class Fade(Upsampler):
     """
 
     requires = frozenset({"skip"})
+    projects = "last"
 
     def __init__(
         self,

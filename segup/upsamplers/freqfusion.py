@@ -74,6 +74,7 @@ class FreqFusion(Upsampler):
     """
 
     requires = frozenset({"skip"})
+    projects = "last"
     averages = True  # the map; the changed skip is no mean of the skip
 
     def __init__(

@@ -54,6 +54,7 @@ class Guided(Upsampler):
     requires = frozenset({"image"})
     reaches_any = True
     averages = True
+    projects = "first"
     encoder: nn.Module
     project: nn.Module
     kernel_size: int | None = None
@@ -73,9 +74,8 @@ class Guided(Upsampler):
 
     def label(self) -> str:
         """Return the name, the window and the scale, and whether a 1×1 convolution comes first."""
-        first = "" if self.in_channels == self.out_channels else "1×1, "
         window = "" if self.kernel_size is None else f" k{self.kernel_size}"
-        return f"{first}{self.name}{window} ×{self.scale}"
+        return self.with_projection(f"{self.name}{window} ×{self.scale}")
 
     def guided(self, x: Tensor, features: Tensor, made: Size, size: Size) -> Tensor:
         """Return ``x`` at the size ``made``, by the encoded guide, which belongs to ``size``.

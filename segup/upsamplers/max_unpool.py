@@ -53,6 +53,7 @@ class MaxUnpool(Upsampler):
     """
 
     requires = frozenset({"indices"})
+    projects = "first"
 
     def __init__(
         self,

@@ -62,6 +62,7 @@ class Sapa(Upsampler):
     """
 
     requires = frozenset({"skip"})
+    projects = "last"
 
     def __init__(
         self,

@@ -271,7 +271,7 @@ def test_a_swap_can_be_swapped_again():
     before = nn.Sequential(nn.ConvTranspose2d(8, 4, 3, stride=2, padding=1))
     swap_upsamplers(model, "carafe")
     report = swap_upsamplers(model, "pixel_shuffle", kernel_size=1)
-    assert [(swap.was, swap.now) for swap in report.swapped] == [("carafe ×2", "pixel_shuffle ×2")]
+    assert [(swap.was, swap.now) for swap in report.swapped] == [("carafe ×2, 1×1", "pixel_shuffle ×2")]
     assert model[0].up.conv.kernel_size == (1, 1)
     same_shapes(before, model)
     report = swap_upsamplers(model, "bilinear", example=torch.rand(1, 8, 4, 4))

@@ -346,3 +346,19 @@ def test_a_result_of_the_size_that_the_arithmetic_says_is_cut_to_the_size_asked_
 
     up, x = Honest(2, 2), torch.randn(1, 2, 5, 6)
     assert torch.equal(up(x, size=(10, 12)), up.conv(x)[..., :10, :12])
+
+
+ALONE = [(name, {"kernel_size": None}) for name in ("nearest", "bilinear", "bicubic")]
+
+
+@pytest.mark.parametrize(("name", "options"), [*((name, {}) for name in OPERATORS), *ALONE])
+def test_a_1x1_convolution_that_changes_the_channels_stands_in_the_label_on_its_side(name, options, build, guides):
+    up, x = build(name, 4, 7, 3, **options), torch.randn(1, 4, 5, 5)
+    sizes = []
+    for module in up.modules():
+        if isinstance(module, torch.nn.Conv2d) and (module.kernel_size, module.out_channels) == ((1, 1), 7):
+            module.register_forward_hook(lambda _, given, __: sizes.append(given[0].shape[-1]))
+    up(x, **guides(up, x))
+    words = {"": up.label(), "first": up.label().removeprefix("1×1, "), "last": up.label().removesuffix(", 1×1")}
+    assert "1×1" not in build(name, 4, 4, 3, **options).label()
+    assert {key for key, rest in words.items() if rest != up.label()} == {{5: "first", 15: "last"}[s] for s in sizes}
