@@ -70,25 +70,48 @@ class GuidedStep:
 
         Raises:
             ShapeError: The guide is missing or is not ``(N, C, H, W)``; a skip is not ``(N, skip_channels, *size)``.
+            ConfigError: An image or a skip has integers.
         """
         if name != "skip":
             if not isinstance(guide, Tensor) or guide.dim() != 4 or guide.shape[0] != x.shape[0]:
+                call = f"up(x, size, {name}={name}); in a decoder, decoder(features, size, {name}={name})"
                 raise ShapeError(
                     f"{self.describe()} takes {GUIDES.get(name, name)}, ({int(x.shape[0])}, C, H, W), {_got(guide)}.\n"
-                    f"  try: up(x, size, {name}={name}); in a decoder, decoder(features, size, {name}={name})"
+                    f"  try: {_batch(name, guide, int(x.shape[0])) or call}"
                 )
-            return guide
-        wanted = (x.shape[0], self.skip_channels, *size)
-        if (
-            not isinstance(guide, Tensor)
-            or guide.dim() != 4
-            or any(n != m for n, m in zip(guide.shape, wanted, strict=True))
-        ):
-            raise ShapeError(
-                f"{self.describe()} takes a skip {figures(wanted)}, of its input's batch and of the size asked for, "
-                f"{_got(guide)}.\n  try: up(x, size=skip.shape[-2:], skip=skip)"
+        else:
+            wanted = (x.shape[0], self.skip_channels, *size)
+            if (
+                not isinstance(guide, Tensor)
+                or guide.dim() != 4
+                or any(n != m for n, m in zip(guide.shape, wanted, strict=True))
+            ):
+                raise ShapeError(
+                    f"{self.describe()} takes a skip {figures(wanted)}, of its input's batch and of the size asked "
+                    f"for, {_got(guide)}.\n  try: {_batch(name, guide, int(x.shape[0])) or self._skip_of_others(guide)}"
+                )
+        if name in ("skip", "image") and not guide.is_floating_point():
+            raise ConfigError(
+                f"{self.describe()} takes {GUIDES[name]} as floats, not {guide.dtype}\n  try: {name}.float() / 255"
             )
         return guide
+
+    def _skip_of_others(self, skip: object) -> str:
+        """Return the way out for a skip of another size or number of channels."""
+        if isinstance(skip, Tensor) and skip.shape[1] != self.skip_channels:
+            return f"skip_channels={int(skip.shape[1])} at construction"
+        return "up(x, size=skip.shape[-2:], skip=skip)"
+
+
+def _batch(name: str, guide: object, count: int) -> str:
+    """Return the way out for a guide that is no batch, or one of another number of images; nothing for all others."""
+    if not isinstance(guide, Tensor):
+        return ""
+    if guide.dim() != 4:
+        return f"{name}.unsqueeze(0), a batch of one" if guide.dim() == 3 else "a batch of four dimensions"
+    if guide.shape[0] == count:
+        return ""
+    return f"{name}.expand({count}, -1, -1, -1)" if guide.shape[0] == 1 else f"a batch of {count}, one for each map"
 
 
 def _got(guide: object) -> str:

@@ -82,8 +82,11 @@ def test_a_decoder_takes_it_as_a_keyword_and_names_it_where_it_is_missing(topolo
     decoder = create_decoder(topology, [4, 8], [2, 4], upsampler=NAME).eval()
     maps, size = [torch.randn(1, 4, 17, 12), torch.randn(1, 8, 9, 6)], (33, 23)
     assert decoder(maps, size, image=torch.rand(1, 3, *size)).shape == (1, decoder.out_channels, *size)
-    for given, got in (({}, "and got none"), ({"image": torch.rand(3, *size)}, "not (3, 33, 23)")):
-        said = f"takes the image, (1, C, H, W), {got}.\n  try: up(x, size, image=image); in a decoder, decoder("
+    for given, got in (
+        ({}, "and got none.\n  try: up(x, size, image=image); in a decoder, decoder("),
+        ({"image": torch.rand(3, *size)}, "not (3, 33, 23).\n  try: image.unsqueeze(0)"),
+    ):
+        said = f"takes the image, (1, C, H, W), {got}"
         with pytest.raises(ShapeError, match=re.escape(said)):
             decoder(maps, size, **given)
 

@@ -135,25 +135,52 @@ def test_a_guided_operator_needs_the_skips_channels_at_construction(name):
 
 @pytest.mark.parametrize("name", GUIDED)
 @pytest.mark.parametrize(
-    ("shape", "got"),
+    ("shape", "got", "way_out"),
     [
-        (None, "and got none"),
-        ((3, 3, 9, 10), r"not \(3, 3, 9, 10\)"),  # another batch
-        ((2, 4, 9, 10), r"not \(2, 4, 9, 10\)"),  # other channels
-        ((2, 3, 10, 10), r"not \(2, 3, 10, 10\)"),  # another size than the one asked for
-        ((2, 3, 9, 9), r"not \(2, 3, 9, 9\)"),
-        ((3, 9, 10), r"not \(3, 9, 10\)"),
+        (None, "and got none", r"up\(x, size=skip\.shape\[-2:\], skip=skip\)"),
+        ((3, 3, 9, 10), r"not \(3, 3, 9, 10\)", "a batch of 2, one for each map"),
+        ((1, 3, 9, 10), r"not \(1, 3, 9, 10\)", r"skip\.expand\(2, -1, -1, -1\)"),
+        ((2, 4, 9, 10), r"not \(2, 4, 9, 10\)", "skip_channels=4 at construction"),
+        ((2, 3, 10, 10), r"not \(2, 3, 10, 10\)", r"up\(x, size=skip\.shape\[-2:\], skip=skip\)"),
+        ((2, 3, 9, 9), r"not \(2, 3, 9, 9\)", r"up\(x, size=skip\.shape\[-2:\], skip=skip\)"),
+        ((3, 9, 10), r"not \(3, 9, 10\)", r"skip\.unsqueeze\(0\)"),
     ],
 )
-def test_a_skip_that_does_not_fit_is_refused_with_both_shapes(name, shape, got, build):
+def test_a_skip_that_does_not_fit_is_refused_with_both_shapes_and_what_fits(name, shape, got, way_out, build):
     up = build(name, 4, 4)
     skip = None if shape is None else torch.zeros(shape)
     message = (
-        rf"takes a skip \(2, 3, 9, 10\), of its input's batch and of the size asked for, {got}\.\n"
-        rf"  try: up\(x, size=skip\.shape\[-2:\], skip=skip\)"
+        rf"takes a skip \(2, 3, 9, 10\), of its input's batch and of the size asked for, {got}\.\n  try: {way_out}"
     )
     with pytest.raises(ShapeError, match=message):
         up(torch.zeros(2, 4, 5, 5), (9, 10), skip=skip)
+
+
+BY_IMAGE = [name for name in OPERATORS if "image" in operator_class(name).requires]
+
+
+@pytest.mark.parametrize("name", BY_IMAGE)
+@pytest.mark.parametrize(
+    ("shape", "way_out"),
+    [
+        ((3, 18, 20), r"image\.unsqueeze\(0\)"),
+        ((1, 3, 18, 20), r"image\.expand\(2, -1, -1, -1\)"),
+        ((4, 3, 18, 20), "a batch of 2"),
+        ((18, 20), "a batch of four"),
+    ],
+)
+def test_an_image_that_is_no_batch_like_the_maps_is_refused_with_what_makes_it_one(name, shape, way_out, build):
+    message = rf"takes the image, \(2, C, H, W\), not {re.escape(str(shape))}\.\n  try: {way_out}"
+    with pytest.raises(ShapeError, match=message):
+        build(name, 4, 4)(torch.zeros(2, 4, 5, 5), (9, 10), image=torch.zeros(shape))
+
+
+@pytest.mark.parametrize("name", [*GUIDED, *BY_IMAGE])
+def test_a_guide_of_integers_is_refused(name, build, guides):
+    up, x = build(name, 4, 4), torch.zeros(2, 4, 5, 5)
+    whole = {key: value.byte() for key, value in guides(up, x, (9, 10)).items()}
+    with pytest.raises(ConfigError, match=r"takes the \w+ as floats, not torch\.uint8\n  try: \w+\.float\(\) / 255"):
+        up(x, (9, 10), **whole)
 
 
 @pytest.mark.parametrize("name", [name for name in OPERATORS if not operator_class(name).requires])
