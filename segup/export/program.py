@@ -60,6 +60,7 @@ def exported_program(model: SegmentationModel, output: Output = "logits") -> "Ex
         ConfigError: torch cannot trace the model with a height and a width that are not fixed; the message says why.
     """
     from torch.export import Dim
+    from torch.utils._sympy.value_ranges import ValueRanges
 
     most = model.encoder.pyramid.accepted.most
     height, width = (Dim.DYNAMIC if most is None else Dim(side, min=1, max=most) for side in ("height", "width"))
@@ -76,8 +77,11 @@ def exported_program(model: SegmentationModel, output: Output = "logits") -> "Ex
             f"encoder '{model.encoder.name}' cannot be exported for images of any size: {said_by(cause)}\n"
             f"  try: another encoder, such as encoder=efficientnet_lite0 or encoder.name=resnet18."
         ) from cause
-    # That the example's maps have more than one row was noted, though a program for any size does the same with one.
+    # That the example's maps have more than one row was noted, though a program for any size does the same with one:
+    # as conditions, and as the smallest image that is taken.
     found._guards_code = [guard for guard in found._guards_code if not _MORE_THAN_ONE.search(guard)]
+    for symbol, sizes in found.range_constraints.items():
+        found.range_constraints[symbol] = sizes | ValueRanges(1, 1)
     divide_whole_numbers(found)
     return found
 

@@ -7,6 +7,7 @@ from segup.decoders import list_decoders
 from segup.encoders import Encoder, encoders
 from segup.errors import DataError
 from segup.export import export_model, open_exported
+from segup.export.program import exported_program
 from segup.models import create_model
 from segup.necks import list_necks
 from segup.upsamplers import list_upsamplers
@@ -43,6 +44,16 @@ def test_a_part_is_exported(part, tmp_path):
         with torch.no_grad():
             expected = model(image)
         assert (exported(image) - expected).abs().max() <= 1e-4 * max(1, expected.abs().max()), size
+
+
+@pytest.mark.parametrize("name", ["anyup", "freqfusion", "jbu", "naf", "uplift"])
+def test_the_program_of_another_topology_takes_one_image_of_one_pixel(name):
+    model = create_model(**SMALL, topology="segformer", upsampler=name, num_classes=3, pretrained=False).eval()
+    program = exported_program(model).module()
+    for size in ((1, 1), (9, 26)):
+        image = torch.rand(1, 3, *size)
+        with torch.no_grad():
+            torch.testing.assert_close(program(image), model(image), atol=1e-4, rtol=0)
 
 
 class Tied(torch.nn.Module):
