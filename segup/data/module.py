@@ -202,8 +202,8 @@ class SegmentationData(LightningDataModule):
         there = self.source.splits()
         split = next((name for name in SPLITS if name in there), "train")
         pairs = self._pairs(split)
-        headers = {pair.image: checked.image for pair, checked in zip(pairs, self._checked(split), strict=True)}
-        return find_range(headers, partial(read_pixels, in_channels=self.in_channels))
+        images = [(pair.image, checked.image) for pair, checked in zip(pairs, self._checked(split), strict=True)]
+        return find_range(images, partial(read_pixels, in_channels=self.in_channels))
 
     def mask_check(self) -> MaskCheck:
         """Return a check of all masks of the training and validation splits."""

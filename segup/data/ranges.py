@@ -1,6 +1,6 @@
 """Which values the pixels of a data set span, so that its images come as 0 … 1."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -40,21 +40,21 @@ def check_range(value: Any) -> Range | None:
     return value[0], value[1]
 
 
-def find_range(headers: Mapping[Path, Header], read: Callable[[Path], np.ndarray]) -> tuple[Range, str]:
+def find_range(images: Sequence[tuple[Path, Header]], read: Callable[[Path], np.ndarray]) -> tuple[Range, str]:
     """Return the range of a data set's training images, and from what it is known.
 
     8-bit images span 0…255. Others span what their headers declare; where nothing is declared, their largest values,
     which are read, brought up to a power of two: 0…4095 for a 12-bit camera's.
 
     Args:
-        headers: Of each training image.
+        images: Each training image with its header.
         read: Returns a file's pixels (H, W, C).
 
     Raises:
         DataError: When images differ in kind (8 bits, 16 bits, floating-point), or hold a value that is no number.
     """
     kinds: dict[str, Path] = {}
-    for path, header in headers.items():
+    for path, header in images:
         kinds.setdefault(_kind(header.dtype), path)
     if len(kinds) > 1:
         (one, first), (other, second) = list(kinds.items())[:2]
@@ -65,10 +65,10 @@ def find_range(headers: Mapping[Path, Header], read: Callable[[Path], np.ndarray
     kind = next(iter(kinds))
     if kind == "8-bit":
         return _EIGHT_BITS, kind
-    declared = max((header.bits or 0 for header in headers.values()), default=0)
-    if declared and all(header.bits and path.suffix.lower() != ".png" for path, header in headers.items()):
+    declared = max((header.bits or 0 for _, header in images), default=0)
+    if declared and all(header.bits and path.suffix.lower() != ".png" for path, header in images):
         return (0, 2**declared - 1), f"{kind}, {declared} bits declared"
-    low, high = _extremes(list(headers), read)
+    low, high = _extremes([path for path, _ in images], read)
     if declared and low >= 0 and high < 2**declared:
         return (0, 2**declared - 1), f"{kind}, {declared} bits declared"
     return widened(low, high, kind), f"{kind}, from {low:.10g} to {high:.10g} in the training images"

@@ -103,7 +103,7 @@ def images(options: Mapping[str, Any], seed: int, cells: WholeCells) -> tuple[li
         image_range = check_range(options.get("image_range"))
         if image_range is None:
             read = partial(read_pixels, in_channels=channels)
-            image_range, _ = find_range({file: headers[file] for file in train}, read)
+            image_range, _ = find_range([(file, headers[file]) for file in train], read)
     else:
         data = create_data(options, seed)
         data.prepare_data()
