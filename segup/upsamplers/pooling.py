@@ -57,10 +57,19 @@ def reflect(x: Tensor, edge: int) -> Tensor:
             before, after = x.narrow(axis, 1, edge), x.narrow(axis, size - 1 - edge, edge)
             x = torch.cat((before.flip(axis), x, after.flip(axis)), axis)
         else:
-            period = torch.full((), max(2 * (size - 1), 1), device=x.device)  # ONNX divides by no symbol
-            place = (torch.arange(size + 2 * edge, device=x.device) - edge) % period
-            x = x.index_select(axis, torch.minimum(place, period - place).clamp(max=size - 1))
+            x = x.index_select(axis, mirrored(torch.arange(size + 2 * edge, device=x.device) - edge, size))
     return x
+
+
+def mirrored(place: Tensor, size: int) -> Tensor:
+    """Return which pixel of an axis stands at each place, which may lie beyond its border, reflected back and forth.
+
+    >>> mirrored(torch.arange(-2, 5), 3).tolist()
+    [2, 1, 0, 1, 2, 1, 0]
+    """
+    period = torch.full((), max(2 * (size - 1), 1), device=place.device)  # ONNX divides by no symbol
+    place = place % period
+    return torch.minimum(place, period - place).clamp(max=size - 1)
 
 
 class ReflectConv(nn.Conv2d):

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segup.upsamplers.pooling import mirrored
+
 Border = Literal["zeros", "replicate", "shift"]
 """What windows read beyond the map: zeros; the nearest cell; or nothing, since they shift inwards."""
 AnyBorder = Border | Literal["reflect"]
@@ -140,8 +142,7 @@ def is_traced() -> bool:
 def _inside(place: Tensor, size: int, kernel_size: int, border: AnyBorder) -> Tensor:
     """Return which cell of an axis stands at each place, which may lie beyond its border."""
     if border == "reflect":
-        period = max(2 * (size - 1), 1)
-        place = torch.minimum(place % period, period - place % period)
+        return mirrored(place, size)
     if border == "shift":
         taken = _taken(size, kernel_size, place.device)
         place = torch.where(place < 0, place + taken, torch.where(place >= size, place - taken, place))
