@@ -175,6 +175,8 @@ def compare_groups(
         for name, members in groups.items()
     )
     classes, scores = tuple(runs[0].result["classes"]), tuple(declared.values())
+    if decision.looks:
+        again = partial(again, taken=len(decision.looks))  # other images are another question: it added no seeds
     others = decide_on_others(groups, decision, metric, again)
     warnings = tuple(_warnings(runs, rows, against, in_rounds=bool(decision.looks)))
     return Comparison(rows, against, metric, decision, warnings, classes, scores, others)

@@ -9,7 +9,7 @@ import numpy as np
 from segup.ablation.block import Block
 from segup.ablation.runs import Run
 from segup.metrics.scores import MIOU, Score
-from segup.statistics import FEWEST, Counted, Decision, decided_sentence, image_errors
+from segup.statistics import FEWEST, Counted, Decision, Difference, decided_sentence, image_errors
 from segup.training.rows import IMAGES, ImageCounts, read_image_counts
 
 
@@ -77,11 +77,19 @@ def decide_on_others(
     pairs = [(one.arm, one.other) for one in decision.differences]
     again = decide_again(further=image_errors(counted, pairs))
     shares = {}
-    for before, now in zip(decision.differences, again.differences, strict=True):
+    for now in again.differences:
         if now.half_width > 0:
+            before = _at_its_look(now, again, decision)
             shares[now.arm, now.other] = 1 - (before.half_width / now.half_width) ** 2
     again = replace(again, differences=tuple(replace(one, more=None) for one in again.differences))
     return OnOthers(again, len(images), len(clusters), shares)
+
+
+def _at_its_look(one: Difference, again: Decision, decision: Decision) -> Difference:
+    """Return the same difference on these images, at the look that told of others: it has the same seeds."""
+    looks = zip(again.looks, decision.looks, strict=True)
+    seen = next((these.differences for others, these in looks if one in others.differences), decision.differences)
+    return next(before for before in seen if (before.arm, before.other) == (one.arm, one.other))
 
 
 def scores_of(

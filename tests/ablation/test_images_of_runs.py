@@ -100,6 +100,27 @@ def test_folds_are_pairs_and_their_images_are_counted_together(write_counted):
     assert not [warning for warning in found.warnings if "data.fold" in warning]
 
 
+def test_both_statements_are_of_the_same_look(write_counted):
+    """An arm that is decided on these images gets no further seeds; of the others there are ten."""
+    numbers = np.random.default_rng(2)
+    hard, groups = numbers.uniform(0.5, 0.7, 25), {}
+    for name, gain, seeds in (("deconv", 0, 10), ("bilinear", -0.03, 3), ("carafe", 0.004, 10)):
+        apart = numbers.normal(gain, 0.05, 25)
+        apart += gain - apart.mean()
+        blocks = [hard + apart + numbers.normal(0, 0.003) for _ in range(seeds)]
+        groups[name] = [write_counted(name, seed, shares) for seed, shares in enumerate(blocks)]
+    order = [run.block for run in groups["deconv"]]
+    for baseline in ("deconv", "all"):
+        found = compare_groups(groups, baseline, looks=[3, 5, 7, 10], order=order)
+        assert [look.blocks for look in found.on_others.decision.looks] == [3, 5, 7, 10][: len(found.decision.looks)]
+        assert all(0 <= share <= 1 for share in found.on_others.shares.values())
+    found = compare_groups(groups, "deconv", looks=[3, 5, 7, 10], order=order)
+    these, others = (one.of("carafe", "deconv") for one in (found.decision, found.on_others.decision))
+    assert (these.verdict, these.pairs, others.pairs) == ("undecided", 10, 10)
+    assert these.mean == others.mean
+    assert found.decision.of("bilinear", "deconv").verdict == "worse"
+
+
 def test_the_report_has_a_line_for_each_run_and_image(write_counted, make_study, tmp_path):
     path = make_study(tmp_path / "studies", {("deconv", 0): 0.7, ("bilinear", 0): 0.72})
     assert as_image_csv(read_report(path)) == ""
