@@ -7,6 +7,7 @@ from segup.calls import annotated
 from segup.statistics.decision import Decision, Difference
 
 _LISTED = 8
+_FINEST = 6  # digits
 
 
 @annotated
@@ -58,17 +59,21 @@ def difference_text(value: Difference, margin: float) -> str:
     '−0.012 [−0.016, −0.008]'
     >>> difference_text(Difference("a", "b", nan, nan, "undecided", 0, 3, 0, nan, None), 0.005)
     '–'
+
+    An end near 0 has the digits that tell on which side of 0 it is.
+
+    >>> difference_text(Difference("a", "b", 0.0014, 0.0015, "undecided", 3, 0, 0, 0.002, 5), 0.005)
+    '+0.0014 [−0.0001, +0.0029]'
     """
     if isnan(value.mean):
         return "–"
-    digits = _digits(margin)
+    ends = [] if isnan(value.half_width) else [value.mean - value.half_width, value.mean + value.half_width]
+    digits = max([_digits(margin), *(_digits(abs(end)) for end in ends if round(end, _FINEST))])
 
     def text(number: float) -> str:
         return f"{round(number, digits) + 0.0:+.{digits}f}".replace("-", "−")  # + 0.0: a zero has no minus
 
-    if isnan(value.half_width):
-        return text(value.mean)
-    return f"{text(value.mean)} [{text(value.mean - value.half_width)}, {text(value.mean + value.half_width)}]"
+    return f"{text(value.mean)} [{', '.join(map(text, ends))}]" if ends else text(value.mean)
 
 
 def _against_a_baseline(decision: Decision, score: str) -> tuple[list[str], str]:
@@ -109,16 +114,24 @@ def _failures(decision: Decision) -> list[str]:
     for one in decision.differences:
         failed |= {one.arm: one.failures, one.other: one.other_failures}
     told = [f"{arm} failed in {count} of {decision.blocks} seeds" for arm, count in failed.items() if count]
-    return [f"{_listed(told)}."] if told else []
+    said = [f"{_listed(told)}."] if told else []
+    if any(map(_kept_open, decision.differences)):
+        said.append("What failed where the other did not is never better or equal, however many seeds are added.")
+    return said
+
+
+def _kept_open(one: Difference) -> bool:
+    """Return whether failures alone keep a difference undecided: its interval excludes 0, and no seed would help."""
+    return one.verdict == "undecided" and abs(one.mean) > one.half_width
 
 
 def _outlook(decision: Decision, score: str) -> list[str]:
     """Return what the study could have seen of what is undecided, and what it would take."""
     left = [one for one in decision.differences if one.verdict == "undecided"]
-    known = [one for one in left if not isnan(one.half_width)]
-    if not left:
-        return []
+    known = [one for one in left if not isnan(one.half_width) and not _kept_open(one)]
     if not known:
+        if any(map(_kept_open, left)) or not left:
+            return []
         if max(one.pairs for one in left) == 1:
             return ["One seed gives no interval: a difference may be noise."]
         return ["No seed has a score of both: no difference is known."]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from segup.errors import ConfigError
-from segup.statistics import conclusion, decide, difference_text, spread
+from segup.statistics import Difference, conclusion, decide, difference_text, spread
 from segup.statistics.estimates import critical_value, estimates, freedom, kept
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,6 +149,28 @@ def test_an_arm_that_failed_alone_is_neither_better_nor_equal(failure):
     assert (found.verdict, found.failures) == ("undecided", 5)
     assert difference_text(found, 0.005) == "–"
     assert not decide({"base": good, "arm": never}, "base").best("base")
+
+
+def test_failures_are_named_as_what_keeps_a_difference_open_and_no_further_seeds_are_promised():
+    good, bad = ({seed: start + seed % 2 / 500 for seed in range(5)} for start in (0.9, 0.5))
+    said = conclusion(decide({"base": bad, "arm": {**good, 2: None}}, "base"))
+    assert "never better or equal, however many seeds are added." in said
+    assert "four in five" not in said
+    other = {seed: 0.5 + seed / 100 for seed in range(5)}
+    said = conclusion(decide({"base": bad, "arm": {**good, 2: None}, "other": other}, "base"))
+    assert "four in five" in said  # of the one that seeds would tell
+    assert "never" not in conclusion(decide({"base": {**bad, 2: None}, "arm": other}, "base"))
+
+
+@pytest.mark.parametrize("margin", [0, 0.005])
+def test_an_interval_is_told_on_the_side_of_0_on_which_it_ends(margin):
+    for low, high in ((-0.0001, 0.0029), (0.0001, 0.0029), (-0.0029, -0.00002), (-0.01, 0.02), (-0.00004, 0.00003)):
+        value = Difference("a", "b", (low + high) / 2, (high - low) / 2, "undecided", 3, 0, 0, 0.002, 5)
+        ends = difference_text(value, margin).replace("−", "-").partition("[")[2].rstrip("]").split(", ")
+        assert [float(end) < 0 for end in ends] == [low < 0, high < 0]
+        assert all(float(end) != 0 for end in ends)
+    exact = Difference("a", "b", 0.0, 0.0, "equal", 3, 0, 0, 0.0, 0)
+    assert difference_text(exact, margin) == "+0.000 [+0.000, +0.000]"
 
 
 def test_an_arm_without_two_scores_widens_no_interval():
