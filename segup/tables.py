@@ -42,6 +42,15 @@ def first_of(names: Iterable[object], most: int) -> str:
     return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
 
 
+def percent(share: float) -> str:
+    """Return a share of 1 in percent, with as many digits as it has up to four: a level below 1 is never "100%".
+
+    >>> percent(0.95), percent(0.9999), percent(1 - 0.9999), percent(1 - 0.975)
+    ('95%', '99.99%', '0.01%', '2.5%')
+    """
+    return f"{100 * share:.4g}%"
+
+
 def duration(seconds: float) -> str:
     """Return a time in words.
 

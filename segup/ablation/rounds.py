@@ -11,6 +11,7 @@ from segup.errors import ConfigError
 from segup.statistics import Decision, looks_at
 
 DECIDED = "decided"
+_OPEN = "It has not come to its last look."
 
 
 def looks_asked(asked: Sequence[RunSpec], baseline: str, most: int, known: Sequence[str] = ()) -> tuple[int, ...]:
@@ -116,13 +117,17 @@ def seeds_of(study: Study, count: int) -> list[int]:
     return [*seeds, *range(max(seeds) + 1, max(seeds) + 1 + count)][:count]
 
 
-def ending(study: Study, decision: Decision) -> str:
-    """Return why a study of looks ended, in words, or that it has not."""
+def ending(study: Study) -> str:
+    """Return why a study of looks ended by its own question, in words, or that it has not."""
+    found = compare_study(study)
+    if found is None:
+        return _OPEN
+    decision = found.decision
     if all(one.verdict != "undecided" for one in decision.differences):
         return "It ended when all was decided."
     if len(decision.looks) == len(study.settings["looks"]):
         return f"It ended at the most seeds ({decision.looks[-1].blocks})."
-    return "It has not come to its last look."
+    return _OPEN
 
 
 def _open(decision: Decision | None, baseline: str, labels: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from segup.errors import ConfigError, unknown
 from segup.metrics.scores import MIOU
 from segup.statistics import FEWEST, Spread, difference_text
 from segup.stored import visible
+from segup.tables import percent
 from segup.training import rows
 
 
@@ -104,11 +105,12 @@ def notes(comparison: Comparison) -> str:
     """Return what the numbers are, in words."""
     decision, label = comparison.decision, comparison.metric.label
     against = "between two rows" if comparison.baseline is None else f"to {comparison.baseline}"
+    level, error = percent(decision.level), percent(1 - decision.level)
     return (
         f"Scores are those of the last checkpoint{_scored_on(comparison)}, mean ± one standard deviation over seeds. A "
         f"difference in {label} {against} is the mean of the differences seed by seed, with its interval in brackets; "
-        f"all intervals hold together with {decision.level:.0%} probability. Better or worse: the interval excludes 0. "
-        f"Equal: two one-sided tests, each at {1 - decision.level:.0%}, put the difference within "
+        f"all intervals hold together with {level} probability. Better or worse: the interval excludes 0. "
+        f"Equal: two one-sided tests, each at {error}, put the difference within "
         f"±{decision.margin:g}. The other scores are described and not tested. Bold: decided to be better in {label} "
         f"than whatever it was held against.{_looks(comparison)}{_of_these_images(comparison)}{_distances(comparison)}"
     )

@@ -17,6 +17,7 @@ import pytest
 
 from segup.ablation.report import write_report
 from segup.ablation.report.content import Figure, read_report
+from segup.ablation.report.gallery import draw
 from segup.ablation.report.page import as_html
 from segup.ablation.report.texts import as_csv, as_latex, as_markdown
 from segup.cli.report_study import run as report_command
@@ -461,6 +462,25 @@ def test_images_and_distances_are_told_and_few_images_speak_for_themselves_alone
             assert ("fewer than 20 say nothing of others of their kind" in text) == few
             assert "Boundary IoU counts a band of 11 to 12 pixels along boundaries." in text
             assert "The BF score lets boundaries be 4.12 pixels apart." in text
+
+
+@pytest.mark.parametrize(("level", "said"), [(0.9999, ("99.99%", "0.01%")), (0.975, ("97.5%", "2.5%"))])
+def test_a_level_is_never_rounded_to_certainty(tmp_path, make_study, level, said):
+    study = make_study(tmp_path, {(name, seed): 0.7 + seed / 100 for name in ("deconv", "bilinear") for seed in (0, 1)})
+    report = read_report(study, level=level)
+    drawn = draw(report)
+    for text in (as_markdown(report, drawn, []), as_latex(report).replace("\\%", "%"), as_html(report, drawn, [])):
+        assert f"with {said[0]} probability" in text
+        assert f"each at {said[1]}" in text
+        assert not re.search(r"\b(100|0)% ?(probability|,)", text)
+
+
+def test_nothing_on_the_page_is_bold_but_what_is_decided_to_be_better(tmp_path, make_study):
+    means = {"deconv": 0.7, "bilinear": 0.6, "carafe": 0.8, "nearest": 0.701}
+    members = {(name, seed): mean + seed / 100 for name, mean in means.items() for seed in range(4)}
+    report = read_report(make_study(tmp_path, members))
+    assert [one.verdict for one in report.comparison.decision.differences] == ["worse", "better", "equal"]
+    assert re.findall("<strong>(.*?)</strong>", as_html(report, [], [])) == ["0.815"]
 
 
 def test_captions_are_read_alone(tmp_path, make_study):

@@ -6,6 +6,9 @@ import re
 import pytest
 
 from segup.ablation.report import write_report
+from segup.ablation.report.content import WORST, Figure, read_report
+from segup.ablation.report.gallery import draw
+from segup.ablation.report.page import as_html
 
 pytest.importorskip("selenium.webdriver", reason="selenium is not installed (extra dev)")
 from selenium.webdriver.common.by import By
@@ -130,6 +133,27 @@ def test_on_paper_every_picture_fits_a_page_and_folded_tables_are_open(opened):
         assert folded.size["height"] > 50
     finally:
         opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_on_paper_every_picture_has_its_title(browser, tmp_path, make_study):
+    report = read_report(make_study(tmp_path, {("deconv", 0): 0.75, ("bilinear", 0): 0.70}))
+    drawn = draw(report)
+    worst = [
+        Figure(f"{WORST}{place}", f"Worst images of {name}", "Those.", drawn[0].png, None, 400, 200, of_row=name)
+        for place, name in enumerate(("deconv", "bilinear"))
+    ]
+    (tmp_path / "page.html").write_text(as_html(report, [*drawn, *worst], []), encoding="utf-8")
+    browser.get((tmp_path / "page.html").as_uri())
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        titles = "return [...document.querySelectorAll('figure')].map(one => one.querySelector('h2').innerText)"
+        assert browser.execute_script(titles) == [figure.title for figure in (*drawn, *worst)]
+        height = (
+            "return [...document.querySelectorAll('figure h2')].every(one => one.getBoundingClientRect().height > 8)"
+        )
+        assert browser.execute_script(height)
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 def test_it_prints_on_fewer_than_eight_pages(opened):

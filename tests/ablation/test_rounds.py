@@ -11,6 +11,7 @@ from segup.ablation.comparison import compare_study
 from segup.ablation.plan import RunSpec, StudySpec, plan_study
 from segup.ablation.report.content import read_report
 from segup.ablation.report.forest import path_figure
+from segup.ablation.report.gallery import draw
 from segup.ablation.rounds import ending, looks_asked, next_round, rounds
 from segup.ablation.study import read_study
 from segup.errors import ConfigError
@@ -108,7 +109,7 @@ def test_a_report_of_part_of_a_round_says_what_whole_looks_decided(go, tmp_path)
         go(tmp_path / "study", list(SHIFT), 10, killed_after=13)
     decision = compare_study(read_study(tmp_path / "study")).decision
     assert [look.blocks for look in decision.looks] == [3]
-    assert ending(read_study(tmp_path / "study"), decision) == "It has not come to its last look."
+    assert ending(read_study(tmp_path / "study")) == "It has not come to its last look."
 
 
 def test_all_pairs_and_other_criteria_are_decided_in_the_same_looks(go, tmp_path):
@@ -124,11 +125,37 @@ def test_all_pairs_and_other_criteria_are_decided_in_the_same_looks(go, tmp_path
 def test_it_ends_when_all_is_decided_and_the_path_is_drawn(go, tmp_path):
     go(tmp_path / "study", ["deconv", "bilinear", "nearest"], 40)
     report = read_report(tmp_path / "study")
-    assert ending(report.study, report.comparison.decision) == "It ended when all was decided."
+    assert ending(report.study) == "It ended when all was decided."
     assert len(report.comparison.decision.looks) >= 2
     titles = [axes.get_title() for axes in path_figure(report.comparison).axes]
     assert titles[0].startswith("bilinear\n−0.0")
     assert titles[0].endswith(" worse")
+
+
+def test_the_path_shows_every_marker_and_the_last_intervals_at_whole_numbers_of_seeds(make_study, tmp_path):
+    scores = {("deconv", n): 0.70 + n % 3 / 1000 for n in range(10)}
+    scores |= {("bilinear", n): 0.66 + n % 2 / 500 for n in range(3)}
+    scores |= {("carafe", n): 0.73 - n / 400 + n % 4 / 200 for n in range(10)}
+    study = make_study(tmp_path, scores, until="decided", looks=[3, 5, 7, 10])
+    comparison = compare_study(read_study(study))
+    figure = path_figure(comparison)
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        (name,) = (one for one in ("bilinear", "carafe") if axes.get_title().startswith(one))
+        last = comparison.decision.of(name, "deconv")
+        assert low <= last.mean - last.half_width < last.mean + last.half_width <= high
+        seen = [one for look in comparison.decision.looks for one in look.differences if one.arm == name]
+        assert all(low <= one.mean <= high for one in seen)
+        assert all(tick == int(tick) for tick in axes.get_xticks())
+
+
+def test_how_it_ended_is_told_of_the_study_whatever_else_is_asked_of_it(go, tmp_path):
+    go(tmp_path / "study", ["deconv", "bilinear", "carafe"], 5)
+    for asked_for in ({}, {"margin": 0.5}, {"baseline": "all", "margin": 0.0}):
+        report = read_report(tmp_path / "study", **asked_for)
+        assert ending(report.study) == "It ended at the most seeds (5)."
+        (path,) = (one for one in draw(report) if one.name == "path")
+        assert path.caption.endswith("It ended at the most seeds (5).")
 
 
 def test_hours_of_training_end_it_before_a_round(go, tmp_path):

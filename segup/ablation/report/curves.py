@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from segup.ablation.report.style import RowStyle, legend_below, new_figure, of_row
@@ -92,6 +93,7 @@ def learning_curves(
                         curve = _smoothed(run[key])
                         axes.plot(curve.steps, curve.values, linewidth=0.8, alpha=0.75, **shown[name].line)
         axes.set_xlabel("optimizer step")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(LOGGED[key])
     legend_below(figure, {name: shown[name] for name in named}, "lines")
     return figure

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import isnan
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from segup.ablation.comparison import Comparison
 from segup.ablation.report.style import FAINT, INK, new_figure
@@ -13,6 +14,8 @@ MOST = 24
 """Differences that are drawn at most; the tables have all."""
 _ABREAST = 3
 _MOST_PATHS = 12
+_BEYOND = 1.1
+"""How far the path's axis reaches beyond the last intervals; the first, which are far wider, may leave it."""
 _VERDICTS = {
     "better": ("#0072b2", "o"),
     "worse": ("#d55e00", "s"),
@@ -88,6 +91,7 @@ def path_figure(comparison: Comparison) -> Figure | None:
     grid = figure.subplots(lines, min(_ABREAST, len(drawn)), squeeze=False, sharex=True, sharey=True)
     for axes in grid.flat[len(drawn) :]:
         axes.set_axis_off()
+    ends: list[float] = []
     for axes, final in zip(grid.flat, drawn, strict=False):
         axes.axhspan(-decision.margin, decision.margin, color="#009e73", alpha=0.13, linewidth=0)
         axes.axhline(0, color=INK, linewidth=0.9)
@@ -105,16 +109,14 @@ def path_figure(comparison: Comparison) -> Figure | None:
             )  # fmt: skip
         name = final.arm if comparison.baseline is not None else f"{final.arm} − {final.other}"
         axes.set_title(f"{name}\n{difference_text(final, decision.margin)} {final.verdict}", fontsize=8)
-        widest = max((one.half_width for _, one in seen[-2:]), default=decision.margin)
-        axes.set_ylim(*_limits(axes.get_ylim(), final.mean, widest))
+        ends += [one.mean for _, one in seen]
+        ends += [one.mean + sign * one.half_width for _, one in seen[-2:] for sign in (-_BEYOND, _BEYOND)]
+    if ends:  # of all panels, which share the axis
+        low, high = grid[0][0].get_ylim()
+        grid[0][0].set_ylim(max(low, min(ends)), min(high, max(ends)))
+    grid[0][0].xaxis.set_major_locator(MaxNLocator(integer=True))
     for line in grid:
         line[0].set_ylabel(f"{comparison.metric.label} difference")
     for axes in grid[-1]:
         axes.set_xlabel("seeds")
     return figure
-
-
-def _limits(now: tuple[float, float], mean: float, widest: float) -> tuple[float, float]:
-    """Return limits that the first looks, whose intervals are far wider, may leave."""
-    reach = 2.5 * widest + abs(mean)
-    return max(now[0], -reach), min(now[1], reach)

@@ -23,6 +23,7 @@ from segup.ablation.rounds import ending
 from segup.ablation.runs import Run
 from segup.metrics.scores import MIOU
 from segup.statistics import decided_sentence
+from segup.tables import percent
 
 if TYPE_CHECKING:
     from segup.ablation.report.crops import Worst
@@ -55,7 +56,7 @@ def draw(report: StudyReport) -> list[Figure]:
                 "differences", f"Differences in {comparison.metric.label} {_against(comparison)}",
                 forest(comparison, drawn_differences(comparison)),
                 "The mean of the differences seed by seed, with intervals that hold together"
-                f" with {comparison.decision.level:.0%} probability. Filled markers "
+                f" with {percent(comparison.decision.level)} probability. Filled markers "
                 "are decided: better or worse where the interval excludes 0, equal where two one-sided tests put the "
                 "difference within the margin. P is the probability of improvement as it was seen, which decides "
                 "nothing: the share of pairs of a run of the one and a run of the other in which the first is better."
@@ -64,15 +65,16 @@ def draw(report: StudyReport) -> list[Figure]:
             (
                 "path", "How it was decided", path_figure(comparison),
                 "What was seen at each look at the study, after so many seeds: the differences with the intervals of "
-                "that look, which are wider than those of a study that is looked at once. A filled marker is decided, "
-                "and its row got no further seeds."
-                f"{f' {ending(report.study, comparison.decision)}' if comparison.decision.looks else ''}",
+                "that look, which are wider than those of a study that is looked at once. A filled marker is decided; "
+                "a row that is decided against the study's baseline gets no further seeds."
+                f"{f' {ending(report.study)}' if comparison.decision.looks else ''}",
             ),
             (
                 "accuracy_cost", f"{MIOU.label} against cost", accuracy_against_cost(rows, look),
                 f"Each marker is an operator: {MIOU.label} of the last checkpoint over what it costs, bars of one "
-                "standard deviation over the seeds where there are several. The line is the Pareto front of the means: "
-                "no row costs less and scores more than one on it. It is described and not tested.",
+                "standard deviation over the seeds where there are several, of times over the turns. The line is the "
+                "Pareto front of the means: no row costs less and scores more than one on it. It is described and not "
+                "tested.",
             ),
             curves,
             (

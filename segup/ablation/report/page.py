@@ -152,8 +152,7 @@ def _versus(row: Row, comparison: Comparison) -> str:
     seeds = f"{row.versus.pairs} seed{'' if row.versus.pairs == 1 else 's'}"
     told = f"{seeds}; probability of improvement {row.versus.improvement:.2f}"
     mean, _, rest = tables.versus_text(row, comparison).partition(" ")
-    shown = f"<strong>{escape(mean)}</strong>" if row.versus.verdict != "undecided" else escape(mean)
-    text = f"{shown}<small>{escape(rest)}</small>"
+    text = f"{escape(mean)}<small>{escape(rest)}</small>"
     return f'<td data-value="{row.versus.mean!r}" title="{told}">{text}</td>'
 
 
