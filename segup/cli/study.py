@@ -46,6 +46,7 @@ def run_study(sweep: Sweep, launch: Launch | None = None) -> int:
         SegupError: The study cannot be begun; nothing was trained.
     """
     check_launcher(sweep)
+    check("ablation.floor", bool, sweep.ablation["floor"])
     if launch is None and sweep.launcher_kind != "BasicLauncher":
         raise ConfigError(
             f"hydra/launcher={sweep.launcher_name} is for the command line.\n"
@@ -62,7 +63,6 @@ def run_study(sweep: Sweep, launch: Launch | None = None) -> int:
             slots = at_once if sweep.launcher_kind in ("LocalLauncher", "JoblibLauncher") else None
             launch(StudyTask(folders, Path.cwd(), slots))
 
-    check("ablation.floor", bool, sweep.ablation["floor"])
     local, hours = sweep.launcher_kind == "BasicLauncher", sweep.ablation["max_hours"]
     return _carried_out(sweep.path, asked, at_once, train, terms, hours, local, local and sweep.ablation["floor"])
 

@@ -36,6 +36,8 @@ def study_spec(sweep: Sweep, stored: Mapping[str, Any] | None) -> StudySpec:
     for run in sweep.asked:
         _check_metric(criterion, run.config.get("metric"))
     looks = _looks(sweep, stored, baseline)
+    if stored is None and runs_at_once(sweep) is not None:
+        _check_folds(sweep)
     return StudySpec(sweep.command, baseline, ablation["match"], ablation["start"], sweep.config, {}, criterion, looks)
 
 
@@ -56,6 +58,19 @@ def _looks(sweep: Sweep, stored: Mapping[str, Any] | None, baseline: str) -> tup
     known = [str(label) for label, *_ in (stored or {}).get("members", ())]
     found = looks_asked(sweep.asked, baseline, ablation["max_seeds"], known)
     return tuple(before) if before and before[-1] == found[-1] else found
+
+
+def _check_folds(sweep: Sweep) -> None:
+    """Raise a DataError where a run's data, on this machine, is in more folds than it has images or groups."""
+    seen: list[Mapping[str, Any]] = []
+    for run in sweep.asked:
+        data = {**(run.config.get("data") or {}), "fold": None}
+        if data.get("folds") is None or data in seen:
+            continue
+        seen.append(data)
+        from segup.data import create_data  # here: a study without folds is planned without torch
+
+        create_data(data, run.seed).check_folds()
 
 
 def _check_metric(criterion: Criterion, also: Mapping[str, Any] | None) -> None:

@@ -87,7 +87,7 @@ def read_sweep(program: str, arguments: Sequence[str], configs: Path) -> Sweep |
         whole = hydra.compose_config(name, list(args.overrides), RunMode.MULTIRUN)
         if whole.hydra.sweeper._target_.rpartition(".")[2] != BasicSweeper.__name__:
             return None
-        return _sweep(hydra, whole, shlex.join([program, *arguments]))
+        return _sweep(hydra, whole, f"{program} {shlex.join(arguments)}")
     finally:
         GlobalHydra.instance().clear()
 

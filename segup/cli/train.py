@@ -32,7 +32,8 @@ def run(arguments: list[str]) -> int:
         arguments = with_files(arguments)
     except SegupError as error:
         return report(error)
-    sys.argv = ["train.py" if called[0].endswith("train.py") else "segup train", *arguments]  # Hydra reads it there
+    typed = "python train.py" if called[0].endswith("train.py") else "segup train"
+    sys.argv = [typed.removeprefix("python "), *arguments]  # Hydra reads it there
     own_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them its way
     try:
@@ -40,7 +41,7 @@ def run(arguments: list[str]) -> int:
         check_choices(arguments)
         _check_shown(arguments)
         launch = hydra.main(config_path=str(configs_folder()), config_name="train", version_base="1.3")
-        sweep = read_sweep(sys.argv[0], arguments, configs_folder())
+        sweep = read_sweep(typed, arguments, configs_folder())
         if sweep is not None:
             from segup.cli.study import run_study
 

@@ -329,15 +329,31 @@ class SegmentationData(LightningDataModule):
     def _pairs(self, split: str) -> list[Pair]:
         if split not in self._found_pairs:
             if self.folds is not None and split != "test":
-                there = [name for name in ("train", "val") if name in self.source.splits()]
-                every = [pair for name in there for pair in self.source.pairs(name)]
-                train, val = split_by_fold(every, self.folds, self.fold or 0)
+                train, val = split_by_fold(self._divided(), self.folds, self.fold or 0)
                 self._found_pairs |= {"train": train, "val": val}
             else:
                 self._found_pairs[split] = self.source.pairs(split)
             if not self._found_pairs[split]:
                 raise DataError(f"{type(self.source).__name__} has no images in its split '{split}'")
         return self._found_pairs[split]
+
+    def _divided(self) -> list[Pair]:
+        """Return all that folds divide."""
+        there = [name for name in ("train", "val") if name in self.source.splits()]
+        return [pair for name in there for pair in self.source.pairs(name)]
+
+    def check_folds(self) -> None:
+        """Raise a DataError for more folds than there are images or groups; no image is read.
+
+        Data that is not here says so when it is set up, or is downloaded before.
+        """
+        if self.folds is None:
+            return
+        try:
+            every = self._divided()
+        except DataError:
+            return
+        split_by_fold(every, self.folds, self.fold or 0)
 
     def training_size(self) -> tuple[int, int]:
         """Return (height, width) of a training sample."""

@@ -49,7 +49,7 @@ def test_a_sweep_keeps_what_finishes_and_says_at_once_what_fails(tmp_path, capfd
     cause = "ConfigError: optimizer.lr=-1 must be a number above 0\n  try: optimizer.lr=0.001"
     assert study.members[1].cause == cause
     assert study.members[2].run.upsampler == "bilinear"
-    assert "-m decoder=bilinear optimizer.lr=-2,-1,1e-3" in study.settings["command"]
+    assert study.settings["command"].startswith("segup train -m decoder=bilinear optimizer.lr=-2,-1,1e-3 ")
     assert "epoch   1/1" in (study.members[2].path / "log.txt").read_text()
     before = (study.members[2].path / "result.json").read_bytes()
 
@@ -148,6 +148,11 @@ def test_a_folder_of_configurations_of_ones_own_is_searched(tmp_path):
         (["ablation.level=95"], "ablation.level=95 must be a number of 0.5 or more and at most 0.9999"),
         (["ablation.start=interpolation"], "unknown ablation.start 'interpolation': did you mean 'interpolate'"),
         (["ablation.baseline=bilinear", "decoder=deconv,nearest"], "unknown decoder of the study 'bilinear'"),
+        (["ablation.floor=5"], "ablation.floor=5 must be true or false"),
+        (
+            ["data.folds=20", "seed=0,1"],
+            "data.folds=20: there are 5 groups of 10 images to divide.\n  try: data.folds=5",
+        ),
         (["ablation.at_once=0"], "ablation.at_once=0 must be an int of 1 or more, or null"),
         (["ablation.name=../a"], "ablation.name=../a must name a folder below ablations/"),
         (["ablation.name=/a"], "ablation.name=/a must name a folder below ablations/"),
