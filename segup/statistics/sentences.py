@@ -132,8 +132,11 @@ def _outlook(decision: Decision, score: str) -> list[str]:
     if not known:
         if any(map(_kept_open, left)) or not left:
             return []
-        if max(one.pairs for one in left) == 1:
+        pairs = max(one.pairs for one in left)
+        if pairs == 1:
             return ["One seed gives no interval: a difference may be noise."]
+        if pairs > 1:
+            return ["Seeds come in rounds, and no look has been taken yet at what is undecided."]
         return ["No seed has a score of both: no difference is known."]
     seeds = sorted({one.pairs for one in known})
     counted = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"

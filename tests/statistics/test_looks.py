@@ -7,7 +7,7 @@ import pytest
 from simulated import allowed, noise, patterns
 
 from segup.errors import ConfigError
-from segup.statistics import decide, decide_in_looks, looks_at
+from segup.statistics import conclusion, decide, decide_in_looks, looks_at
 from segup.statistics.estimates import critical_value, estimates
 from segup.statistics.looks import levels_of
 
@@ -118,6 +118,22 @@ def grown(scores, looks):
 def test_looks_that_do_not_rise_are_refused(looks):
     with pytest.raises(ConfigError, match=r"must rise from 2 or more.\n  try: looks=\[3, 5, 7"):
         decide_in_looks({"a": {0: 1.0}, "b": {0: 1.0}}, "a", looks=looks)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "others", "said"),
+    [
+        (2, 2, "Seeds come in rounds, and no look has been taken yet at what is undecided."),
+        (1, 1, "One seed gives no interval: a difference may be noise."),
+        (0, 2, "No seed has a score of both: no difference is known."),
+    ],
+)
+def test_what_no_look_was_taken_at_is_not_told_as_missing(seeds, others, said):
+    scores = {
+        "a": {n: 0.7 + n / 100 for n in range(others)},
+        "b": {n: 0.6 if n < seeds else None for n in range(others)},
+    }
+    assert conclusion(decide_in_looks(scores, "a", looks=(3, 5))).endswith(said)
 
 
 @pytest.mark.slow
