@@ -1,9 +1,11 @@
 import pytest
 import torch
+from groups import group
 from torch.utils.flop_counter import FlopCounterMode
 
 from segup import create_model
-from segup.training.cost import count_macs, count_parameters, inference_seconds
+from segup.training.config import RunConfig
+from segup.training.cost import count_macs, count_parameters, inference_seconds, measured_in_turns
 from segup.upsamplers import list_upsamplers
 
 
@@ -46,3 +48,22 @@ def test_the_latency_is_of_one_image_in_evaluation_mode_after_the_warm_up(monkey
     assert inference_seconds(model, (17, 21), repeats=3, warm_up=1) == pytest.approx(0.2)
     assert seen == [((1, 3, 17, 21), False)] * 4
     assert model.training
+
+
+def test_models_that_take_turns_have_a_step_and_an_image_in_each():
+    values = {
+        "encoder": {"name": "segnet", "pretrained": False, "options": {"widths": [4, 6, 8], "convs": 1}},
+        "data": {**group("data", "cells"), "crop_size": [17, 21], "batch_size": 2},
+        "loss": group("loss", "ce_dice"),
+        "optimizer": group("optimizer", "adamw"),
+        "trainer": {"accelerator": "cpu"},
+    }
+    configs = {
+        name: RunConfig.of({**values, "decoder": {**group("decoder", name), "widths": [8, 4]}})
+        for name in ("deconv", "bilinear")
+    }
+    found = measured_in_turns(configs, turns=2)
+    assert list(found) == ["deconv", "bilinear"]
+    for times in found.values():
+        assert list(times) == ["step_seconds", "inference_seconds"]
+        assert all(len(seconds) == 2 and min(seconds) > 0 for seconds in times.values())

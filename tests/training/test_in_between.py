@@ -9,12 +9,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from segup.checkpoints import load_checkpoint, model_weights
 from segup.errors import ConfigError, DataError, RunInterruptedError
+from segup.losses import create_loss
+from segup.metrics import SegmentationMetrics
 from segup.models import create_model
 from segup.training.config import RunConfig
 from segup.training.history import check_loggers, create_loggers
 from segup.training.initial import take_weights
 from segup.training.module import SegmentationModule
-from segup.training.range_test import HIGH, LOW, RangeTest
+from segup.training.range_test import HIGH, LOW, RangeTest, range_test
 
 SHORT = {"trainer": {"accelerator": "cpu", "max_epochs": 2, "threads": 1}}
 
@@ -154,6 +156,26 @@ def test_a_rate_is_found_kept_and_used_again(small_run, tmp_path, monkeypatch):
             small_run("found", ckpt_path=str(folder / "last.ckpt"), **made)
     assert SegmentationModule.training_step is step
     assert rates == []
+
+
+def test_a_range_test_trains_a_copy_until_its_loss_leaves_and_draws_it(tmp_path):
+    torch.manual_seed(0)
+    options = {"encoder_options": {"widths": [4, 6, 8], "convs": 1}, "widths": [8, 4]}
+    model = create_model("segnet", num_classes=2, pretrained=False, **options)
+    metrics, own = SegmentationMetrics(2), {key: one.clone() for key, one in model.state_dict().items()}
+    loss, sgd = create_loss("ce_dice", num_classes=2), {"name": "sgd", "lr": "find"}
+    module = SegmentationModule(model, loss, metrics, optimizer=sgd, scheduler={"name": "constant"})
+    image = torch.rand(2, 3, 16, 18)
+    batch = {"image": image, "mask": (image[:, 0] > 0.5).long()}
+    found = range_test(module, [batch], torch.device("cpu"), clip=1.0)
+    assert same(own, model.state_dict())
+    assert found.rates[0] == LOW
+    assert len(found.rates) == len(found.losses) > 50
+    assert LOW < found.rate < HIGH
+    found.save(tmp_path / "find.png")
+    assert (tmp_path / "find.png").read_bytes()[:4] == b"\x89PNG"
+    with pytest.raises(DataError, match="optimizer.lr=find: the first loss is no number"):
+        range_test(module, [{**batch, "image": image * torch.nan}], torch.device("cpu"), clip=None)
 
 
 def test_a_range_test_answers_where_the_loss_falls_fastest_and_refuses_where_it_does_not():
