@@ -188,6 +188,8 @@ def _outer(kind: Any) -> Any:
     origin = get_origin(kind)
     if origin in (list, tuple, Sequence):
         return (list, tuple)
+    if origin is Literal:
+        return tuple(type(word) for word in get_args(kind))
     return (
         origin
         if isinstance(origin, type)

@@ -1,5 +1,8 @@
+from typing import Literal
+
 import pytest
 
+from segup.conform import conform
 from segup.errors import ConfigError
 from segup.training.config import RunConfig
 
@@ -43,3 +46,12 @@ def test_nested_values_become_one_value():
 def test_a_wrong_key_or_value_is_named(values, message):
     with pytest.raises(ConfigError, match=message):
         RunConfig.of({"encoder": ENCODER, **values})
+
+
+def test_a_word_may_stand_beside_a_list():
+    """As the range of a run's images does in an exported file."""
+    kind = list[float] | tuple[float, ...] | Literal["dtype"] | None
+    for value in ("dtype", [0.0, 1.0], (0, 3), None):
+        assert conform(kind, value, "range") == value
+    with pytest.raises(ConfigError, match=r"range='type' is unknown: did you mean 'dtype'\?"):
+        conform(kind, "type", "range")
