@@ -145,7 +145,7 @@ def _outlook(decision: Decision, score: str) -> list[str]:
     size = f"{seen:.{_digits(seen)}f}"
     said = f"Of studies with {counted} seeds, four in five would see a difference in {score} of {size}"
     if decision.margin and len(more) == len(known) and max(more) > 0:
-        said += f"; with about {max(more)} more, of {decision.margin:g}"
+        said += f"; with about {two_digits(max(more))} more, of {decision.margin:g}"
     return [f"{said}."]
 
 
@@ -167,3 +167,13 @@ def _listed(names: Sequence[str]) -> str:
 
 def _are(names: Sequence[str]) -> str:
     return "is" if len(names) == 1 else "are"
+
+
+def two_digits(number: int) -> int:
+    """Return a number rounded up to two digits, as an estimate is told.
+
+    >>> two_digits(47), two_digits(9901), two_digits(114)
+    (47, 10000, 120)
+    """
+    step = 10 ** max(0, len(str(number)) - 2)
+    return -(-number // step) * step

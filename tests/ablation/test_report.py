@@ -357,7 +357,7 @@ def test_what_is_decided_is_said_first_and_what_is_not_after_it(tmp_path, make_s
     report = read_report(make_study(tmp_path, scores))
     assert report.verdict == (
         "far (−0.100 [−0.133, −0.067]) is worse than deconv in mIoU; near is undecided against deconv. Of studies "
-        "with 3 seeds, four in five would see a difference in mIoU of 0.057; with about 114 more, of "
+        "with 3 seeds, four in five would see a difference in mIoU of 0.057; with about 120 more, of "
         "0.005. 9 of 9 runs finished."
     )
     other = read_report(report.study.path, "near")
