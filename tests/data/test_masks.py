@@ -346,3 +346,24 @@ def test_reading_one_mask_refuses_what_a_data_set_does(tmp_path, values, toleran
     with pytest.raises(ConfigError) as error:
         read_mask(tmp_path / "a.png", Labels(["a", "b"]), values, tolerance)
     assert said in str(error.value)
+
+
+def test_arrays_of_several_channels_and_images_for_print_are_no_masks(tmp_path):
+    np.save(tmp_path / "mask.npy", np.zeros((2, 3, 3), np.uint8))
+    with pytest.raises(DataError, match=r"mask\.npy: uint8 of shape \(2, 3, 3\): a mask array holds integers of"):
+        read_mask(tmp_path / "mask.npy", TWO)
+    Image.new("CMYK", (3, 2)).save(tmp_path / "mask.tif")
+    with pytest.raises(DataError, match=r"mask\.tif: a mask is a palette, grey or RGB image; this one has .*'CMYK'"):
+        read_mask(tmp_path / "mask.tif", TWO)
+
+
+def test_16_bit_colours_are_8_bit_ones_or_one_channel_or_refused(tmp_path):
+    path = tmp_path / "mask.png"
+    colors = np.array([[THREE.colors[index] for index in row] for row in (IDS % 255)], np.uint16)
+    cv2.imwrite(str(path), (257 * colors)[..., ::-1])
+    assert torch.equal(read_mask(path, THREE), torch.tensor(IDS % 255))
+    cv2.imwrite(str(path), np.repeat(IDS.astype(np.uint16)[..., None], 3, axis=2))
+    assert torch.equal(read_mask(path, THREE), IDS_AS_READ)
+    cv2.imwrite(str(path), (257 * colors + 1)[..., ::-1])
+    with pytest.raises(DataError, match="16-bit colours that 8 bits cannot hold"):
+        read_mask(path, THREE)
