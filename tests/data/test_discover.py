@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from segup.cli.data_overrides import composed_data, parse_overrides
 from segup.cli.data_words import as_command, as_value, read_data_file, with_files
 from segup.cli.train import run as train
 from segup.data.discover.discovery import discover, scan
-from segup.data.discover.look import Looked
+from segup.data.discover.look import MOST_VALUES, Looked
 from segup.data.discover.values import meaning
 from segup.errors import ConfigError, DataError
 
@@ -374,6 +375,20 @@ def seen(values, **options):
 )
 def test_values_of_masks_become_classes(values, expected):
     assert meaning([seen(values)]).options == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"fault": "cut short"}, "no mask can be read"),
+        ({"colors": True, "different": MOST_VALUES + 1}, f"a mask holds more than {MOST_VALUES} colours"),
+        ({"values": {200: 9}}, "every mask holds 200 alone: there is nothing to tell apart"),
+        ({"values": {0xFF0000: 9}, "colors": True}, "every mask holds one colour: there is nothing to tell apart"),
+        ({"values": {7: 9}, "lossy": True}, "every mask holds one value: there is nothing to tell apart"),
+    ],
+)
+def test_masks_that_tell_nothing_apart_are_unreadable(changed, said):
+    assert meaning([replace(seen({0: 4, 1: 4}), **changed)]).unreadable == said
 
 
 def test_numbers_of_objects_are_not_classes():
