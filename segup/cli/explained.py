@@ -117,9 +117,11 @@ _SEVERAL = ("metric", "experiment", "debug")
 
 
 def check_choices(arguments: Sequence[str]) -> None:
-    """Raise a ConfigError for ``decoder=null`` or ``decoder=5``, which Hydra answers with a bare ValueError."""
+    """Raise a ConfigError for what Hydra answers with a bare ValueError: ``decoder=null``, ``data.crop_size.x=3``."""
     for word in arguments:
         group, equals, given = word.partition("=")
+        if equals and group.count(".") > 1:
+            _check_no_list_above(word, group, arguments)
         if word.startswith("-") or not equals or not (configs_folder() / group).is_dir():
             continue
         if not group:
@@ -137,11 +139,24 @@ def check_choices(arguments: Sequence[str]) -> None:
             )
 
 
+def _check_no_list_above(word: str, key: str, arguments: Sequence[str]) -> None:
+    """Raise a ConfigError where a key stands below a list, such as ``data.crop_size.x``."""
+    held, place = _composed(arguments), ""
+    for part in key.split("."):
+        if isinstance(held, list) and not part.isdecimal():
+            whole = f"{place[:-1]}=[{','.join(map(str, held))}]"
+            raise ConfigError(f"{word}: {place[:-1]} is a list, and takes all its values.\n  try: '{whole}'")
+        held, place = held.get(part) if isinstance(held, dict) else None, f"{place}{part}."
+
+
 def _unknown_key(key: str, arguments: Sequence[str]) -> str:
     """Name the first part of a dotted key that is not known, with what is known at its place."""
     known, place = sorted(_keys(_composed(arguments), "") | {"experiment", "debug"}), ""
     for part in key.split("."):
         here = {name.removeprefix(place).partition(".")[0] for name in known if name.startswith(place)}
+        if place and not here:
+            given = next((word.partition("=")[2] for word in arguments if word.partition("=")[0].endswith(key)), "null")
+            return f"unknown key '{key}': {place[:-1]} holds one value, and no group.\n  try: {place[:-1]}={given}"
         if part not in here:
             group = place[: place.find(".") + 1]
             below = {name.rpartition(".")[2]: name for name in known if name.startswith(group)}

@@ -29,6 +29,8 @@ def in_tmp(tmp_path, monkeypatch):
             ["data=folder", "data.val_fracton=0.1"],
             "unknown key 'data.val_fracton': did you mean 'val_fraction'? known: ",
         ),
+        (["init_from.upsampler=RUN"], "init_from holds one value, and no group.\n  try: init_from=RUN"),
+        (["data.crop_size.x=3"], "data.crop_size is a list, and takes all its values.\n  try: 'data.crop_size=["),
         (["+sed=1"], "ConfigError: unknown key 'sed': did you mean 'seed'? known: "),
         (["seed=one"], "ConfigError: seed='one' must be an int"),
         (["encoder=timm"], "ConfigError: encoder.name is not set: give encoder.name=..."),
