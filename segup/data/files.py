@@ -6,7 +6,7 @@ import struct
 import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ _BROKEN = (OSError, EOFError, SyntaxError, ValueError, LookupError, OverflowErro
 _ENDINGS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG\r\n\x1a\n": b"IEND"}
 _TAIL = 4096
 _MOST_UNPACKED = 100
+_NAMED = 10
 
 _LIMIT = threading.Lock()
 
@@ -47,6 +48,19 @@ def reading(path: Path, read: Callable[[Path], R]) -> R:
     except _BROKEN as cause:
         reason = "unknown format" if isinstance(cause, UnidentifiedImageError) else str(cause).strip() or repr(cause)
         raise DataError(f"{path}: not a readable image, or cut short ({reason.splitlines()[0]})") from cause
+
+
+def unusable(faults: Sequence[str]) -> DataError:
+    """Return one error for what is wrong with one file or with several, of which the first are named.
+
+    >>> print(unusable(["a.png: cut short", "b.png: no such file"]))
+    2 files cannot be used:
+      a.png: cut short
+      b.png: no such file
+    """
+    more = f"\n  and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
+    lines = "\n  ".join(faults[:_NAMED])
+    return DataError(f"{len(faults)} files cannot be used:\n  {lines}{more}" if len(faults) > 1 else lines)
 
 
 @contextmanager

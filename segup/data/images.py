@@ -66,7 +66,7 @@ def read_image(
     for name, value in (("in_channels", in_channels), ("max_pixels", max_pixels)):
         if value < 1:
             raise ConfigError(f"read_image: {name}={short(value)} must be 1 or more")
-    path, image_range = Path(path), check_range(image_range) or "dtype"
+    path, image_range = Path(path), check_range(image_range, "image_range") or "dtype"
     check_pixels(path, read_header(path), max_pixels, "max_pixels=")
     return to_tensor(decode_image(path, in_channels, image_range))
 

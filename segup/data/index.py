@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from segup.atomic import atomic_write
-from segup.data.files import check_whole
+from segup.data.files import check_whole, unusable
 from segup.data.headers import MAX_PIXELS, Header, check_pixels, read_header
 from segup.errors import DataError
 from segup.host import cache_folder, usable_processors
@@ -57,7 +57,7 @@ def read_headers(paths: Sequence[Path], max_pixels: int = MAX_PIXELS) -> list[He
         max_pixels: The most pixels of a picture.
 
     Raises:
-        DataError: The first file that is missing, not an image, too large or cut short.
+        DataError: Files are missing, not images, too large or cut short; the first ten are named.
     """
     read = partial(_whole_headers, max_pixels)
     if len(paths) < FEW:
@@ -87,11 +87,23 @@ def read_headers(paths: Sequence[Path], max_pixels: int = MAX_PIXELS) -> list[He
 
 
 def _whole_headers(max_pixels: int, paths: Sequence[Path]) -> list[Header]:
-    headers = []
+    headers, faults = [], []
     for path in paths:
-        headers.append(read_header(path))
+        try:
+            headers.append(read_header(path))
+        except DataError as fault:
+            faults.append(str(fault))
+            continue
         check_pixels(path, headers[-1], max_pixels)
-        check_whole(path)  # last: it may decode the picture
+        try:
+            check_whole(path)  # last: it may decode the picture
+        except DataError as fault:
+            faults.append(str(fault))
+    if len(faults) > 1:
+        away = "move them to another folder; data.skip_unmatched=true leaves out what lacks its partner then"
+        raise DataError(f"{unusable(faults)}\n  try: {away}")
+    if faults:
+        raise DataError(faults[0])
     return list(_shared(headers))
 
 

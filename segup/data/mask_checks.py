@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from segup.data.drawn import MaskSource
+from segup.data.files import unusable
 from segup.data.mask_codes import MaskCode
 from segup.data.mask_files import MaskPixels, mask_pixels
 from segup.data.masks import decode_mask, mask_ids, mask_values
@@ -13,7 +14,6 @@ from segup.data.samples import Samples
 from segup.errors import DataError
 
 SAMPLE = 16
-_NAMED = 10
 
 
 class MaskCheck:
@@ -67,9 +67,7 @@ class MaskCheck:
             raise self._defect
         faults = list(self._faults)
         if faults:
-            more = f"\n  and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
-            lines = "\n  ".join(faults[:_NAMED])
-            raise DataError(f"{len(faults)} files cannot be used:\n  {lines}{more}" if len(faults) > 1 else lines)
+            raise unusable(faults)
 
     def wait(self) -> None:
         """Wait until all masks are checked, and report."""

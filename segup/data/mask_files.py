@@ -34,7 +34,11 @@ def read_mask_pixels(path: Path) -> MaskPixels:
     if path.suffix.lower() == ".npy":
         array = read_array(path)
         if array.shape[2] != 1:
-            raise DataError(f"{path}: {array.dtype} of shape {array.shape}: a mask array holds integers of (H, W)")
+            axis = array.shape.index(min(array.shape))
+            raise DataError(
+                f"{path}: {array.dtype} of shape {array.shape}: a mask array holds integers of (H, W); "
+                f"one layer for each class becomes that by array.argmax({axis})"
+            )
         return MaskPixels(_whole(array[..., 0], path))
     if layout_of(path) == "bands":
         return MaskPixels(_bands(path))

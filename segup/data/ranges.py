@@ -21,8 +21,8 @@ _Finite = Annotated[float, Within()]
 _READERS = 4
 
 
-def check_range(value: Any) -> Range | None:
-    """Return ``data.image_range`` as a value, None where it is to be found.
+def check_range(value: Any, option: str = "data.image_range") -> Range | None:
+    """Return ``data.image_range``, or the argument of that name, as a value; None where it is to be found.
 
     >>> check_range([0, 4095]), check_range("dtype"), check_range(None)
     ((0, 4095), 'dtype', None)
@@ -33,9 +33,11 @@ def check_range(value: Any) -> Range | None:
     if value is None or (isinstance(value, str) and value == "dtype"):
         return "dtype" if value else None
     if not accepts(tuple[_Finite, _Finite], value) or not value[0] < value[1]:
+        typed = "." in option
+        forms = ("[low, high]", "null", "[0,255]") if typed else ("(low, high)", "None", "(0, 255)")
         raise ConfigError(
-            f"data.image_range={value!r} must be [low, high] with low < high, dtype (each file by its own type) or "
-            f"null (found in the training images).\n  try: data.image_range=[0,255]"
+            f"{option}={value!r} must be {forms[0]} with low < high, {'dtype' if typed else repr('dtype')} (each file "
+            f"by its own type) or {forms[1]} (that of the training images).\n  try: {option}={forms[2]}"
         )
     return value[0], value[1]
 

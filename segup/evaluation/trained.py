@@ -95,7 +95,7 @@ class TrainedModel:
         reflections = trained_reflections(self._opened) if tta else ()
         windows = (window, window) if isinstance(window, int) else window
         how = Inference(windows, overlap, reflections, batch_size)
-        own = check_range(image_range)
+        own = check_range(image_range, "image_range")
         if isinstance(image, list | tuple):
             return [self._one(one, how, own) for one in image]
         if isinstance(image, np.ndarray | torch.Tensor) and image.ndim == 4:

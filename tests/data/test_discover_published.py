@@ -77,6 +77,87 @@ def test_splits_that_names_begin_with_stay_apart(tmp_path):
     assert choice.config["masks"] == {"train": "train*_anno.bmp", "test": "test*_anno.bmp"}
 
 
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("{split}_img/{n}.jpg", "{split}_lab/{n}.bmp"),
+        ("img/{split}{n}.jpg", "lab/{split}{n}.bmp"),
+        ("imgs_{split}/{n}.png", "anns_{split}/{n}.png"),
+    ],
+)
+def test_the_common_letter_of_train_and_test_belongs_to_the_split(tmp_path, image, mask):
+    for split, count in (("train", 5), ("test", 3)):
+        for n in range(count):
+            picture(tmp_path / image.format(split=split, n=n), n)
+            picture(tmp_path / mask.format(split=split, n=n), n, (0, 255))
+    assert only(tmp_path).splits == {"train": 4, "val": 1, "test": 3}
+
+
+def test_lists_of_splits_are_those_of_one_folder(tmp_path):
+    for number in range(5):
+        picture(tmp_path / f"JPEGImages/f{number}.jpg", number)
+        picture(tmp_path / f"SegmentationClass/f{number}.png", number, (0, 1, 2))
+    for place, splits in {
+        "Main": {"train": "01", "test": "4"},
+        "Other": {"val": "34"},
+        "Segmentation": {"train": "012", "val": "3"},
+    }.items():
+        (tmp_path / "ImageSets" / place).mkdir(parents=True)
+        for split, numbers in splits.items():
+            (tmp_path / f"ImageSets/{place}/{split}.txt").write_text("".join(f"f{number}\n" for number in numbers))
+    folder = "ImageSets/Segmentation"
+    assert only(tmp_path).config["lists"] == {"train": f"{folder}/train.txt", "val": f"{folder}/val.txt"}
+
+
+def test_a_second_mask_of_an_image_is_no_image(tmp_path):
+    for number in range(1, 6):
+        picture(tmp_path / f"benign/benign ({number}).png", number)
+        picture(tmp_path / f"benign/benign ({number})_mask.png", number, (0, 255))
+    picture(tmp_path / "benign/benign (2)_mask_1.png", 7, (0, 255))
+    choice = only(tmp_path)
+    assert choice.splits == {"train": 4, "val": 1}
+    assert choice.config["skip_unmatched"]
+    assert not choice.layout.lacking
+
+
+def test_equal_names_in_two_splits_of_coco_are_those_of_their_split(tmp_path):
+    outline = [[2, 2, 12, 2, 12, 12]]
+    (tmp_path / "annotations").mkdir()
+    for split, count in (("train2017", 4), ("val2017", 2)):
+        for number in range(count):
+            picture(tmp_path / split / f"{number}.jpg", number)
+        of = [{"image_id": n, "category_id": 1, "iscrowd": 0, "segmentation": outline} for n in range(count)]
+        images = [{"id": n, "file_name": f"{n}.jpg", "height": 20, "width": 24} for n in range(count)]
+        content = {"images": images, "annotations": of, "categories": [{"id": 1, "name": "cat"}]}
+        (tmp_path / f"annotations/instances_{split}.json").write_text(json.dumps(content))
+    choice = only(tmp_path)
+    assert choice.config["images"] == {"train": "train2017", "val": "val2017"}
+    assert choice.splits == {"train": 4, "val": 2}
+
+
+def test_folders_of_several_images_may_be_patients(tmp_path, capsys):
+    for number in range(9):
+        picture(tmp_path / f"p{number // 3}/{number}.png", number)
+        picture(tmp_path / f"p{number // 3}/{number}_mask.png", number, (0, 255))
+    assert data_command.run([str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "the images lie in 3 folders" in said
+    assert """'data.groups="(.*)/"'""" in said
+    data = create_data({**only(tmp_path).config, "groups": "(.*)/", "num_workers": 0})
+    data.setup("fit")
+    assert {pair.image.parent.name for pair in data.samples("val").pairs} & {"p0", "p1", "p2"}
+    assert len({pair.image.parent for pair in data.samples("val").pairs}) == 1
+
+
+@pytest.mark.parametrize("most", [(2, 2, 2), (5, 2, 4)])
+def test_values_that_may_number_objects_are_told(tmp_path, most):
+    for number, last in enumerate(most):
+        picture(tmp_path / f"images/{number}.png", number)
+        picture(tmp_path / f"masks/{number}.png", number, tuple(range(last + 1)))
+    told = any("data.mask_kind=instances" in sentence for sentence in only(tmp_path).meaning.told)
+    assert told == (len(set(most)) > 1)
+
+
 def test_masks_of_objects_are_no_alternative_to_those_of_classes(tmp_path):
     for split in ("train", "val"):
         for number in range(3):

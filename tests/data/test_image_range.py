@@ -171,3 +171,5 @@ def test_eight_bit_images_are_read_as_they_always_were(tmp_path):
 def test_a_range_that_cannot_be_meant_is_refused(value):
     with pytest.raises(ConfigError, match=r"data\.image_range=.* must be \[low, high\] with low < high, dtype"):
         check_range(value)
+    with pytest.raises(ConfigError, match=r"^image_range=.*\n  try: image_range=\(0, 255\)$"):
+        check_range(value, "image_range")

@@ -250,7 +250,7 @@ def test_an_image_of_too_many_pixels_is_refused_from_its_header_with_the_way_out
 @pytest.mark.parametrize("ends", [(0, 0), (1, 0), (0, float("nan")), (0, float("inf")), (float("-inf"), 0)])
 def test_a_range_that_is_none_is_refused(tmp_path, ends):
     Image.new("L", (3, 2), 7).save(tmp_path / "a.png")
-    with pytest.raises(ConfigError, match=r"must be \[low, high\] with low < high"):
+    with pytest.raises(ConfigError, match=r"must be \(low, high\) with low < high"):
         read_image(tmp_path / "a.png", 1, ends)
 
 

@@ -1,4 +1,5 @@
 import logging
+import subprocess
 
 import numpy as np
 import pytest
@@ -60,6 +61,29 @@ def test_missing_and_empty_folders_are_named(tmp_path):
     (tmp_path / "masks").mkdir()
     with pytest.raises(DataError, match=r"masks: no image files \(\.png, \.jpg, "):
         match_by_stem(images, tmp_path / "masks")
+
+
+def test_the_way_out_for_a_mask_of_another_size_works_when_typed(tmp_path):
+    for folder in ("images", "masks"):
+        touch(tmp_path / folder, "a.png")
+    Image.new("L", (8, 6)).save(tmp_path / "images/a.png")
+    pairs = match_by_stem(tmp_path / "images", tmp_path / "masks")
+    with pytest.raises(DataError) as caught:
+        check_pairs(pairs)
+    subprocess.run(str(caught.value).partition("try: ")[2], shell=True, check=True)
+    assert sizes(pairs) == [(6, 8)]
+
+
+def test_all_bad_files_are_named_at_once(tmp_path):
+    images, masks = (touch(tmp_path / folder, "a.png", "b.png", "c.png") for folder in ("images", "masks"))
+    for path in (bad := [images / "a.png", masks / "c.png"]):
+        path.write_bytes(b"text")
+    with pytest.raises(DataError) as caught:
+        check_pairs(match_by_stem(images, masks))
+    first, *lines, way_out = str(caught.value).splitlines()
+    assert first == "2 files cannot be used:"
+    assert [line.split(":")[0].strip() for line in lines] == [str(path) for path in bad]
+    assert "data.skip_unmatched=true" in way_out
 
 
 def test_sizes_come_from_headers_and_must_agree(tmp_path):

@@ -15,11 +15,11 @@ from segup.data.discover.layouts import Layout, alternatives, layouts
 from segup.data.discover.look import Looked, clusters, distance, divided, likeness, look_at_all
 from segup.data.discover.outlines import outline_layouts
 from segup.data.discover.side_files import class_colors, class_names, split_lists
-from segup.data.discover.splits import splits_in_names
+from segup.data.discover.splits import splits_in_names, told_of_folders
 from segup.data.discover.values import Meaning, meaning
 from segup.data.files import IMAGE_SUFFIXES
 from segup.data.headers import read_header
-from segup.data.layout.patterns import Found, walk
+from segup.data.layout.patterns import Found, Pattern, walk
 from segup.errors import DataError, SegupError
 from segup.tables import first_of
 
@@ -178,7 +178,8 @@ def _chosen(
     else:
         every = (*(image for image, _ in layout.together), *layout.lacking)
         config |= splits_in_names(every, layout.options) if one_place and layout.kind == "files" else {}
-        config |= {"skip_unmatched": True} if layout.lacking or layout.left_over else {}
+        strays = _strays(root, scanned.pictures, layout, config)
+        config |= {"skip_unmatched": True} if layout.lacking or layout.left_over or strays else {}
     config |= _of_images(images)
     choice = Choice(config, layout, tuple(images), tuple(masks), meant)
     if meant.unreadable is not None:
@@ -194,6 +195,8 @@ def _chosen(
             pairs["test"] = data.source.pairs("test")
         except SegupError as fault:
             choice = replace(choice, told=(f"the test images cannot be used: {str(fault).splitlines()[0]}",))
+    if one_place and not lists and isinstance(config.get("images", ""), str):
+        choice = replace(choice, told=(*choice.told, *told_of_folders([image for image, _ in layout.together])))
     prints = {one.path: one.print for one in images if one.print is not None}
     printed = {
         split: [(pair.image, prints[pair.image]) for pair in own if pair.image in prints]
@@ -201,6 +204,14 @@ def _chosen(
     }
     near = twins(printed)
     return replace(choice, splits={split: len(own) for split, own in pairs.items()}, twins=tuple(near))
+
+
+def _strays(root: Path, pictures: Sequence[Path], layout: Layout, config: Mapping[str, Any]) -> list[Path]:
+    """Return pictures that are in no pair though a pattern means them, such as a second mask among the images."""
+    texts = [text for key in ("images", "masks") if isinstance(text := config.get(key, key), str) and "*" in text]
+    used = layout.images | layout.masks
+    rest = [path for path in pictures if path not in used]
+    return [path for path in rest if any(Pattern(text).key(path.relative_to(root).as_posix()) for text in texts)]
 
 
 def near_empty(masks: Sequence[Looked]) -> list[Path]:

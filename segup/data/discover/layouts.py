@@ -202,7 +202,7 @@ def _of_several(root: Path, images: Place, masks: Place) -> Iterator[Layout]:
         return
     options = {"images": _simple(root, images, ("", "")), "masks": _simple(root, masks, ("", ""))}
     keyed = _keyed(root, options, images[1], masks[1])
-    if keyed is None:
+    if keyed is None or options["images"] == options["masks"]:
         return
     own, others = keyed
     for classes in [*_class_names({image.key for image in own}, others), ()]:

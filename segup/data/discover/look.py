@@ -245,6 +245,9 @@ def _beginning(stem: str) -> str:
 
 def _ending(stem: str) -> str:
     match = re.search(r"([_\-. ]|^)([A-Za-z][A-Za-z0-9]*)$", stem)
+    numbered = re.search(r"[_\-. ]([A-Za-z]+)(?=[_\-. ]?\d+$)", stem)  # a second mask of an image: a_mask_1
+    if numbered is not None and numbered[1].lower() in _MASK_WORDS:
+        return numbered[0]
     return match[0] if match else ""
 
 

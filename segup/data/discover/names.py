@@ -103,8 +103,15 @@ def _of_affixes(images: Sequence[str], masks: Sequence[str]) -> Iterator[tuple[R
 
 
 def _shared_ends(names: Sequence[str]) -> tuple[str, str]:
-    """Return what all names begin and end with, without digits of a number that varies."""
+    """Return what all names begin and end with, without digits of a number that varies, or a part of a split's name.
+
+    >>> _shared_ends(["img12_left", "img13_left"]), _shared_ends(["set_train_x", "set_test_x"])
+    (('img', '_left'), ('set_', '_x'))
+    """
     before = re.sub(r"\d+$", "", shared_start(names))
+    word = re.search(r"[A-Za-z]*$", before)
+    if word is not None and any(split_of(re.split(r"[^A-Za-z]", name[word.start() :])[0]) for name in names):
+        before = before[: word.start()]
     after = shared_start([name[len(before) :][::-1] for name in names])[::-1]
     return before, re.sub(r"^\d+", "", after)
 

@@ -66,11 +66,10 @@ def _coco(root: Path, images: Sequence[Path], found: Mapping[Path, Any]) -> Layo
         classes += [name for name in every if name not in classes]
         for one in content["images"]:
             name = PurePosixPath(str(one.get("file_name"))).name
-            near = [path for path in by_name.get(name, []) if path.is_relative_to(file.parent)]
-            chosen = near or by_name.get(name, [])
-            if chosen:
-                together.append((Found(chosen[0], (name,)), (Found(file, (name,)),)))
-                folders.setdefault(file, set()).add(chosen[0].parent.relative_to(root).as_posix())
+            chosen = _image(by_name.get(name, []), str(one.get("file_name")), file, root)
+            if chosen is not None:
+                together.append((Found(chosen, (name,)), (Found(file, (name,)),)))
+                folders.setdefault(file, set()).add(chosen.parent.relative_to(root).as_posix())
     names = ["background", *(name for name in classes if name.lower() != "background")]
     splits = {_split(file, root): file for file in found}
     options: dict[str, Any]
@@ -90,6 +89,20 @@ def _coco(root: Path, images: Sequence[Path], found: Mapping[Path, Any]) -> Layo
     inside = [path for path in images if path.parent.relative_to(root).as_posix() in places]
     lacking = tuple(Found(path, (path.stem,)) for path in inside if path not in taken)
     return Layout(options, tuple(together), lacking, (), tuple(names), "coco")
+
+
+def _image(named: Sequence[Path], path: str, file: Path, root: Path) -> Path | None:
+    """Return the image that a file of COCO means, of those with its name: one beside it, of its split, at its path."""
+    split = _split(file, root)
+    return max(
+        named,
+        key=lambda image: (
+            image.is_relative_to(file.parent),
+            _split(image.parent, root) == split,
+            image.as_posix().endswith(f"/{path}"),
+        ),
+        default=None,
+    )
 
 
 def _labelme(root: Path, images: Sequence[Path], files: Sequence[Path]) -> Layout | None:

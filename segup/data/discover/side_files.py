@@ -61,20 +61,26 @@ def class_colors(files: Sequence[Path]) -> dict[int, str]:
 
 
 def split_lists(root: Path, files: Sequence[Path], images: Sequence[Found]) -> dict[str, str]:
-    """Return the file that lists the images of each split, if there is one for train."""
-    found: dict[str, str] = {}
+    """Return the file that lists the images of each split, if there is one for train; all lie in one folder.
+
+    Of several folders, that with the most splits counts, then one that is named after segmentation, as in Pascal VOC.
+    """
+    folders: dict[str, dict[str, str]] = {}
     for file in sorted(files, key=lambda file: (len(file.parts), file)):
         words = re.findall(r"[a-z]+", file.stem.lower())
         split = next((split for word in words if (split := split_of(word))), None)
+        relative = file.relative_to(root).as_posix()
+        parents = relative.split("/")[:-1]
+        found = folders.setdefault("/".join("{}" if split_of(part) else part for part in parents), {})
         if file.suffix.lower() not in (".txt", ".lst", ".csv") or split is None or split in found:
             continue
-        relative = file.relative_to(root).as_posix()
         try:
             if listed(root, relative, images):
                 found[split] = relative
         except SegupError:
             continue
-    return found if "train" in found else {}
+    whole = [(folder, found) for folder, found in folders.items() if "train" in found]
+    return max(whole, key=lambda one: (len(one[1]), "seg" in one[0].lower()), default=("", {}))[1]
 
 
 def _rows(file: Path) -> list[list[str]]:

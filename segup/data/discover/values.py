@@ -2,12 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from segup.data.discover.look import MOST_VALUES, Looked
 
 IGNORED = 255
+_MAY_BE_OBJECTS = (
+    "the values of most masks run from 1 on, and not equally far: if they number objects, add "
+    "data.mask_kind=instances 'data.classes=[background,object]'"
+)
 _IDS = 64
 """Values below this are taken for class ids as they are."""
 
@@ -53,7 +57,12 @@ def meaning(masks: Sequence[Looked], names: Sequence[str] = (), colors: Mapping[
         return Meaning({"classes": ["background", "object"], "mask_kind": "instances"}, shares, (told,))
     if lossy:
         return _of_lossy(counts, colored, shares, names, colors)
-    return _of_colors(counts, shares, colors, names) if colored else _of_numbers(counts, shares, names, colors)
+    if colored:
+        return _of_colors(counts, shares, colors, names)
+    found = _of_numbers(counts, shares, names, colors)
+    if not names and "mask_values" not in found.options and _running(seen) and max(counts) > 3:
+        return replace(found, told=(*found.told, _MAY_BE_OBJECTS))
+    return found
 
 
 def named(count: int, names: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -91,10 +100,14 @@ def _numbers_of_objects(seen: Sequence[Looked], counts: Counter[int]) -> bool:
     """Whether values count objects: many of them, from 1 on without a gap in most masks."""
     if len(counts) <= 12 or any(mask.palette for mask in seen):
         return False
+    return _running(seen)
+
+
+def _running(seen: Sequence[Looked]) -> bool:
+    """Whether the values of most masks run from 1 on without a gap, and not equally far in all."""
     own = [sorted(value for value in mask.values if value) for mask in seen]
     running = [values == list(range(1, len(values) + 1)) for values in own if values]
-    lengths = {len(values) for values in own}
-    return sum(running) > 0.7 * len(running) and len(lengths) > 1 and min(counts[max(counts)], 1) == 1
+    return sum(running) > 0.7 * len(running) and len({len(values) for values in own}) > 1
 
 
 def _of_numbers(
