@@ -26,10 +26,10 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not inst
 NAMES = ["soil", "leaf", "ear"]
 
 
-def tiny_model(**names):
+def tiny_model(num_classes=3, **names):
     torch.manual_seed(0)
     parts = {"encoder": "segnet", "encoder_options": {"widths": [2, 4], "convs": 1}, "upsampler": "deconv", **names}
-    model = create_model(num_classes=names.pop("num_classes", 3), pretrained=False, **parts).eval()
+    model = create_model(num_classes=num_classes, pretrained=False, **parts).eval()
     for norm in model.modules():
         if isinstance(norm, torch.nn.BatchNorm2d):
             norm.running_mean.normal_(0, 0.1), norm.running_var.uniform_(0.5, 1.5)
@@ -261,6 +261,16 @@ def test_probabilities_and_class_ids_come_back_as_logits():
     assert torch.equal(found.argmax(1), ids.long())
     with pytest.raises(DataError, match="it is damaged"):
         Exported("a.onnx", Engine(lambda _: logits[..., 1:]))(torch.rand(2, 3, 5, 4))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
+def test_a_pt2_file_of_a_deep_encoder_takes_single_images_from_one_pixel_on(tmp_path, name):
+    model = create_model(name, num_classes=2, pretrained=False, widths=[8] * 5).eval()
+    exported = open_exported(export_model(model, tmp_path / "model.pt2").path, trust=True)
+    for size in ((1, 1), (7, 40)):
+        image = torch.rand(1, 3, *size)
+        with torch.no_grad():
+            assert torch.allclose(exported(image), model(image), atol=1e-4)
 
 
 @pytest.mark.slow
