@@ -50,7 +50,15 @@ def sweep_words(data: Data | None, words: Sequence[str], values: Mapping[str, An
 
     >>> sweep_words("cells", [], {"decoder": ["deconv", "bilinear"], "seed": range(2), "data": {"crop_size": [64, 64]}})
     ['data=cells', 'decoder=deconv,bilinear', 'seed=0,1', 'data.crop_size=[64,64]']
+    >>> sweep_words("cells", [], {"seed": range(0)})
+    Traceback (most recent call last):
+    ...
+    segup.errors.ConfigError: seed=range(0, 0) has no value, so that there is no run.
+      try: without seed
     """
+    for key, value in values.items():
+        if isinstance(value, list | tuple | range) and not value:
+            raise ConfigError(f"{key}={value!r} has no value, so that there is no run.\n  try: without {key}")
     return _written(data, words, values, _swept)
 
 
