@@ -48,9 +48,9 @@ def extended(
         return F.pad(inside, (0, 0, edge, edge + more[1], above, below))
     down = _inside(torch.arange(start, stop, device=x.device), height, kernel_size, border)
     across = _inside(torch.arange(-edge, width + edge + more[1], device=x.device), width, kernel_size, border)
-    if rows is not None:  # index_select would copy the whole map to another layout
-        first, last = int(down.min()), int(down.max())
-        x_nhwc, down = x_nhwc[:, first : last + 1], down - first
+    if rows is not None:  # index_select would copy the whole map to another layout; no border leads beyond k rows
+        first = max(start - kernel_size, 0)
+        x_nhwc, down = x_nhwc[:, first : stop + kernel_size], down - first
     return x_nhwc.index_select(1, down).index_select(2, across)
 
 

@@ -114,6 +114,18 @@ def test_given_kernels_weigh_the_window_too(border):
     assert ((ones - 1).abs().amax() < 1e-12) == (border != "zeros")
 
 
+@settings(max_examples=200, deadline=None)
+@given(*[st.integers(1, 20)] * 2, st.sampled_from((1, 3, 5, 7, 9)), st.sampled_from((*BORDERS, "reflect")), st.data())
+def test_rows_of_an_extended_map_are_those_of_the_whole(h, w, kernel_size, border, data):
+    x = torch.arange(1.0, h * w + 1).reshape(1, 1, h, w)
+    more = tuple(data.draw(st.integers(0, max(kernel_size - 2, 0))) for _ in range(2))
+    whole = extended(x, kernel_size, border, more=more)
+    assert whole.shape == (1, h + kernel_size - 1 + more[0], w + kernel_size - 1 + more[1], 1)
+    start = data.draw(st.integers(0, h - 1))
+    rows = slice(start, data.draw(st.integers(start + kernel_size, whole.shape[1])))
+    assert torch.equal(extended(x, kernel_size, border, rows, more), whole[:, rows])
+
+
 @pytest.mark.parametrize("border", BORDERS)
 @pytest.mark.parametrize("offsets", [None, [(-1, 0), (0, 2)]])
 def test_windows_are_read_from_a_table_as_they_are_sliced(offsets, border, monkeypatch):
