@@ -149,6 +149,8 @@ class RunConfig:
         config: RunConfig = conform(RunConfig, values)
         conform(DataConfig, config.data, "data")
         check_name("name", config.name, "outputs/")
+        if isinstance(rate := config.optimizer.get("lr"), str) and rate != FIND:
+            raise ConfigError(f"optimizer.lr={rate!r} must be a number above 0, or {FIND}\n  try: optimizer.lr={FIND}")
         if config.optimizer.get("lr") == FIND and config.trainer.devices > 1:
             raise ConfigError(
                 f"optimizer.lr=find looks on one device, and trainer.devices={config.trainer.devices}.\n"

@@ -191,6 +191,10 @@ def test_a_range_test_answers_where_the_loss_falls_fastest_and_refuses_where_it_
     [
         ({"ema": {"decay": 1.0}}, "ema.decay=1.0 must be a number of 0 or more and below 1"),
         ({"ema": {"dcay": 0.9}}, "unknown key 'ema.dcay': did you mean 'decay'?"),
+        (
+            {"optimizer": {"lr": "fnd"}},
+            r"optimizer.lr='fnd' must be a number above 0, or find\n  try: optimizer.lr=find",
+        ),
         ({"early_stopping": {"patience": 0}}, "early_stopping.patience=0 must be an int of 1 or more"),
         ({"trainer": {"accumulate": 0}}, "trainer.accumulate=0 must be an int of 1 or more"),
         ({"logger": 3}, "unknown logger '3': known: csv, mlflow, tensorboard, wandb"),
