@@ -53,7 +53,7 @@ def main() -> int:
     view = view[at[0] : at[0] + 2 * side, at[1] : at[1] + 2 * side]
     panels.insert(0, ("the image there", view, (side, side), None))
 
-    columns = 6
+    columns = min(6, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(columns * 1.9, rows * 2.1), layout="constrained")
     for axes, (title, picture, (across, down), colors) in zip(
