@@ -280,10 +280,10 @@ def proposal(kind: Any, name: str, value: Any, usual: Any = None) -> str:
     >>> proposal(Annotated[Sequence[Count], Within(2, 2)], "neck.widths", [8], usual=(8, 16)).strip()
     "try: 'neck.widths=[8,16]'"
     """
-    if isinstance(usual, tuple) and usual and all(isinstance(one, int) for one in usual):
+    near = _nearest(kind, value)
+    if near is None and isinstance(usual, tuple) and usual and all(isinstance(one, int) for one in usual):
         numbers = f"{name}=[{','.join(map(str, usual))}]"
         return f"\n  try: '{numbers}'" if "." in name else f"\n  try: {numbers}"
-    near = _nearest(kind, value)
     if near is None and isinstance(usual, int | float) and not isinstance(usual, bool):
         near = usual
     return "" if near is None else f"\n  try: {name}={near:{'g' if isinstance(near, float) else 'd'}}"

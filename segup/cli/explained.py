@@ -118,10 +118,12 @@ _SEVERAL = ("metric", "experiment", "debug")
 
 def check_choices(arguments: Sequence[str]) -> None:
     """Raise a ConfigError for what Hydra answers with a bare ValueError: ``decoder=null``, ``data.crop_size.x=3``."""
+    below = [word for word in arguments if not word.startswith("-") and "." in word.partition("=")[0]]
+    held = _composed(arguments) if below else {}
+    for word in below:
+        _check_no_list_above(word, held)
     for word in arguments:
         group, equals, given = word.partition("=")
-        if equals and group.count(".") > 1:
-            _check_no_list_above(word, group, arguments)
         if word.startswith("-") or not equals or not (configs_folder() / group).is_dir():
             continue
         if not group:
@@ -139,10 +141,10 @@ def check_choices(arguments: Sequence[str]) -> None:
             )
 
 
-def _check_no_list_above(word: str, key: str, arguments: Sequence[str]) -> None:
-    """Raise a ConfigError where a key stands below a list, such as ``data.crop_size.x``."""
-    held, place = _composed(arguments), ""
-    for part in key.split("."):
+def _check_no_list_above(word: str, held: Any) -> None:
+    """Raise a ConfigError where a word's key stands below a list of a configuration, such as ``data.crop_size.x``."""
+    place = ""
+    for part in word.partition("=")[0].lstrip("+~").split("."):
         if isinstance(held, list) and not part.isdecimal():
             whole = f"{place[:-1]}=[{','.join(map(str, held))}]"
             raise ConfigError(f"{word}: {place[:-1]} is a list, and takes all its values.\n  try: '{whole}'")
@@ -151,12 +153,12 @@ def _check_no_list_above(word: str, key: str, arguments: Sequence[str]) -> None:
 
 def _unknown_key(key: str, arguments: Sequence[str]) -> str:
     """Name the first part of a dotted key that is not known, with what is known at its place."""
-    known, place = sorted(_keys(_composed(arguments), "") | {"experiment", "debug"}), ""
+    held = _composed(arguments)
+    known, place = sorted(_keys(held, "") | {"experiment", "debug"}), ""
     for part in key.split("."):
         here = {name.removeprefix(place).partition(".")[0] for name in known if name.startswith(place)}
         if place and not here:
-            given = next((word.partition("=")[2] for word in arguments if word.partition("=")[0].endswith(key)), "null")
-            return f"unknown key '{key}': {place[:-1]} holds one value, and no group.\n  try: {place[:-1]}={given}"
+            return f"unknown key '{key}': {_of_one_value(place[:-1], key, held, arguments)}"
         if part not in here:
             group = place[: place.find(".") + 1]
             below = {name.rpartition(".")[2]: name for name in known if name.startswith(group)}
@@ -166,6 +168,22 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> str:
             return unknown("key", part, here).replace(f"'{part}'", f"'{place}{part}'", 1)
         place += f"{part}."
     return f"unknown key '{key}'"
+
+
+_FREE = ("name", "run_dir", "ckpt_path", "init_from")
+"""Keys whose one value may be any text, and is null at first."""
+
+
+def _of_one_value(place: str, key: str, held: Any, arguments: Sequence[str]) -> str:
+    """Say that a place holds one value, below which there is no key, or which experiment makes it a group."""
+    if (configs_folder() / "experiment" / f"{place}.yaml").is_file():
+        return f"it is a key of the experiment of that name.\n  try: experiment={place} before it"
+    for part in place.split("."):
+        held = held[part]
+    given = next((word.partition("=")[2] for word in arguments if word.partition("=")[0].endswith(key)), "null")
+    free = held == "???" or (held is None and place in _FREE)
+    now = given if free else "null" if held is None else held
+    return f"{place} holds one value, and no group.\n  try: {place}={now}"
 
 
 def _composed(arguments: Sequence[str]) -> Any:

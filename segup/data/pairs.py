@@ -178,11 +178,15 @@ def _turn(pair: Pair, image: Header, mask: Header, wanted: str | None) -> int:
         own = mask.size if wanted != "image" else turned_size((mask.height, mask.width), image.orientation)
         notes = "" if image.orientation == mask.orientation == 1 else f" ({_notes(image, mask)})"
         height, width = image.size
-        code = f"from PIL import Image; Image.open('{pair.mask}').resize(({width}, {height}), 0).save('{pair.mask}')"
         same_shape = isinstance(pair.mask, Path) and not notes and own[0] * width == own[1] * height
         raise DataError(
             f"{pair.mask}: the mask is {own[0]}×{own[1]} (height × width), its image {pair.image} is "
-            f"{height}×{width}{notes}; they must be equal" + (f'.\n  try: python -c "{code}"' if same_shape else "")
+            f"{height}×{width}{notes}; they must be equal"
+            + (
+                f".\n  try: copies of such masks in another folder, by Pillow's resize(({width}, {height}), 0)"
+                if same_shape
+                else ""
+            )
         )
     if len(set(fitting.values())) > 1:
         raise DataError(

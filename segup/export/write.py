@@ -77,9 +77,7 @@ def export_model(
     path = Path(path)
     check_target(path, overwrite)
     said = about(model, output, trained or {})
-    # Weights with their channels last would tie the program to sizes whose maps have several rows.
-    made = model.optimize().model.to("cpu", memory_format=torch.contiguous_format)
-    program = exported_program(made, output)
+    program = exported_program(model.optimize().model.cpu(), output)
     onnx = path.suffix.lower() == ".onnx"
     content = _onnx_bytes(program, said) if onnx else _torch_bytes(program, said)
     difference = None

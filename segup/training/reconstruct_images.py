@@ -144,7 +144,7 @@ def crop_size(train: Sequence[Tensor], wanted: Sequence[int] | None, cells: Whol
 def crops(train: Sequence[Tensor], size: tuple[int, int], batch: int, steps: int, seed: int) -> Iterator[Tensor]:
     """Yield batches of random crops."""
     generator = torch.Generator().manual_seed(seed)
-    draw = lambda below: int(torch.randint(below, (), generator=generator))  # noqa: E731
+    draw = lambda end: int(torch.randint(end, (), generator=generator))  # noqa: E731
     height, width = size
     for _ in range(steps):
         views = []

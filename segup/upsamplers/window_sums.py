@@ -176,8 +176,8 @@ def _by_rows(
             layout = torch.channels_last if is_channels_last(y) else torch.contiguous_format
             shape = (*y.shape[:2], *(size or (cells * scale, y.shape[3])))
             whole = torch.empty(shape, dtype=y.dtype, device=y.device, memory_format=layout)
-        of = whole[:, :, rows.start * scale : rows.stop * scale]
-        of.copy_(y[:, :, : of.shape[2], : of.shape[3]])
+        own = whole[:, :, rows.start * scale : rows.stop * scale]
+        own.copy_(y[:, :, : own.shape[2], : own.shape[3]])
     assert whole is not None
     return whole
 
