@@ -2,7 +2,7 @@
 
 The same JPEG files are segmented by segmentation_models_pytorch's Unet in a plain loop (read, run, write class ids and
 overlay), by ``segup predict``'s code with segup's U-Net of the same encoder and widths, by its optimised copy, and by
-its exported file. They take turns in one process. Needs the extras ``compare`` and ``export``.
+its exported files. They take turns in one process. Needs the extras ``compare`` and ``export``.
 """
 
 import argparse
@@ -36,14 +36,17 @@ def main() -> None:
         files = write_images(folder / "images", arguments.images, (height, width))
         model = create_model(arguments.encoder, "unet", "deconv", num_classes=3, widths=WIDTHS, pretrained=False).eval()
         model.to(memory_format=torch.channels_last)
-        exported = open_exported(export_model(model, folder / "model.onnx").path)
-        names = ["SMP, a plain loop", "segup", "segup, optimize()", "segup, model.onnx"]
-        opened: list[Predictor] = [model, model.optimize(), exported]
+        exported = [
+            open_exported(export_model(model, folder / name).path, trust=True) for name in ("model.onnx", "model.pt2")
+        ]
+        names = ["SMP, a plain loop", "segup", "segup, optimize()", "segup, model.onnx", "segup, model.pt2"]
+        opened: list[Predictor] = [model, model.optimize(), *exported]
         runs = [plain_loop(arguments.encoder, files, folder / "out")]
         runs += [predicts(one, folder) for one in opened]
         found = alternate(runs, arguments.rounds, torch.device("cpu"))
     for name, times in zip(names, found, strict=True):
-        print(f"{name:>20}  {times.median:6.1f} s  {found[0].median / times.median:.2f} × the plain loop")
+        spread = f"{times.median:6.1f} s ({times.low:.1f} … {times.high:.1f})"
+        print(f"{name:>20}  {spread}  {found[0].median / times.median:.2f} × the plain loop")
 
 
 def write_images(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:

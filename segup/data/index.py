@@ -30,8 +30,8 @@ FEW = 4000
 _CHUNK = 500
 _log = logging.getLogger(__name__)
 
-_Key = tuple[bytes, int, int]
-"""A file's path below the common folder, its size, and when it was changed."""
+_Kept = dict[bytes, tuple[int, int, Header]]
+"""Of each file, by its path below the common folder: its size, when it was changed, and its header."""
 
 
 @contextmanager
@@ -43,6 +43,9 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         if was:
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()  # all are of the oldest generation now, which is seldom looked at
             gc.enable()
 
 
@@ -67,23 +70,26 @@ def read_headers(paths: Sequence[Path], max_pixels: int = MAX_PIXELS) -> list[He
     root = os.path.commonpath({os.path.dirname(file) for file in files})
     index = cache_folder() / "headers" / f"{blake2b(os.fsencode(root), digest_size=12).hexdigest()}.npz"
     known = _kept(index)
-    keys = [_key(file, len(root)) for file in files]
-    found = {key: known[key] for key in keys if key in known}
-    unread = {key: path for key, path in zip(keys, paths, strict=True) if key not in found}
-    first: dict[Header, Path] = {}
-    for key, path in zip(keys, paths, strict=True):
-        if key in found:
-            first.setdefault(found[key], path)
-    for header, path in first.items():
-        check_pixels(path, header, max_pixels)
-    if unread:
-        found |= zip(unread, _shared(_by_several(read, list(unread.values()))), strict=True)
+    states = [(os.fsencode(file[len(root) :]), *_state(file)) for file in files]
+    found: list[Header | None] = []
+    for name, size, changed in states:
+        kept = known.get(name)
+        found.append(kept[2] if kept is not None and kept[0] == size and kept[1] == changed else None)
+    checked: set[int] = set()
+    for header, path in zip(found, paths, strict=True):
+        if header is not None and id(header) not in checked:  # equal headers are one object: each is checked once
+            checked.add(id(header))
+            check_pixels(path, header, max_pixels)
+    unread = [place for place, header in enumerate(found) if header is None]
+    made = dict(zip(unread, _shared(_by_several(read, [paths[place] for place in unread])), strict=True))
+    headers = [made[place] if header is None else header for place, header in enumerate(found)]
+    if made:
+        now = {name: (size, changed, header) for (name, size, changed), header in zip(states, headers, strict=True)}
         try:
-            names = {name for name, _, _ in keys}
-            _keep(index, {**{key: header for key, header in known.items() if key[0] not in names}, **found})
+            _keep(index, known | now)
         except DataError as cause:
             _log.warning("the headers of %d files are read again at the next start: %s", len(paths), cause)
-    return [found[key] for key in keys]
+    return headers
 
 
 def _whole_headers(max_pixels: int, paths: Sequence[Path]) -> list[Header]:
@@ -125,15 +131,15 @@ def _shared(headers: Iterable[Header]) -> Iterator[Header]:
         yield first.setdefault(header, header)
 
 
-def _key(file: str, root: int) -> _Key:
+def _state(file: str) -> tuple[int, int]:
     try:
         state = os.stat(file)
     except OSError:
-        return os.fsencode(file), 0, 0  # reading it says what is wrong
-    return os.fsencode(file[root:]), state.st_size, state.st_mtime_ns
+        return -1, -1  # reading it says what is wrong
+    return state.st_size, state.st_mtime_ns
 
 
-def _kept(index: Path) -> dict[_Key, Header]:
+def _kept(index: Path) -> _Kept:
     """Return what an index holds; one that is not there, or damaged, holds nothing."""
     try:
         with np.load(index, allow_pickle=False) as file:
@@ -142,19 +148,20 @@ def _kept(index: Path) -> dict[_Key, Header]:
             columns = (file["size"].tolist(), file["changed"].tolist(), file["header"].tolist())
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
         return {}
-    return {(name, size, changed): table[number] for name, size, changed, number in zip(names, *columns, strict=True)}
+    return {name: (size, changed, table[number]) for name, size, changed, number in zip(names, *columns, strict=True)}
 
 
-def _keep(index: Path, headers: dict[_Key, Header]) -> None:
-    numbers = {header: number for number, header in enumerate(dict.fromkeys(headers.values()))}
+def _keep(index: Path, kept: _Kept) -> None:
+    sizes, changed, headers = zip(*kept.values(), strict=True)
+    numbers = {header: number for number, header in enumerate(dict.fromkeys(headers))}
     table = json.dumps([{**asdict(header), "dtype": str(header.dtype)} for header in numbers])
     content = io.BytesIO()
     np.savez(
         content,
-        names=np.frombuffer(b"\0".join(name for name, _, _ in headers), np.uint8),
-        size=[size for _, size, _ in headers],
-        changed=[changed for _, _, changed in headers],
-        header=[numbers[header] for header in headers.values()],
+        names=np.frombuffer(b"\0".join(kept), np.uint8),
+        size=sizes,
+        changed=changed,
+        header=[numbers[header] for header in headers],
         table=table,
     )
     atomic_write(index, content.getbuffer())

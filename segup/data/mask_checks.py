@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -48,8 +49,9 @@ class MaskCheck:
 
     def start(self, rank: int = 0, processes: int = 1) -> None:
         """Begin to check all masks in a thread; of several processes each checks its share."""
-        work = [(samples, number) for samples in self._splits.values() for number in range(len(samples))]
-        self._thread = threading.Thread(target=self._run, args=(work[rank::processes],), name="masks", daemon=True)
+        work = ((samples, number) for samples in self._splits.values() for number in range(len(samples)))
+        mine = islice(work, rank, None, processes)
+        self._thread = threading.Thread(target=self._run, args=(mine,), name="masks", daemon=True)
         self._thread.start()
 
     def passed(self) -> None:

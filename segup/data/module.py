@@ -1,8 +1,10 @@
 """The DataModule: the splits of a data set as loaders. The model does not influence their order."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -226,8 +228,11 @@ class SegmentationData(LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Find and check the files of the splits that ``stage`` needs: "fit", "validate", "test", or None for all."""
-        needed = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
-        for split in needed.get(stage or "", ("train", "val", "test")):
+        stages = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
+        needed = stages.get(stage or "", ("train", "val", "test"))
+        with uncollected():  # together: all bad files are named, and what is kept of earlier starts is opened once
+            self._check([split for split in needed if split != "test" or "test" in self.source.splits()])
+        for split in needed:
             self.samples(split)
 
     def samples(self, split: str) -> Samples:
@@ -322,9 +327,14 @@ class SegmentationData(LightningDataModule):
         return samples
 
     def _checked(self, split: str) -> list[Checked]:
-        if split not in self._headers:
-            self._headers[split] = check_pairs(self._pairs(split), self.max_pixels, self.mask_orientation)
+        self._check([split])
         return self._headers[split]
+
+    def _check(self, splits: Sequence[str]) -> None:
+        found = {split: self._pairs(split) for split in splits if split not in self._headers}
+        pairs = [pair for own in found.values() for pair in own]
+        checked = iter(check_pairs(pairs, self.max_pixels, self.mask_orientation))
+        self._headers |= {split: list(islice(checked, len(own))) for split, own in found.items()}
 
     def _pairs(self, split: str) -> list[Pair]:
         if split not in self._found_pairs:

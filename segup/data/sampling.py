@@ -37,12 +37,15 @@ def epoch_draws(images: int, count: int, seed: int, epoch: int) -> list[Draw]:
     >>> [draw.image for draw in epoch_draws(images=3, count=5, seed=0, epoch=0)]
     [2, 0, 1, 2, 1]
     """
+    return list(_draws(images, count, seed, epoch, slice(None)))
+
+
+def _draws(images: int, count: int, seed: int, epoch: int, part: slice) -> Iterator[Draw]:
+    """Return a part of an epoch's draws, each made when it is asked for: an epoch may have a million."""
     order, seeds = (np.random.default_rng([seed, epoch, stream]) for stream in range(2))
     rounds = -(-count // images)
     indices = np.concatenate([order.permutation(images) for _ in range(rounds)])[:count]
-    return [
-        Draw(int(index), int(value)) for index, value in zip(indices, seeds.integers(2**32, size=count), strict=True)
-    ]
+    return map(Draw, indices[part].tolist(), seeds.integers(2**32, size=count)[part].tolist())
 
 
 class DrawSampler(Sampler[Draw]):
@@ -92,8 +95,8 @@ class DrawSampler(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         first, self.skipped = self.skipped * self.batch_size, 0
-        draws = epoch_draws(self.images, len(self) * self.world_size, self.seed, self.epoch)
-        return iter(draws[self.rank :: self.world_size][first:])
+        part = slice(self.rank + first * self.world_size, None, self.world_size)
+        return _draws(self.images, len(self) * self.world_size, self.seed, self.epoch, part)
 
     def __len__(self) -> int:
         return self.batches * self.batch_size

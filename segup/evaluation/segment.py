@@ -205,4 +205,4 @@ def _evaluating(model: Predictor) -> Iterator[None]:
 
 
 def _ids(band: Tensor) -> Tensor:
-    return band[0] > 0.5 if band.shape[0] == 1 else band.argmax(dim=0)
+    return band[0] > 0.5 if band.shape[0] == 1 else band.max(dim=0).indices

@@ -16,8 +16,9 @@ def fit_to(y: Tensor, size: Size, most: int | None = None) -> Tensor:
     Args:
         y: ``(N, C, H, W)``.
         size: Height and width of the result.
-        most: A bound on the rows and columns to repeat. With it, torch.compile, torch.export and torch.jit.trace make
-            one program for all sizes, without branches. Eager mode branches, and copies only what it must.
+        most: A bound on the rows and columns to repeat. With it, torch.compile and torch.jit.trace make one program for
+            all sizes, without branches; torch.export does so in any case. Eager mode branches, and copies only what it
+            must.
 
     >>> fit_to(torch.arange(4.0).reshape(1, 1, 2, 2), (3, 1)).flatten().tolist()
     [0.0, 2.0, 2.0]
@@ -28,6 +29,8 @@ def fit_to(y: Tensor, size: Size, most: int | None = None) -> Tensor:
             f"fit_to takes maps (N, C, H, W) and (height, width), not {given} and {size!r}\n  try: fit_to(y, (32, 32))"
         )
     rows, columns = size[0] - y.shape[-2], size[1] - y.shape[-1]
+    if torch.compiler.is_exporting():  # "replicate" cuts what is below 0, so that one program serves all sizes
+        return y if known(rows == 0) and known(columns == 0) else F.pad(y, (0, columns, 0, rows), mode="replicate")
     if most is not None and (torch.compiler.is_compiling() or torch.jit.is_tracing()):
         # Extended by a constant and then cut by what is too much, so that neither step depends on a sign.
         y = y if known(rows == 0) else F.pad(_repeat_last(y, most, -2), (0, 0, 0, rows - most))

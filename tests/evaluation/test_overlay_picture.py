@@ -25,7 +25,8 @@ def test_lines_lie_where_classes_meet_and_colours_elsewhere_but_black(height, wi
                 ids[r, c] != here for r, c in ((row + 1, column), (row, column + 1)) if r < height and c < width
             )
             shown = image[:3, row, column] if channels >= 3 else image[0, row, column]
-            mixed = 255 * shown if here == 0 else 0.5 * 255 * shown + 0.5 * np.array(LABELS.colors[here])
+            shown = np.rint(255 * shown)
+            mixed = shown if here == 0 else 0.5 * shown + 0.5 * np.array(LABELS.colors[here])
             expected = np.full(3, 255) if meets else mixed
             assert np.abs(picture[row, column] - expected).max() <= 0.51
 

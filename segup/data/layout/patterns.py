@@ -177,7 +177,7 @@ def content(folder: Path) -> list[os.DirEntry[str]]:
 
 def is_wanted(file: Path | os.DirEntry[str], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> bool:
     """Whether a file has one of the extensions, of images unless others are given; hidden files do not count."""
-    return os.path.splitext(file.name)[1].lower() in suffixes and not file.name.startswith(".") and file.is_file()
+    return file.name.lower().endswith(tuple(suffixes)) and not file.name.startswith(".") and file.is_file()
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:

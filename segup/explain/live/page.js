@@ -796,7 +796,7 @@
     if (!axis.law) return "A float factor follows no law that holds for all sizes: torch rounds the product first. A fraction such as 3/2 does.";
     const { rise, offset, run } = axis.law, least = A.axisLeast(axis);
     const line = `${rise === 1 ? "n" : `${rise}·n`}${offset ? ` ${offset < 0 ? "−" : "+"} ${Math.abs(offset)}` : ""}`;
-    const made = run === 1 ? line : `⌊(${line})/${run}⌋`;
+    const made = run === 1 ? line : `⌊${line === "n" ? line : `(${line})`}/${run}⌋`;
     const twice = rise === 2 && run === 1 && offset === 0 ? ": exactly twice the size, always" : "";
     return `For every size n from ${least} on, the output is ${made}${twice}.`;
   }
