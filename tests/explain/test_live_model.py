@@ -1,6 +1,7 @@
 """The page of a whole model in a browser: its sizes and fields against those of the model itself."""
 
 import os
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -217,6 +218,30 @@ def test_sizes_follow_the_slider_and_say_what_is_cut_and_where_paths_meet(opened
     draw(browser, "h", 41)
     assert "41×40 is refused" in browser.find_element(By.ID, "answer").text
     assert "h=41&w=40" in browser.current_url
+
+
+class Rounded(nn.Module):
+    """What no proof follows: sizes that go through floats."""
+
+    def forward(self, x):
+        return F.interpolate(F.avg_pool2d(x, 2), [round(side * 1.0) for side in x.shape[-2:]])
+
+
+def test_a_size_that_was_not_run_is_not_told_as_one_that_was(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["segup.inspection.model_map"], "spread", lambda most: [8, 20])
+    found = model_map(Rounded(), 1)
+    assert found.data["axes"][0]["sizes"] == [8, 20, 64]
+    page = tmp_path / "rounded.html"
+    page.write_text(model_page("rounded", found.data, static_of(str(found.report), title="rounded")), encoding="utf-8")
+    browser.get(page.as_uri() + "#m1:h=8&w=8")
+    assert not browser.find_element(By.ID, "unrun").is_displayed()
+    draw(browser, "h", 12)
+    assert browser.find_element(By.ID, "answer").text == "8×8 → 8×8: the output has the image's size."
+    told = [f"{side} 12 was not run: 8 is the nearest of 3 that were" for side in ("height", "width")]
+    assert browser.find_element(By.ID, "unrun").text == f"The {told[0]}; {told[1]}."
+    for ask in ("sizes(8, 12)", "field(0, [0, 0], [8, 12])"):
+        said = browser.execute_script(f"try {{ window.segup.{ask}; }} catch (error) {{ return String(error); }}")
+        assert said == f"RangeError: the {told[1]}"
 
 
 def test_modules_fold_and_a_layer_is_chosen_by_keyboard(opened, browser):

@@ -52,6 +52,15 @@
   }
 
   let sides = null; // of the height and the width that are shown
+  /** The sizes that a person asked for; where nothing is proved, the nearest that were run are shown. */
+  let asked = [1, 1];
+  function unrun(pair) {
+    return ["height", "width"].flatMap((name, axis) => {
+      const { sizes } = data.axes[axis];
+      if (!sizes.length || sizes.includes(pair[axis])) return [];
+      return [`${name} ${pair[axis]} was not run: ${known(pair[axis], axis)} is the nearest of ${sizes.length} that were`];
+    });
+  }
   function computed([height, width]) { return [sided(height, 0), sided(width, 1)]; }
   const both = (pair, row) => [0, 1].map((axis) => sizeOf(pair[axis], row, pair[1 - axis]));
   const present = (pair, row) => {
@@ -262,6 +271,9 @@
       const [row, place, message, of] = refusal, notes = row === null ? [] : notesOf(sides, row).notes;
       $("problem").textContent = `In ${place || "the model's own forward"}${notes.length ? `, ${notes.join("; ")}` : ""}. ${by(of) === by(size) ? "It says" : `At ${by(of)}, which it refuses alike, it says`}: ${message}`;
     }
+    const apart = unrun(asked);
+    $("unrun").hidden = !apart.length;
+    $("unrun").textContent = apart.length ? `The ${apart.join("; ")}.` : "";
     const out = last === null || last === undefined ? null : both(sides, last);
     $("answer").replaceChildren(...(refusal ? [el("b", {}, `${by(size)} is refused`)] : out ? [el("b", {}, `${by(size)} → ${by(out)}`), by(out) === by(size) ? ": the output has the image's size." : ": the output has another size than the image."] : []));
     if (!readable(chosen.row)) { chosen.row = lastRow(); center(); }
@@ -318,7 +330,8 @@
   function load(text) {
     const parts = new URLSearchParams(text.startsWith("#m1:") ? text.slice(4) : "");
     const first = data.other || 64;
-    sides = computed([0, 1].map((axis) => known(intOf(parts.get("hw"[axis]), 1, MOST, first), axis)));
+    asked = [0, 1].map((axis) => intOf(parts.get("hw"[axis]), 1, MOST, first));
+    sides = computed(asked.map(known));
     $("both").checked = sides[0].size === sides[1].size;
     chosen.row = intOf(parts.get("l"), 0, data.rows.length - 1, lastRow());
     mode = ["modules", "changes", "every"].includes(parts.get("show")) ? parts.get("show") : "modules";
@@ -332,7 +345,8 @@
     const size = sizeNow(), wanted = clamp(Math.round(value) || 1, 1, MOST);
     const next = $("both").checked ? [wanted, wanted] : size.map((one, at) => (at === axis ? wanted : one));
     const share = chosen.at.map((one, at) => (one + .5) / mapNow()[at]);
-    sides = computed(next.map(known));
+    asked = next;
+    sides = computed(asked.map(known));
     chosen.at = mapNow().map((one, at) => clamp(Math.floor(share[at] * one), 0, one - 1));
     show();
     keep();
@@ -371,14 +385,19 @@
     load(location.hash);
   }
 
-  /** Documented for programs: `sizes(height, width)` and `field(row, [r, c], [height, width])`. */
+  function certain(size) {
+    const apart = unrun(size);
+    if (apart.length) throw new RangeError(`the ${apart.join("; ")}`);
+    return size;
+  }
+  /** Documented for programs, with a RangeError where nothing is known: `sizes(height, width)` and `field(row, [r, c], [height, width])`. */
   window.segup = {
     sizes: (height, width) => {
-      const pair = computed([height, width]);
+      const pair = computed(certain([height, width]));
       const refused = pair.map((side) => side.refused).find(Boolean) || null;
       return { output: pair[0].output ?? pair[1].output ?? null, refused, rows: data.rows.map((one, row) => (present(pair, row) ? { layer: one[0], what: one[1], size: both(pair, row), ...notesOf(pair, row) } : null)) };
     },
-    field: (row, at, size) => { const pair = computed(size); return [0, 1].map((axis) => fieldOf(pair, axis, row, at[axis])); },
+    field: (row, at, size) => { const pair = computed(certain(size)); return [0, 1].map((axis) => fieldOf(pair, axis, row, at[axis])); },
   };
   start();
 })();
