@@ -42,6 +42,15 @@ def first_of(names: Iterable[object], most: int) -> str:
     return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things.
+
+    >>> counted(1, "zero"), counted(2, "zero")
+    ('1 zero', '2 zeros')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def percent(share: float) -> str:
     """Return a share of 1 in percent, with as many digits as it has up to four: a level below 1 is never "100%".
 

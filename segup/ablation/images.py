@@ -10,6 +10,7 @@ from segup.ablation.block import Block
 from segup.ablation.runs import Run
 from segup.metrics.scores import MIOU, Score
 from segup.statistics import FEWEST, Counted, Decision, Difference, decided_sentence, image_errors
+from segup.tables import counted
 from segup.training.rows import IMAGES, ImageCounts, read_image_counts
 
 
@@ -32,8 +33,8 @@ class OnOthers:
     @property
     def rests_on(self) -> str:
         """On how many images, in words."""
-        groups = "" if self.clusters == self.images else f" in {self.clusters} groups"
-        return f"{self.images} images{groups}"
+        groups = "" if self.clusters == self.images else f" in {counted(self.clusters, 'group')}"
+        return f"{counted(self.images, 'image')}{groups}"
 
     def sentence(self, score: str) -> str:
         """Return what is decided of other images, in one sentence."""

@@ -18,6 +18,7 @@ from segup.errors import SegupError
 from segup.metrics.scores import Score
 from segup.statistics import Spread, spread
 from segup.stored import all_visible, as_written, read_json, visible
+from segup.tables import counted
 from segup.training.config import in_fold
 from segup.training.run_folder import environment, read_config, write_json, write_yaml
 
@@ -76,7 +77,7 @@ def measured_on(times: Times) -> str:
     'a processor, 2 threads'
     """
     threads = times.get("threads")
-    cpu = [times.get("processor"), None if threads is None else f"{threads} thread{'' if threads == 1 else 's'}"]
+    cpu = [times.get("processor"), None if threads is None else counted(threads, "thread")]
     return ", ".join(str(part) for part in ([times["gpu"]] if times.get("gpu") else cpu) if part)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from segup.data.discover.discovery import Choice, Scanned, examples, near_empty
 from segup.data.discover.look import Looked
-from segup.tables import first_of
+from segup.tables import counted, first_of
 
 _SHOWN = 12
 
@@ -15,19 +15,19 @@ def lines(root: Path, scanned: Scanned, choice: Choice) -> Iterator[str]:
     """Yield what was found, in lines."""
     layout = choice.layout
     yield f"images: {len(layout.images)} with a mask, from {_places(choice.config.get('images', 'images'))}"
-    places = f"{len(layout.masks)} files, from {_places(choice.config.get('masks', 'masks'))}"
+    places = f"{counted(len(layout.masks), 'file')}, from {_places(choice.config.get('masks', 'masks'))}"
     yield f"masks:  {places} ({_KINDS[layout.kind]})"
     for image, masks in layout.together[:2]:
         more = f" and {len(masks) - 1} more" if len(masks) > 1 else ""
         yield f"  {_relative(image.path, root)}  ←  {_relative(masks[0].path, root)}{more}"
     if layout.lacking:
-        yield f"left out: {len(layout.lacking)} images without a mask: {examples(layout.lacking, root)}"
+        yield f"left out: {counted(len(layout.lacking), 'image')} without a mask: {examples(layout.lacking, root)}"
     if layout.left_over:
-        yield f"left out: {len(layout.left_over)} masks without an image: {examples(layout.left_over, root)}"
+        yield f"left out: {counted(len(layout.left_over), 'mask')} without an image: {examples(layout.left_over, root)}"
     used = layout.images | layout.masks | {one.path for one in (*layout.lacking, *layout.left_over)}
     rest = [path for path in scanned.pictures if path not in used]
     if rest:
-        yield f"not used: {len(rest)} other pictures, such as {_relative(rest[0], root)}"
+        yield f"not used: {counted(len(rest), 'other picture')}, such as {_relative(rest[0], root)}"
     if scanned.others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(scanned.others.items())[:8])
         yield f"skipped (no image files): {kinds}"
@@ -44,7 +44,7 @@ def lines(root: Path, scanned: Scanned, choice: Choice) -> Iterator[str]:
     empty = near_empty(choice.masks)
     if empty and layout.kind == "files":
         first = _relative(empty[0], root)
-        yield f"nearly empty: {len(empty)} of {len(choice.masks)} masks hold one value alone, such as {first}"
+        yield f"nearly empty: {len(empty)} of {counted(len(choice.masks), 'mask')}, such as {first}: one value alone"
     if choice.splits:
         yield f"splits: {', '.join(f'{count} {split}' for split, count in choice.splits.items())}{_from(choice)}"
     if choice.twins:
@@ -52,8 +52,8 @@ def lines(root: Path, scanned: Scanned, choice: Choice) -> Iterator[str]:
         same_name = all(image.stem == twin.stem for image, twin in choice.twins)  # one picture as two files
         groups = """'data.groups="([^/]+)[.][^./]+$"'""" if same_name else "data.groups"
         yield (
-            f"nearly the same in two splits: {len(choice.twins)} pairs of images, such as {_relative(one, root)} and "
-            f"{_relative(other, root)}; {groups} keeps what belongs together in one split"
+            f"nearly the same in two splits: {counted(len(choice.twins), 'pair')} of images, such as "
+            f"{_relative(one, root)} and {_relative(other, root)}; {groups} keeps what belongs together in one split"
         )
     for sentence in (*choice.told, *choice.meaning.told):
         yield f"note: {sentence}"
@@ -80,9 +80,7 @@ def _pictures(kind: str, looked: Sequence[Looked], total: int) -> Iterator[str]:
             least, most = (tuple(end(one.size[side] for one in seen) for side in (0, 1)) for end in (min, max))
             size = f"{len(sizes)} sizes from {least[0]}×{least[1]} to {most[0]}×{most[1]}"
         kinds = Counter((one.channels, one.dtype) for one in seen)
-        told = ", ".join(
-            f"{channels} channel{'' if channels == 1 else 's'} {dtype}" for (channels, dtype), _ in kinds.most_common(3)
-        )
+        told = ", ".join(f"{counted(channels, 'channel')} {dtype}" for (channels, dtype), _ in kinds.most_common(3))
         low, high = min(one.low for one in seen), max(one.high for one in seen)
         of = "" if len(looked) == total else f" (of {len(looked)} that were read)"
         yield f"{kind}: {size} (height × width), {told}, values {low:g}…{high:g}{of}"
@@ -102,7 +100,7 @@ def _unequal(choice: Choice, root: Path) -> Iterator[str]:
     if wrong:
         image, mask = wrong[0]
         yield (
-            f"unequal sizes: {len(wrong)} masks differ from their image, such as {_relative(mask, root)} "
+            f"unequal sizes: {counted(len(wrong), 'mask')} and the image differ, such as {_relative(mask, root)} "
             f"({sizes[mask][0]}×{sizes[mask][1]}, its image {sizes[image][0]}×{sizes[image][1]}): training refuses them"
         )
 

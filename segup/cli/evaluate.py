@@ -7,6 +7,7 @@ from pathlib import Path
 from segup.cli.help_text import argument, command
 from segup.cli.model_options import inference_arguments, model_arguments
 from segup.cli.report import run_reported, say, tracked
+from segup.tables import counted
 
 _EPILOG = """\
 examples:
@@ -72,7 +73,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     metrics = {**stored_metrics(opened, options.trust), **{name: {"name": name} for name in options.metric}}
     report = evaluate_run(opened, data, options.split, how, tracked("evaluating"), metrics)
     file = write_report(report, options.out)
-    images = f"{report['images']} image{'' if report['images'] == 1 else 's'}"
+    images = counted(report["images"], "image")
     declared = [Score(**score) for score in report["metrics"]]
     title, found = f"Scores of {opened.path.stem}", {options.split: report["scores"]}
     Console().print(score_table(title, found, report["classes"], declared))

@@ -7,6 +7,7 @@ from pathlib import Path
 from segup.cli.help_text import argument, command
 from segup.cli.model_options import image_range, inference_arguments, model_arguments, positive
 from segup.cli.report import run_reported, say, tracked
+from segup.tables import counted
 
 _EPILOG = """\
 examples:
@@ -75,7 +76,7 @@ def _predict(options: argparse.Namespace) -> None:
     if done:
         classes = ", ".join(f"{index} {name}" for index, name in enumerate(opened.labels.names))
         say(f"classes: {classes}")
-        say(f"{done} image{'' if done == 1 else 's'} segmented: {options.out}")
+        say(f"{counted(done, 'image')} segmented: {options.out}")
     if failures:
         lines = [f"{len(failures)} of {len(tasks)} images could not be used:", *failures]
         raise DataError("\n  ".join(lines) if len(tasks) > 1 else failures[0])

@@ -15,7 +15,7 @@ from segup.ablation.block import Block
 from segup.ablation.watch import Sight, Watch, best_so_far, seconds_left
 from segup.metrics.scores import MIOU
 from segup.stored import visible
-from segup.tables import duration
+from segup.tables import counted, duration
 
 _EVERY = 1.0
 _STYLES = {"running": "cyan", "finished": "green", "failed": "bold red", "interrupted": "yellow", "waiting": "dim"}
@@ -52,7 +52,7 @@ class StudyView:
         before = sum(sight.status.state == "finished" for sight in sights)
         again = sum(sight.status.state in ("failed", "interrupted") for sight in sights)
         self._seen = {(sight.label, sight.block): _moment(sight) for sight in sights}
-        parts = [f"{len(sights)} run{'' if len(sights) == 1 else 's'}"]
+        parts = [counted(len(sights), "run")]
         parts += [f"{before} finished before"] * bool(before) + [f"{again} to be taken up again"] * bool(again)
         self._print(f"study {self._study}: {', '.join(parts)}")
         if self._live is not None:
@@ -124,7 +124,7 @@ def summary(sights: Sequence[Sight], at_once: int = 1) -> str:
     best = best_so_far(sights)
     if best is not None:
         label, miou, seeds = best
-        parts.append(f"best so far: {label} {miou:.3f} ({seeds} seed{'' if seeds == 1 else 's'})")
+        parts.append(f"best so far: {label} {miou:.3f} ({counted(seeds, 'seed')})")
     return ", ".join(parts)
 
 

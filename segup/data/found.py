@@ -10,7 +10,7 @@ from segup.data.module import SegmentationData
 from segup.data.samples import Samples
 from segup.errors import DataError
 from segup.stored import visible
-from segup.tables import first_of
+from segup.tables import counted, first_of
 
 COUNTED = 64
 """Masks that are read to tell the classes' shares: enough to see what is rare, few enough not to wait for."""
@@ -81,7 +81,8 @@ def _epoch(data: SegmentationData, processes: int) -> str:
     left = samples - batches * together
     several = f"{data.accumulate} batches of " if data.accumulate > 1 else ""
     steps = math.ceil(batches / data.accumulate)
-    said = f"an epoch: {steps} steps of {several}{together} crops, {batches * together} crops of {images} images"
+    of = f"{several}{together} crops, {batches * together} crops of {counted(images, 'image')}"
+    said = f"an epoch: {counted(steps, 'step')} of {of}"
     if left > 0:
         said += f"; {left} of {samples} are left out, since batches are full"
     return said

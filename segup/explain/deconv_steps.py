@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from segup.explain.deconv import DeconvOperation
-from segup.explain.phrases import both, by, counted, lines_said
+from segup.explain.phrases import both, by, lines_said
 from segup.shapes.arguments import AXIS_NAMES
 from segup.shapes.transposed import StampAxis
+from segup.tables import counted
 
 
 def _scatter(operation: DeconvOperation) -> list[str]:

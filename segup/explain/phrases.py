@@ -13,15 +13,6 @@ def both(high: object, wide: object) -> str:
     return f"{high}" if high == wide else f"{high} (height) and {wide} (width)"
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number of things.
-
-    >>> counted(1, "zero"), counted(2, "zero")
-    ('1 zero', '2 zeros')
-    """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def size_said(operation: Operation) -> list[tuple[str, str]]:
     """Return the size formula in symbols and then with the numbers put in, and where another reading gives another.
 

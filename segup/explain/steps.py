@@ -7,11 +7,12 @@ from typing import Any
 from segup.explain.deconv import DeconvOperation
 from segup.explain.deconv_steps import DECONV_STEPS
 from segup.explain.operation import Operation, WeightedOperation
-from segup.explain.phrases import by, counted, unread_said
+from segup.explain.phrases import by, unread_said
 from segup.explain.rearrange import CarafeOperation, ShuffleOperation
 from segup.explain.resize import ResizeOperation
 from segup.explain.window_steps import window_steps
 from segup.explain.windows import ConvOperation
+from segup.tables import counted
 
 VIEWS: Mapping[str, str] = MappingProxyType(
     {

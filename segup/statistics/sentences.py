@@ -5,6 +5,7 @@ from math import ceil, isnan, log10
 
 from segup.calls import annotated
 from segup.statistics.decision import Decision, Difference
+from segup.tables import counted
 
 _LISTED = 8
 _FINEST = 6  # digits
@@ -104,9 +105,7 @@ def _in_pairs(decision: Decision, score: str) -> tuple[list[str], str]:
     if decided:
         decided[0] = decided[0][0].upper() + decided[0][1:]
     left, pairs = sum(one.verdict == "undecided" for one in decision.differences), len(decision.differences)
-    return decided, f"{left} of {pairs} pair{'' if pairs == 1 else 's'} {'is' if left == 1 else 'are'} undecided" if (
-        left
-    ) else ""
+    return decided, f"{left} of {counted(pairs, 'pair')} {'is' if left == 1 else 'are'} undecided" if (left) else ""
 
 
 def _failures(decision: Decision) -> list[str]:

@@ -275,10 +275,10 @@ def test_the_report_names_what_matters(tmp_path, capsys):
     assert data_command.run([str(tmp_path)]) == 0
     said = capsys.readouterr().out
     for text in (
-        "left out: 1 images without a mask: photos/IMG_9.jpg",
+        "left out: 1 image without a mask: photos/IMG_9.jpg",
         "skipped (no image files): 1 .psd",
         "images: 20×24 (height × width), 3 channels uint8",
-        "nearly empty: 1 of 6 masks hold one value alone, such as truth/IMG_5_mask.png",
+        "nearly empty: 1 of 6 masks, such as truth/IMG_5_mask.png: one value alone",
         "note: the classes have no names here: they are called class_0, class_1, …",
         "splits: 5 train, 1 val",
     ):

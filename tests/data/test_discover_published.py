@@ -250,5 +250,5 @@ def test_what_may_hold_the_masks_is_said(tmp_path, beside, message):
 def test_images_and_masks_without_a_common_name_are_refused(tmp_path):
     picture(tmp_path / "images/first.png")
     picture(tmp_path / "masks/7.png", 0, (0, 1))
-    with pytest.raises(DataError, match=r"1 images, such as images/first\.png, and 1 masks, .*: no rule makes pairs"):
+    with pytest.raises(DataError, match=r"1 image, such as images/first\.png, and 1 mask, .*: no rule makes pairs"):
         choices(tmp_path)

@@ -12,6 +12,7 @@ from segup.ablation.study import Member, Study, read_study
 from segup.ablation.tables import Column, cost_columns, score_columns
 from segup.ablation.times import Times, floor_text, read_times
 from segup.metrics.scores import MIOU
+from segup.tables import counted
 
 _IN_COMMON = (
     ("data", "data.name"),
@@ -268,7 +269,7 @@ def progress(members: Sequence[Member]) -> str:
     """Return how many runs are in which state: "17 of 18 runs finished, 1 failed"."""
     counts = {state: sum(member.state == state for member in members) for state in STATES}
     rest = [f"{count} {state}" for state, count in counts.items() if count and state != "finished"]
-    runs = f"{len(members)} run{'' if len(members) == 1 else 's'}"
+    runs = counted(len(members), "run")
     return ", ".join([f"{counts['finished']} of {runs} finished", *rest])
 
 

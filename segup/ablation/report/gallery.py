@@ -23,7 +23,7 @@ from segup.ablation.rounds import ending
 from segup.ablation.runs import Run
 from segup.metrics.scores import MIOU
 from segup.statistics import decided_sentence
-from segup.tables import percent
+from segup.tables import counted, percent
 
 if TYPE_CHECKING:
     from segup.ablation.report.crops import Worst
@@ -250,7 +250,7 @@ def _bands(rows: Sequence[Row]) -> str:
     ends = []
     for width in dict.fromkeys((*widths[:1], *widths[-1:])):
         values = {name: bands[width].mean for name, bands in found.items() if width in bands}
-        ends.append(f"at {width} pixel{'' if width == 1 else 's'} {_range(values, MIOU.label)}")
+        ends.append(f"at {counted(width, 'pixel')} {_range(values, MIOU.label)}")
     return f"Curves over the width of the band: {'; '.join(ends)}."
 
 

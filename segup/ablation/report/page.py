@@ -12,7 +12,7 @@ from segup.ablation.comparison import Comparison, Row
 from segup.ablation.report.content import WORST, Facts, Figure, StudyReport, shown_rows
 from segup.ablation.report.style import in_both_schemes, inline
 from segup.ablation.report.texts import SOURCES, block_lines, units, versions
-from segup.tables import duration
+from segup.tables import counted, duration
 
 
 def as_html(report: StudyReport, figures: Sequence[Figure], missing: Sequence[str]) -> str:
@@ -127,7 +127,7 @@ def _table(comparison: Comparison, worst: Mapping[str, str]) -> str:
 
 
 def _row(row: Row, comparison: Comparison, groups: Sequence[tuple[str, list[tables.Column]]], worst: str | None) -> str:
-    seeds = f"{len(row.runs)} seed{'' if len(row.runs) == 1 else 's'}"
+    seeds = counted(len(row.runs), "seed")
     name = escape(row.name) if worst is None else f'<a href="#{worst}">{escape(row.name)}</a>'
     found = [f'<th scope="row" data-value="{escape(row.name)}">{name}<small>{seeds}</small></th>']
     for title, columns in groups:
@@ -149,7 +149,7 @@ def _versus(row: Row, comparison: Comparison) -> str:
         return '<td data-value="0">baseline</td>'
     if row.versus is None:
         return '<td data-value="">–</td>'
-    seeds = f"{row.versus.pairs} seed{'' if row.versus.pairs == 1 else 's'}"
+    seeds = counted(row.versus.pairs, "seed")
     told = f"{seeds}; probability of improvement {row.versus.improvement:.2f}"
     mean, _, rest = tables.versus_text(row, comparison).partition(" ")
     text = f"{escape(mean)}<small>{escape(rest)}</small>"

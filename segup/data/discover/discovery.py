@@ -21,7 +21,7 @@ from segup.data.files import IMAGE_SUFFIXES
 from segup.data.headers import read_header
 from segup.data.layout.patterns import Found, Pattern, walk
 from segup.errors import DataError, SegupError
-from segup.tables import first_of
+from segup.tables import counted, first_of
 
 Told = Callable[[str], Callable[[Iterator[Looked], int], Iterator[Looked]]]
 """Of what is done, how it is shown while it goes on."""
@@ -122,9 +122,9 @@ def discover(root: Path, scanned: Scanned, sample: int, processes: int, told: To
     found = [layout for layout in found if len(layout.together) >= max(least, 0.8 * len(found[0].together))]
     if not found:
         raise DataError(
-            f"{root}: {len(images)} images, such as {images[0].relative_to(root)}, and {len(masks)} masks, such as "
-            f"{masks[0].relative_to(root)}: no rule makes pairs of their names.\n"
-            f"  try: 'data.images=PATTERN' 'data.masks=PATTERN', in which * stands for the same"
+            f"{root}: {counted(len(images), 'image')}, such as {images[0].relative_to(root)}, and "
+            f"{counted(len(masks), 'mask')}, such as {masks[0].relative_to(root)}: "
+            f"no rule makes pairs of their names.\n  try: 'data.images=PATTERN' 'data.masks=PATTERN', in which * stands for the same"
         )
     return [_chosen(root, layout, scanned, sample, processes, told, names, colors) for layout in found]
 
