@@ -42,8 +42,13 @@ class Within:
         return self.least <= value <= self.most and self.above < value < self.below and abs(value) < math.inf
 
     def nearest(self, value: float) -> float | None:
-        """Return the value within that comes nearest, or None where that is an end that does not belong to it."""
-        found = min(max(value, self.least), self.most)
+        """Return the value within that comes nearest, or None where that is an end that does not belong to it.
+
+        >>> Within(0.5, 0.9999).nearest(95), Within(0, 1).nearest(-3)  # a share of 1 that is given in percent
+        (0.95, 0)
+        """
+        percent = min(self.most, self.below) <= 1 and value >= 5 and self.holds(value / 100)
+        found = value / 100 if percent else min(max(value, self.least), self.most)
         return found if self.holds(found) else None
 
     def said(self, noun: str, value: Any = None) -> str:

@@ -116,15 +116,21 @@ def _read(file: Path, how: Callable[[Path], Any]) -> Any:
 
 
 def best_so_far(sights: Sequence[Sight]) -> tuple[str, float, int] | None:
-    """Return the label with the best mean mIoU over its finished seeds, that mean, and how many seeds it is of."""
-    scores: dict[str, list[float]] = {}
+    """Return the label with the best mean mIoU, that mean, and how many seeds it is of.
+
+    Means are taken over the seeds, or seeds and folds, that every label has finished which has finished any; None where
+    there is none.
+    """
+    scores: dict[str, dict[Block, float]] = {}
     for sight in sights:
         if sight.status.state == "finished" and sight.miou is not None:
-            scores.setdefault(sight.label, []).append(sight.miou)
-    if not scores:
+            scores.setdefault(sight.label, {})[sight.block] = sight.miou
+    common = set.intersection(*map(set, scores.values())) if scores else set()
+    if not common:
         return None
-    label = max(scores, key=lambda name: fmean(scores[name]))
-    return label, fmean(scores[label]), len(scores[label])
+    means = {label: fmean(own[block] for block in common) for label, own in scores.items()}
+    label = max(means, key=lambda name: means[name])
+    return label, means[label], len(common)
 
 
 def seconds_left(sights: Sequence[Sight], at_once: int = 1, now: float | None = None) -> float | None:

@@ -64,9 +64,11 @@ def test_a_study_is_seen_from_its_files(study):
     assert four.status.state == "waiting"
 
 
-def test_the_best_so_far_is_the_best_mean_over_finished_seeds():
+def test_the_best_so_far_is_the_best_mean_over_the_seeds_that_all_have():
     sights = [finished("a", 0, 0.9), finished("a", 1, 0.5), finished("b", 0, 0.8), running("c", 0, 5, 0)]
-    assert best_so_far(sights) == ("b", 0.8, 1)
+    assert best_so_far(sights) == ("a", 0.9, 1)  # b has no seed 1
+    assert best_so_far([*sights, finished("b", 1, 0.7)]) == ("b", 0.75, 2)
+    assert best_so_far([finished("a", 0, 0.9), finished("b", 1, 0.8)]) is None
     assert best_so_far([waiting("a", 0)]) is None
 
 

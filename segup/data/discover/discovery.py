@@ -124,7 +124,8 @@ def discover(root: Path, scanned: Scanned, sample: int, processes: int, told: To
         raise DataError(
             f"{root}: {counted(len(images), 'image')}, such as {images[0].relative_to(root)}, and "
             f"{counted(len(masks), 'mask')}, such as {masks[0].relative_to(root)}: "
-            f"no rule makes pairs of their names.\n  try: 'data.images=PATTERN' 'data.masks=PATTERN', in which * stands for the same"
+            f"no rule makes pairs of their names.\n"
+            f"  try: 'data.images=PATTERN' 'data.masks=PATTERN', in which * stands for the same"
         )
     return [_chosen(root, layout, scanned, sample, processes, told, names, colors) for layout in found]
 
