@@ -60,9 +60,14 @@ def _look(options: argparse.Namespace) -> None:
         raise ConfigError(f"--write: {options.write} must end in .yaml.\n  try: --write my_data.yaml")
 
     from segup.cli.data_report import lines
+    from segup.cli.data_words import as_command
     from segup.data.discover.discovery import discover, scan
+    from segup.data.sets import published
     from segup.host import usable_processors
 
+    for name in published(options.root):
+        line = as_command({"name": name, "root": str(options.root)})
+        say(f"the data set {name} as it is published; with its own splits and classes: {line}")
     scanned = scan(options.root)
     choices = discover(options.root, scanned, options.sample, usable_processors(), tracked)
     for choice in choices:

@@ -4,6 +4,7 @@ from PIL import Image
 
 from segup.data import create_dataset
 from segup.data.labels import Labels
+from segup.data.sets import published
 from segup.errors import ConfigError
 
 LABELS = Labels(tuple(f"class {number}" for number in range(150)))
@@ -19,6 +20,7 @@ def test_the_challenges_folders_are_pairs_whose_zero_is_ignored(tmp_path, inner)
     data = create_dataset("ade20k", labels=LABELS, root=str(tmp_path))
     assert [pair.name for split in ("train", "val") for pair in data.pairs(split)] == ["ADE_train_1", "ADE_val_1"]
     assert (data.mask_values[0], data.mask_values[1], data.mask_values[150]) == (LABELS.ignore_index, 0, 149)
+    assert published(tmp_path / inner) == ["ade20k"]
 
 
 def test_other_numbers_of_classes_are_refused(tmp_path):

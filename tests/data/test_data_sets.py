@@ -15,6 +15,7 @@ from torchvision.datasets import Cityscapes
 
 import segup
 from segup.data import Labels, create_data, create_dataset, embedded_folder, list_datasets, read_mask
+from segup.data.sets import published
 from segup.errors import ConfigError, DataError
 
 CONFIGS = Path(segup.__file__).parents[1] / "configs" / "data"
@@ -107,6 +108,7 @@ def test_camvid_layout(tmp_path, write_pairs):
     assert [len(data.samples(split)) for split in ("train", "val", "test")] == [3, 2, 1]
     assert data.sample("train", 0)["mask"].max() <= 11
     assert len(data.class_frequencies().pixels) == 11
+    assert published(tmp_path) == ["camvid"]
 
 
 @pytest.mark.skipif("SEGUP_CAMVID" not in os.environ, reason="SEGUP_CAMVID names no folder")
@@ -160,6 +162,7 @@ def test_voc2012_reads_its_lists_and_ignores_the_border(tmp_path):
     data = create_data(config("voc2012", root=str(tmp_path), ignore_index=-1))
     assert names(data, "train") == ["2007_b", "2007_a"]
     assert data.sample("val", 0)["mask"].tolist() == [[0, 20, -1]]
+    assert published(tmp_path) == ["voc2012"]
 
 
 def test_oxford_pet_trimaps_become_classes(tmp_path):
@@ -175,6 +178,7 @@ def test_oxford_pet_trimaps_become_classes(tmp_path):
     assert [len(data.samples(split)) for split in ("train", "val", "test")] == [4, 1, 1]
     assert not set(names(data, "train")) & set(names(data, "val"))
     assert data.sample("test", 0)["mask"].tolist() == [[1, 0, 2]]
+    assert published(tmp_path) == ["oxford_pet"]
     two = create_data(config("oxford_pet", root=str(tmp_path), classes=["background", "pet"], colors=None))
     assert two.sample("test", 0)["mask"].tolist() == [[1, 0, 255]]
     with pytest.raises(ConfigError, match="the pets have 2 or 3 classes, not 4"):
@@ -190,6 +194,7 @@ def test_cityscapes_label_ids_become_the_benchmarks_classes(tmp_path):
         save(masks / f"{name}_gtFine_labelIds.png", [[entry.id for entry in known]])
     data = create_data(config("cityscapes", root=str(tmp_path)))
     assert names(data, "val") == [name]
+    assert published(tmp_path) == ["cityscapes"]
     assert data.sample("val", 0)["mask"].tolist() == [[entry.train_id for entry in known]]
     official = {entry.train_id: entry for entry in known if not entry.ignore_in_eval}
     assert [official[index].name for index in range(19)] == list(data.labels.names)

@@ -232,6 +232,18 @@ def test_a_layout_is_found_and_passes_all_checks_of_training(tmp_path, layout):
     assert {key: choice.config.get(key) for key in options} == options
 
 
+def test_a_data_set_as_it_is_published_is_named_first(tmp_path, capsys):
+    for split in ("train", "test"):
+        for number in range(3):
+            photo(tmp_path / f"{split}/{split}{number}.png", number)
+            mask(tmp_path / f"{split}annot/{split}{number}.png")
+    assert data_command.run([str(tmp_path)]) == 0
+    first, *_, last = capsys.readouterr().out.strip().splitlines()
+    line = f"segup train data=camvid data.root={tmp_path}"
+    assert first == f"the data set camvid as it is published; with its own splits and classes: {line}"
+    assert last.startswith("segup train data=folder ")
+
+
 def test_two_ways_to_read_a_folder_are_two_lines(tmp_path, capsys):
     for number in range(4):
         photo(tmp_path / f"images/{number}.png", number)

@@ -6,7 +6,8 @@ In a module of this package, ``@register_dataset("name")`` gives it a name. A da
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 from segup.data.labels import Labels, MaskValues
 from segup.data.pairs import Pair
@@ -27,10 +28,12 @@ class DataSource(Protocol):
     Attributes:
         labels: The classes.
         mask_values: The meaning of values in the mask files; None if they are class ids and the ignore_index.
+        inside: Folders below ``root`` by which ``segup data`` recognises the data set as it is published.
     """
 
     labels: Labels
     mask_values: MaskValues | None = None
+    inside: ClassVar[tuple[str, ...]] = ()
 
     def prepare(self) -> None:
         """Download missing files, if the options say so. Only one process calls it."""
@@ -71,6 +74,16 @@ def create_dataset(name: str, /, labels: Labels, **options: Any) -> DataSource:
             f"data set '{name}' makes a {type(source).__name__} without {', '.join(absent)}: see DataSource"
         )
     return source
+
+
+def published(root: Path) -> list[str]:
+    """Return the names of the data sets whose folders lie in ``root`` as they are published.
+
+    >>> published(Path("no/such/folder"))
+    []
+    """
+    known = {name: getattr(datasets.get(name), "inside", ()) for name in datasets.names()}
+    return [name for name, inside in known.items() if inside and all((root / folder).is_dir() for folder in inside)]
 
 
 def list_datasets() -> list[str]:

@@ -22,6 +22,8 @@ class Ade20k(DataSource):
         root: The folder that holds ``images`` and ``annotations``, or ``ADEChallengeData2016`` with these inside.
     """
 
+    inside = ("images/training", "annotations/training")
+
     def __init__(self, labels: Labels, root: str) -> None:
         if labels.num_classes != _CLASSES:
             raise ConfigError(f"ADE20K has {_CLASSES} classes, not {labels.num_classes}")

@@ -20,6 +20,8 @@ class CamVid(DataSource):
         root: The folder that holds the six folders.
     """
 
+    inside = ("train", "trainannot", "test", "testannot")
+
     def __init__(self, labels: Labels, root: str) -> None:
         self.labels = labels
         self.root = Path(root)

@@ -21,6 +21,8 @@ class Cityscapes(DataSource):
         root: The folder that holds ``leftImg8bit`` and ``gtFine``.
     """
 
+    inside = ("leftImg8bit", "gtFine")
+
     def __init__(self, labels: Labels, root: str) -> None:
         from torchvision.datasets import Cityscapes as Official
 

@@ -25,6 +25,8 @@ class OxfordPet(DataSource):
         ConfigError: For more than three classes; from ``pairs``, for a val_fraction that is not between 0 and 1.
     """
 
+    inside = ("oxford-iiit-pet",)
+
     def __init__(
         self, labels: Labels, root: str, download: bool = False, val_fraction: ValFraction = VAL_FRACTION
     ) -> None:

@@ -20,6 +20,8 @@ class Voc2012(DataSource):
         download: Whether to download it (2 GB) where it is missing.
     """
 
+    inside = ("VOCdevkit/VOC2012",)
+
     def __init__(self, labels: Labels, root: str, download: bool = False) -> None:
         self.labels = labels
         # The palette images' indices are the ids, but their border keeps 255 whatever the ignore_index is.
