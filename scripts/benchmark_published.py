@@ -7,6 +7,7 @@ segup's U-Net as it trains by default. Work is counted in multiply-accumulates o
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -105,7 +106,11 @@ def memory_of_its_own(name: str, side: str, arguments: argparse.Namespace) -> in
     """Return :func:`memory` of a process that does nothing else."""
     size = [str(number) for number in (arguments.batch, *arguments.size, arguments.threads)]
     given = ["--memory-of", name, side, "--batch", size[0], "--size", *size[1:3], "--threads", size[3]]
-    run = subprocess.run([sys.executable, __file__, *given], check=True, capture_output=True, text=True)
+    # glibc would keep what was freed, in pieces whose number depends on the order; so it gives maps back at once.
+    exact = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
+    environment = {**os.environ, **exact}
+    command = [sys.executable, __file__, *given]
+    run = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return int(run.stdout)
 
 
