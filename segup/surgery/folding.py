@@ -88,10 +88,13 @@ class _Seen(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        if not isinstance(result, Tensor):
+        if _is_form(result):
             return result
         tensors = list(_tensors((args, kwargs)))
         self._taken.update({id(t) for t in tensors})
+        self._kept += tensors
+        if not isinstance(result, Tensor):
+            return result
         self._kept.append(result)
         first = tensors[0] if tensors else None
         if func in _CONVOLUTIONS and len(tensors) > 1 and id(tensors[1]) in self._convs:
@@ -136,6 +139,12 @@ def _tensors(value: Any) -> Any:
     elif isinstance(value, list | tuple):
         for one in value:
             yield from _tensors(one)
+
+
+def _is_form(result: Any) -> bool:
+    """Return whether a result says how a tensor lies, such as its shape or type, and nothing of its values."""
+    parts = result if isinstance(result, tuple) else (result,)
+    return all(isinstance(one, bool | int | torch.dtype | torch.device | torch.layout) for one in parts)
 
 
 def _within_channels(func: Any, args: tuple[Any, ...]) -> bool:

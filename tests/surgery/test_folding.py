@@ -56,6 +56,10 @@ class Net(nn.Module):
         return self.run(self, x)
 
 
+def set_all(whole, y):
+    whole[:] = y
+
+
 @pytest.mark.parametrize(
     ("forward", "count"),
     [
@@ -68,6 +72,9 @@ class Net(nn.Module):
         (lambda net, x: (y := net.conv(x), net.norm(y) + y)[1], 0),
         (lambda net, x: (y := net.conv(x), torch.cat((net.norm(y), y.mean((2, 3), keepdim=True).expand_as(y))))[1], 0),
         (lambda net, x: (y := net.conv(x), net.norm(y[..., 1:]) + y[..., :-1])[1], 0),
+        (lambda net, x: (y := net.conv(x), net.norm(y) * y.max(1, keepdim=True)[0])[1], 0),
+        (lambda net, x: (y := net.conv(x), torch.cat((net.norm(y), y.chunk(3, 1)[0]), 1))[1], 0),
+        (lambda net, x: (y := net.conv(x), whole := torch.zeros_like(x), set_all(whole, y), net.norm(y) + whole)[3], 0),
         (lambda net, x: net.norm(net.conv(net.conv(x))), 0),
         (lambda net, x: net.norm(net.conv(x)) + net.norm(x), 0),
         (lambda net, x: (y := net.conv(x), net.norm(y) + net.other(y))[1], 0),
