@@ -37,7 +37,8 @@ class Optimized(nn.Module):
         self.folded = fold_norms(twin, example)
         self.model: Any = twin.to(memory_format=torch.channels_last)
         self.in_channels, self.num_classes = model.in_channels, model.num_classes
-        self._run = torch.compile(twin, dynamic=True) if compile else twin
+        # In a tuple, so that torch counts its weights once: they are the model's.
+        self._run: tuple[Any, ...] = (torch.compile(twin, dynamic=True) if compile else twin,)
         nn.Module.train(self, False)
 
     @property
@@ -49,7 +50,7 @@ class Optimized(nn.Module):
         """Return the logits; see :meth:`segup.models.SegmentationModel.forward`."""
         asked = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
         with torch.no_grad():
-            logits: Tensor = self._run(image.to(memory_format=torch.channels_last) if image.dim() == 4 else image)
+            logits: Tensor = self._run[0](image.to(memory_format=torch.channels_last) if image.dim() == 4 else image)
         return _Refusal.apply(logits.requires_grad_()) if asked else logits
 
     def train(self, mode: bool = True) -> "Optimized":

@@ -37,6 +37,14 @@ def test_all_norms_are_folded_and_the_model_is_as_it_was(pair):
     assert not any(parameter.requires_grad for parameter in fast.parameters())
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_every_weight_is_stored_once_under_the_model_s_name(pair, compiled):
+    model, fast = pair
+    state = model.optimize(compile=compiled).state_dict()
+    assert list(state) == [f"model.{name}" for name in fast.model.state_dict()]
+    fast.load_state_dict(state)
+
+
 def test_it_refuses_training(pair):
     _, fast = pair
     reason = r"optimised for inference: .* it cannot be trained.\n  try: train the model that it was made of"

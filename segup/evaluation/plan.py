@@ -37,7 +37,8 @@ def plan(inputs: Sequence[str | Path], out: str | Path, overwrite: bool = False)
 
     Raises:
         DataError: An input is missing, or a folder has no images.
-        ConfigError: A file exists and ``overwrite`` is false, or results would lie among the images that are read.
+        ConfigError: A file exists and ``overwrite`` is false, ``out`` can be no folder, or results would lie among the
+            images that are read.
 
     >>> plan(["missing.png"], "out")
     Traceback (most recent call last):
@@ -45,8 +46,7 @@ def plan(inputs: Sequence[str | Path], out: str | Path, overwrite: bool = False)
     segup.errors.DataError: missing.png: no such file or folder
     """
     out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out} is a file: give a folder")
+    _check_folder(out)
     found: dict[Path, tuple[Path, Path]] = {}
     for given in inputs:
         for image, place in _images(Path(given), out):
@@ -56,6 +56,15 @@ def plan(inputs: Sequence[str | Path], out: str | Path, overwrite: bool = False)
     if not overwrite:
         check_free([target for task in tasks for target in (task.ids, task.overlay)], "another --out, or --overwrite")
     return tasks
+
+
+def _check_folder(out: Path) -> None:
+    """Raise a ConfigError where no folder can be made at ``out``, or nothing may be written into it."""
+    nearest = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise ConfigError(f"--out {out}: {nearest} is a file; results need a folder.\n  try: --out {_beside(nearest)}")
+    if not os.access(nearest, os.W_OK):
+        raise ConfigError(f"--out {out}: nothing may be written in {nearest}.\n  try: --out predicted")
 
 
 def _named_apart(found: Sequence[tuple[Path, Path]], out: Path) -> list[Task]:

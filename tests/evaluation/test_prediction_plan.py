@@ -117,5 +117,7 @@ def test_missing_and_empty_inputs_are_named(files):
         plan(["nowhere"], "out")
     with pytest.raises(DataError, match=r"in: no image files \(.png, "):
         plan(["in"], "out")
-    with pytest.raises(ConfigError, match="--out file is a file: give a folder"):
+    with pytest.raises(ConfigError, match="--out file: file is a file; results need a folder.\n  try: --out file_pre"):
         plan(["in"], "file")
+    with pytest.raises(ConfigError, match="--out .*: .*file is a file; results need a folder"):
+        plan(["in"], "file/below/it")
