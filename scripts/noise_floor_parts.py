@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from segup.atomic import atomic_write
+from segup.data.pairs import image_files
 from segup.errors import ConfigError, DataError, unknown
 
 ALONE = {f"{name}_alone": name for name in ("nearest", "bilinear", "bicubic")}
@@ -78,8 +79,8 @@ PARTS = {
         ),
         Part(
             "probe_camvid", "Probe of a frozen encoder, CamVid at 180×240",
-            "The same on CamVid at half its size, trained for 60 steps of eight 129×129 crops; scored on the 101 "
-            "validation images and, by itself, on the 233 test images.",
+            "The same on CamVid at half its size (of frames that were kept as JPEG, quality 88), trained for 60 steps "
+            "of eight 129×129 crops; scored on the 101 validation images and, by itself, on the 233 test images.",
             (*_PROBE, "data=camvid", "data.root={half}", "data.crop_size=[129,129]"),
             PROBED, "bilinear_alone", tuple(range(10)), metrics=("miou", "test_miou"), tested=True,
         ),
@@ -181,16 +182,15 @@ def halve(camvid: Path, half: Path) -> None:
     if done.exists():
         return
     for split in _SPLITS:
-        files = sorted((camvid / split).glob("*.png"))
-        if not files:
-            raise DataError(f"{camvid / split} holds no PNG images: give --data FOLDER, the folder that has camvid/")
+        if not (camvid / split).is_dir():
+            raise DataError(f"no folder {camvid / split}: give --data FOLDER, the folder that has camvid/")
         (half / split).mkdir(parents=True, exist_ok=True)
-        for file in files:
+        for file in image_files(camvid / split):
             pixels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
             if pixels is None:
                 raise DataError(f"{file} cannot be read as an image")
             small = halved_mask(pixels) if split.endswith("annot") else halved_image(pixels)
-            atomic_write(half / split / file.name, cv2.imencode(".png", small)[1].tobytes())
+            atomic_write(half / split / f"{file.stem}.png", cv2.imencode(".png", small)[1].tobytes())
     atomic_write(done, b"CamVid at half its height and width, by scripts/noise_floor.py\n")
 
 

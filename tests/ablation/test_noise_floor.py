@@ -211,13 +211,16 @@ def test_camvid_is_halved_once(tmp_path):
     from segup.errors import DataError
 
     rng = np.random.default_rng(0)
-    with pytest.raises(DataError, match="holds no PNG images"):
+    with pytest.raises(DataError, match="no folder .*: give --data FOLDER"):
         halve(tmp_path / "camvid", tmp_path / "half")
     for split in ("train", "val", "test"):
-        for folder, size in ((split, (6, 8, 3)), (f"{split}annot", (6, 8))):
-            (tmp_path / "camvid" / folder).mkdir(parents=True)
-            Image.fromarray(rng.integers(0, 12, size, dtype=np.uint8)).save(tmp_path / "camvid" / folder / "a.png")
+        suffix = "png" if split == "val" else "jpg"
+        for name, size in ((f"{split}/a.{suffix}", (6, 8, 3)), (f"{split}annot/a.png", (6, 8))):
+            file = tmp_path / "camvid" / name
+            file.parent.mkdir(parents=True)
+            Image.fromarray(rng.integers(0, 12, size, dtype=np.uint8)).save(file)
     halve(tmp_path / "camvid", tmp_path / "half")
+    assert (tmp_path / "half" / "train" / "a.png").is_file()
     whole, small = (np.asarray(Image.open(tmp_path / name / "val" / "a.png")) for name in ("camvid", "half"))
     assert np.abs(small - whole.reshape(3, 2, 4, 2, 3).mean((1, 3))).max() <= 0.5
     whole, small = (np.asarray(Image.open(tmp_path / name / "valannot" / "a.png")) for name in ("camvid", "half"))
