@@ -68,7 +68,7 @@ def as_command(config: Mapping[str, Any]) -> str:
     >>> print(as_command({"name": "folder", "root": "my images"}))
     segup train data=folder "data.root='my images'"
     """
-    return " ".join(["segup train", *map(_for_shell, as_words(config))])
+    return " ".join(["segup train", *map(for_shell, as_words(config))])
 
 
 def with_files(words: Sequence[str]) -> list[str]:
@@ -144,7 +144,8 @@ def _key(key: Any) -> str:
     return f"0x{color[1]}" if color else str(key)
 
 
-def _for_shell(word: str) -> str:
+def for_shell(word: str) -> str:
+    """Return an override as it is typed in a shell."""
     if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII):
         return word
     return shlex.quote(word) if "'" not in word or re.search(r'["$`\\!]', word) else f'"{word}"'

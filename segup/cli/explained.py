@@ -9,9 +9,10 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from segup.cli.composed import composed, configs_folder
-from segup.cli.data_words import quoted
+from segup.cli.data_words import as_value, for_shell, quoted
 from segup.errors import ConfigError, SegupError, nearest, unknown
 
 
@@ -39,6 +40,46 @@ def explained(error: Exception, arguments: Sequence[str] = ()) -> SegupError:
         if key is not None:
             return ConfigError(_unknown_key(key, arguments))
     return ConfigError(" ".join(str(error).split()))
+
+
+_PLACE = re.compile(r"([a-z_]+(?:\.[a-z0-9_]+)*)(?:\[\d+\])*=")
+
+
+def with_way_out(error: SegupError, words: Sequence[str]) -> SegupError:
+    """Return an error about a typed value with the value that stands there without it, where it has no way out.
+
+    Args:
+        error: What was raised.
+        words: The overrides.
+
+    >>> print(with_way_out(ConfigError("seed='one' must be an int"), ["seed=one"]))
+    seed='one' must be an int
+      try: seed=0
+    """
+    place = _PLACE.match(str(error))
+    if place is None or type(error) is not ConfigError or "try: " in str(error):
+        return error
+    key = place[1]
+    others = [word for word in words if word.partition("=")[0].lstrip("+") != key]
+    if len(others) == len(words):
+        return error
+    held = _value_at(key, others)
+    if held == "???" or isinstance(held, Mapping):
+        return error
+    way_out = ConfigError(f"{error}\n  try: {for_shell(f'{key}={as_value(held)}')}")
+    way_out.__cause__ = error.__cause__
+    return way_out
+
+
+def _value_at(key: str, words: Sequence[str]) -> Any:
+    """Return a configuration's value, "???" where there is none to name."""
+    try:
+        held = OmegaConf.to_container(composed(words))
+    except (HydraException, OmegaConfBaseException):
+        return "???"  # another word is wrong, too
+    for part in key.split("."):
+        held = held.get(part, "???") if isinstance(held, Mapping) else "???"
+    return held
 
 
 def unreadable(override: str) -> str:

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segup.cli.composed import checked, composed, configs_folder
 from segup.cli.data_words import with_files
-from segup.cli.explained import check_choices, explained
+from segup.cli.explained import check_choices, explained, with_way_out
 from segup.cli.report import report
 from segup.cli.sweep import read_sweep
 from segup.errors import ConfigError, SegupError, refusals_named
@@ -119,10 +119,11 @@ class _Task:
         """Train; a single run's exit code is kept here, a sweep's error is handed to Hydra, which counts it."""
         try:
             _train(found)
-        except SegupError as error:
+        except SegupError as raised:
+            error = with_way_out(raised, HydraConfig.get().overrides.task)
             self.code = report(error)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise
+                raise error from raised
 
 
 @refusals_named()

@@ -36,7 +36,11 @@ def in_tmp(tmp_path, monkeypatch):
         (["trust.x=5"], "trust is a list, and takes all its values.\n  try: 'trust=[]'"),
         (["data.crop_size.x=3"], "data.crop_size is a list, and takes all its values.\n  try: 'data.crop_size=["),
         (["+sed=1"], "ConfigError: unknown key 'sed': did you mean 'seed'? known: "),
-        (["seed=one"], "ConfigError: seed='one' must be an int"),
+        (["seed=one"], "ConfigError: seed='one' must be an int\n  try: seed=0"),
+        (
+            ["decoder.widths=[0]"],
+            "ConfigError: decoder.widths[0]=0 must be an int of 1 or more\n  try: decoder.widths=null",
+        ),
         (["encoder=timm"], "ConfigError: encoder.name is not set: give encoder.name=..."),
         (["data=folder"], "give data.classes=...\n  try: segup data FOLDER, which prints a line that gives it"),
         (["data=folder", "data.root=my images"], "  try: segup data 'my images', which prints"),
