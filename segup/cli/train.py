@@ -123,7 +123,7 @@ class _Task:
             error = with_way_out(raised, HydraConfig.get().overrides.task)
             self.code = report(error)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise error from raised
+                raise error from raised.__cause__
 
 
 @refusals_named()

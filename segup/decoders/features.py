@@ -33,9 +33,7 @@ def checked_features(features: Sequence[Tensor], channels: Sequence[int]) -> Seq
             f"{figures(got)}.\n"
             f"  try: channels= and strides= of these maps at construction."
         )
-    if torch.compiler.is_exporting():  # a program has one memory format: convolutions are fastest in this one
-        return [f.contiguous() for f in features]
-    return features
+    return [f.contiguous() for f in features] if torch.compiler.is_exporting() else features
 
 
 def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
