@@ -21,6 +21,7 @@ from segup.errors import ConfigError, ShapeError, unknown
 from segup.names import topology_options
 from segup.necks import Neck, create_neck
 from segup.optimized import Optimized
+from segup.symbols import is_exporting
 from segup.upsamplers.contract import Size, refuse_guides
 from segup.upsamplers.fitting import fit_to
 from segup.upsamplers.guide import GUIDES
@@ -103,7 +104,7 @@ class SegmentationModel(nn.Module):
         """
         self.encoder.check_image(image)
         height, width = image.shape[-2:]
-        window = None if torch.compiler.is_exporting() else self.encoder.window((height, width))
+        window = None if is_exporting() else self.encoder.window((height, width))
         if window is None:
             return self._whole(image, None if features is None else [one[:, 0] for one in features])
         if self.training:

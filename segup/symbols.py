@@ -3,6 +3,18 @@
 import torch
 
 
+def is_exporting() -> bool:
+    """Return whether a program is being made by ``torch.export``.
+
+    In programs of ``torch.compile``, ``torch.compiler.is_exporting`` is True up to torch 2.13
+    (https://github.com/pytorch/pytorch/issues/176347); the flag behind it is right in all.
+
+    >>> is_exporting()
+    False
+    """
+    return torch.compiler._is_exporting_flag
+
+
 def known(truth: bool) -> bool:
     """Return whether a statement about sizes holds for all inputs, without a guard that would make it so.
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from segup.errors import ShapeError, figures
+from segup.symbols import is_exporting
 
 
 def checked_features(features: Sequence[Tensor], channels: Sequence[int]) -> Sequence[Tensor]:
@@ -33,7 +33,7 @@ def checked_features(features: Sequence[Tensor], channels: Sequence[int]) -> Seq
             f"{figures(got)}.\n"
             f"  try: channels= and strides= of these maps at construction."
         )
-    return [f.contiguous() for f in features] if torch.compiler.is_exporting() else features
+    return [f.contiguous() for f in features] if is_exporting() else features
 
 
 def _listed(shapes: Sequence[tuple[int, ...]]) -> str:

@@ -20,7 +20,7 @@ from segup.errors import ConfigError, ShapeError, wrong_map
 from segup.inspection import feature_sizes
 from segup.modes import modes_of, set_modes
 from segup.registry import Registry
-from segup.symbols import known_equal
+from segup.symbols import is_exporting, known_equal
 
 Convert = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 _SIDE = 64  # of an image on which the order of layers is seen
@@ -248,7 +248,7 @@ class Encoder(nn.Module):
         self.check_image(image)
         height, width = image.shape[-2:]
         wanted = self.accepted_size((height, width))
-        if wanted == (height, width) if not torch.compiler.is_exporting() else known_equal(wanted, (height, width)):
+        if wanted == (height, width) if not is_exporting() else known_equal(wanted, (height, width)):
             return image
         return F.pad(image, (0, wanted[1] - width, 0, wanted[0] - height), mode="replicate")
 

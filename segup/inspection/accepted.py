@@ -10,6 +10,7 @@ import torch
 
 from segup.errors import ShapeError
 from segup.shapes.sets import Runs, SizeSet, joined
+from segup.symbols import is_exporting
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class AcceptedSizes:
             ShapeError: All are below it.
         """
         sizes = self.sizes
-        if isinstance(size, torch.SymInt) and torch.compiler.is_exporting():
+        if isinstance(size, torch.SymInt) and is_exporting():
             return _next_of_any(sizes, size)
         if len(sizes.runs) == 1 and len(sizes.runs[0]) == 1 and not sizes.below:  # for a size of torch.compile, too
             first, period = sizes.runs[0].start, sizes.period

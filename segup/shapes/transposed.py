@@ -90,9 +90,9 @@ class StampAxis(LawAxis):
 
     def size_rule(self, size: int, padding: bool = True) -> str:
         """Return the arithmetic in figures, with or without output_padding."""
-        law, more = (self.law, self.output_padding) if padding else (self.matched_law, 0)
-        ending = f" + {more}" if more else ""
-        return f"({size} − 1)·{self.stride} − 2·{self.padding} + {self.extent}{ending} = {law(size)}"
+        more = self.output_padding if padding else 0
+        ending, out = f" + {more}" if more else "", (size - 1) * self.stride - 2 * self.padding + self.extent + more
+        return f"({size} − 1)·{self.stride} − 2·{self.padding} + {self.extent}{ending} = {out}"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from segup.symbols import is_exporting
+
 Size = tuple[int, int]
 
 
@@ -17,7 +19,7 @@ def in_cells(y: Tensor, scale: int | Size) -> Tensor:
     [[[[[0, 1, 4, 5], [2, 3, 6, 7]]]]]
     """
     down, across = (scale, scale) if isinstance(scale, int) else scale
-    if torch.compiler.is_exporting():
+    if is_exporting():
         return y.unfold(2, down, down).unfold(3, across, across)
     return y.unflatten(3, (-1, across)).unflatten(2, (-1, down)).transpose(3, 4)
 

@@ -16,6 +16,7 @@ from segup.errors import ConfigError, ShapeError, wrong_map
 from segup.registry import Registry
 from segup.shapes import Resize
 from segup.streams import own_stream
+from segup.symbols import is_exporting
 from segup.upsamplers.arguments import checked_size
 from segup.upsamplers.fitting import Size, fit_to, refuse_below_zero
 from segup.upsamplers.guide import GuidedStep, listed_guides
@@ -214,7 +215,7 @@ class Upsampler(nn.Module, GuidedStep, CheckedPart, metaclass=_OperatorType):
         low = x.shape[-2:]
         wanted = (self.grid(low[0]), self.grid(low[1])) if size is None else checked_size(size)
         given = self.checked_guides(guides, x, wanted)
-        if torch.compiler.is_exporting():
+        if is_exporting():
             for axis in (0, 1):
                 least, most = self.span(low[axis])
                 message = f"{self.describe()}: the {AXES[axis]} asked for is out of its reach"
@@ -250,7 +251,7 @@ class Upsampler(nn.Module, GuidedStep, CheckedPart, metaclass=_OperatorType):
 
     def span(self, low: int) -> Size:
         """Return the smallest and the largest size that can be reached from ``low``, with corrections."""
-        if self.reaches_any and not torch.compiler.is_exporting():
+        if self.reaches_any and not is_exporting():
             return low, MOST
         smallest, largest = self.own(low)
         if self.fit == "strict":

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segup.errors import ShapeError
-from segup.symbols import known
+from segup.symbols import is_exporting, known
 
 Size = tuple[int, int]
 
@@ -29,7 +29,7 @@ def fit_to(y: Tensor, size: Size, most: int | None = None) -> Tensor:
             f"fit_to takes maps (N, C, H, W) and (height, width), not {given} and {size!r}\n  try: fit_to(y, (32, 32))"
         )
     rows, columns = size[0] - y.shape[-2], size[1] - y.shape[-1]
-    if torch.compiler.is_exporting():  # "replicate" cuts what is below 0, so that one program serves all sizes
+    if is_exporting():  # "replicate" cuts what is below 0, so that one program serves all sizes
         return y if known(rows == 0) and known(columns == 0) else F.pad(y, (0, columns, 0, rows), mode="replicate")
     if most is not None and (torch.compiler.is_compiling() or torch.jit.is_tracing()):
         # Extended by a constant and then cut by what is too much, so that neither step depends on a sign.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from segup.conform import Count
 from segup.errors import ShapeError, figures
+from segup.symbols import is_exporting
 from segup.upsamplers.contract import Channels, Scale, Size, Upsampler
 from segup.upsamplers.fitting import fit_to
 from segup.upsamplers.pooling import ReflectConv, pool_to
@@ -105,14 +106,14 @@ class Guided(Upsampler):
 
     def made(self, low: int, wanted: int) -> int:
         """Return the size that is made of ``low`` before a correction to ``wanted``."""
-        if torch.compiler.is_exporting():
+        if is_exporting():
             return self.scale * low
         reached = self.reach(int(low), int(wanted)) if torch.jit.is_tracing() else self.reach(low, wanted)
         return self.scale * low if reached == self.scale * low else wanted
 
     def on_grid(self, x: Tensor, made: Size) -> bool:
         """Return whether ``made`` is ``scale·h × scale·w``, so that all cells have as many pixels."""
-        if torch.compiler.is_exporting() or torch.jit.is_tracing():
+        if is_exporting() or torch.jit.is_tracing():
             return True
         return made == (self.scale * x.shape[-2], self.scale * x.shape[-1])
 

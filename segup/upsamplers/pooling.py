@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segup.symbols import known_equal
+from segup.symbols import is_exporting, known_equal
 from segup.upsamplers.fitting import Size
 
 
@@ -50,7 +50,7 @@ def reflect(x: Tensor, edge: int) -> Tensor:
     [1.0, 0.0, 1.0, 2.0, 1.0]
     """
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    exported = torch.compiler.is_exporting()  # then a side may have one pixel, of which no slice reflects
+    exported = is_exporting()  # then a side may have one pixel, of which no slice reflects
     for axis in (2, 3):
         size = x.shape[axis]
         if not exported and (edge == 1 if traced else size > edge):  # a comparison of sizes would be a guard

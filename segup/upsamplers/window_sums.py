@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
+from segup.symbols import is_exporting
 from segup.upsamplers.cells import from_grid, in_cells, pixels_in_cell, to_grid
 from segup.upsamplers.fitting import without_gaps
 from segup.upsamplers.layout import is_channels_last
@@ -194,7 +195,7 @@ def _as_map(y_bmc: Tensor, like: Tensor, cells: tuple[int, int], groups: int, sc
     """
     (count, channels), (height, width) = like.shape[:2], cells
     y = y_bmc.reshape(count, height, width, groups, *scales, channels // groups)
-    if is_channels_last(like) or torch.compiler.is_exporting():
+    if is_channels_last(like) or is_exporting():
         y = y.permute(0, 1, 4, 2, 5, 3, 6).reshape(count, scales[0] * height, scales[1] * width, channels)
         return y.permute(0, 3, 1, 2)
     return y.permute(0, 3, 6, 1, 4, 2, 5).reshape(count, channels, scales[0] * height, scales[1] * width)

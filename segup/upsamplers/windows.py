@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segup.symbols import is_exporting
 from segup.upsamplers.pooling import mirrored
 
 Border = Literal["zeros", "replicate", "shift"]
@@ -65,7 +66,7 @@ def windows(whole_nhwc: Tensor, kernel_size: int, groups: int = 1, offsets: Offs
     count, whole, columns, channels = whole_nhwc.shape
     height, width = whole - 2 * edge, columns - 2 * edge
     places = [(row + edge, column + edge) for row, column in offsets or _whole(kernel_size)]
-    if torch.compiler.is_exporting() or (whole_nhwc.is_cpu and not is_traced()):
+    if is_exporting() or (whole_nhwc.is_cpu and not is_traced()):
         image, row, column, group = (torch.arange(n, device=whole_nhwc.device) for n in (count, height, width, groups))
         down, across = torch.tensor(places, device=whole_nhwc.device).unbind(1)
         row_nhk = image[:, None, None] * whole + row[:, None] + down
