@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from old_torch import OLD
 from torch.export import Dim
 
 from segup import create_model
@@ -36,6 +37,7 @@ def check_exported(**names):
         exported(torch.rand(2, 3, LEAST - 1, 96))
 
 
+@OLD
 def test_a_whole_model():
     small = {"widths": [4, 6, 8, 8, 8], "convs": 1}
     check_exported(encoder="segnet", topology="unet", upsampler="deconv_matched", encoder_options=small)

@@ -94,7 +94,7 @@ def _formula(given: Given, size: Pair) -> Pair:
     """Return what the formula of a deconv gives, whatever its output_padding."""
     plain = ConvTranspose(**{**given, "output_padding": 0})
     more = _pair(given, "output_padding", 0)
-    return per_axis(lambda i: plain.axes[i].matched_law(size[i]) + more[i])
+    return per_axis(lambda i: plain.axes[i].matched_law.out(size[i]) + more[i])
 
 
 def _reached_by_others(given: Given, size: Pair, wanted: Pair, asked: bool = False) -> list[str]:
@@ -205,7 +205,7 @@ def _reaching(layer: Layer, given: Given, size: Pair, output_size: Pair) -> Laye
             f"  rule: output_size may ask for {span(reach)}: output_padding adds 0 … stride − 1 = {axis.slack}.\n"
             f"  try: {'; or '.join(ways or [_another(given, size, output_size)])}."
         )
-    extra = tuple(o - axis.matched_law(n) for axis, n, o in zip(layer.axes, size, output_size, strict=True))
+    extra = tuple(o - axis.matched_law.out(n) for axis, n, o in zip(layer.axes, size, output_size, strict=True))
     return KINDS["deconv"][0](**{**given, "output_padding": extra})
 
 

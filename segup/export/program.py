@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -115,11 +116,19 @@ def _counted(graph: Any, operation: Callable[[Any, Any], Any], number: Node, oth
 
 @contextmanager
 def any_size() -> Iterator[None]:
-    """Let torch.export treat a size of 0 or 1 as any other, so that one program is right for the smallest, too."""
+    """Let torch.export treat a size of 0 or 1 as any other, so that one program is right for the smallest, too.
+
+    A pooling rounds down. In torch 2.11 it asks for the remainder as well, whose answer would be a condition on the
+    parity of an image's sides; here it rounds as in later ones.
+    """
+    from torch import _meta_registrations
     from torch.fx.experimental import _config
 
     switches: Any = _config
-    with switches.patch(backed_size_oblivious=True):
+    with (
+        switches.patch(backed_size_oblivious=True),
+        patch.object(_meta_registrations, "div_rtn", operator.floordiv, create=True),
+    ):
         yield
 
 

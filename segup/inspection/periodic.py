@@ -60,9 +60,9 @@ class PeriodicMap:
 
     @lru_cache(4096)  # noqa: B019 -- of small values that are equal again and again
     def through(self, law: FloorLaw) -> "PeriodicMap":
-        """Return law(f(n))."""
+        """Return law.out(f(n))."""
         step = law.run // gcd(law.rise * self.growth, law.run)
-        return _shortest(map(law, self.first(self.period * step)), law.rise * self.growth * step // law.run)
+        return _shortest(map(law.out, self.first(self.period * step)), law.rise * self.growth * step // law.run)
 
     @lru_cache(4096)  # noqa: B019
     def plus(self, other: "PeriodicMap") -> "PeriodicMap":

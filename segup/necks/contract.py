@@ -95,7 +95,7 @@ class Neck(nn.Module, CheckedPart, ABC):
 
     def ladder(self, sizes: Sequence[int]) -> list[LadderStep]:
         """Return the steps up within the neck, on one axis, for the encoder's maps of ``sizes``."""
-        return [LadderStep.of(up, low(sizes[-1]), high(sizes[-1]), "neck ") for low, high, up in self.steps()]
+        return [LadderStep.of(up, low.out(sizes[-1]), high.out(sizes[-1]), "neck ") for low, high, up in self.steps()]
 
     def steps(self) -> "list[tuple[FloorLaw, FloorLaw, Upsampler]]":
         """Return the steps up in the order in which they run: the laws of the sizes before and after, the operator."""
@@ -109,7 +109,7 @@ class Neck(nn.Module, CheckedPart, ABC):
 
     def map_sizes(self, sizes: Sequence[int]) -> tuple[int, ...]:
         """Return the sizes of the pyramid's maps, on one axis, for the encoder's maps of ``sizes``."""
-        return tuple(law(sizes[place]) for place, law in zip(self.sources, self.laws, strict=True))
+        return tuple(law.out(sizes[place]) for place, law in zip(self.sources, self.laws, strict=True))
 
     def step(
         self,

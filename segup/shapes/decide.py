@@ -43,7 +43,7 @@ class Way:
 
     def out(self, size: int) -> int:
         """Return the smallest size at the end."""
-        return reduce(lambda n, law: law(n), self.laws, size)
+        return reduce(lambda n, law: law.out(n), self.laws, size)
 
     def first(self, out: int) -> int:
         """Return the smallest integer that gives at least ``out``, accepted or not."""
@@ -85,8 +85,8 @@ def way(axis: ChainAxis, matched: bool = False) -> Way:
 def _images(law: FloorLaw, slack: int, run: range) -> list[range]:
     """Return what ``law``, and up to ``slack`` more, makes of the sizes of ``run``."""
     if law.rise <= law.run * (slack + 1):
-        return [range(law(run.start), law(run[-1]) + slack + 1)]
-    return [range(law(size), law(size) + slack + 1) for size in run]
+        return [range(law.out(run.start), law.out(run[-1]) + slack + 1)]
+    return [range(law.out(size), law.out(size) + slack + 1) for size in run]
 
 
 def meeting(down: Way, back: Way) -> tuple[SizeSet, int | None]:

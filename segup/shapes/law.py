@@ -9,14 +9,14 @@ class FloorLaw:
     """One axis of one layer, as the map n ↦ ⌊(rise·n + offset) / run⌋.
 
     A convolution has rise 1 and run = stride, a transposed convolution rise = stride and run 1, a resize by
-    a/b has rise a and run b. The map never falls, and ``law(n + run) == law(n) + rise`` for every n: this is
+    a/b has rise a and run b. The map never falls, and ``law.out(n + run) == law.out(n) + rise`` for every n: this is
     what turns a finite check into a proof.
 
-    Nothing here is checked, so the law may also be called with symbolic sizes; :attr:`least` is the smallest
-    size for which it may be called.
+    Nothing here is checked, so sizes may also be symbols; :attr:`least` is the smallest
+    size that has an output.
 
     >>> law = FloorLaw(rise=1, offset=1, run=2)
-    >>> law(416), law(417), law.first(209), law.last(209)
+    >>> law.out(416), law.out(417), law.first(209), law.last(209)
     (208, 209, 417, 418)
     """
 
@@ -24,7 +24,7 @@ class FloorLaw:
     offset: int
     run: int
 
-    def __call__(self, size: int) -> int:
+    def out(self, size: int) -> int:
         """Return the output size for ``size``."""
         return (self.rise * size + self.offset) // self.run
 

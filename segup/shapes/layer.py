@@ -96,7 +96,7 @@ class LawAxis(Axis):
 
     def out(self, size: int) -> int:
         """Return the output size of an accepted ``size``."""
-        return self.law(size)
+        return self.law.out(size)
 
     def inputs_of_at_least(self, out: int) -> int:
         """Return the smallest integer that gives at least ``out``, accepted or not."""

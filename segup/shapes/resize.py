@@ -66,7 +66,7 @@ class ScaleAxis(LawAxis):
 
     def out(self, size: int) -> int:
         """Return ⌊size·factor⌋, for a float with torch's rounding of the product."""
-        return self.by_torch(size) if isinstance(self.factor, float) else self.law(size)
+        return self.by_torch(size) if isinstance(self.factor, float) else self.law.out(size)
 
     def by_torch(self, size: int) -> int:
         """Return what torch's ``scale_factor`` gives, a float: the floor of the product in float64."""

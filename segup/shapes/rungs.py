@@ -192,7 +192,7 @@ def _positions(way: str, axis: LawAxis, size: int, out: int) -> dict[str, Any]:
     if isinstance(axis, WindowAxis):
         return {"residue": axis.residue(size), "unread": axis.unread(size)}
     if isinstance(axis, StampAxis) and way == "up":
-        return {"output_padding": out - axis.matched_law(size), "unwritten": axis.unwritten(size, out)}
+        return {"output_padding": out - axis.matched_law.out(size), "unwritten": axis.unwritten(size, out)}
     return {}
 
 

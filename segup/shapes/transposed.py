@@ -60,7 +60,7 @@ class StampAxis(LawAxis):
 
     def reachable(self, size: int) -> range:
         """Return the output sizes that torch's output_size accepts."""
-        smallest = self.matched_law(size)
+        smallest = self.matched_law.out(size)
         return range(max(1, smallest), smallest + self.stride)
 
     def nearest(self, size: int, out: int, most: int) -> "list[StampAxis]":
@@ -90,9 +90,9 @@ class StampAxis(LawAxis):
 
     def size_rule(self, size: int, padding: bool = True) -> str:
         """Return the arithmetic in figures, with or without output_padding."""
-        more = self.output_padding if padding else 0
-        ending, out = f" + {more}" if more else "", (size - 1) * self.stride - 2 * self.padding + self.extent + more
-        return f"({size} − 1)·{self.stride} − 2·{self.padding} + {self.extent}{ending} = {out}"
+        law, more = (self.law, self.output_padding) if padding else (self.matched_law, 0)
+        ending = f" + {more}" if more else ""
+        return f"({size} − 1)·{self.stride} − 2·{self.padding} + {self.extent}{ending} = {law.out(size)}"
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class ConvTranspose(Layer[StampAxis]):
         """
         sizes, outs = two(size, "size"), two(out, "out")
         answers = [
-            0 <= whole(o, "out", 1) - axis.matched_law(whole(n, "size", 1)) <= axis.slack
+            0 <= whole(o, "out", 1) - axis.matched_law.out(whole(n, "size", 1)) <= axis.slack
             for axis, n, o in zip(self.axes, sizes, outs, strict=True)
         ]
         if is_pair(size) or is_pair(out):
@@ -214,7 +214,7 @@ class ConvTranspose(Layer[StampAxis]):
         n, o = whole(size, name, 1), whole(out, "out", 1)
         reachable = axis.reachable(n)
         if o in reachable:
-            return o - axis.matched_law(n)
+            return o - axis.matched_law.out(n)
         raise ShapeError(
             f"'{self}' brings {name} {n} to {span(reachable)}, not to {o}.\n"
             f"  {axis.size_rule(n, padding=False)}, and output_padding adds at most stride − 1 = {axis.slack}.\n"

@@ -65,10 +65,10 @@ class WindowAxis(LawAxis):
         pads = f"2·{self.before}" if self.before == self.after else f"{self.before} + {self.after}"
         inner = f"({size} + {pads} − {self.extent})"
         if not self.ceil_mode:
-            return f"⌊{inner}/{self.stride}⌋ + 1 = {self.law(size)}"
+            return f"⌊{inner}/{self.stride}⌋ + 1 = {self.law.out(size)}"
         rounded = -((self.extent - size - self.before - self.after) // self.stride) + 1
-        dropped = " − 1 (the last window would start beyond the input)" if rounded > self.law(size) else ""
-        return f"⌈{inner}/{self.stride}⌉ + 1{dropped} = {self.law(size)}"
+        dropped = " − 1 (the last window would start beyond the input)" if rounded > self.law.out(size) else ""
+        return f"⌈{inner}/{self.stride}⌉ + 1{dropped} = {self.law.out(size)}"
 
     def advice(self, size: int) -> str:
         """Return the way out for a size that is too small."""

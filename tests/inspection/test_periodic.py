@@ -11,7 +11,7 @@ laws = st.builds(FloorLaw, st.integers(1, 4), st.integers(-9, 9), st.integers(1,
 def test_a_composition_is_the_laws_one_after_the_other(chain, size):
     line, value = PeriodicMap.identity(), size
     for law in chain:
-        line, value = line.through(law), law(value)
+        line, value = line.through(law), law.out(value)
     assert line(size) == value
 
 

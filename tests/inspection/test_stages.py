@@ -95,7 +95,7 @@ def test_the_rule_of_any_convolution_is_found(kernel, stride, padding):
     sizes = range(conv.min_size, conv.min_size + 3 * stride)
     found = fitted_rule([(n, conv.out(n)) for n in sizes], stride)
     assert found is not None
-    assert [found.axes[0].law(n) for n in range(1, 100)] == [conv.axes[0].law(n) for n in range(1, 100)]
+    assert [found.axes[0].law.out(n) for n in range(1, 100)] == [conv.axes[0].law.out(n) for n in range(1, 100)]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_stage_that_loses_many_rows_has_its_own_stride_and_rule(conv):
     (rule,) = pyramid.rules()
     layer = Conv(conv.kernel_size[0], conv.stride[0], dilation=conv.dilation[0])
     assert rule is not None
-    assert all(rule.axes[0].law(n) == layer.axes[0].law(n) for n in range(1, 100))
+    assert all(rule.axes[0].law.out(n) == layer.axes[0].law.out(n) for n in range(1, 100))
 
 
 def test_a_deep_stage_of_few_sizes_has_the_rule_that_holds_for_all():

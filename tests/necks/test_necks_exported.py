@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from old_torch import OLD
 from torch import nn
 from torch.export import Dim
 
@@ -65,6 +66,7 @@ class HalvedAndCut(nn.Module):
         return halved(image), fit_to(cells, (height, width), most=0)
 
 
+@OLD
 def test_the_half_map_and_the_cut_follow_sizes_without_a_branch():
     for height in range(1, 12):
         for width in range(1, 12):

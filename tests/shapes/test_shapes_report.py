@@ -55,8 +55,8 @@ LAYERS = st.one_of(
 @given(st.lists(LAYERS, min_size=1, max_size=5), st.integers(-50, 10**13))
 def test_a_merged_rule_and_its_formula_are_the_layers_one_after_the_other(layers, n):
     laws = [layer.axes[0].law for layer in layers]
-    expected = reduce(lambda size, law: law(size), laws, n)
-    assert reduce(lambda size, law: law(size), merged(laws), n) == expected
+    expected = reduce(lambda size, law: law.out(size), laws, n)
+    assert reduce(lambda size, law: law.out(size), merged(laws), n) == expected
     assert read(formula(laws), n) == expected
 
 

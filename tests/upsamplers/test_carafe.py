@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from old_torch import OLD
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
@@ -273,6 +274,7 @@ def test_wrong_options_are_refused_by_name(options, message):
         create_upsampler("carafe", 6, 6, **options)
 
 
+@OLD
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_exported_and_compiled_it_answers_alike_at_other_sizes(channels_last):
     torch.manual_seed(0)

@@ -36,7 +36,7 @@ def apply(sizes: Sizes, axis: LawAxis, dim: Dim, words: str = "") -> Dim:
             f"'{words}' does not accept size {as_int(dim)}: {axis.size_rule(as_int(dim))}; {axis.least} is the least"
         )
         sizes.require(dim, ">=", axis.least, message)
-    value, single = axis.law(as_int(dim)), periodic_of(dim)
+    value, single = axis.law.out(as_int(dim)), periodic_of(dim)
     if type(dim) is int:
         return value
     if single is None:
