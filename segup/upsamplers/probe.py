@@ -124,8 +124,8 @@ class Probe:
 def constant_guides(up: Upsampler, x: Tensor) -> dict[str, Tensor]:
     """Return what ``up`` requires beside a map ``(C, h, w)``, as constant maps have it.
 
-    A skip of ones; an image of ones, four times as large as the map; pooling indices of the first
-    pixel of every window, which is where max pooling finds the maximum of a constant.
+    A skip and an image of ones, both as large as the result; pooling indices of the first pixel of every window,
+    which is where max pooling finds the maximum of a constant.
 
     Raises:
         ConfigError: It requires something else.
@@ -139,7 +139,7 @@ def constant_guides(up: Upsampler, x: Tensor) -> dict[str, Tensor]:
     first = rows[:, None] * (scale * width) + columns
     made: Mapping[str, Callable[[], Tensor]] = {
         "skip": lambda: x.new_ones(1, channels, scale * height, scale * width),
-        "image": lambda: x.new_ones(1, up.image_channels or 3, 4 * scale * height, 4 * scale * width),
+        "image": lambda: x.new_ones(1, up.image_channels or 3, scale * height, scale * width),
         "indices": lambda: first.expand(1, channels, -1, -1).contiguous(),
     }
     return {name: made[name]() for name in up.requires}

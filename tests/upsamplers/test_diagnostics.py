@@ -17,7 +17,7 @@ from segup.upsamplers import (
     overlap_counts,
 )
 from segup.upsamplers.contract import operator_class
-from segup.upsamplers.probe import Probe, border_reach
+from segup.upsamplers.probe import Probe, border_reach, constant_guides
 
 
 def ones(kernel, stride, **options):
@@ -154,6 +154,15 @@ def test_every_operator_can_be_measured_and_stays_as_it_was(name, scale):
     assert up.correction == (7, 7)
     assert all(torch.equal(value, state[key]) for key, value in up.state_dict().items())
     assert torch.equal(torch.get_rng_state(), draws)
+
+
+@pytest.mark.parametrize("name", [name for name in list_upsamplers() if operator_class(name).requires])
+def test_what_guides_a_measurement_is_no_larger_than_its_result(name):
+    up = create_upsampler(name, 4, 4, 8, **({"skip_channels": 5} if "skip" in operator_class(name).requires else {}))
+    x = torch.ones(4, 5, 6)
+    given = constant_guides(up, x)
+    assert all(guide.shape[-2] <= 40 and guide.shape[-1] <= 48 for guide in given.values())
+    assert up(x[None], (40, 48), **given).isfinite().all()
 
 
 def test_half_precision_and_inference_mode_are_measured_as_any_other():
