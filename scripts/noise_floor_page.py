@@ -7,6 +7,7 @@ from statistics import median
 from noise_floor_measured import TWICE, Measured, Row, measured, read_rows, score_of
 from noise_floor_parts import PARTS, Part
 from noise_floor_published import TABLES, percent, published, published_figure, ranged
+from noise_floor_short import in_short
 
 from segup.ablation.comparison import Comparison
 from segup.ablation.markup import code, pipes, plain
@@ -67,7 +68,8 @@ def page(
         found: What they show, by part and score.
         drawn: The figures of those that have one.
     """
-    lines = ["# The noise floor of upsampling", "", *_opening(rows), *_seeds_alone(found), *published(found)]
+    lines = ["# The noise floor of upsampling", "", *_opening(rows), *in_short(found)]
+    lines += [*_seeds_alone(found), *published(found)]
     for key, part in PARTS.items():
         if rows[key]:
             lines += _part(part, rows[key], found, drawn)
@@ -140,7 +142,7 @@ def _part(
             lines += [f"{score_of(metric).label}: not scored yet.", ""]
             continue
         if len(part.metrics) > 1:
-            lines += [f"### {one.score.label[0].upper()}{one.score.label[1:]}", ""]
+            lines += [f"### On {'test' if metric.startswith('test_') else 'validation'} images: {one.score.label}", ""]
         lines += _decided(one)
         if (part.key, metric) in drawn:
             about = f"Differences in {one.score.label} to {part.baseline}, with their intervals"

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -129,6 +130,9 @@ def test_the_page_says_what_is_decided_equal_and_undecided_from_the_rows_alone()
         rows += [row("broken", seed, None, cause="out of memory")]
     text, section = written("probe_cells", rows)
     assert "Here are 25 runs, of which 5 failed, each a line of a file in `docs/noise-floor`" in text
+    assert (
+        ", mIoU, against `bilinear_alone`: 1 better, none worse, 1 equal within 0.005, 2 undecided; the highest" in text
+    )
     assert "Not run yet: Probe of a frozen encoder, CamVid at 180×240; Decoders trained end to end" in text
     assert "is better than bilinear\\_alone in mIoU" in section or "is better than bilinear_alone in mIoU" in section
     assert "equal to bilinear_alone within 0.005" in section.replace("\\", "")
@@ -166,6 +170,8 @@ def test_published_differences_are_held_against_the_noise_of_the_nearest_part():
                  "ADE20K": (40.43, 42.07, 42.16, 41.96, 42.25, 42.97),
                  "Cityscapes": (59.71, 60.50, 62.09, 61.89, 61.33, 65.38)}  # fmt: skip
     pairs = [abs(a - b) for column in published.values() for a, b in itertools.combinations(column, 2)]
+    larger = int(re.search(r"\*\*Published\*\*: (\d+) of 72 differences", text)[1])
+    assert larger == sum(int(count) for count in re.findall(r"test mIoU\) \| (\d+) of \d+ \|", text))
     assert f"{noise:.2f} (Probe of a frozen encoder, CamVid at 180×240, test mIoU)" in shown
     assert f"| {sum(one > noise for one in pairs)} of 60 |" in shown
     assert next(line for line in text.splitlines() if "Table 1" in line).endswith("| – | not run here |")

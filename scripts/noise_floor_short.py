@@ -1,0 +1,50 @@
+"""What the noise floor says in a few sentences: how much is decided, and how much of what is published is larger."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+
+from noise_floor_measured import Measured
+from noise_floor_parts import PARTS
+from noise_floor_published import TABLES, percent
+
+from segup.ablation.markup import code
+from segup.statistics import Decision, difference_text
+from segup.tables import counted
+
+_SAID = {"better": "better", "worse": "worse", "equal": "equal within {margin:g}", "undecided": "undecided"}
+
+
+def in_short(found: Mapping[tuple[str, str], Measured]) -> list[str]:
+    """Return the section as Markdown; nothing where no part has a difference.
+
+    Args:
+        found: What was measured, by part and score.
+    """
+    lines = [
+        _sentence(one, one.decision)
+        for (key, metric), one in found.items()
+        if metric in PARTS[key].metrics and one.decision is not None and one.decision.differences
+    ]
+    known = [(table, 100 * near.noise) for table in TABLES if (near := found.get((table.part, table.metric)))]
+    known = [(table, noise) for table, noise in known if not math.isnan(noise)]
+    if known:
+        pairs = sum(len(table.pairs) for table, _ in known)
+        larger = sum(pair > noise for table, noise in known for pair in table.pairs)
+        lines.append(
+            f"- **Published**: {larger} of {counted(pairs, 'difference')} between two rows of a table are larger than "
+            "what seeds alone do in the part that is nearest."
+        )
+    return ["## In short", "", *lines, ""] if lines else []
+
+
+def _sentence(one: Measured, decision: Decision) -> str:
+    counts = Counter[str](difference.verdict for difference in decision.differences)
+    told = ", ".join(f"{counts[verdict] or 'none'} {words}" for verdict, words in _SAID.items())
+    highest = max(decision.differences, key=lambda difference: difference.mean)
+    noise = f" Through seeds alone, 95 in 100 pairs of single runs differ by less than {percent(one.noise)} points."
+    return (
+        f"- **{one.part.title}**, {one.score.label}, against {code(one.part.baseline)}: "
+        f"{told.format(margin=decision.margin)}; the highest is {code(highest.arm)} "
+        f"({difference_text(highest, decision.margin)}).{'' if math.isnan(one.noise) else noise}"
+    )
