@@ -16,6 +16,9 @@ from segup.statistics import Decision, decide, decide_in_looks
 TWICE = 1.96
 """Times the standard deviation of a difference: 95 of 100 differences that are noise alone are smaller."""
 
+ENOUGH = 3
+"""Differences of a row from which a standard deviation is taken; that of two is too rough to hold anything against."""
+
 Row = Mapping[str, str]
 
 
@@ -43,8 +46,8 @@ class Measured:
 
     @property
     def deviations(self) -> list[float]:
-        """The standard deviation over the seeds of each row that has two or more."""
-        return [stdev(values) for row in self.scores if len(values := self.values(row)) > 1]
+        """The standard deviation over the seeds of each row that has enough."""
+        return [stdev(values) for row in self.scores if len(values := self.values(row)) >= ENOUGH]
 
     @property
     def paired(self) -> float:
@@ -54,7 +57,7 @@ class Measured:
         for row, own in self.scores.items():
             pairs = ((value, baseline.get(block)) for block, value in own.items())
             apart = [one - other for one, other in pairs if one is not None and other is not None]
-            if row != self.part.baseline and len(apart) > 1:
+            if row != self.part.baseline and len(apart) >= ENOUGH:
                 found.append(stdev(apart))
         return median(found) if found else math.nan
 

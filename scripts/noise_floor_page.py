@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from noise_floor_measured import TWICE, Measured, Row, measured, read_rows, score_of
+from noise_floor_measured import ENOUGH, TWICE, Measured, Row, measured, read_rows, score_of
 from noise_floor_parts import PARTS, Part
 from noise_floor_published import TABLES, percent, published, published_figure, ranged
 from noise_floor_short import in_short
@@ -97,12 +97,13 @@ def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
     lines = [
         "## What seeds alone do",
         "",
-        "In points of percent. *Over seeds*: the standard deviation of an operator's scores, the median over the "
-        "operators and its range; where seeds validate on different folds, these are in it. *Of a difference*: the "
-        "standard deviation of the difference of two runs with the same seed and images, the median over the "
-        f"operators. *Noise*: {TWICE} times that: of two single runs of operators that do not differ, 95 in 100 "
-        "differ by less. *Seen*: the smallest true difference that four in five such studies would decide, with as "
-        "many seeds as there are here and all comparisons at once; from the quietest to the noisiest operator.",
+        f"In points of percent, of operators with {ENOUGH} seeds or more. *Over seeds*: the standard deviation of an "
+        "operator's scores, the median over the operators and its range; where seeds validate on different folds, "
+        "these are in it. *Of a difference*: the standard deviation of the difference of two runs with the same seed "
+        f"and images, the median over the operators. *Noise*: {TWICE} times that: of two single runs of operators that "
+        "do not differ, 95 in 100 differ by less. *Seen*: the smallest true difference that four in five such studies "
+        "would decide, with as many seeds as there are here and all comparisons at once; from the quietest to the "
+        "noisiest operator.",
         "",
         pipes(["part", "score", "operators", "seeds", "over seeds", "of a difference", "noise", "seen"]),
         "|---|---|---|---|---|---|---|---|",
