@@ -36,7 +36,7 @@ from segup.ablation.report.texts import as_csv
 from segup.ablation.study import FILE, Study, read_study
 from segup.atomic import atomic_write
 from segup.cli.report import run_reported
-from segup.errors import ConfigError
+from segup.errors import ConfigError, DataError
 from segup.registry import outside_module
 from segup.stored import as_written, read_json
 from segup.training.features import features_folder
@@ -66,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def train(part: Part, options: argparse.Namespace) -> int:
     """Go on with a part until it ends or its minutes are over, write its rows, and return the exit code."""
-    until = time.monotonic() + 60 * options.minutes
+    until, began = time.monotonic() + 60 * options.minutes, time.time()
     study, folders = Path("ablations") / part.study, _folders(part, options)
     if part.tested:
         score_tests(study, until)  # those of the last command, whose time was over
@@ -75,12 +75,17 @@ def train(part: Part, options: argparse.Namespace) -> int:
     code = _finished_by(until, _command(part, operators, seeds, folders, options))
     if part.tested:
         score_tests(study, until)
-    if (study / FILE).exists():
+    if (study / FILE).exists() and (code == 0 or _has_run(study, began)):
         file = options.out / "noise-floor" / f"{part.key}.csv"
         only = {label_of(name) for name in options.operators} if options.operators and file.exists() else None
         write_rows(file, measured_rows(part, read_study(study), options.words), only)
         print(f"rows: {file}")
     return code
+
+
+def _has_run(study: Path, began: float) -> bool:
+    """Return whether any run of a study went on since; none does where the command is refused."""
+    return any(file.stat().st_mtime >= began for file in study.glob("*/*/status.json"))
 
 
 def _command(
@@ -126,6 +131,8 @@ def _folders(part: Part, options: argparse.Namespace) -> dict[str, Path]:
     if options.data is None:
         raise ConfigError(f"--part {part.key} needs CamVid: give --data FOLDER, the folder that has camvid/")
     folders = {"camvid": options.data / "camvid", "half": options.half}
+    if not folders["camvid"].is_dir():
+        raise DataError(f"no folder {folders['camvid']}: give --data FOLDER, the folder that has camvid/")
     if part.needs == "half":
         halve(folders["camvid"], folders["half"])
     return {name: folder.resolve() for name, folder in folders.items()}
@@ -273,6 +280,8 @@ def _seeds(text: str) -> list[int]:
     found: list[int] = []
     for word in text.split(","):
         first, _, last = word.partition("-")
+        if not (first.isdecimal() and (last or first).isdecimal() and int(first) <= int(last or first)):
+            raise argparse.ArgumentTypeError(f"{word!r} is no seed and no range of them\n  try: --seeds 0-9")
         found += range(int(first), int(last or first) + 1)
     return list(dict.fromkeys(found))
 

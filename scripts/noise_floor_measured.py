@@ -4,17 +4,15 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
-from statistics import median, stdev
+from statistics import fmean, median, quantiles, stdev
 
 from noise_floor_parts import Part
 
 from segup.ablation.block import Block
 from segup.metrics.scores import OWN_SCORES, Score
 from segup.statistics import Decision, decide, decide_in_looks
-
-TWICE = 1.96
-"""Times the standard deviation of a difference: 95 of 100 differences that are noise alone are smaller."""
 
 ENOUGH = 3
 """Differences of a row from which a standard deviation is taken; that of two is too rough to hold anything against."""
@@ -50,21 +48,29 @@ class Measured:
         return [stdev(values) for row in self.scores if len(values := self.values(row)) >= ENOUGH]
 
     @property
-    def paired(self) -> float:
-        """The standard deviation of a difference of two runs with one seed and fold: the median over the rows."""
-        baseline = self.scores.get(self.part.baseline, {})
+    def differences(self) -> list[list[float]]:
+        """The differences of each two rows, of runs with the same seed and fold, where there are enough."""
         found = []
-        for row, own in self.scores.items():
-            pairs = ((value, baseline.get(block)) for block, value in own.items())
-            apart = [one - other for one, other in pairs if one is not None and other is not None]
-            if row != self.part.baseline and len(apart) >= ENOUGH:
-                found.append(stdev(apart))
-        return median(found) if found else math.nan
+        for one, other in combinations(self.scores.values(), 2):
+            pairs = ((value, other.get(block)) for block, value in one.items())
+            apart = [value - held for value, held in pairs if value is not None and held is not None]
+            found += [apart] if len(apart) >= ENOUGH else []
+        return found
+
+    @property
+    def paired(self) -> float:
+        """The standard deviation of such a difference: the median over the pairs of rows."""
+        return median(map(stdev, self.differences)) if self.differences else math.nan
 
     @property
     def noise(self) -> float:
-        """The size below which 95 in 100 differences of two single runs lie where operators do not differ."""
-        return TWICE * self.paired
+        """How far 95 in 100 of these differences lie from the mean of their two rows, at most."""
+        around = [
+            abs(value - fmean(apart)) * math.sqrt(len(apart) / (len(apart) - 1))  # as stdev: the mean is an estimate
+            for apart in self.differences
+            for value in apart
+        ]
+        return quantiles(around, n=20, method="inclusive")[-1] if around else math.nan
 
     @property
     def seen(self) -> list[float]:

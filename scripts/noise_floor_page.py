@@ -1,10 +1,12 @@
 """The page of the noise floor: made from the files of the parts alone, with segup's own decisions and drawings."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from noise_floor_measured import ENOUGH, TWICE, Measured, Row, measured, read_rows, score_of
+from noise_floor_measured import ENOUGH, Measured, Row, measured, read_rows, score_of
 from noise_floor_parts import PARTS, Part
 from noise_floor_published import TABLES, percent, published, published_figure, ranged
 from noise_floor_short import in_short
@@ -18,6 +20,7 @@ from segup.atomic import atomic_write
 from segup.statistics import conclusion, difference_text, spread
 
 PAGE, FOLDER = "noise-floor.md", "noise-floor"
+_UNNAMED = re.compile(r"\W+", re.ASCII)
 _FURTHER = ("boundary_iou", "bf_score", "pixel_accuracy")
 
 
@@ -87,6 +90,9 @@ def _opening(rows: Mapping[str, Sequence[Row]]) -> list[str]:
         f"`docs/{FOLDER}`, with the decisions that [`segup report`](ablations.md#what-is-decided) makes. "
         "`python scripts/noise_floor.py --write` makes this page from these files.",
         "",
+        "Names are those of the [operators](operators.md), with their tiny variants where they have one; `_alone` is a "
+        "resize without its 3×3 convolution. Where nothing else is said, the last weights are scored.",
+        "",
     ]
     if not runs:
         lines = ["How much do upsampling operators differ, and how much do seeds alone? No part has been run yet.", ""]
@@ -98,12 +104,12 @@ def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
         "## What seeds alone do",
         "",
         f"In points of percent, of operators with {ENOUGH} seeds or more. *Over seeds*: the standard deviation of an "
-        "operator's scores, the median over the operators and its range; where seeds validate on different folds, "
-        "these are in it. *Of a difference*: the standard deviation of the difference of two runs with the same seed "
-        f"and images, the median over the operators. *Noise*: {TWICE} times that: of two single runs of operators that "
-        "do not differ, 95 in 100 differ by less. *Seen*: the smallest true difference that four in five such studies "
-        "would decide, with as many seeds as there are here and all comparisons at once; from the quietest to the "
-        "noisiest operator.",
+        "operator's scores, the median over the operators and its range. Where seeds validate on different folds, the "
+        "folds count, too. *Of a difference*: two operators are trained with the same seed and scored on the same "
+        "images; the standard deviation of their difference over the seeds, the median over all pairs of operators. "
+        "*Noise*: 95 in 100 of these differences are less than this away from the mean of their pair. *Seen*: four in "
+        "five studies with as many seeds would decide a true difference of this size; the smallest and the largest of "
+        "all comparisons with the baseline.",
         "",
         pipes(["part", "score", "operators", "seeds", "over seeds", "of a difference", "noise", "seen"]),
         "|---|---|---|---|---|---|---|---|",
@@ -155,7 +161,8 @@ def _part(
 def _decided(one: Measured) -> list[str]:
     if one.decision is None:
         return [f"{one.part.baseline} has no finished run, or stands alone: no difference is known.", ""]
-    return [plain(conclusion(one.decision, one.score.label)), ""]
+    ranked = sorted(one.decision.differences, key=lambda difference: -difference.mean)
+    return [plain(conclusion(replace(one.decision, differences=tuple(ranked)), one.score.label)), ""]
 
 
 def _table(one: Measured) -> list[str]:
@@ -166,7 +173,8 @@ def _table(one: Measured) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     means = {row: sum(values) / len(values) for row in one.scores if (values := one.values(row))}
-    for row in sorted(means, key=lambda row: -means[row]):
+    ranked = {row: differences[row].mean if row in differences else 0.0 for row in means}  # as they are paired
+    for row in sorted(means, key=lambda row: (-ranked[row], -means[row])):
         values, found = one.values(row), differences.get(row)
         told = ["baseline" if row == one.part.baseline else "–", "", ""]
         if found is not None and one.decision is not None:
@@ -180,7 +188,13 @@ def _costs(rows: Sequence[Row]) -> list[str]:
     known = [column for column in COSTS if any(row.get(column.key) for row in rows)]
     further = [score_of(name) for name in _FURTHER if any(row.get(name) for row in rows)]
     titles = ["operator", *(score.label for score in further), *(column.title for column in known)]
-    lines = ["Costs, and scores that are described and not tested:", "", pipes(titles), f"|{'---|' * len(titles)}"]
+    lines = [
+        "### Costs and further scores",
+        "",
+        "Scores are of the validation images, described and not tested; the costs ",
+    ]
+    lines[-1] += "are those of [a study](ablations.md), of one training crop on one thread of a CPU."
+    lines += ["", pipes(titles), f"|{'---|' * len(titles)}"]
     for name in dict.fromkeys(row["decoder"] for row in rows):
         own = [row for row in rows if row["decoder"] == name and row["state"] == "finished"]
         cells = [_cell(own, score.name, score_text) for score in further]
@@ -228,21 +242,23 @@ def _commands(part: Part, rows: Sequence[Row]) -> list[str]:
         seeds.setdefault(row["decoder"], {})[row["seed"]] = None
         words[row["decoder"]] = row["words"]
     lines = ["Each row again, as a study of its own:", "", pipes(["operator", "command"]), "|---|---|"]
-    lines += [pipes([code(name), code(command(part, words[name], list(own)))]) for name, own in seeds.items()]
+    lines += [pipes([code(name), code(command(part, name, words[name], list(own)))]) for name, own in seeds.items()]
     lines.append("")
     if part.tested:
         lines += [
-            "The test scores of one of its runs: `segup evaluate ablations/again/ROW/SEED/last.ckpt --split test`.",
+            "The test scores of one of its runs: "
+            "`segup evaluate ablations/again_ROW/OPERATOR/SEED/last.ckpt --split test`.",
             "",
         ]
     return lines
 
 
-def command(part: Part, words: str, seeds: Sequence[str]) -> str:
+def command(part: Part, row: str, words: str, seeds: Sequence[str]) -> str:
     """Return the command that trains a row of a part again, beside its study.
 
     Args:
         part: The part.
+        row: Its name.
         words: Those of the row.
         seeds: Its seeds.
     """
@@ -254,7 +270,7 @@ def command(part: Part, words: str, seeds: Sequence[str]) -> str:
         own |= {"hydra.sweeper.params", "ablation.match"}
         shared = [word for word in shared if word.partition("=")[0] not in own]
         first = ["python", "train.py", "-m", *shared, words, f"seed={','.join(seeds)}"]
-    return " ".join([*first, "trainer.threads=1", "ablation.name=again"])
+    return " ".join([*first, "trainer.threads=1", f"ablation.name=again_{_UNNAMED.sub('_', row)}"])
 
 
 def _limits() -> list[str]:
@@ -270,8 +286,17 @@ def _limits() -> list[str]:
         "over parts of the same few images; they do not say what other data sets would show.",
         "- Guided operators (`naf`, `jbu`, `anyup`, `uplift`) have their tiny variants and are trained with the task. "
         "Published ones are larger, and were trained before, on many images.",
-        "- In a probe, operators with a convolution have more parameters than resizes alone, and are linear or not: a "
-        "difference is of the operator as segup has it, not of interpolation alone.",
+        "- In a probe, operators with a convolution have more parameters than resizes alone. Some have a 3×3 "
+        "convolution at the encoder's stride, which lets the linear head see further; guided operators have none. A "
+        "difference is of the operator as segup has it, and of this context, not of interpolation alone. On CamVid it "
+        "decides whether thin classes (pole, sign, pedestrian) are learned at all in 60 steps, which moves mIoU more "
+        "than pixel accuracy.",
+        "- All operators of a part have one learning rate and one schedule, which were not tuned for any of them.",
+        "- The order of operators is not tested: each is held against the baseline alone.",
+        "- Intervals use a variance that operators share. A quiet operator may be undecided though its sign is the "
+        "same in all seeds; and where the variance is large, nothing could have been found equal within 0.005.",
+        "- Published runs are not known to share a seed. Two runs that do not are further apart than the noise here. "
+        "Differences of one table share rows, and are not independent of each other.",
         "- One score of a part is one family of intervals; of several scores each is decided by itself.",
         "",
     ]

@@ -68,7 +68,7 @@ def test_a_part_is_one_sweep_of_segup_whose_rows_one_command_repeats(key, operat
     assert sweep.ablation["match"] == ("params" if key == "decoders_cells_params" else "none")
     for run in (sweep.asked[0], sweep.asked[-1]):
         operator, *axes = run.label.split(",")
-        again = command(part, " ".join([*words_of(operator), *axes]), ["0"])
+        again = command(part, run.label, " ".join([*words_of(operator), *axes]), ["0"])
         assert again.startswith("python train.py -m ")
         (repeated,) = read_sweep("train.py", shlex.split(again)[2:], configs_folder()).asked
         assert decided(repeated.config) == decided(run.config)
@@ -136,7 +136,7 @@ def test_the_page_says_what_is_decided_equal_and_undecided_from_the_rows_alone()
     assert "Not run yet: Probe of a frozen encoder, CamVid at 180×240; Decoders trained end to end" in text
     assert "is better than bilinear\\_alone in mIoU" in section or "is better than bilinear_alone in mIoU" in section
     assert "equal to bilinear_alone within 0.005" in section.replace("\\", "")
-    table = section[: section.index("Costs, ")].splitlines()
+    table = section[: section.index("### Costs ")].splitlines()
     verdicts = {line.split("`")[1]: line for line in table if line.startswith("| `")}
     assert "| 0.600 ± 0.001 | 5 | +0.100 [" in verdicts["deconv"]
     assert "| better |  |" in verdicts["deconv"]
@@ -160,10 +160,12 @@ def test_published_differences_are_held_against_the_noise_of_the_nearest_part():
 
     rows = [{**values, "test_miou": values["miou"]} for values in rows]
     one = measured(PARTS["probe_camvid"], rows, "test_miou")
-    apart = [np.std([(-1) ** seed * place * 0.001 for seed in range(4)], ddof=1) for place in (1, 2)]
-    assert one.paired == pytest.approx(np.median(apart))
+    signs = np.array([(-1) ** seed * 0.001 for seed in range(4)])
+    apart = [signs, 2 * signs, signs]  # of each two of the three
+    assert one.paired == pytest.approx(np.median([np.std(pair, ddof=1) for pair in apart]))
+    assert one.noise == pytest.approx(np.quantile(np.abs(np.concatenate(apart)) * np.sqrt(4 / 3), 0.95))
     text, _ = written("probe_camvid", rows)
-    noise = 196 * one.paired  # 0.34 points
+    noise = 100 * one.noise  # 0.23 points
     shown = next(line for line in text.splitlines() if "linear head on frozen DINOv2-S/14" in line and "UPLiFT" in line)
     published = {"COCO-Stuff": (59.41, 61.77, 62.19, 61.71, 62.08, 62.55),
                  "VOC": (81.62, 83.52, 84.63, 84.38, 84.33, 85.21),
