@@ -41,6 +41,7 @@ from segup.registry import outside_module
 from segup.stored import as_written, read_json
 from segup.training.features import features_folder
 from segup.training.run_folder import read_config
+from segup.upsamplers.contract import operator_class
 
 TEST = "evaluation-camvid-test.json"
 TESTED = ("miou", "pixel_accuracy", "class_accuracy", "boundary_iou", "bf_score")
@@ -67,6 +68,9 @@ def run(arguments: Sequence[str]) -> int:
 def train(part: Part, options: argparse.Namespace) -> int:
     """Go on with a part until it ends or its minutes are over, write its rows, and return the exit code."""
     until, began = time.monotonic() + 60 * options.minutes, time.time()
+    for name in options.operators:
+        if outside_module(name) is not None:
+            operator_class(name)  # refused here once, not by every run of it
     study, folders = Path("ablations") / part.study, _folders(part, options)
     if part.tested:
         score_tests(study, until)  # those of the last command, whose time was over

@@ -258,6 +258,8 @@ def script(place, *words):
     [
         (["--part", "probe"], "--part probe: unknown part 'probe'"),
         (["--part", "anchor"], "--part anchor needs CamVid: give --data FOLDER"),
+        (["--part", "probe_camvid", "--data", "nowhere"], "no folder nowhere/camvid: give --data FOLDER"),
+        (["--part", "probe_cells", "--operators", "nosuch.module:Thing"], "'nosuch.module:Thing' cannot be imported: "),
         ([], "there is nothing to do.\n  try: python scripts/noise_floor.py --part probe_cells"),
     ],
 )
@@ -294,3 +296,8 @@ def test_a_part_goes_on_and_is_written(tmp_path):
     assert [(r["decoder"], r["seed"]) for r in after[2:]] == [("Mine", "0"), ("Mine", "1")]
     assert after[2]["words"].startswith("decoder=bilinear_additive decoder.upsampler=mine:Mine")
     assert "decoder.upsampler=mine:Mine" in (tmp_path / "docs" / "noise-floor.md").read_text()
+    written = file.read_bytes()
+    refused = script(tmp_path, "--part", "probe_cells", "--seeds", "0", *small, "foo=1")
+    assert refused.returncode != 0
+    assert "unknown key 'foo'" in refused.stderr
+    assert file.read_bytes() == written
