@@ -1,5 +1,6 @@
 """The page of the noise floor: made from the files of the parts alone, with segup's own decisions and drawings."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from segup.ablation.report.forest import drawn_differences, forest
 from segup.ablation.report.style import png, styled
 from segup.ablation.tables import COSTS, score_text
 from segup.atomic import atomic_write
-from segup.statistics import conclusion, difference_text, spread
+from segup.statistics import Decision, conclusion, difference_text, spread
 
 PAGE, FOLDER = "noise-floor.md", "noise-floor"
 _UNNAMED = re.compile(r"\W+", re.ASCII)
@@ -54,7 +55,7 @@ def figure_of(one: Measured) -> bytes | None:
     if one.decision is None:
         return None
     with styled():
-        comparison = Comparison((), one.part.baseline, one.score, one.decision, (), (), ())
+        comparison = Comparison((), one.part.baseline, one.score, _ranked(one.decision), (), (), ())
         figure = forest(comparison, drawn_differences(comparison))
         return None if figure is None else png(figure, dpi=100)
 
@@ -161,8 +162,13 @@ def _part(
 def _decided(one: Measured) -> list[str]:
     if one.decision is None:
         return [f"{one.part.baseline} has no finished run, or stands alone: no difference is known.", ""]
-    ranked = sorted(one.decision.differences, key=lambda difference: -difference.mean)
-    return [plain(conclusion(replace(one.decision, differences=tuple(ranked)), one.score.label)), ""]
+    return [plain(conclusion(_ranked(one.decision), one.score.label)), ""]
+
+
+def _ranked(decision: Decision) -> Decision:
+    """Return a decision with the largest difference first."""
+    ranked = sorted(decision.differences, key=lambda difference: -difference.mean)
+    return replace(decision, differences=tuple(ranked))
 
 
 def _table(one: Measured) -> list[str]:
@@ -178,7 +184,8 @@ def _table(one: Measured) -> list[str]:
         values, found = one.values(row), differences.get(row)
         told = ["baseline" if row == one.part.baseline else "–", "", ""]
         if found is not None and one.decision is not None:
-            more = "" if found.verdict != "undecided" else "more than 10,000" if found.more is None else str(found.more)
+            known = "more than 10,000" if found.more is None else str(found.more)
+            more = "–" if math.isnan(found.half_width) else known if found.verdict == "undecided" else ""
             told = [difference_text(found, one.decision.margin), found.verdict, more]
         lines.append(pipes([code(row), score_text(spread(values)), str(len(values)), *told]))
     return lines
@@ -191,9 +198,9 @@ def _costs(rows: Sequence[Row]) -> list[str]:
     lines = [
         "### Costs and further scores",
         "",
-        "Scores are of the validation images, described and not tested; the costs ",
+        "Scores are of the validation images, described and not tested. Costs are of the whole model on one thread of "
+        "a CPU: multiply-accumulates and latency of one training crop, a step of a batch, and the run's peak memory.",
     ]
-    lines[-1] += "are those of [a study](ablations.md), of one training crop on one thread of a CPU."
     lines += ["", pipes(titles), f"|{'---|' * len(titles)}"]
     for name in dict.fromkeys(row["decoder"] for row in rows):
         own = [row for row in rows if row["decoder"] == name and row["state"] == "finished"]

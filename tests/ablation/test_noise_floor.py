@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segup.ablation.comparison import Comparison
+from segup.ablation.report.forest import drawn_differences, forest
 from segup.cli.composed import configs_folder
 from segup.cli.sweep import read_sweep
 
@@ -149,6 +151,18 @@ def test_the_page_says_what_is_decided_equal_and_undecided_from_the_rows_alone()
     with Image.open("docs/noise-floor/probe_cells-miou.png") as figure:
         assert figure.width > 400
     assert "`python train.py -m experiment=probe data=cells data.folds=5 decoder=deconv seed=0,1,2,3,4 " in section
+
+
+def test_before_the_first_look_a_figure_names_no_number_that_is_not_known():
+    from noise_floor_measured import measured
+    from noise_floor_parts import PARTS
+
+    rows = [row(name, seed, 0.5, looks="5 10") for name in ("bilinear", "deconv") for seed in range(2)]
+    one = measured(PARTS["decoders_cells"], rows, "miou")
+    comparison = Comparison((), one.part.baseline, one.score, one.decision, (), (), ())
+    texts = [text.get_text() for axes in forest(comparison, drawn_differences(comparison)).axes for text in axes.texts]
+    assert "undecided" in "".join(texts)
+    assert "nan" not in "".join(texts)
 
 
 def test_published_differences_are_held_against_the_noise_of_the_nearest_part():

@@ -61,8 +61,9 @@ def forest(comparison: Comparison, drawn: Sequence[Difference]) -> Figure | None
             axes.errorbar(
                 one.mean, place + 0.2, xerr=wider.half_width, fmt="none", color=FAINT, capsize=2, elinewidth=0.8
             )
+        better = "" if isnan(one.improvement) else f", P {one.improvement:.2f}"
         axes.annotate(
-            f"{difference_text(one, decision.margin)}  {one.verdict}, P {one.improvement:.2f}", (1.02, place),
+            f"{difference_text(one, decision.margin)}  {one.verdict}{better}", (1.02, place),
             va="center", fontsize=8.5, xycoords=("axes fraction", "data"), annotation_clip=False,
         )  # fmt: skip
     names = [one.arm if comparison.baseline is not None else f"{one.arm} − {one.other}" for one in drawn]

@@ -149,8 +149,9 @@ def _versus(row: Row, comparison: Comparison) -> str:
         return '<td data-value="0">baseline</td>'
     if row.versus is None:
         return '<td data-value="">–</td>'
-    seeds = counted(row.versus.pairs, "seed")
-    told = f"{seeds}; probability of improvement {row.versus.improvement:.2f}"
+    told = counted(row.versus.pairs, "seed")
+    if not isnan(row.versus.improvement):  # as before the first look
+        told += f"; probability of improvement {row.versus.improvement:.2f}"
     mean, _, rest = tables.versus_text(row, comparison).partition(" ")
     text = f"{escape(mean)}<small>{escape(rest)}</small>"
     return f'<td data-value="{row.versus.mean!r}" title="{told}">{text}</td>'
