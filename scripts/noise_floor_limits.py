@@ -1,0 +1,52 @@
+"""What the noise floor does not show, and how a part goes on: the end of its page."""
+
+
+def limits() -> list[str]:
+    """Return the section as Markdown."""
+    return [
+        "## Limits",
+        "",
+        "- The data are small: ten embedded frames of one recording, and CamVid's 367 training images, for the most "
+        "part at half their size. The encoders are small, and schedules are short. An operator that needs more "
+        "training than this is told worse than it is.",
+        "- A part on cells validates on two images at a time, where published tables have hundreds or thousands: "
+        "what seeds do there says little of what they do on large test sets.",
+        "- A decision holds for these images, this schedule and this encoder. Intervals are over seeds, and with folds "
+        "over parts of the same few images; they do not say what other data sets would show.",
+        "- Guided operators (`naf`, `jbu`, `anyup`, `uplift`) have their tiny variants and are trained with the task. "
+        "Published ones are larger, and were trained before, on many images.",
+        "- In a probe, operators with a convolution have more parameters than resizes alone. Some have a 3×3 "
+        "convolution at the encoder's stride, which lets the linear head see further; guided operators have none. A "
+        "difference is of the operator as segup has it, and of this context, not of interpolation alone. On CamVid it "
+        "decides whether thin classes (pole, sign, pedestrian) are learned at all in 60 steps, which moves mIoU more "
+        "than pixel accuracy.",
+        "- All operators of a part have one learning rate and one schedule, which were not tuned for any of them.",
+        "- The order of operators is not tested: each is held against the baseline alone.",
+        "- Intervals use a variance that operators share. A quiet operator may be undecided though its sign is the "
+        "same in all seeds; and where the variance is large, nothing could have been found equal within 0.005.",
+        "- Published runs are not known to share a seed. Two runs that do not are further apart than the noise here. "
+        "Differences of one table share rows, and are not independent of each other.",
+        "- One score of a part is one family of intervals; of several scores each is decided by itself.",
+        "",
+    ]
+
+
+def repeat() -> list[str]:
+    """Return the section on going on with a part, as Markdown."""
+    return [
+        "## Again, and one operator more",
+        "",
+        "A part goes on where it was, and ends after the minutes:",
+        "",
+        "```bash",
+        "python scripts/noise_floor.py --part probe_cells --minutes 80",
+        "python scripts/noise_floor.py --part probe_camvid --data ~/data --minutes 80",
+        "```",
+        "",
+        "An operator of your own joins a part, with the part's seeds, and then the page:",
+        "",
+        "```bash",
+        "python scripts/noise_floor.py --part probe_cells --operators mypackage.mine:Mine --write",
+        "```",
+        "",
+    ]
