@@ -48,7 +48,7 @@ class Measured:
         return [stdev(values) for row in self.scores if len(values := self.values(row)) >= ENOUGH]
 
     @property
-    def differences(self) -> list[list[float]]:
+    def paired_differences(self) -> list[list[float]]:
         """The differences of each two rows, of runs with the same seed and fold, where there are enough."""
         found = []
         for one, other in combinations(self.scores.values(), 2):
@@ -60,14 +60,14 @@ class Measured:
     @property
     def paired(self) -> float:
         """The standard deviation of such a difference: the median over the pairs of rows."""
-        return median(map(stdev, self.differences)) if self.differences else math.nan
+        return median(map(stdev, self.paired_differences)) if self.paired_differences else math.nan
 
     @property
     def noise(self) -> float:
         """How far 95 in 100 of these differences lie from the mean of their two rows, at most."""
         around = [
             abs(value - fmean(apart)) * math.sqrt(len(apart) / (len(apart) - 1))  # as stdev: the mean is an estimate
-            for apart in self.differences
+            for apart in self.paired_differences
             for value in apart
         ]
         return quantiles(around, n=20, method="inclusive")[-1] if around else math.nan

@@ -137,8 +137,8 @@ def published(found: Mapping[tuple[str, str], Measured]) -> list[str]:
         "## Published differences beside it",
         "",
         "Each table is held against the noise of the part that is nearest to it, on test images where it has them. "
-        "Noise there is not noise here: data, encoder, schedule and operators differ, and none of these tables reports "
-        "seeds. A difference that is smaller than the noise is not wrong; one run does not show it.",
+        "The table's own noise may be another: its data, encoder, schedule and operators are, and none of these tables "
+        "reports seeds. A difference that is smaller than the noise is not wrong; one run does not show it.",
         "",
         pipes(["published", "data", "pairs of rows", "differences", "noise here", "larger than it"]),
         "|---|---|---|---|---|---|",

@@ -41,13 +41,14 @@ def in_short(found: Mapping[tuple[str, str], Measured]) -> list[str]:
 def _sentence(one: Measured, decision: Decision) -> str:
     counts = Counter[str](difference.verdict for difference in decision.differences)
     told = ", ".join(f"{counts[verdict] or 'none'} {words}" for verdict, words in _SAID.items())
-    highest = max(decision.differences, key=lambda difference: difference.mean)
+    first = max(decision.differences, key=lambda difference: difference.mean)
+    highest = f"; the highest mean is that of {code(first.arm)} ({difference_text(first, decision.margin)})"
     noise = (
         " With one seed and the same images, 95 in 100 differences of two operators' runs lie within "
         f"{percent(one.noise)} points of their mean."
     )
     return (
         f"- **{one.part.title}**, {one.score.label}, against {code(one.part.baseline)}: "
-        f"{told.format(margin=decision.margin)}; the highest mean is that of {code(highest.arm)} "
-        f"({difference_text(highest, decision.margin)}).{'' if math.isnan(one.noise) else noise}"
+        f"{told.format(margin=decision.margin)}{highest if first.verdict == 'better' else ''}."
+        f"{'' if math.isnan(one.noise) else noise}"
     )

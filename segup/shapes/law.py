@@ -12,8 +12,7 @@ class FloorLaw:
     a/b has rise a and run b. The map never falls, and ``law.out(n + run) == law.out(n) + rise`` for every n: this is
     what turns a finite check into a proof.
 
-    Nothing here is checked, so sizes may also be symbols; :attr:`least` is the smallest
-    size that has an output.
+    Nothing here is checked, so sizes may also be symbols; :attr:`least` is the smallest size that has an output.
 
     >>> law = FloorLaw(rise=1, offset=1, run=2)
     >>> law.out(416), law.out(417), law.first(209), law.last(209)
