@@ -1,10 +1,12 @@
 """Measure on a GPU all that waits for one, in at most eight minutes, into ``docs/gpu.md``.
 
     python scripts/gpu_report.py
+    python scripts/gpu_report.py --parts "Operators,Whole steps"
 
 Its tests; training in bfloat16, compiled and not, beside float32; every operator's step and memory; whole steps beside
 segmentation_models_pytorch's; which backward passes are deterministic. Each part is a process with seconds of its own:
 what it had no time for is said, and a part that fails is reported, does not stop the others, and makes the exit code 1.
+``--parts`` measures these alone; what the page has of the others stays.
 Without a GPU nothing is measured and the exit code is 1; ``--device cpu --to FILE`` tries the command itself out.
 """
 
@@ -16,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -26,6 +28,7 @@ from gpu_parts import Load, determinism, gpu_tests, operators, training, whole_s
 
 from segup.atomic import atomic_write, check_free
 from segup.cli.report import run_reported
+from segup.errors import unknown
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "gpu.md"
 PARTS = {
@@ -66,14 +69,15 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     if arguments.to and not arguments.overwrite and (code := run_reported(lambda: check_free([to]))):
         return code
-    outcomes = {}
-    for title, (_, share) in PARTS.items():
-        limit = share * arguments.seconds / SECONDS
+    outcomes, known = {}, sections(to.read_text()) if to.exists() and set(arguments.parts) != set(PARTS) else {}
+    for title in arguments.parts:
+        limit = PARTS[title][1] * arguments.seconds / sum(PARTS[asked][1] for asked in arguments.parts)
         until = time.monotonic() + (1 - SPARE) * limit  # the same clock for all processes of a machine
         options = ["--part", title, "--device", arguments.device, "--until", str(until)]
         outcomes[title] = run([sys.executable, __file__, *options], limit)
+        known[title] = section(torch.device(arguments.device), outcomes[title], limit)
+        atomic_write(to, page(torch.device(arguments.device), known).encode())
         print(f"{title}: {outcomes[title].fault or 'done'}", flush=True)
-    atomic_write(to, page(torch.device(arguments.device), outcomes, arguments.seconds).encode())
     print(f"written: {to}")
     return int(any(outcome.fault for outcome in outcomes.values()))
 
@@ -108,21 +112,38 @@ def run(command: Sequence[str], limit: float) -> Outcome:
     return Outcome(text, (said.strip().splitlines() or [f"exit code {code}"])[-1])
 
 
-def page(device: torch.device, outcomes: dict[str, Outcome], seconds: float) -> str:
-    """Return the page."""
+def section(device: torch.device, outcome: Outcome, seconds: float) -> str:
+    """Return what a part measured, and where."""
     on_gpu = device.type == "cuda"
     name = torch.cuda.get_device_name(device) if on_gpu else f"{platform.machine()} CPU, which stands for no GPU"
     cuda = f", CUDA {torch.version.cuda}" if on_gpu else ""
+    where = f"{name}; torch {torch.__version__}{cuda}; Python {platform.python_version()}"
+    lines = [f"{where}; {date.today().isoformat()}, {seconds:.0f} s at most."]
+    lines += ["", outcome.text.strip("\n") or "Nothing was measured."]
+    lines += ["", f"**Failed**: {outcome.fault}"] if outcome.fault else []
+    return "\n".join(lines)
+
+
+def sections(text: str) -> dict[str, str]:
+    r"""Return the sections of a page by their titles.
+
+    >>> sections("# Measured\\n\\n## Tests\\n\\nall passed\\n")
+    {'Tests': 'all passed'}
+    """
+    parts = [part.partition("\n\n") for part in text.split("\n## ")[1:]]
+    return {title: body.strip("\n") for title, _, body in parts}
+
+
+def page(device: torch.device, known: Mapping[str, str]) -> str:
+    """Return the page of the sections that there are."""
     lines = [
-        "# Measured on a GPU" if on_gpu else "# Not measured on a GPU",
+        "# Measured on a GPU" if device.type == "cuda" else "# Not measured on a GPU",
         "",
-        f"{name}; torch {torch.__version__}{cuda}; Python {platform.python_version()}; {date.today().isoformat()}.",
-        f"Written by `python scripts/gpu_report.py`, which says what each part does, in {seconds:.0f} s in all.",
+        "Written by `python scripts/gpu_report.py`, which says what each part does. A part may be measured by itself "
+        "(`--parts`), so each names its machine and its day.",
     ]
-    for title, outcome in outcomes.items():
-        lines += ["", f"## {title}", "", outcome.text.strip("\n") or "Nothing was measured."]
-        if outcome.fault:
-            lines += ["", f"**Failed**: {outcome.fault}"]
+    for title in (title for title in PARTS if title in known):
+        lines += ["", f"## {title}", "", known[title]]
     return "\n".join(lines) + "\n"
 
 
@@ -132,9 +153,18 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--to", type=Path, metavar="FILE", help="docs/gpu.md by default")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE")
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of all parts; {SECONDS} by default")
+    listed = ", ".join(PARTS)
+    parser.add_argument("--parts", type=_titles, default=list(PARTS), metavar="PART,...", help=f"of {listed}")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--until", type=float, help=argparse.SUPPRESS)
     return parser.parse_args(words)
+
+
+def _titles(text: str) -> list[str]:
+    for title in (titles := text.split(",")):
+        if title not in PARTS:
+            raise argparse.ArgumentTypeError(unknown("part", title, PARTS))
+    return titles
 
 
 if __name__ == "__main__":

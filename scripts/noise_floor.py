@@ -29,6 +29,7 @@ from typing import Any
 from noise_floor_measured import read_rows
 from noise_floor_page import write_page
 from noise_floor_parts import PARTS, Part, filled, halve, label_of, part_of, words_of, write_presets
+from scored import TEST, score_runs
 
 from segup.ablation.member import Member
 from segup.ablation.report.content import read_report
@@ -43,7 +44,6 @@ from segup.training.features import features_folder
 from segup.training.run_folder import read_config
 from segup.upsamplers.contract import operator_class
 
-TEST = "evaluation-camvid-test.json"
 TESTED = ("miou", "pixel_accuracy", "class_accuracy", "boundary_iou", "bf_score")
 _LEFT_OUT = ("best_miou", "run")
 
@@ -73,12 +73,12 @@ def train(part: Part, options: argparse.Namespace) -> int:
             operator_class(name)  # refused here once, not by every run of it
     study, folders = Path("ablations") / part.study, _folders(part, options)
     if part.tested:
-        score_tests(study, until)  # those of the last command, whose time was over
+        score_tests(study, until, options)  # those of the last command, whose time was over
     operators = _operators(part, study, options.operators)
     seeds = part.seeds if options.seeds is None else options.seeds
     code = _finished_by(until, _command(part, operators, seeds, folders, options))
     if part.tested:
-        score_tests(study, until)
+        score_tests(study, until, options)
     if (study / FILE).exists() and (code == 0 or _has_run(study, began)):
         file = options.out / "noise-floor" / f"{part.key}.csv"
         only = {label_of(name) for name in options.operators} if options.operators and file.exists() else None
@@ -156,22 +156,10 @@ def _finished_by(until: float, command: Sequence[str]) -> int:
         return process.wait()
 
 
-def score_tests(study: Path, until: float) -> None:
+def score_tests(study: Path, until: float, options: argparse.Namespace) -> None:
     """Score the last weights of each finished run on the test images, once; begin none after ``until``."""
-    if not (study / FILE).exists():
-        return
-    from segup.evaluation.evaluate import evaluate_run, write_report
-    from segup.evaluation.runs import open_run
-
-    for member in read_study(study).members:
-        if member.run is None or (member.path / TEST).exists():
-            continue
-        if time.monotonic() > until:
-            return
-        config = read_config(member.path)
-        module = outside_module(str(config["decoder"]["upsampler"]))  # which this command's sweep has named
-        opened = open_run(member.path, "last", trust=[] if module is None else [module])
-        write_report(evaluate_run(opened, config["data"], "test"), member.path / TEST)
+    if (study / FILE).exists():
+        score_runs(read_study(study).members, "last", options.at_once, options.threads, until)
 
 
 def measured_rows(part: Part, study: Study, words: Sequence[str]) -> list[dict[str, str]]:
@@ -192,13 +180,22 @@ def measured_rows(part: Part, study: Study, words: Sequence[str]) -> list[dict[s
         operator, *axes = member.label.split(",")
         own = [*(_words(member) if part.script is None else ("--rows", operator)), *axes, *words]
         own += [f"decoder.widths=[{','.join(map(str, chosen))}]"] if chosen else []
-        found.append({**kept, **_tested(member.path), "looks": looks, "words": " ".join(own)})
+        on = {"device": _device(member), "looks": looks, "words": " ".join(own)}
+        found.append({**kept, **_tested(member.path), **on})
     return found
 
 
 def _words(member: Member) -> tuple[str, ...]:
     upsampler = str(read_config(member.path)["decoder"]["upsampler"])
     return words_of(upsampler if ":" in upsampler else member.label.partition(",")[0])
+
+
+def _device(member: Member) -> str:
+    """Return what a run was trained on: the name of its GPU, or of its processor."""
+    if member.run is None:
+        return ""
+    environment: Mapping[str, object] = member.run.result["environment"]
+    return str(environment.get("gpu") or environment.get("processor") or "")
 
 
 def _tested(folder: Path) -> dict[str, str]:
@@ -236,7 +233,7 @@ def write_rows(file: Path, rows: Sequence[Mapping[str, str]], only: set[str] | N
     now = [row for row in rows if only is None or row["decoder"].partition(",")[0] in only]
     runs = {_run(row): dict(row) for row in (*before, *now)}
     columns = list(dict.fromkeys(key for row in (*now, *before) for key in row))
-    last = [key for key in ("wall_seconds", "cause", "looks", "words") if key in columns]
+    last = [key for key in ("wall_seconds", "cause", "device", "looks", "words") if key in columns]
     columns = [*(key for key in columns if key not in last), *last]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +13,8 @@ from noise_floor_parts import Part
 from segup.ablation.block import Block
 from segup.metrics.scores import OWN_SCORES, Score
 from segup.statistics import Decision, decide, decide_in_looks
+from segup.upsamplers import list_upsamplers
+from segup.upsamplers.contract import operator_class
 
 ENOUGH = 3
 """Differences of a row from which a standard deviation is taken; that of two is too rough to hold anything against."""
@@ -47,36 +49,70 @@ class Measured:
         """The standard deviation over the seeds of each row that has enough."""
         return [stdev(values) for row in self.scores if len(values := self.values(row)) >= ENOUGH]
 
-    @property
-    def paired_differences(self) -> list[list[float]]:
-        """The differences of each two rows, of runs with the same seed and fold, where there are enough."""
+    def paired_differences(self, guided: bool = False) -> list[list[float]]:
+        """Return the differences of each two rows, of runs with the same seed and fold, where there are enough.
+
+        Args:
+            guided: Of those alone of which one is guided.
+        """
         found = []
-        for one, other in combinations(self.scores.values(), 2):
-            pairs = ((value, other.get(block)) for block, value in one.items())
-            apart = [value - held for value, held in pairs if value is not None and held is not None]
+        for one, other in self._pairs(guided):
+            both = ((value, other.get(block)) for block, value in one.items())
+            apart = [value - held for value, held in both if held is not None]
             found += [apart] if len(apart) >= ENOUGH else []
         return found
 
     @property
     def paired(self) -> float:
         """The standard deviation of such a difference: the median over the pairs of rows."""
-        return median(map(stdev, self.paired_differences)) if self.paired_differences else math.nan
+        return median(map(stdev, known)) if (known := self.paired_differences()) else math.nan
 
-    @property
-    def noise(self) -> float:
-        """How far 95 in 100 of these differences lie from the mean of their two rows, at most."""
-        around = [
-            abs(value - fmean(apart)) * math.sqrt(len(apart) / (len(apart) - 1))  # as stdev: the mean is an estimate
-            for apart in self.paired_differences
-            for value in apart
-        ]
-        return quantiles(around, n=20, method="inclusive")[-1] if around else math.nan
+    def noise(self, guided: bool = False) -> float:
+        """Return how far 95 in 100 of these differences lie from the mean of their two rows, at most."""
+        return _quantile(value for apart in self.paired_differences(guided) for value in _around(apart))
+
+    def unpaired_noise(self, guided: bool = False) -> float:
+        """Return the same of two runs with different seeds, and with folds on different images."""
+        found: list[float] = []
+        for rows in self._pairs(guided):
+            if min(map(len, rows)) < ENOUGH:
+                continue
+            one, other = (dict(zip(row, _around(list(row.values())), strict=True)) for row in rows)
+            found += [one[a] - other[b] for a in one for b in other if a != b]
+        return _quantile(found)
+
+    def _pairs(self, guided: bool) -> Iterator[tuple[Mapping[Block, float], Mapping[Block, float]]]:
+        known = {row: {block: value for block, value in own.items() if value is not None}
+                 for row, own in self.scores.items()}  # fmt: skip
+        for one, other in combinations(known, 2):
+            if not guided or is_guided(one) or is_guided(other):
+                yield known[one], known[other]
 
     @property
     def seen(self) -> list[float]:
         """The smallest differences that four in five such studies would see, one for each comparison."""
         known = () if self.decision is None else self.decision.differences
         return [one.detectable for one in known if not math.isnan(one.detectable)]
+
+
+def is_guided(row: str) -> bool:
+    """Return whether a row's operator is one of segup's that read the image or the skip.
+
+    >>> is_guided("naf"), is_guided("fade,loss=ce_dice"), is_guided("bilinear_alone")
+    (True, True, False)
+    """
+    operator = row.partition(",")[0]
+    return operator in list_upsamplers() and bool(operator_class(operator).requires)
+
+
+def _around(values: Sequence[float]) -> list[float]:
+    """Return values less their mean, as far apart as their standard deviation says: the mean is an estimate."""
+    return [(value - fmean(values)) * math.sqrt(len(values) / (len(values) - 1)) for value in values]
+
+
+def _quantile(values: Iterable[float]) -> float:
+    known = [abs(value) for value in values]
+    return quantiles(known, n=20, method="inclusive")[-1] if known else math.nan
 
 
 def read_rows(file: Path) -> list[dict[str, str]]:

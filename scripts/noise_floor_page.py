@@ -2,28 +2,30 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+from noise_floor_anchor import whose
+from noise_floor_costs import classes, costs, gpus_of
 from noise_floor_limits import limits, repeat
 from noise_floor_measured import ENOUGH, Measured, Row, measured, read_rows, score_of
-from noise_floor_parts import PARTS, Part
+from noise_floor_parts import PARTS, Part, filled
 from noise_floor_published import TABLES, percent, published, published_figure, ranged
+from noise_floor_segnet import beside_published
 from noise_floor_short import in_short
 
 from segup.ablation.comparison import Comparison
 from segup.ablation.markup import code, pipes, plain
 from segup.ablation.report.forest import drawn_differences, forest
 from segup.ablation.report.style import png, styled
-from segup.ablation.tables import COSTS, score_text
+from segup.ablation.tables import score_text
 from segup.atomic import atomic_write
 from segup.statistics import Decision, conclusion, difference_text, spread
 
 PAGE, FOLDER = "noise-floor.md", "noise-floor"
 _UNNAMED = re.compile(r"\W+", re.ASCII)
-_FURTHER = ("boundary_iou", "bf_score", "pixel_accuracy")
 
 
 def write_page(out: Path) -> Path:
@@ -111,10 +113,24 @@ def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
         "images; the standard deviation of their difference over the seeds, the median over all pairs of operators. "
         "*Noise*: 95 in 100 of these differences are less than this away from the mean of their pair. *Seen*: four in "
         "five studies with as many seeds would decide a true difference of this size; the smallest and the largest of "
-        "all comparisons with the baseline.",
+        "all comparisons with the baseline. *Guided*: the noise of pairs of which one reads the image or the skip. "
+        "*Seeds differ*: the noise of two runs that do not share a seed, nor a fold.",
         "",
-        pipes(["part", "score", "operators", "seeds", "over seeds", "of a difference", "noise", "seen"]),
-        "|---|---|---|---|---|---|---|---|",
+        pipes(
+            [
+                "part",
+                "score",
+                "operators",
+                "seeds",
+                "over seeds",
+                "of a difference",
+                "noise",
+                "guided",
+                "seeds differ",
+                "seen",
+            ]
+        ),
+        f"|{'---|' * 10}",
     ]
     shown = [one for (key, metric), one in found.items() if metric in PARTS[key].metrics]
     for one in shown:
@@ -124,7 +140,8 @@ def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
             pipes([
                 one.part.title, one.score.label, str(len(one.scores)), ranged(counts, str),
                 f"{percent(median(own))} ({ranged(own, percent)})" if own else "–", percent(one.paired),
-                percent(one.noise), ranged(one.seen, percent) if one.seen else "–",
+                percent(one.noise()), percent(one.noise(guided=True)), percent(one.unpaired_noise()),
+                ranged(one.seen, percent) if one.seen else "–",
             ])
         )  # fmt: skip
     return [*lines, ""] if shown else []
@@ -138,8 +155,10 @@ def _part(
     seconds = [float(row["wall_seconds"]) for row in rows if row["state"] == "finished" and row.get("wall_seconds")]
     lines = [f"## {part.title}", "", part.about, ""]
     paired = "; differences are paired by seed and fold" if folds else ""
+    gpus = gpus_of(rows)
+    on = f", on {', '.join(gpus)}" if gpus else ""
     lines += [
-        f"{len(rows)} runs, `docs/{FOLDER}/{part.key}.csv`{paired}"
+        f"{len(rows)} runs{on}, `docs/{FOLDER}/{part.key}.csv`{paired}"
         + (f"; a run took {median(seconds):.0f} s (median), with other work on the machine" if seconds else "")
         + ".",
         "",
@@ -157,7 +176,9 @@ def _part(
             about = f"Differences in {one.score.label} to {part.baseline}, with their intervals"
             lines += [f"![{about}]({drawn[part.key, metric]})", ""]
         lines += [*_table(one), ""]
-    return [*lines, *_costs(rows), *(_losses(found, part) if part.key == "anchor" else []), *_commands(part, rows)]
+    told = whose(found, rows) if part.key == "anchor" else []
+    told += beside_published(part, found) if part.key == "segnet" else []
+    return [*lines, *told, *classes(rows), *costs(rows), *_commands(part, rows)]
 
 
 def _decided(one: Measured) -> list[str]:
@@ -192,57 +213,6 @@ def _table(one: Measured) -> list[str]:
     return lines
 
 
-def _costs(rows: Sequence[Row]) -> list[str]:
-    known = [column for column in COSTS if any(row.get(column.key) for row in rows)]
-    further = [score_of(name) for name in _FURTHER if any(row.get(name) for row in rows)]
-    titles = ["operator", *(score.label for score in further), *(column.title for column in known)]
-    lines = [
-        "### Costs and further scores",
-        "",
-        "Scores are of the validation images, described and not tested. Costs are of the whole model on one thread of "
-        "a CPU: multiply-accumulates and latency of one training crop, a step of a batch, and the run's peak memory.",
-    ]
-    lines += ["", pipes(titles), f"|{'---|' * len(titles)}"]
-    for name in dict.fromkeys(row["decoder"] for row in rows):
-        own = [row for row in rows if row["decoder"] == name and row["state"] == "finished"]
-        cells = [_cell(own, score.name, score_text) for score in further]
-        cells += [_cell(own, column.key, column.text) for column in known]
-        lines.append(pipes([code(name), *cells]))
-    return [*lines, ""]
-
-
-def _cell(rows: Iterable[Row], key: str, text: object) -> str:
-    values = [float(row[key]) for row in rows if row.get(key)]
-    return text(spread(values)) if values and callable(text) else "–"
-
-
-def _losses(found: Mapping[tuple[str, str], Measured], part: Part) -> list[str]:
-    """Return which part of the anchor's differences is the loss, and which the operator: means, paired by seed."""
-    one = found.get((part.key, part.metrics[0]))
-    if one is None:
-        return []
-    means = {row: sum(values) / len(values) for row in one.scores if (values := one.values(row))}
-    by_loss = {loss: {row.partition(",")[0]: mean for row, mean in means.items() if row.endswith(f"loss={loss}")}
-               for loss in ("ce_dice", "cross_entropy")}  # fmt: skip
-    both = [name for name in by_loss["ce_dice"] if name in by_loss["cross_entropy"]]
-    if not both:
-        return []
-    gains = {name: by_loss["ce_dice"][name] - by_loss["cross_entropy"][name] for name in both}
-    across = {name: (by_loss["ce_dice"][name] + by_loss["cross_entropy"][name]) / 2 for name in both}
-    loss = sum(gains.values()) / len(both)
-    named = ", ".join(f"{name} {_signed(gain)}" for name, gain in gains.items())
-    reached = ranged([by_loss["cross_entropy"][name] for name in both], lambda mean: f"{mean:.3f}")
-    return [
-        f"The loss: ce_dice − cross_entropy is {_signed(loss)} in the mean over the operators ({named}). The operator: "
-        f"the largest mean over both losses is {max(across.values()) - min(across.values()):.3f} above the smallest. "
-        "The rest: segmentation_models_pytorch's Unet with nearest reached 0.534 under this schedule with "
-        f"cross-entropy, in one run; segup's operators with cross-entropy reach {reached}. That difference is of "
-        "augmentation (segup's default changes brightness and contrast, too), start and decoder together; these were "
-        "not told apart.",
-        "",
-    ]
-
-
 def _commands(part: Part, rows: Sequence[Row]) -> list[str]:
     seeds: dict[str, dict[str, None]] = {}
     words: dict[str, str] = {}
@@ -270,7 +240,7 @@ def command(part: Part, row: str, words: str, seeds: Sequence[str]) -> str:
         words: Those of the row.
         seeds: Its seeds.
     """
-    shared = [word.format(camvid="data/camvid", half="camvid_180x240") if "{" in word else word for word in part.words]
+    shared = filled(part.words, {"camvid": "data/camvid", "half": "camvid_180x240"})
     if part.script is not None:
         first = ["python", f"scripts/{part.script}", *words.split(), "--seeds", ",".join(seeds), *shared]
     else:
@@ -279,7 +249,3 @@ def command(part: Part, row: str, words: str, seeds: Sequence[str]) -> str:
         shared = [word for word in shared if word.partition("=")[0] not in own]
         first = ["python", "train.py", "-m", *shared, words, f"seed={','.join(seeds)}"]
     return " ".join([*first, "trainer.threads=1", f"ablation.name=again_{_UNNAMED.sub('_', row)}"])
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")

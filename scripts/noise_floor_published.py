@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from noise_floor_measured import Measured, score_of
@@ -10,6 +10,9 @@ from noise_floor_parts import PARTS
 
 from segup.ablation.markup import pipes
 from segup.ablation.report.style import INK, new_figure, png, styled
+
+Found = Mapping[tuple[str, str], Measured]
+"""What was measured, by part and score."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Table:
         columns: By data set, the score in percent of each row.
         part: The part of the noise floor that is nearest to it.
         metric: The column of that part.
+        guided: Whether its operators are guided, for the most part: it is held against the noise of such pairs.
     """
 
     what: str
@@ -33,6 +37,17 @@ class Table:
     columns: Mapping[str, Mapping[str, float]]
     part: str
     metric: str = "miou"
+    guided: bool = False
+
+    def noise(self, found: Found) -> tuple[float, float] | None:
+        """Return the noise in the part that is nearest, in percent: with one seed, and without; None: not known."""
+        near = found.get((self.part, self.metric))
+        known = None if near is None else (100 * near.noise(self.guided), 100 * near.unpaired_noise(self.guided))
+        return None if known is None or math.isnan(known[0]) else known
+
+    def larger(self, noise: float) -> str:
+        """Return how many of the differences are larger."""
+        return f"{sum(pair > noise for pair in self.pairs)} of {len(self.pairs)}"
 
     @property
     def name(self) -> str:
@@ -82,7 +97,7 @@ TABLES = (
     ),
     Table(
         "SegFormer-B1, trained end to end", "FreqFusion (TPAMI 2024)", "mIoU", "DySample-S+",
-        {"ADE20K": {"DySample-S+": 43.3, "FreqFusion": 44.5}}, "decoders_cells",
+        {"ADE20K": {"DySample-S+": 43.3, "FreqFusion": 44.5}}, "decoders_cells", guided=True,
     ),
     Table(
         "linear head on frozen DINOv2-S/14 at 448²", "UPLiFT (arXiv 2601.17950)", "mIoU", "bilinear",
@@ -90,20 +105,28 @@ TABLES = (
          "VOC": _rows(_PROBED, 81.62, 83.52, 84.63, 84.38, 84.33, 85.21),
          "ADE20K": _rows(_PROBED, 40.43, 42.07, 42.16, 41.96, 42.25, 42.97),
          "Cityscapes": _rows(_PROBED, 59.71, 60.50, 62.09, 61.89, 61.33, 65.38)},
-        "probe_camvid", "test_miou",
+        "probe_camvid", "test_miou", guided=True,
+    ),
+    Table(
+        "what is upsampled, linear head on frozen features", "Upsample-Anything", "mIoU", "features, bilinear",
+        {"COCO-Stuff": {"features, bilinear": 60.43, "class probabilities": 63.40},
+         "VOC": {"features, bilinear": 81.27, "class probabilities": 84.57},
+         "ADE20K": {"features, bilinear": 41.48, "class probabilities": 44.29}},
+        "probe_camvid", "test_miou", guided=True,
     ),
     Table(
         "keys of NAF, linear head on frozen features", "NAF (arXiv 2511.18452)", "mIoU", "average pool",
-        {"Cityscapes": {"average pool": 60.41, "max pool": 59.93, "bilinear keys": 59.66}}, "probe_camvid", "test_miou",
+        {"Cityscapes": {"average pool": 60.41, "max pool": 59.93, "bilinear keys": 59.66}},
+        "probe_camvid", "test_miou", guided=True,
     ),
     Table(
         "positions of NAF, linear head on frozen features", "NAF (arXiv 2511.18452)", "mIoU", "rotary",
-        {"Cityscapes": {"rotary": 60.41, "Gaussian": 58.19, "none": 57.07}}, "probe_camvid", "test_miou",
+        {"Cityscapes": {"rotary": 60.41, "Gaussian": 58.19, "none": 57.07}}, "probe_camvid", "test_miou", guided=True,
     ),
     Table(
         "AnyUp's ablation, linear head on frozen features", "AnyUp (arXiv 2510.12764)", "mIoU", "global",
         {"COCO-Stuff": {"global": 61.82, "feature-agnostic": 61.95, "windowed": 62.01, "crops and consistency": 62.16}},
-        "probe_camvid", "test_miou",
+        "probe_camvid", "test_miou", guided=True,
     ),
     Table(
         "decoders on CamVid", "SegNet (arXiv 1511.00561), Table 1", "mIoU", "bilinear",
@@ -127,7 +150,7 @@ BETWEEN_PAPERS = (
 _FIGURE = "Each published difference between two operators, and the noise here"
 
 
-def published(found: Mapping[tuple[str, str], Measured]) -> list[str]:
+def published(found: Found) -> list[str]:
     """Return the section that holds published differences against what seeds alone do here, as Markdown.
 
     Args:
@@ -136,76 +159,77 @@ def published(found: Mapping[tuple[str, str], Measured]) -> list[str]:
     lines = [
         "## Published differences beside it",
         "",
-        "Each table is held against the noise of the part that is nearest to it, on test images where it has them. "
-        "The table's own noise may be another: its data, encoder, schedule and operators are, and none of these tables "
-        "reports seeds. A difference that is smaller than the noise is not wrong; one run does not show it.",
+        "Each table is held against the noise of the part that is nearest to it, on test images where it has them, and "
+        "of pairs with a guided operator where the table is of such. Both kinds of noise are given: of two runs with "
+        "one seed, and of two with different seeds, since published runs are not known to share one. The table's own "
+        "noise may be another: its data, encoder, schedule and operators are, and none of these tables reports seeds. "
+        "A difference that is smaller than the noise is not wrong; one run does not show it.",
         "",
-        pipes(["published", "data", "pairs of rows", "differences", "noise here", "larger than it"]),
-        "|---|---|---|---|---|---|",
+        pipes(["published", "data", "differences", "nearest part", "noise", "larger", "noise, seeds differ", "larger"]),
+        "|---|---|---|---|---|---|---|---|",
     ]
     details: list[str] = []
     for table in TABLES:
-        near = found.get((table.part, table.metric))
-        noise = math.nan if near is None else 100 * near.noise
-        pairs = table.pairs
-        held = f"{noise:.2f} ({PARTS[table.part].title}, {score_of(table.metric).label})"
-        larger = "not run here" if math.isnan(noise) else f"{sum(one > noise for one in pairs)} of {len(pairs)}"
-        lines.append(
-            pipes([
-                f"{table.what}, {table.score}; {table.source}", ", ".join(table.columns), str(len(pairs)),
-                ranged(pairs, lambda one: f"{one:.2f}"),
-                "–" if math.isnan(noise) else held, larger,
-            ])
-        )  # fmt: skip
-        details += [] if math.isnan(noise) else _against_its_baseline(table, noise)
+        noise = table.noise(found)
+        known = ["not run", "", "", ""]
+        if noise is not None:
+            known = [cell for one in noise for cell in (f"{one:.2f}", table.larger(one))]
+            details += _against_its_baseline(table, noise)
+        near = f"{PARTS[table.part].title}, {score_of(table.metric).label}"
+        differences = ranged(table.pairs, lambda one: f"{one:.2f}")
+        what = f"{table.what}, {table.score}; {table.source}"
+        lines.append(pipes([what, ", ".join(table.columns), differences, near, *known]))
     apart = "; ".join(f"{what}: {one} and {two}" for what, one, two in BETWEEN_PAPERS)
     if published_figure(found) is not None:
         lines += ["", f"![{_FIGURE}](noise-floor/published.png)"]
     lines += ["", f"One method under nominally the same protocol differs between papers, too: {apart}.", ""]
     if details:
-        titles = ["published", "data", "row", "difference", "larger than the noise here"]
+        titles = ["published", "data", "row", "difference", "larger than the noise", "where seeds differ"]
         lines += ["Row by row, against the table's own baseline, in points:", ""]
-        lines += [pipes(titles), "|---|---|---|---|---|", *details, ""]
+        lines += [pipes(titles), f"|{'---|' * len(titles)}", *details, ""]
     return lines
 
 
-def _against_its_baseline(table: Table, noise: float) -> list[str]:
+def _against_its_baseline(table: Table, noise: Iterable[float]) -> list[str]:
     lines = []
     for data, column in table.columns.items():
         for name, value in column.items():
             if name != table.baseline:
                 apart = value - column[table.baseline]
-                told = "yes" if abs(apart) > noise else "no"
+                told = ["yes" if abs(apart) > one else "no" for one in noise]
                 signed = f"{apart:+.2f}".replace("-", "−")
-                lines.append(pipes([f"{table.what}, {table.score}", data, f"{name} − {table.baseline}", signed, told]))
+                lines.append(pipes([f"{table.what}, {table.score}", data, f"{name} − {table.baseline}", signed, *told]))
     return lines
 
 
-def published_figure(found: Mapping[tuple[str, str], Measured]) -> bytes | None:
+def published_figure(found: Found) -> bytes | None:
     """Draw the size of each published difference, and how far two single runs differ here by their seeds alone.
 
     Args:
         found: What was measured, by part and score; tables without a part beside them are left out.
     """
-    near = [(table, found[table.part, table.metric]) for table in TABLES if (table.part, table.metric) in found]
-    drawn = [(table, one) for table, one in near if not math.isnan(one.noise)]
+    drawn = [(table, noise) for table in TABLES if (noise := table.noise(found)) is not None]
     if not drawn:
         return None
     with styled():
-        figure = new_figure(7.6, 1.0 + 0.42 * len(drawn))
+        figure = new_figure(8.6, 1.3 + 0.46 * len(drawn))
         axes = figure.subplots()
-        for place, (table, one) in enumerate(drawn):
-            noise = 100 * one.noise
-            axes.barh(place, noise, height=0.7, color="#d55e00", alpha=0.25)
+        for place, (table, (paired, unpaired)) in enumerate(drawn):
+            axes.barh(place, unpaired, height=0.7, color="#d55e00", alpha=0.15)
+            axes.barh(place, paired, height=0.7, color="#d55e00", alpha=0.3)
             for larger, color in ((True, "#0072b2"), (False, INK)):
-                shown = [pair for pair in table.pairs if (pair > noise) == larger]
+                shown = [pair for pair in table.pairs if (pair > paired) == larger]
                 axes.plot(shown, [place] * len(shown), "|", color=color, markersize=11)
+            told = f"noise {paired:.1f}: {table.larger(paired)} larger\n{unpaired:.1f}: {table.larger(unpaired)}"
+            axes.annotate(told, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize="small")
         names = [f"{table.name}, {table.score}" for table, _ in drawn]
         axes.set_yticks(range(len(drawn)), names)
         axes.set_ylim(len(drawn) - 0.4, -0.6)
         axes.set_xlim(left=0)
         axes.grid(False, axis="y")
-        axes.set_xlabel("size of a published difference, in points (shaded: noise of two single runs here)")
+        axes.set_xlabel(
+            "size of a published difference, in points\n(shaded: noise here; dark: two runs with one seed, light: with different seeds)"
+        )
         return png(figure, dpi=100)
 
 

@@ -26,14 +26,15 @@ def in_short(found: Mapping[tuple[str, str], Measured]) -> list[str]:
         for (key, metric), one in found.items()
         if metric in PARTS[key].metrics and one.decision is not None and one.decision.differences
     ]
-    known = [(table, 100 * near.noise) for table in TABLES if (near := found.get((table.part, table.metric)))]
-    known = [(table, noise) for table, noise in known if not math.isnan(noise)]
+    known = [(table, noise) for table in TABLES if (noise := table.noise(found)) is not None]
     if known:
         pairs = sum(len(table.pairs) for table, _ in known)
-        larger = sum(pair > noise for table, noise in known for pair in table.pairs)
+        paired, unpaired = (
+            sum(pair > noise[which] for table, noise in known for pair in table.pairs) for which in (0, 1)
+        )
         lines.append(
-            f"- **Published**: {larger} of {counted(pairs, 'difference')} between two rows of a table are larger than "
-            "what seeds alone do in the part that is nearest."
+            f"- **Published**: {paired} of {counted(pairs, 'difference')} between two rows of a table are larger than "
+            f"what seeds alone do in the part that is nearest, and {unpaired} where the two runs do not share a seed."
         )
     return ["## In short", "", *lines, ""] if lines else []
 
@@ -45,10 +46,10 @@ def _sentence(one: Measured, decision: Decision) -> str:
     highest = f"; the highest mean is that of {code(first.arm)} ({difference_text(first, decision.margin)})"
     noise = (
         " With one seed and the same images, 95 in 100 differences of two operators' runs lie within "
-        f"{percent(one.noise)} points of their mean."
+        f"{percent(one.noise())} points of their mean."
     )
     return (
         f"- **{one.part.title}**, {one.score.label}, against {code(one.part.baseline)}: "
         f"{told.format(margin=decision.margin)}{highest if first.verdict == 'better' else ''}."
-        f"{'' if math.isnan(one.noise) else noise}"
+        f"{'' if math.isnan(one.noise()) else noise}"
     )

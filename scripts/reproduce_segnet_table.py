@@ -20,12 +20,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from scored import TEST, score_runs
 
 from segup.ablation.markup import pipes
 from segup.ablation.member import Member
@@ -43,9 +44,6 @@ from segup.stored import as_written, read_json
 from segup.training.config import check_name
 from segup.training.run_folder import write_json
 
-if TYPE_CHECKING:
-    from segup.ablation.study import Study
-
 SOURCE = (
     "Published: Badrinarayanan, Kendall and Cipolla, SegNet (arXiv 1511.00561), Table 1, CamVid test set, "
     "median-frequency balancing. G: pixel accuracy, C: mean class accuracy, BF: boundary F1 at 0.75 % of the diagonal; "
@@ -55,7 +53,6 @@ SCORES = {"G": "pixel_accuracy", "C": "class_accuracy", "mIoU": "miou", "BF": "b
 TABLE = "segnet_table.md"
 WRITTEN = ".segnet_table.json"
 """The digest of the table as it was written, by which it is known again."""
-TEST = "evaluation-camvid-test.json"
 _BILINEAR_DECONV = (
     "decoder=deconv",
     "decoder.upsampler_options.kernel_size=8",
@@ -126,7 +123,7 @@ def run(arguments: Sequence[str]) -> int:
     def work() -> None:
         nonlocal code
         given = [*options.overrides, *([f"trainer.max_epochs={options.epochs}"] if options.epochs else [])]
-        base = _composed(given)
+        base = composed(given)
         check_name("ablation.name", base.ablation.name, "ablations/")
         study = Path("ablations") / str(base.ablation.name)
         _check_table(study / TABLE, options.overwrite)
@@ -192,7 +189,8 @@ def _seeds(words: str) -> list[int]:
     return [int(word) for word in dict.fromkeys(words.split(","))]
 
 
-def _composed(overrides: Sequence[str]) -> DictConfig:
+def composed(overrides: Sequence[str]) -> DictConfig:
+    """Return the configuration of ``experiment=segnet_camvid`` with further words."""
     words = ["experiment=segnet_camvid", *overrides]
     try:
         with initialize_config_dir(str(configs_folder()), version_base="1.3"):
@@ -216,12 +214,12 @@ def _train(
     asked = []
     for row in rows:
         words = [*row.overrides, *([f"decoder.widths={widths}"] if row.widths else ["decoder.widths=null"]), *given]
-        asked += [RunSpec(row.key, seed, run_values(_composed([*words, f"seed={seed}"]))) for seed in seeds]
+        asked += [RunSpec(row.key, seed, run_values(composed([*words, f"seed={seed}"]))) for seed in seeds]
     shared = {key: value for key, value in config.items() if key not in ("seed", "run_dir", "ckpt_path", "decoder")}
     baseline = baseline_of(stored_settings(study), [run.label for run in asked], base.ablation.baseline)
     code = run_here(study, asked, StudySpec(command, baseline, "none", None, shared, {}), at_once)
     if code in (0, 1):  # 1: some failed; not after an interruption
-        _score(read_study(study), config)
+        score_runs(read_study(study).members, "best", at_once, config["trainer"]["threads"])
     return code
 
 
@@ -230,20 +228,6 @@ def _check_test_images(data: Mapping[str, Any]) -> None:
 
     if "test" not in create_data(data).source.splits():
         raise DataError(f"{data['root']} has no test images, and the published figures are of those: test, testannot")
-
-
-def _score(study: "Study", config: Mapping[str, Any]) -> None:
-    """Score every trained run on the test images, once."""
-    from segup.evaluation.evaluate import evaluate_run, write_report
-    from segup.evaluation.runs import open_run
-
-    device = "cpu" if config["trainer"]["accelerator"] == "cpu" else "auto"
-    for member in study.members:
-        if member.run is not None and not (member.path / TEST).exists():
-            print(f"{member.label} seed {member.seed}: scored on the test images", flush=True)
-            which = "best" if (member.path / "best.ckpt").exists() else "last"
-            opened = open_run(member.path, which, device=device)
-            write_report(evaluate_run(opened, config["data"], "test"), member.path / TEST)
 
 
 def page(study: Path, config: Any) -> str:
@@ -263,7 +247,7 @@ def page(study: Path, config: Any) -> str:
     lines = [*_aligned(table), "", SOURCE, "", "What differs from the paper in a row:", ""]
     lines += [f"- {row.variant}{f', here {row.here}' if row.here else ''}: {row.differs}." for row in ROWS]
     lines += ["", "What all rows have in common:", "", pipes(["", "paper", "here"]), "|---|---|---|"]
-    lines += [pipes(list(line)) for line in _set_up(config if stored is None else stored["config"])]
+    lines += [pipes(list(line)) for line in set_up(config if stored is None else stored["config"])]
     return "\n".join(lines) + "\n"
 
 
@@ -292,7 +276,8 @@ def _state(member: Member) -> str:
     return "trained, not scored yet" if member.state == "finished" else member.state
 
 
-def _set_up(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def set_up(config: Any) -> list[tuple[str, str, str]]:
+    """Return what all rows have in common: a word for it, the paper's, and that of a configuration."""
     encoder, data, trainer = config["encoder"]["options"], config["data"], config["trainer"]
     optimizer, crop = config["optimizer"], data["crop_size"]
     augmented = [name for name, value in data["augment"].items() if value]

@@ -22,8 +22,8 @@ from segup.cli.sweep import read_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "noise_floor.py"
-MODULES = ("noise_floor", "noise_floor_measured", "noise_floor_page", "noise_floor_parts", "noise_floor_published")
-PARTS = ("probe_cells", "probe_camvid", "decoders_cells", "decoders_cells_params", "segnet", "anchor")
+MODULES = [file.stem for file in (ROOT / "scripts").glob("noise_floor*.py")] + ["scored", "reproduce_segnet_table"]
+PARTS = ("probe_cells", "probe_camvid", "decoders_cells", "decoders_cells_params", "segnet", "anchor", "anchor_plain")
 OPTIONS = Namespace(words=[], threads=1, at_once=1, hours=None)
 
 
@@ -114,13 +114,12 @@ def row(decoder, seed, miou, **further):
 
 
 def written(key, rows):
-    """Write a part's file, make the page, and return its section."""
+    """Write a part's file, make the page, and return it."""
     from noise_floor import write_rows
     from noise_floor_page import write_page
 
     write_rows(Path("docs/noise-floor") / f"{key}.csv", rows)
-    text = write_page(Path("docs")).read_text()
-    return text, text[text.index("trained for 60 steps") :]
+    return write_page(Path("docs")).read_text()
 
 
 def test_the_page_says_what_is_decided_equal_and_undecided_from_the_rows_alone():
@@ -130,7 +129,8 @@ def test_the_page_says_what_is_decided_equal_and_undecided_from_the_rows_alone()
         rows += [row("bilinear_alone", seed, 0.5 + apart), row("deconv", seed, 0.6 - apart)]
         rows += [row("naf", seed, 0.5 + 1.1 * apart), row("carafe", seed, 0.507 + 9 * apart)]
         rows += [row("broken", seed, None, cause="out of memory")]
-    text, section = written("probe_cells", rows)
+    text = written("probe_cells", rows)
+    section = text[text.index("trained for 60 steps") :]
     assert "Here are 25 runs, of which 5 failed, each a line of a file in `docs/noise-floor`" in text
     assert (
         ", mIoU, against `bilinear_alone`: 1 better, none worse, 1 equal within 0.005, 2 undecided; the highest" in text
@@ -177,24 +177,62 @@ def test_published_differences_are_held_against_the_noise_of_the_nearest_part():
     signs = np.array([(-1) ** seed * 0.001 for seed in range(4)])
     apart = [signs, 2 * signs, signs]  # of each two of the three
     assert one.paired == pytest.approx(np.median([np.std(pair, ddof=1) for pair in apart]))
-    assert one.noise == pytest.approx(np.quantile(np.abs(np.concatenate(apart)) * np.sqrt(4 / 3), 0.95))
-    text, _ = written("probe_camvid", rows)
-    noise = 100 * one.noise  # 0.23 points
+    assert one.noise() == pytest.approx(np.quantile(np.abs(np.concatenate(apart)) * np.sqrt(4 / 3), 0.95))
+    assert one.noise(guided=True) == pytest.approx(np.quantile(np.abs(apart[1:]) * np.sqrt(4 / 3), 0.95))
+    around = [place * signs * np.sqrt(4 / 3) for place in range(3)]  # each row about its mean
+    unpaired = [abs(around[a][i] - around[b][j]) for a, b in ((0, 1), (0, 2), (1, 2))
+                for i in range(4) for j in range(4) if i != j]  # fmt: skip
+    assert one.unpaired_noise() == pytest.approx(np.quantile(unpaired, 0.95))
+    text = written("probe_camvid", rows)
+    noise, unpaired = 100 * one.noise(guided=True), 100 * one.unpaired_noise(guided=True)
     shown = next(line for line in text.splitlines() if "linear head on frozen DINOv2-S/14" in line and "UPLiFT" in line)
     published = {"COCO-Stuff": (59.41, 61.77, 62.19, 61.71, 62.08, 62.55),
                  "VOC": (81.62, 83.52, 84.63, 84.38, 84.33, 85.21),
                  "ADE20K": (40.43, 42.07, 42.16, 41.96, 42.25, 42.97),
                  "Cityscapes": (59.71, 60.50, 62.09, 61.89, 61.33, 65.38)}  # fmt: skip
     pairs = [abs(a - b) for column in published.values() for a, b in itertools.combinations(column, 2)]
-    larger = int(re.search(r"\*\*Published\*\*: (\d+) of 72 differences", text)[1])
-    assert larger == sum(int(count) for count in re.findall(r"test mIoU\) \| (\d+) of \d+ \|", text))
-    assert f"{noise:.2f} (Probe of a frozen encoder, CamVid at 180×240, test mIoU)" in shown
-    assert f"| {sum(one > noise for one in pairs)} of 60 |" in shown
-    assert next(line for line in text.splitlines() if "Table 1" in line).endswith("| – | not run here |")
-    assert (
-        "| AnyUp's ablation, linear head on frozen features, mIoU | COCO-Stuff | feature-agnostic − global | +0.13 | no"
-        in text
-    )
+    larger = [int(count) for count in re.search(r"\*\*Published\*\*: (\d+) of 75 .* and (\d+) where", text).groups()]
+    counts = re.findall(r"\| [\d.]+ \| (\d+) of \d+ \| [\d.]+ \| (\d+) of \d+ \|", text)
+    assert larger == [sum(int(pair[which]) for pair in counts) for which in (0, 1)]
+    held = [f"{one:.2f} | {sum(pair > one for pair in pairs)} of 60" for one in (noise, unpaired)]
+    assert f"| Probe of a frozen encoder, CamVid at 180×240, test mIoU | {' | '.join(held)} |" in shown
+    assert next(line for line in text.splitlines() if "Table 1" in line).endswith("| not run |  |  |  |")
+    row_by_row = next(line for line in text.splitlines() if "feature-agnostic − global" in line)
+    assert row_by_row.endswith(f"| +0.13 | {'yes' if noise < 0.13 else 'no'} | {'yes' if unpaired < 0.13 else 'no'} |")
+
+
+def test_the_anchors_differences_are_told_apart_by_what_differs():
+    losses = {"ce_dice": 0.1, "cross_entropy": 0.0}
+    gains = {"deconv": 0.0, "naf": -0.03}
+    runs = [(name, loss, seed) for name in gains for loss in losses for seed in range(2)]
+    thin = {f"test_iou/{name}": "0.25" for name in ("pole", "bicyclist", "pedestrian")}
+    rows = [row(f"{name},loss={loss}", seed, 0.5, test_miou=str(0.5 + gains[name] + losses[loss] + seed / 100), **thin,
+                device="NVIDIA X")
+            for name, loss, seed in runs]  # fmt: skip
+    text = written("anchor", rows)
+    assert "8 runs, on NVIDIA X, `docs/noise-floor/anchor.csv`" in text
+    assert "| loss: ce_dice − cross_entropy | 4 | +0.100 | +0.100 |" in text
+    assert "| operator: naf − deconv | 4 | −0.030 | −0.030 |" in text
+    assert "| augmentation: with − without, cross_entropy | 0 | not run yet |  |" in text
+    assert "cross_entropy: 0.475 to 0.505." in text
+    assert "ce_dice 0.250, 0.250, 0.250; cross_entropy 0.250, 0.250, 0.250 here" in text
+    assert "| `naf,loss=ce_dice` | 0.250 | 0.250 | 0.250 |" in text
+    assert "on NVIDIA X, with other runs on it, so that no times are given" in text
+    plain = [
+        row(name, seed, 0.5, test_miou=str(0.52 + gains[name] + seed / 100)) for name in gains for seed in range(2)
+    ]
+    text = written("anchor_plain", plain)
+    assert "| augmentation: with − without, cross_entropy | 4 | −0.020 | −0.020 |" in text
+    assert "cross_entropy without augmentation: 0.495 to 0.525." in text
+
+
+def test_segnets_rows_stand_beside_the_published_ones():
+    rows = [row(name, seed, 0.5, test_miou="0.41", test_bf_score="0.3")
+            for name in ("bilinear", "segnet_basic") for seed in range(2)]  # fmt: skip
+    text = written("segnet", rows)
+    assert "| SegNet-Basic (unpool), `segnet_basic` | 47.7 | 41.0 | 35.8 | 30.0 | ReLU in the decoder |" in text
+    assert "| FCN-Basic (deconv), `fcn_basic` | 47.3 | – | 38.1 | – | " in text
+    assert "| schedule | fixed rate, until the training loss has converged | constant, 40 epochs |" in text
 
 
 def test_seeds_in_rounds_are_decided_as_the_study_decides_them():

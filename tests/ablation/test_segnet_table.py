@@ -1,6 +1,6 @@
 """The SegNet paper's comparison: its table, and the way to it on data of a few pixels."""
 
-import importlib.util
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -16,17 +16,17 @@ from segup.cli.sweep import run_values
 from segup.training.build import build_model
 from segup.training.config import RunConfig
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "reproduce_segnet_table.py"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("reproduce_segnet_table", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its dataclasses look up their annotations
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    """The script; it imports others by name, as scripts do, and so do the processes that score its runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "scripts"))
+        yield importlib.import_module("reproduce_segnet_table")
+        for name in ("reproduce_segnet_table", "scored"):
+            sys.modules.pop(name, None)
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def study_of(script, make_study, tmp_path):
     """A function that writes a study of runs with the given test scores, or in the given state."""
 
     def write(members, *overrides):
-        composed = OmegaConf.to_container(script._composed(overrides), resolve=False)
+        composed = OmegaConf.to_container(script.composed(overrides), resolve=False)
         states = {key: 0.5 if isinstance(told, list) else told for key, told in members.items()}
         study = make_study(tmp_path, states, config=composed)
         for (label, seed), told in members.items():
@@ -132,7 +132,7 @@ def test_what_is_measured_stands_below_what_is_published(script, study_of):
 def test_every_row_is_the_model_that_it_says(script, key):
     row = next(row for row in script.ROWS if row.key == key)
     widths = "decoder.widths=[6,5,4,3]" if row.widths else "decoder.widths=null"
-    config = script._composed([*row.overrides, widths, "encoder.options.widths=[3,4,5,6,7]", "data.root=x"])
+    config = script.composed([*row.overrides, widths, "encoder.options.widths=[3,4,5,6,7]", "data.root=x"])
     model = build_model(RunConfig.of(run_values(config)), 11, 3).eval()
     topology, upsampler = row.here.split(" × ")
     assert (model.decoder.name, {up.name for _, _, up in model.decoder.steps()}) == (topology, {upsampler})

@@ -1,6 +1,7 @@
 """The GPU's page, tried out on the CPU."""
 
 import importlib
+import re
 import sys
 import time
 from pathlib import Path
@@ -100,16 +101,48 @@ def test_a_command_that_hangs_or_dies_keeps_what_it_had_printed(scripts):
 def test_the_page_has_every_part_and_the_exit_code_says_whether_one_failed(scripts, tmp_path, monkeypatch):
     report, _ = scripts
     outcomes = {title: report.Outcome(f"| {title} |\n") for title in report.PARTS}
-    monkeypatch.setattr(report, "run", lambda command, limit: outcomes[command[command.index("--part") + 1]])
+    limits = {}
+
+    def run(command, limit):
+        title = command[command.index("--part") + 1]
+        limits[title] = limit
+        return outcomes[title]
+
+    monkeypatch.setattr(report, "run", run)
     to = tmp_path / "page.md"
-    assert report.main(["--device", "cpu", "--to", str(to), "--seconds", "5"]) == 0
+    words = ["--device", "cpu", "--to", str(to), "--seconds", "5"]
+    assert report.main(words) == 0
+    assert sum(limits.values()) == pytest.approx(5)
     page = to.read_text()
     assert page.startswith("# Not measured on a GPU\n")
-    assert f"torch {torch.__version__}" in page
-    assert all(f"\n## {title}\n\n| {title} |\n" in page for title in report.PARTS)
+    where = rf".* CPU, which stands for no GPU; torch {re.escape(torch.__version__)}; .*, \d+ s at most\.\n\n"
+    assert all(re.search(rf"\n## {title}\n\n{where}\| {title} \|\n", page) for title in report.PARTS)
     outcomes["Tests"] = report.Outcome("", "stopped after 1 s")
-    assert report.main(["--device", "cpu", "--to", str(to), "--seconds", "5", "--overwrite"]) == 1
-    assert "\n## Tests\n\nNothing was measured.\n\n**Failed**: stopped after 1 s\n" in to.read_text()
+    assert report.main([*words, "--overwrite"]) == 1
+    assert "s at most.\n\nNothing was measured.\n\n**Failed**: stopped after 1 s\n\n## Training" in to.read_text()
+
+
+def test_a_part_is_measured_by_itself_and_the_others_stay(scripts, tmp_path, monkeypatch):
+    report, _ = scripts
+    texts = iter(["first", "second", "third"])
+    monkeypatch.setattr(report, "run", lambda command, limit: report.Outcome(f"{next(texts)} of {limit:.0f} s"))
+    to = tmp_path / "page.md"
+    words = ["--device", "cpu", "--to", str(to), "--seconds", "90", "--overwrite", "--parts"]
+    assert report.main([*words, "Whole steps,Tests"]) == 0
+    before = report.sections(to.read_text())
+    assert list(before) == ["Tests", "Whole steps"]
+    assert before["Tests"].endswith("\n\nsecond of 47 s")
+    assert report.main([*words, "Tests"]) == 0
+    after = report.sections(to.read_text())
+    assert after["Whole steps"] == before["Whole steps"]
+    assert after["Tests"].endswith("\n\nthird of 90 s")
+
+
+def test_an_unknown_part_of_the_page_is_refused(scripts, capsys):
+    report, _ = scripts
+    with pytest.raises(SystemExit):
+        report.main(["--parts", "Test"])
+    assert "unknown part 'Test': did you mean 'Tests'? known: Determinism, Operators, " in capsys.readouterr().err
 
 
 def test_operators_and_losses_are_held_to_determinism(scripts, monkeypatch):

@@ -1,0 +1,69 @@
+"""What the runs of a part cost, and their scores that are described and not tested."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from noise_floor_measured import Row, score_of
+
+from segup.ablation.comparison import TIMED
+from segup.ablation.markup import code, pipes
+from segup.ablation.tables import COSTS, score_text
+from segup.statistics import Spread, spread
+
+_FURTHER = ("boundary_iou", "bf_score", "pixel_accuracy")
+
+
+def costs(rows: Sequence[Row]) -> list[str]:
+    """Return the section on costs and scores that are not tested, as Markdown."""
+    gpus = gpus_of(rows)
+    columns = [column for column in COSTS if any(row.get(column.key) for row in rows)]
+    if gpus:  # others ran on it at the same time
+        columns = [column for column in columns if column.key not in TIMED]
+    further = [score_of(f"{split}{name}") for split in ("", "test_") for name in _FURTHER
+               if any(row.get(f"{split}{name}") for row in rows)]  # fmt: skip
+    titles = ["operator", *(score.label for score in further), *(column.title for column in columns)]
+    on = (
+        f"on {', '.join(gpus)}, with other runs on it, so that no times are given" if gpus else "on one thread of a CPU"
+    )
+    lines = [
+        "### Costs and further scores",
+        "",
+        "Scores are described and not tested; where no *test* is said they are of the validation images. Costs are of "
+        f"the whole model {on}: multiply-accumulates{'' if gpus else ' and latency'} of one training crop, "
+        f"{'' if gpus else 'a step of a batch, '}and the run's peak memory.",
+        "",
+        pipes(titles),
+        f"|{'---|' * len(titles)}",
+    ]
+    for name, own in _finished(rows).items():
+        cells = [_cell(own, score.name, score_text) for score in further]
+        cells += [_cell(own, column.key, column.text) for column in columns]
+        lines.append(pipes([code(name), *cells]))
+    return [*lines, ""]
+
+
+def gpus_of(rows: Sequence[Row]) -> list[str]:
+    """Return the GPUs on which any of the runs was trained."""
+    return sorted({device for row in rows if "NVIDIA" in (device := row.get("device") or "")})
+
+
+def classes(rows: Sequence[Row]) -> list[str]:
+    """Return the section on the IoU of each class on the test images; nothing where no run was scored on them."""
+    columns = [key for key in rows[0] if key.startswith("test_iou/")]
+    if not columns:
+        return []
+    lines = ["### IoU of each class on the test images", "", "Means over the seeds, described and not tested.", ""]
+    lines += [pipes(["operator", *(key.partition("/")[2] for key in columns)]), f"|{'---|' * (1 + len(columns))}"]
+    for name, own in _finished(rows).items():
+        lines.append(pipes([code(name), *(_cell(own, key, lambda value: f"{value.mean:.3f}") for key in columns)]))
+    return [*lines, ""]
+
+
+def _finished(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the finished runs of each operator, in the order of the file."""
+    names = dict.fromkeys(row["decoder"] for row in rows)
+    return {name: [row for row in rows if row["decoder"] == name and row["state"] == "finished"] for name in names}
+
+
+def _cell(rows: Iterable[Row], key: str, text: Callable[[Spread], str]) -> str:
+    values = [float(row[key]) for row in rows if row.get(key)]
+    return text(spread(values)) if values else "–"
