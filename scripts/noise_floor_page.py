@@ -240,7 +240,7 @@ def command(part: Part, row: str, words: str, seeds: Sequence[str]) -> str:
         words: Those of the row.
         seeds: Its seeds.
     """
-    shared = filled(part.words, {"camvid": "data/camvid", "half": "camvid_180x240"})
+    shared = filled(part.words, {"camvid": Path("data/camvid"), "half": Path("camvid_180x240")})
     if part.script is not None:
         first = ["python", f"scripts/{part.script}", *words.split(), "--seeds", ",".join(seeds), *shared]
     else:

@@ -12,14 +12,19 @@ from segup.atomic import atomic_write
 from segup.data.pairs import image_files
 from segup.errors import ConfigError, DataError, unknown
 
-ALONE = {f"{name}_alone": name for name in ("nearest", "bilinear", "bicubic")}
-"""Resizes without their 3×3 convolution: where channels change, a 1×1 convolution."""
+VARIANTS: Mapping[str, tuple[str, Mapping[str, bool | None]]] = {
+    **{f"{name}_alone": (name, {"kernel_size": None}) for name in ("nearest", "bilinear", "bicubic")},
+    **{f"conv_{name}": (name, {"conv_first": True}) for name in ("nearest", "bilinear")},
+}
+"""Resizes without their 3×3 convolution (where channels change, a 1×1 one), and with it before the resize."""
 PROBED = (
     "bilinear_alone", "nearest_alone", "bicubic_alone", "bilinear", "nearest", "bicubic", "bilinear_additive", "deconv",
-    "deconv_matched", "pixel_shuffle", "carafe", "dysample", "naf", "jbu", "anyup", "uplift",
+    "deconv_matched", "pixel_shuffle", "carafe", "dysample", "naf", "jbu", "anyup", "uplift", "conv_nearest",
+    "conv_bilinear",
 )  # fmt: skip
-"""All of segup's that can stand alone, and the resizes without parameters."""
-IN_A_UNET = ("bilinear", *(name for name in PROBED if name != "bilinear"), "fade", "sapa", "freqfusion")
+"""All of segup's that can stand alone, the resizes without parameters, and those with a convolution before them."""
+_TOO_MANY = ("bilinear", "conv_nearest", "conv_bilinear")
+IN_A_UNET = ("bilinear", *(name for name in PROBED if name not in _TOO_MANY), "fade", "sapa", "freqfusion")
 _OUTSIDE = re.compile(r"[\w.]+:\w+", re.ASCII)
 _SPLITS = ("train", "trainannot", "val", "valannot", "test", "testannot")
 
@@ -33,7 +38,7 @@ class Part:
         title: A heading.
         about: What is trained and scored, in a sentence or two.
         words: Of ``segup train -m``, without operators and seeds; ``{camvid}`` and ``{half}`` stand for folders.
-        operators: Words of ``decoder=``, those of :data:`ALONE`, or rows of the script.
+        operators: Words of ``decoder=``, those of :data:`VARIANTS`, or rows of the script.
         baseline: The label that the others are held against.
         seeds: With which it begins.
         most: Seeds at the last look, where seeds come in rounds until all is decided; None: it is looked at once.
@@ -145,8 +150,9 @@ def words_of(operator: str) -> tuple[str, ...]:
     (('decoder=bilinear', 'decoder.upsampler_options.kernel_size=null'), ('decoder=bilinear_additive', \
 'decoder.upsampler=mine.blocks:Mine'))
     """
-    if operator in ALONE:
-        return f"decoder={ALONE[operator]}", "decoder.upsampler_options.kernel_size=null"
+    if operator in VARIANTS:
+        name, options = VARIANTS[operator]
+        return f"decoder={name}", *(f"decoder.upsampler_options.{key}={_yaml(is_)}" for key, is_ in options.items())
     if _OUTSIDE.fullmatch(operator):  # the preset that has no options of its own
         return "decoder=bilinear_additive", f"decoder.upsampler={operator}"
     return (f"decoder={operator}",)
@@ -161,13 +167,19 @@ def write_presets(folder: Path, operators: Sequence[str]) -> None:
     """Write a YAML for each operator that ``configs/decoder`` has none for, so that one sweep holds them all."""
     (folder / "decoder").mkdir(parents=True, exist_ok=True)
     for operator in operators:
-        if operator in ALONE:
-            text = f"upsampler: {ALONE[operator]}\nupsampler_options:\n  kernel_size: null\n"
+        if operator in VARIANTS:
+            name, options = VARIANTS[operator]
+            listed = "".join(f"  {key}: {_yaml(value)}\n" for key, value in options.items())
+            text = f"upsampler: {name}\nupsampler_options:\n{listed}"
         elif _OUTSIDE.fullmatch(operator):
             text = f"upsampler: {operator}\n"
         else:
             continue
         atomic_write(folder / "decoder" / f"{label_of(operator)}.yaml", text.encode())
+
+
+def _yaml(value: bool | None) -> str:
+    return "null" if value is None else str(value).lower()
 
 
 def filled(words: Sequence[str], folders: Mapping[str, Path]) -> list[str]:

@@ -228,7 +228,8 @@ def published_figure(found: Found) -> bytes | None:
         axes.set_xlim(left=0)
         axes.grid(False, axis="y")
         axes.set_xlabel(
-            "size of a published difference, in points\n(shaded: noise here; dark: two runs with one seed, light: with different seeds)"
+            "size of a published difference, in points\n"
+            "(shaded: noise here; dark: two runs with one seed, light: with different seeds)"
         )
         return png(figure, dpi=100)
 

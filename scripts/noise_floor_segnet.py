@@ -1,6 +1,7 @@
 """The SegNet paper's rows beside those that were trained here, and what differs in the set-up."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from statistics import fmean
 
 from noise_floor_measured import Measured
@@ -37,6 +38,6 @@ def beside_published(part: Part, found: Mapping[tuple[str, str], Measured]) -> l
             published = row.published[1 + list(SCORES).index(name)]
             cells += [f"{published:.1f}", f"{100 * fmean(values):.1f}" if values else "–"]
         lines.append(pipes([f"{row.variant}, `{row.key}`" if row.here else row.variant, *cells, row.differs]))
-    config = OmegaConf.to_container(composed(filled(part.words, {"half": "camvid_180x240"})), resolve=False)
+    config = OmegaConf.to_container(composed(filled(part.words, {"half": Path("camvid_180x240")})), resolve=False)
     lines += ["", "What all rows have in common:", "", pipes(["", "paper", "here"]), "|---|---|---|"]
     return [*lines, *(pipes(list(line)) for line in set_up(config)), ""]

@@ -17,7 +17,10 @@ Fold = Annotated[int, Within(0, 10_000)]
 FIND = "find"
 """What ``optimizer.lr`` is where a range test finds it."""
 Processes = Annotated[int, Within(1, 4096)]
-MEANT = {"neck.name": "auto", "decoder.final": "bilinear", "data.cache_features": False, "trainer.num_nodes": 1}
+MEANT = {
+    "neck.name": "auto", "decoder.final": "bilinear", "decoder.upsampler_options.conv_first": False,
+    "data.cache_features": False, "trainer.num_nodes": 1,
+}  # fmt: skip
 """What configurations mean by keys that are null, or that they do not hold."""
 
 

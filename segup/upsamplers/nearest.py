@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from segup.errors import ConfigError
 from segup.upsamplers.contract import register_upsampler
 from segup.upsamplers.interpolation import smoothing_taps
 from segup.upsamplers.resize_conv import ResizeConv
@@ -24,6 +25,11 @@ class Nearest(ResizeConv):
 
     def interpolating_taps(self, kernel_size: int) -> Tensor:
         """Return the box that makes a triangle of the resize's own: it takes a kernel as large as ``scale``."""
+        if self.conv_first and kernel_size > 1:
+            raise ConfigError(
+                f"'{self.name}' cannot start with init='interpolate' and conv_first=True: what comes after the "
+                f"convolution repeats pixels.\n  try: conv_first=False, or init=he."
+            )
         return smoothing_taps(self.name, self.scale, kernel_size)
 
 

@@ -1,4 +1,4 @@
-"""Resize by the factor, then convolve: what nearest, bilinear and bicubic upsampling share."""
+"""Resize by the factor and convolve: what nearest, bilinear and bicubic upsampling share."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from segup.upsamplers.interpolation import channel_map, init_weight, separable
 
 
 class ResizeConv(Upsampler):
-    """Resize by ``scale`` in one of torch's modes (align_corners=False), then a convolution that keeps the size.
+    """Resize by ``scale`` in one of torch's modes (align_corners=False), and a convolution that keeps the size.
 
     It resizes by the factor, never to the size. 16 → 32, then cut to 31, keeps the grid; 16 → 31 would stretch it. A
     subclass names its :attr:`mode`. If it can start as bilinear interpolation, it also names the taps for that.
@@ -24,6 +24,8 @@ class ResizeConv(Upsampler):
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
         kernel_size: Kernel size of the convolution, odd; 3 by default, 1 in a decoder's step to the image. None: the
             resize alone, without parameters. Then only where channels change there is a 1×1 convolution.
+        conv_first: The convolution stands before the resize, not after it. It multiplies ``scale²`` times less and sees
+            ``scale`` times as far, and the result is as smooth as the resize.
         init: ``"he"``: the convolution keeps the variance of a rectified input (He et al., arXiv 1502.01852).
             ``"interpolate"``: bilinear interpolation, see :mod:`segup.upsamplers.interpolation`.
 
@@ -43,6 +45,7 @@ class ResizeConv(Upsampler):
         scale: AnyScale = 2,
         *,
         kernel_size: OddKernel | None = 3,
+        conv_first: bool = False,
         init: Literal["he", "interpolate"] = "he",
         **common: Any,
     ) -> None:
@@ -50,6 +53,7 @@ class ResizeConv(Upsampler):
         self.kernel_size, self.alone = kernel_size, kernel_size is None and in_channels == out_channels
         self.averages = kernel_size is None and self.mode != "bicubic"
         size = 1 if kernel_size is None else kernel_size
+        self.conv_first = conv_first
         mix, taps = None, torch.empty(0)
         if init == "interpolate":
             mix, taps = channel_map(in_channels, out_channels), self.interpolating_taps(size)
@@ -75,19 +79,22 @@ class ResizeConv(Upsampler):
         return self.alone
 
     def label(self) -> str:
-        """Return the name and the scale, and what stands beside a resize alone: nothing, or a 1×1 convolution."""
+        """Return the name and the scale; and that it is alone, or the convolution where that is 1×1 or first."""
         words = super().label()
-        return words if self.kernel_size is not None else f"{words} alone" if self.alone else f"1×1, {words}"
+        if self.alone:
+            return f"{words} alone"
+        size = self.conv.kernel_size[0]
+        return f"{size}×{size}, {words}" if self.kernel_size is None or (self.conv_first and size > 1) else words
 
     def upsample(self, x: Tensor) -> Tensor:
-        """Return the convolution of the resized ``x``, or the resized ``x`` alone.
+        """Return the convolution of the resized ``x``, the resized convolution, or the resized ``x`` alone.
 
         A 1×1 convolution mixes channels alone and the weights of a resize sum to one, so the two commute: it is done
         first, on ``scale²`` times fewer pixels.
         """
         if self.alone:
             return resize(x, self.rise, self.mode, self.run)
-        if self.conv.kernel_size == (1, 1):
+        if self.conv_first or self.conv.kernel_size == (1, 1):
             return resize(self.conv(x), self.rise, self.mode, self.run)
         return self.conv(resize(x, self.rise, self.mode, self.run))
 

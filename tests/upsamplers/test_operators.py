@@ -53,7 +53,7 @@ def test_a_row_beyond_the_grid_is_the_operators_own_to_give_or_to_keep(kernel_si
         ("dysample", {"style": "pl"}, "8, 4, scale=2, fit='correct', style='pl', dynamic=False, groups=8\n"),
         ("deconv_matched", {"fit": "strict", "rounding": -1}, "8, 4, scale=2, fit='strict', rounding=-1\n"),
         ("sapa", {"skip_channels": 3}, "4, scale=2, skip_channels=3, fit='correct', kernel_size=5, border='zeros'\n"),
-        ("nearest", {}, "8, 4, scale=2, fit='correct', kernel_size=3\n"),
+        ("nearest", {}, "8, 4, scale=2, fit='correct', kernel_size=3, conv_first=False\n"),
     ],
 )
 def test_a_printed_operator_tells_its_options(name, options, shown):

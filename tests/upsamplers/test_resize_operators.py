@@ -3,9 +3,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segup.errors import ConfigError
+from segup.surgery.operators import operator_layers
 from segup.upsamplers import Bicubic, Bilinear, BilinearAdditive, Nearest
 from segup.upsamplers.bilinear_additive import summands
 from segup.upsamplers.resize_conv import resize
@@ -32,6 +34,34 @@ def test_it_is_torchs_resize_then_the_convolution(operator, scale):
     up = operator(3, 2, scale).double()
     x = torch.randn(2, 3, 5, 4, dtype=torch.float64)
     assert torch.allclose(up(x), up.conv(interpolated(x, scale, operator.mode)), atol=1e-13)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("operator", RESIZES)
+def test_the_convolution_may_stand_before_the_resize(operator, scale):
+    torch.manual_seed(0)
+    up = operator(3, 2, scale, conv_first=True).double()
+    x = torch.randn(2, 3, 5, 4, dtype=torch.float64)
+    with FlopCounterMode(display=False) as counter:
+        y = up(x)
+    assert counter.get_total_flops() == 2 * 2 * 9 * 3 * 2 * 5 * 4
+    assert torch.allclose(y, interpolated(up.conv(x), scale, operator.mode), atol=1e-13)
+    assert up.label() == f"3×3, {operator(3, 2, scale).label()}"
+    assert_layers_are_it(up, x)
+
+
+def assert_layers_are_it(up, x):
+    assert torch.allclose(nn.Sequential(*operator_layers(up))(x), up(x), atol=1e-13)
+
+
+def test_bilinear_can_start_as_interpolation_in_either_order_and_nearest_in_one():
+    x = torch.rand(1, 3, 5, 4, dtype=torch.float64)
+    up = Bilinear(3, 3, conv_first=True, init="interpolate").double()
+    assert torch.allclose(up(x), interpolated(x, 2, "bilinear"), atol=1e-13)
+    with pytest.raises(
+        ConfigError, match="cannot start with init='interpolate' and conv_first=True: .*\n  try: conv_f"
+    ):
+        Nearest(3, 3, conv_first=True, init="interpolate")
 
 
 @pytest.mark.parametrize("operator", RESIZES)
