@@ -16,8 +16,6 @@ rows join those that the file has. Further words KEY=VALUE are those of ``segup 
 """
 
 import argparse
-import csv
-import io
 import signal
 import subprocess
 import sys
@@ -28,24 +26,21 @@ from typing import Any
 
 from noise_floor_measured import read_rows
 from noise_floor_page import write_page
-from noise_floor_parts import PARTS, Part, filled, halve, label_of, part_of, words_of, write_presets
-from scored import TEST, score_runs
+from noise_floor_parts import PARTS, VARIANTS, Part, check_camvid, filled, halve, label_of, part_of, write_presets
+from noise_floor_rows import measured_rows, unlike, write_rows
+from scored import score_runs
 
-from segup.ablation.member import Member
-from segup.ablation.report.content import read_report
-from segup.ablation.report.texts import as_csv
-from segup.ablation.study import FILE, Study, read_study
-from segup.atomic import atomic_write
+from segup.ablation.study import FILE, read_study
+from segup.cli.composed import configs_folder
 from segup.cli.report import run_reported
-from segup.errors import ConfigError, DataError
+from segup.cli.sweep import read_sweep
+from segup.errors import ConfigError, unknown
 from segup.registry import outside_module
-from segup.stored import as_written, read_json
+from segup.training.before import check_parts
+from segup.training.config import RunConfig
 from segup.training.features import features_folder
 from segup.training.run_folder import read_config
 from segup.upsamplers.contract import operator_class
-
-TESTED = ("miou", "pixel_accuracy", "class_accuracy", "boundary_iou", "bf_score")
-_LEFT_OUT = ("best_miou", "run")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -68,23 +63,51 @@ def run(arguments: Sequence[str]) -> int:
 def train(part: Part, options: argparse.Namespace) -> int:
     """Go on with a part until it ends or its minutes are over, write its rows, and return the exit code."""
     until, began = time.monotonic() + 60 * options.minutes, time.time()
-    for name in options.operators:
-        if outside_module(name) is not None:
-            operator_class(name)  # refused here once, not by every run of it
     study, folders = Path("ablations") / part.study, _folders(part, options)
     if part.tested:
         score_tests(study, until, options)  # those of the last command, whose time was over
     operators = _operators(part, study, options.operators)
     seeds = part.seeds if options.seeds is None else options.seeds
-    code = _finished_by(until, _command(part, operators, seeds, folders, options))
+    command = _command(part, operators, seeds, folders, options)
+    if part.script is None and options.operators:
+        check_operators(command, options.operators)
+    code = _finished_by(until, command)
     if part.tested:
         score_tests(study, until, options)
     if (study / FILE).exists() and (code == 0 or _has_run(study, began)):
         file = options.out / "noise-floor" / f"{part.key}.csv"
         only = {label_of(name) for name in options.operators} if options.operators and file.exists() else None
-        write_rows(file, measured_rows(part, read_study(study), options.words), only)
+        rows = measured_rows(part, read_study(study), options.words)
+        for line in unlike(read_rows(file), rows, part) if only else ():
+            print(line)
+        write_rows(file, rows, only)
         print(f"rows: {file}")
     return code
+
+
+def check_operators(command: Sequence[str], operators: Sequence[str]) -> None:
+    """Refuse operators that cannot stand in a part once, before anything trains, not by every run of them.
+
+    Args:
+        command: Of the part's study.
+        operators: Those to look at.
+
+    Raises:
+        SegupError: One is not known, cannot be imported, or its decoder cannot be built.
+    """
+    known = {*VARIANTS, *(file.stem for file in (configs_folder() / "decoder").glob("*.yaml"))}
+    for name in operators:
+        if outside_module(name) is not None:
+            operator_class(name)
+        elif name not in known:
+            raise ConfigError(f"--operators {name}: {unknown('operator', name, known)}")
+    looked: set[str] = set()
+    sweep = read_sweep("segup train", command[4:], configs_folder())
+    for run in sweep.asked if sweep is not None else ():
+        operator = run.label.partition(",")[0]
+        if operator in map(label_of, operators) and operator not in looked:
+            looked.add(operator)
+            check_parts(RunConfig.of(run.config))
 
 
 def _has_run(study: Path, began: float) -> bool:
@@ -135,8 +158,7 @@ def _folders(part: Part, options: argparse.Namespace) -> dict[str, Path]:
     if options.data is None:
         raise ConfigError(f"--part {part.key} needs CamVid: give --data FOLDER, the folder that has camvid/")
     folders = {"camvid": options.data / "camvid", "half": options.half}
-    if not folders["camvid"].is_dir():
-        raise DataError(f"no folder {folders['camvid']}: give --data FOLDER, the folder that has camvid/")
+    check_camvid(folders["camvid"])
     if part.needs == "half":
         halve(folders["camvid"], folders["half"])
     return {name: folder.resolve() for name, folder in folders.items()}
@@ -162,91 +184,6 @@ def score_tests(study: Path, until: float, options: argparse.Namespace) -> None:
         score_runs(read_study(study).members, "last", options.at_once, options.threads, until)
 
 
-def measured_rows(part: Part, study: Study, words: Sequence[str]) -> list[dict[str, str]]:
-    """Return a row for each run that has ended: segup's own of its report, the test scores, and what chose it.
-
-    Args:
-        part: Of which it is.
-        study: The study.
-        words: That all runs have beside those of the part.
-    """
-    looks = " ".join(map(str, study.settings.get("looks") or ()))
-    found = []
-    for row, member in zip(csv.DictReader(io.StringIO(as_csv(read_report(study.path)))), study.members, strict=True):
-        if member.state not in ("finished", "failed"):
-            continue
-        kept = {key: _short(value) for key, value in row.items() if key not in _LEFT_OUT}
-        chosen = (study.settings.get("decoders") or {}).get(member.label, {}).get("widths")
-        operator, *axes = member.label.split(",")
-        own = [*(_words(member) if part.script is None else ("--rows", operator)), *axes, *words]
-        own += [f"decoder.widths=[{','.join(map(str, chosen))}]"] if chosen else []
-        on = {"device": _device(member), "looks": looks, "words": " ".join(own)}
-        found.append({**kept, **_tested(member.path), **on})
-    return found
-
-
-def _words(member: Member) -> tuple[str, ...]:
-    upsampler = str(read_config(member.path)["decoder"]["upsampler"])
-    return words_of(upsampler if ":" in upsampler else member.label.partition(",")[0])
-
-
-def _device(member: Member) -> str:
-    """Return what a run was trained on: the name of its GPU, or of its processor."""
-    if member.run is None:
-        return ""
-    environment: Mapping[str, object] = member.run.result["environment"]
-    return str(environment.get("gpu") or environment.get("processor") or "")
-
-
-def _tested(folder: Path) -> dict[str, str]:
-    file = folder / TEST
-    if not file.exists():
-        return {}
-    stored: Mapping[str, Any] = as_written(dict[str, Any], read_json(file), file)
-    scores, classes = stored["scores"], stored["classes"]
-    values = {name: scores[name] for name in TESTED}
-    values |= {f"iou/{name}": value for name, value in zip(classes, scores["iou"], strict=True)}
-    return {f"test_{name}": "" if value is None else _short(str(value)) for name, value in values.items()}
-
-
-def _short(text: str | None) -> str:
-    """Return a number of a table with six digits after the point: rows are committed.
-
-    >>> _short("0.7496436778840075"), _short("4416563"), _short("out of memory, 1.5 GiB")
-    ('0.749644', '4416563', 'out of memory, 1.5 GiB')
-    """
-    try:
-        return str(round(float(text), 6)) if text and "." in text else text or ""
-    except ValueError:
-        return text or ""
-
-
-def write_rows(file: Path, rows: Sequence[Mapping[str, str]], only: set[str] | None = None) -> None:
-    """Write rows into a part's file; what it has of other runs stays.
-
-    Args:
-        file: The file, which need not be there.
-        rows: Of this study.
-        only: The operators whose rows are written; None for all.
-    """
-    before = read_rows(file)
-    now = [row for row in rows if only is None or row["decoder"].partition(",")[0] in only]
-    runs = {_run(row): dict(row) for row in (*before, *now)}
-    columns = list(dict.fromkeys(key for row in (*now, *before) for key in row))
-    last = [key for key in ("wall_seconds", "cause", "device", "looks", "words") if key in columns]
-    columns = [*(key for key in columns if key not in last), *last]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(runs.values())
-    file.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(file, text.getvalue().encode())
-
-
-def _run(row: Mapping[str, str]) -> tuple[str, ...]:
-    return row["decoder"], row["seed"], row.get("fold", "")
-
-
 def _parser() -> argparse.ArgumentParser:
     first, _, rest = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
@@ -269,7 +206,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _names(text: str) -> list[str]:
-    return text.split(",")
+    names = text.split(",")
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name\n  try: --operators deconv,mypackage.mine:Mine")
+    return names
 
 
 def _seeds(text: str) -> list[int]:

@@ -41,15 +41,23 @@ def write_page(out: Path) -> Path:
         for metric in dict.fromkeys((*part.metrics, *(table.metric for table in TABLES if table.part == key)))
         if (one := measured(part, rows[key], metric)) is not None
     }
+    shown = {place: one for place, one in found.items() if place[1] in one.part.metrics}
+    second = {
+        (key, metric): held
+        for (key, metric), one in shown.items()
+        if (name := one.part.second) in one.scores
+        if name is not None and (held := measured(replace(one.part, baseline=name), rows[key], metric)) is not None
+    }
     drawn = {}
-    for (key, metric), one in found.items():
-        if metric in PARTS[key].metrics and (forest_plot := figure_of(one)) is not None:
-            drawn[key, metric] = f"{FOLDER}/{key}-{metric}.png"
-            atomic_write(out / drawn[key, metric], forest_plot)
+    for end, these in (("", shown), ("-second", second)):
+        for (key, metric), one in these.items():
+            if (forest_plot := figure_of(one)) is not None:
+                drawn[key, metric, one.part.baseline] = f"{FOLDER}/{key}-{metric}{end}.png"
+                atomic_write(out / drawn[key, metric, one.part.baseline], forest_plot)
     figure = published_figure(found)
     if figure is not None:
         atomic_write(out / FOLDER / "published.png", figure)
-    atomic_write(out / PAGE, page(rows, found, drawn).encode())
+    atomic_write(out / PAGE, page(rows, found, second, drawn).encode())
     return out / PAGE
 
 
@@ -66,20 +74,22 @@ def figure_of(one: Measured) -> bytes | None:
 def page(
     rows: Mapping[str, Sequence[Row]],
     found: Mapping[tuple[str, str], Measured],
-    drawn: Mapping[tuple[str, str], str],
+    second: Mapping[tuple[str, str], Measured],
+    drawn: Mapping[tuple[str, str, str], str],
 ) -> str:
     """Return the page as Markdown.
 
     Args:
         rows: By part.
         found: What they show, by part and score.
-        drawn: The figures of those that have one.
+        second: The same against the second baseline of those that have one.
+        drawn: The figures, by part, score and baseline.
     """
-    lines = ["# The noise floor of upsampling", "", *_opening(rows), *in_short(found)]
+    lines = ["# The noise floor of upsampling", "", *_opening(rows), *in_short(found, second)]
     lines += [*_seeds_alone(found), *published(found)]
     for key, part in PARTS.items():
         if rows[key]:
-            lines += _part(part, rows[key], found, drawn)
+            lines += _part(part, rows[key], found, second, drawn)
     return "\n".join([*lines, *limits(), *repeat()]).rstrip() + "\n"
 
 
@@ -148,7 +158,11 @@ def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
 
 
 def _part(
-    part: Part, rows: Sequence[Row], found: Mapping[tuple[str, str], Measured], drawn: Mapping[tuple[str, str], str]
+    part: Part,
+    rows: Sequence[Row],
+    found: Mapping[tuple[str, str], Measured],
+    second: Mapping[tuple[str, str], Measured],
+    drawn: Mapping[tuple[str, str, str], str],
 ) -> list[str]:
     folds = any(row.get("fold") for row in rows)
     failed = [f"{row['decoder']} seed {row['seed']} ({row['cause']})" for row in rows if row["state"] == "failed"]
@@ -171,20 +185,31 @@ def _part(
             continue
         if len(part.metrics) > 1:
             lines += [f"### On {'test' if metric.startswith('test_') else 'validation'} images: {one.score.label}", ""]
-        lines += _decided(one)
-        if (part.key, metric) in drawn:
-            about = f"Differences in {one.score.label} to {part.baseline}, with their intervals"
-            lines += [f"![{about}]({drawn[part.key, metric]})", ""]
-        lines += [*_table(one), ""]
+        lines += _held(one, drawn)
+        if (held := second.get((part.key, metric))) is not None:
+            lines += [f"**Against `{held.part.baseline}`**, {_SECOND}", "", *_held(held, drawn)]
     told = whose(found, rows) if part.key == "anchor" else []
     told += beside_published(part, found) if part.key == "segnet" else []
     return [*lines, *told, *classes(rows), *costs(rows), *_commands(part, rows)]
 
 
-def _decided(one: Measured) -> list[str]:
+_SECOND = (
+    "a 3×3 convolution at the encoder's stride and then the resize: it sees as far as an operator that has such a "
+    "convolution. What is decided against it is a question of its own."
+)
+
+
+def _held(one: Measured, drawn: Mapping[tuple[str, str, str], str]) -> list[str]:
+    """Return what is decided against a part's baseline: a sentence, a figure and a table."""
     if one.decision is None:
-        return [f"{one.part.baseline} has no finished run, or stands alone: no difference is known.", ""]
-    return [plain(conclusion(_ranked(one.decision), one.score.label)), ""]
+        lines = [f"{one.part.baseline} has no finished run, or stands alone: no difference is known.", ""]
+    else:
+        lines = [plain(conclusion(_ranked(one.decision), one.score.label)), ""]
+    file = drawn.get((one.part.key, one.metric, one.part.baseline))
+    if file is not None:
+        about = f"Differences in {one.score.label} to {one.part.baseline}, with their intervals"
+        lines += [f"![{about}]({file})", ""]
+    return [*lines, *_table(one), ""]
 
 
 def _ranked(decision: Decision) -> Decision:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import cv2
@@ -40,6 +41,7 @@ class Part:
         words: Of ``segup train -m``, without operators and seeds; ``{camvid}`` and ``{half}`` stand for folders.
         operators: Words of ``decoder=``, those of :data:`VARIANTS`, or rows of the script.
         baseline: The label that the others are held against.
+        second: Another that they are held against by itself.
         seeds: With which it begins.
         most: Seeds at the last look, where seeds come in rounds until all is decided; None: it is looked at once.
         metrics: The columns that are decided, each by itself, the first first.
@@ -55,6 +57,7 @@ class Part:
     baseline: str
     seeds: tuple[int, ...]
     most: int | None = None
+    second: str | None = None
     metrics: tuple[str, ...] = ("miou",)
     tested: bool = False
     script: str | None = None
@@ -85,14 +88,15 @@ PARTS = {
             "probe_cells", "Probe of a frozen encoder, cells",
             "A frozen EfficientNet-Lite0, one operator from its map of stride 8 to the image, and a linear head, "
             "trained for 60 steps of eight 129×129 crops on the embedded frames. Seed i validates on fold i mod 5.",
-            (*_PROBE, *_CELLS), PROBED, "bilinear_alone", tuple(range(10)),
+            (*_PROBE, *_CELLS), PROBED, "bilinear_alone", tuple(range(10)), second="conv_bilinear",
         ),
         Part(
             "probe_camvid", "Probe of a frozen encoder, CamVid at 180×240",
             "The same on CamVid at half its size (of frames that were kept as JPEG, quality 88), trained for 60 steps "
             "of eight 129×129 crops; scored on the 101 validation images and, by itself, on the 233 test images.",
             (*_PROBE, "data=camvid", "data.root={half}", "data.crop_size=[129,129]"),
-            PROBED, "bilinear_alone", tuple(range(10)), metrics=("miou", "test_miou"), tested=True,
+            PROBED, "bilinear_alone", tuple(range(10)), second="conv_bilinear", metrics=("miou", "test_miou"),
+            tested=True,
         ),
         Part(
             "decoders_cells", "Decoders trained end to end, cells, free widths",
@@ -139,7 +143,9 @@ def part_of(word: str) -> Part:
         ConfigError: There is none of that name.
     """
     if word not in PARTS:
-        raise ConfigError(f"--part {word}: {unknown('part', word, PARTS)}")
+        raise ConfigError(
+            f"--part {word}: {unknown('part', word, PARTS)}\n  try: python scripts/noise_floor.py --part probe_cells"
+        )
     return PARTS[word]
 
 
@@ -197,22 +203,35 @@ def halve(camvid: Path, half: Path) -> None:
         half: The same, made here.
 
     Raises:
-        DataError: A folder or a file is not there or cannot be read.
+        DataError: A folder or a file is not there or cannot be read, or ``half`` was made of other images.
     """
-    done = half / "halved.txt"
+    check_camvid(camvid)
+    files = {split: image_files(camvid / split) for split in _SPLITS}
+    sizes = [(split, file.name, file.stat().st_size) for split in _SPLITS for file in files[split]]
+    source, done = sha256(repr(sizes).encode()).hexdigest(), half / "halved.txt"
     if done.exists():
+        if done.read_text().split()[-1] != source:
+            raise DataError(
+                f"{half} was made of other images than {camvid} has.\n"
+                f"  try: python scripts/noise_floor.py --half {half}_2, with the same words"
+            )
         return
     for split in _SPLITS:
-        if not (camvid / split).is_dir():
-            raise DataError(f"no folder {camvid / split}: give --data FOLDER, the folder that has camvid/")
         (half / split).mkdir(parents=True, exist_ok=True)
-        for file in image_files(camvid / split):
+        for file in files[split]:
             pixels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
             if pixels is None:
                 raise DataError(f"{file} cannot be read as an image")
             small = halved_mask(pixels) if split.endswith("annot") else halved_image(pixels)
             atomic_write(half / split / f"{file.stem}.png", cv2.imencode(".png", small)[1].tobytes())
-    atomic_write(done, b"CamVid at half its height and width, by scripts/noise_floor.py\n")
+    atomic_write(done, f"CamVid at half its height and width, by scripts/noise_floor.py, of {source}\n".encode())
+
+
+def check_camvid(folder: Path) -> None:
+    """Raise a DataError unless a folder has all splits of CamVid, in SegNet's layout."""
+    for needed in (folder, *(folder / split for split in _SPLITS)):
+        if not needed.is_dir():
+            raise DataError(f"no folder {needed}: give --data FOLDER, the folder that has camvid/")
 
 
 def halved_image(pixels: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping
 
 from noise_floor_measured import Measured
-from noise_floor_parts import PARTS
 from noise_floor_published import TABLES, percent
 
 from segup.ablation.markup import code
@@ -15,16 +14,18 @@ from segup.tables import counted
 _SAID = {"better": "better", "worse": "worse", "equal": "equal within {margin:g}", "undecided": "undecided"}
 
 
-def in_short(found: Mapping[tuple[str, str], Measured]) -> list[str]:
+def in_short(found: Mapping[tuple[str, str], Measured], second: Mapping[tuple[str, str], Measured]) -> list[str]:
     """Return the section as Markdown; nothing where no part has a difference.
 
     Args:
         found: What was measured, by part and score.
+        second: The same against the second baseline of those that have one.
     """
+    both = [one for place in found for one in (found[place], second.get(place)) if one is not None]
     lines = [
         _sentence(one, one.decision)
-        for (key, metric), one in found.items()
-        if metric in PARTS[key].metrics and one.decision is not None and one.decision.differences
+        for one in both
+        if one.metric in one.part.metrics and one.decision is not None and one.decision.differences
     ]
     known = [(table, noise) for table in TABLES if (noise := table.noise(found)) is not None]
     if known:
@@ -51,5 +52,5 @@ def _sentence(one: Measured, decision: Decision) -> str:
     return (
         f"- **{one.part.title}**, {one.score.label}, against {code(one.part.baseline)}: "
         f"{told.format(margin=decision.margin)}{highest if first.verdict == 'better' else ''}."
-        f"{'' if math.isnan(one.noise()) else noise}"
+        f"{'' if math.isnan(one.noise()) or one.part.baseline == one.part.second else noise}"
     )

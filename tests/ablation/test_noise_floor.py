@@ -116,8 +116,8 @@ def row(decoder, seed, miou, **further):
 
 def written(key, rows):
     """Write a part's file, make the page, and return it."""
-    from noise_floor import write_rows
     from noise_floor_page import write_page
+    from noise_floor_rows import write_rows
 
     write_rows(Path("docs/noise-floor") / f"{key}.csv", rows)
     return write_page(Path("docs")).read_text()
@@ -254,8 +254,8 @@ def test_seeds_in_rounds_are_decided_as_the_study_decides_them():
 
 
 def test_rows_of_a_newcomer_join_those_that_are_there():
-    from noise_floor import write_rows
     from noise_floor_measured import read_rows
+    from noise_floor_rows import write_rows
 
     file = Path("docs/noise-floor/probe_cells.csv")
     write_rows(file, [row("bilinear_alone", 0, 0.5), row("deconv", 0, 0.6)])
@@ -292,6 +292,32 @@ def test_camvid_is_halved_once(tmp_path):
     (tmp_path / "half" / "val" / "a.png").write_bytes(b"mine")
     halve(tmp_path / "camvid", tmp_path / "half")
     assert (tmp_path / "half" / "val" / "a.png").read_bytes() == b"mine"
+    Image.new("L", (8, 6)).save(tmp_path / "camvid" / "valannot" / "b.png")
+    with pytest.raises(
+        DataError, match="half was made of other images than .*\n  try: python scripts/noise_floor.py --half .*half_2"
+    ):
+        halve(tmp_path / "camvid", tmp_path / "half")
+
+
+def test_a_baseline_that_was_trained_elsewhere_is_told_apart():
+    from noise_floor_parts import PARTS
+    from noise_floor_rows import unlike
+
+    before = [row("bilinear_alone", 0, 0.5), row("bilinear_alone", 1, 0.6), row("deconv", 0, 0.7)]
+    now = [row("bilinear_alone", 0, 0.5), row("bilinear_alone", 1, 0.61), row("deconv", 0, 0.1)]
+    (line,) = unlike(before, now, PARTS["probe_cells"])
+    assert line.startswith("bilinear_alone seed 1: miou is 0.61 here, and 0.6 in the file; ")
+
+
+def test_a_second_baseline_has_a_decision_of_its_own():
+    rows = [row(name, seed, value + (-1) ** seed * 0.001 * place)
+            for place, (name, value) in enumerate({"bilinear_alone": 0.4, "conv_bilinear": 0.6, "deconv": 0.7}.items())
+            for seed in range(4)]  # fmt: skip
+    text = written("probe_cells", rows)
+    assert "**Probe of a frozen encoder, cells**, mIoU, against `bilinear_alone`: 2 better, none worse" in text
+    assert "**Probe of a frozen encoder, cells**, mIoU, against `conv_bilinear`: 1 better, 1 worse" in text
+    assert "**Against `conv_bilinear`**, a 3×3 convolution at the encoder's stride" in text
+    assert "to conv_bilinear, with their intervals](noise-floor/probe_cells-miou-second.png)" in text
 
 
 def script(place, *words):
@@ -310,8 +336,10 @@ def script(place, *words):
     ("words", "said"),
     [
         (["--part", "probe"], "--part probe: unknown part 'probe'"),
+        (["--part", "probe_cells", "--operators", "decov"], "unknown operator 'decov': did you mean 'deconv'? known: "),
         (["--part", "anchor"], "--part anchor needs CamVid: give --data FOLDER"),
         (["--part", "probe_camvid", "--data", "nowhere"], "no folder nowhere/camvid: give --data FOLDER"),
+        (["--part", "probe_cells", "--operators", "fade"], "upsampler 'fade' requires the skip, which topology 'duc'"),
         (["--part", "probe_cells", "--operators", "nosuch.module:Thing"], "'nosuch.module:Thing' cannot be imported: "),
         ([], "there is nothing to do.\n  try: python scripts/noise_floor.py --part probe_cells"),
     ],
