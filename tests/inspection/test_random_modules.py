@@ -11,7 +11,7 @@ from random_modules.judge import judge
 from segup.inspection import record, shape_mode, traced, verify
 from segup.inspection.shape_rules import elementwise
 
-SUITE = 200
+SUITE = 120
 SLOW = 3000
 BATCH = 50
 
