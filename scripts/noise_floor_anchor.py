@@ -13,7 +13,45 @@ SMP = {"test_miou": 0.534, "test_pixel_accuracy": 0.890, "test_iou/pole": 0.031,
        "test_iou/pedestrian": 0.321}  # fmt: skip
 """segmentation_models_pytorch's Unet with nearest, under this schedule with cross-entropy, in one run."""
 LOSSES = ("ce_dice", "cross_entropy")
-_METRIC = "test_miou"
+_METRIC, _BASELINE = "test_miou", "deconv"
+_LOSS, _OPERATOR = "loss: ce_dice − cross_entropy", "operator: "
+
+
+def changes(found: Mapping[tuple[str, str], Measured]) -> dict[str, list[float]]:
+    """Return the differences in test mIoU of two runs that share the seed and all but one thing, by that thing.
+
+    Args:
+        found: What was measured, by part and score.
+    """
+    one, plain = found.get(("anchor", _METRIC)), found.get(("anchor_plain", _METRIC))
+    if one is None:
+        return {}
+    known = {tuple(row.split(",loss=")): own for row, own in one.scores.items()}
+    operators = list(dict.fromkeys(name for name, _ in known))
+    apart = {_LOSS: [difference for name in operators
+                     for difference in _apart(*(known.get((name, loss)) for loss in LOSSES))]}  # fmt: skip
+    for name in operators:
+        if name != _BASELINE:
+            both = [(known.get((name, loss)), known.get((_BASELINE, loss))) for loss in LOSSES]
+            apart[f"{_OPERATOR}{name} − {_BASELINE}"] = [difference for two in both for difference in _apart(*two)]
+    plain_rows = {} if plain is None else plain.scores
+    apart["augmentation: with − without, cross_entropy"] = [
+        difference for name in operators for difference in _apart(known.get((name, LOSSES[1])), plain_rows.get(name))
+    ]
+    return apart
+
+
+def in_a_sentence(found: Mapping[tuple[str, str], Measured]) -> list[str]:
+    """Return how much the loss changes and how much the operator, as lines of a list."""
+    apart = changes(found)
+    operators = [fmean(own) for what, own in apart.items() if what.startswith(_OPERATOR) and own]
+    if not apart.get(_LOSS) or not operators:
+        return []
+    return [
+        "- **The anchor, CamVid**, test mIoU, means of pairs of runs, not tested: "
+        f"{signed(fmean(apart[_LOSS]))} by the loss (ce_dice for cross_entropy), "
+        f"{ranged(sorted(operators), signed)} by the operator (for {_BASELINE})."
+    ]
 
 
 def whose(found: Mapping[tuple[str, str], Measured], rows: Sequence[Row]) -> list[str]:
@@ -23,29 +61,9 @@ def whose(found: Mapping[tuple[str, str], Measured], rows: Sequence[Row]) -> lis
         found: What was measured, by part and score.
         rows: Of the anchor.
     """
-    one, plain = found.get(("anchor", _METRIC)), found.get(("anchor_plain", _METRIC))
+    one = found.get(("anchor", _METRIC))
     if one is None:
         return []
-    known = {tuple(row.split(",loss=")): own for row, own in one.scores.items()}
-    operators = list(dict.fromkeys(name for name, _ in known))
-    by_loss = [
-        apart for name in operators for apart in _apart(known.get((name, LOSSES[0])), known.get((name, LOSSES[1])))
-    ]
-    by_operator = {
-        name: [apart for loss in LOSSES for apart in _apart(known.get((name, loss)), known.get(("deconv", loss)))]
-        for name in operators
-        if name != "deconv"
-    }
-    augmented = [
-        apart
-        for name in operators
-        for apart in _apart(known.get((name, LOSSES[1])), None if plain is None else plain.scores.get(name))
-    ]
-    changes = {
-        "loss: ce_dice − cross_entropy": by_loss,
-        **{f"operator: {name} − deconv": apart for name, apart in by_operator.items()},
-        "augmentation: with − without, cross_entropy": augmented,
-    }
     lines = [
         "### Loss, operator, augmentation",
         "",
@@ -55,10 +73,10 @@ def whose(found: Mapping[tuple[str, str], Measured], rows: Sequence[Row]) -> lis
         pipes(["what differs", "pairs of runs", "mean", "range"]),
         "|---|---|---|---|",
     ]
-    for what, apart in changes.items():
+    for what, apart in changes(found).items():
         told = [signed(fmean(apart)), ranged(sorted(apart), signed)] if apart else ["not run yet", ""]
         lines.append(pipes([what, str(len(apart)), *told]))
-    lines += ["", *_beside_smp(rows, one, plain)]
+    lines += ["", *_beside_smp(rows, one, found.get(("anchor_plain", _METRIC)))]
     return lines
 
 

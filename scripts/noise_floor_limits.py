@@ -19,6 +19,7 @@ def limits() -> list[str]:
         "convolution at the encoder's stride, which lets the linear head see further; guided operators have none. A "
         "difference to a resize alone is of the operator as segup has it, and of this context; one to `conv_bilinear` "
         "has less of it.",
+        "- `conv_nearest` and `conv_bilinear` were added when the scores of the other rows of the probes were known.",
         "- In 60 steps on CamVid, guided operators and resizes alone hardly learn the thin classes (pole, sign, fence, "
         "pedestrian, bicyclist). `pixel_shuffle`, `deconv` and `deconv_matched` begin to. This moves mIoU more than "
         "pixel accuracy.",

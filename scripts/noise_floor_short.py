@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
+from noise_floor_anchor import in_a_sentence
 from noise_floor_measured import Measured
 from noise_floor_published import TABLES, percent
 
@@ -27,6 +28,7 @@ def in_short(found: Mapping[tuple[str, str], Measured], second: Mapping[tuple[st
         for one in both
         if one.metric in one.part.metrics and one.decision is not None and one.decision.differences
     ]
+    lines += in_a_sentence(found)
     known = [(table, noise) for table in TABLES if (noise := table.noise(found)) is not None]
     if known:
         pairs = sum(len(table.pairs) for table, _ in known)

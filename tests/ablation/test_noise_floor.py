@@ -213,6 +213,7 @@ def test_the_anchors_differences_are_told_apart_by_what_differs():
     text = written("anchor", rows)
     assert "8 runs, on NVIDIA X, `docs/noise-floor/anchor.csv`" in text
     assert "| loss: ce_dice − cross_entropy | 4 | +0.100 | +0.100 |" in text
+    assert "not tested: +0.100 by the loss (ce_dice for cross_entropy), −0.030 by the operator (for deconv)." in text
     assert "| operator: naf − deconv | 4 | −0.030 | −0.030 |" in text
     assert "| augmentation: with − without, cross_entropy | 0 | not run yet |  |" in text
     assert "cross_entropy: 0.475 to 0.505." in text
