@@ -22,11 +22,13 @@ def in_short(found: Mapping[tuple[str, str], Measured], second: Mapping[tuple[st
         found: What was measured, by part and score.
         second: The same against the second baseline of those that have one.
     """
-    both = [one for place in found for one in (found[place], second.get(place)) if one is not None]
     lines = [
-        _sentence(one, one.decision)
-        for one in both
-        if one.metric in one.part.metrics and one.decision is not None and one.decision.differences
+        _sentence(one, second.get(place))
+        for place, one in found.items()
+        if one.metric in one.part.metrics
+        and f"test_{one.metric}" not in one.part.metrics
+        and one.decision is not None
+        and one.decision.differences
     ]
     lines += in_a_sentence(found)
     known = [(table, noise) for table in TABLES if (noise := table.noise(found)) is not None]
@@ -39,20 +41,28 @@ def in_short(found: Mapping[tuple[str, str], Measured], second: Mapping[tuple[st
             f"- **Published**: {paired} of {counted(pairs, 'difference')} between two rows of a table are larger than "
             f"what seeds alone do in the part that is nearest, and {unpaired} where the two runs do not share a seed."
         )
-    return ["## In short", "", *lines, ""] if lines else []
-
-
-def _sentence(one: Measured, decision: Decision) -> str:
-    counts = Counter[str](difference.verdict for difference in decision.differences)
-    told = ", ".join(f"{counts[verdict] or 'none'} {words}" for verdict, words in _SAID.items())
-    first = max(decision.differences, key=lambda difference: difference.mean)
-    highest = f"; the highest mean is that of {code(first.arm)} ({difference_text(first, decision.margin)})"
-    noise = (
-        " With one seed and the same images, 95 in 100 differences of two operators' runs lie within "
-        f"{percent(one.noise())} points of their mean."
+    about = (
+        "How many operators are decided to be better, worse or equal; on test images where a part has them. *Noise*: "
+        "with one seed and the same images, 95 in 100 differences of two operators' runs lie within it of their mean."
     )
+    return ["## In short", "", about, "", *lines, ""] if lines else []
+
+
+def _sentence(one: Measured, second: Measured | None) -> str:
+    told = [_told(held.decision) for held in (one, second) if held is not None and held.decision is not None]
+    noise = (
+        "" if math.isnan(one.noise())
+        else f" Noise: {percent(one.noise())} points of percent."
+    )  # fmt: skip
+    return f"- **{one.part.title}**, {one.score.label}: {'; '.join(told)}.{noise}"
+
+
+def _told(decision: Decision) -> str:
+    counts = Counter[str](difference.verdict for difference in decision.differences)
+    told = ", ".join(f"{counts[verdict]} {words}" for verdict, words in _SAID.items() if counts[verdict])
+    first = max(decision.differences, key=lambda difference: difference.mean)
+    highest = f", the highest mean of them {code(first.arm)} ({difference_text(first, decision.margin)})"
     return (
-        f"- **{one.part.title}**, {one.score.label}, against {code(one.part.baseline)}: "
-        f"{told.format(margin=decision.margin)}{highest if first.verdict == 'better' else ''}."
-        f"{'' if math.isnan(one.noise()) or one.part.baseline == one.part.second else noise}"
+        f"against {code(decision.baseline)} {told.format(margin=decision.margin)}"
+        f"{highest if first.verdict == 'better' else ''}"
     )
