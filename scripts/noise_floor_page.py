@@ -105,7 +105,8 @@ def _opening(rows: Mapping[str, Sequence[Row]]) -> list[str]:
         "`python scripts/noise_floor.py --write` makes this page from these files.",
         "",
         "Names are those of the [operators](operators.md), with their tiny variants where they have one; `_alone` is a "
-        "resize without its 3×3 convolution. Where nothing else is said, the last weights are scored.",
+        "resize without its 3×3 convolution, `conv_` one with it before the resize. Where nothing else is said, "
+        "the last weights are scored.",
         "",
     ]
     if not runs:
@@ -183,19 +184,26 @@ def _part(
         if one is None:
             lines += [f"{score_of(metric).label}: not scored yet.", ""]
             continue
-        if len(part.metrics) > 1:
-            lines += [f"### On {'test' if metric.startswith('test_') else 'validation'} images: {one.score.label}", ""]
+        where = f"on {'test' if metric.startswith('test_') else 'validation'} images"
+        on = f", {where}" if len(part.metrics) > 1 else ""
+        lines += [f"### {where.capitalize()}: {one.score.label}", ""] if on else []
         lines += _held(one, drawn)
         if (held := second.get((part.key, metric))) is not None:
-            lines += [f"**Against `{held.part.baseline}`**, {_SECOND}", "", *_held(held, drawn)]
+            lines += [
+                f"### Against `{held.part.baseline}`{on}: {held.score.label}",
+                "",
+                _SECOND,
+                "",
+                *_held(held, drawn),
+            ]
     told = whose(found, rows) if part.key == "anchor" else []
     told += beside_published(part, found) if part.key == "segnet" else []
     return [*lines, *told, *classes(rows), *costs(rows), *_commands(part, rows)]
 
 
 _SECOND = (
-    "a 3×3 convolution at the encoder's stride and then the resize: it sees as far as an operator that has such a "
-    "convolution. What is decided against it is a question of its own."
+    "It is a 3×3 convolution at the encoder's stride and then a bilinear resize, which sees as far as an operator that "
+    "has such a convolution. What is decided against it is a question of its own."
 )
 
 

@@ -316,7 +316,7 @@ def test_a_second_baseline_has_a_decision_of_its_own():
     short = next(line for line in text.splitlines() if line.startswith("- **Probe of a frozen encoder, cells**, mIoU:"))
     assert "against `bilinear_alone` 2 better, the highest mean of them `deconv` (" in short
     assert "; against `conv_bilinear` 1 better, 1 worse, the highest mean of them `deconv` (" in short
-    assert "**Against `conv_bilinear`**, a 3×3 convolution at the encoder's stride" in text
+    assert "### Against `conv_bilinear`: mIoU\n\nIt is a 3×3 convolution at the encoder's stride" in text
     assert "to conv_bilinear, with their intervals](noise-floor/probe_cells-miou-second.png)" in text
 
 
