@@ -174,7 +174,8 @@ def operators(device: torch.device, until: float, load: Load) -> Iterator[str]:
 
     yield f"A training step on {load.batch} images of {load.size[0]}×{load.size[1]} in bfloat16, channels_last: median"
     yield "(quartiles), and its ratio (above 1: slower) to those that took turns with it. Memory is the most that a"
-    yield "step holds beside the weights and the optimizer's state."
+    yield "step holds beside the weights and the optimizer's state. Compare rows by the ratios, not by the times: the"
+    yield "machine was not equally fast all the time."
     yield "" if smp else "segmentation_models_pytorch is not installed: its Unet is left out.\n"
     yield from head("operator", "encoder", "step", f"to {REFERENCE}", "to SMP's Unet", "peak memory")
     yield from one_by_one(encoder_of, beside, until)

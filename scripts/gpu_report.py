@@ -6,7 +6,7 @@
 Its tests; training in bfloat16, compiled and not, beside float32; every operator's step and memory; whole steps beside
 segmentation_models_pytorch's; which backward passes are deterministic. Each part is a process with seconds of its own:
 what it had no time for is said, and a part that fails is reported, does not stop the others, and makes the exit code 1.
-``--parts`` measures these alone; what the page has of the others stays.
+``--parts`` measures these alone; what the page has of the others stays, where it is of the same kind of device.
 Without a GPU nothing is measured and the exit code is 1; ``--device cpu --to FILE`` tries the command itself out.
 """
 
@@ -58,25 +58,29 @@ def main(words: Sequence[str] | None = None) -> int:
     if arguments.part:
         return print_part(arguments.part, torch.device(arguments.device), arguments.until)
     if arguments.device == "cuda" and not torch.cuda.is_available():
-        print("no GPU: torch finds none, so nothing was measured and docs/gpu.md is as it was")
+        print(
+            "no GPU: torch finds none, so nothing was measured and docs/gpu.md is as it was\n"
+            "  try: python scripts/gpu_report.py --device cpu --to page.md"
+        )
         return 1
-    to = arguments.to or PAGE
+    to, device = arguments.to or PAGE, torch.device(arguments.device)
     if arguments.device != "cuda" and to.resolve() == PAGE:
         print(
             "docs/gpu.md holds a GPU's figures alone\n  try: python scripts/gpu_report.py --device cpu --to page.md",
             file=sys.stderr,
         )
         return 2
-    if arguments.to and not arguments.overwrite and (code := run_reported(lambda: check_free([to]))):
+    goes_on = set(arguments.parts) != set(PARTS) and to.is_file() and to.read_text().startswith(_title(device))
+    if arguments.to and not (arguments.overwrite or goes_on) and (code := run_reported(lambda: check_free([to]))):
         return code
-    outcomes, known = {}, sections(to.read_text()) if to.exists() and set(arguments.parts) != set(PARTS) else {}
+    outcomes, known = {}, sections(to.read_text()) if goes_on else {}
     for title in arguments.parts:
         limit = PARTS[title][1] * arguments.seconds / sum(PARTS[asked][1] for asked in arguments.parts)
         until = time.monotonic() + (1 - SPARE) * limit  # the same clock for all processes of a machine
         options = ["--part", title, "--device", arguments.device, "--until", str(until)]
         outcomes[title] = run([sys.executable, __file__, *options], limit)
-        known[title] = section(torch.device(arguments.device), outcomes[title], limit)
-        atomic_write(to, page(torch.device(arguments.device), known).encode())
+        known[title] = section(device, outcomes[title], limit)
+        atomic_write(to, page(device, known).encode())
         print(f"{title}: {outcomes[title].fault or 'done'}", flush=True)
     print(f"written: {to}")
     return int(any(outcome.fault for outcome in outcomes.values()))
@@ -124,6 +128,10 @@ def section(device: torch.device, outcome: Outcome, seconds: float) -> str:
     return "\n".join(lines)
 
 
+def _title(device: torch.device) -> str:
+    return "# Measured on a GPU" if device.type == "cuda" else "# Not measured on a GPU"
+
+
 def sections(text: str) -> dict[str, str]:
     r"""Return the sections of a page by their titles.
 
@@ -137,7 +145,7 @@ def sections(text: str) -> dict[str, str]:
 def page(device: torch.device, known: Mapping[str, str]) -> str:
     """Return the page of the sections that there are."""
     lines = [
-        "# Measured on a GPU" if device.type == "cuda" else "# Not measured on a GPU",
+        _title(device),
         "",
         "Written by `python scripts/gpu_report.py`, which says what each part does. A part may be measured by itself "
         "(`--parts`), so each names its machine and its day.",
@@ -152,12 +160,18 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cuda", choices=LOADS)
     parser.add_argument("--to", type=Path, metavar="FILE", help="docs/gpu.md by default")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of all parts; {SECONDS} by default")
+    parser.add_argument("--seconds", type=_seconds, default=SECONDS, help=f"of all parts; {SECONDS} by default")
     listed = ", ".join(PARTS)
     parser.add_argument("--parts", type=_titles, default=list(PARTS), metavar="PART,...", help=f"of {listed}")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--until", type=float, help=argparse.SUPPRESS)
     return parser.parse_args(words)
+
+
+def _seconds(text: str) -> float:
+    if not (seconds := float(text)) > 0:
+        raise argparse.ArgumentTypeError(f"{text} is no time\n  try: python scripts/gpu_report.py --seconds {SECONDS}")
+    return seconds
 
 
 def _titles(text: str) -> list[str]:

@@ -98,6 +98,11 @@ def check_operators(command: Sequence[str], operators: Sequence[str]) -> None:
     known = {*VARIANTS, *(file.stem for file in (configs_folder() / "decoder").glob("*.yaml"))}
     for name in operators:
         if outside_module(name) is not None:
+            if label_of(name) in known:
+                raise ConfigError(
+                    f"--operators {name}: {label_of(name)} is a row of segup's own, and a row has one operator."
+                    f"\n  try: another name for the class."
+                )
             operator_class(name)
         elif name not in known:
             raise ConfigError(f"--operators {name}: {unknown('operator', name, known)}")
@@ -208,7 +213,9 @@ def _parser() -> argparse.ArgumentParser:
 def _names(text: str) -> list[str]:
     names = text.split(",")
     if not all(names):
-        raise argparse.ArgumentTypeError(f"{text!r} has an empty name\n  try: --operators deconv,mypackage.mine:Mine")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has an empty name\n  try: python scripts/noise_floor.py --operators deconv,mypackage.mine:Mine"
+        )
     return names
 
 
@@ -222,7 +229,9 @@ def _seeds(text: str) -> list[int]:
     for word in text.split(","):
         first, _, last = word.partition("-")
         if not (first.isdecimal() and (last or first).isdecimal() and int(first) <= int(last or first)):
-            raise argparse.ArgumentTypeError(f"{word!r} is no seed and no range of them\n  try: --seeds 0-9")
+            raise argparse.ArgumentTypeError(
+                f"{word!r} is no seed and no range of them\n  try: python scripts/noise_floor.py --seeds 0-9"
+            )
         found += range(int(first), int(last or first) + 1)
     return list(dict.fromkeys(found))
 

@@ -12,6 +12,12 @@ from segup.statistics import Spread, spread
 _FURTHER = ("boundary_iou", "bf_score", "pixel_accuracy")
 
 
+_TIMES = (
+    " Times were measured in turns, once for all runs of a row, on a machine that was not always idle: compare them "
+    "within a part, and roughly."
+)
+
+
 def costs(rows: Sequence[Row]) -> list[str]:
     """Return the section on costs and scores that are not tested, as Markdown."""
     gpus = gpus_of(rows)
@@ -20,7 +26,8 @@ def costs(rows: Sequence[Row]) -> list[str]:
         columns = [column for column in columns if column.key not in TIMED]
     further = [score_of(f"{split}{name}") for split in ("", "test_") for name in _FURTHER
                if any(row.get(f"{split}{name}") for row in rows)]  # fmt: skip
-    titles = ["operator", *(score.label for score in further), *(column.title for column in columns)]
+    titles = ["operator", *(score.label for score in further), "more parameters", *(column.title for column in columns)]
+    least = min((float(row["parameters"]) for row in rows if row.get("parameters")), default=0.0)
     on = (
         f"on {', '.join(gpus)}, with other runs on it, so that no times are given" if gpus else "on one thread of a CPU"
     )
@@ -29,13 +36,16 @@ def costs(rows: Sequence[Row]) -> list[str]:
         "",
         "Scores are described and not tested; where no *test* is said they are of the validation images. Costs are of "
         f"the whole model {on}: multiply-accumulates{'' if gpus else ' and latency'} of one training crop, "
-        f"{'' if gpus else 'a step of a batch, '}and the run's peak memory.",
+        f"{'' if gpus else 'a step of a batch, '}and the run's peak memory. "
+        "*More* parameters are those beyond the smallest row, which the operator adds."
+        f"{'' if gpus else _TIMES}",
         "",
         pipes(titles),
         f"|{'---|' * len(titles)}",
     ]
     for name, own in _finished(rows).items():
         cells = [_cell(own, score.name, score_text) for score in further]
+        cells.append(_cell(own, "parameters", lambda value: f"{value.mean - least:,.0f}"))
         cells += [_cell(own, column.key, column.text) for column in columns]
         lines.append(pipes([code(name), *cells]))
     return [*lines, ""]

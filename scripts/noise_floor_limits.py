@@ -21,15 +21,16 @@ def limits() -> list[str]:
         "has less of it.",
         "- `conv_nearest` and `conv_bilinear` were added when the scores of the other rows of the probes were known.",
         "- In 60 steps on CamVid, guided operators and resizes alone hardly learn the thin classes (pole, sign, fence, "
-        "pedestrian, bicyclist). `pixel_shuffle`, `deconv` and `deconv_matched` begin to. This moves mIoU more than "
-        "pixel accuracy.",
+        "pedestrian, bicyclist). `conv_bilinear`, `conv_nearest`, `pixel_shuffle` and transposed convolutions begin "
+        "to. This moves mIoU more than pixel accuracy.",
         "- Peak memory of `naf`, `jbu`, `anyup` and `uplift` in the probes is of seed 0 alone.",
         "- A part that was trained on a GPU does not repeat to the last digit; one on a CPU with one thread does, on "
         "the same machine.",
         "- All operators of a part have one learning rate and one schedule, which were not tuned for any of them.",
         "- The order of operators is not tested: each is held against the baseline alone.",
         "- Intervals use a variance that operators share. A quiet operator may be undecided though its sign is the "
-        "same in all seeds; and where the variance is large, nothing could have been found equal within 0.005.",
+        "same in all pairs, and a loud one decided that would not be by itself; and where the variance is "
+        "large, nothing could have been found equal within 0.005.",
         "- Published runs are not known to share a seed. Two runs that do not are further apart than the noise here. "
         "Differences of one table share rows, and are not independent of each other.",
         "- One score of a part is one family of intervals; of several scores each is decided by itself.",

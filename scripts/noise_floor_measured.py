@@ -2,6 +2,7 @@
 
 import csv
 import math
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -18,6 +19,10 @@ from segup.upsamplers.contract import operator_class
 
 ENOUGH = 3
 """Differences of a row from which a standard deviation is taken; that of two is too rough to hold anything against."""
+BOOTSTRAPPED = 5
+"""Seeds from which noise has a range: of fewer, many a bootstrap holds one seed alone."""
+LEAST = 30
+"""Differences from which noise is named: a quantile of fewer says little."""
 
 Row = Mapping[str, str]
 
@@ -68,7 +73,7 @@ class Measured:
         return median(map(stdev, known)) if (known := self.paired_differences()) else math.nan
 
     def noise(self, guided: bool = False) -> float:
-        """Return how far 95 in 100 of these differences lie from the mean of their two rows, at most."""
+        """Return how far 95 in 100 of these differences lie from the mean of their two rows; NaN of too few."""
         return _quantile(value for apart in self.paired_differences(guided) for value in _around(apart))
 
     def unpaired_noise(self, guided: bool = False) -> float:
@@ -78,8 +83,30 @@ class Measured:
             if min(map(len, rows)) < ENOUGH:
                 continue
             one, other = (dict(zip(row, _around(list(row.values())), strict=True)) for row in rows)
-            found += [one[a] - other[b] for a in one for b in other if a != b]
+            found += [one[a] - other[b] for a in one for b in other if _apart(a, b)]
         return _quantile(found)
+
+    def noise_range(self, guided: bool = False) -> tuple[float, float] | None:
+        """Return between what the noise lies in 95 in 100 of 400 bootstraps of the seeds; None of too few seeds."""
+        rng = random.Random(0)
+        blocks = sorted({block for own in self.scores.values() for block in own}, key=lambda block: block.order)
+        if len(blocks) < BOOTSTRAPPED or math.isnan(self.noise(guided)):
+            return None
+        found = []
+        for _ in range(400):
+            drawn = rng.choices(blocks, k=len(blocks))
+            again = [[one[block] - other[block] for block in drawn if block in one and block in other]
+                     for one, other in self._pairs(guided)]  # fmt: skip
+            found.append(_quantile(value for apart in again if len(apart) >= ENOUGH for value in _around(apart)))
+        known = sorted(value for value in found if not math.isnan(value))
+        return known[len(known) // 40], known[-1 - len(known) // 40]
+
+    def alike(self, row: str) -> str:
+        """Return in how many of its pairs with the baseline a row is on the side of most."""
+        own, held = self.scores[row], self.scores.get(self.part.baseline, {})
+        both = [(value, held.get(block)) for block, value in own.items()]
+        signs = [value > other for value, other in both if value is not None and other is not None and value != other]
+        return f"{max(sum(signs), len(signs) - sum(signs))} of {len(signs)}" if signs else "–"
 
     def _pairs(self, guided: bool) -> Iterator[tuple[Mapping[Block, float], Mapping[Block, float]]]:
         known = {row: {block: value for block, value in own.items() if value is not None}
@@ -110,9 +137,14 @@ def _around(values: Sequence[float]) -> list[float]:
     return [(value - fmean(values)) * math.sqrt(len(values) / (len(values) - 1)) for value in values]
 
 
+def _apart(one: Block, other: Block) -> bool:
+    """Return whether two runs share neither the seed nor the fold."""
+    return one.seed != other.seed and (one.fold is None or one.fold != other.fold)
+
+
 def _quantile(values: Iterable[float]) -> float:
     known = [abs(value) for value in values]
-    return quantiles(known, n=20, method="inclusive")[-1] if known else math.nan
+    return quantiles(known, n=20, method="inclusive")[-1] if len(known) >= LEAST else math.nan
 
 
 def read_rows(file: Path) -> list[dict[str, str]]:

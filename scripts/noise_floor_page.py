@@ -1,6 +1,5 @@
 """The page of the noise floor: made from the files of the parts alone, with segup's own decisions and drawings."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,9 +9,9 @@ from statistics import median
 from noise_floor_anchor import whose
 from noise_floor_costs import classes, costs, gpus_of
 from noise_floor_limits import limits, repeat
-from noise_floor_measured import ENOUGH, Measured, Row, measured, read_rows, score_of
+from noise_floor_measured import BOOTSTRAPPED, ENOUGH, LEAST, Measured, Row, measured, read_rows, score_of
 from noise_floor_parts import PARTS, Part, filled
-from noise_floor_published import TABLES, percent, published, published_figure, ranged
+from noise_floor_published import TABLES, percent, published, published_figure, ranged, with_range
 from noise_floor_segnet import beside_published
 from noise_floor_short import in_short
 
@@ -99,19 +98,24 @@ def _opening(rows: Mapping[str, Sequence[Row]]) -> list[str]:
     missing = [part.title for key, part in PARTS.items() if not rows[key]]
     told = f", of which {failed} failed" if failed else ""
     lines = [
-        "How much do upsampling operators differ, and how much do seeds alone? Published tables report no seeds. Here "
+        "How much do upsampling operators differ, and how much do seeds alone? Published tables of guided "
+        "operators report no seeds. Here "
         f"{'is 1 run' if runs == 1 else f'are {runs} runs'}{told}, each a line of a file in "
         f"`docs/{FOLDER}`, with the decisions that [`segup report`](ablations.md#what-is-decided) makes. "
         "`python scripts/noise_floor.py --write` makes this page from these files.",
         "",
         "Names are those of the [operators](operators.md), with their tiny variants where they have one; `_alone` is a "
         "resize without its 3×3 convolution, `conv_` one with it before the resize. Where nothing else is said, "
-        "the last weights are scored.",
+        "the last weights are scored. *Same sign*: in how many of the pairs of runs the operator is on the same side "
+        "of the baseline. *P* in a figure: in what share of all pairs of runs, of unlike seeds too, it is ahead.",
         "",
     ]
     if not runs:
         lines = ["How much do upsampling operators differ, and how much do seeds alone? No part has been run yet.", ""]
     return [*lines, f"Not run yet: {'; '.join(missing)}.", ""] if missing else lines
+
+
+_COLUMNS = ("over seeds", "of a difference", "noise", "guided", "seeds differ", "seen")
 
 
 def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
@@ -122,26 +126,16 @@ def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
         "operator's scores, the median over the operators and its range. Where seeds validate on different folds, the "
         "folds count, too. *Of a difference*: two operators are trained with the same seed and scored on the same "
         "images; the standard deviation of their difference over the seeds, the median over all pairs of operators. "
-        "*Noise*: 95 in 100 of these differences are less than this away from the mean of their pair. *Seen*: four in "
-        "five studies with as many seeds would decide a true difference of this size; the smallest and the largest of "
-        "all comparisons with the baseline. *Guided*: the noise of pairs of which one reads the image or the skip. "
-        "*Seeds differ*: the noise of two runs that do not share a seed, nor a fold.",
+        "*Noise*: 95 in 100 of these differences are less than this away from the mean of their pair, and in brackets "
+        f"the same in 95 in 100 bootstraps of {BOOTSTRAPPED} seeds or more; not named of fewer than {LEAST} "
+        "differences. It is of all pairs together: quiet operators have less, `carafe` and guided ones more. *Guided*: "
+        "of the pairs of which one reads the image or the skip. *Seeds differ*: of two runs that share neither seed "
+        "nor fold. *Seen*: four in five studies with as many seeds would decide a true difference of this size; the "
+        "smallest and the largest of all "
+        "comparisons with the baseline.",
         "",
-        pipes(
-            [
-                "part",
-                "score",
-                "operators",
-                "seeds",
-                "over seeds",
-                "of a difference",
-                "noise",
-                "guided",
-                "seeds differ",
-                "seen",
-            ]
-        ),
-        f"|{'---|' * 10}",
+        pipes(["part", "score", "operators", "seeds", *_COLUMNS]),
+        f"|{'---|' * (4 + len(_COLUMNS))}",
     ]
     shown = [one for (key, metric), one in found.items() if metric in PARTS[key].metrics]
     for one in shown:
@@ -151,7 +145,7 @@ def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
             pipes([
                 one.part.title, one.score.label, str(len(one.scores)), ranged(counts, str),
                 f"{percent(median(own))} ({ranged(own, percent)})" if own else "–", percent(one.paired),
-                percent(one.noise()), percent(one.noise(guided=True)), percent(one.unpaired_noise()),
+                with_range(one), with_range(one, guided=True), percent(one.unpaired_noise()),
                 ranged(one.seen, percent) if one.seen else "–",
             ])
         )  # fmt: skip
@@ -202,8 +196,10 @@ def _part(
 
 
 _SECOND = (
-    "It is a 3×3 convolution at the encoder's stride and then a bilinear resize, which sees as far as an operator that "
-    "has such a convolution. What is decided against it is a question of its own."
+    "It is a 3×3 convolution at the encoder's stride and then a bilinear resize. A pixel of its result reads 4×4 cells "
+    "of the encoder's map; one of `conv_nearest` and `pixel_shuffle` 3×3, of `deconv` and the resizes alone 2×2 at "
+    "most, of `carafe` 5×5. So a difference is of this context, too. Guided operators stand here without a convolution "
+    "before them; with one they were not tried."
 )
 
 
@@ -230,7 +226,7 @@ def _table(one: Measured) -> list[str]:
     differences = {} if one.decision is None else {found.arm: found for found in one.decision.differences}
     against = f"{one.score.label} − {one.part.baseline}"
     lines = [
-        pipes(["operator", one.score.label, "seeds", against, "verdict", "seeds more to see 0.005"]),
+        pipes(["operator", one.score.label, "seeds", against, "verdict", "same sign"]),
         "|---|---|---|---|---|---|",
     ]
     means = {row: sum(values) / len(values) for row in one.scores if (values := one.values(row))}
@@ -239,9 +235,7 @@ def _table(one: Measured) -> list[str]:
         values, found = one.values(row), differences.get(row)
         told = ["baseline" if row == one.part.baseline else "–", "", ""]
         if found is not None and one.decision is not None:
-            known = "more than 10,000" if found.more is None else str(found.more)
-            more = "–" if math.isnan(found.half_width) else known if found.verdict == "undecided" else ""
-            told = [difference_text(found, one.decision.margin), found.verdict, more]
+            told = [difference_text(found, one.decision.margin), found.verdict, one.alike(row)]
         lines.append(pipes([code(row), score_text(spread(values)), str(len(values)), *told]))
     return lines
 
@@ -255,6 +249,8 @@ def _commands(part: Part, rows: Sequence[Row]) -> list[str]:
     lines = ["Each row again, as a study of its own:", "", pipes(["operator", "command"]), "|---|---|"]
     lines += [pipes([code(name), code(command(part, name, words[name], list(own)))]) for name, own in seeds.items()]
     lines.append("")
+    if part.needs is not None:
+        lines += [_NEEDS[part.needs], ""]
     if part.tested:
         lines += [
             "The test scores of one of its runs: "
@@ -262,6 +258,13 @@ def _commands(part: Part, rows: Sequence[Row]) -> list[str]:
             "",
         ]
     return lines
+
+
+_NEEDS = {
+    "half": "`camvid_180x240` is the folder that `python scripts/noise_floor.py --part probe_camvid --data FOLDER "
+    "--half camvid_180x240` makes of CamVid.",
+    "camvid": "`data/camvid` is CamVid in SegNet's layout.",
+}
 
 
 def command(part: Part, row: str, words: str, seeds: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from noise_floor_measured import Measured, score_of
@@ -43,7 +43,7 @@ class Table:
         """Return the noise in the part that is nearest, in percent: with one seed, and without; None: not known."""
         near = found.get((self.part, self.metric))
         known = None if near is None else (100 * near.noise(self.guided), 100 * near.unpaired_noise(self.guided))
-        return None if known is None or math.isnan(known[0]) else known
+        return None if known is None or any(map(math.isnan, known)) else known
 
     def larger(self, noise: float) -> str:
         """Return how many of the differences are larger."""
@@ -144,6 +144,7 @@ BETWEEN_PAPERS = (
     ("FeatUp, ADE20K", 42.33, 38.82),
     ("bilinear, COCO-Stuff", 59.41, 60.43),
     ("bilinear, ADE20K", 40.43, 41.48),
+    ("bilinear, VOC", 81.62, 81.27),
 )
 """One method under nominally the same protocol in two papers."""
 
@@ -162,8 +163,9 @@ def published(found: Found) -> list[str]:
         "Each table is held against the noise of the part that is nearest to it, on test images where it has them, and "
         "of pairs with a guided operator where the table is of such. Both kinds of noise are given: of two runs with "
         "one seed, and of two with different seeds, since published runs are not known to share one. The table's own "
-        "noise may be another: its data, encoder, schedule and operators are, and none of these tables reports seeds. "
-        "A difference that is smaller than the noise is not wrong; one run does not show it.",
+        "noise may be another: its data, encoder, schedule and operators are. A difference that is smaller than the "
+        "noise is not wrong; one run does not show it. In brackets: with the noise of other seeds; what lies "
+        "between is *unclear*.",
         "",
         pipes(["published", "data", "differences", "nearest part", "noise", "larger", "noise, seeds differ", "larger"]),
         "|---|---|---|---|---|---|---|---|",
@@ -171,10 +173,14 @@ def published(found: Found) -> list[str]:
     details: list[str] = []
     for table in TABLES:
         noise = table.noise(found)
-        known = ["not run", "", "", ""]
+        known = ["too few runs" if (table.part, table.metric) in found else "not run", "", "", ""]
         if noise is not None:
-            known = [cell for one in noise for cell in (f"{one:.2f}", table.larger(one))]
-            details += _against_its_baseline(table, noise)
+            one = found[table.part, table.metric]
+            low, high = (100 * end for end in one.noise_range(table.guided) or (noise[0] / 100,) * 2)
+            fewest, most = (sum(pair > end for pair in table.pairs) for end in (high, low))
+            larger = table.larger(noise[0]) + (f" ({fewest} to {most})" if low < high else "")
+            known = [with_range(one, table.guided), larger, f"{noise[1]:.2f}", table.larger(noise[1])]
+            details += _against_its_baseline(table, (low, high), noise[1])
         near = f"{PARTS[table.part].title}, {score_of(table.metric).label}"
         differences = ranged(table.pairs, lambda one: f"{one:.2f}")
         what = f"{table.what}, {table.score}; {table.source}"
@@ -190,13 +196,14 @@ def published(found: Found) -> list[str]:
     return lines
 
 
-def _against_its_baseline(table: Table, noise: Iterable[float]) -> list[str]:
+def _against_its_baseline(table: Table, noise: tuple[float, float], unpaired: float) -> list[str]:
     lines = []
     for data, column in table.columns.items():
         for name, value in column.items():
             if name != table.baseline:
                 apart = value - column[table.baseline]
-                told = ["yes" if abs(apart) > one else "no" for one in noise]
+                within = "unclear" if abs(apart) > noise[0] else "no"
+                told = ["yes" if abs(apart) > noise[1] else within, "yes" if abs(apart) > unpaired else "no"]
                 signed = f"{apart:+.2f}".replace("-", "−")
                 lines.append(pipes([f"{table.what}, {table.score}", data, f"{name} − {table.baseline}", signed, *told]))
     return lines
@@ -232,6 +239,12 @@ def published_figure(found: Found) -> bytes | None:
             "(shaded: noise here; dark: two runs with one seed, light: with different seeds)"
         )
         return png(figure, dpi=100)
+
+
+def with_range(one: Measured, guided: bool = False) -> str:
+    """Return the noise in percent with its range."""
+    ends = one.noise_range(guided)
+    return percent(one.noise(guided)) + (f" ({' to '.join(map(percent, ends))})" if ends else "")
 
 
 def percent(share: float) -> str:

@@ -10,6 +10,7 @@ from noise_floor_measured import read_rows
 from noise_floor_parts import Part, words_of
 from scored import TEST
 
+from segup.ablation.comparison import TIMED
 from segup.ablation.member import Member
 from segup.ablation.report.content import read_report
 from segup.ablation.report.texts import as_csv
@@ -109,6 +110,8 @@ def write_rows(file: Path, rows: Sequence[Mapping[str, str]], only: set[str] | N
     """
     before = read_rows(file)
     now = [row for row in rows if only is None or row["decoder"].partition(",")[0] in only]
+    if only is not None:  # not in turns with the operators of the file
+        now = [{**row, **dict.fromkeys(TIMED, "")} for row in now]
     runs = {_run(row): dict(row) for row in (*before, *now)}
     columns = list(dict.fromkeys(key for row in (*now, *before) for key in row))
     last = [key for key in ("wall_seconds", "cause", "device", "looks", "words") if key in columns]

@@ -25,7 +25,8 @@ def beside_published(part: Part, found: Mapping[tuple[str, str], Measured]) -> l
     lines = [
         "### Beside the published rows",
         "",
-        "In percent; here the mean over the seeds. Published figures are of one run each.",
+        "In percent; here the mean over the seeds. The paper names no number of runs. Images were halved before: "
+        "a crop of 180×240 is a whole image.",
         "",
         pipes(["variant", *titles, "what differs"]),
         f"|{'---|' * (2 + len(titles))}",

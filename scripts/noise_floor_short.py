@@ -63,6 +63,6 @@ def _told(decision: Decision) -> str:
     first = max(decision.differences, key=lambda difference: difference.mean)
     highest = f", the highest mean of them {code(first.arm)} ({difference_text(first, decision.margin)})"
     return (
-        f"against {code(decision.baseline)} {told.format(margin=decision.margin)}"
+        f"against {code(str(decision.baseline))} {told.format(margin=decision.margin)}"
         f"{highest if first.verdict == 'better' else ''}"
     )

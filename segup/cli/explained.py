@@ -200,6 +200,11 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> str:
         here = {name.removeprefix(place).partition(".")[0] for name in known if name.startswith(place)}
         if place and not here:
             return f"unknown key '{key}': {_of_one_value(place[:-1], key, held, arguments)}"
+        if part not in here and place == _OPTIONS and (having := _presets_with(part)):
+            return (
+                f"unknown key '{place}{part}' of this decoder; it is an option of {', '.join(having)}.\n"
+                f"  try: decoder={having[0]} with it; or ++{place}{part}=... in a sweep over decoders that have it."
+            )
         if part not in here:
             group = place[: place.find(".") + 1]
             below = {name.rpartition(".")[2]: name for name in known if name.startswith(group)}
@@ -209,6 +214,16 @@ def _unknown_key(key: str, arguments: Sequence[str]) -> str:
             return unknown("key", part, here).replace(f"'{part}'", f"'{place}{part}'", 1)
         place += f"{part}."
     return f"unknown key '{key}'"
+
+
+_OPTIONS = "decoder.upsampler_options."
+
+
+def _presets_with(option: str) -> list[str]:
+    """Return the decoders whose files name an option of their operator."""
+    files = sorted((configs_folder() / "decoder").glob("*.yaml"))
+    known: dict[str, Any] = {file.stem: OmegaConf.to_container(OmegaConf.load(file)) for file in files}
+    return [name for name, preset in known.items() if option in (preset.get("upsampler_options") or {})]
 
 
 _FREE = ("name", "run_dir", "ckpt_path", "init_from")

@@ -32,6 +32,8 @@ def operator_layers(up: Upsampler) -> list[nn.Module]:
     if isinstance(up, PixelShuffleConv) and compute is PixelShuffleConv.upsample:
         return [up.conv, nn.PixelShuffle(up.scale)]
     if isinstance(up, ResizeConv) and compute is ResizeConv.upsample:
+        if up.alone:
+            return [nn.Upsample(scale_factor=up.scale, mode=up.mode)]
         layers = [nn.Upsample(scale_factor=up.scale, mode=up.mode), up.conv]
         return layers[::-1] if up.conv_first and up.conv.kernel_size != (1, 1) else layers  # a 1×1 commutes
     raise ConfigError(f"{up.describe()} is not known as a run of layers with fixed weights")

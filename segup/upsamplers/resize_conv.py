@@ -50,6 +50,11 @@ class ResizeConv(Upsampler):
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
+        if conv_first and kernel_size is None:
+            raise ConfigError(
+                f"'{self.name}': conv_first=True says where the convolution stands, and kernel_size=None leaves it out."
+                f"\n  try: kernel_size=3, or conv_first=False."
+            )
         self.kernel_size, self.alone = kernel_size, kernel_size is None and in_channels == out_channels
         self.averages = kernel_size is None and self.mode != "bicubic"
         size = 1 if kernel_size is None else kernel_size

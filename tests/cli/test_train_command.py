@@ -63,6 +63,10 @@ def in_tmp(tmp_path, monkeypatch):
         (["decoder.upsampler_options.kernel=3"], "unknown key 'decoder.upsampler_options.kernel'"),
         (["encoder=timm", "encoder.options.weights=w"], "'encoder.options.weights': did you mean 'encoder.weights'?"),
         (["decoder={widht:3}"], "unknown key 'decoder.widht': did you mean 'widths'?"),
+        (
+            ["decoder=deconv", "decoder.upsampler_options.conv_first=true"],
+            "unknown key 'decoder.upsampler_options.conv_first' of this decoder; it is an option of bicubic, ",
+        ),
         (["decoder.upsampler_options={kernl:3}"], "unknown key 'decoder.upsampler_options.kernl': did you mean 'kern"),
         (
             ["+decoder.upsampler_options.kernel=3"],

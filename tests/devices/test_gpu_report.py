@@ -32,7 +32,10 @@ def test_without_a_gpu_it_says_so_and_writes_nothing(scripts, capsys, monkeypatc
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr(report, "atomic_write", lambda *written: pytest.fail("a page was written"))
     assert report.main([]) == 1
-    assert capsys.readouterr().out == "no GPU: torch finds none, so nothing was measured and docs/gpu.md is as it was\n"
+    assert capsys.readouterr().out == (
+        "no GPU: torch finds none, so nothing was measured and docs/gpu.md is as it was\n"
+        "  try: python scripts/gpu_report.py --device cpu --to page.md\n"
+    )
 
 
 @pytest.mark.parametrize("words", [[], ["--to", "docs/../docs/gpu.md"], ["--to", str(SCRIPTS.parent / "docs/gpu.md")]])
@@ -127,7 +130,7 @@ def test_a_part_is_measured_by_itself_and_the_others_stay(scripts, tmp_path, mon
     texts = iter(["first", "second", "third"])
     monkeypatch.setattr(report, "run", lambda command, limit: report.Outcome(f"{next(texts)} of {limit:.0f} s"))
     to = tmp_path / "page.md"
-    words = ["--device", "cpu", "--to", str(to), "--seconds", "90", "--overwrite", "--parts"]
+    words = ["--device", "cpu", "--to", str(to), "--seconds", "90", "--parts"]
     assert report.main([*words, "Whole steps,Tests"]) == 0
     before = report.sections(to.read_text())
     assert list(before) == ["Tests", "Whole steps"]
@@ -136,13 +139,23 @@ def test_a_part_is_measured_by_itself_and_the_others_stay(scripts, tmp_path, mon
     after = report.sections(to.read_text())
     assert after["Whole steps"] == before["Whole steps"]
     assert after["Tests"].endswith("\n\nthird of 90 s")
+    to.write_text("mine")
+    assert report.main([*words, "Tests"]) != 0
+    assert to.read_text() == "mine"
 
 
-def test_an_unknown_part_of_the_page_is_refused(scripts, capsys):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--parts", "Test"], "unknown part 'Test': did you mean 'Tests'? known: Determinism, Operators, "),
+        (["--seconds", "-5"], "-5 is no time\n  try: python scripts/gpu_report.py --seconds 450"),
+    ],
+)
+def test_wrong_words_of_the_page_are_refused(scripts, capsys, words, said):
     report, _ = scripts
     with pytest.raises(SystemExit):
-        report.main(["--parts", "Test"])
-    assert "unknown part 'Test': did you mean 'Tests'? known: Determinism, Operators, " in capsys.readouterr().err
+        report.main(words)
+    assert said in capsys.readouterr().err
 
 
 def test_operators_and_losses_are_held_to_determinism(scripts, monkeypatch):

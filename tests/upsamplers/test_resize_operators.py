@@ -65,6 +65,13 @@ def test_bilinear_can_start_as_interpolation_in_either_order_and_nearest_in_one(
 
 
 @pytest.mark.parametrize("operator", RESIZES)
+def test_a_resize_alone_is_a_layer_and_has_no_convolution_that_could_come_first(operator):
+    assert_layers_are_it(operator(3, 3, kernel_size=None), torch.rand(1, 3, 5, 4, dtype=torch.float64))
+    with pytest.raises(ConfigError, match="conv_first=True says where .*\n  try: kernel_size=3, or conv_first=False"):
+        operator(3, 2, kernel_size=None, conv_first=True)
+
+
+@pytest.mark.parametrize("operator", RESIZES)
 def test_a_1x1_convolution_is_done_at_the_low_resolution_with_the_same_result(operator):
     torch.manual_seed(0)
     up = operator(3, 2, 4, kernel_size=1).double()
