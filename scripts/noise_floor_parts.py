@@ -99,6 +99,15 @@ PARTS = {
             tested=True,
         ),
         Part(
+            "probe_context", "Probe of a frozen encoder with a convolution first, CamVid at 180×240",
+            "As on CamVid above, with a 3×3 convolution of the encoder's map before every operator "
+            "(`neck.kernel_size=3`), so that none of them lacks it. Trained for 60 steps of eight 129×129 crops, "
+            "scored on the validation images and, by itself, on the test images.",
+            (*_PROBE, "neck.kernel_size=3", "data=camvid", "data.root={half}", "data.crop_size=[129,129]"),
+            tuple(name for name in PROBED if not name.startswith("conv_")), "bilinear_alone", tuple(range(10)),
+            metrics=("miou", "test_miou"), tested=True,
+        ),
+        Part(
             "decoders_cells", "Decoders trained end to end, cells, free widths",
             "A U-Net on EfficientNet-Lite0 whose steps are the operator (tiny variants), all of it trained for 125 "
             "steps of eight 161×193 crops on the embedded frames. Seed i validates on fold i mod 5.",

@@ -96,6 +96,19 @@ def test_the_linear_neck_with_fcn_is_the_linear_probe():
     assert torch.allclose(decoder(neck(Encoded(maps)), (70, 42)), expected, atol=1e-5)
 
 
+def test_the_linear_neck_may_have_a_convolution_that_starts_as_the_identity():
+    torch.manual_seed(0)
+    maps = Encoded([torch.rand(2, 8, 5, 3) for _ in range(2)])
+    neck, plain = create_neck("linear", [8] * 2, [14] * 2, kernel_size=3), create_neck("linear", [8] * 2, [14] * 2)
+    assert torch.allclose(neck(maps).maps[0], plain(maps).maps[0], atol=1e-6)
+    assert count(neck) == 2 * 16 + 9 * 16 * 16 + 16
+    nn.init.normal_(neck.conv.weight)
+    expected = nn.functional.conv2d(plain(maps).maps[0], neck.conv.weight, padding=1)
+    assert torch.allclose(neck(maps).maps[0], expected, atol=1e-4)
+    with pytest.raises(ConfigError, match="kernel_size=2 must be an odd int"):
+        create_neck("linear", [8], [14], kernel_size=2)
+
+
 @pytest.mark.parametrize("name", ["simple_fpn", "dpt", "linear"])
 @pytest.mark.parametrize("stride", [7, 8, 14, 16])
 def test_maps_have_the_sizes_channels_and_strides_that_the_neck_says(name, stride):
