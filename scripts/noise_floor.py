@@ -24,14 +24,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import HydraException
 from noise_floor_measured import read_rows
 from noise_floor_page import write_page
 from noise_floor_parts import PARTS, VARIANTS, Part, check_camvid, filled, halve, label_of, part_of, write_presets
 from noise_floor_rows import measured_rows, unlike, write_rows
+from omegaconf.errors import OmegaConfBaseException
 from scored import score_runs
 
 from segup.ablation.study import FILE, read_study
 from segup.cli.composed import configs_folder
+from segup.cli.explained import explained
 from segup.cli.report import run_reported
 from segup.cli.sweep import read_sweep
 from segup.errors import ConfigError, unknown
@@ -107,7 +110,10 @@ def check_operators(command: Sequence[str], operators: Sequence[str]) -> None:
         elif name not in known:
             raise ConfigError(f"--operators {name}: {unknown('operator', name, known)}")
     looked: set[str] = set()
-    sweep = read_sweep("segup train", command[4:], configs_folder())
+    try:
+        sweep = read_sweep("segup train", command[4:], configs_folder())
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explained(error, command[4:]) from None
     for run in sweep.asked if sweep is not None else ():
         operator = run.label.partition(",")[0]
         if operator in map(label_of, operators) and operator not in looked:

@@ -199,7 +199,7 @@ _SECOND = (
     "It is a 3×3 convolution at the encoder's stride and then a bilinear resize. A pixel of its result reads 4×4 cells "
     "of the encoder's map; one of `conv_nearest` and `pixel_shuffle` 3×3, of `deconv` and the resizes alone 2×2 at "
     "most, of `carafe` 5×5. So a difference is of this context, too. Guided operators stand here without a convolution "
-    "before them; with one they were not tried."
+    f"before them; *{PARTS['probe_context'].title}* gives one to every operator."
 )
 
 

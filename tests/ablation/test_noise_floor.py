@@ -353,6 +353,14 @@ def script(place, *words):
         (["--part", "anchor"], "--part anchor needs CamVid: give --data FOLDER"),
         (["--part", "probe_camvid", "--data", "nowhere"], "no folder nowhere/camvid: give --data FOLDER"),
         (["--part", "probe_cells", "--operators", "fade"], "upsampler 'fade' requires the skip, which topology 'duc'"),
+        (
+            ["--part", "probe_cells", "--operators", "deconv", "data.flods=3"],
+            "unknown key 'data.flods': did you mean 'fold",
+        ),
+        (
+            ["--part", "probe_cells", "--operators", "clash:deconv"],
+            "clash:deconv: deconv is a row of segup's own, and a",
+        ),
         (["--part", "probe_cells", "--operators", "nosuch.module:Thing"], "'nosuch.module:Thing' cannot be imported: "),
         ([], "there is nothing to do.\n  try: python scripts/noise_floor.py --part probe_cells"),
     ],
