@@ -13,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from segup.ablation.comparison import Comparison
 from segup.ablation.report.forest import drawn_differences, forest
 from segup.cli.composed import configs_folder
 from segup.cli.sweep import read_sweep
+from segup.upsamplers import create_upsampler
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "noise_floor.py"
@@ -403,3 +405,21 @@ def test_a_part_goes_on_and_is_written(tmp_path):
     assert refused.returncode != 0
     assert "unknown key 'foo'" in refused.stderr
     assert file.read_bytes() == written
+
+
+def test_the_page_is_right_about_how_many_cells_a_pixel_reads():
+    from noise_floor_page import _SECOND
+    from noise_floor_parts import VARIANTS
+
+    def cells(word, **options):
+        name, own = VARIANTS.get(word, (word, options))
+        torch.manual_seed(0)
+        up = create_upsampler(name, 4, 3, 8, **own).double()
+        x = torch.randn(1, 4, 9, 9, dtype=torch.float64, requires_grad=True)
+        y = up(x)[0, 0, 32:40, 32:40].flatten()
+        read = [torch.autograd.grad(pixel, x, retain_graph=True)[0].abs().sum((0, 1)) > 0 for pixel in y]
+        return max(int(one.any(dim).sum()) for one in read for dim in (0, 1))
+
+    said = {"conv_bilinear": 4, "conv_nearest": 3, "pixel_shuffle": 3, "deconv": 2, "bilinear_alone": 2, "carafe": 5}
+    assert {word: cells(word) for word in said} == said
+    assert "reads 4×4 cells" in _SECOND
