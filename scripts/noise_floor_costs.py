@@ -37,7 +37,7 @@ def costs(rows: Sequence[Row]) -> list[str]:
         "Scores are described and not tested; where no *test* is said they are of the validation images. Costs are of "
         f"the whole model {on}: multiply-accumulates{'' if gpus else ' and latency'} of one training crop, "
         f"{'' if gpus else 'a step of a batch, '}and the run's peak memory. "
-        "*More* parameters are those beyond the smallest row, which the operator adds."
+        "*More parameters*: than the row with the fewest."
         f"{'' if gpus else _TIMES}",
         "",
         pipes(titles),
