@@ -68,6 +68,11 @@ class Measured:
         return found
 
     @property
+    def folds(self) -> bool:
+        """Whether seeds validate on different images."""
+        return any(block.fold is not None for own in self.scores.values() for block in own)
+
+    @property
     def paired(self) -> float:
         """The standard deviation of such a difference: the median over the pairs of rows."""
         return median(map(stdev, known)) if (known := self.paired_differences()) else math.nan

@@ -39,11 +39,16 @@ class Table:
     metric: str = "miou"
     guided: bool = False
 
-    def noise(self, found: Found) -> tuple[float, float] | None:
-        """Return the noise in the part that is nearest, in percent: with one seed, and without; None: not known."""
+    def noise(self, found: Found) -> tuple[float, float | None] | None:
+        """Return the noise in the part that is nearest, in percent: with one seed, and without; None: not known.
+
+        Where seeds validate on different folds, two seeds are of different images, too, which published runs are not.
+        """
         near = found.get((self.part, self.metric))
-        known = None if near is None else (100 * near.noise(self.guided), 100 * near.unpaired_noise(self.guided))
-        return None if known is None or any(map(math.isnan, known)) else known
+        if near is None or math.isnan(noise := 100 * near.noise(self.guided)):
+            return None
+        unpaired = 100 * near.unpaired_noise(self.guided)
+        return noise, None if near.folds or math.isnan(unpaired) else unpaired
 
     def larger(self, noise: float) -> str:
         """Return how many of the differences are larger."""
@@ -162,7 +167,8 @@ def published(found: Found) -> list[str]:
         "",
         "Each table is held against the noise of the part that is nearest to it, on test images where it has them, and "
         "of pairs with a guided operator where the table is of such. Both kinds of noise are given: of two runs with "
-        "one seed, and of two with different seeds, since published runs are not known to share one. The table's own "
+        "one seed, and of two with different seeds, since published runs are not known to share one (not where seeds "
+        "validate on different folds, and so on different images). The table's own "
         "noise may be another: its data, encoder, schedule and operators are. A difference that is smaller than the "
         "noise is not wrong; one run does not show it. In brackets: with the noise of other seeds; what lies "
         "between is *unclear*.",
@@ -179,7 +185,9 @@ def published(found: Found) -> list[str]:
             low, high = (100 * end for end in one.noise_range(table.guided) or (noise[0] / 100,) * 2)
             fewest, most = (sum(pair > end for pair in table.pairs) for end in (high, low))
             larger = table.larger(noise[0]) + (f" ({fewest} to {most})" if low < high else "")
-            known = [with_range(one, table.guided), larger, f"{noise[1]:.2f}", table.larger(noise[1])]
+            known = [with_range(one, table.guided), larger, "–", ""]
+            if noise[1] is not None:
+                known[2:] = [f"{noise[1]:.2f}", table.larger(noise[1])]
             details += _against_its_baseline(table, (low, high), noise[1])
         near = f"{PARTS[table.part].title}, {score_of(table.metric).label}"
         differences = ranged(table.pairs, lambda one: f"{one:.2f}")
@@ -196,14 +204,15 @@ def published(found: Found) -> list[str]:
     return lines
 
 
-def _against_its_baseline(table: Table, noise: tuple[float, float], unpaired: float) -> list[str]:
+def _against_its_baseline(table: Table, noise: tuple[float, float], unpaired: float | None) -> list[str]:
     lines = []
     for data, column in table.columns.items():
         for name, value in column.items():
             if name != table.baseline:
                 apart = value - column[table.baseline]
                 within = "unclear" if abs(apart) > noise[0] else "no"
-                told = ["yes" if abs(apart) > noise[1] else within, "yes" if abs(apart) > unpaired else "no"]
+                told = ["yes" if abs(apart) > noise[1] else within]
+                told.append("–" if unpaired is None else "yes" if abs(apart) > unpaired else "no")
                 signed = f"{apart:+.2f}".replace("-", "−")
                 lines.append(pipes([f"{table.what}, {table.score}", data, f"{name} − {table.baseline}", signed, *told]))
     return lines
@@ -222,12 +231,14 @@ def published_figure(found: Found) -> bytes | None:
         figure = new_figure(8.6, 1.3 + 0.46 * len(drawn))
         axes = figure.subplots()
         for place, (table, (paired, unpaired)) in enumerate(drawn):
-            axes.barh(place, unpaired, height=0.7, color="#d55e00", alpha=0.15)
+            if unpaired is not None:
+                axes.barh(place, unpaired, height=0.7, color="#d55e00", alpha=0.15)
             axes.barh(place, paired, height=0.7, color="#d55e00", alpha=0.3)
             for larger, color in ((True, "#0072b2"), (False, INK)):
                 shown = [pair for pair in table.pairs if (pair > paired) == larger]
                 axes.plot(shown, [place] * len(shown), "|", color=color, markersize=11)
-            told = f"noise {paired:.1f}: {table.larger(paired)} larger\n{unpaired:.1f}: {table.larger(unpaired)}"
+            told = f"noise {paired:.1f}: {table.larger(paired)} larger"
+            told += "" if unpaired is None else f"\n{unpaired:.1f}: {table.larger(unpaired)}"
             axes.annotate(told, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize="small")
         names = [f"{table.name}, {table.score}" for table, _ in drawn]
         axes.set_yticks(range(len(drawn)), names)

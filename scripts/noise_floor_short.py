@@ -33,13 +33,12 @@ def in_short(found: Mapping[tuple[str, str], Measured], second: Mapping[tuple[st
     lines += in_a_sentence(found)
     known = [(table, noise) for table in TABLES if (noise := table.noise(found)) is not None]
     if known:
-        pairs = sum(len(table.pairs) for table, _ in known)
-        paired, unpaired = (
-            sum(pair > noise[which] for table, noise in known for pair in table.pairs) for which in (0, 1)
-        )
+        pairs = [(pair, *noise) for table, noise in known for pair in table.pairs]
+        unpaired = [pair > other for pair, _, other in pairs if other is not None]
         lines.append(
-            f"- **Published**: {paired} of {counted(pairs, 'difference')} between two rows of a table are larger than "
-            f"what seeds alone do in the part that is nearest, and {unpaired} where the two runs do not share a seed."
+            f"- **Published**: {sum(pair > noise for pair, noise, _ in pairs)} of {counted(len(pairs), 'difference')} "
+            "between two rows of a table are larger than what seeds alone do in the part that is nearest; where the "
+            f"two runs do not share a seed, {sum(unpaired)} of {len(unpaired)}."
         )
     about = (
         "How many operators are decided to be better, worse or equal; on test images where a part has them. *Noise*: "

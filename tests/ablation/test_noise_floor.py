@@ -200,7 +200,7 @@ def test_published_differences_are_held_against_the_noise_of_the_nearest_part():
                  "ADE20K": (40.43, 42.07, 42.16, 41.96, 42.25, 42.97),
                  "Cityscapes": (59.71, 60.50, 62.09, 61.89, 61.33, 65.38)}  # fmt: skip
     pairs = [abs(a - b) for column in published.values() for a, b in itertools.combinations(column, 2)]
-    larger = [int(count) for count in re.search(r"\*\*Published\*\*: (\d+) of 75 .* and (\d+) where", text).groups()]
+    larger = [int(count) for count in re.search(r"\*\*Published\*\*: (\d+) of 75 .*, (\d+) of 75\.", text).groups()]
     counts = re.findall(r"\| [^|]+ \| (\d+) of \d+[^|]* \| [\d.]+ \| (\d+) of \d+ \|", text)
     assert larger == [sum(int(pair[which]) for pair in counts) for which in (0, 1)]
     low, high = (100 * end for end in one.noise_range(guided=True))
