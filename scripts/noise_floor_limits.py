@@ -17,8 +17,8 @@ def limits() -> list[str]:
         "Published ones are larger, and were trained before, on many images.",
         "- In a probe, operators with a convolution have more parameters than resizes alone. Some have a 3×3 "
         "convolution at the encoder's stride, which lets the linear head see further; guided operators have none. A "
-        "difference to a resize alone is of the operator as segup has it, and of this context; one to `conv_bilinear` "
-        "has less of it.",
+        "difference to a resize alone is of the operator as segup has it, and of this context; "
+        "in the part with a convolution first all operators have it.",
         "- `conv_nearest` and `conv_bilinear` were added when the scores of the other rows of the probes were known.",
         "- In 60 steps on CamVid, guided operators and resizes alone hardly learn the thin classes (pole, sign, fence, "
         "pedestrian, bicyclist). `conv_bilinear`, `conv_nearest`, `pixel_shuffle` and transposed convolutions begin "
