@@ -135,7 +135,7 @@ def _title(device: torch.device) -> str:
 def sections(text: str) -> dict[str, str]:
     r"""Return the sections of a page by their titles.
 
-    >>> sections("# Measured\\n\\n## Tests\\n\\nall passed\\n")
+    >>> sections("# Measured\n\n## Tests\n\nall passed\n")
     {'Tests': 'all passed'}
     """
     parts = [part.partition("\n\n") for part in text.split("\n## ")[1:]]

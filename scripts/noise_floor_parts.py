@@ -24,8 +24,9 @@ PROBED = (
     "conv_bilinear",
 )  # fmt: skip
 """All of segup's that can stand alone, the resizes without parameters, and those with a convolution before them."""
-_TOO_MANY = ("bilinear", "conv_nearest", "conv_bilinear")
-IN_A_UNET = ("bilinear", *(name for name in PROBED if name not in _TOO_MANY), "fade", "sapa", "freqfusion")
+WITHOUT_CONV_FIRST = tuple(name for name in PROBED if not name.startswith("conv_"))
+"""Those for parts in which every operator has convolutions before it."""
+IN_A_UNET = ("bilinear", *(name for name in WITHOUT_CONV_FIRST if name != "bilinear"), "fade", "sapa", "freqfusion")
 _OUTSIDE = re.compile(r"[\w.]+:\w+", re.ASCII)
 _SPLITS = ("train", "trainannot", "val", "valannot", "test", "testannot")
 
@@ -104,7 +105,7 @@ PARTS = {
             "(`neck.kernel_size=3`), so that none of them lacks it. Trained for 60 steps of eight 129×129 crops, "
             "scored on the validation images and, by itself, on the test images.",
             (*_PROBE, "neck.kernel_size=3", "data=camvid", "data.root={half}", "data.crop_size=[129,129]"),
-            tuple(name for name in PROBED if not name.startswith("conv_")), "bilinear_alone", tuple(range(10)),
+            WITHOUT_CONV_FIRST, "bilinear_alone", tuple(range(10)),
             metrics=("miou", "test_miou"), tested=True,
         ),
         Part(
