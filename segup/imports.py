@@ -28,6 +28,12 @@ def import_named(module: str) -> ModuleType:
     sys.path.append(here)
     try:
         return importlib.import_module(module)
+    except ModuleNotFoundError as cause:
+        if cause.name != module.partition(".")[0]:  # a submodule, or what the module itself asks for
+            raise
+        raise ImportError(
+            f"{cause}, installed or in {here}\n  try: the same in the folder that holds {cause.name}, or install it."
+        ) from cause
     finally:
         sys.path.reverse()
         sys.path.remove(here)

@@ -164,11 +164,15 @@ class Registry(Generic[T]):
             importlib.import_module(f"{self._package}.{module.name}")
 
     def _import(self, module: str, name: str) -> T:
-        attribute = name.partition(":")[2]
+        attribute, refused = name.partition(":")[2], f"{self.kind} '{name}' cannot be imported"
         try:
-            found = getattr(import_named(module), attribute)
-        except (ImportError, AttributeError) as cause:
-            raise ConfigError(f"{self.kind} '{name}' cannot be imported: {cause}") from cause
+            home = import_named(module)
+        except ImportError as cause:
+            raise ConfigError(f"{refused}: {cause}") from cause
+        found = getattr(home, attribute, None)
+        if found is None:
+            known = [key for key, value in vars(home).items() if key[0] != "_" and callable(value)]
+            raise ConfigError(f"{refused}: {unknown(f'name in {module}', attribute, known)}")
         if not callable(found):
             raise ConfigError(f"{self.kind} '{name}' is {type(found).__name__}, not something to call")
         return found

@@ -1,3 +1,4 @@
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -66,9 +67,19 @@ def test_a_part_from_outside_is_imported_by_module_and_attribute(table, tmp_path
     assert table.create("outside_parts:double", 4) == 8
     with pytest.raises(ConfigError, match="'outside_parts:number' is int, not something to call"):
         table.get("outside_parts:number")
-    with pytest.raises(ConfigError, match="'outside_parts:missing' cannot be imported"):
-        table.get("outside_parts:missing")
+    with pytest.raises(ConfigError, match="'outside_parts:doubel' cannot be imported: .*did you mean 'double'"):
+        table.get("outside_parts:doubel")
     sys.modules.pop("outside_parts", None)
+
+
+def test_a_module_that_is_nowhere_is_answered_with_where_it_is_looked_for(table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    looked = f"No module named 'nowhere', installed or in {tmp_path}\n  try: the same in the folder that holds nowhere"
+    with pytest.raises(ConfigError, match=re.escape(looked)):
+        table.get("nowhere.parts:double")
+    (tmp_path / "asking.py").write_text("import nothing_of_the_kind\n")
+    with pytest.raises(ConfigError, match="cannot be imported: No module named 'nothing_of_the_kind'$"):
+        table.get("asking:double")
 
 
 @pytest.mark.parametrize("name", [":", ":Up", ".:Up", "..blocks:Up", "a..b:Up", "a.:Up", "a\0b:Up"])
