@@ -9,9 +9,9 @@ from segup.ablation.markup import code, pipes
 from segup.ablation.tables import COSTS, score_text
 from segup.statistics import Spread, spread
 
+GPU = "GPU "
+"""How the name of a GPU begins in the column ``device``, so that it is told from a processor's."""
 _FURTHER = ("boundary_iou", "bf_score", "pixel_accuracy")
-
-
 _TIMES = (
     " Times were measured in turns, once for all runs of a row, on a machine that was not always idle: compare them "
     "within a part, and roughly."
@@ -53,7 +53,8 @@ def costs(rows: Sequence[Row]) -> list[str]:
 
 def gpus_of(rows: Sequence[Row]) -> list[str]:
     """Return the GPUs on which any of the runs was trained."""
-    return sorted({device for row in rows if "NVIDIA" in (device := row.get("device") or "")})
+    devices = {row.get("device") or "" for row in rows}
+    return sorted(device.removeprefix(GPU) for device in devices if device.startswith(GPU))
 
 
 def classes(rows: Sequence[Row]) -> list[str]:

@@ -101,7 +101,8 @@ def _opening(rows: Mapping[str, Sequence[Row]]) -> list[str]:
         "How much do upsampling operators differ, and how much do seeds alone? Published tables of guided "
         "operators report no seeds. Here "
         f"{'is 1 run' if runs == 1 else f'are {runs} runs'}{told}, each a line of a file in "
-        f"`docs/{FOLDER}`, with the decisions that [`segup report`](ablations.md#what-is-decided) makes. "
+        f"`docs/{FOLDER}` (with the device, torch and commit where they were kept), with the decisions that "
+        "[`segup report`](ablations.md#what-is-decided) makes. "
         "`python scripts/noise_floor.py --write` makes this page from these files.",
         "",
         "Names are those of the [operators](operators.md), with their tiny variants where they have one; `_alone` is a "
@@ -129,10 +130,9 @@ def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
         "*Noise*: 95 in 100 of these differences are less than this away from the mean of their pair, and in brackets "
         f"the same in 95 in 100 bootstraps of {BOOTSTRAPPED} seeds or more; not named of fewer than {LEAST} "
         "differences. It is of all pairs together: quiet operators have less, `carafe` and guided ones more. *Guided*: "
-        "of the pairs of which one reads the image or the skip. *Seeds differ*: of two runs that share neither seed "
-        "nor fold. *Seen*: four in five studies with as many seeds would decide a true difference of this size; the "
-        "smallest and the largest of all "
-        "comparisons with the baseline.",
+        "of the pairs with one of segup's operators that read the image or the skip. *Seeds differ*: of two runs that "
+        "share neither seed nor fold. *Seen*: four in five studies with as many seeds would decide a true difference "
+        "of this size; the smallest and the largest of all comparisons with the baseline.",
         "",
         pipes(["part", "score", "operators", "seeds", *_COLUMNS]),
         f"|{'---|' * (4 + len(_COLUMNS))}",

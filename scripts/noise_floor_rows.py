@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from noise_floor_costs import GPU
 from noise_floor_measured import read_rows
 from noise_floor_parts import Part, words_of
 from scored import TEST
@@ -21,6 +22,7 @@ from segup.training.run_folder import read_config
 
 TESTED = ("miou", "pixel_accuracy", "class_accuracy", "boundary_iou", "bf_score")
 _LEFT_OUT = ("best_miou", "run")
+_MADE = ("device", "torch", "commit")
 
 
 def unlike(before: Sequence[Mapping[str, str]], now: Sequence[Mapping[str, str]], part: Part) -> list[str]:
@@ -59,8 +61,7 @@ def measured_rows(part: Part, study: Study, words: Sequence[str]) -> list[dict[s
         operator, *axes = member.label.split(",")
         own = [*(_words(member) if part.script is None else ("--rows", operator)), *axes, *words]
         own += [f"decoder.widths=[{','.join(map(str, chosen))}]"] if chosen else []
-        on = {"device": _device(member), "looks": looks, "words": " ".join(own)}
-        found.append({**kept, **_tested(member.path), **on})
+        found.append({**kept, **_tested(member.path), **_made(member), "looks": looks, "words": " ".join(own)})
     return found
 
 
@@ -69,12 +70,13 @@ def _words(member: Member) -> tuple[str, ...]:
     return words_of(upsampler if ":" in upsampler else member.label.partition(",")[0])
 
 
-def _device(member: Member) -> str:
-    """Return what a run was trained on: the name of its GPU, or of its processor."""
-    if member.run is None:
-        return ""
-    environment: Mapping[str, object] = member.run.result["environment"]
-    return str(environment.get("gpu") or environment.get("processor") or "")
+def _made(member: Member) -> dict[str, str]:
+    """Return on what a run was trained, its GPU or its processor, with which torch, and at which commit of segup."""
+    environment: Mapping[str, Any] = {} if member.run is None else member.run.result["environment"]
+    gpu = environment.get("gpu")
+    device = f"{GPU}{gpu}" if gpu else environment.get("processor")
+    values = device, environment.get("packages", {}).get("torch"), (environment.get("git_commit") or "")[:12]
+    return {key: str(value or "") for key, value in zip(_MADE, values, strict=True)}
 
 
 def _tested(folder: Path) -> dict[str, str]:
@@ -114,7 +116,7 @@ def write_rows(file: Path, rows: Sequence[Mapping[str, str]], only: set[str] | N
         now = [{**row, **dict.fromkeys(TIMED, "")} for row in now]
     runs = {_run(row): dict(row) for row in (*before, *now)}
     columns = list(dict.fromkeys(key for row in (*now, *before) for key in row))
-    last = [key for key in ("wall_seconds", "cause", "device", "looks", "words") if key in columns]
+    last = [key for key in ("wall_seconds", "cause", *_MADE, "looks", "words") if key in columns]
     columns = [*(key for key in columns if key not in last), *last]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")

@@ -60,7 +60,7 @@ def _told(decision: Decision) -> str:
     counts = Counter[str](difference.verdict for difference in decision.differences)
     told = ", ".join(f"{counts[verdict]} {words}" for verdict, words in _SAID.items() if counts[verdict])
     first = max(decision.differences, key=lambda difference: difference.mean)
-    highest = f", the highest mean of them {code(first.arm)} ({difference_text(first, decision.margin)})"
+    highest = f", highest {code(first.arm)} ({difference_text(first, decision.margin)})"
     return (
         f"against {code(str(decision.baseline))} {told.format(margin=decision.margin)}"
         f"{highest if first.verdict == 'better' else ''}"

@@ -171,11 +171,13 @@ class _Walk:
         except ConfigError as reason:
             self.left.append(Kept(path, type(up).__name__, str(reason)))
             return up
-        count = 2 if is_pair(*layers[:2]) else 1
-        new = self._converted(tuple(layers[:count]), path)
+        # a convolution may stand before the resize
+        first = next(i for i, one in enumerate(layers) if isinstance(one, _UPSAMPLING) or is_pair(*layers[i : i + 2]))
+        end = first + (2 if is_pair(*layers[first : first + 2]) else 1)
+        new = self._converted(tuple(layers[first:end]), path)
         if new is None:
             return up
-        body = nn.Sequential(new, *layers[count:]) if layers[count:] else new
+        body = nn.Sequential(*layers[:first], new, *layers[end:]) if len(layers) > end - first else new
         return RewrittenUpsampler(up, body).train(up.training)
 
     def _converted(self, layers: tuple[nn.Module, ...], path: str) -> nn.Module | None:
