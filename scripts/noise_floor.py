@@ -53,7 +53,10 @@ def run(arguments: Sequence[str]) -> int:
 
     def work() -> None:
         nonlocal code
-        if options.part is None and not options.write:
+        if options.part is None and options.data is not None:  # CamVid at half its size, alone
+            halve(options.data / "camvid", options.half)
+            print(options.half)
+        elif options.part is None and not options.write:
             raise ConfigError("there is nothing to do.\n  try: python scripts/noise_floor.py --part probe_cells")
         if options.part is not None:
             code = train(part_of(options.part), options)

@@ -28,17 +28,15 @@ def costs(rows: Sequence[Row]) -> list[str]:
                if any(row.get(f"{split}{name}") for row in rows)]  # fmt: skip
     titles = ["operator", *(score.label for score in further), "more parameters", *(column.title for column in columns)]
     least = min((float(row["parameters"]) for row in rows if row.get("parameters")), default=0.0)
-    on = (
-        f"on {', '.join(gpus)}, with other runs on it, so that no times are given" if gpus else "on one thread of a CPU"
-    )
+    on = f"on {', '.join(gpus)}, with other runs on it" if gpus else "on one thread of a CPU"
+    timed = any(column.key in TIMED for column in columns)
     lines = [
         "### Costs and further scores",
         "",
         "Scores are described and not tested; where no *test* is said they are of the validation images. Costs are of "
-        f"the whole model {on}: multiply-accumulates{'' if gpus else ' and latency'} of one training crop, "
-        f"{'' if gpus else 'a step of a batch, '}and the run's peak memory. "
-        "*More parameters*: than the row with the fewest."
-        f"{'' if gpus else _TIMES}",
+        f"the whole model {on}: multiply-accumulates{' and latency' if timed else ''} of one training crop"
+        f"{', a step of a batch,' if timed else ''} and the run's peak memory. "
+        f"*More parameters*: than the row with the fewest.{_TIMES if timed else ' No times were measured in turns.'}",
         "",
         pipes(titles),
         f"|{'---|' * len(titles)}",

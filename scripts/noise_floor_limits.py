@@ -17,13 +17,19 @@ def limits() -> list[str]:
         "Published ones are larger, and were trained before, on many images.",
         "- In a probe, operators with a convolution have more parameters than resizes alone. Some have a 3×3 "
         "convolution at the encoder's stride, which lets the linear head see further; guided operators have none. A "
-        "difference to a resize alone is of the operator as segup has it, and of this context; "
-        "in the part with a convolution first all operators have it.",
-        "- `conv_nearest` and `conv_bilinear` were added when the scores of the other rows of the probes were known.",
-        "- In 60 steps on CamVid, guided operators and resizes alone hardly learn the thin classes (pole, sign, fence, "
-        "pedestrian, bicyclist). `conv_bilinear`, `conv_nearest`, `pixel_shuffle` and transposed convolutions begin "
-        "to. This moves mIoU more than pixel accuracy.",
-        "- Peak memory of `naf`, `jbu`, `anyup` and `uplift` in the probes is of seed 0 alone.",
+        "difference to a resize alone is of the operator as segup has it, and of this context. "
+        "In the part with a convolution first all operators have one, and still differ in the cells that they read.",
+        "- `conv_nearest` and `conv_bilinear` were added when the scores of the other rows of the probes were known; "
+        "the probe with a convolution first, its baseline, and those two rows in it, when the results of the parts "
+        "before it were.",
+        "- The encoder's cell i is centred on the image's pixel 8·i. Resizes put it at 8·i + 3.5, as in most networks; "
+        "`deconv_matched` follows the encoder, and learned operators can. A part of their distance to a resize may be "
+        "this shift.",
+        "- In 60 steps of the probe on CamVid without a convolution first, guided operators and resizes alone hardly "
+        "learn the thin classes (pole, sign, fence, pedestrian, bicyclist). `conv_bilinear`, `conv_nearest`, "
+        "`pixel_shuffle` and transposed convolutions begin to. This moves mIoU more than pixel accuracy.",
+        "- Peak memory of `naf`, `jbu`, `anyup` and `uplift` in the probes without a convolution first is of seed 0 "
+        "alone.",
         "- A part that was trained on a GPU does not repeat to the last digit; one on a CPU with one thread does, on "
         "the same machine.",
         "- All operators of a part have one learning rate and one schedule, which were not tuned for any of them.",
@@ -33,6 +39,8 @@ def limits() -> list[str]:
         "large, nothing could have been found equal within 0.005.",
         "- Published runs are not known to share a seed. Two runs that do not are further apart than the noise here. "
         "Differences of one table share rows, and are not independent of each other.",
+        "- Verdicts are of the score in the heading. Boundary scores stand in the tables of costs, are not tested, and "
+        "do not always agree.",
         "- One score of a part is one family of intervals; of several scores each is decided by itself.",
         "",
     ]

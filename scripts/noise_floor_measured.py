@@ -168,7 +168,7 @@ def measured(part: Part, rows: Sequence[Row], metric: str) -> Measured | None:
     if not any(value is not None for own in scores.values() for value in own.values()):
         return None
     order = sorted({block for own in scores.values() for block in own}, key=lambda block: block.order)
-    looks = sorted({int(look) for row in rows for look in (row.get("looks") or "").split()})
+    looks = sorted({int(look) for row in rows for look in (row.get("looks") or "").split()} | set(part.looks))
     decision = None
     if part.baseline in scores and len(scores) > 1:
         if looks:

@@ -12,6 +12,7 @@ from noise_floor_limits import limits, repeat
 from noise_floor_measured import BOOTSTRAPPED, ENOUGH, LEAST, Measured, Row, measured, read_rows, score_of
 from noise_floor_parts import PARTS, Part, filled
 from noise_floor_published import TABLES, percent, published, published_figure, ranged, with_range
+from noise_floor_reads import READS, cells_read
 from noise_floor_segnet import beside_published
 from noise_floor_short import in_short
 
@@ -108,7 +109,12 @@ def _opening(rows: Mapping[str, Sequence[Row]]) -> list[str]:
         "Names are those of the [operators](operators.md), with their tiny variants where they have one; `_alone` is a "
         "resize without its 3×3 convolution, `conv_` one with it before the resize. Where nothing else is said, "
         "the last weights are scored. *Same sign*: in how many of the pairs of runs the operator is on the same side "
-        "of the baseline. *P* in a figure: in what share of all pairs of runs, of unlike seeds too, it is ahead.",
+        "of the baseline. *P* in a figure: the share of all pairs of one run of each in which it is ahead; the seeds "
+        f"of a pair may differ. {READS}",
+        "",
+        "*Better* and *worse*: the interval leaves out 0, and all intervals of a table hold together with 95 % "
+        "probability. *Equal*: two tests at 5 %, of this row alone, put the difference within ±0.005; so the interval "
+        "of the table, which is wider, may reach further.",
         "",
     ]
     if not runs:
@@ -116,14 +122,14 @@ def _opening(rows: Mapping[str, Sequence[Row]]) -> list[str]:
     return [*lines, f"Not run yet: {'; '.join(missing)}.", ""] if missing else lines
 
 
-_COLUMNS = ("over seeds", "of a difference", "noise", "guided", "seeds differ", "seen")
+_COLUMNS = ("over seeds", "of a difference", "noise", "guided", "seeds differ", "detectable")
 
 
 def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
     lines = [
         "## What seeds alone do",
         "",
-        f"In points of percent, of operators with {ENOUGH} seeds or more. *Over seeds*: the standard deviation of an "
+        f"In percentage points, of operators with {ENOUGH} seeds or more. *Over seeds*: the standard deviation of an "
         "operator's scores, the median over the operators and its range. Where seeds validate on different folds, the "
         "folds count, too. *Of a difference*: two operators are trained with the same seed and scored on the same "
         "images; the standard deviation of their difference over the seeds, the median over all pairs of operators. "
@@ -131,8 +137,8 @@ def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
         f"the same in 95 in 100 bootstraps of {BOOTSTRAPPED} seeds or more; not named of fewer than {LEAST} "
         "differences. It is of all pairs together: quiet operators have less, `carafe` and guided ones more. *Guided*: "
         "of the pairs with one of segup's operators that read the image or the skip. *Seeds differ*: of two runs that "
-        "share neither seed nor fold. *Seen*: four in five studies with as many seeds would decide a true difference "
-        "of this size; the smallest and the largest of all comparisons with the baseline.",
+        "share neither seed nor fold. *Detectable*: four in five studies with as many seeds would decide a true "
+        "difference of this size; the smallest and the largest of all comparisons with the baseline.",
         "",
         pipes(["part", "score", "operators", "seeds", *_COLUMNS]),
         f"|{'---|' * (4 + len(_COLUMNS))}",
@@ -166,14 +172,15 @@ def _part(
     paired = "; differences are paired by seed and fold" if folds else ""
     gpus = gpus_of(rows)
     on = f", on {', '.join(gpus)}" if gpus else ""
+    runs = f"{len(rows)} of {part.planned}" if len(rows) < part.planned else str(len(rows))
     lines += [
-        f"{len(rows)} runs{on}, `docs/{FOLDER}/{part.key}.csv`{paired}"
+        f"{runs} runs{on}, `docs/{FOLDER}/{part.key}.csv`{paired}"
         + (f"; a run took {median(seconds):.0f} s (median), with other work on the machine" if seconds else "")
         + ".",
         "",
     ]
     lines += [f"Failed: {plain('; '.join(failed))}.", ""] if failed else []
-    for metric in part.metrics:
+    for metric in sorted(part.metrics, key=lambda metric: not metric.startswith("test_")):
         one = found.get((part.key, metric))
         if one is None:
             lines += [f"{score_of(metric).label}: not scored yet.", ""]
@@ -186,7 +193,7 @@ def _part(
             lines += [
                 f"### Against `{held.part.baseline}`{on}: {held.score.label}",
                 "",
-                _SECOND,
+                _SECOND if part.key == "probe_context" else f"{_SECOND} {_WITHOUT_CONV}",
                 "",
                 *_held(held, drawn),
             ]
@@ -196,10 +203,12 @@ def _part(
 
 
 _SECOND = (
-    "It is a 3×3 convolution at the encoder's stride and then a bilinear resize. A pixel of its result reads 4×4 cells "
-    "of the encoder's map; one of `conv_nearest` and `pixel_shuffle` 3×3, of `deconv` and the resizes alone 2×2 at "
-    "most, of `carafe` 5×5. So a difference is of this context, too. Guided operators stand here without a convolution "
-    f"before them; *{PARTS['probe_context'].title}* gives one to every operator."
+    "It is a 3×3 convolution at the encoder's stride and then a bilinear resize. A difference is of the cells that an "
+    "operator reads, too."
+)
+_WITHOUT_CONV = (
+    "Guided operators stand here without a convolution before them; "
+    f"*{PARTS['probe_context'].title}* gives one to every operator."
 )
 
 
@@ -225,10 +234,9 @@ def _ranked(decision: Decision) -> Decision:
 def _table(one: Measured) -> list[str]:
     differences = {} if one.decision is None else {found.arm: found for found in one.decision.differences}
     against = f"{one.score.label} − {one.part.baseline}"
-    lines = [
-        pipes(["operator", one.score.label, "seeds", against, "verdict", "same sign"]),
-        "|---|---|---|---|---|---|",
-    ]
+    titles = ["operator", one.score.label, "seeds", against, "verdict", "same sign"]
+    titles += ["cells read"] if one.part.probe else []
+    lines = [pipes(titles), f"|{'---|' * len(titles)}"]
     means = {row: sum(values) / len(values) for row in one.scores if (values := one.values(row))}
     ranked = {row: differences[row].mean if row in differences else 0.0 for row in means}  # as they are paired
     for row in sorted(means, key=lambda row: (-ranked[row], -means[row])):
@@ -236,6 +244,7 @@ def _table(one: Measured) -> list[str]:
         told = ["baseline" if row == one.part.baseline else "–", "", ""]
         if found is not None and one.decision is not None:
             told = [difference_text(found, one.decision.margin), found.verdict, one.alike(row)]
+        told += [cells_read(one.part, row)] if one.part.probe else []
         lines.append(pipes([code(row), score_text(spread(values)), str(len(values)), *told]))
     return lines
 
@@ -246,9 +255,10 @@ def _commands(part: Part, rows: Sequence[Row]) -> list[str]:
     for row in rows:
         seeds.setdefault(row["decoder"], {})[row["seed"]] = None
         words[row["decoder"]] = row["words"]
-    lines = ["Each row again, as a study of its own:", "", pipes(["operator", "command"]), "|---|---|"]
+    lines = ['<details markdown="1">', "<summary>Each row again, as a study of its own</summary>", ""]
+    lines += [pipes(["operator", "command"]), "|---|---|"]
     lines += [pipes([code(name), code(command(part, name, words[name], list(own)))]) for name, own in seeds.items()]
-    lines.append("")
+    lines += ["", "</details>", ""]
     if part.needs is not None:
         lines += [_NEEDS[part.needs], ""]
     if part.tested:
@@ -261,8 +271,8 @@ def _commands(part: Part, rows: Sequence[Row]) -> list[str]:
 
 
 _NEEDS = {
-    "half": "`camvid_180x240` is the folder that `python scripts/noise_floor.py --part probe_camvid --data FOLDER "
-    "--half camvid_180x240` makes of CamVid.",
+    "half": "`camvid_180x240` is the folder that `python scripts/noise_floor.py --data FOLDER --half camvid_180x240` "
+    "makes of CamVid.",
     "camvid": "`data/camvid` is CamVid in SegNet's layout.",
 }
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from math import prod
 from pathlib import Path
 
 import cv2
@@ -24,9 +25,11 @@ PROBED = (
     "conv_bilinear",
 )  # fmt: skip
 """All of segup's that can stand alone, the resizes without parameters, and those with a convolution before them."""
-WITHOUT_CONV_FIRST = tuple(name for name in PROBED if not name.startswith("conv_"))
-"""Those for parts in which every operator has convolutions before it."""
-IN_A_UNET = ("bilinear", *(name for name in WITHOUT_CONV_FIRST if name != "bilinear"), "fade", "sapa", "freqfusion")
+IN_A_UNET = (
+    "bilinear", *(name for name in PROBED if name != "bilinear" and not name.startswith("conv_")), "fade", "sapa",
+    "freqfusion",
+)  # fmt: skip
+"""In a U-Net every operator has convolutions before it."""
 _OUTSIDE = re.compile(r"[\w.]+:\w+", re.ASCII)
 _SPLITS = ("train", "trainannot", "val", "valannot", "test", "testannot")
 
@@ -44,7 +47,8 @@ class Part:
         baseline: The label that the others are held against.
         second: Another that they are held against by itself.
         seeds: With which it begins.
-        most: Seeds at the last look, where seeds come in rounds until all is decided; None: it is looked at once.
+        most: Seeds at the last look, where seeds come in rounds until all is decided; None: they are trained at once.
+        looks: After how many seeds it was looked at, where they were trained at once and it was looked at before.
         metrics: The columns that are decided, each by itself, the first first.
         tested: Whether runs are scored on the test images, too.
         script: The script that trains it in place of ``segup train -m``.
@@ -58,6 +62,7 @@ class Part:
     baseline: str
     seeds: tuple[int, ...]
     most: int | None = None
+    looks: tuple[int, ...] = ()
     second: str | None = None
     metrics: tuple[str, ...] = ("miou",)
     tested: bool = False
@@ -67,6 +72,17 @@ class Part:
     def study(self) -> str:
         """The name of its study."""
         return f"noise_floor_{self.key}"
+
+    @property
+    def probe(self) -> bool:
+        """Whether one operator stands alone between a frozen encoder's map and the scores."""
+        return "experiment=probe" in self.words
+
+    @property
+    def planned(self) -> int:
+        """How many runs it has, or begins with where seeds come in rounds."""
+        axes = (word.partition("=")[2].split(",") for word in self.words if "[" not in word)
+        return prod([len(self.operators), len(self.seeds), *map(len, axes)])
 
     @property
     def needs(self) -> str | None:
@@ -102,10 +118,11 @@ PARTS = {
         Part(
             "probe_context", "Probe of a frozen encoder with a convolution first, CamVid at 180×240",
             "As on CamVid above, with a 3×3 convolution of the encoder's map before every operator "
-            "(`neck.kernel_size=3`), so that none of them lacks it. Trained for 60 steps of eight 129×129 crops, "
-            "scored on the validation images and, by itself, on the test images.",
+            "(`neck.kernel_size=3`). Trained for 60 steps of eight 129×129 crops, scored on the validation images and, "
+            "by itself, on the test images. It was looked at after five seeds, and the intervals of both looks hold "
+            "together.",
             (*_PROBE, "neck.kernel_size=3", "data=camvid", "data.root={half}", "data.crop_size=[129,129]"),
-            WITHOUT_CONV_FIRST, "bilinear_alone", tuple(range(10)),
+            PROBED, "bilinear_alone", tuple(range(10)), looks=(5, 10), second="conv_bilinear",
             metrics=("miou", "test_miou"), tested=True,
         ),
         Part(

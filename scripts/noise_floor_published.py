@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from noise_floor_measured import Measured, score_of
 from noise_floor_parts import PARTS
@@ -193,6 +193,7 @@ def published(found: Found) -> list[str]:
         differences = ranged(table.pairs, lambda one: f"{one:.2f}")
         what = f"{table.what}, {table.score}; {table.source}"
         lines.append(pipes([what, ", ".join(table.columns), differences, near, *known]))
+    lines += ["", *_in_another_part(found)]
     apart = "; ".join(f"{what}: {one} and {two}" for what, one, two in BETWEEN_PAPERS)
     if published_figure(found) is not None:
         lines += ["", f"![{_FIGURE}](noise-floor/published.png)"]
@@ -202,6 +203,23 @@ def published(found: Found) -> list[str]:
         lines += ["Row by row, against the table's own baseline, in points:", ""]
         lines += [pipes(titles), f"|{'---|' * len(titles)}", *details, ""]
     return lines
+
+
+def _in_another_part(found: Found) -> list[str]:
+    """Return how many differences are larger than the noise of the other probe of the same images, as lines."""
+    nearest, other = PARTS["probe_camvid"], PARTS["probe_context"]
+    near = [table for table in TABLES if table.part == nearest.key]
+    larger = [0, 0]
+    for table in near:
+        known = table.noise(found), replace(table, part=other.key).noise(found)
+        if None in known:
+            return []
+        for place, noise in enumerate(known):
+            larger[place] += sum(pair > noise[0] for pair in table.pairs if noise is not None)
+    return [
+        f"The choice of the part matters: of the {sum(len(table.pairs) for table in near)} differences held against "
+        f"*{nearest.title}*, {larger[0]} are larger than its noise, and {larger[1]} than that of *{other.title}*.",
+    ]
 
 
 def _against_its_baseline(table: Table, noise: tuple[float, float], unpaired: float | None) -> list[str]:

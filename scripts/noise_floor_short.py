@@ -42,7 +42,8 @@ def in_short(found: Mapping[tuple[str, str], Measured], second: Mapping[tuple[st
         )
     about = (
         "How many operators are decided to be better, worse or equal; on test images where a part has them. *Noise*: "
-        "with one seed and the same images, 95 in 100 differences of two operators' runs lie within it of their mean."
+        "train two operators once, with the same seed, and score them on the same images: in 95 of 100 cases their "
+        "difference is off their mean difference by less than this."
     )
     return ["## In short", "", about, "", *lines, ""] if lines else []
 
@@ -51,7 +52,7 @@ def _sentence(one: Measured, second: Measured | None) -> str:
     told = [_told(held.decision) for held in (one, second) if held is not None and held.decision is not None]
     noise = (
         "" if math.isnan(one.noise())
-        else f" Noise: {percent(one.noise())} points of percent."
+        else f" Noise: {percent(one.noise())} percentage points."
     )  # fmt: skip
     return f"- **{one.part.title}**, {one.score.label}: {'; '.join(told)}.{noise}"
 

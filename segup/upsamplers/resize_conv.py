@@ -24,8 +24,8 @@ class ResizeConv(Upsampler):
         in_channels, out_channels, scale, skip_channels, fit: See :class:`segup.upsamplers.Upsampler`.
         kernel_size: Kernel size of the convolution, odd; 3 by default, 1 in a decoder's step to the image. None: the
             resize alone, without parameters. Then only where channels change there is a 1×1 convolution.
-        conv_first: The convolution stands before the resize, not after it. It multiplies ``scale²`` times less and sees
-            ``scale`` times as far, and the result is as smooth as the resize.
+        conv_first: The convolution stands before the resize, not after it. It multiplies ``scale²`` times less, its
+            window is of cells of the map and not of pixels of the result, and the result is as smooth as the resize.
         init: ``"he"``: the convolution keeps the variance of a rectified input (He et al., arXiv 1502.01852).
             ``"interpolate"``: bilinear interpolation, see :mod:`segup.upsamplers.interpolation`.
 

@@ -13,14 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from segup.ablation.comparison import Comparison
 from segup.ablation.report.forest import drawn_differences, forest
 from segup.cli.composed import configs_folder
 from segup.cli.sweep import read_sweep
-from segup.upsamplers import create_upsampler
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "noise_floor.py"
@@ -224,7 +222,7 @@ def test_the_anchors_differences_are_told_apart_by_what_differs():
                 device="GPU NVIDIA X")
             for name, loss, seed in runs]  # fmt: skip
     text = written("anchor", rows)
-    assert "8 runs, on NVIDIA X, `docs/noise-floor/anchor.csv`" in text
+    assert "8 of 30 runs, on NVIDIA X, `docs/noise-floor/anchor.csv`" in text
     assert "| loss: ce_dice − cross_entropy | 4 | +0.100 | +0.100 |" in text
     assert "not tested: +0.100 by the loss (ce_dice for cross_entropy), −0.030 by the operator (for deconv)." in text
     assert "| operator: naf − deconv | 4 | −0.030 | −0.030 |" in text
@@ -232,7 +230,7 @@ def test_the_anchors_differences_are_told_apart_by_what_differs():
     assert "cross_entropy: 0.475 to 0.505." in text
     assert "ce_dice 0.250, 0.250, 0.250; cross_entropy 0.250, 0.250, 0.250 here" in text
     assert "| `naf,loss=ce_dice` | 0.250 | 0.250 | 0.250 |" in text
-    assert "on NVIDIA X, with other runs on it, so that no times are given" in text
+    assert "on NVIDIA X, with other runs on it: multiply-accumulates of one training crop and the run" in text
     plain = [
         row(name, seed, 0.5, test_miou=str(0.52 + gains[name] + seed / 100)) for name in gains for seed in range(2)
     ]
@@ -282,6 +280,7 @@ def test_rows_of_a_newcomer_join_those_that_are_there():
 
 
 def test_camvid_is_halved_once(tmp_path):
+    import noise_floor
     from noise_floor_parts import halve
 
     from segup.errors import DataError
@@ -295,7 +294,7 @@ def test_camvid_is_halved_once(tmp_path):
             file = tmp_path / "camvid" / name
             file.parent.mkdir(parents=True)
             Image.fromarray(rng.integers(0, 12, size, dtype=np.uint8)).save(file)
-    halve(tmp_path / "camvid", tmp_path / "half")
+    assert noise_floor.run(["--data", str(tmp_path), "--half", str(tmp_path / "half")]) == 0
     assert (tmp_path / "half" / "train" / "a.png").is_file()
     whole, small = (np.asarray(Image.open(tmp_path / name / "val" / "a.png")) for name in ("camvid", "half"))
     assert np.abs(small - whole.reshape(3, 2, 4, 2, 3).mean((1, 3))).max() <= 0.5
@@ -407,19 +406,18 @@ def test_a_part_goes_on_and_is_written(tmp_path):
     assert file.read_bytes() == written
 
 
-def test_the_page_is_right_about_how_many_cells_a_pixel_reads():
-    from noise_floor_page import _SECOND
-    from noise_floor_parts import VARIANTS
+def test_the_page_says_how_many_cells_a_score_reads():
+    from noise_floor_parts import PARTS, PROBED
+    from noise_floor_reads import cells_read
 
-    def cells(word, **options):
-        name, own = VARIANTS.get(word, (word, options))
-        torch.manual_seed(0)
-        up = create_upsampler(name, 4, 3, 8, **own).double()
-        x = torch.randn(1, 4, 9, 9, dtype=torch.float64, requires_grad=True)
-        y = up(x)[0, 0, 32:40, 32:40].flatten()
-        read = [torch.autograd.grad(pixel, x, retain_graph=True)[0].abs().sum((0, 1)) > 0 for pixel in y]
-        return max(int(one.any(dim).sum()) for one in read for dim in (0, 1))
-
-    said = {"conv_bilinear": 4, "conv_nearest": 3, "pixel_shuffle": 3, "deconv": 2, "bilinear_alone": 2, "carafe": 5}
-    assert {word: cells(word) for word in said} == said
-    assert "reads 4×4 cells" in _SECOND
+    by_hand = {"nearest_alone": 1, "bilinear_alone": 2, "bicubic_alone": 4, "nearest": 2, "bilinear": 3, "bicubic": 5,
+               "bilinear_additive": 2, "deconv": 2, "deconv_matched": 2, "pixel_shuffle": 3, "carafe": 5, "dysample": 2,
+               "naf": 5, "conv_nearest": 3, "conv_bilinear": 4}  # fmt: skip
+    for key, further in (("probe_cells", 0), ("probe_context", 2)):
+        for name, cells in by_hand.items():
+            assert cells_read(PARTS[key], name) == f"{cells + further}×{cells + further}", name
+        assert cells_read(PARTS[key], "anyup") == "all"
+    assert set(PROBED) - set(by_hand) == {"anyup", "jbu", "uplift"}
+    assert cells_read(PARTS["probe_cells"], "Mine") == "–"
+    text = written("probe_cells", [row(name, seed, 0.5) for name in ("bilinear_alone", "carafe") for seed in range(3)])
+    assert next(line for line in text.splitlines() if "| `carafe` |" in line).endswith("| 5×5 |")
