@@ -11,7 +11,7 @@ from noise_floor_costs import classes, costs, gpus_of
 from noise_floor_limits import limits, repeat
 from noise_floor_measured import BOOTSTRAPPED, ENOUGH, LEAST, Measured, Row, measured, read_rows, score_of
 from noise_floor_parts import PARTS, Part, filled
-from noise_floor_published import TABLES, percent, published, published_figure, ranged, with_range
+from noise_floor_published import TABLES, folded, percent, published, published_figure, ranged, with_range
 from noise_floor_reads import READS, cells_read
 from noise_floor_segnet import beside_published
 from noise_floor_short import in_short
@@ -255,10 +255,8 @@ def _commands(part: Part, rows: Sequence[Row]) -> list[str]:
     for row in rows:
         seeds.setdefault(row["decoder"], {})[row["seed"]] = None
         words[row["decoder"]] = row["words"]
-    lines = ['<details markdown="1">', "<summary>Each row again, as a study of its own</summary>", ""]
-    lines += [pipes(["operator", "command"]), "|---|---|"]
-    lines += [pipes([code(name), code(command(part, name, words[name], list(own)))]) for name, own in seeds.items()]
-    lines += ["", "</details>", ""]
+    commands = [pipes([code(name), code(command(part, name, words[name], list(own)))]) for name, own in seeds.items()]
+    lines = folded("Each row again, as a study of its own", [pipes(["operator", "command"]), "|---|---|", *commands])
     if part.needs is not None:
         lines += [_NEEDS[part.needs], ""]
     if part.tested:

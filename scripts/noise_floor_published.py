@@ -200,8 +200,8 @@ def published(found: Found) -> list[str]:
     lines += ["", f"One method under nominally the same protocol differs between papers, too: {apart}.", ""]
     if details:
         titles = ["published", "data", "row", "difference", "larger than the noise", "where seeds differ"]
-        lines += ["Row by row, against the table's own baseline, in points:", ""]
-        lines += [pipes(titles), f"|{'---|' * len(titles)}", *details, ""]
+        table_of_rows = [pipes(titles), f"|{'---|' * len(titles)}", *details]
+        lines += folded("Row by row, against the table's own baseline, in percentage points", table_of_rows)
     return lines
 
 
@@ -264,10 +264,20 @@ def published_figure(found: Found) -> bytes | None:
         axes.set_xlim(left=0)
         axes.grid(False, axis="y")
         axes.set_xlabel(
-            "size of a published difference, in points\n"
-            "(shaded: noise here; dark: two runs with one seed, light: with different seeds)"
+            "size of a published difference, in percentage points\n"
+            "(shaded: noise here; dark: two runs with one seed, light: with different seeds; "
+            "blue: larger than the dark one)"
         )
         return png(figure, dpi=100)
+
+
+def folded(title: str, lines: Sequence[str]) -> list[str]:
+    """Return lines of Markdown under a title that opens them.
+
+    >>> folded("More", ["| a |"])
+    ['<details markdown="1">', '<summary>More</summary>', '', '| a |', '', '</details>', '']
+    """
+    return ['<details markdown="1">', f"<summary>{title}</summary>", "", *lines, "", "</details>", ""]
 
 
 def with_range(one: Measured, guided: bool = False) -> str:
