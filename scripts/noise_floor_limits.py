@@ -58,7 +58,8 @@ def repeat() -> list[str]:
         "python scripts/noise_floor.py --part probe_camvid --data ~/data --minutes 80",
         "```",
         "",
-        "An operator of your own joins a part, with the part's seeds, and then the page:",
+        "An operator of your own joins a part, with the part's seeds, and then the page (a part on CamVid takes "
+        "`--data`, too):",
         "",
         "```bash",
         "python scripts/noise_floor.py --part probe_cells --operators mypackage.mine:Mine --write",

@@ -89,7 +89,7 @@ def page(
     lines += [*_seeds_alone(found), *published(found)]
     for key, part in PARTS.items():
         if rows[key]:
-            lines += _part(part, rows[key], found, second, drawn)
+            lines += _part(part, rows, found, second, drawn)
     return "\n".join([*lines, *limits(), *repeat()]).rstrip() + "\n"
 
 
@@ -160,11 +160,12 @@ def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
 
 def _part(
     part: Part,
-    rows: Sequence[Row],
+    all_rows: Mapping[str, Sequence[Row]],
     found: Mapping[tuple[str, str], Measured],
     second: Mapping[tuple[str, str], Measured],
     drawn: Mapping[tuple[str, str, str], str],
 ) -> list[str]:
+    rows = all_rows[part.key]
     folds = any(row.get("fold") for row in rows)
     failed = [f"{row['decoder']} seed {row['seed']} ({row['cause']})" for row in rows if row["state"] == "failed"]
     seconds = [float(row["wall_seconds"]) for row in rows if row["state"] == "finished" and row.get("wall_seconds")]
@@ -197,7 +198,7 @@ def _part(
                 "",
                 *_held(held, drawn),
             ]
-    told = whose(found, rows) if part.key == "anchor" else []
+    told = whose(found, all_rows) if part.key == "anchor" else []
     told += beside_published(part, found) if part.key == "segnet" else []
     return [*lines, *told, *classes(rows), *costs(rows), *_commands(part, rows)]
 
