@@ -149,7 +149,8 @@ PARTS = {
             "with the default loss (cross-entropy and Dice) and with cross-entropy; the last weights, scored on the "
             "test images.",
             (*_ANCHOR, "loss=ce_dice,cross_entropy"),
-            ("deconv", "pixel_shuffle", "dysample", "naf", "nearest"), "deconv,loss=ce_dice", (0, 1, 2), metrics=("test_miou",), tested=True,
+            ("deconv", "pixel_shuffle", "dysample", "naf", "nearest"),
+            "deconv,loss=ce_dice", (0, 1, 2), metrics=("test_miou",), tested=True,
         ),
         Part(
             "anchor_plain", "The anchor without augmentation, CamVid",
