@@ -20,8 +20,8 @@ def limits() -> list[str]:
         "difference to a resize alone is of the operator as segup has it, and of this context. "
         "In the part with a convolution first all operators have one, and still differ in the cells that they read.",
         "- `conv_nearest` and `conv_bilinear` were added when the scores of the other rows of the probes were known; "
-        "the probe with a convolution first, its baseline, and those two rows in it, when the results of the parts "
-        "before it were.",
+        "the probe with a convolution first and its baseline, when the results of the parts before it were; those two "
+        "rows in it, when its other rows had five seeds.",
         "- The encoder's cell i is centred on the image's pixel 8·i. Resizes put it at 8·i + 3.5, as in most networks; "
         "`deconv_matched` follows the encoder, and learned operators can. A part of their distance to a resize may be "
         "this shift.",
@@ -32,6 +32,8 @@ def limits() -> list[str]:
         "alone.",
         "- A part that was trained on a GPU does not repeat to the last digit; one on a CPU with one thread does, on "
         "the same machine.",
+        "- The anchor's runs without augmentation were trained on a CPU, those with it on a GPU: rounding is in their "
+        "differences, too.",
         "- All operators of a part have one learning rate and one schedule, which were not tuned for any of them.",
         "- The order of operators is not tested: each is held against the baseline alone.",
         "- Intervals use a variance that operators share. A quiet operator may be undecided though its sign is the "
