@@ -194,7 +194,7 @@ def _part(
             lines += [
                 f"### Against `{held.part.baseline}`{on}: {held.score.label}",
                 "",
-                _SECOND if part.key == "probe_context" else f"{_SECOND} {_WITHOUT_CONV}",
+                _SECOND if part.neck_kernel > 1 else f"{_SECOND} {_WITHOUT_CONV}",
                 "",
                 *_held(held, drawn),
             ]

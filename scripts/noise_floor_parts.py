@@ -79,6 +79,12 @@ class Part:
         return "experiment=probe" in self.words
 
     @property
+    def neck_kernel(self) -> int:
+        """The size of the convolution before every operator; 1 where there is none."""
+        sizes = [word.partition("=")[2] for word in self.words if word.startswith("neck.kernel_size=")]
+        return int(sizes[0]) if sizes else 1
+
+    @property
     def planned(self) -> int:
         """How many runs it has, or begins with where seeds come in rounds."""
         axes = (word.partition("=")[2].split(",") for word in self.words if "[" not in word)

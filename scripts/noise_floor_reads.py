@@ -28,8 +28,7 @@ def cells_read(part: Part, row: str) -> str:
     name, _ = VARIANTS.get(row, (row, {}))
     if name not in list_upsamplers():
         return "–"
-    kernel = next((int(word.partition("=")[2]) for word in part.words if word.startswith("neck.kernel_size=")), 1)
-    cells = _by_the_operator(row) + kernel - 1
+    cells = _by_the_operator(row) + part.neck_kernel - 1
     return f"{cells}×{cells}" if cells < _SIDE else "all"
 
 

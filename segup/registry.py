@@ -167,12 +167,14 @@ class Registry(Generic[T]):
         attribute, refused = name.partition(":")[2], f"{self.kind} '{name}' cannot be imported"
         try:
             home = import_named(module)
-        except ImportError as cause:
+            there = hasattr(home, attribute)
+        except (ImportError, AttributeError) as cause:  # the module's own code may raise either, also when it is asked
             raise ConfigError(f"{refused}: {cause}") from cause
-        found = getattr(home, attribute, None)
-        if found is None:
-            known = [key for key, value in vars(home).items() if key[0] != "_" and callable(value)]
+        if not there:  # a name that is loaded when it is asked for is not in vars: it is listed, and not loaded
+            own = vars(home)
+            known = [key for key in dir(home) if key[0] != "_" and (key not in own or callable(own[key]))]
             raise ConfigError(f"{refused}: {unknown(f'name in {module}', attribute, known)}")
+        found = getattr(home, attribute)
         if not callable(found):
             raise ConfigError(f"{self.kind} '{name}' is {type(found).__name__}, not something to call")
         return found

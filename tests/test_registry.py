@@ -80,6 +80,18 @@ def test_a_module_that_is_nowhere_is_answered_with_where_it_is_looked_for(table,
     (tmp_path / "asking.py").write_text("import nothing_of_the_kind\n")
     with pytest.raises(ConfigError, match="cannot be imported: No module named 'nothing_of_the_kind'$"):
         table.get("asking:double")
+    (tmp_path / "failing.py").write_text("import math\nmath.nothing\n")
+    with pytest.raises(ConfigError, match="cannot be imported: module 'math' has no attribute 'nothing'"):
+        table.get("failing:double")
+    lazily = (
+        "def __dir__():\n    return ['doubled']\ndef __getattr__(name):\n    raise ImportError(f'{name} needs more')\n"
+    )
+    (tmp_path / "lazy.py").write_text(lazily)
+    with pytest.raises(ConfigError, match="cannot be imported: double needs more"):
+        table.get("lazy:double")
+    (tmp_path / "later.py").write_text(lazily.replace("ImportError", "AttributeError"))
+    with pytest.raises(ConfigError, match="unknown name in later 'double': did you mean 'doubled'"):
+        table.get("later:double")
 
 
 @pytest.mark.parametrize("name", [":", ":Up", ".:Up", "..blocks:Up", "a..b:Up", "a.:Up", "a\0b:Up"])
