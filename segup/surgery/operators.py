@@ -31,7 +31,7 @@ def operator_layers(up: Upsampler) -> list[nn.Module]:
         return [up.conv]
     if isinstance(up, PixelShuffleConv) and compute is PixelShuffleConv.upsample:
         return [up.conv, nn.PixelShuffle(up.scale)]
-    if isinstance(up, ResizeConv) and compute is ResizeConv.upsample:
+    if isinstance(up, ResizeConv) and compute is ResizeConv.upsample and not up.align_corners:
         if up.alone:
             return [nn.Upsample(scale_factor=up.scale, mode=up.mode)]
         layers = [nn.Upsample(scale_factor=up.scale, mode=up.mode), up.conv]

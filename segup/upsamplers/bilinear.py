@@ -4,14 +4,14 @@ from torch import Tensor
 
 from segup.upsamplers.contract import register_upsampler
 from segup.upsamplers.interpolation import middle_tap
-from segup.upsamplers.resize_conv import ResizeConv
+from segup.upsamplers.resize_conv import InterpolatedConv
 
 
 @register_upsampler("bilinear")
-class Bilinear(ResizeConv):
-    """Bilinear resize by ``scale`` (align_corners=False), then a convolution.
+class Bilinear(InterpolatedConv):
+    """Bilinear resize by ``scale``, then a convolution.
 
-    Arguments, shape, parameters: see :class:`segup.upsamplers.resize_conv.ResizeConv`.
+    Arguments, shape, parameters: see :class:`segup.upsamplers.resize_conv.InterpolatedConv`.
 
     >>> import torch
     >>> Bilinear(8, 4)(torch.zeros(1, 8, 16, 16), size=(31, 32)).shape

@@ -1,6 +1,7 @@
 """Resize by the factor and convolve: what nearest, bilinear and bicubic upsampling share."""
 
 from collections.abc import Mapping
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
@@ -11,11 +12,12 @@ from torch import Tensor, nn
 from segup.conform import OddKernel
 from segup.errors import ConfigError
 from segup.upsamplers.contract import AnyScale, Channels, Upsampler
+from segup.upsamplers.fitting import Size
 from segup.upsamplers.interpolation import channel_map, init_weight, separable
 
 
 class ResizeConv(Upsampler):
-    """Resize by ``scale`` in one of torch's modes (align_corners=False), and a convolution that keeps the size.
+    """Resize by ``scale`` in one of torch's modes, and a convolution that keeps the size.
 
     It resizes by the factor, never to the size. 16 → 32, then cut to 31, keeps the grid; 16 → 31 would stretch it. A
     subclass names its :attr:`mode`. If it can start as bilinear interpolation, it also names the taps for that.
@@ -37,6 +39,7 @@ class ResizeConv(Upsampler):
     mode: ClassVar[str]
     final_options: ClassVar[Mapping[str, Any]] = MappingProxyType({"kernel_size": 1})
     takes_fractions = True
+    align_corners = False
 
     def __init__(
         self,
@@ -83,9 +86,19 @@ class ResizeConv(Upsampler):
         """Whether it is the resize alone."""
         return self.alone
 
+    @property
+    def shift(self) -> Fraction:
+        """Output pixels by which its pixels lie below and right of the grid of ``align_corners=False``."""
+        return -Fraction(self.rise - 1, 2) if self.align_corners else Fraction(0)
+
+    def own(self, low: int) -> Size:
+        """Return ``scale·low``; with ``align_corners``, from ``scale·(low - 1) + 1`` on."""
+        grid = self.grid(low)
+        return grid - (self.rise - 1 if self.align_corners else 0), grid
+
     def label(self) -> str:
-        """Return the name and the scale; and that it is alone, or the convolution where that is 1×1 or first."""
-        words = super().label()
+        """Return the name, the scale and the shift; that it is alone, or the convolution where it is 1×1 or first."""
+        words = f"{super().label()} shift {self.shift}px" if self.shift else super().label()
         if self.alone:
             return f"{words} alone"
         size = self.conv.kernel_size[0]
@@ -98,10 +111,58 @@ class ResizeConv(Upsampler):
         first, on ``scale²`` times fewer pixels.
         """
         if self.alone:
-            return resize(x, self.rise, self.mode, self.run)
+            return self.resized(x)
         if self.conv_first or self.conv.kernel_size == (1, 1):
-            return resize(self.conv(x), self.rise, self.mode, self.run)
-        return self.conv(resize(x, self.rise, self.mode, self.run))
+            return self.resized(self.conv(x))
+        return self.conv(self.resized(x))
+
+    def resized(self, x: Tensor) -> Tensor:
+        """Return ``x`` resized, ``scale`` times as large."""
+        if not self.align_corners:
+            return resize(x, self.rise, self.mode, self.run)
+        # With the last cell once more the step is 1/scale at every size. What lies on that cell is cut.
+        height, width = (self.rise * size for size in x.shape[-2:])
+        repeated = F.pad(x, (0, 1, 0, 1), mode="replicate")
+        size = (height + 1, width + 1)
+        return F.interpolate(repeated, size=size, mode=self.mode, align_corners=True)[..., :height, :width]
+
+
+class InterpolatedConv(ResizeConv):
+    """Base of resizes whose pixels may lie where the encoder's convolutions have them: bilinear and bicubic.
+
+    Args:
+        in_channels, out_channels, scale, kernel_size, conv_first, init, skip_channels, fit: See :class:`ResizeConv`.
+        align_corners: Where the map lies. False: the edges of input and result meet, as with torch's own False. True:
+            result ``scale·i`` lies on input ``i``, where the encoder's k3 s2 p1 reads around input ``2·o``, as
+            ``deconv_matched`` has it. ``scale·(h - 1) + 1`` rows are those of torch's True; up to ``scale - 1`` after
+            them lie beyond the last cell, which repeats. Each of these sizes is reached without a correction.
+
+    Raises:
+        ConfigError: ``align_corners`` with a fraction as scale, or with ``init="interpolate"``, which is interpolation
+            on the grid of False.
+    """
+
+    def __init__(
+        self,
+        in_channels: Channels,
+        out_channels: Channels,
+        scale: AnyScale = 2,
+        *,
+        align_corners: bool = False,
+        **common: Any,
+    ) -> None:
+        super().__init__(in_channels, out_channels, scale, **common)
+        self.align_corners = align_corners
+        if align_corners and self.run > 1:
+            raise ConfigError(
+                f"'{self.name}' multiplies by {self.scale}: align_corners=True is for whole scales.\n"
+                f"  try: align_corners=False."
+            )
+        if self.shift and common.get("init") == "interpolate":
+            raise ConfigError(
+                f"'{self.name}' cannot start with init='interpolate' and align_corners=True: its pixels lie "
+                f"{-self.shift} before the grid of align_corners=False.\n  try: init=he, or align_corners=False."
+            )
 
 
 def resize(x: Tensor, scale: int, mode: str, run: int = 1) -> Tensor:

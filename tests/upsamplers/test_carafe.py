@@ -291,5 +291,5 @@ def test_exported_and_compiled_it_answers_alike_at_other_sizes(channels_last):
     with torch.no_grad():
         for h, w in ((7, 9), (3, 11), (16, 5)):
             x = map_of(h, w)
-            assert torch.equal(exported(x), up(x))
-            assert torch.equal(compiled(x), up(x))
+            assert torch.allclose(exported(x), up(x), atol=1e-6)  # some processors sum in another order there
+            assert torch.allclose(compiled(x), up(x), atol=1e-6)

@@ -16,7 +16,7 @@ SCALES = (2, 3, 4, 8)
 
 
 def has_init(name):
-    return "init" in inspect.signature(operator_class(name).__init__).parameters
+    return "init" in inspect.signature(operator_class(name)).parameters
 
 
 WITH_INIT = [name for name in list_upsamplers() if has_init(name)]

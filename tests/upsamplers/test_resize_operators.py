@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segup.errors import ConfigError
 from segup.surgery.operators import operator_layers
-from segup.upsamplers import Bicubic, Bilinear, BilinearAdditive, Nearest
+from segup.upsamplers import Bicubic, Bilinear, BilinearAdditive, MatchedDeconv, Nearest, impulse_shift
 from segup.upsamplers.bilinear_additive import summands
 from segup.upsamplers.resize_conv import resize
 
@@ -119,6 +121,72 @@ def assert_centred(up, scale):
     places = (torch.arange(9 * scale, dtype=torch.float64) + 0.5) / scale - 0.5
     centre = torch.stack(((y.sum(1) * places).sum(), (y.sum(0) * places).sum())) / y.sum()
     assert torch.allclose(centre, torch.tensor([3.0, 5.0]).double(), atol=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(SCALES), st.integers(1, 9), st.integers(1, 9), st.sampled_from([Bilinear, Bicubic]))
+def test_with_align_corners_pixel_scale_i_lies_on_cell_i_and_edges_repeat(scale, height, width, operator):
+    up = operator(2, 2, scale, kernel_size=None, align_corners=True).double()
+    x = torch.randn(1, 2, height, width, dtype=torch.float64)
+    y, reached = up(x), [scale * (side - 1) + 1 for side in x.shape[-2:]]
+    theirs = F.interpolate(x, size=reached, mode=operator.mode, align_corners=True)
+    assert torch.allclose(y[..., : reached[0], : reached[1]], theirs, atol=1e-12)
+    assert torch.allclose(y[..., ::scale, ::scale], x, atol=1e-12)
+    wide = F.pad(x, (4, 4, 4, 4), mode="replicate")  # whose own edges are out of sight
+    size = [scale * (side - 1) + 1 for side in wide.shape[-2:]]
+    seen = [slice(4 * scale, 4 * scale + scale * side) for side in x.shape[-2:]]
+    whole = F.interpolate(wide, size=size, mode=operator.mode, align_corners=True)
+    assert torch.allclose(y, whole[..., seen[0], seen[1]], atol=1e-12)
+    for size in range(reached[0], scale * height + 1):
+        assert torch.equal(up(x, size=(size, reached[1])), y[..., :size, : reached[1]])
+        assert up.correction == (0, 0)
+    strict = operator(2, 2, scale, align_corners=True, fit="strict")
+    assert strict.span(height) == (reached[0], scale * height)
+    assert MatchedDeconv(2, 2, scale, rounding="up").span(height) == strict.span(height)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_align_corners_has_the_grid_of_a_matched_transposed_convolution(scale):
+    up = Bilinear(2, 2, scale, kernel_size=None, align_corners=True).double()
+    matched = MatchedDeconv(2, 2, scale, rounding="up", init="bilinear").double()
+    with torch.no_grad():  # each channel by itself
+        one = matched.conv.weight.abs().amax((0, 1))
+        matched.conv.weight.copy_(torch.eye(2)[..., None, None] * one / one.amax())
+    x = torch.randn(1, 2, 5, 6, dtype=torch.float64)
+    size = (4 * scale + 1, 5 * scale + 1)
+    assert torch.allclose(up(x, size=size), matched(x, size=size), atol=1e-12)
+    assert up.shift == matched.shift == -Fraction(scale - 1, 2)
+    assert impulse_shift(up) == pytest.approx(2 * [float(up.shift)])
+    assert up.label() == f"bilinear ×{scale} shift {up.shift}px alone"
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3])
+@pytest.mark.parametrize("conv_first", [False, True])
+def test_align_corners_takes_the_convolution_on_either_side(kernel_size, conv_first):
+    torch.manual_seed(0)
+    up = Bilinear(3, 2, kernel_size=kernel_size, conv_first=conv_first, align_corners=True).double()
+    alone = Bilinear(2, 2, kernel_size=None, align_corners=True)
+    x = torch.randn(1, 3, 5, 4, dtype=torch.float64)
+    after = up.conv(Bilinear(3, 3, kernel_size=None, align_corners=True)(x))
+    assert torch.allclose(up(x), alone(up.conv(x)) if conv_first else after, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("operator", "options", "message"),
+    [
+        (Nearest, {}, r"unknown option of 'nearest' 'align_corners'"),
+        (Bilinear, {"scale": Fraction(3, 2)}, r"'bilinear' multiplies by 3/2: align_corners=True is for whole scales"),
+        (Bilinear, {"init": "interpolate"}, r"its pixels lie 1/2 before the grid of .*\n  try: init=he, or align_corn"),
+    ],
+)
+def test_align_corners_is_refused_where_it_has_no_grid_of_its_own(operator, options, message):
+    with pytest.raises(ConfigError, match=message):
+        operator(4, 2, align_corners=True, **options)
+
+
+def test_align_corners_is_no_run_of_layers():
+    with pytest.raises(ConfigError, match="is not known as a run of layers with fixed weights"):
+        operator_layers(Bilinear(4, 2, align_corners=True))
 
 
 @pytest.mark.parametrize("scale", SCALES)
