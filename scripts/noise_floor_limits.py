@@ -23,8 +23,8 @@ def limits() -> list[str]:
         "the probe with a convolution first and its baseline, when the results of the parts before it were; those two "
         "rows in it, when its other rows had five seeds.",
         "- The encoder's cell i is centred on the image's pixel 8·i. Resizes put it at 8·i + 3.5, as in most networks; "
-        "`deconv_matched` follows the encoder, and learned operators can. A part of their distance to a resize may be "
-        "this shift.",
+        "`deconv_matched` and the rows with `_corners`, which were added last, follow the encoder, and learned "
+        "operators can.",
         "- In 60 steps of the probe on CamVid without a convolution first, guided operators and resizes alone hardly "
         "learn the thin classes (pole, sign, fence, pedestrian, bicyclist). `conv_bilinear`, `conv_nearest`, "
         "`pixel_shuffle` and transposed convolutions begin to. This moves mIoU more than pixel accuracy.",
@@ -58,6 +58,13 @@ def repeat() -> list[str]:
         "```bash",
         "python scripts/noise_floor.py --part probe_cells --minutes 80",
         "python scripts/noise_floor.py --part probe_camvid --data ~/data --minutes 80",
+        "```",
+        "",
+        "The runs are in `ablations/`. On a machine that does not have them, name the seeds that the file lacks; their "
+        "rows join it:",
+        "",
+        "```bash",
+        "python scripts/noise_floor.py --part decoders_cells --seeds 5",
         "```",
         "",
         "An operator of your own joins a part, with the part's seeds, and then the page (a part on CamVid takes "

@@ -107,9 +107,10 @@ def _opening(rows: Mapping[str, Sequence[Row]]) -> list[str]:
         "`python scripts/noise_floor.py --write` makes this page from these files.",
         "",
         "Names are those of the [operators](operators.md), with their tiny variants where they have one; `_alone` is a "
-        "resize without its 3×3 convolution, `conv_` one with it before the resize. Where nothing else is said, "
-        "the last weights are scored. *Same sign*: in how many of the pairs of runs the operator is on the same side "
-        "of the baseline. *P* in a figure: the share of all pairs of one run of each in which it is ahead; the seeds "
+        "resize without its 3×3 convolution, `conv_` one with it before the resize, `_corners` one on the encoder's "
+        "own grid (`align_corners`). Where nothing else is said, the last weights are scored. *Same sign*: in how many "
+        "of the pairs of runs the operator is on the same side of the baseline. *P* in a figure: the share of all "
+        "pairs of one run of each in which it is ahead; the seeds "
         f"of a pair may differ. {READS}",
         "",
         "*Better* and *worse*: the interval leaves out 0, and all intervals of a table hold together with 95 % "

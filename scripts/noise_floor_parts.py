@@ -17,17 +17,21 @@ from segup.errors import ConfigError, DataError, unknown
 VARIANTS: Mapping[str, tuple[str, Mapping[str, bool | None]]] = {
     **{f"{name}_alone": (name, {"kernel_size": None}) for name in ("nearest", "bilinear", "bicubic")},
     **{f"conv_{name}": (name, {"conv_first": True}) for name in ("nearest", "bilinear")},
+    "bilinear_alone_corners": ("bilinear", {"kernel_size": None, "align_corners": True}),
+    "conv_bilinear_corners": ("bilinear", {"conv_first": True, "align_corners": True}),
 }
-"""Resizes without their 3×3 convolution (where channels change, a 1×1 one), and with it before the resize."""
+"""Resizes without their 3×3 convolution (where channels change, a 1×1 one), with it before the resize, and both on the
+encoder's grid."""
 PROBED = (
     "bilinear_alone", "nearest_alone", "bicubic_alone", "bilinear", "nearest", "bicubic", "bilinear_additive", "deconv",
     "deconv_matched", "pixel_shuffle", "carafe", "dysample", "naf", "jbu", "anyup", "uplift", "conv_nearest",
-    "conv_bilinear",
+    "conv_bilinear", "bilinear_alone_corners", "conv_bilinear_corners",
 )  # fmt: skip
-"""All of segup's that can stand alone, the resizes without parameters, and those with a convolution before them."""
+"""All of segup's that can stand alone, the resizes without parameters, those with a convolution before them, and two of
+these on the encoder's grid."""
 IN_A_UNET = (
-    "bilinear", *(name for name in PROBED if name != "bilinear" and not name.startswith("conv_")), "fade", "sapa",
-    "freqfusion",
+    "bilinear", *(name for name in PROBED if name != "bilinear" and not name.startswith("conv_") and
+    not name.endswith("_corners")), "fade", "sapa", "freqfusion",
 )  # fmt: skip
 """In a U-Net every operator has convolutions before it."""
 _OUTSIDE = re.compile(r"[\w.]+:\w+", re.ASCII)
@@ -98,6 +102,8 @@ class Part:
 
 _CELLS = ("data=cells", "data.folds=5")
 _PROBE = ("experiment=probe", "hydra.sweeper.params=null")
+_VARIED = ("data.augment.scale=[0.75,1.5]", "data.augment.brightness=0.2", "data.augment.contrast=0.2")
+"""The default augmentation until 2026-11-27, with which the runs on CamVid were begun."""
 _UNET = ("trainer.max_epochs=5", "trainer.val_every_n_epochs=5")
 _ANCHOR = (
     "data=camvid", "data.root={camvid}", "data.crop_size=[256,320]", "data.samples_per_epoch=1080",
@@ -115,8 +121,9 @@ PARTS = {
         Part(
             "probe_camvid", "Probe of a frozen encoder, CamVid at 180×240",
             "The same on CamVid at half its size (of frames that were kept as JPEG, quality 88), trained for 60 steps "
-            "of eight 129×129 crops; scored on the 101 validation images and, by itself, on the 233 test images.",
-            (*_PROBE, "data=camvid", "data.root={half}", "data.crop_size=[129,129]"),
+            "of eight 129×129 crops, which vary in scale (0.75 to 1.5), brightness and contrast and are mirrored; "
+            "scored on the 101 validation images and, by itself, on the 233 test images.",
+            (*_PROBE, "data=camvid", "data.root={half}", "data.crop_size=[129,129]", *_VARIED),
             PROBED, "bilinear_alone", tuple(range(10)), second="conv_bilinear", metrics=("miou", "test_miou"),
             tested=True,
         ),
@@ -126,7 +133,7 @@ PARTS = {
             "(`neck.kernel_size=3`). Trained for 60 steps of eight 129×129 crops, scored on the validation images and, "
             "by itself, on the test images. It was looked at after five seeds and after ten, and the intervals of "
             "both looks hold together. What was decided after five stands with the difference of these five.",
-            (*_PROBE, "neck.kernel_size=3", "data=camvid", "data.root={half}", "data.crop_size=[129,129]"),
+            (*_PROBE, "neck.kernel_size=3", "data=camvid", "data.root={half}", "data.crop_size=[129,129]", *_VARIED),
             PROBED, "bilinear_alone", tuple(range(10)), looks=(5, 10), second="conv_bilinear",
             metrics=("miou", "test_miou"), tested=True,
         ),
@@ -151,10 +158,10 @@ PARTS = {
         ),
         Part(
             "anchor", "The anchor, CamVid",
-            "A U-Net on EfficientNet-Lite0, 1350 steps of eight 256×320 crops of CamVid, a one-cycle rate of 1e-3, "
-            "with the default loss (cross-entropy and Dice) and with cross-entropy; the last weights, scored on the "
-            "test images.",
-            (*_ANCHOR, "loss=ce_dice,cross_entropy"),
+            "A U-Net on EfficientNet-Lite0, 1350 steps of eight 256×320 crops of CamVid, which vary in scale (0.75 to "
+            "1.5), brightness and contrast and are mirrored, a one-cycle rate of 1e-3, with the default loss "
+            "(cross-entropy and Dice) and with cross-entropy; the last weights, scored on the test images.",
+            (*_ANCHOR, *_VARIED, "loss=ce_dice,cross_entropy"),
             ("deconv", "pixel_shuffle", "dysample", "naf", "nearest"),
             "deconv,loss=ce_dice", (0, 1, 2), metrics=("test_miou",), tested=True,
         ),

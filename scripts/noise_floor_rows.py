@@ -103,18 +103,21 @@ def _short(text: str | None) -> str:
 
 
 def write_rows(file: Path, rows: Sequence[Mapping[str, str]], only: set[str] | None = None) -> None:
-    """Write rows into a part's file; what it has of other runs stays.
+    """Write rows into a part's file; what it has of other runs stays, and when the part is looked at.
 
     Args:
         file: The file, which need not be there.
         rows: Of this study.
-        only: The operators whose rows are written; None for all.
+        only: The operators whose rows are written; None for all. Runs that the file does not have are written, too: a
+            newcomer's seeds are held against the baseline's.
     """
     before = read_rows(file)
-    now = [row for row in rows if only is None or row["decoder"].partition(",")[0] in only]
+    known = {_run(row) for row in before}
+    now = [row for row in rows if only is None or row["decoder"].partition(",")[0] in only or _run(row) not in known]
     if only is not None:  # not in turns with the operators of the file
         now = [{**row, **dict.fromkeys(TIMED, "")} for row in now]
-    runs = {_run(row): dict(row) for row in (*before, *now)}
+    plan = {"looks": before[0]["looks"]} if before and "looks" in before[0] else {}  # not that of a few seeds of it
+    runs = {_run(row): {**row, **plan} for row in (*before, *now)}
     columns = list(dict.fromkeys(key for row in (*now, *before) for key in row))
     last = [key for key in ("wall_seconds", "cause", *_MADE, "looks", "words") if key in columns]
     columns = [*(key for key in columns if key not in last), *last]

@@ -282,6 +282,19 @@ def test_rows_of_a_newcomer_join_those_that_are_there():
     ]  # fmt: skip
     write_rows(file, [row("deconv", 0, 0.65)])
     assert [r["miou"] for r in read_rows(file)] == ["0.5", "0.65", "0.7"]
+    write_rows(file, [row("bilinear_alone", seed, 0.4) for seed in (0, 1)], only={"Mine"})
+    assert [(r["decoder"], r["seed"], r["miou"]) for r in read_rows(file)][3:] == [("bilinear_alone", "1", "0.4")]
+    assert read_rows(file)[0]["miou"] == "0.5"
+
+
+def test_seeds_that_another_study_adds_do_not_change_when_a_part_is_looked_at():
+    from noise_floor_measured import read_rows
+    from noise_floor_rows import write_rows
+
+    file = Path("docs/noise-floor/decoders_cells.csv")
+    write_rows(file, [row("bilinear", seed, 0.5, looks="5 7 10") for seed in range(4)])
+    write_rows(file, [row("bilinear", 4, 0.5, looks="3 5 10")])  # of one seed by itself
+    assert [r["looks"] for r in read_rows(file)] == ["5 7 10"] * 5
 
 
 def test_camvid_is_halved_once(tmp_path):
@@ -417,7 +430,8 @@ def test_the_page_says_how_many_cells_a_score_reads():
 
     by_hand = {"nearest_alone": 1, "bilinear_alone": 2, "bicubic_alone": 4, "nearest": 2, "bilinear": 3, "bicubic": 5,
                "bilinear_additive": 2, "deconv": 2, "deconv_matched": 2, "pixel_shuffle": 3, "carafe": 5, "dysample": 2,
-               "naf": 5, "conv_nearest": 3, "conv_bilinear": 4}  # fmt: skip
+               "naf": 5, "conv_nearest": 3, "conv_bilinear": 4, "bilinear_alone_corners": 2,
+               "conv_bilinear_corners": 4}  # fmt: skip
     for key, further in (("probe_cells", 0), ("probe_context", 2)):
         for name, cells in by_hand.items():
             assert cells_read(PARTS[key], name) == f"{cells + further}×{cells + further}", name
