@@ -127,8 +127,8 @@ class Augment:
         horizontal_flip: Probability of a left-right flip.
         vertical_flip: Probability of an up-down flip.
         rotate_90: Probability of a rotation by 90°, 180° or 270°.
-        brightness: Largest random change of brightness, as a share of the full range.
-        contrast: Largest random change of contrast, as a share.
+        brightness: Largest random shift, as a share of the full range: with 0.2, most of a dark image may turn black.
+        contrast: Largest random change of the gain of all channels together, as a share.
         channel_gain: Largest random change of the gain of each single channel, as a share.
         noise: Largest standard deviation of Gaussian noise, as a share of the full range. Each sample has its own.
 
