@@ -32,6 +32,9 @@ def limits() -> list[str]:
         "alone.",
         "- A part that was trained on a GPU does not repeat to the last digit; one on a CPU with one thread does, on "
         "the same machine.",
+        "- Another processor rounds otherwise, and end to end this changes a run nearly as another seed does. In the "
+        "part with decoders on cells `anyup`, `uplift`, `fade`, `sapa` and `freqfusion` have seed 3 from another "
+        "processor than `bilinear` (the column `device`).",
         "- The anchor's runs without augmentation were trained on a CPU, those with it on a GPU: rounding is in their "
         "differences, too.",
         "- All operators of a part have one learning rate and one schedule, which were not tuned for any of them.",

@@ -116,8 +116,7 @@ def write_rows(file: Path, rows: Sequence[Mapping[str, str]], only: set[str] | N
     now = [row for row in rows if only is None or row["decoder"].partition(",")[0] in only or _run(row) not in known]
     if only is not None:  # not in turns with the operators of the file
         now = [{**row, **dict.fromkeys(TIMED, "")} for row in now]
-    plan = {"looks": before[0]["looks"]} if before and "looks" in before[0] else {}  # not that of a few seeds of it
-    runs = {_run(row): {**row, **plan} for row in (*before, *now)}
+    runs = {_run(row): {**row, **_plan(before, now)} for row in (*before, *now)}
     columns = list(dict.fromkeys(key for row in (*now, *before) for key in row))
     last = [key for key in ("wall_seconds", "cause", *_MADE, "looks", "words") if key in columns]
     columns = [*(key for key in columns if key not in last), *last]
@@ -127,6 +126,16 @@ def write_rows(file: Path, rows: Sequence[Mapping[str, str]], only: set[str] | N
     writer.writerows(runs.values())
     file.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(file, text.getvalue().encode())
+
+
+def _plan(before: Sequence[Mapping[str, str]], now: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
+    """Return when a part is looked at: as the file says, or as the study does where it goes on with that plan.
+
+    A study of a few seeds alone has a plan of its own, which says nothing of the part.
+    """
+    known, new = ({"looks": rows[0]["looks"]} if rows and "looks" in rows[0] else {} for rows in (before, now))
+    goes_on = not known or new.get("looks", "").startswith(f"{known['looks']} ")
+    return new if goes_on else known
 
 
 def _run(row: Mapping[str, str]) -> tuple[str, ...]:

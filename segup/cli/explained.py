@@ -237,6 +237,8 @@ def _of_one_value(place: str, key: str, held: Any, arguments: Sequence[str]) -> 
     for part in place.split("."):
         held = held[part]
     given = next((word.partition("=")[2] for word in arguments if word.partition("=")[0].endswith(key)), "null")
+    if held == {}:
+        return f"{place} holds no keys by itself; with + it takes new ones.\n  try: +{key}={given}"
     free = held == "???" or (held is None and place in _FREE)
     now = given if free else "null" if held is None else held
     return f"{place} holds one value, and no group.\n  try: {place}={now}"

@@ -36,6 +36,8 @@ def operator_layers(up: Upsampler) -> list[nn.Module]:
             return [nn.Upsample(scale_factor=up.scale, mode=up.mode)]
         layers = [nn.Upsample(scale_factor=up.scale, mode=up.mode), up.conv]
         return layers[::-1] if up.conv_first and up.conv.kernel_size != (1, 1) else layers  # a 1×1 commutes
+    if isinstance(up, ResizeConv) and up.align_corners:
+        raise ConfigError(f"{up.describe()} repeats the last cell at the edge (align_corners=True): no layer does")
     raise ConfigError(f"{up.describe()} is not known as a run of layers with fixed weights")
 
 

@@ -295,6 +295,8 @@ def test_seeds_that_another_study_adds_do_not_change_when_a_part_is_looked_at():
     write_rows(file, [row("bilinear", seed, 0.5, looks="5 7 10") for seed in range(4)])
     write_rows(file, [row("bilinear", 4, 0.5, looks="3 5 10")])  # of one seed by itself
     assert [r["looks"] for r in read_rows(file)] == ["5 7 10"] * 5
+    write_rows(file, [row("bilinear", 5, 0.5, looks="5 7 10 15")])  # the same plan, with one look more
+    assert [r["looks"] for r in read_rows(file)] == ["5 7 10 15"] * 6
 
 
 def test_camvid_is_halved_once(tmp_path):

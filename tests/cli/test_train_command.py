@@ -31,6 +31,10 @@ def in_tmp(tmp_path, monkeypatch):
         ),
         (["init_from.upsampler=RUN"], "init_from holds one value, and no group.\n  try: init_from=RUN"),
         (["logger.x=5"], "unknown key 'logger.x': logger holds one value, and no group.\n  try: logger=null"),
+        (
+            ["decoder=bilinear", "decoder.final_options.align_corners=true"],
+            "holds no keys by itself; with + it takes new ones.\n  try: +decoder.final_options.align_corners=true",
+        ),
         (["seed.x=3"], "seed holds one value, and no group.\n  try: seed=0"),
         (["reconstruct.steps=5"], "a key of the experiment of that name.\n  try: experiment=reconstruct before it"),
         (["trust.x=5"], "trust is a list, and takes all its values.\n  try: 'trust=[]'"),

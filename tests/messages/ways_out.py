@@ -40,7 +40,9 @@ _SCRIPT = re.compile(r"python (scripts/\w+\.py)((?: -?-?[\w./-]+)*)")
 _PIP = re.compile(r"pip install '?([\w-]+)(?:\[([\w,]+)\])?'?")
 _SWEPT = re.compile(r"(?<![\w-])-m ([\w./]+)=(\S+)")
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-_KEY_VALUE = re.compile(r"(?<![\w.'\"(\[])([A-Za-z_][\w.]*(?:/\w+)?)=((?:\[[^\]]*\]|\{[^}]*\}|\([^)]*\)|[^\s,;)\]])*)")
+_KEY_VALUE = re.compile(
+    r"(?<![\w.'\"(\[+])(\+{0,2}[A-Za-z_][\w.]*(?:/\w+)?)=((?:\[[^\]]*\]|\{[^}]*\}|\([^)]*\)|[^\s,;)\]])*)"
+)
 _CALL = re.compile(r"(?<![\w.])(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*\((?:[^()]|\([^()]*\))*\)")
 _DOTTED = re.compile(r"(?<![\w./])(?:segup|torch)(?:\.\w+)+")
 _LAYER = re.compile(r"^(conv|deconv|pool|resize|pixel_shuffle) [a-z]+\d.*$")

@@ -185,7 +185,7 @@ def test_align_corners_is_refused_where_it_has_no_grid_of_its_own(operator, opti
 
 
 def test_align_corners_is_no_run_of_layers():
-    with pytest.raises(ConfigError, match="is not known as a run of layers with fixed weights"):
+    with pytest.raises(ConfigError, match="repeats the last cell at the edge .align_corners=True"):
         operator_layers(Bilinear(4, 2, align_corners=True))
 
 
