@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.errors import HydraException
 from noise_floor_measured import read_rows
 from noise_floor_page import write_page
@@ -101,7 +102,7 @@ def check_operators(command: Sequence[str], operators: Sequence[str]) -> None:
     Raises:
         SegupError: One is not known, cannot be imported, or its decoder cannot be built.
     """
-    known = {*VARIANTS, *(file.stem for file in (configs_folder() / "decoder").glob("*.yaml"))}
+    known = {*VARIANTS, *(file.stem for file in (configs_folder() / "decoder").glob("*.yaml") if _stands(file))}
     for name in operators:
         if outside_module(name) is not None:
             if label_of(name) in known:
@@ -122,6 +123,12 @@ def check_operators(command: Sequence[str], operators: Sequence[str]) -> None:
         if operator in map(label_of, operators) and operator not in looked:
             looked.add(operator)
             check_parts(RunConfig.of(run.config))
+
+
+def _stands(file: Path) -> bool:
+    """Return whether a decoder's file names an operator that takes what every encoder gives."""
+    operator = yaml.safe_load(file.read_text()).get("upsampler")
+    return operator is not None and "indices" not in operator_class(operator).requires
 
 
 def _has_run(study: Path, began: float) -> bool:

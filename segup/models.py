@@ -280,6 +280,11 @@ def join_parts(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
         hint = "Its maps have more rows than any operator cuts: choose another encoder."
         if options.get("fit") == "strict":
             hint = "The step to the image has to be exact, too: decoder.final=deconv_matched."
+            if set(neck.roundings) == {"up"}:
+                hint += (
+                    "\n  Resizes on the encoder's own grid are exact here, too: decoder=bilinear "
+                    "decoder.upsampler_options.align_corners=true +decoder.final_options.align_corners=true."
+                )
         raise ShapeError(
             f"encoder '{encoder}' and topology '{topology}' do not fit at image size {size}, where the maps have "
             f"{', '.join(map(str, maps))}: {cause}\n  {hint}"

@@ -137,7 +137,7 @@ class Registry(Generic[T]):
         part = self.get(name)
         if part not in self._storable and part.__module__.startswith(f"{self._package}."):
             keywords = (p for p in inspect.signature(part).parameters.values() if p.kind is p.KEYWORD_ONLY)
-            self._storable[part] = {p.name: p.annotation | None for p in keywords if p.name not in self.place}
+            self._storable[part] = {p.name: p.annotation for p in keywords if p.name not in self.place}
         return self._storable.get(part)
 
     def check_stored(self, name: str, options: Any, path: str) -> None:

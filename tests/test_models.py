@@ -57,7 +57,8 @@ def test_channels_last_changes_no_value(upsampler):
         ({"width": [4]}, "unknown option of topology 'unet' 'width': did you mean 'widths'"),
         (
             {"fit": "strict"},
-            r'fit="strict"(.|\n)*The step to the image has to be exact, too: decoder.final=deconv_matched',
+            r'fit="strict"(.|\n)*The step to the image has to be exact, too: decoder.final=deconv_matched'
+            r"(.|\n)*decoder.upsampler_options.align_corners=true \+decoder.final_options.align_corners=true",
         ),
         ({"upsampler": "max_unpool"}, r"requires the encoder's pooling indices, and encoder 'resnet18' gives none"),
         (
@@ -71,6 +72,19 @@ def test_channels_last_changes_no_value(upsampler):
 def test_what_cannot_be_built_is_refused_at_construction(arguments, message):
     with pytest.raises((ConfigError, ValueError), match=message):
         create_model(**{**TINY, **arguments})
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "segnet", "convnext_atto"])
+def test_strict_resizes_are_offered_exactly_where_they_reach_every_size(encoder):
+    strict = {"encoder": encoder, "upsampler": "bilinear", "num_classes": 2, "pretrained": False, "fit": "strict"}
+    own_grid = {"upsampler_options": {"align_corners": True}, "final_options": {"align_corners": True}}
+    with pytest.raises(ShapeError) as refused:
+        create_model(**strict)
+    if "+decoder.final_options.align_corners=true" in str(refused.value):
+        create_model(**strict, **own_grid)
+    else:
+        with pytest.raises(ShapeError, match='fit="strict"'):
+            create_model(**strict, **own_grid)
 
 
 @pytest.mark.parametrize("topology", list_decoders())

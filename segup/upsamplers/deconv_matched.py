@@ -30,7 +30,8 @@ class MatchedDeconv(TransposedConv):
             below 0): kernel ``3·scale - 2 - c`` (from ``2·scale - 1`` on ``scale`` or one more, with a larger padding)
             reaches ``scale·h - c … scale·h - c + scale - 1``, and ``scale·h`` for 0 … ``scale - 1`` alone: with any
             other c a call has to say its size. ``"mixed"``, for several stages at once that follow no one rule: that of
-            ``"down"``, and below ``scale·h`` up to ``scale - 1`` rows are cut, which counts as a correction.
+            ``"down"``, and below ``scale·h`` up to ``scale - 1`` rows are cut, which counts as a correction. None: the
+            encoder's own rule, which a decoder knows; ``"up"`` for an operator by itself.
         init: ``"he"``, ``"bilinear"`` or, where nothing shifts, ``"interpolate"``; see
             :meth:`segup.upsamplers.deconv.TransposedConv.build`.
 
@@ -58,12 +59,12 @@ class MatchedDeconv(TransposedConv):
         out_channels: Channels,
         scale: Scale = 2,
         *,
-        rounding: Rounding | Signed = "up",
+        rounding: Rounding | Signed | None = None,
         init: Start = "bilinear",
         **common: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, scale, **common)
-        self.rounding = rounding
+        rounding = self.rounding = "up" if rounding is None else rounding
         offset = {"up": scale - 1, "down": 0, "mixed": 0}[rounding] if isinstance(rounding, str) else rounding
         # kernel - 2·padding = scale - c makes scale·h - c the smallest size; with a padding of scale - 1 the last row
         # of the largest is still written too.

@@ -370,6 +370,7 @@ def script(place, *words):
     ("words", "said"),
     [
         (["--part", "probe"], "--part probe: unknown part 'probe'"),
+        (["--part", "probe_cells", "--operators", "max_unpool"], "unknown operator 'max_unpool': known: anyup, "),
         (["--part", "probe_cells", "--operators", "decov"], "unknown operator 'decov': did you mean 'deconv'? known: "),
         (["--part", "anchor"], "--part anchor needs CamVid: give --data FOLDER"),
         (["--part", "probe_camvid", "--data", "nowhere"], "no folder nowhere/camvid: give --data FOLDER"),

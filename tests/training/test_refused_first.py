@@ -1,6 +1,7 @@
 """What cannot be trained is refused before anything is read, built or printed."""
 
 import copy
+import inspect
 import io
 import math
 
@@ -8,11 +9,14 @@ import pytest
 import yaml
 from rich.console import Console
 
+from segup.calls import accepts
 from segup.cli.composed import composed, configs_folder, plain_values
-from segup.errors import SegupError
+from segup.errors import ConfigError, SegupError
 from segup.training.before import check_settings
 from segup.training.config import RunConfig
 from segup.training.run import train
+from segup.upsamplers import list_upsamplers
+from segup.upsamplers.contract import operator_class, upsamplers
 
 GROUPS = ("encoder", "neck", "decoder", "loss", "optimizer", "scheduler")
 WORDS = [f"{group}={file.stem}" for group in GROUPS for file in sorted((configs_folder() / group).glob("*.yaml"))] + [
@@ -86,6 +90,19 @@ def test_a_value_of_the_wrong_kind_or_range_is_refused_for_every_key_of_a_part(w
     check_settings(RunConfig.of(values))
     assert let_pass(values, [(f"{group}.{key}", value) for key, value in leaves(own)]) == []
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", list_upsamplers())
+def test_what_takes_null_is_what_an_operators_own_signature_says(name):
+    values, operator = run_values(["decoder=deconv", f"decoder.upsampler={name}"]), operator_class(name)
+    for option in upsamplers.storable(name):
+        chosen = changed(values, "decoder.upsampler_options", {option: None})
+        if accepts(inspect.signature(operator).parameters[option].annotation, None):
+            check_settings(RunConfig.of(chosen))
+        else:
+            with pytest.raises(ConfigError, match=rf"^decoder\.upsampler_options\.{option}=None ") as refused:
+                check_settings(RunConfig.of(chosen))
+            assert "null" not in str(refused.value)
 
 
 def test_a_value_of_the_wrong_kind_or_range_is_refused_for_every_key_of_all_runs(capsys):
