@@ -11,6 +11,7 @@ from segup.statistics import Spread, spread
 
 GPU = "GPU "
 """How the name of a GPU begins in the column ``device``, so that it is told from a processor's."""
+_CPU, _MEMORY = "a CPU", "peak_memory_bytes"
 _FURTHER = ("boundary_iou", "bf_score", "pixel_accuracy")
 _TIMES = (
     " Times were measured in turns, once for all runs of a row, on a machine that was not always idle: compare them "
@@ -20,7 +21,8 @@ _TIMES = (
 
 def costs(rows: Sequence[Row]) -> list[str]:
     """Return the section on costs and scores that are not tested, as Markdown."""
-    gpus = gpus_of(rows)
+    places = by_place(rows)
+    gpus = [place for place in places if place != _CPU]
     columns = [column for column in COSTS if any(row.get(column.key) for row in rows)]
     if gpus:  # others ran on it at the same time
         columns = [column for column in columns if column.key not in TIMED]
@@ -30,12 +32,16 @@ def costs(rows: Sequence[Row]) -> list[str]:
     least = min((float(row["parameters"]) for row in rows if row.get("parameters")), default=0.0)
     on = f"on {', '.join(gpus)}, with other runs on it" if gpus else "on one thread of a CPU"
     timed = any(column.key in TIMED for column in columns)
+    mixed = len(places) > len(gpus) > 0
+    if mixed:  # a process's memory is not a GPU's
+        rows = [row if (row.get("device") or "").startswith(GPU) else {**row, _MEMORY: ""} for row in rows]
     lines = [
         "### Costs and further scores",
         "",
         "Scores are described and not tested; where no *test* is said they are of the validation images. Costs are of "
         f"the whole model {on}: multiply-accumulates{' and latency' if timed else ''} of one training crop"
-        f"{', a step of a batch,' if timed else ''} and the run's peak memory. "
+        f"{', a step of a batch,' if timed else ''} and the run's peak memory"
+        f"{', of runs on a GPU alone' if mixed else ''}. "
         f"*More parameters*: than the row with the fewest.{_TIMES if timed else ' No times were measured in turns.'}",
         "",
         pipes(titles),
@@ -49,10 +55,17 @@ def costs(rows: Sequence[Row]) -> list[str]:
     return [*lines, ""]
 
 
-def gpus_of(rows: Sequence[Row]) -> list[str]:
-    """Return the GPUs on which any of the runs was trained."""
-    devices = {row.get("device") or "" for row in rows}
-    return sorted(device.removeprefix(GPU) for device in devices if device.startswith(GPU))
+def by_place(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the runs by the GPU that trained them, or by "a CPU", whichever it was.
+
+    >>> list(by_place([{"device": "Y Processor"}, {}, {"device": "GPU NVIDIA X"}]))
+    ['NVIDIA X', 'a CPU']
+    """
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        device = row.get("device") or ""
+        found.setdefault(device.removeprefix(GPU) if device.startswith(GPU) else _CPU, []).append(row)
+    return dict(sorted(found.items(), key=lambda place: (place[0] == _CPU, place[0])))
 
 
 def classes(rows: Sequence[Row]) -> list[str]:

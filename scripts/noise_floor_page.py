@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from noise_floor_anchor import whose
-from noise_floor_costs import classes, costs, gpus_of
+from noise_floor_costs import by_place, classes, costs
 from noise_floor_limits import limits, repeat
 from noise_floor_measured import BOOTSTRAPPED, ENOUGH, LEAST, Measured, Row, measured, read_rows, score_of
 from noise_floor_parts import PARTS, Part, filled
@@ -159,6 +159,16 @@ def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
     return [*lines, ""] if shown else []
 
 
+def _run_time(places: Mapping[str, Sequence[Row]]) -> str:
+    """Return how long a run took, on each kind of device, as the rest of a sentence."""
+    took = {
+        place: [float(row["wall_seconds"]) for row in own if row["state"] == "finished" and row.get("wall_seconds")]
+        for place, own in places.items()
+    }
+    told = [f"{median(own):.0f} s{f' on {place}' if len(took) > 1 else ''}" for place, own in took.items() if own]
+    return f"; a run took {' and '.join(told)} (median), with other work on the machine" if told else ""
+
+
 def _part(
     part: Part,
     all_rows: Mapping[str, Sequence[Row]],
@@ -169,16 +179,17 @@ def _part(
     rows = all_rows[part.key]
     folds = any(row.get("fold") for row in rows)
     failed = [f"{row['decoder']} seed {row['seed']} ({row['cause']})" for row in rows if row["state"] == "failed"]
-    seconds = [float(row["wall_seconds"]) for row in rows if row["state"] == "finished" and row.get("wall_seconds")]
     lines = [f"## {part.title}", "", part.about, ""]
     paired = "; differences are paired by seed and fold" if folds else ""
-    gpus = gpus_of(rows)
-    on = f", on {', '.join(gpus)}" if gpus else ""
+    places = by_place(rows)
+    on = (
+        ""
+        if list(places) == ["a CPU"]
+        else ", " + ", ".join(f"{f'{len(own)} ' if len(places) > 1 else ''}on {place}" for place, own in places.items())
+    )
     runs = f"{len(rows)} of {part.planned}" if len(rows) < part.planned else str(len(rows))
     lines += [
-        f"{runs} runs{on}, `docs/{FOLDER}/{part.key}.csv`{paired}"
-        + (f"; a run took {median(seconds):.0f} s (median), with other work on the machine" if seconds else "")
-        + ".",
+        f"{runs} runs{on}, `docs/{FOLDER}/{part.key}.csv`{paired}" + _run_time(places) + ".",
         "",
     ]
     lines += [f"Failed: {plain('; '.join(failed))}.", ""] if failed else []

@@ -213,6 +213,20 @@ def test_published_differences_are_held_against_the_noise_of_the_nearest_part():
     assert row_by_row.endswith(f"| +0.13 | {'yes' if noise < 0.13 else 'no'} | {'yes' if unpaired < 0.13 else 'no'} |")
 
 
+def test_memory_and_times_of_a_gpu_are_not_mixed_with_a_processs():
+    cost = {"test_miou": "0.5", "test_bf_score": "0.5"}
+    rows = [
+        row("bilinear", seed, 0.5, **cost, device=device, peak_memory_bytes=str(memory * 2**30), wall_seconds=took)
+        for seed, (device, memory, took) in enumerate([("GPU NVIDIA X", 1, "150.0"), ("Y Processor", 3, "1000.0")])
+    ] + [row("fcn_basic", 0, 0.5, **cost, device="Y Processor", peak_memory_bytes=str(2**31), wall_seconds="2000.0")]
+    text = written("segnet", rows)
+    assert "3 of 15 runs, 1 on NVIDIA X, 2 on a CPU, `docs/noise-floor/segnet.csv`; a run took 150 s on NVIDIA X and " \
+        "1500 s on a CPU (median)" in text  # fmt: skip
+    assert "and the run's peak memory, of runs on a GPU alone." in text
+    ends = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in text.splitlines() if "GiB |" in line}
+    assert ends == {"`bilinear`": "1.00 GiB"}
+
+
 def test_the_anchors_differences_are_told_apart_by_what_differs():
     losses = {"ce_dice": 0.1, "cross_entropy": 0.0}
     gains = {"deconv": 0.0, "naf": -0.03}
