@@ -38,7 +38,8 @@ def limits() -> list[str]:
         "- The anchor's runs without augmentation were trained on a CPU, those with it on a GPU: rounding is in their "
         "differences, too.",
         "- In SegNet's table `bilinear` and `segnet_basic` were trained on a GPU, the other rows on a CPU: their "
-        "differences have this in them, too, and are no quieter than those of runs with different seeds.",
+        "differences have this in them, too, and are no quieter than those of runs with different seeds. Those other "
+        "rows also add or join the encoder's maps, as in the paper; `bilinear` and `segnet_basic` have no such skips.",
         "- All operators of a part have one learning rate and one schedule, which were not tuned for any of them.",
         "- The order of operators is not tested: each is held against the baseline alone.",
         "- Intervals use a variance that operators share. A quiet operator may be undecided though its sign is the "
