@@ -11,7 +11,9 @@ from segup.statistics import Spread, spread
 
 GPU = "GPU "
 """How the name of a GPU begins in the column ``device``, so that it is told from a processor's."""
-_CPU, _MEMORY = "a CPU", "peak_memory_bytes"
+CPU = "a CPU"
+"""Where a run was trained, if on no GPU."""
+_MEMORY = "peak_memory_bytes"
 _FURTHER = ("boundary_iou", "bf_score", "pixel_accuracy")
 _TIMES = (
     " Times were measured in turns, once for all runs of a row, on a machine that was not always idle: compare them "
@@ -22,7 +24,7 @@ _TIMES = (
 def costs(rows: Sequence[Row]) -> list[str]:
     """Return the section on costs and scores that are not tested, as Markdown."""
     places = by_place(rows)
-    gpus = [place for place in places if place != _CPU]
+    gpus = [place for place in places if place != CPU]
     columns = [column for column in COSTS if any(row.get(column.key) for row in rows)]
     if gpus:  # others ran on it at the same time
         columns = [column for column in columns if column.key not in TIMED]
@@ -64,8 +66,8 @@ def by_place(rows: Sequence[Row]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for row in rows:
         device = row.get("device") or ""
-        found.setdefault(device.removeprefix(GPU) if device.startswith(GPU) else _CPU, []).append(row)
-    return dict(sorted(found.items(), key=lambda place: (place[0] == _CPU, place[0])))
+        found.setdefault(device.removeprefix(GPU) if device.startswith(GPU) else CPU, []).append(row)
+    return dict(sorted(found.items(), key=lambda place: (place[0] == CPU, place[0])))
 
 
 def classes(rows: Sequence[Row]) -> list[str]:

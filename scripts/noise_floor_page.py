@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from noise_floor_anchor import whose
-from noise_floor_costs import by_place, classes, costs
+from noise_floor_costs import CPU, by_place, classes, costs
 from noise_floor_limits import limits, repeat
 from noise_floor_measured import BOOTSTRAPPED, ENOUGH, LEAST, Measured, Row, measured, read_rows, score_of
 from noise_floor_parts import PARTS, Part, filled
@@ -184,7 +184,7 @@ def _part(
     places = by_place(rows)
     on = (
         ""
-        if list(places) == ["a CPU"]
+        if list(places) == [CPU]
         else ", " + ", ".join(f"{f'{len(own)} ' if len(places) > 1 else ''}on {place}" for place, own in places.items())
     )
     runs = f"{len(rows)} of {part.planned}" if len(rows) < part.planned else str(len(rows))
