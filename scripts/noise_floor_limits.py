@@ -15,6 +15,9 @@ def limits() -> list[str]:
         "over parts of the same few images; they do not say what other data sets would show.",
         "- Guided operators (`naf`, `jbu`, `anyup`, `uplift`) have their tiny variants and are trained with the task. "
         "Published ones are larger, and were trained before, on many images.",
+        "- In the probes every seed draws from the same four crops of each image, and on cells eight images train: the "
+        "draw of crops is hardly in their noise and intervals. Where each seed has crops of its own, the noise of the "
+        "same nine operators is no larger.",
         "- In a probe, operators with a convolution have more parameters than resizes alone. Some have a 3×3 "
         "convolution at the encoder's stride, which lets the linear head see further; guided operators have none. A "
         "difference to a resize alone is of the operator as segup has it, and of this context. "

@@ -2,7 +2,6 @@
 
 import csv
 import math
-import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -10,6 +9,7 @@ from pathlib import Path
 from statistics import fmean, median, quantiles, stdev
 
 from noise_floor_parts import Part
+from scipy.special import stdtrit
 
 from segup.ablation.block import Block
 from segup.metrics.scores import OWN_SCORES, Score
@@ -19,8 +19,8 @@ from segup.upsamplers.contract import operator_class
 
 ENOUGH = 3
 """Differences of a row from which a standard deviation is taken; that of two is too rough to hold anything against."""
-BOOTSTRAPPED = 5
-"""Seeds from which noise has a range: of fewer, many a bootstrap holds one seed alone."""
+RANGED = 5
+"""Seeds from which noise has a range; that of fewer is too wide to say anything."""
 LEAST = 30
 """Differences from which noise is named: a quantile of fewer says little."""
 
@@ -54,15 +54,16 @@ class Measured:
         """The standard deviation over the seeds of each row that has enough."""
         return [stdev(values) for row in self.scores if len(values := self.values(row)) >= ENOUGH]
 
-    def paired_differences(self, guided: bool = False) -> list[list[float]]:
+    def paired_differences(self, guided: bool = False, without: Block | None = None) -> list[list[float]]:
         """Return the differences of each two rows, of runs with the same seed and fold, where there are enough.
 
         Args:
             guided: Of those alone of which one is guided.
+            without: Runs that are left out.
         """
         found = []
         for one, other in self._pairs(guided):
-            both = ((value, other.get(block)) for block, value in one.items())
+            both = ((value, other.get(block)) for block, value in one.items() if block != without)
             apart = [value - held for value, held in both if held is not None]
             found += [apart] if len(apart) >= ENOUGH else []
         return found
@@ -77,9 +78,9 @@ class Measured:
         """The standard deviation of such a difference: the median over the pairs of rows."""
         return median(map(stdev, known)) if (known := self.paired_differences()) else math.nan
 
-    def noise(self, guided: bool = False) -> float:
+    def noise(self, guided: bool = False, without: Block | None = None) -> float:
         """Return how far 95 in 100 of these differences lie from the mean of their two rows; NaN of too few."""
-        return _quantile(value for apart in self.paired_differences(guided) for value in _around(apart))
+        return _quantile(value for apart in self.paired_differences(guided, without) for value in _around(apart))
 
     def unpaired_noise(self, guided: bool = False) -> float:
         """Return the same of two runs with different seeds, and with folds on different images."""
@@ -92,19 +93,21 @@ class Measured:
         return _quantile(found)
 
     def noise_range(self, guided: bool = False) -> tuple[float, float] | None:
-        """Return between what the noise lies in 95 in 100 of 400 bootstraps of the seeds; None of too few seeds."""
-        rng = random.Random(0)
+        """Return between what the noise lies with 95 % probability; None of too few seeds.
+
+        The jackknife of its logarithm, one seed left out at a time, with Student's quantile: Efron and Tibshirani, An
+        Introduction to the Bootstrap, chapter 11. A bootstrap of seeds draws some twice, so its noise is too small.
+        """
         blocks = sorted({block for own in self.scores.values() for block in own}, key=lambda block: block.order)
-        if len(blocks) < BOOTSTRAPPED or math.isnan(self.noise(guided)):
+        own = self.noise(guided)
+        if len(blocks) < RANGED or not own > 0:
             return None
-        found = []
-        for _ in range(400):
-            drawn = rng.choices(blocks, k=len(blocks))
-            again = [[one[block] - other[block] for block in drawn if block in one and block in other]
-                     for one, other in self._pairs(guided)]  # fmt: skip
-            found.append(_quantile(value for apart in again if len(apart) >= ENOUGH for value in _around(apart)))
-        known = sorted(value for value in found if not math.isnan(value))
-        return known[len(known) // 40], known[-1 - len(known) // 40]
+        logs = [math.log(one) for block in blocks if (one := self.noise(guided, block)) > 0]
+        if len(logs) < RANGED:
+            return None
+        error = stdev(logs) * (len(logs) - 1) / math.sqrt(len(logs))
+        width = float(stdtrit(len(logs) - 1, 0.975)) * error
+        return own * math.exp(-width), own * math.exp(width)
 
     def alike(self, row: str) -> str:
         """Return in how many of its pairs with the baseline a row is on the side of most."""

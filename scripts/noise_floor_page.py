@@ -9,7 +9,7 @@ from statistics import median
 from noise_floor_anchor import whose
 from noise_floor_costs import CPU, by_place, classes, costs
 from noise_floor_limits import limits, repeat
-from noise_floor_measured import BOOTSTRAPPED, ENOUGH, LEAST, Measured, Row, measured, read_rows, score_of
+from noise_floor_measured import ENOUGH, LEAST, RANGED, Measured, Row, measured, read_rows, score_of
 from noise_floor_parts import PARTS, Part, filled
 from noise_floor_published import TABLES, folded, percent, published, published_figure, ranged, with_range
 from noise_floor_reads import READS, cells_read
@@ -114,7 +114,7 @@ def _opening(rows: Mapping[str, Sequence[Row]]) -> list[str]:
         f"of a pair may differ. {READS}",
         "",
         "*Better* and *worse*: the interval leaves out 0, and all intervals of a table hold together with 95 % "
-        "probability. *Equal*: two tests at 5 %, of this row alone, put the difference within ±0.005; so the interval "
+        "probability. *Equal*: two tests at 3.5 %, of a row alone, put the difference within ±0.005; so the interval "
         "of the table, which is wider, may reach further.",
         "",
     ]
@@ -134,9 +134,10 @@ def _seeds_alone(found: Mapping[tuple[str, str], Measured]) -> list[str]:
         "operator's scores, the median over the operators and its range. Where seeds validate on different folds, the "
         "folds count, too. *Of a difference*: two operators are trained with the same seed and scored on the same "
         "images; the standard deviation of their difference over the seeds, the median over all pairs of operators. "
-        "*Noise*: 95 in 100 of these differences are less than this away from the mean of their pair, and in brackets "
-        f"the same in 95 in 100 bootstraps of {BOOTSTRAPPED} seeds or more; not named of fewer than {LEAST} "
-        "differences. It is of all pairs together: quiet operators have less, `carafe` and guided ones more. *Guided*: "
+        "*Noise*: 95 in 100 of these differences are less than this away from the mean of their pair; in brackets, of "
+        f"{RANGED} seeds or more, between what it lies with 95 % probability (a jackknife: one seed is left out at a "
+        f"time). It is not named of fewer than {LEAST} differences. It is of all pairs together: quiet operators have "
+        "less, `carafe` and guided ones more. *Guided*: "
         "of the pairs with one of segup's operators that read the image or the skip. *Seeds differ*: of two runs that "
         "share neither seed nor fold. *Detectable*: four in five studies with as many seeds would decide a true "
         "difference of this size; the smallest and the largest of all comparisons with the baseline.",

@@ -115,8 +115,17 @@ PARTS = {
         Part(
             "probe_cells", "Probe of a frozen encoder, cells",
             "A frozen EfficientNet-Lite0, one operator from its map of stride 8 to the image, and a linear head, "
-            "trained for 60 steps of eight 129×129 crops on the embedded frames. Seed i validates on fold i mod 5.",
+            "trained for 60 steps of eight 129×129 crops on the embedded frames. Seed i validates on fold i mod 5. "
+            "All seeds draw from the same four crops of each image, whose features are computed once.",
             (*_PROBE, *_CELLS), PROBED, "bilinear_alone", tuple(range(10)), second="conv_bilinear",
+        ),
+        Part(
+            "probe_crops", "Probe of a frozen encoder with crops of each seed's own, cells",
+            "As above, but every step of every seed has crops of its own, and the encoder computes their features "
+            "again: what the shared crops leave out of the noise.",
+            (*_PROBE, *_CELLS, "data.cache_features=false"),
+            ("bilinear_alone", "conv_bilinear", "bilinear", "nearest", "deconv", "pixel_shuffle", "carafe", "dysample",
+             "naf"), "bilinear_alone", tuple(range(10)), second="conv_bilinear",
         ),
         Part(
             "probe_camvid", "Probe of a frozen encoder, CamVid at 180×240",

@@ -9,7 +9,7 @@ import fcntl
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -99,6 +99,21 @@ def check_free(paths: Iterable[Path], way_out: str = "another name, or --overwri
     raise ConfigError(
         f"{len(there)} of {len(paths)} files exist already: {examples}; nothing was written.\n  try: {way_out}."
     )
+
+
+def check_folder(folder: Path, said: str, way_out: Callable[[Path], str]) -> None:
+    """Raise a ConfigError where there can be no folder, or nothing may be written into it: before the work.
+
+    Args:
+        folder: It need not exist.
+        said: What names it, for the message.
+        way_out: From the file that is in its place to what is typed instead; from ``.`` where nothing may be written.
+    """
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise ConfigError(f"{said}: {nearest} is a file; results need a folder.\n  try: {way_out(nearest)}")
+    if not os.access(nearest, os.W_OK):
+        raise ConfigError(f"{said}: nothing may be written in {nearest}.\n  try: {way_out(Path())}")
 
 
 def is_part(path: Path) -> bool:

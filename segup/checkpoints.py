@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from segup.stored import check_plain
 
 CHECKPOINTS = ("last", "best")
 """Of a run folder."""
+_OWN = ("format", "model")
 FORMAT = 1
 """The version of what a checkpoint's ``"segup"`` entry holds."""
 _OF_A_LIBRARY = 4 * 2**30
@@ -42,11 +44,52 @@ def checkpoint_entry(model: SegmentationModel, info: Mapping[str, Any] | None = 
     """Return what a checkpoint stores under ``"segup"``: names and options, no code.
 
     Raises:
-        ConfigError: The model is not the one that its names build, or it has an option that no checkpoint may hold.
+        ConfigError: The model is not the one that its names build, it has an option that no checkpoint may hold, or
+            ``info`` has what cannot be read again.
+
+    >>> from segup import create_model
+    >>> model = create_model("resnet18", num_classes=4, pretrained=False, widths=[8, 8, 8, 8, 8])
+    >>> checkpoint_entry(model, {"scores": {"miou": float("nan")}})
+    Traceback (most recent call last):
+    ...
+    segup.errors.ConfigError: info['scores'] cannot be stored: it holds nan, which is no number
+      try: plain values: texts, numbers, True, False, None, and lists and dicts of them
     """
     model.check_as_built()
     check_storable(model.spec)
-    return {"format": FORMAT, "model": model.spec, **(info or {})}
+    return {"format": FORMAT, "model": model.spec, **{key: _storable(key, one) for key, one in (info or {}).items()}}
+
+
+def _storable(key: str, value: Any) -> Any:
+    """Return a value of ``info`` as it is read again."""
+    try:
+        check_plain(value, leaf=lambda one: isinstance(one, np.generic))
+        plain = _of_python(value)
+        check_plain(plain)
+    except ConfigError as cause:
+        raise ConfigError(
+            f"info['{key}'] cannot be stored: {cause}\n"
+            f"  try: plain values: texts, numbers, True, False, None, and lists and dicts of them"
+        ) from cause
+    if key in _OWN:
+        raise ConfigError(
+            f"info['{key}'] cannot be stored: a checkpoint's own '{key}' has this name\n  try: another name"
+        )
+    return plain
+
+
+def _of_python(value: Any) -> Any:
+    """Return a plain value in Python's own types: a pickle of any other, such as a number of NumPy, is code."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, dict):
+        return {_of_python(key): _of_python(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return (list if isinstance(value, list) else tuple)(map(_of_python, value))
+    if isinstance(value, str):
+        return str.__str__(value)
+    own = next((kind for kind in (bool, int, float) if isinstance(value, kind)), None)
+    return value if own is None else own(value)
 
 
 @annotated
@@ -166,7 +209,7 @@ def load_checkpoint(path: str | Path, trust: Iterable[str] = ()) -> Checkpoint:
         raise DataError(
             f"{path}: the weights hold NaN or infinite values, {broken[0]} among {len(broken)} such tensors"
         )
-    info = {key: value for key, value in entry.items() if key not in ("format", "model")}
+    info = {key: value for key, value in entry.items() if key not in _OWN}
     return Checkpoint(model.eval(), info)
 
 

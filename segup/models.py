@@ -60,7 +60,7 @@ class SegmentationModel(nn.Module):
         scored = decoder.gives_scores
         self.head = nn.Identity() if scored else decoder.classifier(decoder.out_channels, num_classes)
         self.num_classes, self.spec = num_classes, dict(spec)
-        self._weights_as_built = _weight_shapes(self)
+        self._built = _parts(self)
 
     @property
     def in_channels(self) -> int:
@@ -71,6 +71,11 @@ class SegmentationModel(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the images that it takes, and of its weights."""
+        return self.encoder.mean.dtype
 
     def optimize(self, *, compile: bool = False) -> Optimized:  # noqa: A002
         """Return a copy for inference: BatchNorm folded into convolutions, channels last, no gradients.
@@ -153,12 +158,13 @@ class SegmentationModel(nn.Module):
         return [*self.neck.ladder(maps), *self.decoder.ladder(self.neck.map_sizes(maps), accepted)]
 
     def check_as_built(self) -> None:
-        """Raise a ConfigError if the names in :attr:`spec` build a model with other weights than this one has."""
-        built, now = self._weights_as_built, _weight_shapes(self)
+        """Raise a ConfigError if the names in :attr:`spec` build a model with other layers than this one has."""
+        built, now = self._built, _parts(self)
         if built != now:
             changed = [name for name in {**built, **now} if built.get(name) != now.get(name)]
             raise ConfigError(
-                f"this model was changed after it was built ({len(changed)} weights, '{changed[0]}' among them). "
+                f"this model was changed after it was built ({len(changed)} weights and layers, '{changed[0]}' among "
+                f"them). "
                 f"A checkpoint holds only the names that build a model, and these build the original.\n"
                 f"  try: save the original, and repeat the change (rewrite, swap_upsamplers, ...) after load_model; or "
                 f"torch.save(model.state_dict(), path)."
@@ -185,8 +191,13 @@ class SegmentationModel(nn.Module):
         return prove_decoder(self.decoder, maps, period, growth, accepted, before)
 
 
-def _weight_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+def _parts(model: nn.Module) -> dict[str, object]:
+    """Return by name the shapes of a model's weights, and the kind and the options of its layers."""
+    weights = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    layers = {name: layer for name, layer in model.named_modules() if next(layer.children(), None) is None}
+    # Training on several GPUs exchanges the kind of the norms; what they compute stays.
+    kinds = {name: type(layer).__name__.replace("SyncBatchNorm", "BatchNorm2d") for name, layer in layers.items()}
+    return {**weights, **{name: (kinds[name], layer.extra_repr()) for name, layer in layers.items()}}
 
 
 @annotated

@@ -46,6 +46,11 @@ class Optimized(nn.Module):
         """Where the weights are."""
         return self.model.device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the images that it takes."""
+        return self.model.dtype
+
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits; see :meth:`segup.models.SegmentationModel.forward`."""
         asked = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()

@@ -29,7 +29,7 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 _GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
 
 
-def altered(module: nn.Module, *known: type[nn.Module]) -> str:
+def altered(module: nn.Module, *known: type[nn.Module], everywhere: bool = True) -> str:
     """Return why ``module`` may compute something else than its class in torch with its parameters; nothing if not.
 
     A subclass may, if it has a method of torch's in its own wording; so may a module with hooks, a parametrized weight,
@@ -39,6 +39,8 @@ def altered(module: nn.Module, *known: type[nn.Module]) -> str:
     Args:
         module: The module.
         known: Classes that are believed besides torch's.
+        everywhere: Whether hooks on the forward of every module count. What counts operations sets them, and should
+            see what runs without it.
 
     >>> class Wide(nn.Conv2d):
     ...     def __init__(self, channels):
@@ -49,7 +51,7 @@ def altered(module: nn.Module, *known: type[nn.Module]) -> str:
     >>> altered(Wide(3)), altered(Same(3, 3, 3))
     ('', "Same is a subclass of torch's layer, and may compute something else: it has its own forward")
     """
-    return next(_reasons(module, known), "")
+    return next(_reasons(module, known, everywhere), "")
 
 
 def redefined(module: nn.Module, *known: type[nn.Module]) -> str:
@@ -73,7 +75,7 @@ def _redefinitions(module: nn.Module, known: tuple[type[nn.Module], ...]) -> Ite
         yield f"{name} has a {own[0]} of its own"
 
 
-def _reasons(module: nn.Module, known: tuple[type[nn.Module], ...]) -> Iterator[str]:
+def _reasons(module: nn.Module, known: tuple[type[nn.Module], ...], everywhere: bool) -> Iterator[str]:
     name = type(module).__name__
     if isinstance(module, torch.jit.ScriptModule):
         yield f"{name} is TorchScript, whose code is fixed"
@@ -83,7 +85,7 @@ def _reasons(module: nn.Module, known: tuple[type[nn.Module], ...]) -> Iterator[
     yield from _redefinitions(module, known)
     if any(getattr(module, kind) for kind in _HOOKS):
         yield f"{name} has hooks"
-    if any(getattr(torchs_module, kind) for kind in _GLOBAL_HOOKS):
+    if everywhere and any(getattr(torchs_module, kind) for kind in _GLOBAL_HOOKS):
         yield "torch has hooks on every module's forward"
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         yield from _of_the_weight(module, name)

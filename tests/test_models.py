@@ -3,8 +3,10 @@ import os
 import pickle
 import re
 import sys
+from enum import IntEnum
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 
@@ -251,13 +253,15 @@ def test_an_encoder_by_itself_refuses_too():
         (lambda model: rewrite(model).model, "decoder.blocks.0.up.conv.weight"),
         (lambda model: rewrite(model, to="zero_insertion").model, "decoder.blocks.0.up.conv.weight"),
         (lambda model: [setattr(model, "head", torch.nn.Conv2d(4, 5, 1)), model][1], "head.weight"),
+        (lambda model: [setattr(model.decoder.blocks[0].convs[0], "2", torch.nn.Tanh()), model][1], "convs.0.2"),
+        (lambda model: [setattr(model.head, "dilation", (2, 2)), model][1], "head"),
     ],
 )
 def test_a_model_that_was_changed_is_not_saved_under_its_old_names(tmp_path, change, weight):
     model = create_model(**TINY)
     changed = change(copy.deepcopy(model))
     with pytest.raises(
-        ConfigError, match=f"was changed after it was built .* '{weight}' among them.*\n  try: save the"
+        ConfigError, match=f"was changed after it was built .* '.*{weight}' among them.*\n  try: save the"
     ):
         save_model(changed, tmp_path / "m.ckpt")
     assert not (tmp_path / "m.ckpt").exists()
@@ -294,3 +298,26 @@ def test_labels_are_the_largest_logit_or_the_sigmoid_above_a_half():
     logits = torch.randn(2, 3, 4, 5)
     assert torch.equal(predicted_labels(logits), logits.softmax(1).argmax(1))
     assert torch.equal(predicted_labels(logits[:, :1]), (logits[:, 0].sigmoid() > 0.5).long())
+
+
+def test_what_is_saved_beside_a_model_is_read_again_or_refused(tmp_path):
+    """A number of NumPy is pickled as a call, which no reader of data makes."""
+    model, file = create_model(**TINY), tmp_path / "m.ckpt"
+    info = {
+        "miou": np.float64(0.5),
+        "of": [np.int64(3), (np.float32(2), True)],
+        "level": IntEnum("Level", "A").A,
+        "n": None,
+    }
+    save_model(model, file, info)
+    assert load_checkpoint(file).info == {"miou": 0.5, "of": [3, (2.0, True)], "level": 1, "n": None}
+    before = file.read_bytes()
+    endless: list[object] = []
+    endless.append(endless)
+    for value in (np.zeros(3), torch.zeros(3), float("nan"), np.float32("inf"), {1}, tmp_path, endless):
+        with pytest.raises(ConfigError, match=r"info\['a'\] cannot be stored: it .*\n  try: plain values"):
+            save_model(model, file, {"a": value})
+    for key in ("format", "model"):
+        with pytest.raises(ConfigError, match=f"info.'{key}'. cannot be stored: a checkpoint's own '{key}' has this"):
+            save_model(model, file, {key: {}})
+    assert file.read_bytes() == before

@@ -3,20 +3,21 @@
 import itertools
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from segup.ablation.block import Block
 from segup.ablation.criterion import Criterion, stored_criterion
 from segup.ablation.images import OnOthers, decide_on_others, scores_of
-from segup.ablation.runs import Run
-from segup.ablation.study import Study
+from segup.ablation.runs import FOUND, Run
+from segup.ablation.study import FILE, Study, read_study
 from segup.ablation.times import read_times, spreads
 from segup.calls import annotated
 from segup.errors import ConfigError, unknown
 from segup.metrics.scores import Score
 from segup.statistics import Decision, Difference, Spread, conclusion, decide, decide_in_looks, spread
+from segup.stored import visible
 
 TIMED = ("step_seconds", "inference_seconds")
 """Costs that can be compared where they were measured in turns."""
@@ -105,6 +106,9 @@ class Comparison:
 def compare(runs: Sequence[Run], baseline: str | None = None, criterion: Criterion | None = None) -> Comparison:
     """Group runs by decoder and hold each group against the baseline.
 
+    Runs of one study with seeds in rounds are decided in its looks. Where other runs are among them, a warning says
+    that they are not.
+
     Args:
         runs: Finished runs, one or more.
         baseline: The name of a row, the first one by default; ``"all"`` for every pair of rows.
@@ -113,7 +117,23 @@ def compare(runs: Sequence[Run], baseline: str | None = None, criterion: Criteri
     Raises:
         ConfigError: No runs, two runs of one decoder and seed, or an unknown baseline or metric.
     """
-    return compare_groups(_by_decoder(runs), baseline, criterion, known=True)
+    folders = {run.path.resolve().parent.parent for run in runs}
+    studies = [read_study(folder) for folder in sorted(folders) if (folder / FILE).is_file()]
+    grown = [study for study in studies if study.settings.get("looks")]
+    compared = partial(compare_groups, _by_decoder(runs), baseline, criterion, known=True)
+    if not grown:
+        return compared()
+    if len(folders) == 1:
+        (study,) = grown
+        own = compare_study(study)
+        taken = 0 if own is None else len(own.decision.looks)
+        return compared(looks=study.settings["looks"], order=_order(study), taken=taken)
+    found = compared()
+    warning = (
+        "decided as if looked at once, but seeds came in rounds: a difference is called real too often; the decision "
+        f"of the rounds: {' and '.join(f'segup compare {visible(str(study.path))}' for study in grown)}"
+    )
+    return replace(found, warnings=(*found.warnings, warning))
 
 
 def compare_groups(
@@ -178,7 +198,7 @@ def compare_groups(
     if decision.looks:
         again = partial(again, taken=len(decision.looks))  # other images are another question: it added no seeds
     others = decide_on_others(groups, decision, metric, again)
-    warnings = tuple(_warnings(runs, rows, against, in_rounds=bool(decision.looks)))
+    warnings = tuple(_warnings(runs, rows, against, in_rounds=bool(decision.looks), in_turns=times is not None))
     return Comparison(rows, against, metric, decision, warnings, classes, scores, others)
 
 
@@ -201,14 +221,17 @@ def compare_study(study: Study, baseline: str | None = None, **changes: Any) -> 
     groups, looks = study.finished(), study.settings.get("looks") or ()
     if not groups:
         return None
-    order = list(dict.fromkeys(member.block for member in study.members))
-    times = spreads(read_times(study.path))
+    order, times = _order(study), spreads(read_times(study.path))
     compared = partial(compare_groups, groups, failed=study.failed(), looks=looks, order=order, times=times)
     criterion, own = stored_criterion(study.settings, **changes), stored_criterion(study.settings)
     if not looks or (criterion == own and baseline in (None, study.baseline)):
         return compared(baseline or study.baseline, criterion)
     taken = len(compared(study.baseline, own).decision.looks)  # which runs there are was decided by the study's own
     return compared(baseline or study.baseline, criterion, taken=taken)
+
+
+def _order(study: Study) -> list[Block]:
+    return list(dict.fromkeys(member.block for member in study.members))
 
 
 def _by_decoder(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
@@ -238,14 +261,16 @@ def _name(run: Run, others: Sequence[Run]) -> str:
     return f"{run.upsampler} ({settings})" if settings else run.upsampler
 
 
-def _warnings(runs: Sequence[Run], rows: Sequence[Row], baseline: str | None, *, in_rounds: bool) -> list[str]:
-    found = []
+def _warnings(
+    runs: Sequence[Run], rows: Sequence[Row], baseline: str | None, *, in_rounds: bool, in_turns: bool
+) -> list[str]:
+    found, own = [], "memory is" if in_turns else "times and memory are"  # what each run measured for itself
     for key, values in _differing(runs, lambda run: run.setting).items():
         found.append(f"not comparable: {key} differs: {' | '.join(values)}")
     for key, values in _differing(runs, lambda run: _place(run.result["environment"])).items():
-        found.append(f"times and memory are not comparable: {key} differs: {' | '.join(values)}")
+        found.append(f"{own} not comparable: {key} differs: {' | '.join(values)}")
     if len({row.blocks for row in rows}) > 1 and not in_rounds:
-        seeds = "; ".join(f"{row.name}: {', '.join(map(str, row.seeds))}" for row in rows)
+        seeds = "; ".join(f"{row.name}: {', '.join(block.short for block in row.blocks)}" for row in rows)
         found.append(f"seeds differ ({seeds}): differences are over the seeds that both have")
     single = [row.name for row in rows if len(row.runs) == 1]
     if single:
@@ -266,11 +291,12 @@ def _place(environment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _differing(runs: Sequence[Run], of: Callable[[Run], Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return the keys whose values are not the same in all runs, with the values."""
+    """Return the keys whose values are not the same in all runs, with the values; nothing of what is not known."""
     seen = [of(run) for run in runs]
     values = {
-        key: list(dict.fromkeys(_text(one.get(key)) for one in seen))
+        key: list(dict.fromkeys(_text(one.get(key)) for one in seen if one.get(key) is not None or not found))
         for key in dict.fromkeys(k for s in seen for k in s)
+        for found in [key.startswith(FOUND)]
     }
     return {key: texts for key, texts in values.items() if len(texts) > 1}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,14 @@ class OnOthers:
         images: On how many it rests.
         clusters: How many sequences, patients or fields these are; as many as images where none are known.
         shares: By pair, which share of a difference's uncertainty (its squared error) is that of the images.
+        few: Whether a pair shares too few of the images, and so is undecided.
     """
 
     decision: Decision
     images: int
     clusters: int
     shares: Mapping[tuple[str, str], float]
+    few: bool = False
 
     @property
     def rests_on(self) -> str:
@@ -41,7 +44,8 @@ class OnOthers:
         said = decided_sentence(self.decision, score)
         if said.startswith(("Nothing", "Better", "Equal")):
             said = said[0].lower() + said[1:]
-        return f"For other images of their kind, judged by these {self.rests_on}: {said}"
+        why = f" Rows that share fewer than {FEWEST} of them are left undecided." if self.few else ""
+        return f"For other images of their kind, judged by these {self.rests_on}: {said}{why}"
 
 
 def decide_on_others(
@@ -76,14 +80,15 @@ def decide_on_others(
         for name, found in counts.items()
     }
     pairs = [(one.arm, one.other) for one in decision.differences]
-    again = decide_again(further=image_errors(counted, pairs))
+    errors = image_errors(counted, pairs)
+    again = decide_again(further=errors)
     shares = {}
     for now in again.differences:
         if now.half_width > 0:
             before = _at_its_look(now, again, decision)
             shares[now.arm, now.other] = 1 - (before.half_width / now.half_width) ** 2
     again = replace(again, differences=tuple(replace(one, more=None) for one in again.differences))
-    return OnOthers(again, len(images), len(clusters), shares)
+    return OnOthers(again, len(images), len(clusters), shares, any(map(isnan, errors.values())))
 
 
 def _at_its_look(one: Difference, again: Decision, decision: Decision) -> Difference:

@@ -19,7 +19,7 @@ from segup.training.run_folder import read_config, write_yaml
 MATCHES = ("none", "params", "macs")
 INTERPOLATE = "interpolate"
 STARTS = (None, INTERPOLATE)
-_MAY_CHANGE = PLACE | {"name", "trainer.accelerator", "trainer.threads", "data.download"}
+_MAY_CHANGE = PLACE | {"name"}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from segup.ablation.block import Block
 from segup.ablation.shown import as_html, as_text, show
@@ -12,10 +12,15 @@ from segup.conform import Count, Name, Within
 from segup.errors import DataError
 from segup.metrics.scores import MIOU, OWN_SCORES, Score, Share, shown_in
 from segup.stored import all_visible, as_written, read_json, visible
-from segup.training.config import MEANT, Fold, Folds, Seed
+from segup.training.config import MEANT, PLACE, Fold, Folds, Seed
 
-_NOT_THE_EXPERIMENT = ("seed", "name", "run_dir", "ckpt_path", "trust")
-_REPETITION = "data.fold"
+_REPETITION = ("seed", "name", "data.fold")
+_PRECISION = "trainer.precision"
+_RANGE = "data.image_range"
+FOUND = (_PRECISION, _RANGE)
+"""Settings that a run finds where they are not given; null says that it is not known what it found."""
+_PRECISIONS = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true", "auto": None}
+"""What Lightning's short names mean; "auto" depends on the machine."""
 
 
 Amount = Annotated[int | float, Within(0, 1e18)]
@@ -60,6 +65,12 @@ class Environment(TypedDict):
     packages: NotRequired[dict[str, str | None] | None]
 
 
+class Weights(TypedDict):
+    """The file that the encoder began with."""
+
+    sha256: str
+
+
 class DecoderSettings(TypedDict):
     """The decoder's settings."""
 
@@ -86,6 +97,9 @@ class Result(TypedDict):
 
     seed: Seed
     classes: Annotated[list[str], Within(1, 4096)]
+    image_range: NotRequired[Annotated[list[float], Within(2, 2)] | Literal["dtype"]]
+    precision: NotRequired[str]
+    weights: NotRequired[Weights | None]
     metrics: NotRequired[list[Score]]
     last: dict[str, Any]
     best: dict[str, Any] | None
@@ -138,11 +152,24 @@ class Run:
     def setting(self) -> dict[str, Any]:
         """All other settings, flat, and the steps: what has to be the same where decoders are compared.
 
+        Where a run found a setting, it is what it found, see :data:`FOUND`; weights of a file are the file's sum. The
+        folder of the data is among them: another one may hold other images, and nothing else of a run tells.
+
         An epoch of earlier versions had other steps. A run that stops early says nothing by their number.
         """
-        settings = experiment(self.result["config"])
-        steps = None if settings.get("early_stopping.patience") else self.result["last"].get("step")
-        return {key: value for key, value in settings.items() if key.partition(".")[0] != "decoder"} | {"steps": steps}
+        config, result = self.result["config"], self.result
+        settings = {**experiment(config), "data.root": (config.get("data") or {}).get("root")}
+        settings["steps"] = None if settings.get("early_stopping.patience") else result["last"].get("step")
+        word = str(settings.get(_PRECISION, "auto"))
+        settings[_PRECISION] = result.get("precision", _PRECISIONS.get(word, word))
+        given = settings.pop(_RANGE, None)
+        ends = result.get("image_range", given)
+        # It is found in the training images, and each fold has others.
+        of_fold = _RANGE if self.block.fold is None else f"{_RANGE} on fold {self.block.fold}"
+        settings[of_fold] = [float(end) for end in ends] if isinstance(ends, list) else ends  # 255 is 255.0
+        if (weights := result.get("weights")) is not None:
+            settings["encoder.weights"] = f"sha256 {weights['sha256']}"
+        return {key: value for key, value in settings.items() if key.partition(".")[0] != "decoder"}
 
     @property
     def declared(self) -> list[Score]:
@@ -273,12 +300,8 @@ def read_result(file: Path) -> Result:
 
 
 def experiment(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that say what a run does, flat: not where it is and which repetition."""
-    return {
-        key: value
-        for key, value in flat(config).items()
-        if key.partition(".")[0] not in _NOT_THE_EXPERIMENT and key != _REPETITION
-    }
+    """Return the settings that say what a run does, flat: not where and how fast, and not which repetition."""
+    return {key: value for key, value in flat(config).items() if key not in PLACE and key not in _REPETITION}
 
 
 def meant(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from segup.ablation.markup import code, piped, plain, tex
 from segup.ablation.runs import BEST
 from segup.errors import ConfigError, unknown
 from segup.metrics.scores import MIOU
-from segup.statistics import FEWEST, Spread, difference_text
+from segup.statistics import FEWEST, Spread, difference_text, equal_at
 from segup.stored import visible
 from segup.tables import percent
 from segup.training import rows
@@ -105,7 +105,7 @@ def notes(comparison: Comparison) -> str:
     """Return what the numbers are, in words."""
     decision, label = comparison.decision, comparison.metric.label
     against = "between two rows" if comparison.baseline is None else f"to {comparison.baseline}"
-    level, error = percent(decision.level), percent(1 - decision.level)
+    level, error = percent(decision.level), percent(equal_at(decision.level))
     return (
         f"Scores are those of the last checkpoint{_scored_on(comparison)}, mean ± one standard deviation over seeds. A "
         f"difference in {label} {against} is the mean of the differences seed by seed, with its interval in brackets; "

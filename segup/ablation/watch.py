@@ -130,7 +130,7 @@ def best_so_far(sights: Sequence[Sight]) -> tuple[str, float, int] | None:
         return None
     means = {label: fmean(own[block] for block in common) for label, own in scores.items()}
     label = max(means, key=lambda name: means[name])
-    return label, means[label], len(common)
+    return label, means[label], len({block.seed for block in common})
 
 
 def seconds_left(sights: Sequence[Sight], at_once: int = 1, now: float | None = None) -> float | None:

@@ -31,7 +31,8 @@ examples:
 
 The runs of one decoder are one row, and their seeds give its spread. The lines below the table say why runs cannot be
 compared: another crop, schedule or data set. A run that has not finished is refused. The folder of a study means all
-its finished runs. If it is the only argument, names and baseline are those of its report.
+its finished runs. If it is the only argument, names and baseline are those of its report. Runs of one study with seeds
+in rounds are decided in its looks; where other runs are among them, a line says that they are not.
 """
 
 
@@ -67,6 +68,9 @@ def _compare(options: argparse.Namespace) -> None:
         write = {"markdown": tables.markdown, "csv": tables.csv_text, "latex": tables.latex}[options.form]
         said = {"markdown": f"{plain(comparison.conclusion)}\n\n", "latex": f"% {comparison.conclusion}\n"}
         print(said.get(options.form, "") + write(comparison, columns).rstrip("\n"))
+        if options.form != "markdown":  # which holds them
+            for line in comparison.warnings:
+                print(line, file=sys.stderr)
         return
 
     from rich.console import Console

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from segup.cli.help_text import argument, command
-from segup.cli.model_options import inference_arguments, model_arguments
+from segup.cli.model_options import inference_arguments, inference_of, model_arguments
 from segup.cli.report import run_reported, say, tracked
 from segup.tables import counted
 
@@ -61,20 +61,19 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     from segup.evaluation.evaluate import check_out, evaluate_run, write_report
     from segup.evaluation.runs import open_run, stored_data, stored_metrics, trained_reflections
-    from segup.evaluation.segment import Inference
     from segup.metrics.scores import Score
     from segup.training.progress import score_table
 
-    how = Inference(options.window, options.overlap, batch_size=options.batch_size)
+    how = inference_of(options)
     check_out(options.out)
     opened = open_run(options.run, options.checkpoint, options.trust, options.device)
+    check_out(options.out, opened.path)
     how = replace(how, tta=trained_reflections(opened)) if options.tta else how
     data = composed_data(overrides, lambda: stored_data(opened, options.trust), opened.labels.names)
     metrics = {**stored_metrics(opened, options.trust), **{name: {"name": name} for name in options.metric}}
     report = evaluate_run(opened, data, options.split, how, tracked("evaluating"), metrics)
-    file = write_report(report, options.out)
     images = counted(report["images"], "image")
     declared = [Score(**score) for score in report["metrics"]]
     title, found = f"Scores of {opened.path.stem}", {options.split: report["scores"]}
     Console().print(score_table(title, found, report["classes"], declared))
-    say(f"{data['name']}, {options.split}: {images}; written: {file}")
+    say(f"{data['name']}, {options.split}: {images}; written: {write_report(report, options.out)}")

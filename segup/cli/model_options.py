@@ -2,10 +2,13 @@
 
 import argparse
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segup.cli.help_text import Argument, argument
 from segup.registry import THE_FILE
+
+if TYPE_CHECKING:
+    from segup.evaluation.segment import Inference
 
 
 def model_arguments(*, exported: bool = True) -> list[Argument]:
@@ -22,7 +25,14 @@ def model_arguments(*, exported: bool = True) -> list[Argument]:
             "validation images chose",
         ),
         *(
-            [argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one")]
+            [
+                argument(
+                    "--device",
+                    choices=("auto", "cpu", "cuda"),
+                    default="auto",
+                    help="auto: a GPU if there is one; an exported file runs on the CPU",
+                )
+            ]
             if exported
             else []
         ),
@@ -51,11 +61,10 @@ def inference_arguments() -> list[Argument]:
         argument(
             "--overlap",
             type=float,
-            default=0.5,
             metavar="SHARE",
             help="smallest overlap of neighbouring windows as a share, from 0 to below 1 (default: 0.5)",
         ),
-        argument("--batch-size", type=int, default=1, metavar="N", help="windows that run at once (default: 1)"),
+        argument("--batch-size", type=int, metavar="N", help="windows that run at once (default: 1)"),
         argument(
             "--tta",
             action="store_true",
@@ -63,6 +72,23 @@ def inference_arguments() -> list[Argument]:
             "doubles the work",
         ),
     ]
+
+
+def inference_of(options: argparse.Namespace) -> "Inference":
+    """Return how the model is run, from window, overlap and batch size.
+
+    Raises:
+        ConfigError: A number out of its range, or one of windows where there are none: it would have no effect.
+    """
+    from segup.errors import ConfigError
+    from segup.evaluation.segment import Inference
+
+    given = {name: value for name in ("overlap", "batch_size") if (value := getattr(options, name)) is not None}
+    how = Inference(options.window, **given)
+    if given and how.window is None:
+        typed = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in given.items())
+        raise ConfigError(f"{typed} is of windows, and there are none.\n  try: --window 512 {typed}")
+    return how
 
 
 def positive(text: str) -> int:

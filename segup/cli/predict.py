@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from segup.cli.help_text import argument, command
-from segup.cli.model_options import image_range, inference_arguments, model_arguments, positive
+from segup.cli.model_options import image_range, inference_arguments, inference_of, model_arguments, positive
 from segup.cli.report import run_reported, say, tracked
 from segup.tables import counted
 
@@ -63,9 +63,8 @@ def _predict(options: argparse.Namespace) -> None:
     from segup.errors import DataError
     from segup.evaluation.predict import predict_files
     from segup.evaluation.runs import open_run, trained_reflections
-    from segup.evaluation.segment import Inference
 
-    how = Inference(options.window, options.overlap, batch_size=options.batch_size)
+    how = inference_of(options)
     opened = open_run(options.run, options.checkpoint, options.trust, options.device)
     how = replace(how, tta=trained_reflections(opened)) if options.tta else how
     for line in left_out(options.images, options.out):

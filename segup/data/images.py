@@ -13,7 +13,7 @@ from segup.calls import annotated
 from segup.conform import short
 from segup.data.files import as_stored, opened, read_array, read_bands, reading
 from segup.data.headers import MAX_PIXELS, Header, check_pixels, is_wide_color, orientation_of, read_header
-from segup.data.ranges import Range, check_range, to_unit
+from segup.data.ranges import Range, check_range, to_unit, widened
 from segup.errors import ConfigError, DataError
 
 # Luminance of ITU-R BT.601, as in PIL.
@@ -170,16 +170,17 @@ def to_channels(pixels: np.ndarray, has_alpha: bool, in_channels: int, path: Pat
 
 
 _HIGHEST_SHARE = 1
-_LEAST_TOP = 255
-"""Of a range that images of integers have: floats beside them are shares of it."""
 _OF_FILES = (np.uint8, np.uint16)
+_HIGHEST = (255, 65535)
+"""Of each of these types."""
 
 
 def as_image(given: Any, in_channels: int, image_range: Range, own_range: Range | None = None) -> torch.Tensor:
     """Return an image as float32 in 0…1, (in_channels, H, W).
 
-    Integers are scaled as the values of image files are. Floats are 0…1, unless the training's own images were floats
-    or ``own_range`` says what they are.
+    Integers are scaled as the values of image files are. Floats are 0…1 where ``image_range`` is one of 8-bit or 16-bit
+    images: "dtype", or whole numbers from 0 or more to at least 255. No such image has another range: floats are then
+    values of it, as those of files are. ``own_range`` says what the values of this image are.
 
     Args:
         given: A path; an array (H, W) or (H, W, C); a tensor (H, W) or (C, H, W); or a picture of PIL, not turned.
@@ -205,15 +206,11 @@ def as_image(given: Any, in_channels: int, image_range: Range, own_range: Range 
     pixels, has_alpha = _pixels(given)
     if not isinstance(given, Image.Image):
         _check_shape(given, in_channels)
-    shares = own_range is None and (image_range == "dtype" or image_range[1] >= _LEAST_TOP)
-    if pixels.dtype.kind == "f" and shares:
-        _check_shares(pixels, image_range)
+    if pixels.dtype.kind == "f" and own_range is None and _is_of_integers(image_range):
+        _check_shares(given, pixels, image_range)
         image_range = (0, _HIGHEST_SHARE)
-    elif pixels.dtype.kind != "f" and (own_range or image_range) == "dtype" and pixels.dtype not in _OF_FILES:
-        raise ConfigError(
-            f"the image has {pixels.dtype} values, and a type of so many bits does not say what is white.\n"
-            f"  try: image.astype('uint8') for values 0…255, or image_range=(0, 255)"
-        )
+    elif pixels.dtype.kind != "f" and (own_range or image_range) == "dtype":
+        _check_bits(given, pixels)
     name = Path("the image")
     return to_tensor(to_unit(to_channels(pixels, has_alpha, in_channels, name), own_range or image_range, name))
 
@@ -252,17 +249,49 @@ def _check_shape(given: np.ndarray | torch.Tensor, in_channels: int) -> None:
         raise ConfigError(f"{shape}.\n  try: {'image[:3]' if tensor else 'image[..., :3]'}, which leaves out alpha")
 
 
-def _check_shares(pixels: np.ndarray, image_range: Range) -> None:
+def _is_of_integers(image_range: Range) -> bool:
+    """Return whether images of 8 or 16 bits can have a range."""
+    if image_range == "dtype":
+        return True
+    low, high = image_range
+    return low >= 0 and _HIGHEST[0] <= high <= _HIGHEST[1] and float(low).is_integer() and float(high).is_integer()
+
+
+def _named(given: Any) -> str:
+    """Return what an image is called where its values are changed: a picture of PIL is an array first."""
+    return "numpy.asarray(image)" if isinstance(given, Image.Image) else "image"
+
+
+def _of_kind(given: Any, kind: str) -> str:
+    return f"image.to(torch.{kind})" if isinstance(given, torch.Tensor) else f"{_named(given)}.astype('{kind}')"
+
+
+def _check_bits(given: Any, pixels: np.ndarray) -> None:
+    if pixels.dtype.newbyteorder("=") in _OF_FILES:
+        return
+    least, most = int(pixels.min()), int(pixels.max())
+    fits = [(kind, top) for kind, top in zip(_OF_FILES, _HIGHEST, strict=True) if least >= 0 and most <= top]
+    typed = f"{_of_kind(given, fits[0][0].__name__)} for values 0…{fits[0][1]}, or " if fits else ""
+    low, high = widened(least, most)
+    raise ConfigError(
+        f"the image has {pixels.dtype} values, and a type of so many bits does not say what is white; they are from "
+        f"{least} to {most}.\n"
+        f"  try: {typed}image_range=({low}, {high})"
+    )
+
+
+def _check_shares(given: Any, pixels: np.ndarray, image_range: Range) -> None:
     least, most = float(pixels.min()), float(pixels.max())
     if least >= 0 and most <= _HIGHEST_SHARE:
         return
     found = f"the image has float values from {least:g} to {most:g}; floats are 0…1"
     if not np.isfinite((least, most)).all():
-        raise ConfigError(f"{found}.\n  try: numpy.nan_to_num(image)")
+        finite = "torch.nan_to_num(image)" if isinstance(given, torch.Tensor) else "numpy.nan_to_num(image)"
+        raise ConfigError(f"{found}.\n  try: {finite}")
     if least >= -0.5 and most <= 1.5:
-        raise ConfigError(f"{found}.\n  try: image.clip(0, 1)")
-    low, high = (0, 255) if image_range == "dtype" else image_range
-    eight = "image.astype('uint8') for values 0…255, or " if (low, high) == (0, 255) else ""
+        raise ConfigError(f"{found}.\n  try: {_named(given)}.clip(0, 1)")
+    low, high = (0, next((top for top in _HIGHEST if most <= top), 255)) if image_range == "dtype" else image_range
+    eight = f"{_of_kind(given, 'uint8')} for values 0…255, or " if (low, high) == (0, 255) else ""
     if low <= least and most <= high:
         raise ConfigError(f"{found}.\n  try: {eight}image_range=({low:g}, {high:g})")
     raise ConfigError(

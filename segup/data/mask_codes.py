@@ -65,6 +65,11 @@ class MaskCode:
         return any(isinstance(key, int) for key in self.values or {})
 
     @property
+    def ids_given(self) -> bool:
+        """Whether ``values`` says that grey values are class ids: then so are the indices of palettes."""
+        return self.numbers_given and all(number == index for number, index in self.numbers.items())
+
+    @property
     def colors_decide(self) -> bool:
         """Whether colours were given: those of the classes, or some in ``values``."""
         return self.labels.colors_given or any(isinstance(key, str) for key in self.values or {})

@@ -25,8 +25,10 @@ def read_mask(
 
     The ids of a grey image (1 to 16 bits, or floats without a fraction) are its values. The ids of an RGB image are
     those of its colours in ``labels.colors``, or its grey values if it is grey. Alpha is dropped. If ``labels.colors``
-    were given, the colours of a palette give the ids. Otherwise its indices are the ids, and colours that contradict
-    them are refused. ``.npy`` files of whole numbers are read too. An EXIF orientation is not followed.
+    were given, the colours of a palette give the ids; an index that is the ``ignore_index`` and has the colour of a
+    class is refused, unless other indices contradict their colours, too. Otherwise its indices are the ids, and
+    colours that contradict them are refused. ``.npy`` files of whole numbers are read too. An EXIF orientation is not
+    followed.
 
     Args:
         path: The file.
@@ -128,7 +130,9 @@ def _palette_ids(used: np.ndarray, entries: np.ndarray, code: MaskCode, path: Ma
     either = (by_color != UNKNOWN) & (by_index != UNKNOWN) & (by_color != by_index)
     if code.colors_decide:
         if ordered:
-            if code.numbers_given and either.any():
+            # A palette is padded with black up to 255. Where all else agrees, its order is that of the ids.
+            padded = bool((either & ignored).any()) and not (either & ~ignored).any()
+            if padded or (code.numbers_given and either.any()):
                 raise DataError(f"{path}: {_disagreement(used, colors, by_index, by_color, either, code)}")
             listed = code.numbers_given | ignored
             by_color = np.where((by_color == UNKNOWN) & listed, by_index, by_color)
@@ -150,8 +154,9 @@ def _palette_ids(used: np.ndarray, entries: np.ndarray, code: MaskCode, path: Ma
         return by_level
     _all_known(by_index, used, _unknown_numbers, code, path)
     white = (by_level == code.labels.ignore_index) & ~ignored & (not code.numbers_given)
-    if not np.any((by_level == UNKNOWN) | white) and np.any(by_level != by_index):
-        raise DataError(f"{path}: {_disagreement(used, colors, by_index, by_level, by_level != by_index, code)}")
+    differ = (by_level != by_index) & ~ignored & (not code.ids_given)
+    if not np.any((by_level == UNKNOWN) | white) and differ.any():
+        raise DataError(f"{path}: {_disagreement(used, colors, by_index, by_level, differ, code)}")
     return by_index
 
 
@@ -172,9 +177,12 @@ def _disagreement(
 ) -> str:
     index, color = int(used[where][0]), int(colors[where][0])
     one, other = int(by_index[where][0]), int(by_color[where][0])
+    typed = ["data.mask_values=null"] if code.numbers_given else []
+    typed += ["data.ignore_index=-1"] if np.any(by_index[where] == code.labels.ignore_index) else []
+    by_colors = f"set {' '.join(typed)}" if code.colors_decide else "give those of the classes in data.colors"
     return (
         f"the colours and the class ids of its palette disagree: index {index} is {_class(one, code)}, and its "
-        f"colour #{color:06x} is {_class(other, code)}. If colours decide, give those of the classes in data.colors. "
+        f"colour #{color:06x} is {_class(other, code)}. If colours decide, {by_colors}. "
         f"If indices decide, set data.colors=null {mask_values(code.ids)}"
     )
 

@@ -1,7 +1,7 @@
 """Blocks for any model. They are built from plain ints and take an upsampler as an argument."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeGuard, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -12,9 +12,12 @@ from segup.conform import Count, OddKernel, Within
 from segup.decoders.arguments import checked_options
 from segup.errors import ShapeError, figures
 from segup.streams import own_stream
+from segup.unaltered import altered
 from segup.upsamplers import create_upsampler
 from segup.upsamplers.contract import Channels, Fit, Size, Upsampler
 from segup.upsamplers.nearest import Nearest, conv_of_repeated
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class ConvNormAct(nn.Sequential):
@@ -71,6 +74,37 @@ def conv_stack(in_channels: int, out_channels: int, convs: int, separable: bool 
     return nn.Sequential(*(ConvNormAct(ins[index], out_channels, separable=separable) for index in range(convs)))
 
 
+def as_built(module: nn.Module, kind: type[M]) -> TypeGuard[M]:
+    """Return whether a module is of this class, does what the class says, and has no hooks: it need not be called.
+
+    Classes of torch, :class:`ConvNormAct` and ``nearest`` are believed; what derives from them may do something else.
+
+    >>> stack = conv_stack(8, 4, convs=1)
+    >>> as_built(stack, nn.Sequential), as_built(stack, ConvNormAct), as_built(stack[0], ConvNormAct)
+    (True, False, True)
+    """
+    return isinstance(module, kind) and not altered(module, ConvNormAct, Nearest, everywhere=False)
+
+
+def is_plain(conv: nn.Module, kernel_size: int, bias: bool = False) -> bool:
+    """Return whether a layer is the convolution that keeps the size, with zeros beyond the border, and nothing else.
+
+    What its weight and bias say is all that it does. So they may be read, and the layer need not be called.
+
+    >>> is_plain(nn.Conv2d(8, 4, 1), 1, bias=True), is_plain(nn.Conv2d(8, 4, 1, groups=2), 1, bias=True)
+    (True, False)
+    """
+    return (
+        as_built(conv, nn.Conv2d)
+        and conv.kernel_size == (kernel_size, kernel_size)
+        and conv.padding == (kernel_size // 2, kernel_size // 2)
+        and conv.stride == conv.dilation == (1, 1)
+        and conv.groups == 1
+        and conv.padding_mode == "zeros"
+        and (conv.bias is not None) == bias
+    )
+
+
 _ENOUGH = 1024
 """Pixels of a batch from which a kernel that is computed anew at each step costs less than it saves."""
 
@@ -80,24 +114,31 @@ def convolved(convs: nn.Sequential, up: Upsampler, x: Tensor, size: Size, **guid
 
     In training on a CPU no joined map is made: the first convolution is the sum of those of its parts. Where the
     operator repeats pixels, and to exactly ``size``, that of the map is one with the resize, see
-    :func:`segup.upsamplers.nearest.conv_of_repeated`. The result is the same up to rounding.
+    :func:`segup.upsamplers.nearest.conv_of_repeated`. The result is the same up to rounding. Layers that may compute
+    something else than their weights say are called as they are.
     """
-    first = convs[0]
-    if not (first.training and x.device.type == "cpu" and isinstance(first, ConvNormAct)):
+    if not (
+        x.device.type == "cpu"
+        and as_built(convs, nn.Sequential)
+        and convs[0].training
+        and as_built(convs[0], ConvNormAct)
+        and is_plain(convs[0][0], 3)
+    ):
         if "skip" not in guides:
             return convs(up(x, size, **guides))
         return convs(torch.cat(up.with_skip(x, size, **guides), dim=1))
-    conv, skip = cast(nn.Conv2d, first[0]), guides.get("skip")
+    first, *after = convs[0]
+    conv, skip = cast(nn.Conv2d, first), guides.get("skip")
     own, skips = conv.weight.split([up.out_channels, conv.in_channels - up.out_channels], dim=1)
-    exact = size == (up.grid(x.shape[-2]), up.grid(x.shape[-1]))
-    if isinstance(up, Nearest) and up.alone and exact and x[:, 0].numel() >= _ENOUGH:
+    exact = up.run == 1 and size == (up.grid(x.shape[-2]), up.grid(x.shape[-1]))  # a fraction repeats unevenly
+    if as_built(up, Nearest) and up.alone and exact and x[:, 0].numel() >= _ENOUGH:
         up.checked(x, size, guides)
         y = conv_of_repeated(x, own, up.scale)
     else:
         high, skip = (up(x, size, **guides), None) if skip is None else up.with_skip(x, size, **guides)
         y = F.conv2d(high, own, padding=conv.padding)
     y = y if skip is None else y + F.conv2d(skip, skips, padding=conv.padding)
-    for layer in [*list(first)[1:], *list(convs)[1:]]:
+    for layer in [*after, *list(convs)[1:]]:
         y = layer(y)
     return y
 

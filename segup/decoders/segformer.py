@@ -1,6 +1,7 @@
 """SegFormer's all-MLP head."""
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import cast
 
 import torch
@@ -8,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segup.decoders.arguments import resize_alone
-from segup.decoders.blocks import ConvNormAct, conv_stack, linear
+from segup.decoders.blocks import ConvNormAct, as_built, conv_stack, is_plain, linear
 from segup.decoders.contract import Decoder, register_topology
 from segup.decoders.steps import Climb, Encoded, Step, StepPlan
+from segup.unaltered import altered
 from segup.upsamplers.contract import Size
 
 
@@ -60,13 +62,29 @@ class SegFormerDecoder(Decoder):
     def decode(self, encoded: Encoded, size: Size) -> Tensor:
         """Return ``(N, out_channels, *size)``."""
         used = encoded.maps[self.first :]
-        if self.summed:
-            return self.finish(self.convs(self._mixed(used, encoded)), size, encoded)
-        maps = [climb(linear(f), encoded) for linear, climb, f in zip(self.linears, self.climbs, used, strict=True)]
-        return self.finish(self.convs(self.mix(torch.cat(maps, dim=1))), size, encoded)
+        mixed = self._mixed if self.summed and self._are_plain() else self._joined
+        return self.finish(self.convs(mixed(used, encoded)), size, encoded)
+
+    def _are_plain(self) -> bool:
+        """Return whether all that :meth:`_mixed` does not call, or calls on other maps, is as it was built."""
+        return (
+            as_built(self.mix, ConvNormAct)
+            and all(
+                up.fixed and not altered(up, type(up), everywhere=False)
+                for *_, up in cast(Climb, self.climbs[0]).steps()
+            )
+            and is_plain(self.mix[0], 1)
+            and all(is_plain(layer, 1, bias=True) for layer in self.linears)
+        )
+
+    def _joined(self, used: Sequence[Tensor], encoded: Encoded) -> Tensor:
+        """Return what ``mix`` makes of the joined maps; where the steps are shared, each joins them at its level."""
+        climbs = repeat(self.climbs[0], len(used)) if self.summed else self.climbs
+        parts = zip(self.linears, climbs, used, range(self.first, len(self.channels)), strict=True)
+        return self.mix(torch.cat([climb(layer(f), encoded, level) for layer, climb, f, level in parts], dim=1))
 
     def _mixed(self, used: Sequence[Tensor], encoded: Encoded) -> Tensor:
-        """Return what ``mix`` makes of the joined maps, mixed one by one: the same in real numbers."""
+        """Return what :meth:`_joined` does, each map mixed before it is brought up: the same in real numbers."""
         conv, *after = self.mix
         mixtures = conv.weight.flatten(1).split(self.widths[0], dim=1)  # type: ignore[operator]
         parts = []
@@ -76,7 +94,9 @@ class SegFormerDecoder(Decoder):
         y = parts.pop()
         for _, high, up in cast(Climb, self.climbs[0]).steps():
             y = parts.pop() + encoded.step(up, y, cast(int, high))
-        return nn.Sequential(*after)(y)
+        for layer in after:
+            y = layer(y)
+        return y
 
     def steps(self) -> list[Step]:
         """Return the steps of each map to the highest, then the one to the image."""

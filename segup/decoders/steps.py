@@ -222,7 +222,8 @@ class Climb(nn.Module):
         start, stop: Levels, ``start >= stop``.
         channels: Of the map, before and after each step.
 
-    Shape: ``(N, channels, h_start, w_start)`` → ``(N, channels, h_stop, w_stop)``.
+    Shape: ``(N, channels, h_start, w_start)`` → ``(N, channels, h_stop, w_stop)``; a map from between may join on its
+    way.
     """
 
     def __init__(self, plan: StepPlan, start: int, stop: int, channels: int) -> None:
@@ -230,10 +231,11 @@ class Climb(nn.Module):
         self.levels = tuple(range(start - 1, stop - 1, -1))
         self.ups = nn.ModuleList(plan.between(level, channels, channels) for level in self.levels)
 
-    def forward(self, x: Tensor, encoded: Encoded) -> Tensor:
-        """Return ``x`` at the size of map ``stop``."""
+    def forward(self, x: Tensor, encoded: Encoded, start: int | None = None) -> Tensor:
+        """Return ``x``, which has the size of map ``start``, at the size of map ``stop``."""
         for up, level in zip(operators(self.ups), self.levels, strict=True):
-            x = encoded.step(up, x, level)
+            if start is None or level < start:
+                x = encoded.step(up, x, level)
         return x
 
     def join(self, x: Tensor, encoded: Encoded) -> tuple[Tensor, Tensor]:

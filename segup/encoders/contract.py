@@ -86,8 +86,9 @@ class Encoder(nn.Module):
         self._places = list(range(len(self.pyramid.channels)))
         self.freeze, self.freeze_norm = freeze, freeze_norm
         self._frozen: list[str] = []
-        self.register_buffer("mean", _per_channel(mean, in_channels), persistent=False)
-        self.register_buffer("std", _per_channel(std, in_channels), persistent=False)
+        like = next((p for p in body.parameters() if p.is_floating_point()), torch.empty(0))
+        self.register_buffer("mean", _per_channel(mean, in_channels, like.dtype), persistent=False)
+        self.register_buffer("std", _per_channel(std, in_channels, like.dtype), persistent=False)
         self.keep(self.pyramid.places())
         if freeze:
             self.requires_grad_(False)
@@ -347,7 +348,7 @@ class Encoder(nn.Module):
         """Set the mean and the standard deviation of the channels; a shorter list is repeated, None changes nothing."""
         for name, values in (("mean", mean), ("std", std)):
             if values is not None:
-                setattr(self, name, _per_channel(values, self.in_channels).to(getattr(self, name)))
+                setattr(self, name, _per_channel(values, self.in_channels, self.mean.dtype).to(self.mean.device))
 
 
 def _as_they_are(stored: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -360,6 +361,6 @@ FROZEN = closed(freeze=bool | None, freeze_norm=bool | None)
 """The options of every encoder's builder that a checkpoint may hold."""
 
 
-def _per_channel(values: Sequence[float], in_channels: int) -> Tensor:
+def _per_channel(values: Sequence[float], in_channels: int, dtype: torch.dtype) -> Tensor:
     repeated = [values[channel % len(values)] for channel in range(in_channels)]
-    return torch.tensor(repeated, dtype=torch.float32).reshape(1, in_channels, 1, 1)
+    return torch.tensor(repeated, dtype=dtype).reshape(1, in_channels, 1, 1)

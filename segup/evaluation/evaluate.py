@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from segup.atomic import check_free
+from segup.atomic import check_folder, check_free
 from segup.calls import annotated
 from segup.data.config import create_data
 from segup.data.labels import Labels
@@ -34,7 +34,7 @@ def evaluate(
         samples: Each with an ``image`` ``(C, H, W)``, float32 in 0 … 1, and a ``mask`` ``(H, W)``, int64.
         labels: What the masks' ids mean.
         how: Whole or in windows, with reflections or without.
-        metrics: What is computed; segup's own scores by default.
+        metrics: What is computed, of these samples alone: it is reset first. segup's own scores by default.
 
     Raises:
         ConfigError: The model and the labels do not have one number of classes.
@@ -49,6 +49,7 @@ def evaluate(
     """
     check_number_of_classes(model, None, labels)
     metrics = create_metrics(labels.num_classes, labels.ignore_index) if metrics is None else metrics
+    metrics.reset()
     for sample in samples:
         metrics.update(segment(model, sample["image"], how), sample["mask"])
     return metrics.compute()
@@ -132,10 +133,18 @@ def write_report(report: Mapping[str, Any], out: Path | None = None) -> Path:
     return file
 
 
-def check_out(out: Path | None) -> None:
-    """Raise a ConfigError if ``out`` exists: before the work, not after it."""
+def check_out(out: Path | None, checkpoint: Path | None = None) -> None:
+    """Raise a ConfigError if ``out`` exists, or nothing can be written there: before the work, not after it.
+
+    Args:
+        out: The file of the scores; None is one beside the checkpoint.
+        checkpoint: Where it is known already.
+    """
     if out is not None:
         check_free([out], "another --out")
+    if place := out or checkpoint:
+        said = f"--out {out}" if out else "the scores, beside the checkpoint"
+        check_folder(place.parent, said, lambda _: "--out scores.json")
 
 
 def _free_file(folder: Path, name: str) -> Path:

@@ -3,23 +3,24 @@
 import os
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from segup.atomic import check_free
+from segup.atomic import check_folder, check_free
 from segup.data.files import IMAGE_SUFFIXES
-from segup.data.layout.patterns import is_wanted
+from segup.data.layout.patterns import is_wanted, walk
 from segup.data.pairs import skipped
 from segup.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
 class Task:
-    """An image and the two files that are made of it: class ids and overlay."""
+    """An image and the two files that are made of it, class ids and overlay, and whether they may replace others."""
 
     image: Path
     ids: Path
     overlay: Path
+    replace: bool = False
 
 
 def plan(inputs: Sequence[str | Path], out: str | Path, overwrite: bool = False) -> list[Task]:
@@ -46,25 +47,16 @@ def plan(inputs: Sequence[str | Path], out: str | Path, overwrite: bool = False)
     segup.errors.DataError: missing.png: no such file or folder
     """
     out = Path(out)
-    _check_folder(out)
-    found: dict[Path, tuple[Path, Path]] = {}
+    check_folder(out, f"--out {out}", lambda file: f"--out {_beside(file) if file.name else 'predicted'}")
+    found: dict[str, tuple[Path, Path]] = {}
     for given in inputs:
         for image, place in _images(Path(given), out):
-            found.setdefault(image.resolve(), (image, place))
-    tasks = _named_apart(list(found.values()), out)
+            found.setdefault(os.path.abspath(image), (image, place))  # two links to one file are two images
+    tasks = [replace(task, replace=overwrite) for task in _named_apart(list(found.values()), out)]
     _check_apart(tasks, [Path(given) for given in inputs], out)
     if not overwrite:
         check_free([target for task in tasks for target in (task.ids, task.overlay)], "another --out, or --overwrite")
     return tasks
-
-
-def _check_folder(out: Path) -> None:
-    """Raise a ConfigError where no folder can be made at ``out``, or nothing may be written into it."""
-    nearest = next(place for place in (out, *out.absolute().parents) if place.exists())
-    if not nearest.is_dir():
-        raise ConfigError(f"--out {out}: {nearest} is a file; results need a folder.\n  try: --out {_beside(nearest)}")
-    if not os.access(nearest, os.W_OK):
-        raise ConfigError(f"--out {out}: nothing may be written in {nearest}.\n  try: --out predicted")
 
 
 def _named_apart(found: Sequence[tuple[Path, Path]], out: Path) -> list[Task]:
@@ -105,17 +97,17 @@ def left_out(inputs: Sequence[str | Path], out: str | Path) -> list[str]:
     """
     lines = []
     for folder in (Path(given) for given in inputs if Path(given).is_dir()):
-        content = [file for file in _content(folder, Path(out)) if not file.is_dir()]
-        others = [file for file in content if not is_wanted(file) or _hidden(file, folder)]
+        others = [file for file in _content(folder, Path(out)) if not is_wanted(file) or _hidden(file, folder)]
         lines += [f"{folder}: {skipped(others, folder)}"] if others else []
     return lines
 
 
 def _content(given: Path, out: Path) -> list[Path]:
-    """Return all files and folders below a folder, but for those in ``out``."""
+    """Return all files below a folder, also where links lead, but for those in ``out``."""
     written = out.resolve()
     inside = written != given.resolve() and written.is_relative_to(given.resolve())
-    return [file for file in sorted(given.rglob("*")) if not (inside and file.resolve().is_relative_to(written))]
+    files = (folder / name for folder, names in walk(given, hidden=True) for name in names)
+    return sorted(file for file in files if not (inside and file.resolve().is_relative_to(written)))
 
 
 def _hidden(file: Path, given: Path) -> bool:
@@ -128,7 +120,8 @@ def _files(place: Path) -> tuple[Path, Path]:
 
 def _check_apart(tasks: Sequence[Task], inputs: Sequence[Path], out: Path) -> None:
     """Raise a ConfigError where results would lie among images that are read, or images among results that are left."""
-    folders = {task.image.resolve().parent for task in tasks} | {one.resolve() for one in inputs if one.is_dir()}
+    folders = {place for task in tasks for place in (task.image.resolve().parent, task.image.parent.resolve())}
+    folders |= {one.resolve() for one in inputs if one.is_dir()}
     for task in tasks:
         if task.ids.parent.resolve() in folders:
             raise ConfigError(
@@ -137,7 +130,7 @@ def _check_apart(tasks: Sequence[Task], inputs: Sequence[Path], out: Path) -> No
             )
     for given in inputs:
         if given.is_dir() and out.is_dir() and out.resolve().is_relative_to(given.resolve()):
-            files = {file for file in sorted(out.rglob("*")) if is_wanted(file) and not _hidden(file, out)}
+            files = {file for file in _content(out, given) if is_wanted(file) and not _hidden(file, out)}
             results = {one for file in files if (pair := _files(file.with_suffix("")))[1] in files for one in pair}
             if strange := sorted(files - results):
                 raise ConfigError(

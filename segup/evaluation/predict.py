@@ -176,12 +176,12 @@ def _segmented(model: Predictor, image: torch.Tensor, how: Inference, path: Path
 
 
 def _write(task: Task, image: torch.Tensor, ids: np.ndarray, labels: Labels) -> None:
-    _write_png(ids, task.ids)
+    _write_png(ids, task.ids, task.replace)
     drawn = overlay(image.numpy(), ids, labels)
-    _write_png(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR, dst=drawn), task.overlay)
+    _write_png(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR, dst=drawn), task.overlay, task.replace)
 
 
-def _write_png(pixels: np.ndarray, path: Path) -> None:
+def _write_png(pixels: np.ndarray, path: Path, replace: bool) -> None:
     """Write a PNG so that it is whole or not there; OpenCV does it at a seventh of Pillow's time, others work on."""
     _, encoded = cv2.imencode(".png", pixels)
-    atomic_write(path, encoded.data)
+    atomic_write(path, encoded.data, replace=replace)

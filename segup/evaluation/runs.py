@@ -60,7 +60,7 @@ def open_run(
         path, which: See :func:`find_checkpoint`. An exported file is a model, too.
         trust: Modules outside segup that may be imported to build the model; each runs its own code. ``"."`` among them
             trusts an exported file, see :func:`segup.export.open_exported`.
-        device: "auto" (a GPU where there is one), "cpu", "cuda", or torch's own.
+        device: "auto" (a GPU where there is one; an exported file runs on the CPU), "cpu", "cuda", or torch's own.
 
     Raises:
         DataError: The file is missing, is not a segup checkpoint, or contradicts itself.
@@ -80,7 +80,7 @@ def open_run(
 
 
 def _open_exported(file: Path, trust: bool, device: str | torch.device) -> OpenedRun:
-    model = open_exported(file, trust, "cpu" if str(device) == "auto" else torch.device(device).type)
+    model = open_exported(file, trust, "cpu" if str(device) == "auto" else str(device))
     about, labels = model.about, _labels(model.about.get("labels"), model.num_classes, file)
     return OpenedRun(file, model, labels, about.get("config", {}), _image_range(about.get("image_range"), file))
 

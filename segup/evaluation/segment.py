@@ -1,7 +1,7 @@
 """From an image to its class ids: whole or in windows, plain or averaged over reflections."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Protocol
@@ -13,6 +13,7 @@ from segup.calls import annotated
 from segup.conform import Within
 from segup.errors import ConfigError, unknown
 from segup.models import predicted_labels, probabilities_of
+from segup.modes import evaluating
 from segup.windows import Predict, check_window, probability_bands
 
 AXES: Mapping[str, int] = MappingProxyType({"horizontal": -1, "vertical": -2})
@@ -107,6 +108,10 @@ class Predictor(Protocol):
     def device(self) -> torch.device:
         """Where the weights are."""
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in."""
+
     def __call__(self, image: Tensor, /) -> Tensor:
         """Return logits ``(N, num_classes, H, W)`` of ``(N, in_channels, H, W)``, floats in 0 … 1."""
 
@@ -116,10 +121,10 @@ def segment(model: Predictor, image: Tensor, how: Inference = WHOLE) -> Tensor:
 
     Where several predictions meet in a pixel (windows, reflections), their probabilities are averaged: softmax's, or
     the sigmoid's for one channel. They are averaged on the image's device, so that a large image may stay on the CPU
-    while its windows run on a GPU; the model's mode is put back afterwards.
+    while its windows run on a GPU. The mode of each of the model's modules is put back afterwards.
 
     Args:
-        model: On any device; a segmentation model, or an exported file.
+        model: On any device, in any precision; a segmentation model, or an exported file.
         image: ``(C, H, W)``, float32 in 0 … 1, on any device.
         how: Whole or in windows, with reflections or without.
 
@@ -172,9 +177,10 @@ def _segmented(model: Predictor, image: Tensor, how: Inference, floats: Predict)
     kind = torch.uint8 if max(2, model.num_classes) <= 256 else torch.int32
 
     def logits(images: Tensor) -> Tensor:
-        return model(floats(images.to(model.device))).float()
+        given = floats(images.to(model.device))
+        return model(given.to(model.dtype) if given.is_floating_point() else given).float()
 
-    with torch.inference_mode(), _evaluating(model):
+    with torch.inference_mode(), evaluating(model) if isinstance(model, nn.Module) else nullcontext():
         if how.window is None and not how.tta:
             return predicted_labels(logits(image[None]))[0].to("cpu", kind)
         predict = flip_averaged(lambda images: probabilities_of(logits(images)), how.tta)
@@ -190,18 +196,6 @@ def _check_values(least: float, most: float) -> None:
             f"the image has values from {least:g} to {most:g}; this model takes 0 … 1 and normalises them itself.\n"
             f"  try: image / 255 for 8-bit values; segup.data.read_image does it."
         )
-
-
-@contextmanager
-def _evaluating(model: Predictor) -> Iterator[None]:
-    trained = model if isinstance(model, nn.Module) and model.training else None
-    if trained is not None:
-        trained.eval()
-    try:
-        yield
-    finally:
-        if trained is not None:
-            trained.train()
 
 
 def _ids(band: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ from torch import Tensor
 from segup.calls import annotated
 from segup.errors import ConfigError, DataError, ShapeError, figures, wrong_map
 from segup.export.about import KEY, About, library, read_about
-from segup.export.untrusted import checked_onnx
+from segup.export.program import Output
+from segup.export.untrusted import checked_onnx, gives_probabilities
 from segup.models import logits_of, probabilities_of
 from segup.windows import predict_windows
 
@@ -51,7 +52,7 @@ class Exported:
             raise ConfigError(f"Exported: engine={engine!r} runs no file.\n  try: open_exported(path)")
         self.path, self._engine = Path(path), engine
         self.about: About = engine.about
-        self.output, self.device = self.about["output"], engine.device
+        self.output, self.device, self.dtype = self.about["output"], engine.device, torch.float32
         self.in_channels, self.num_classes = self.about["in_channels"], self.about["num_classes"]
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -112,7 +113,7 @@ def open_exported(path: str | Path, trust: bool = False, device: str = "cpu") ->
     Args:
         path: The file.
         trust: Whether it may be a ``.pt2``, which can run code, or an ``.onnx`` that segup did not write.
-        device: ``"cpu"`` or ``"cuda"``, for which onnxruntime has to be onnxruntime-gpu.
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:1"``; for a GPU onnxruntime has to be onnxruntime-gpu.
 
     Raises:
         DataError: The file is missing, damaged, or keeps weights in other files.
@@ -146,27 +147,34 @@ class OnnxEngine:
     Args:
         content: Of the file.
         path: As messages call it.
-        device: ``"cpu"`` or ``"cuda"``.
+        device: As :func:`open_exported` takes it.
     """
 
     def __init__(self, content: bytes, path: Path, device: str = "cpu") -> None:
         runtime = library("onnxruntime")
-        provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"
+        where = torch.device(device)
+        provider = "CUDAExecutionProvider" if where.type == "cuda" else "CPUExecutionProvider"
         if provider not in runtime.get_available_providers():
             raise ConfigError(
                 f"device={device}: onnxruntime {runtime.__version__} has no {provider}.\n"
                 f"  try: --device cpu, or pip install onnxruntime-gpu"
             )
+        which = {"device_id": str(where.index)} if where.type == "cuda" and where.index else {}
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4
         self.path, self.device = path, torch.device("cpu")
         try:
-            self._session = runtime.InferenceSession(content, options, providers=[provider])
+            self._session = runtime.InferenceSession(content, options, providers=[(provider, which)])
         except Exception as cause:  # onnxruntime has a dozen kinds, of no common base
             raise DataError(f"{path} cannot be opened by onnxruntime: {_first_line(cause)}") from cause
+        if self._session.get_providers()[0] != provider:  # onnxruntime takes the CPU instead, and goes on
+            raise ConfigError(
+                f"device={device}: onnxruntime {runtime.__version__} could not load its {provider}; the libraries of "
+                f"CUDA that it needs may be missing.\n  try: --device cpu"
+            )
         held = self._session.get_modelmeta().custom_metadata_map.get(KEY)
-        self.about = read_about(held, path) if held is not None else self._guessed()
+        self.about = read_about(held, path) if held is not None else self._guessed(content)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the first output of ``images``."""
@@ -180,8 +188,8 @@ class OnnxEngine:
             raise DataError(f"{self.path}: onnxruntime could not run it: {told}") from cause
         return torch.from_numpy(found)
 
-    def _guessed(self) -> About:
-        """Return what the shapes of a file say that segup did not write.
+    def _guessed(self, content: bytes) -> About:
+        """Return what the shapes and the last step of a file say that segup did not write.
 
         Raises:
             DataError: It does not turn one image into a map of classes.
@@ -195,9 +203,8 @@ class OnnxEngine:
                 f"{[(one.name, one.type, one.shape) for one in inputs]} and gives "
                 f"{[(one.name, one.type, one.shape) for one in outputs]}"
             )
-        return About(
-            version="", output="logits", in_channels=shapes[0][1], num_classes=shapes[1][1], accepted="unknown"
-        )
+        output: Output = "probabilities" if gives_probabilities(content) else "logits"
+        return About(version="", output=output, in_channels=shapes[0][1], num_classes=shapes[1][1], accepted="unknown")
 
 
 class TorchEngine:

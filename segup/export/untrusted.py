@@ -43,6 +43,20 @@ def checked_onnx(content: bytes, path: Path, trust: bool = False) -> None:
         )
 
 
+_SHARES = ("Sigmoid", "Softmax")
+_SAME = ("Identity", "Cast")
+
+
+def gives_probabilities(content: bytes) -> bool:
+    """Whether what makes the first output of an .onnx file is a sigmoid or a softmax."""
+    graph = library("onnx").load_model_from_string(content).graph
+    makers = {name: node for node in graph.node for name in node.output}
+    maker = makers.get(graph.output[0].name)
+    while maker is not None and maker.op_type in _SAME:
+        maker = makers.get(maker.input[0])
+    return maker is not None and maker.op_type in _SHARES
+
+
 def _messages(message: Any, kind: str) -> Iterator[Any]:
     """Return all parts of a message that are of a kind, wherever they lie: in subgraphs, functions, attributes."""
     left = [message]

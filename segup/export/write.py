@@ -62,8 +62,8 @@ def export_model(
         overwrite: Whether a file that is there may be replaced.
 
     Raises:
-        ConfigError: The suffix is neither, the file exists, the extra ``export`` is not installed, or the model cannot
-            be exported; the message says why.
+        ConfigError: The suffix is neither, the file exists, the extra ``export`` is not installed, or the model is not
+            of float32 or cannot be exported; the message says why.
         DataError: The file does not compute what the model does, or cannot be written. Then there is none.
 
     >>> from segup import create_model
@@ -76,6 +76,11 @@ def export_model(
     """
     path = Path(path)
     check_target(path, overwrite)
+    if model.dtype != torch.float32:
+        raise ConfigError(
+            f"the model has weights of {model.dtype}; an exported file takes float32.\n"
+            f"  try: copy.deepcopy(model).float()"
+        )
     said = about(model, output, trained or {})
     program = exported_program(model.optimize().model.cpu(), output)
     onnx = path.suffix.lower() == ".onnx"
@@ -91,7 +96,8 @@ def export_model(
 def check_target(path: Path, overwrite: bool = False) -> None:
     """Raise a ConfigError unless a file can be exported to ``path``: before any work."""
     if path.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{path} must end in .onnx or .pt2\n  try: {path.with_suffix('.onnx')}")
+        near = path.with_suffix(".onnx") if path.name else path / "model.onnx"
+        raise ConfigError(f"{path} must end in .onnx or .pt2\n  try: {near}")
     if not overwrite or path.is_dir():
         check_free([path])
     if path.suffix.lower() == ".onnx":

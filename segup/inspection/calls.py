@@ -18,6 +18,7 @@ _MIXING = frozenset(
     (
         *("flip", "fliplr", "flipud", "roll", "rot90", "cumsum", "cumprod", "sort", "argsort", "topk", "gather"),
         *("scatter", "scatter_add", "index_select", "take_along_dim", "grid_sample", "scaled_dot_product_attention"),
+        "multi_head_attention_forward",
     )
 )
 """Functions that keep sizes and bring rows to other places, or read all of them."""

@@ -10,7 +10,16 @@ from torch import nn
 from segup.calls import annotated
 from segup.errors import ConfigError, ShapeError, unknown
 from segup.inspection.copies import preserved_buffers
-from segup.inspection.proof import Outcome, Question, TraceProof, image_size, outcome_of, prove
+from segup.inspection.proof import (
+    Outcome,
+    Question,
+    RefusedPairs,
+    TraceProof,
+    image_size,
+    outcome_of,
+    prove,
+    refused_pairs,
+)
 from segup.inspection.real_model import Subject
 from segup.inspection.report import AxisReport, Failure, SizeReport
 from segup.inspection.spread import spread
@@ -51,7 +60,8 @@ def check_sizes(
     nothing else in the model's code learns a size (torch's own code, and the corrections of segup's own upsamplers,
     count as known: every way through them is run), and the model itself agrees at sizes of every kind and beyond every
     threshold, as far as that stays below 2²² pixels and ten seconds. Otherwise it is **checked**, for the sizes that
-    the model itself was run at, with the reasons.
+    the model itself was run at, with the reasons. A proof is about height and width by themselves; where a norm needs
+    two pixels the two are refused together, and the report names these images (``SizeReport.refused``).
 
     Args:
         model: Any module that maps ``(N, in_channels, H, W)`` to ``(N, K, H, W)``, or to a dict or list with such a
@@ -111,7 +121,7 @@ def look_through(
 ) -> Findings:
     """Return what :func:`check_sizes` finds, with the runs, which keep their calls where these are asked for.
 
-    Where nothing is proved and no sizes are asked for, real runs of an axis take ``patience`` seconds.
+    Where nothing is proved and no sizes are asked for, the real runs of both axes take ``patience`` seconds.
     """
     if not isinstance(model, nn.Module):
         raise ConfigError(f"check_sizes takes a torch module, not {type(model).__name__}.\n  try: a torch.nn.Module.")
@@ -129,12 +139,20 @@ def look_through(
         traced = subject.traced(base.size, watch=True)
         questions = [Question.about(base, axis, name) for axis in (0, 1)]
         found = [_proved(subject, question, traced, asked) for question in questions]
-        proofs = Verifier(subject.real, traced, [proof for _, proof in found], questions).verified()
+        proofs = [proof for _, proof in found]
+        pairs: tuple[RefusedPairs, ...] = ()
+        reason = ""
+        if any(proof.found is not None for proof in proofs):
+            pairs, reason = refused_pairs([runs for runs, _ in found], traced, subject.traced)
+        if reason:
+            proofs = [TraceProof(None, reasons=(reason,)) for _ in proofs]
+        proofs = Verifier(subject.real, traced, proofs, questions, pairs).verified()
         axes = [
-            _report(subject, question, base, runs, proof, asked, patience)
+            _report(subject, question, base, runs, proof, asked, patience / len(found))
             for question, (runs, _), proof in zip(questions, found, proofs, strict=True)
         ]
-    report = SizeReport(type(model).__name__, channels, base.size[0], (axes[0], axes[1]))
+    pairs = pairs if all(proof.found is not None for proof in proofs) else ()
+    report = SizeReport(type(model).__name__, channels, base.size[0], (axes[0], axes[1]), pairs)
     return Findings(report, subject, name, tuple(runs for runs, _ in found), tuple(proofs))
 
 

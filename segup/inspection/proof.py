@@ -1,11 +1,11 @@
 """The proof from runs: every size takes one of the paths through the model that were run, and the paths repeat."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import lcm
 
-from segup.inspection.periodic import LONGEST, PeriodicMap
-from segup.inspection.record import SizeDecision
+from segup.inspection.periodic import LONGEST, PeriodicMap, PeriodTooLongError
+from segup.inspection.record import SizeDecision, Together, in_words
 from segup.inspection.trace import ModelRun, Refusal
 from segup.inspection.traced import TracedSize, as_int, as_ints
 from segup.shapes.arguments import AXIS_NAMES
@@ -103,6 +103,98 @@ class TraceProof:
     def outcome(self, size: int) -> Outcome | None:
         """Return what comes of a size, whether it was run or not."""
         return _known(self.paths, size)
+
+
+@dataclass(frozen=True)
+class RefusedPairs:
+    """Images that a model refuses for their height and width together, and for neither alone.
+
+    Args:
+        heights, widths: Every one of these heights is refused with every one of these widths.
+        layer: Qualified name of the layer that refuses; empty for the model's own code.
+        message: Why.
+    """
+
+    heights: SizeSet
+    widths: SizeSet
+    layer: str
+    message: str
+
+    @classmethod
+    def of(cls, condition: Together) -> "RefusedPairs | None":
+        """Return what a condition refuses; None where that is nothing.
+
+        Raises:
+            PeriodTooLongError: It repeats after too many sizes.
+        """
+        heights, widths = map(_sizes_of_one, condition.functions)
+        if heights.at_least(1) is None or widths.at_least(1) is None:
+            return None
+        return cls(heights, widths, condition.layer, condition.message)
+
+    def __contains__(self, size: object) -> bool:
+        return isinstance(size, tuple) and size[0] in self.heights and size[1] in self.widths
+
+    def covers(self, other: "RefusedPairs") -> bool:
+        """Return whether it refuses all that another one refuses."""
+        pairs = ((self.heights, other.heights), (self.widths, other.widths))
+        return all(one.intersection(two) == two for one, two in pairs)
+
+    def corners(self) -> tuple[tuple[int, int], ...]:
+        """Return pairs of the smallest and of large sizes among them."""
+        ends = []
+        for sizes in (self.heights, self.widths):
+            low = sizes.at_least(1) or 1
+            ends.append((low, sizes.at_most(sizes.start + sizes.period) or low))
+        return tuple((height, width) for height in ends[0] for width in ends[1])
+
+
+def _sizes_of_one(function: PeriodicMap) -> SizeSet:
+    """Return the sizes at which a function is 1."""
+    beyond = function.minus(PeriodicMap.constant(1))
+    start, period = max(1, beyond.repeats_from()), function.period
+    if start + period > LONGEST:
+        raise PeriodTooLongError(f"repeats only after {period} sizes")
+    ones = [range(size, size + 1) for size in range(1, start + period) if beyond(size) == 0]
+    return SizeSet.of(
+        start, period, [one for one in ones if one.start >= start], [one for one in ones if one.start < start]
+    )
+
+
+def refused_pairs(
+    runs: Sequence[Mapping[int, ModelRun]], base: ModelRun, trace: Callable[[tuple[int, int]], ModelRun]
+) -> tuple[tuple[RefusedPairs, ...], str]:
+    """Return the pairs that are refused for both sizes together, or why they are not known.
+
+    The runs that vary one axis meet no such refusal: on the other axis is the base, at which it cannot come. So every
+    run has to state the same conditions, and runs at pairs that they refuse have to be refused.
+
+    Args:
+        runs: Of height and width, by the size that is varied.
+        base: The run on the square from which they vary.
+        trace: Runs the model on shapes alone.
+    """
+    stated = list(base.record.together)
+    accepted = [run for one in runs for run in one.values() if run.refusal is None]
+    unlike = [one for run in accepted for one in {*run.record.together} ^ {*stated}]
+    on_the_way = [one for one in stated if 1 in (one.functions[i](base.size[i]) for i in (0, 1))]
+    for condition in (*unlike, *on_the_way):
+        where = in_words(condition.layer)
+        return (), f"{condition.message}, on which height and width decide together, in {where}"
+    try:
+        found = list(filter(None, map(RefusedPairs.of, stated)))
+    except PeriodTooLongError as cause:
+        return (), f"what height and width decide together {cause}"
+    widest: list[RefusedPairs] = []
+    for pairs in found:
+        if not any(other.covers(pairs) for other in widest):
+            widest = [*(other for other in widest if not pairs.covers(other)), pairs]
+    for pairs in found:
+        for size in pairs.corners():
+            run = trace(size)
+            if run.refusal is None or run.record.unfollowed:
+                return (), f"{pairs.message}, in {in_words(pairs.layer)}, and {size[0]}×{size[1]} is taken all the same"
+    return tuple(widest), ""
 
 
 def path_of(run: ModelRun, question: Question) -> CodePath | None:

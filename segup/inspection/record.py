@@ -55,6 +55,21 @@ class SizeDecision:
         return len(_outcomes(self.function, self.relation)) == 1
 
 
+@dataclass(frozen=True)
+class Together:
+    """A condition on height and width at once: torch refuses images at which both functions are 1.
+
+    Args:
+        functions: Of the input's height and of its width.
+        layer: The layer in which it was met.
+        message: What is wrong there.
+    """
+
+    functions: tuple[PeriodicMap, PeriodicMap]
+    layer: str
+    message: str
+
+
 @lru_cache(4096)
 def _outcomes(function: PeriodicMap, relation: str) -> frozenset[bool]:
     """Return the outcomes that a comparison with 0 has for sizes from 1 on."""
@@ -68,6 +83,7 @@ class Record:
 
     Args:
         decisions: The comparisons in their order, those that always come out alike left out.
+        together: The conditions on height and width at once.
         unfollowed: Why nothing can be proved from this run, in words; empty where everything was followed.
         functions: Every function of the input's size that some map had, for either axis.
         values_needed: Why the run cannot be done without the values of tensors, in words; empty where it can.
@@ -79,6 +95,7 @@ class Record:
     """
 
     decisions: list[SizeDecision] = field(default_factory=list)
+    together: dict[Together, None] = field(default_factory=dict)
     unfollowed: dict[str, None] = field(default_factory=dict)
     functions: tuple[set[PeriodicMap], set[PeriodicMap]] = field(default_factory=lambda: (set(), set()))
     size: tuple[int, int] = (0, 0)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from segup.inspection.proof import RefusedPairs
 from segup.inspection.record import in_words
 from segup.shapes.axis_proof import AxisProof
-from segup.shapes.sets import Runs, joined
+from segup.shapes.sets import Runs, SizeSet, joined
 
 _REASONS = 4
 
@@ -16,7 +17,7 @@ class Failure:
     """A size for which the output does not have the input's size.
 
     Args:
-        axis: "height" or "width".
+        axis: "height" or "width"; "height and width" where the two are refused together.
         size: The input's size.
         out: The output's size; None where the model refuses the input, or brings the other axis to another size.
         layer: Qualified name of the layer that refused, or that gave the output its size; empty for the model's own
@@ -85,13 +86,16 @@ class SizeReport:
         model: The model's class.
         in_channels: Channels of the input.
         other: Size of the axis that was not varied; None where no square was accepted.
-        axes: What was found about height and width.
+        axes: What was found about height and width, each beside an axis at which they are not refused together.
+        refused: Images that are refused for their height and width together, where the verdict is "proved": a norm
+            needs more than one pixel, and the height or the width alone leaves it enough.
     """
 
     model: str
     in_channels: int
     other: int | None
     axes: tuple[AxisReport, AxisReport]
+    refused: tuple[RefusedPairs, ...] = ()
 
     @property
     def verdict(self) -> Literal["proved", "checked"]:
@@ -106,7 +110,7 @@ class SizeReport:
     @property
     def always(self) -> bool:
         """Whether no size fails: of all there are where it is proved, else of those that were run."""
-        return all(axis.always for axis in self.axes)
+        return not self.refused and all(axis.always for axis in self.axes)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -115,8 +119,11 @@ class SizeReport:
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """The sizes run that failed, height's first."""
-        return tuple(failure for axis in self.axes for failure in axis.failures)
+        """The sizes run that failed, height's first; then the smallest squares that are refused as such."""
+        alone = [failure for axis in self.axes for failure in axis.failures]
+        squares = [(pairs.heights.intersection(pairs.widths).at_least(1), pairs) for pairs in self.refused]
+        together = [Failure("height and width", n, None, one.layer, one.message) for n, one in squares if n is not None]
+        return (*alone, *together)
 
     @property
     def first_failure(self) -> Failure | None:
@@ -133,8 +140,12 @@ class SizeReport:
     @property
     def min_size(self) -> int | None:
         """The smallest height and width that the model takes; None where it took none."""
-        least = [axis.min_size for axis in self.axes]
-        return max(size for size in least if size is not None) if None not in least else None
+        least = [axis.min_size for axis in self.axes if axis.min_size is not None]
+        if len(least) < len(self.axes):
+            return None
+        squares = (pairs.heights.intersection(pairs.widths) for pairs in self.refused)
+        missing = [square.first_missing(max(least)) for square in squares]
+        return None if None in missing else max([*least, *(size for size in missing if size is not None)])
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -145,12 +156,14 @@ class SizeReport:
         """Return whether the output has the input's size at ``size``: either axis by itself, or (height, width).
 
         None where that was neither proved nor run: without a proof, a pair was run only where one of the two is
-        :attr:`other`.
+        :attr:`other`. Where height and width are refused together, a pair alone says so.
         """
         if not isinstance(size, int) and not self.proved and self.other not in size:
             return None
         sizes = (size, size) if isinstance(size, int) else size
         answers = [axis.holds(n) for axis, n in zip(self.axes, sizes, strict=True)]
+        if not isinstance(size, int) and any(size in pairs for pairs in self.refused):
+            return False
         if False in answers:
             return False
         return None if None in answers else True
@@ -169,6 +182,7 @@ class SizeReport:
             "reasons": list(self.reasons),
             "height": _axis_dict(self.axes[0]),
             "width": _axis_dict(self.axes[1]),
+            "refused": [_pairs_dict(pairs) for pairs in self.refused],
             "words": str(self),
         }
 
@@ -184,6 +198,7 @@ class SizeReport:
             if axis.failures:
                 more = f" ({len(axis.failures)} of the {len(axis.sizes)} sizes run fail)"
                 lines.append(f"  first failure: {axis.failures[0]}{more}")
+        lines += [f"  {_exception(pairs)}" for pairs in self.refused]
         run = listed(height.sizes)
         if self.proved:
             lines.append(
@@ -225,6 +240,43 @@ def _statement(name: str, axis: AxisReport) -> str:
         return f"{subject} for every {name} from {proof.start} on{below}"
     residues = f"{name} mod {proof.sizes.period} in {_residues(proof)!r}"
     return f"{subject} exactly for {residues}, from {proof.start} on{below}"
+
+
+def _exception(pairs: RefusedPairs) -> str:
+    """Return which images are refused for both sizes together, in words."""
+    said = f"{in_words(pairs.layer)}: {pairs.message}"
+    if pairs.heights == pairs.widths:
+        return f"but an image is refused whose height and width are both {_members(pairs.heights)}: {said}"
+    return (
+        f"but an image is refused whose height is {_members(pairs.heights)} and whose width is "
+        f"{_members(pairs.widths)}: {said}"
+    )
+
+
+def _members(sizes: SizeSet) -> str:
+    """Return the sizes of a set in words."""
+    if not sizes.runs:
+        few = _spans(Runs(sizes.below))
+        return few if len(Runs(sizes.below)) == 1 else f"among {few}"
+    first = Runs((*sizes.below, *sizes.runs))
+    return f"among {_spans(first)}, and so on every {sizes.period}"
+
+
+def _pairs_dict(pairs: RefusedPairs) -> dict[str, Any]:
+    return {
+        **{name: _set_dict(sizes) for name, sizes in (("heights", pairs.heights), ("widths", pairs.widths))},
+        "layer": pairs.layer,
+        "message": pairs.message,
+    }
+
+
+def _set_dict(sizes: SizeSet) -> dict[str, Any]:
+    return {
+        "period": sizes.period if sizes.runs else None,
+        "start": sizes.start,
+        "runs": [[run[0], run[-1]] for run in sizes.runs],
+        "below": [[run[0], run[-1]] for run in sizes.below],
+    }
 
 
 def _residues(proof: AxisProof) -> Runs:

@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from segup.errors import ConfigError, ShapeError
 from segup.inspection.calls import Calls, Said
+from segup.inspection.handed import torchs_own
 from segup.inspection.record import Record
 from segup.inspection.shape_rules import SHAPE_RULES
 from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, argument, leaves_of, names, tensors_in
@@ -59,6 +60,7 @@ class ShapeMode(TorchFunctionMode):
             torch's kernels run for common layers too, whose shapes are otherwise taken from their rules alone.
         device: On which the model's tensors are said to be.
         calls: Those that make maps are noted here.
+        written: The memory of tensors of the model's that some run wrote to; it is added to.
     """
 
     def __init__(
@@ -68,15 +70,15 @@ class ShapeMode(TorchFunctionMode):
         watch: bool = False,
         device: torch.device = _CPU,
         calls: Calls | None = None,
+        written: set[int] | None = None,
     ) -> None:
         super().__init__()
         self._record, self._symbolic, self._watch, self._calls = record, symbolic, watch, calls
-        self._sizes = Sizes(record, self.shape_of)
+        self._sizes = Sizes(record, self.shape_of, self._is_constant)
+        self._written = set() if written is None else written
         self._depth, self._thread = 0, threading.get_ident()
         self._random, self._generators = torch.get_rng_state(), False
         self._device, self._dispatch_modes = device, torch._C._len_torch_dispatch_stack()
-        if not symbolic:
-            record.lose("its code was run on plain sizes")
 
     @property
     def at_work(self) -> bool:
@@ -115,11 +117,22 @@ class ShapeMode(TorchFunctionMode):
                 self._record.lose(f"a map comes from code that is not followed, in {self._record.where}")
             return actual
 
+    def _is_constant(self, tensor: Tensor) -> bool:
+        """Return whether a tensor's values are the same in every run: the model's own, or made from plain numbers."""
+        if not tensor.is_meta:
+            return not self._drew()
+        with torch._C.DisableTorchFunction():
+            return getattr(tensor, "_segup_version", None) == tensor._version and _memory(tensor) not in self._written
+
+    def _drew(self) -> bool:
+        """Return whether random numbers may have been drawn in this run."""
+        return self._generators or not torch.equal(torch.get_rng_state(), self._random)
+
     def _is_traced_map(self, tensor: Tensor) -> bool:
         return _is_traced(self.shape_of(tensor))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        calling = sys._getframe(1)
+        func, calling = torchs_own(func), sys._getframe(1)
         leaves = leaves_of((args, kwargs))
         self._record.trust((calling, calling.f_lasti), leaves)
         self._depth += 1
@@ -184,13 +197,14 @@ class ShapeMode(TorchFunctionMode):
                 f"content, and cannot be checked on shapes alone"
             )
             raise ValuesNeededError(self._record.values_needed)
-        if self._generators or not torch.equal(torch.get_rng_state(), self._random):
+        if self._drew():
             self._record.lose(f"random numbers are read ('{name}'), in {self._record.where}")
 
     def _check_written(self, name: str, args: Any, kwargs: Mapping[str, Any]) -> None:
         """Note where what may follow from a size is written to a tensor with values, which could be read again."""
         in_place = (name.endswith("_") and not name.endswith("__")) or name.startswith("__i") or name == "__setitem__"
         written = [*tensors_in(args[:1] if in_place else ()), *tensors_in(kwargs.get("out"))]
+        self._written.update(_memory(tensor) for tensor in written if tensor.is_meta)
         if any(not tensor.is_meta for tensor in written):
             self._record.lose(f"'{name}' writes to a tensor with values, in {self._record.where}")
 
@@ -216,6 +230,8 @@ class ShapeMode(TorchFunctionMode):
             answers = {"device": self._device, "is_meta": self._device.type == "meta"}
             return answers.get(name, self._device.type == name.removeprefix("is_"))
         result = func(*args, **kwargs)
+        if func.__name__ == "__set__":  # its values may be others now
+            args[0]._segup_version = None
         if func.__name__ == "__get__" and name in ("data", "T", "mT", "real"):
             shape = TracedShape(self.shape_of(args[0]))
             shapes = {"T": tuple(reversed(shape)), "mT": (*shape[:-2], *reversed(shape[-2:]))}
@@ -231,7 +247,9 @@ class ShapeMode(TorchFunctionMode):
         """Run a function in which no size depends on the input's."""
         if {tensor.is_meta for tensor in tensors} == {True, False}:
             args, kwargs = _mapped(args, _on_meta), _mapped(kwargs, _on_meta)
-        result = self._entered(func(*args, **kwargs))
+        result = func(*args, **kwargs)
+        if not any(result is one for one in tensors):  # as of places.to(x.device)
+            result = self._entered(result)
         self._sizes.forget()
         self._note_call(getattr(func, "__name__", "?"), args, kwargs, tensors, tensors_in(result))
         return result
@@ -293,6 +311,12 @@ class ShapeMode(TorchFunctionMode):
             return self.enter(one, shape)
 
         return _mapped(self._run(func, args, kwargs), entered)
+
+
+def _memory(tensor: Tensor) -> int:
+    """Return what tells the memory of a tensor, and of its views, from others'."""
+    with torch._C.DisableTorchFunction():
+        return (tensor.within if isinstance(tensor, Watched) else tensor).untyped_storage()._cdata
 
 
 def _name_of(func: Any) -> tuple[str, bool]:

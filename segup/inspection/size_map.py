@@ -22,7 +22,10 @@ _KEEPING = (
 
 
 def size_map(module: nn.Module) -> Layer[Any]:
-    """Return what a layer does to sizes, as an object of ``segup.shapes``.
+    """Return what a layer does to sizes in evaluation mode, as an object of ``segup.shapes``.
+
+    In training mode a BatchNorm, and an InstanceNorm that keeps its statistics, refuse maps of one pixel besides, the
+    BatchNorm in a batch of one.
 
     Args:
         module: ``nn.Conv2d``, ``ConvTranspose2d``, ``MaxPool2d``, ``AvgPool2d``, ``Upsample`` with a factor,
@@ -30,9 +33,9 @@ def size_map(module: nn.Module) -> Layer[Any]:
             (activations, norms, dropout), or an ``nn.Sequential`` of them, which becomes a chain.
 
     Raises:
-        ConfigError: Another layer, or one whose output does not follow from its input's size by a law; or one that
-            may do something else than its class in torch: a subclass with a forward of its own, hooks, a weight of
-            another size than its parameters say.
+        ConfigError: Another layer, or one whose output does not follow from its input's size by a law; a norm that
+            refuses maps of one pixel; or a layer that may do something else than its class in torch: a subclass with
+            a forward of its own, hooks, a weight of another size than its parameters say.
 
     >>> size_map(nn.Conv2d(3, 8, (3, 5), stride=2, padding=(1, 2)))
     Conv(kernel_size=(3, 5), stride=2, padding=(1, 2), dilation=1, groups=1)
@@ -48,6 +51,7 @@ def size_map(module: nn.Module) -> Layer[Any]:
     if isinstance(module, nn.Sequential):
         return Chain([size_map(part) for part in module])
     if isinstance(module, _KEEPING):
+        _check_one_pixel(module)
         return Chain([])
     for kind, rule in _RULES.items():
         if isinstance(module, kind):
@@ -57,6 +61,25 @@ def size_map(module: nn.Module) -> Layer[Any]:
     raise ConfigError(
         f"no size rule of {module}: {reason}.\n"
         f"  try: {kinds}, layers that keep sizes, or a Sequential of them; check_sizes takes any model."
+    )
+
+
+def _check_one_pixel(module: Any) -> None:
+    """Raise a ConfigError for a norm of values of the map alone, which needs two: a rule of one axis cannot say so."""
+    kind, other = type(module).__name__, ""
+    if isinstance(module, nn.InstanceNorm2d) and not module.track_running_stats:
+        why, other = "without track_running_stats", f"{kind}({module.num_features}, track_running_stats=True); "
+    elif isinstance(module, nn.GroupNorm) and module.num_groups == module.num_channels:
+        why = f"with one channel in each of its {module.num_groups} groups, and in a batch of one,"
+        other = f"GroupNorm(1, {module.num_channels}); " if module.num_channels > 1 else ""
+    elif isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm) and module.running_mean is module.running_var is None:
+        why = "without running statistics, and in a batch of one,"
+        other = f"{kind}({module.num_features}, track_running_stats=True); "
+    else:
+        return
+    raise ConfigError(
+        f"no size rule of {module}: {why} it refuses maps of 1×1, and takes 1×2: height and width decide together.\n"
+        f"  try: {other}segup.inspection.check_sizes, which takes any model."
     )
 
 

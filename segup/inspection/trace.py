@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from segup.errors import SegupError, ShapeError
 from segup.inspection.calls import Call, Calls
 from segup.inspection.copies import tensors_of
+from segup.inspection.handed import handed, refused_by_parser
 from segup.inspection.periodic import Extent, PeriodicMap
-from segup.inspection.record import Record, step_by_step
+from segup.inspection.record import Record, in_words, step_by_step
 from segup.inspection.shape_mode import ShapeMode, ValuesNeededError
 from segup.inspection.shape_rules.sizes import Shape
 from segup.inspection.traced import TracedSize, as_int
@@ -84,10 +85,13 @@ class Tracer:
         self._device = device or torch.device("cpu")
         self._dtype = dtype_of(model)
         self._layers = LayerStack(model)
-        self._takes_symbolic = True
+        self._written: set[int] = set()
+        self._handed: set[str] = set()  # torch's functions that the code gives sizes where torch wants numbers
+        self._why_plain = ""  # sizes are not followed; empty where they are
         self._mode: ShapeMode | None = None
         for tensor in tensors_of(model):
             tensor._segup_shape = tuple(tensor.shape)  # type: ignore[attr-defined]
+            tensor._segup_version = tensor._version  # type: ignore[attr-defined]
 
     def run(self, size: tuple[int, int], *, watch: bool = False) -> ModelRun:
         """Run the model on an input of ``size``, once more without following sizes where its code does not bear it.
@@ -103,15 +107,21 @@ class Tracer:
         if prod((self._channels, *size)) > LARGEST:
             shape = f"{size[0]}×{size[1]} of {self._channels} channels"
             raise ShapeError(f"an image of {shape} is larger than any that a model is tried with: {LARGEST} numbers")
-        symbolic = self._takes_symbolic
-        run = self._watched(size) if symbolic and watch else self._run(size, symbolic)
-        if not symbolic or run.refusal is None or run.refusal.explained:
+        if self._why_plain:
+            return self._run(size, self._why_plain)
+        run = self._watched(size) if watch else self._run(size)
+        while run.refusal is not None and (name := refused_by_parser(run.refusal.message)) not in {None, *self._handed}:
+            self._handed |= {name} if name else set()
+            run = self._watched(size) if watch else self._run(size)
+        if run.refusal is None or run.refusal.explained:
             return run
-        on_ints = self._run(size, symbolic=False)
+        said = textwrap.shorten(run.refusal.message, 120, placeholder=" …")
+        why = (
+            f"its code was run on plain sizes: on sizes that are followed {in_words(run.refusal.layer)} fails ({said})"
+        )
+        on_ints = self._run(size, why)
         if on_ints.refusal is None:
-            self._takes_symbolic = False
-            said = textwrap.shorten(run.refusal.message, 120, placeholder=" …")
-            on_ints.record.lose(f"its code fails on sizes that are followed ({said})")
+            self._why_plain = why
             on_ints.record.functions[0].update(run.record.functions[0])
             on_ints.record.functions[1].update(run.record.functions[1])
             return on_ints
@@ -153,18 +163,21 @@ class Tracer:
     def _numbers(self) -> Iterator[tuple[str, Any]]:
         return ((name, as_int(value)) for name, value in self._kept() if isinstance(value, int | float | str))
 
-    def _run(self, size: tuple[int, int], symbolic: bool = True, watch: bool = False) -> ModelRun:
+    def _run(self, size: tuple[int, int], why_plain: str = "", watch: bool = False) -> ModelRun:
+        """Run the model; on plain sizes where there is a reason why."""
         record = Record(size=size, layer=self._layers.innermost)
+        if why_plain:
+            record.lose(why_plain)
         self._layers.clear()
         image = torch.empty(1, self._channels, *size, dtype=self._dtype, device="meta")
         traced = (TracedSize(record, n, Extent.of(i, PeriodicMap.identity())) for i, n in enumerate(size))
         with preserved_randomness() as drawn:
             calls = Calls() if self._keeps_calls else None
-            mode = self._mode = ShapeMode(record, symbolic, watch, self._device, calls)
+            mode = self._mode = ShapeMode(record, not why_plain, watch, self._device, calls, self._written)
             refusal: Refusal | None = None
             image = mode.enter_image(image, (1, self._channels, *traced))
             try:
-                with torch.no_grad(), mode, step_by_step() if watch else nullcontext():
+                with torch.no_grad(), handed(self._handed), mode, step_by_step() if watch else nullcontext():
                     output = self._model(image)
             except Exception as cause:  # a model refuses a size with whatever its layers raise
                 refusal = Refusal(

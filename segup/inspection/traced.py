@@ -6,6 +6,7 @@ from typing import Any, SupportsIndex, Union
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function
 
 from segup.inspection.periodic import Extent, PeriodicMap, PeriodTooLongError
 from segup.inspection.record import RELATIONS, Record
@@ -67,8 +68,12 @@ class TracedSize:
     def _combined(
         self, other: Any, value: Callable[[int, int], int], how: Callable[[PeriodicMap, PeriodicMap], PeriodicMap]
     ) -> Any:
+        if isinstance(other, float):
+            return value(float(self), other)  # type: ignore[arg-type]
         if not isinstance(other, int):
             return NotImplemented
+        if type(other) is int and other == 0 and value(1, 0) == 1:  # a product of sizes stays followed
+            return self
         result = value(self.value, as_int(other))
         self._check_record(other)
         one, two = self.extent, extent_of(other)
@@ -209,8 +214,6 @@ class TracedSize:
     # Comparisons.
 
     def _compared(self, other: Any, relation: str) -> Any:
-        if isinstance(other, Tensor):
-            return NotImplemented  # the tensor's own comparison, which is followed as every torch function is
         if other is None or isinstance(other, _NO_NUMBERS):
             return RELATIONS[relation](self.value, other)
         if isinstance(other, float) and other.is_integer():
@@ -252,6 +255,28 @@ def _as_plain_int(name: str) -> Callable[..., Any]:
 
 for _name in ("or", "ror", "xor", "rxor", "invert", "rlshift", "rrshift", "rdivmod"):
     setattr(TracedSize, f"__{_name}__", _as_plain_int(f"__{_name}__"))
+
+
+def _with_tensors(name: str, of_tensor: str) -> None:
+    """Let an operation of a size with a tensor be the tensor's own, which is followed as every torch function is.
+
+    A tensor's own operations hand it on to these, for torch's parser takes plain numbers alone.
+    """
+    alone = getattr(TracedSize, name)
+
+    def operate(self: TracedSize, other: Any) -> Any:
+        if isinstance(other, Tensor):
+            return handle_torch_function(getattr(Tensor, of_tensor), (), other, self)
+        return alone(self, other)
+
+    setattr(TracedSize, name, operate)
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
+    _with_tensors(f"__{_name}__", f"__r{_name}__")
+    _with_tensors(f"__r{_name}__", f"__{_name}__")
+for _name, _mirrored in (("lt", "gt"), ("le", "ge"), ("eq", "eq"), ("ne", "ne"), ("gt", "lt"), ("ge", "le")):
+    _with_tensors(f"__{_name}__", f"__{_mirrored}__")
 
 
 class TracedShape(tuple[Dim, ...]):

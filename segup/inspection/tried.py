@@ -130,7 +130,11 @@ def functions_of(run: ModelRun, axis: int, *, on_its_path: bool = False) -> tupl
         on_its_path: Also where the code branches on a size: then they hold for the sizes that branch alike.
     """
     branches = (decision for decision in run.record.decisions if not decision.required)
-    if run.record.unfollowed or (not on_its_path and any(decision.axis == axis for decision in branches)):
+    if (
+        run.record.unfollowed
+        or run.record.together
+        or (not on_its_path and any(decision.axis == axis for decision in branches))
+    ):
         return None
     found = [periodic_of(shape[axis - 2]) for shape in run.outputs.values()]
     functions = [one[1] for one in found if one is not None and one[0] == axis]
@@ -176,7 +180,7 @@ def _multiples(accepts: Callable[[int], bool], step: int) -> AcceptedSizes:
 
 def _of_its_path(run: ModelRun) -> AcceptedSizes | None:
     """Return the sizes that are known to go the way of an accepted one; None where it was not followed."""
-    if run.record.unfollowed:
+    if run.record.unfollowed or run.record.together:
         return None
     decisions = {(one.function, one.relation): one for one in run.record.decisions}.values()
     period = lcm(*(decision.function.period for decision in decisions))

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 
-from segup.inspection.proof import Question, TraceProof, image_size
+from segup.inspection.proof import Question, RefusedPairs, TraceProof, image_size
 from segup.inspection.real_model import MOST_PIXELS, RealModel
 from segup.inspection.trace import ModelRun
 from segup.inspection.traced import as_int
@@ -25,12 +25,19 @@ class Verifier:
         base: A watched run on the square from which one axis is varied.
         proofs: What is proved of height and width.
         questions: What was asked of them.
+        pairs: Images that are refused for their height and width together.
     """
 
     def __init__(
-        self, model: RealModel, base: ModelRun, proofs: Sequence[TraceProof], questions: Sequence[Question]
+        self,
+        model: RealModel,
+        base: ModelRun,
+        proofs: Sequence[TraceProof],
+        questions: Sequence[Question],
+        pairs: Sequence[RefusedPairs] = (),
     ) -> None:
         self._model, self._base, self._proofs, self._questions = model, base, proofs, questions
+        self._pairs = pairs
         self._pixels, self._seconds = model.pixels, model.seconds
         self._most = max(MOST_VALUES, 4 * base.record.most_values(base.size))
 
@@ -55,8 +62,9 @@ class Verifier:
             run = self._model.run(pair, seed)
             shape = run.outputs.get(self._questions[0].output, ())
             found = None if run.refusal or len(shape) != 4 else (as_int(shape[-2]), as_int(shape[-1]))
-            expected = self._expected(pair)
-            if found != expected and not (expected is None and found and found[::-1] != beside):
+            together = any(pair in refused for refused in self._pairs)
+            expected = None if together else self._expected(pair)
+            if found != expected and (together or not (expected is None and found and found[::-1] != beside)):
                 return _difference(pair, expected, run.refusal.message if run.refusal else _in_words(found))
         return None
 
@@ -73,6 +81,9 @@ class Verifier:
             if self._proofs[axis].found is not None:
                 for size in (settled[axis], settled[axis] + 1, settled[axis] + settled[axis] // 2 + 3):
                     yield image_size(axis, size, beside), 2, True
+        for together in self._pairs:
+            for pair in together.corners():
+                yield pair, 0, pair == together.corners()[0]
         for axis in (0, 1):
             beside = small[1 - axis][0]
             ways = self._proofs[axis].paths

@@ -50,8 +50,8 @@ def as_class_weights(weights: Sequence[float] | Tensor | None, num_classes: int)
     return torch.tensor(values, dtype=torch.float32)
 
 
-def check_inputs(logits: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> None:
-    """Raise a ShapeError or ConfigError unless the target labels the pixels of the logits."""
+def checked_target(logits: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+    """Return the target as int64; raise a ShapeError or ConfigError unless it labels the pixels of the logits."""
     if logits.ndim != 4 or logits.shape[1] != num_classes:
         raise ShapeError(
             f"logits have shape {tuple(logits.shape)}, must be (N, {num_classes}, H, W) for num_classes={num_classes}"
@@ -66,12 +66,14 @@ def check_inputs(logits: Tensor, target: Tensor, num_classes: int, ignore_index:
         )
     if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
         raise ConfigError(f"target has dtype {target.dtype}, must be integer class ids: target.long()")
-    if target.device.type == "cpu" and not torch.compiler.is_compiling():
-        check_values(target, num_classes, ignore_index)
+    ids = target.long()  # before any comparison: as uint8, 255 equals an ignore_index of -1
+    if ids.device.type == "cpu" and not torch.compiler.is_compiling():
+        check_values(ids, num_classes, ignore_index)
+    return ids
 
 
 def check_values(target: Tensor, num_classes: int, ignore_index: int) -> None:
-    """Raise a ConfigError for class ids that are neither a class nor ``ignore_index``."""
+    """Raise a ConfigError for class ids, int64, that are neither a class nor ``ignore_index``."""
     last = label_classes(num_classes) - 1
     stray = target[((target < 0) | (target > last)) & (target != ignore_index)]
     if stray.numel():
@@ -126,9 +128,8 @@ class SegmentationLoss(nn.Module, CheckedPart):
             ShapeError: If the shapes do not fit each other or ``num_classes``.
             ConfigError: If the target is not of an integer dtype, or holds neither a class nor ``ignore_index``.
         """
-        check_inputs(logits, target, self.num_classes, self.ignore_index)
+        target = checked_target(logits, target, self.num_classes, self.ignore_index)
         precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        target = target.long()
         return self.compute(precise, target, target != self.ignore_index)
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from segup.metrics.boundary import label_map
 from segup.metrics.confusion import confusion_matrix, iou
 from segup.metrics.contract import register_metric
 from segup.metrics.scores import Score
+from segup.metrics.segmentation import label_maps, without_ignored
 
 
 @register_metric("image_miou")
@@ -20,7 +20,8 @@ class ImageMiou(Metric):
 
     Args:
         num_classes: Label classes, at least 2.
-        ignore_index: The class id in the target of pixels that count nowhere.
+        ignore_index: The class id in the target of pixels that count nowhere. When it is the id of a class, that class
+            has no score.
 
     >>> metric = ImageMiou(num_classes=2)
     >>> metric.update(torch.tensor([[[0, 0]], [[0, 0]]]), torch.tensor([[[0, 0]], [[0, 1]]]))
@@ -39,11 +40,14 @@ class ImageMiou(Metric):
         self.add_state("sums", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
-        """Count one image or a batch, class ids ``(H, W)`` or ``(N, H, W)``."""
-        for predicted, true in zip(_batch(prediction), _batch(target), strict=True):
-            valid = (true != self.ignore_index).numpy()
-            maps = [label_map(ids.numpy(), valid, self.num_classes) for ids in (predicted, true)]
-            found = iou(confusion_matrix(maps[0], maps[1], self.num_classes)).nanmean()
+        """Count one image or a batch, class ids ``(H, W)`` or ``(N, H, W)``.
+
+        Raises:
+            ShapeError, ConfigError: As :func:`segup.metrics.segmentation.label_maps`.
+        """
+        for predicted, true in label_maps(prediction, target, self.num_classes, self.ignore_index):
+            per_class = iou(confusion_matrix(predicted, true, self.num_classes))
+            found = without_ignored(per_class, self.ignore_index).nanmean()
             if not found.isnan():
                 self.sums += torch.stack([found, torch.ones_like(found)]).to(self.sums.device)
 
@@ -51,7 +55,3 @@ class ImageMiou(Metric):
         """Return the score, NaN where no image has a pixel that counts."""
         total, images = self.sums.tolist()
         return {"image_miou": total / images if images else float("nan")}
-
-
-def _batch(ids: Tensor) -> Tensor:
-    return ids.detach().cpu().reshape(-1, *ids.shape[-2:])

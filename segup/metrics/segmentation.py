@@ -1,6 +1,6 @@
 """The metric of a whole evaluation: feed it label maps, ask it for the scores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -11,7 +11,15 @@ from segup.calls import annotated
 from segup.conform import Count, Within
 from segup.errors import ConfigError, ShapeError
 from segup.metrics import confusion as of
-from segup.metrics.boundary import band_width, bf_score, boundary_counts, label_map, squared_tolerance, trimap_counts
+from segup.metrics.boundary import (
+    LabelMap,
+    band_width,
+    bf_score,
+    boundary_counts,
+    label_map,
+    squared_tolerance,
+    trimap_counts,
+)
 from segup.metrics.contract import register_metric
 from segup.metrics.scores import OWN_SCORES, Score
 
@@ -133,19 +141,8 @@ class SegmentationMetrics(Metric):
             ShapeError: If the shapes differ or are neither ``(H, W)`` nor ``(N, H, W)``.
             ConfigError: If one is not of an integer dtype or holds an id that is no class.
         """
-        if prediction.shape != target.shape or target.ndim not in (2, 3):
-            raise ShapeError(
-                f"prediction has shape {tuple(prediction.shape)} and target {tuple(target.shape)}: both must be "
-                "(H, W) or both (N, H, W) class ids of the same size; take the argmax of logits first"
-            )
-        prediction, target = _class_ids("prediction", prediction), _class_ids("target", target)
-        if target.ndim == 2:
-            prediction, target = prediction.unsqueeze(0), target.unsqueeze(0)
-        valid = target != self.ignore_index
-        self._check_ids("prediction", prediction, "")
-        self._check_ids("target", target.where(valid, 0), f" and ignore_index={self.ignore_index}")
-        for image in zip(prediction, target, valid, strict=True):
-            self._count(*image)
+        for predicted, true in label_maps(prediction, target, self.num_classes, self.ignore_index):
+            self._count(predicted, true)
 
     def compute(self) -> dict[str, Any]:
         """Return the scores of everything counted since the last reset, over all processes.
@@ -180,10 +177,9 @@ class SegmentationMetrics(Metric):
         """Return the smallest and the largest diagonal; none without an image."""
         return [int(squared) ** 0.5 for squared in (self.smallest, self.largest)] if int(self.images) else []
 
-    def _count(self, prediction: Tensor, target: Tensor, valid: Tensor) -> None:
+    def _count(self, predicted: LabelMap, true: LabelMap) -> None:
         k = self.num_classes
-        predicted, true = (label_map(labels.numpy(), valid.numpy(), k) for labels in (prediction, target))
-        squared = sum(side**2 for side in target.shape)
+        squared = sum(side**2 for side in true.shape)
         self.images = self.images + 1
         self.smallest, self.largest = self.smallest.clamp(max=squared), self.largest.clamp(min=squared)
         matrix = of.confusion_matrix(predicted, true, k)
@@ -207,19 +203,57 @@ class SegmentationMetrics(Metric):
         setattr(self, state, total + counts.to(total.device))
 
     def _scored(self, per_class: Tensor) -> Tensor:
-        """Leave out the class that is ignored, where ``ignore_index`` is one."""
-        if 0 <= self.ignore_index < self.num_classes:
-            per_class[self.ignore_index] = torch.nan
-        return per_class
+        return without_ignored(per_class, self.ignore_index)
 
-    def _check_ids(self, name: str, ids: Tensor, also: str) -> None:
-        stray = ids[(ids < 0) | (ids >= self.num_classes)]
-        if stray.numel():
-            found = ", ".join(str(value) for value in stray.unique().tolist()[:5])
-            raise ConfigError(
-                f"{name} holds class id {found}: num_classes={self.num_classes} allows 0 to {self.num_classes - 1}"
-                f"{also}: correct num_classes or the class ids"
-            )
+
+def without_ignored(per_class: Tensor, ignore_index: int) -> Tensor:
+    """Return scores ``(K,)`` without that of the class that is ignored, where ``ignore_index`` is one.
+
+    >>> without_ignored(torch.tensor([0.5, 0.0]), 1), without_ignored(torch.tensor([0.5, 0.0]), 255)
+    (tensor([0.5000,    nan]), tensor([0.5000, 0.0000]))
+    """
+    ignored = torch.arange(len(per_class)) == ignore_index
+    return per_class.masked_fill(ignored, torch.nan)
+
+
+def label_maps(
+    prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int
+) -> Iterator[tuple[LabelMap, LabelMap]]:
+    """Yield :func:`segup.metrics.boundary.label_map` of each image's prediction and target, all of them checked first.
+
+    Args:
+        prediction: Class ids ``(H, W)`` or ``(N, H, W)``, an integer dtype.
+        target: Class ids of the same shape, ``ignore_index`` where a pixel does not count.
+        num_classes: Label classes.
+        ignore_index: The class id in the target of pixels that count nowhere.
+
+    Raises:
+        ShapeError: If the shapes differ or are neither ``(H, W)`` nor ``(N, H, W)``.
+        ConfigError: If one is not of an integer dtype or holds an id that is no class.
+    """
+    if prediction.shape != target.shape or target.ndim not in (2, 3):
+        raise ShapeError(
+            f"prediction has shape {tuple(prediction.shape)} and target {tuple(target.shape)}: both must be "
+            "(H, W) or both (N, H, W) class ids of the same size; take the argmax of logits first"
+        )
+    prediction, target = _class_ids("prediction", prediction), _class_ids("target", target)
+    if target.ndim == 2:
+        prediction, target = prediction.unsqueeze(0), target.unsqueeze(0)
+    valid = target != ignore_index
+    _check_ids("prediction", prediction, num_classes, "")
+    _check_ids("target", target.where(valid, 0), num_classes, f" and ignore_index={ignore_index}")
+    for predicted, true, counts in zip(prediction.numpy(), target.numpy(), valid.numpy(), strict=True):
+        yield label_map(predicted, counts, num_classes), label_map(true, counts, num_classes)
+
+
+def _check_ids(name: str, ids: Tensor, num_classes: int, also: str) -> None:
+    stray = ids[(ids < 0) | (ids >= num_classes)]
+    if stray.numel():
+        found = ", ".join(str(value) for value in stray.unique().tolist()[:5])
+        raise ConfigError(
+            f"{name} holds class id {found}: num_classes={num_classes} allows 0 to {num_classes - 1}"
+            f"{also}: correct num_classes or the class ids"
+        )
 
 
 def _class_ids(name: str, ids: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 from segup.calls import annotated
 from segup.conform import Within
 from segup.errors import ConfigError, unknown
-from segup.statistics.estimates import critical_value, estimates, freedom
+from segup.statistics.estimates import critical_value, estimates, freedom, seed_of
 
 Verdict = Literal["better", "worse", "equal", "undecided"]
 Better = Literal["higher", "lower"]
@@ -36,14 +36,14 @@ class Difference:
     Args:
         arm: The arm.
         other: What it is held against: the baseline, or the other arm of a pair.
-        mean: Of the paired differences, arm minus other; NaN where no block has both scores.
+        mean: Of the paired differences, arm minus other; NaN where no seed has both scores.
         half_width: Of the interval around it; NaN where there is none.
         verdict: Of the arm; ``"equal"`` where two one-sided tests put the difference within the margin.
-        pairs: How many blocks have both scores.
-        failures: In how many blocks the arm failed.
+        pairs: How many seeds have both scores.
+        failures: In how many seeds the arm failed.
         other_failures: In how many the other failed.
         detectable: The smallest true difference that four in five such studies would see; NaN without an interval.
-        more: With how many further blocks four in five studies would see one as large as the margin; None where that
+        more: With how many further seeds four in five studies would see one as large as the margin; None where that
             is not known, or more than 10,000.
         improvement: The probability of improvement, as it was seen: the share of all pairs of a score of the arm and
             one of the other in which the arm's is better, ties counted half; NaN without scores. It describes, and
@@ -68,9 +68,9 @@ class Look:
     """What was seen when a growing study was looked at, see :func:`segup.statistics.decide_in_looks`.
 
     Args:
-        blocks: After how many.
+        blocks: After how many seeds.
         level: The probability that this look's intervals hold together.
-        differences: Of the arms that were run on all of these blocks.
+        differences: Of the arms that were run with all of these seeds.
     """
 
     blocks: int
@@ -86,7 +86,7 @@ class Decision:
     Args:
         differences: One for each arm but the baseline, or for each pair of arms.
         baseline: What arms are held against; None for all pairs.
-        blocks: How many blocks (seeds) any arm was run on.
+        blocks: How many seeds any arm was run on.
         margin: Differences within it are equal.
         level: The probability that all intervals hold.
         better: ``"higher"`` or ``"lower"`` scores.
@@ -129,19 +129,21 @@ def decide(
     better: Better = "higher",
     further: Mapping[tuple[str, str], float] | None = None,
 ) -> Decision:
-    """Decide which arms differ from a baseline, or from each other, with paired differences over blocks (seeds).
+    """Decide which arms differ from a baseline, or from each other, with paired differences over seeds.
 
     An arm that failed in a block in which the other did not is never better or equal, whatever its other scores say.
 
     Args:
-        scores: For each arm its score by block; None, or a number that is not finite, where it failed. A block that an
-            arm was not run on is not among its keys.
+        scores: For each arm its score by block: a seed, or a tuple of a seed and a fold. None, or a number that is not
+            finite, where it failed. A block that an arm was not run on is not among its keys. The differences of a
+            seed's folds are averaged first: runs of one seed share what is random, and only seeds are independent.
         baseline: The arm that the others are held against; None to hold each against each.
         margin: Differences within it are equal.
-        level: The probability that all intervals hold; and of each arm, that it is not called equal where it is not.
+        level: The probability that all intervals hold; and of each arm, with normal noise, that it is not called equal
+            where it is not.
         better: Which scores are better, ``"higher"`` or ``"lower"``.
-        further: By pair, a standard error that no number of blocks makes smaller, such as that of
-            :func:`segup.statistics.image_errors`: it is added to that of the blocks.
+        further: By pair, a standard error that no number of seeds makes smaller, such as that of
+            :func:`segup.statistics.image_errors`: it is added to that of the seeds.
 
     Raises:
         ConfigError: No such baseline.
@@ -165,7 +167,8 @@ def decide(
         pairs = [(second, first) for first, second in itertools.combinations(range(len(arms)), 2)]
     else:
         pairs = [(place, arms.index(baseline)) for place in range(len(arms)) if arms[place] != baseline]
-    means, counts, errors = _estimated(table, pairs)
+    places = {seed: place for place, seed in enumerate(dict.fromkeys(map(seed_of, blocks)))}
+    means, counts, errors = _estimated(table, [places[seed_of(block)] for block in blocks], pairs)
     compared = len({arm for pair, count in zip(pairs, counts, strict=True) if count > 1 for arm in pair})
     family = _Family(sum(count > 1 for count in counts), compared, level, margin)
     found = []
@@ -191,23 +194,23 @@ def decide(
                 _improvement(table[first], table[second], better),
             )
         )
-    return Decision(tuple(found), baseline, len(blocks), margin, level, better)
+    return Decision(tuple(found), baseline, len(places), margin, level, better)
 
 
 @dataclass(frozen=True)
 class _Error:
-    """The standard error of a mean over so many blocks: of the blocks, and one that is the same for any number."""
+    """The standard error of a mean over so many seeds: of the seeds, and one that is the same for any number."""
 
     count: int
-    of_blocks: float
+    of_seeds: float
     constant: float
 
     @property
     def whole(self) -> float:
-        return hypot(self.of_blocks, self.constant)
+        return hypot(self.of_seeds, self.constant)
 
-    def over(self, blocks: int) -> "_Error":
-        return _Error(blocks, self.of_blocks * sqrt(self.count / blocks), self.constant)
+    def over(self, seeds: int) -> "_Error":
+        return _Error(seeds, self.of_seeds * sqrt(self.count / seeds), self.constant)
 
 
 @dataclass(frozen=True)
@@ -232,10 +235,10 @@ class _Family:
         return self.half_width(error) + float(stdtrit(freedom(self.arms, error.count), POWER)) * error.whole
 
     def more(self, error: _Error) -> int | None:
-        """Return how many blocks are lacking for a difference as large as the margin to be detectable."""
+        """Return how many seeds are lacking for a difference as large as the margin to be detectable."""
 
-        def enough(blocks: int) -> bool:
-            return self.detectable(error.over(blocks)) <= self.margin
+        def enough(seeds: int) -> bool:
+            return self.detectable(error.over(seeds)) <= self.margin
 
         if isnan(error.whole) or not enough(_MOST):
             return None
@@ -246,21 +249,31 @@ class _Family:
         return high - error.count
 
     def equal(self, mean: float, error: _Error) -> bool:
-        """Return whether two one-sided tests, each at ``1 - level``, put the difference within the margin."""
+        """Return whether two one-sided tests of this pair alone put the difference within the margin.
+
+        The freedom is that of the seeds: a pair may be noisier than those that its variance was pooled with.
+        """
         from scipy.special import stdtrit
 
-        return abs(mean) + float(stdtrit(freedom(self.arms, error.count), self.level)) * error.whole <= self.margin
+        return abs(mean) + float(stdtrit(error.count - 1, 1 - equal_at(self.level))) * error.whole <= self.margin
 
 
-def _estimated(table: Any, pairs: Sequence[tuple[int, int]]) -> tuple[list[float], list[int], list[float]]:
-    """Return mean, count and standard error of each pair; an arm with less than two scores widens no interval."""
-    dense = [int(arm) for arm in np.flatnonzero(np.isfinite(table).sum(-1) > 1)]
+def equal_at(level: float) -> float:
+    """Return at what probability each of the two tests of equality is made; the rest is kept for skewed noise."""
+    return 0.7 * (1 - level)
+
+
+def _estimated(
+    table: Any, seeds: Sequence[int], pairs: Sequence[tuple[int, int]]
+) -> tuple[list[float], list[int], list[float]]:
+    """Return mean, count and standard error of each pair; an arm with less than two seeds widens no interval."""
+    dense = [arm for arm, known in enumerate(np.isfinite(table)) if len(set(np.array(seeds)[known])) > 1]
     means, counts, errors = [nan] * len(pairs), [0] * len(pairs), [nan] * len(pairs)
     among = [place for place, pair in enumerate(pairs) if set(pair) <= set(dense)]
     parts = [(dense, among)] if among else []
     parts += [(list(pair), [place]) for place, pair in enumerate(pairs) if place not in among]
     for arms, places in parts:
-        found = estimates(table[arms], [(arms.index(pairs[p][0]), arms.index(pairs[p][1])) for p in places])
+        found = estimates(table[arms], [(arms.index(pairs[p][0]), arms.index(pairs[p][1])) for p in places], seeds)
         for at, place in enumerate(places):
             means[place], counts[place] = float(found.means[at]), int(found.counts[at])
             errors[place] = float(found.errors[at])
@@ -291,7 +304,8 @@ def _number(score: float | None) -> float:
 
 
 def _failed(scores: Scores) -> int:
-    return sum(isnan(_number(score)) for score in scores.values())
+    """Return in how many seeds a run of an arm failed."""
+    return len({seed_of(block) for block, score in scores.items() if isnan(_number(score))})
 
 
 def _failures(scores: Scores, others: Scores) -> int:

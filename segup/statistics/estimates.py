@@ -1,5 +1,6 @@
 """Means over seeds, of scores and of paired differences, their standard errors, and the intervals around them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -45,14 +46,23 @@ def spread(values: Sequence[float]) -> Spread:
 Floats = NDArray[np.floating[Any]]
 
 
+def seed_of(block: Any) -> Any:
+    """Return the seed of a block, which is a seed, or a tuple that begins with it, such as a seed and a fold.
+
+    >>> seed_of(3), seed_of((3, 1))
+    (3, 3)
+    """
+    return block[0] if isinstance(block, tuple) else block
+
+
 @dataclass(frozen=True)
 class Estimates:
     """Differences of arms, an entry for each pair of arms in the last dimension.
 
     Args:
-        means: Of the differences over the blocks in which both arms have a score; NaN without one.
-        counts: How many blocks these are.
-        variances: Of one block's difference; NaN with less than two blocks.
+        means: Of the differences over the seeds with which both arms have a score; NaN without one.
+        counts: How many seeds these are.
+        variances: Of one seed's difference; NaN with less than two seeds.
     """
 
     means: Floats
@@ -65,17 +75,19 @@ class Estimates:
         return np.sqrt(self.variances / np.maximum(self.counts, 1))
 
 
-def estimates(scores: Floats, pairs: Sequence[tuple[int, int]]) -> Estimates:
+def estimates(scores: Floats, pairs: Sequence[tuple[int, int]], seeds: Sequence[int] | None = None) -> Estimates:
     """Return the paired differences of arms, with variances that hold where one arm is noisier than the others.
 
     The variance of a difference is the larger of two: the one pooled over all ``pairs``, and the pair's own by Welch,
     the sum of the two arms' variances. An arm's own variance is told apart from what a block does to all arms by the
     differences to all other arms (Grubbs, J. Am. Stat. Assoc. 1948); with two arms, or where arms share less than two
-    blocks, the pair's own is the plain variance of its differences.
+    seeds, the pair's own is the plain variance of its differences.
 
     Args:
         scores: ``(..., arms, blocks)``, two arms or more; NaN where there is none.
         pairs: Of arms: the second is taken from the first.
+        seeds: Of the blocks, as numbers from 0: a seed's difference is the mean over those of its blocks in which both
+            arms have a score. Each block is a seed by default.
 
     >>> found = estimates(np.array([[0.75, 0.74, 0.73], [0.72, 0.71, 0.72]]), [(1, 0)])
     >>> found.means.round(3), found.counts, found.errors.round(4)
@@ -83,7 +95,8 @@ def estimates(scores: Floats, pairs: Sequence[tuple[int, int]]) -> Estimates:
     """
     arms = scores.shape[-2]
     one, other = np.triu_indices(arms, 1)
-    means, counts, variances = _paired(scores[..., one, :] - scores[..., other, :])
+    differences = scores[..., one, :] - scores[..., other, :]
+    means, counts, variances = _paired(differences if seeds is None else _by_seed(differences, seeds))
     place = np.zeros((arms, arms), dtype=int)
     place[one, other] = place[other, one] = np.arange(len(one))
     first, second = np.array(pairs, dtype=int).T
@@ -99,6 +112,14 @@ def estimates(scores: Floats, pairs: Sequence[tuple[int, int]]) -> Estimates:
     pooled = weighted / np.maximum(weights.sum(-1, keepdims=True), 1)
     larger = np.where(weights > 0, np.fmax(pooled, own), np.nan)
     return Estimates(means[..., asked] * sign, counts[..., asked], larger)
+
+
+def _by_seed(differences: Floats, seeds: Sequence[int]) -> Floats:
+    """Return the mean over the blocks of each seed, without what is NaN."""
+    known = np.isfinite(differences)
+    of_seeds = np.eye(max(seeds) + 1)[list(seeds)]
+    counts = known @ of_seeds
+    return np.where(counts > 0, np.where(known, differences, 0) @ of_seeds / np.maximum(counts, 1), np.nan)
 
 
 def _paired(differences: Floats) -> tuple[Floats, NDArray[np.integer[Any]], Floats]:
@@ -211,7 +232,8 @@ def image_errors(
     """Return for each pair of arms the standard error of its mean difference in mIoU that is due to the images.
 
     A bootstrap: clusters of images are drawn with replacement, the same for all arms and blocks; each time the pixels
-    are summed and mIoU is taken of the sums. The blocks (seeds) stay as they are: their part is that of
+    are summed and mIoU is taken of the sums. A fold counts by how many of its clusters were drawn, so that few images
+    in many folds tell as much as without folds. The seeds stay as they are: their part is that of
     :func:`segup.statistics.decide`.
 
     Args:
@@ -221,7 +243,7 @@ def image_errors(
         seed: Of the draws.
 
     Returns:
-        By pair; a pair without a common block is left out.
+        By pair; a pair without a common block is left out. NaN where the common blocks have fewer than 20 clusters.
 
     Raises:
         ConfigError: Arms have other images in one block.
@@ -244,9 +266,18 @@ def image_errors(
         for block in shared:
             if list(counted[arm][block].clusters) != list(counted[other][block].clusters):
                 raise ConfigError(f"'{arm}' and '{other}' have other images in block {block}: they are no pair")
-        if shared:
-            differences = np.mean([drawn[arm][block] - drawn[other][block] for block in shared], axis=0)
-            found[arm, other] = float(np.nanstd(differences, ddof=1))
+        if not shared:
+            continue
+        inside = [sorted({places[name] for name in counted[arm][block].clusters}) for block in shared]
+        if len(set().union(*inside)) < FEWEST:
+            found[arm, other] = nan
+            continue
+        runs = Counter(map(seed_of, shared))
+        shares = [weights[:, own].mean(-1) / runs[seed_of(block)] for block, own in zip(shared, inside, strict=True)]
+        differences = np.array([drawn[arm][block] - drawn[other][block] for block in shared])
+        known = np.isfinite(differences)
+        means = np.average(np.where(known, differences, 0), axis=0, weights=shares * known)
+        found[arm, other] = float(np.std(means, ddof=1))
     return found
 
 

@@ -25,8 +25,8 @@ MEANT = {
 
 
 PLACE = frozenset({
-    "run_dir", "ckpt_path", "trust", "compile", "logger", "data.root", "data.num_workers", "data.cache",
-    "data.cache_dir", "data.max_cache_gb", "data.max_pixels",
+    "run_dir", "ckpt_path", "trust", "compile", "logger", "data.root", "data.download", "data.num_workers",
+    "data.cache", "data.cache_dir", "data.max_cache_gb", "data.max_pixels", "trainer.accelerator", "trainer.threads",
 })  # fmt: skip
 """Keys that say where and how fast a run is trained, not what comes out."""
 

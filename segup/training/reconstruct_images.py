@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from segup.data import create_data, read_image
-from segup.data.files import IMAGE_SUFFIXES
 from segup.data.headers import MAX_PIXELS
 from segup.data.images import read_pixels
 from segup.data.index import read_headers
+from segup.data.layout.patterns import is_wanted, walk
 from segup.data.ranges import check_range, find_range
 from segup.encoders.contract import Encoder
 from segup.errors import ConfigError, DataError
@@ -118,7 +118,7 @@ def images(options: Mapping[str, Any], seed: int, cells: WholeCells) -> tuple[li
 def below(root: Path) -> tuple[list[Path], list[Path]]:
     """Return the files of a folder's images that train, and those that are held out."""
     root = root / "images" if (root / "images").is_dir() else root
-    files = sorted(file for file in root.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+    files = sorted(folder / name for folder, names in walk(root) for name in names if is_wanted(folder / name))
     if len(files) < 2:
         raise DataError(
             f"{root}: images below it: {len(files)}, and reconstruction needs two at least\n"

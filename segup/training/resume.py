@@ -42,6 +42,7 @@ class Position:
         least: Steps, and samples, that an epoch has at least; None for a run that begins.
         weights: Name and sum of the file that the encoder began with; None for none, and for a run that begins.
         rate: What a range test found; None where none was made.
+        precision: In what it was trained until here; None where an earlier version did not say.
     """
 
     epoch: int = 0
@@ -52,6 +53,7 @@ class Position:
     least: tuple[int, int] | None = None
     weights: Any = None
     rate: float | None = None
+    precision: str | None = None
 
 
 def read_position(path: str | Path) -> Position:
@@ -70,6 +72,7 @@ def read_position(path: str | Path) -> Position:
         for scores in filter(None, (kept["best_scores"], kept["last_scores"])):
             conform(float, scores.get(MIOU.name), MIOU.name)  # by which the next one is judged
         rate: float | None = conform(Annotated[float, Within(above=0)] | None, own.get("rate"), "rate")
+        precision: str | None = conform(str | None, own.get("precision"), "precision")
         # Earlier versions knew no least steps, and 120 samples.
         least_steps: int = conform(Annotated[int, Within(0, 10**6)], own.get("least_steps", 0), "least_steps")
         least_samples: int = conform(Annotated[int, Within(0, 10**9)], own.get("least_samples", 120), "least_samples")
@@ -89,6 +92,7 @@ def read_position(path: str | Path) -> Position:
         (least_steps, least_samples),
         own.get("weights"),
         rate,
+        precision,
     )
 
 

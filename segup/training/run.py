@@ -134,6 +134,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     if config.trainer.max_steps is not None:
         callbacks.insert(0, StepLimit(config.trainer.max_steps))
     trainer = build_trainer(config.trainer, folder, callbacks, position.step, console, metrics.scores, config.logger)
+    module.info["precision"] = trained_in(position.precision, str(trainer.precision))
     sizes = sizes_shown(model, crop)
     data_found = "\n".join(found_text(data, trainer.world_size, getattr(loss, "class_weights", None)))
     if trainer.is_global_zero:
@@ -185,6 +186,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         "seed": config.seed,
         "classes": list(data.labels.names),
         "image_range": pixels,
+        "precision": module.info["precision"],
         "metrics": [asdict(score) for score in metrics.scores],
         "last": checkpoints.last_scores,
         "best": checkpoints.best_scores,
@@ -230,6 +232,15 @@ def _position(config: RunConfig) -> Position:
             f"trainer.{'max_steps' if out_of_steps else 'max_epochs'}."
         )
     return position
+
+
+def trained_in(before: str | None, now: str) -> str:
+    """Return in what precision a run is trained: in each one that it had, since it may go on on another machine.
+
+    >>> trained_in(None, "32-true"), trained_in("32-true", "32-true"), trained_in("bf16-mixed", "32-true")
+    ('32-true', '32-true', 'bf16-mixed, then 32-true')
+    """
+    return now if before is None else before if before.endswith(now) else f"{before}, then {now}"
 
 
 def _rate(

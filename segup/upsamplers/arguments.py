@@ -4,9 +4,12 @@ Each refusal gives the value, the rule, and a value that would do.
 """
 
 from collections.abc import Sequence
+from operator import index
+from typing import Any
 
 import torch
 
+from segup.calls import is_flag
 from segup.errors import ConfigError, ShapeError
 from segup.upsamplers.fitting import Size
 
@@ -22,7 +25,7 @@ def check_groups(name: str, groups: int, channels: int, whose: str = "in_channel
 
 
 def checked_size(size: Size) -> Size:
-    """Return ``size`` as height and width; a ShapeError for anything but a pair of ints of 1 or more.
+    """Return ``size`` as height and width; a ShapeError for anything but a pair of ints of 1 or more, of any library.
 
     >>> checked_size((7.0, 8))
     Traceback (most recent call last):
@@ -30,15 +33,27 @@ def checked_size(size: Size) -> Size:
     segup.errors.ShapeError: size must be (height, width), ints of 1 or more, not (7.0, 8)
       try: size=(7, 8)
     """
-    if isinstance(size, Sequence) and len(size) == 2 and all(_is_pixels(n) for n in size):
-        return size[0], size[1]
+    if isinstance(size, Sequence) and len(size) == 2:
+        if torch.jit.is_tracing():  # where sizes are tensors
+            return size[0], size[1]
+        height, width = _pixels(size[0]), _pixels(size[1])
+        if height is not None and width is not None:
+            return height, width
     raise ShapeError(f"size must be (height, width), ints of 1 or more, not {_as_text(size)}\n  try: {_instead(size)}")
 
 
-def _is_pixels(number: object) -> bool:
-    if torch.jit.is_tracing():  # where sizes are tensors
-        return True
-    return isinstance(number, int | torch.SymInt) and not isinstance(number, bool) and bool(number >= 1)
+def _pixels(number: Any) -> int | None:
+    """Return an int of any library as a plain one, and a symbol as it is; None for anything else, and below 1.
+
+    Only what has ``__index__`` is tried: torch.compile follows no error that is caught, and asks no float of its own.
+    """
+    if not isinstance(number, int | float | torch.SymInt | torch.SymFloat) and hasattr(number, "__index__"):
+        try:
+            number = index(number)
+        except TypeError:
+            return None
+    whole = isinstance(number, int | torch.SymInt) and not isinstance(number, bool)
+    return number if whole and number >= 1 else None
 
 
 def _as_text(value: object) -> str:
@@ -61,7 +76,7 @@ def _instead(size: object) -> str:
 
 def _meant(value: object) -> int | None:
     """Return the whole number that ``value`` stands for in another type; None where there is none."""
-    if isinstance(value, bool):
+    if is_flag(value):
         return None
     try:
         number = int(value)  # type: ignore[call-overload]

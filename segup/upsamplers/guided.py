@@ -35,7 +35,7 @@ class Guided(Upsampler):
     They reach every size from ``h × w`` on. A size within ``scale - 1`` of ``scale·h`` is cut or repeated from this
     grid, as with every operator, so the cell of row i is ⌊i/scale⌋. At every other size, and at every size with
     ``fit="strict"``, nothing is corrected: the cell of row i of H is ⌊(2i + 1)·h/2H⌋. A program of torch.export keeps
-    the grid.
+    the grid, and one of torch.jit.trace what holds at its example's size.
 
     Args:
         in_channels, out_channels, scale, skip_channels, image_channels, fit: See
@@ -113,7 +113,7 @@ class Guided(Upsampler):
 
     def on_grid(self, x: Tensor, made: Size) -> bool:
         """Return whether ``made`` is ``scale·h × scale·w``, so that all cells have as many pixels."""
-        if is_exporting() or torch.jit.is_tracing():
+        if is_exporting():
             return True
         return made == (self.scale * x.shape[-2], self.scale * x.shape[-1])
 
@@ -162,7 +162,7 @@ class GuidedByEncoder(Guided):
         in_channels, out_channels, scale, skip_channels, image_channels, fit, guide: See :class:`Guided`.
         variant: Which of :attr:`variants`, ``"tiny"`` or ``"paper"``.
         tile: How many rows of a result are made at once, which takes less memory; by default all. The result is the
-            same.
+            same. A program of torch.export or torch.jit.trace makes all at once.
 
     A subclass names :attr:`variants` and makes its parts in :meth:`build`.
     """

@@ -25,6 +25,8 @@ class Nearest(ResizeConv):
 
     def interpolating_taps(self, kernel_size: int) -> Tensor:
         """Return the box that makes a triangle of the resize's own: it takes a kernel as large as ``scale``."""
+        if self.run > 1:  # a resize by a fraction repeats some pixels once more than others
+            return super().interpolating_taps(kernel_size)
         if self.conv_first and kernel_size > 1:
             raise ConfigError(
                 f"'{self.name}' cannot start with init='interpolate' and conv_first=True: what comes after the "

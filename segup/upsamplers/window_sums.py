@@ -55,7 +55,7 @@ def reassemble(
         offsets: Which cells of the window have a weight, in the place of all k².
         tile: How many rows of the result are made at once; by default all.
     """
-    taps = kernel_size**2 if offsets is None else len(offsets)
+    taps, tile = kernel_size**2 if offsets is None else len(offsets), _rows_at_once(tile)
 
     def part(rows: slice) -> Tensor:
         near = extended(features, kernel_size, border, _read_by(rows, 1, kernel_size) if tile else None)
@@ -115,7 +115,7 @@ def attend(
     >>> attend(torch.zeros(1, 1, 1, 4), torch.zeros(1, 1, 1, 3), value, kernel_size=3)[0, 0, 0].round().tolist()
     [10.0, 10.0, 10.0, 10.0]
     """
-    size, low = (query.shape[-2], query.shape[-1]), (key.shape[-2], key.shape[-1])
+    size, low, tile = (query.shape[-2], query.shape[-1]), (key.shape[-2], key.shape[-1]), _rows_at_once(tile)
     scales = (scale, scale) if scale is not None else pixels_in_cell(low, size)
     grid = query if scale is not None else to_grid(query, low)
     inside = window_mask(low, kernel_size, border, query.device)
@@ -156,6 +156,11 @@ def attend(
 
     whole = _by_rows(part, rows, scales[0], tile, (grid.shape[-2], grid.shape[-1]) if any(more) else None)
     return whole if scale is not None else from_grid(whole, low, size)
+
+
+def _rows_at_once(tile: int | None) -> int | None:
+    """Return ``tile``; None, for all rows, in a program for all sizes: the number of its tiles would be a constant."""
+    return None if is_exporting() or torch.jit.is_tracing() else tile
 
 
 def _by_rows(

@@ -28,7 +28,7 @@ def scores(miou):
 def write_run(tmp_path):
     """A function that writes a finished run's folder and returns it."""
 
-    def write(upsampler="deconv", seed=0, miou=0.75, *, environment=None, step=225, **settings):
+    def write(upsampler="deconv", seed=0, miou=0.75, *, environment=None, step=225, found=None, **settings):
         config = copy.deepcopy(CONFIG)
         config["decoder"]["upsampler"], config["seed"] = upsampler, seed
         for key, value in settings.items():
@@ -52,6 +52,7 @@ def write_run(tmp_path):
             "peak_memory_bytes": 2**30,
             "environment": {"threads": 2, "gpu": None, "packages": {"torch": "2.15.0"}, **(environment or {})},
             "config": config,
+            **(found or {}),
         }
         (folder / "result.json").write_text(json.dumps(result))
         return folder

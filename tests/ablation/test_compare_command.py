@@ -94,3 +94,32 @@ def test_it_comes_to_the_decision_of_the_report(tmp_path, make_study, capsys, op
     rows = [[line.split("|")[-2] for line in text if line.startswith("| `")] for text in both]
     assert rows[0] == rows[1][: len(rows[0])]
     assert bool(report.comparison.decision.looks) == (looks is not None)
+
+
+def test_runs_of_a_study_in_rounds_are_decided_in_its_looks_and_with_others_a_line_says_they_are_not(
+    tmp_path, make_study, write_run, capsys
+):
+    """After four seeds one look would call this real; the study's looks, at three and at five, do not."""
+    apart = (0, 0.02, 0.04, 0.021)
+    members = {("bilinear", seed): 0.7 + seed / 1000 for seed in range(4)}
+    members |= {("deconv", seed): 0.76 + apart[seed] for seed in range(4)}
+    once = make_study(tmp_path / "once", members)
+    study = make_study(tmp_path / "rounds", members, until="decided", looks=[3, 5, 10])
+
+    def said(*arguments, form="markdown"):
+        assert compare_command([*map(str, arguments), "--format", form]) == 0
+        return capsys.readouterr()
+
+    runs = [study / label / str(seed) for label, seed in members]
+    assert said(*runs).out.splitlines()[0] == said(study).out.splitlines()[0]
+    assert "Nothing is decided" in said(*runs).out
+    assert "is better than bilinear" in said(once).out
+    other = write_run("nearest", 0, 0.5)
+    line = (
+        "decided as if looked at once, but seeds came in rounds: a difference is called real too often; the decision "
+        f"of the rounds: segup compare {study}"
+    )
+    for form in ("csv", "latex"):
+        assert line in said(study, other, form=form).err
+    assert "".join(line.split()) in "".join(said(*runs, other, form="table").out.split())
+    assert line not in said(once, other, form="csv").err

@@ -1,3 +1,4 @@
+import copy
 import json
 
 import pytest
@@ -5,7 +6,9 @@ import pytest
 from segup.ablation import Criterion, compare, read_run
 from segup.ablation.block import Block
 from segup.ablation.comparison import compare_groups
+from segup.cli.study import _with_cores
 from segup.errors import ConfigError, DataError
+from segup.training.config import PLACE
 
 
 def compared(*folders, baseline=None):
@@ -52,6 +55,101 @@ def test_what_forbids_a_comparison_is_said(write_run, settings, warning):
     found = compared(write_run("deconv"), write_run("bilinear", **settings))
     rest = ("one seed alone, so no spread is known: deconv, bilinear",)
     assert found.warnings == ((warning, *rest) if warning else rest)
+
+
+ONE_SEED = ("one seed alone, so no spread is known: deconv, bilinear",)
+FILES = [{"file": "a.pth", "sha256": "12ab"}, {"file": "b.pth", "sha256": "34cd"}, {"file": "c.pth", "sha256": "12ab"}]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "key", "values"),
+    [
+        ({"precision": "bf16-mixed"}, {"precision": "32-true"}, "trainer.precision", ('"bf16-mixed"', '"32-true"')),
+        ({"image_range": [0, 1]}, {"image_range": [0, 4095]}, "data.image_range", ("[0.0, 1.0]", "[0.0, 4095.0]")),
+        ({"image_range": "dtype"}, {"image_range": [0, 1]}, "data.image_range", ('"dtype"', "[0.0, 1.0]")),
+        ({"weights": FILES[0]}, {"weights": FILES[1]}, "encoder.weights", ('"sha256 12ab"', '"sha256 34cd"')),
+        ({"weights": FILES[0]}, {}, "encoder.weights", ('"sha256 12ab"', "null")),
+        ({"weights": FILES[0]}, {"weights": FILES[2]}, None, ()),
+        ({"image_range": [0, 1]}, {"image_range": [0.0, 1.0]}, None, ()),
+        ({"precision": "32-true"}, {"precision": "32-true"}, None, ()),
+        ({"precision": "32-true"}, {}, None, ()),  # an earlier version did not say
+        ({"image_range": [0, 255]}, {}, None, ()),
+        ({}, {}, None, ()),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_a_run_found_is_compared_where_both_know_it(write_run, one, other, key, values, turned):
+    order = -1 if turned else 1
+    first, second = (one, other)[::order]
+    said = () if key is None else (f"not comparable: {key} differs: {' | '.join(values[::order])}",)
+    assert compared(write_run("deconv", found=first), write_run("bilinear", found=second)).warnings == (
+        *said, *ONE_SEED
+    )  # fmt: skip
+
+
+def test_a_range_that_is_found_may_be_another_on_each_fold(write_run):
+    def runs(*ranges):
+        blocks = [(name, seed) for name in ("deconv", "bilinear") for seed in (0, 1)]
+        return [
+            write_run(name, seed, found={"image_range": [0, top]}, data__folds=2, data__fold=seed)
+            for (name, seed), top in zip(blocks, ranges, strict=True)
+        ]
+
+    assert compared(*runs(1023, 4095, 1023, 4095)).warnings == ()
+    assert compared(*runs(1023, 4095, 1023, 2047)).warnings == (
+        "not comparable: data.image_range on fold 1 differs: [0.0, 4095.0] | [0.0, 2047.0]",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "precisions", "differ"),
+    [
+        (("auto", "auto"), ("bf16-mixed", "32-true"), True),
+        (("auto", "bf16"), ("bf16-mixed", "bf16-mixed"), False),
+        (("auto", "32-true"), (None, "32-true"), False),
+        (("32", "auto"), (None, "32-true"), False),
+        (("32", "auto"), (None, "bf16-mixed"), True),
+        (("16-mixed", "32-true"), (None, None), True),
+    ],
+)
+def test_precision_is_what_was_used_and_not_the_word_for_it(write_run, words, precisions, differ):
+    runs = [
+        write_run(name, trainer__precision=word, found={} if used is None else {"precision": used})
+        for name, word, used in zip(("deconv", "bilinear"), words, precisions, strict=True)
+    ]
+    assert any("trainer.precision" in one for one in compared(*runs).warnings) == differ
+
+
+CHANGED = {
+    "run_dir": "x", "ckpt_path": "x/last.ckpt", "trust": ["mine"], "compile": True, "logger": ["csv"],
+    "data.root": "elsewhere", "data.download": True, "data.num_workers": 3, "data.cache": False,
+    "data.cache_dir": "c", "data.max_cache_gb": 1.5, "data.max_pixels": 7, "trainer.accelerator": "cpu",
+    "trainer.threads": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", sorted(PLACE | CHANGED.keys()))
+def test_where_and_how_fast_a_run_is_trained_is_compared_only_where_other_data_may_lie(write_run, key):
+    runs = write_run("deconv"), write_run("bilinear", **{key.replace(".", "__"): CHANGED[key]})
+    other_data = ('not comparable: data.root differs: null | "elsewhere"',) if key == "data.root" else ()
+    assert compared(*runs).warnings == (*other_data, *ONE_SEED)
+
+
+def test_what_runs_at_once_are_given_is_no_other_setting(write_run):
+    own = read_run(write_run("deconv", data__num_workers=None, trainer__threads=None)).result["config"]
+    given = _with_cores(copy.deepcopy(own), 2)
+    assert given != own
+    changed = {f"{group}__{key}": given[group][key] for group, key in (("data", "num_workers"), ("trainer", "threads"))}
+    assert compared(write_run("deconv", data__num_workers=None), write_run("bilinear", **changed)).warnings == ONE_SEED
+
+
+def test_only_memory_is_that_of_each_run_where_times_were_measured_in_turns(write_run):
+    runs = {"deconv": [read_run(write_run("deconv"))]}
+    runs["bilinear"] = [read_run(write_run("bilinear", environment={"threads": 1}))]
+    for times, own in ((None, "times and memory are"), ({}, "memory is")):
+        assert compare_groups(runs, times=times).warnings == (
+            f"{own} not comparable: threads differs: 2 | 1", *ONE_SEED
+        )  # fmt: skip
 
 
 def test_pairs_are_the_seeds_that_both_have(write_run):

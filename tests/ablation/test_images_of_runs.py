@@ -83,19 +83,22 @@ def test_other_images_in_one_arm_or_runs_without_counts_say_nothing_of_others(wr
     assert compare_groups(groups).on_others is None
 
 
-def test_folds_are_pairs_and_their_images_are_counted_together(write_counted):
+@pytest.mark.parametrize(("seeds", "pairs", "verdict"), [((0, 1, 2, 3), 4, "better"), ((0, 0, 0, 0), 1, "undecided")])
+def test_folds_are_pairs_and_their_images_are_counted_together(write_counted, seeds, pairs, verdict):
     numbers = np.random.default_rng(1)
     groups = {"deconv": [], "bilinear": []}
     for fold in range(4):
         hard = numbers.uniform(0.5, 0.7, 6) + fold / 50
         for name, gain in (("deconv", 0), ("bilinear", 0.03)):
-            run = write_counted(name, 0, hard + gain, data__folds=4, data__fold=fold)
+            run = write_counted(name, seeds[fold], hard + gain, data__folds=4, data__fold=fold)
             file = run.path / "images.csv"
             file.write_text(file.read_text().replace("image ", f"fold {fold} image "))
             groups[name].append(run)
     found = compare_groups(groups)
     (one,) = found.decision.differences
-    assert (one.pairs, one.verdict) == (4, "better")  # the folds differ by 0.06, and that cancels
+    assert (one.pairs, one.verdict) == (pairs, verdict)  # the folds differ by 0.06, and that cancels
+    assert one.mean == pytest.approx(0.03, abs=0.001)
+    assert ("One seed gives no interval" in found.conclusion) == (pairs == 1)
     assert found.on_others.images == 24
     assert not [warning for warning in found.warnings if "data.fold" in warning]
 

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from segup.cli.evaluate import run
 from segup.data.images import read_image
 from segup.data.labels import Labels
 from segup.data.masks import read_mask
+from segup.errors import DataError
+from segup.evaluation.evaluate import evaluate
+from segup.metrics import create_metrics
 from segup.models import create_model, predicted_labels
 
 NAMES = ["background", "a", "b"]
@@ -85,7 +89,7 @@ def test_no_file_is_written_over(a_run, capsys):
     assert "own.json exists already; nothing was written.\n  try: another --out" in capsys.readouterr().err
     assert Path("own.json").read_text() == before
     for expected in ("evaluation-folder-val.json", "evaluation-folder-val-2.json", "evaluation-folder-val-3.json"):
-        assert run([str(a_run), "--batch-size", "2"]) == 0
+        assert run([str(a_run)]) == 0
         assert f"written: run/{expected}" in capsys.readouterr().out
         assert report(a_run / expected)["scores"] == report("own.json")["scores"]
 
@@ -184,6 +188,43 @@ def test_what_cannot_be_evaluated_is_said_and_nothing_written(a_run, arguments, 
     assert message in said.err
     assert said.out == ""
     assert [path.name for path in a_run.iterdir()] == ["last.ckpt"]
+
+
+def test_a_place_for_the_scores_that_cannot_be_is_refused_before_the_work(a_run, capsys, monkeypatch):
+    Path("taken").write_text("mine")
+    assert run([str(a_run), "--out", "taken/scores.json"]) == 1
+    said = capsys.readouterr()
+    assert "--out taken/scores.json: taken is a file; results need a folder.\n  try: --out sc" in said.err
+    assert said.out == ""
+    readable = os.access
+    monkeypatch.setattr(os, "access", lambda place, mode: Path(place) != a_run and readable(place, mode))
+    assert run([str(a_run)]) == 1
+    assert (
+        f"the scores, beside the checkpoint: nothing may be written in {a_run}.\n  try: --out scores.json"
+        in capsys.readouterr().err
+    )
+    assert run([str(a_run), "--out", "scores.json"]) == 0
+
+
+def test_scores_that_cannot_be_written_are_shown(a_run, capsys, monkeypatch):
+    def refused(*_, **__):
+        raise DataError("it cannot be written")
+
+    monkeypatch.setattr("segup.evaluation.evaluate.write_json", refused)
+    assert run([str(a_run)]) == 1
+    said = capsys.readouterr()
+    assert "it cannot be written" in said.err
+    assert "mIoU" in said.out
+
+
+def test_one_metric_object_counts_one_set_at_a_time():
+    model = create_model("test_efficientnet", num_classes=2, pretrained=False, widths=[8, 8, 8, 8, 8]).eval()
+    image = torch.rand(3, 20, 30)
+    samples = [{"image": image, "mask": torch.full((20, 30), value), "name": "a"} for value in (0, 1)]
+    labels = Labels(("background", "cell"))
+    metrics = create_metrics(2)
+    one, other = (evaluate(model, [sample], labels, metrics=metrics)["pixel_accuracy"] for sample in samples)
+    assert one == pytest.approx(1 - other)
 
 
 def test_classes_may_be_called_otherwise(a_run):

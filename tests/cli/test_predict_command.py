@@ -15,6 +15,7 @@ from segup.cli.predict import run
 from segup.data.images import read_image
 from segup.data.labels import Labels
 from segup.data.masks import read_mask
+from segup.evaluation.runs import open_run
 from segup.models import create_model, predicted_labels
 
 NAMES = ("background", "a", "b")
@@ -69,10 +70,12 @@ def test_every_image_comes_back_at_its_own_size_as_its_class_ids(checkpoint, cap
     assert len(written) == 6
 
 
-@pytest.mark.parametrize("options", [["--window", "32"], ["--window", "21,33", "--overlap", "0.2"], ["--tta"]])
+@pytest.mark.parametrize(
+    "options", [["--window", "32", "--batch-size", "2"], ["--window", "21,33", "--overlap", "0.2"], ["--tta"]]
+)
 def test_windows_and_reflections_keep_the_size(checkpoint, options):
     write_image(Path("a.png"), (70, 45))
-    assert run([str(checkpoint), "a.png", "--out", "out", "--batch-size", "2", *options]) == 0
+    assert run([str(checkpoint), "a.png", "--out", "out", *options]) == 0
     with Image.open("out/a.png") as ids:
         assert ids.size == (45, 70)
 
@@ -134,6 +137,31 @@ def test_a_single_broken_image_is_one_line(checkpoint, capsys):
     assert said.err == "DataError: c.jpg: not a readable image, or cut short (unknown format)\n"
     assert said.out == ""
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["--overlap", "0.9"], ["--batch-size", "8"], ["--overlap", "0.9", "--batch-size", "8"]]
+)
+def test_what_is_said_of_windows_without_one_is_refused(checkpoint, capsys, words):
+    write_image(Path("a.jpg"), (20, 30))
+    assert run([str(checkpoint), "a.jpg", "--out", "out", *words]) == 1
+    told = capsys.readouterr().err
+    assert f"{' '.join(words)} is of windows, and there are none.\n  try: --window 512 {' '.join(words)}" in told
+    assert run([str(checkpoint), "a.jpg", "--out", "out", "--window", "512", *words]) == 0
+
+
+def test_a_file_that_comes_between_is_not_replaced(checkpoint, capsys, monkeypatch):
+    write_image(Path("a.jpg"), (20, 30))
+    Path("out").mkdir()
+
+    def opened(*given):
+        Path("out/a.png").write_text("mine")
+        return open_run(*given)
+
+    monkeypatch.setattr("segup.evaluation.runs.open_run", opened)
+    assert run([str(checkpoint), "a.jpg", "--out", "out"]) == 1
+    assert "out/a.png exists already; nothing was written" in capsys.readouterr().err
+    assert [path.read_text() for path in Path("out").iterdir()] == ["mine"]
 
 
 def test_existing_files_stay_unless_they_may_be_replaced(checkpoint, capsys):

@@ -232,6 +232,19 @@ def test_a_layout_is_found_and_passes_all_checks_of_training(tmp_path, layout):
     assert {key: choice.config.get(key) for key in options} == options
 
 
+@pytest.mark.parametrize("layout", [splits, classes, one_folder_each, masks_beside_splits, padded_numbers])
+def test_folders_that_are_links_are_read_as_folders(tmp_path, layout):
+    """As where a data set lies on a larger disk, or in the store of a tool that keeps versions of it."""
+    (tmp_path / "disk").mkdir()
+    layout(tmp_path / "disk")
+    (tmp_path / "data").mkdir()
+    for entry in (tmp_path / "disk").iterdir():
+        (tmp_path / "data" / entry.name).symlink_to(entry)
+    plain, linked = (looked_at(tmp_path / name)[0] for name in ("disk", "data"))
+    assert linked.splits == plain.splits == FOUND[layout][0]
+    assert {**linked.config, "root": ""} == {**plain.config, "root": ""}
+
+
 def test_a_data_set_as_it_is_published_is_named_first(tmp_path, capsys):
     for split in ("train", "test"):
         for number in range(3):

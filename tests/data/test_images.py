@@ -1,4 +1,5 @@
 import os
+import re
 import struct
 import sys
 from threading import Timer
@@ -13,6 +14,7 @@ from PIL import Image, ImageOps
 
 from segup.data import Labels, read_image, read_mask
 from segup.data.headers import read_header
+from segup.data.images import as_image
 from segup.errors import ConfigError, DataError
 
 H, W = 7, 10
@@ -266,3 +268,77 @@ def test_a_pipe_is_no_image_and_no_mask(tmp_path):
     end.cancel()
     for one in held:
         os.close(one)
+
+
+def result(read, *args):
+    """What was read, or the kind of error."""
+    try:
+        return read(*args).numpy()
+    except (ConfigError, DataError) as error:
+        return type(error)
+
+
+NO_INTEGERS = [(-1024, 3071), (0, 1), (0, 2), (0, 300.5), (0.5, 400), (-0.5, 0.5), (0, 100_000)]
+
+
+@given(st.sampled_from(NO_INTEGERS), st.lists(st.floats(-0.5, 1.5), min_size=1), st.booleans())
+def test_floats_in_an_array_are_what_they_are_in_a_file_where_no_integers_have_the_range(
+    tmp_path_factory, image_range, shares, as_tensor
+):
+    low, high = image_range
+    array = (low + np.array([shares]) * (high - low)).astype(np.float32)
+    path = tmp_path_factory.mktemp("image") / "a.npy"
+    np.save(path, array)
+    same = result(as_image, torch.from_numpy(array) if as_tensor else array, 1, image_range)
+    assert np.array_equal(same, result(read_image, path, 1, image_range))
+
+
+@given(st.sampled_from(["dtype", (0, 255), (0, 4095), (100, 65535)]), st.lists(st.floats(0, 1, width=32), min_size=1))
+def test_floats_are_shares_where_images_of_integers_have_the_range(image_range, shares):
+    array = np.array([shares], dtype=np.float32)
+    assert np.array_equal(as_image(array, 1, image_range)[0], array)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32, np.uint8])
+def test_the_order_of_bytes_says_nothing(kind):
+    array = (np.arange(6).reshape(2, 3) / (5 if kind is np.float32 else 1)).astype(kind)
+    swapped = array.astype(array.dtype.newbyteorder(">"))
+    assert torch.equal(as_image(swapped, 1, "dtype"), as_image(array, 1, "dtype"))
+
+
+OTHER_TYPES = [
+    (kind, values, form)
+    for kind in (np.int8, np.int16, np.uint32, np.int64, np.float64)
+    for values in ((0, 3, 255), (0, 256, 4000), (7, 65535), (0, 65536, 70000), (-5, 0, 100), (2, 2))
+    for form in ("array", "tensor", "picture")
+    if np.array_equal(np.array(values).astype(kind), values) and (form != "picture" or kind is np.float64)
+]
+
+
+@pytest.mark.parametrize(("kind", "values", "form"), OTHER_TYPES)
+def test_what_is_proposed_for_values_of_other_types_keeps_them(kind, values, form):
+    array = np.array([values])
+    image = array.astype(kind)
+    if form != "array":
+        image = torch.from_numpy(image) if form == "tensor" else Image.fromarray(image.astype(np.float32))
+    with pytest.raises(ConfigError) as caught:
+        as_image(image, 1, "dtype")
+    ways = re.findall(r"image_range=(\(.*?\))|((?:\S*\()?image\S*(?:\.astype|\.to)\(\S*\))", str(caught.value))
+    assert ways or (kind is np.float64 and not 0 <= min(values) <= max(values) <= 65535)
+    names = {"image": image, "numpy": np, "torch": torch}
+    for ends, typed in ways:
+        own = eval(ends, names) if ends else None
+        found = as_image(image if ends else eval(typed, names), 1, "dtype", own)[0]
+        low, high = own or ((0, 255) if "uint8" in typed else (0, 65535))
+        assert np.allclose(found * (high - low) + low, array, rtol=0, atol=1e-6 * high)
+
+
+def test_numbers_that_are_none_and_shares_beyond_1_are_answered_for_each_form():
+    for values in ([0.0, 1.25], [0.5, float("nan")]):
+        array = np.array([values], dtype=np.float32)
+        for image in (array, torch.from_numpy(array), Image.fromarray(array)):
+            with pytest.raises(ConfigError) as caught:
+                as_image(image, 1, (0, 255))
+            typed = str(caught.value).rpartition("try: ")[2]
+            changed = eval(typed, {"image": image, "numpy": np, "torch": torch})
+            assert as_image(changed, 1, (0, 255)).flatten()[0] == values[0]

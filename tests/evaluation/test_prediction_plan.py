@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segup.errors import ConfigError, DataError
-from segup.evaluation.plan import Task, plan
+from segup.evaluation.plan import Task, left_out, plan
 
 
 @pytest.fixture
@@ -42,6 +42,18 @@ def test_an_earlier_output_inside_the_folder_is_no_input(files):
 def test_one_image_named_twice_is_done_once(files):
     files("in/a.jpg")
     assert len(plan(["in/a.jpg", "./in/a.jpg", "in"], "out")) == 1
+
+
+def test_links_are_images_and_folders_as_others_but_one_that_has_no_end(files):
+    files("disk/1.png", "disk/sub/2.png", "in/c.png")
+    for link, target in (("a.png", "c.png"), ("b.png", "c.png"), ("far", "../disk"), ("far2", "../disk"), ("up", "..")):
+        Path("in", link).symlink_to(target)
+    Path("disk/sub/again").symlink_to("..")
+    found = [str(task.ids) for task in plan(["in"], "out")]
+    below = ["disk/1", "disk/sub/2", "in/a", "in/b", "in/c"]
+    inside = ["a", "b", "c", "far/1", "far/sub/2", "far2/1", "far2/sub/2", *(f"up/{one}" for one in below[:2])]
+    assert found == [f"out/{name}.png" for name in inside]
+    assert left_out(["in"], "out") == []
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segup.errors import ConfigError
-from segup.evaluation.segment import Inference, flip_averaged, segment
+from segup.evaluation.segment import Inference, flip_averaged, segment, segment_stored
 from segup.models import SegmentationModel, create_model, predicted_labels
 
 BOTH = ("horizontal", "vertical")
@@ -84,6 +84,26 @@ def test_more_than_256_classes_have_ids_beyond_uint8():
         model.head.bias[299] += 1e4
     for how in (Inference(), Inference(window=(32, 32))):
         assert segment(model, random_image(3, 40, 41), how).unique().tolist() == [299]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_model_computes_in_its_own_precision(dtype):
+    model = model_of(3).to(dtype)
+    image = torch.randint(0, 256, (3, 33, 35), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = model((image[None].float() / 255).to(dtype)).float().argmax(1)[0]
+    assert torch.equal(segment_stored(model, image).long(), expected)
+    assert torch.equal(segment(model, image / 255).long(), expected)
+    assert segment(model, image / 255, Inference(window=(32, 32), tta=("horizontal",))).shape == (33, 35)
+
+
+def test_a_norm_that_is_frozen_by_hand_stays_frozen(model):
+    model.train()
+    frozen = [layer.eval() for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    modes = [layer.training for layer in model.modules()]
+    segment(model, random_image(3, 33, 35))
+    assert frozen
+    assert [layer.training for layer in model.modules()] == modes
 
 
 def test_the_models_mode_and_statistics_stay(model):

@@ -1,5 +1,6 @@
 """An exported file: what it says, that it computes what torch does at every size, and what is refused."""
 
+import copy
 import json
 import math
 import os
@@ -18,7 +19,7 @@ from segup.cli.predict import run as predict
 from segup.errors import ConfigError, DataError, SegupError, ShapeError
 from segup.export import Exported, export_model, open_exported
 from segup.export.program import any_size, divide_whole_numbers
-from segup.models import create_model
+from segup.models import create_model, predicted_labels
 from segup.upsamplers import fit_to
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra export)")
@@ -100,9 +101,28 @@ def test_what_is_there_is_not_overwritten_and_nothing_is_begun(folder, tmp_path,
     assert (folder / "model.onnx").read_bytes() == before
     assert export([str(folder), "--out", str(tmp_path / "model.tflite")]) == 1
     assert "must end in .onnx or .pt2" in capsys.readouterr().err
+    assert export([str(folder), "--out", "."]) == 1
+    assert ". must end in .onnx or .pt2\n  try: model.onnx" in capsys.readouterr().err
     assert export([str(folder / "model.onnx"), "--out", str(tmp_path / "again.onnx")]) == 1
     assert "is an exported file already" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_of_half_precision_is_refused_with_the_way_out(tmp_path):
+    model = tiny_model().half()
+    with pytest.raises(
+        ConfigError, match=r"weights of torch.float16; an exported file takes float32.\n  try: copy.deep"
+    ):
+        export_model(model, tmp_path / "a.onnx")
+    assert export_model(copy.deepcopy(model).float(), tmp_path / "a.onnx").difference is not None
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_gpu_that_onnxruntime_cannot_load_is_not_exchanged_for_the_cpu(folder, monkeypatch):
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
+    for device in ("cuda", "cuda:1"):
+        with pytest.raises(ConfigError, match=f"device={device}: onnxruntime .* could not load its CUDAExec"):
+            open_exported(folder / "model.onnx", device=device)
 
 
 def test_a_file_that_does_not_compute_the_same_is_refused_and_not_left(tmp_path, monkeypatch):
@@ -144,8 +164,8 @@ def test_steps_from_whole_cells_and_rounded_quotients_are_programs_of_all_sizes_
 
 
 def small_graph(**model):
-    image = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 3, "h", "w"])
-    logits = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 3, "h", "w"])
+    sides = ["n", model.pop("channels", 3), "h", "w"]
+    image, logits = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sides) for name in "xy")
     node = onnx.helper.make_node("Relu", ["x"], ["y"], domain=model.pop("domain", ""))
     graph = onnx.helper.make_graph([node], "g", [image], [logits], **model)
     domains = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid("made.up", 1)]
@@ -200,6 +220,21 @@ def test_a_foreign_file_that_is_trusted_predicts(tmp_path, capsys):
     assert "If you trust it: --trust" in capsys.readouterr().err
     assert predict([*given, "--trust"]) == 0
     assert "0 class 0, 1 class 1, 2 class 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("last", [[], ["Sigmoid"], ["Softmax"], ["Sigmoid", "Identity"]])
+def test_a_foreign_files_probabilities_are_no_logits(tmp_path, last):
+    """A sigmoid taken for logits would be class 1 everywhere."""
+    model = small_graph(channels=1)
+    for number, kind in enumerate(last):
+        model.graph.node.append(onnx.helper.make_node(kind, [model.graph.output[0].name], [f"made{number}"]))
+        model.graph.output[0].name = f"made{number}"
+    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
+    opened = open_exported(tmp_path / "a.onnx", trust=True)
+    assert opened.output == ("probabilities" if last else "logits")
+    image = torch.linspace(-1, 1, 16).reshape(1, 1, 4, 4)
+    if "Softmax" not in last:
+        assert torch.equal(predicted_labels(opened(image)), (image[:, 0] > 0).long())
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"\x08\x07", bytes(range(256)) * 9])

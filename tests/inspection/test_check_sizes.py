@@ -1,5 +1,6 @@
 """check_sizes against models that prove, fail, lie and resist; real runs on the CPU are the reference."""
 
+import contextlib
 import itertools
 import math
 
@@ -394,14 +395,62 @@ class Normed(nn.Module):
         (nn.GroupNorm(4, 4), False, "a group norm"),
     ],
 )
-def test_norms_that_refuse_one_value_are_not_proved_where_both_axes_decide(norm, training, words):
-    model = Normed(norm)
+@pytest.mark.parametrize("shrink", [1, 16, (16, 3)])
+def test_norms_that_refuse_one_value_are_proved_but_for_the_pairs_that_they_refuse(norm, training, words, shrink):
+    model = Normed(norm, shrink)
     report = check_sizes(model, training=training)
-    with pytest.raises(ValueError, match="Expected more than 1"):
-        model.train(training)(torch.zeros(1, 3, 16, 16))
-    assert (report.verdict, report.holds((16, 16)), report.holds((16, 64))) == ("checked", None, True)
-    assert report.reasons == (f"{words} needs more than one value, on which height and width decide together, "
-                              "in layer 'norm'",)  # fmt: skip
+    assert (report.verdict, report.always) == ("proved", False), str(report)
+    model.train(training)
+    pairs = [(h, w) for h in (1, 2, 3, 4, 15, 16, 17, 40) for w in (1, 2, 3, 4, 16, 17, 33)]
+    for pair in pairs:
+        assert report.holds(pair) == gives_back(model, pair), pair
+    assert not report.holds((1, 1))
+    assert report.holds((1, 64))
+    assert report.holds(1)
+    square = next(n for n in range(1, 64) if gives_back(model, (n, n)))
+    assert report.min_size == square
+    failure = report.first_failure
+    assert str(failure) == f"height and width 1: layer 'norm': {words} needs more than one value"
+    (refused,) = report.as_dict()["refused"]
+    assert [range(*refused[name]["below"][0]).stop for name in ("heights", "widths")] == (
+        list(shrink) if isinstance(shrink, tuple) else [shrink] * 2
+    )
+
+
+def gives_back(model, size):
+    try:
+        with torch.no_grad():
+            return tuple(model(torch.zeros(1, 3, *size)).shape[2:]) == size
+    except ValueError:
+        return False
+
+
+def test_the_report_says_which_images_are_refused_for_both_sizes():
+    words = "whose height and width are both among 1 … 16: layer 'norm': an instance norm needs more than one value"
+    assert f"\n  but an image is refused {words}\n" in str(check_sizes(Normed(nn.InstanceNorm2d(4))))
+    words = "whose height is among 1 … 16 and whose width is 1: layer 'norm'"
+    assert words in str(check_sizes(Normed(nn.InstanceNorm2d(4), (16, 1))))
+
+
+class Around(Normed):
+    def forward(self, x):
+        y = self.down(x)
+        with contextlib.suppress(ValueError):
+            y = self.norm(y)
+        return F.interpolate(y, size=x.shape[-2:])
+
+
+def test_code_that_goes_around_the_refusal_of_a_norm_is_not_proved():
+    report = check_sizes(Around(nn.InstanceNorm2d(4)))
+    words = "an instance norm needs more than one value, in layer 'norm', and 1×1 is taken all the same"
+    assert report.reasons == (words,)
+
+
+def test_a_norm_on_which_the_base_has_one_row_is_not_proved():
+    """Beside a width of 64 the norm has one column: what is said of heights there is not so at larger widths."""
+    report = check_sizes(Normed(nn.InstanceNorm2d(4), (4, 64)), other=64)
+    assert report.verdict == "checked"
+    assert any("on which height and width decide together" in reason for reason in report.reasons)
 
 
 @pytest.mark.parametrize(
@@ -416,7 +465,8 @@ def test_norms_that_refuse_one_value_are_not_proved_where_both_axes_decide(norm,
 def test_norms_are_proved_where_one_value_is_no_matter(norm, training):
     report = check_sizes(Normed(norm), training=training)
     torch_takes_it = not (isinstance(norm, nn.BatchNorm2d) and not norm.track_running_stats)
-    assert report.proved == torch_takes_it
+    assert report.proved
+    assert report.always == torch_takes_it
     if torch_takes_it:
         assert truly_holds(Normed(norm), 0, 1, 1)
         assert report.holds((1, 1))

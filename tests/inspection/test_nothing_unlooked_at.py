@@ -39,6 +39,12 @@ def read_beside_another_call(x, n):
     return y[:, :, 1:] if number == FAR else y
 
 
+def attended(x, n, bias):
+    tokens = F.avg_pool2d(x, (1, 3)).flatten(2).permute(2, 0, 1)
+    made = torch.zeros(12, 4), bias, None, None, False, 0.0, torch.zeros(4, 4), None
+    return x + F.multi_head_attention_forward(tokens, tokens, tokens, 4, 2, *made)[0].mean()
+
+
 REFUSED = {
     "bias of a convolution": lambda x, n: F.conv2d(x, torch.zeros(4, 4, 1, 1), torch.zeros(3 + more(n))),
     "bias of a linear layer": lambda x, n: x + F.linear(x.mean((2, 3)), torch.zeros(1, 4), torch.zeros(more(n))).mean(),
@@ -58,6 +64,13 @@ REFUSED = {
     "whole numbers raised": lambda x, n: x + torch.ones(1, dtype=torch.long) ** (FAR - n),
     "one row in memory": lambda x, n: x if from_a_row(x, n).is_contiguous() else x[:, :, 1:],
     "view of one row": lambda x, n: x + from_a_row(x, n).view(1, -1).mean(),
+    "indices of channels": lambda x, n: x[:, torch.full((4,), n // FAR * 4)],
+    "indices that are written": lambda x, n: x.index_select(1, torch.arange(4).add_(n // FAR * 4)),
+    "a number of copies": lambda x, n: x.repeat_interleave(1 - n // FAR, 1).repeat(1, 4 // (4 - 4 * (n // FAR)), 1, 1),
+    "bias of attention": lambda x, n: attended(x, n, torch.zeros(11 + more(n))),
+    "what is added to a product": lambda x, n: (
+        torch.baddbmm(torch.zeros(1, more(n), 1), x.flatten(2), x.flatten(2).mT).mean() + x
+    ),
     "read beside another call": read_beside_another_call,
 }
 

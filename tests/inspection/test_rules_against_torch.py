@@ -81,11 +81,78 @@ FUNCTIONS = {
     "softmax": lambda x: x.softmax(1).log_softmax(dim=2).cumsum(3),
     "reductions": lambda x: (x.mean(), x.sum(1), x.amax((1, -1)), x.std(dim=0, keepdim=True), x.norm(dim=1)),
     "setitem": lambda x: _put(x),
-}
+    "arange": lambda x: (
+        torch.arange(x.shape[2]), torch.arange(1, x.shape[3]), torch.arange(0, x.shape[2] * 2, 3),
+        torch.arange(end=x.shape[2], dtype=torch.float64),
+    ),
+    "arange backwards": lambda x: torch.arange(3, x.shape[2]),
+    "linspace": lambda x: torch.linspace(-1, x.shape[2] - 1, x.shape[3]),
+    "eye": lambda x: (torch.eye(x.shape[2]), torch.eye(3, x.shape[3])),
+    "new_tensor": lambda x: x.new_tensor([[1.0, 2.0], [3.0, 4.0], [5, 6]]),
+    "meshgrid": lambda x: torch.meshgrid(torch.arange(x.shape[2]) / 2, torch.linspace(0, 1, x.shape[3]), indexing="ij"),
+    "numbers": lambda x: (
+        *(x * x.shape[2], x.shape[2] * x, x / x.shape[2], x.shape[3] - x, x + x.shape[2], x.shape[2] / x),
+        *(x < x.shape[2], x.shape[2] >= x, x == x.shape[3], x.shape[3] ** x, x // x.shape[2], x % x.shape[3]),
+        *(x.clamp(0, x.shape[2] - 1), x.pow(x.shape[2]), torch.mul(x, x.shape[2]), x.clamp(0, 1).mul(x)),
+        *(torch.where(x > 0, x, x.shape[3]), torch.add(x, x, alpha=x.shape[2]), x.clone().fill_(x.shape[2])),
+        *(x.masked_fill(x > 0, x.shape[3]), torch.full((1, x.shape[3]), x.shape[2])),
+    ),
+    "instance_norm": lambda x: F.instance_norm(x[:, :, :, :1]),
+    "instance_norm of both": lambda x: F.instance_norm(x),
+    "group_norm of both": lambda x: F.group_norm(x, 4),
+    "batch_norm of both": lambda x: F.batch_norm(x, None, None, training=True),
+    "multi_head_attention": lambda x: _attended(x, x),
+    "multi_head_attention to others": lambda x: _attended(x, x[:, :, 1:, ::2], average_attn_weights=False),
+    "multi_head_attention of columns": lambda x: _attended(x.transpose(0, 3), x.transpose(0, 3), add_zero_attn=True),
+    "multi_head_attention by rows": lambda x: _attended(x, x, attn_mask=x.new_zeros(x.shape[2] * x.shape[3], 1).expand(
+        -1, x.shape[2] * x.shape[3])),
+    "multi_head_attention of one": lambda x: _attended(x, x, batched=False),
+    "multi_head_attention of unlike": lambda x: _attended(x[:, :, :, 0].transpose(0, 2)[..., None], x[..., :1]),
+    "repeat_interleave": lambda x: (x.repeat_interleave(2, 2), x[:, 0].repeat_interleave(3, dim=-1)),
+    "repeat_interleave by a size": lambda x: torch.repeat_interleave(x[0, 0, 0], x.shape[2], dim=0),
+    "glu": lambda x: (F.glu(x, 1), F.glu(x)),
+    "glu of rows": lambda x: F.glu(x, 2),
+    "movedim": lambda x: (x.movedim(1, -1), torch.moveaxis(x, (2, 0), (0, 1)), x.movedim((3, 1), (1, 2))),
+    "tile": lambda x: (x.tile(2, 3), torch.tile(x, (1, 1, 2, 1)), x.tile((2, 1, 1, 1, 2))),
+    "broadcast_to": lambda x: torch.broadcast_to(x[:, :, :1], (2, -1, x.shape[2], x.shape[3])),
+    "broadcast_to of two": lambda x: x[:, :, :2].broadcast_to(x.shape),
+    "hstack": lambda x: (torch.hstack([x, x[:, :2]]), torch.vstack((x, x)), torch.dstack([x, x[:, :, 1:]])),
+    "vstack of two sizes": lambda x: torch.vstack([x, x[:, :, 1:]]),
+    "baddbmm": lambda x: torch.baddbmm(x[0, :, :, :1], x[0], x[0].mT, beta=0.5),
+    "addbmm": lambda x: (torch.addbmm(x[0, 0, :1, :1], x[0], x[0].mT), x[0, 0].addmm(x[0, 1], x.new_zeros(8, 8))),
+    "baddbmm of two sizes": lambda x: x[0, :, 1:3, :1].baddbmm(x[0], x[0].mT),
+    "conv1d": lambda x: F.conv1d(x[..., 0], W[..., 0].to(x.device), None, 2, 1),
+    "conv1d of all": lambda x: (F.conv1d(x.flatten(2), W[:, :2, :, 0].to(x.device), padding="same", groups=2)),
+    "conv_transpose1d": lambda x: F.conv_transpose1d(x[:, :, 0], W[..., 0].to(x.device), None, (2,), 1, 1),
+    "fold": lambda x: F.fold(F.unfold(x, 3, padding=1, stride=2), x.shape[2:], 3, padding=1, stride=2),
+    "affine_grid": lambda x: F.affine_grid(x.new_zeros(1, 2, 3), [1, 1, x.shape[2] // 2, x.shape[3]], True),
+    "rot90": lambda x: (x.rot90(1, (2, 3)), torch.rot90(x, 2, (1, 2))),
+    "gumbel_softmax": lambda x: F.gumbel_softmax(x, 0.5, dim=1),
+    "cosine_similarity": lambda x: (F.cosine_similarity(x, x[:, :1]), torch.cosine_similarity(x, x[:, :, :1], dim=-1)),
+    "vector_norm": lambda x: (torch.linalg.vector_norm(x, dim=1), torch.linalg.vector_norm(x, torch.inf, (2, 3), True)),
+    "permuted channels": lambda x: (x[:, [2, 0, 1]], x[:, torch.arange(4).flip(0)], x[:, torch.ones(2, 2, dtype=int)]),
+    "index_select": lambda x: (x.index_select(1, torch.tensor([3, 0])), torch.index_select(x, -3, torch.arange(2))),
+    "chunk along height": lambda x: (*x.chunk(3, dim=2), *torch.chunk(x, 4, -1)),
+    "split along height": lambda x: x.split([x.shape[2] // 2, x.shape[2] - x.shape[2] // 2], dim=2),
+    "split along height in two": lambda x: x.split([2, 2], dim=2),
+}  # fmt: skip
 # Refused by torch at some sizes for reasons that are not followed: there it says so, and proves nothing.
 NOT_FOLLOWED = {
     "reshape in halves": lambda x: x.reshape(1, 4, x.shape[2] // 2, 2, x.shape[3]),
 }
+
+
+def _attended(x, y, batched=True, **options):
+    """Attention of the places of one map to those of another; and other arguments of nn.MultiheadAttention's."""
+    torch.manual_seed(0)
+    weights = [torch.rand(12, 4).to(x.device), torch.zeros(12).to(x.device), torch.rand(4, 4).to(x.device)]
+    tokens, others = (one.flatten(2).permute(2, 0, 1) for one in (x, y))
+    if not batched:
+        tokens, others = tokens[:, 0], others[:, 0]
+    zero = options.pop("add_zero_attn", False)
+    return F.multi_head_attention_forward(
+        tokens, others, others, 4, 2, weights[0], weights[1], None, None, zero, 0.0, weights[2], None, **options
+    )
 
 
 def _recurrent(name, x, batch_first):
@@ -115,7 +182,7 @@ class Body(nn.Module):
 def real_shapes(function, size):
     try:
         out = function(torch.rand(1, 4, *size))
-    except (RuntimeError, ValueError, IndexError):
+    except (RuntimeError, ValueError, IndexError, AssertionError):
         return None
     parts = [out] if isinstance(out, torch.Tensor) else list(out)
     return [tuple(part.shape) for part in parts]

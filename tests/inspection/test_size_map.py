@@ -93,8 +93,43 @@ def test_a_sequential_is_a_chain():
         (nn.Upsample(size=(7, 7)), r"it gives \(7, 7\) whatever comes in"),
         (nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), "refuses maps that are smaller than its padding"),
         (nn.Sequential(nn.Conv2d(3, 3, 3), nn.Flatten()), "no size rule of Flatten"),
+        (
+            nn.InstanceNorm2d(8),
+            "without track_running_stats it refuses maps of 1×1, and takes 1×2: height and width decide together.\n"
+            "  try: InstanceNorm2d\\(8, track_running_stats=True\\); segup.inspection.check_sizes",
+        ),
+        (nn.GroupNorm(8, 8), "with one channel in each of its 8 groups, and in a batch of one, it refuses maps of 1×1"),
+        (nn.Sequential(nn.GroupNorm(2, 2)), r"try: GroupNorm\(1, 2\); segup"),
+        (nn.GroupNorm(1, 1), "try: segup.inspection.check_sizes"),
+        (
+            nn.BatchNorm2d(8, track_running_stats=False),
+            "without running statistics, and in a batch of one, it refuses",
+        ),
     ],
 )
 def test_what_has_no_law_is_refused_with_the_reason(layer, message):
     with pytest.raises(ConfigError, match=message):
         size_map(layer)
+
+
+NORMS = [
+    *(nn.InstanceNorm2d(4, affine=a, track_running_stats=t) for a in (False, True) for t in (False, True)),
+    *(nn.BatchNorm2d(4, track_running_stats=t) for t in (False, True)),
+    *(nn.GroupNorm(groups, 4) for groups in (1, 2, 4)),
+    nn.LocalResponseNorm(2),
+]
+
+
+@pytest.mark.parametrize("norm", NORMS, ids=str)
+def test_a_norm_has_a_size_rule_where_it_takes_one_pixel_in_a_batch_of_one(norm):
+    try:
+        norm.eval()(torch.zeros(1, 4, 1, 1))
+        takes = True
+    except ValueError:
+        takes = False
+    assert norm(torch.zeros(1, 4, 1, 2)).shape == (1, 4, 1, 2)
+    if takes:
+        assert size_map(norm) == Chain([])
+    else:
+        with pytest.raises(ConfigError, match="height and width decide together"):
+            size_map(norm)

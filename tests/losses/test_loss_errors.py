@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from segup.errors import ConfigError, ShapeError
-from segup.losses import create_loss
+from segup.losses import create_loss, list_losses
 
 NAN = float("nan")
 
@@ -97,5 +97,13 @@ def test_targets_of_every_integer_dtype_are_taken():
     logits = torch.randn(1, 3, 2, 2)
     loss = create_loss("ce_dice", num_classes=3)
     expected = loss(logits, ids(1, 2, 2) + 1)
-    for dtype in (torch.uint8, torch.int16, torch.int32):
+    for dtype in (torch.uint8, torch.uint16, torch.uint32, torch.int16, torch.int32):
         assert torch.equal(loss(logits, (ids(1, 2, 2) + 1).to(dtype)), expected)
+
+
+@pytest.mark.parametrize("name", list_losses())
+@pytest.mark.parametrize(("dtype", "stray", "ignore_index"), [(torch.uint8, 255, -1), (torch.int8, -1, 255)])
+def test_an_id_that_a_narrow_dtype_could_take_for_the_ignore_index_is_refused(name, dtype, stray, ignore_index):
+    loss = create_loss(name, num_classes=3, ignore_index=ignore_index)
+    with pytest.raises(ConfigError, match=f"target holds class id {stray}: .* 0 to 2 and ignore_index={ignore_index}"):
+        loss(torch.zeros(1, 3, 1, 2), torch.tensor([[[stray, 0]]], dtype=dtype))

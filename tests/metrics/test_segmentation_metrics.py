@@ -15,6 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, M
 from segup.errors import ConfigError, ShapeError
 from segup.metrics import SegmentationMetrics
 from segup.metrics.boundary import band_width, squared_tolerance
+from segup.metrics.image_miou import ImageMiou
 
 IGNORE = 255
 SCORES = ["miou", "pixel_accuracy", "class_accuracy", "dice", "boundary_iou", "bf_score"]
@@ -242,7 +243,28 @@ def test_the_result_is_plain_numbers():
     assert json.loads(json.dumps(result)).keys() == result.keys()
 
 
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+@few
+@given(st.integers(0, 2**31), st.sampled_from([IGNORE, -1, 0, 3]))
+def test_the_miou_by_image_is_the_mean_of_the_miou_of_each_set_of_one_image(seed, ignore_index):
+    pairs = [(p, t.masked_fill(t == IGNORE, ignore_index)) for p, t in images(seed)]
+    own = [scores([pair], ignore_index=ignore_index)["miou"] for pair in pairs]
+    metric = ImageMiou(4, ignore_index)
+    for pair in pairs:
+        metric.update(*pair)
+    counted = [one for one in own if not math.isnan(one)]
+    expected = sum(counted) / len(counted) if counted else math.nan
+    assert metric.compute()["image_miou"] == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("metric", [SegmentationMetrics, ImageMiou])
+@pytest.mark.parametrize(("dtype", "stray", "ignore_index"), [(torch.uint8, 255, -1), (torch.int8, -1, 255)])
+def test_an_id_that_a_narrow_dtype_could_take_for_the_ignore_index_is_refused(metric, dtype, stray, ignore_index):
+    target = torch.tensor([[stray, 0]], dtype=dtype)
+    with pytest.raises(ConfigError, match=f"target holds class id {stray}: .* 0 to 2 and ignore_index={ignore_index}"):
+        metric(3, ignore_index).update(torch.zeros(1, 2, dtype=dtype), target)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.int16, torch.int32])
 def test_every_integer_dtype_is_taken(dtype):
     pairs = images(7)
     assert same(scores([(p.to(dtype), t.to(dtype)) for p, t in pairs]), scores(pairs))

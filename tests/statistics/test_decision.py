@@ -110,8 +110,7 @@ def test_no_verdict_claims_what_its_interval_does_not(table):
             if one.verdict in ("better", "worse"):
                 assert abs(one.mean) > one.half_width
                 assert (one.mean > 0) == (one.verdict == "better")
-            elif one.verdict == "equal":
-                assert abs(one.mean) <= 0.05
+            assert (one.verdict == "equal") == (abs(one.mean) + one.half_width <= 0.05)
             assert one.detectable >= one.half_width
         said = conclusion(found)
         if all(one.verdict == "undecided" for one in found.differences):
@@ -128,6 +127,37 @@ def test_one_seed_has_no_interval_and_says_so():
     assert conclusion(found) == (
         "Nothing is decided: b and c are undecided against a. One seed gives no interval: a difference may be noise."
     )
+
+
+@given(TABLES, st.integers(1, 3), st.randoms())
+@settings(max_examples=40, deadline=None)
+def test_folds_of_a_seed_are_one_difference_the_mean_of_them(table, folds, random):
+    """With a fold for each seed it is the same as without; with several, as if each seed had the mean of its folds."""
+    told = decide(rows(table), "arm0")
+    each = {arm: {(seed, seed % 2): score for seed, score in of.items()} for arm, of in rows(table).items()}
+    assert decide(each, "arm0") == told
+    apart = [[random.uniform(-1, 1) for _ in range(folds)] for _ in table[0]]
+    several = {
+        arm: {(seed, fold): score + apart[seed][fold] for seed, score in of.items() for fold in range(folds)}
+        for arm, of in rows(table).items()
+    }
+    found = decide(several, "arm0")
+    assert found.blocks == told.blocks
+    for one, other in zip(found.differences, told.differences, strict=True):
+        assert one.pairs == other.pairs
+        assert (one.mean, one.half_width) == pytest.approx((other.mean, other.half_width), rel=1e-6, abs=1e-6)
+
+
+def test_of_unequal_folds_those_count_that_both_arms_have():
+    a = {(0, 0): 0.50, (0, 1): 0.60, (1, 0): 0.52, (2, 1): 0.61}
+    b = {(0, 0): 0.51, (0, 1): 0.64, (1, 0): 0.55, (1, 1): 0.9, (2, 1): None}
+    (found,) = decide({"a": a, "b": b}, "a").differences
+    alone = decide({"a": {0: 0.0, 1: 0.0}, "b": {0: 0.025, 1: 0.03}}, "a").differences[0]
+    assert (found.mean, found.half_width) == pytest.approx((alone.mean, alone.half_width))
+    assert (found.pairs, found.failures) == (2, 1)
+    assert "b failed in 1 of 3 seeds." in conclusion(decide({"a": a, "b": b}, "a"))
+    one_seed = {arm: {(0, fold): start + fold / 100 for fold in range(5)} for arm, start in (("a", 0.5), ("b", 0.9))}
+    assert conclusion(decide(one_seed, "a")).endswith("One seed gives no interval: a difference may be noise.")
 
 
 @pytest.mark.parametrize("failure", [None, float("nan"), float("inf")])

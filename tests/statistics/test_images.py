@@ -57,6 +57,35 @@ def test_a_class_that_a_draw_lacks_does_not_count_in_it_and_no_draw_is_lost():
     assert 0.01 < error < 0.05  # the difference is 0.05 with it and 0.1 without
 
 
+@pytest.mark.parametrize(("images", "folds"), [(20, 10), (24, 12), (20, 20), (60, 5)])
+def test_many_folds_of_few_images_tell_as_much_as_the_images_do(images, folds):
+    """A draw may have no image of a fold: the others tell, each by how many of its images were drawn."""
+    numbers = np.random.default_rng(4)
+    one, other = numbers.uniform(0.4, 0.8, (2, images))
+    names = np.array([f"image {place}" for place in range(images)])
+    parts = [np.arange(fold, images, folds) for fold in range(folds)]
+    counted = {
+        arm: {(fold, fold): run(of[part], list(names[part])) for fold, part in enumerate(parts)}
+        for arm, of in (("a", one), ("b", other))
+    }
+    error = image_errors(counted, [("b", "a")], draws=4000)["b", "a"]
+    assert error == pytest.approx((other - one).std() / images**0.5, rel=0.06)
+
+
+def test_a_pair_that_shares_few_images_is_undecided_of_others():
+    numbers = np.random.default_rng(5)
+    parts = {seed: [f"fold {seed} image {place}" for place in range(6)] for seed in range(5)}
+    counted = {
+        arm: {seed: run(numbers.uniform(0.4, 0.8, 6), names) for seed, names in parts.items() if seed < most}
+        for arm, most in (("a", 5), ("b", 5), ("c", 3))
+    }
+    errors = image_errors(counted, [("b", "a"), ("c", "a")])
+    assert errors["b", "a"] > 0
+    assert np.isnan(errors["c", "a"])  # 18 images
+    scores = {arm: dict.fromkeys(range(5), start) for arm, start in (("a", 0.5), ("b", 0.9), ("c", 0.9))}
+    assert [one.verdict for one in decide(scores, "a", further=errors).differences][1] == "undecided"
+
+
 def test_other_images_are_no_pair_and_no_common_block_is_left_out():
     hard = np.full(20, 0.5)
     with pytest.raises(ConfigError, match="'b' and 'a' have other images in block 0: they are no pair"):

@@ -89,6 +89,16 @@ def test_runs_that_have_not_come_yet_change_no_look_before_them():
         assert [look.differences for look in found.looks[:3]] == [look.differences for look in whole.looks[:3]]
 
 
+def test_a_look_counts_seeds_and_waits_for_all_their_folds():
+    rng = np.random.default_rng(6)
+    scores = rows_of(rng.standard_normal((2, 10)) * 0.004 + np.array([[0.7], [0.75]]))
+    folds = {arm: {(seed, fold): score for seed, score in of.items() for fold in (0, 1)} for arm, of in scores.items()}
+    options = {"baseline": "0", "looks": (3, 5, 7, 10), "margin": 0}
+    assert decide_in_looks(folds, **options).differences == decide_in_looks(scores, **options).differences
+    del folds["1"][2, 1]
+    assert decide_in_looks(folds, **options).looks == ()
+
+
 def test_an_arm_that_was_left_after_its_verdict_keeps_it_and_one_that_lacks_a_run_is_undecided():
     rng = np.random.default_rng(5)
     scores = rows_of(rng.standard_normal((3, 10)) * 0.004 + np.array([[0.7], [0.9], [0.703]]))

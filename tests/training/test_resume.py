@@ -172,6 +172,15 @@ def test_dropout_draws_the_same_after_a_resume(small_run, monkeypatch, tmp_path)
     assert result["last"] == whole["last"]
 
 
+def test_a_run_that_goes_on_in_another_precision_says_both(small_run, tmp_path):
+    checkpoint = tmp_path / "stopped" / "last.ckpt"
+    with stopped_at(2, ctrl_c), pytest.raises(RunInterruptedError):
+        small_run("stopped", trainer={"max_epochs": 1, "precision": "bf16-mixed"})
+    assert read_position(checkpoint).precision == "bf16-mixed"
+    result, _ = small_run("stopped", ckpt_path=str(checkpoint), trainer={"max_epochs": 1, "precision": "32-true"})
+    assert result["precision"] == read_position(checkpoint).precision == "bf16-mixed, then 32-true"
+
+
 def test_a_run_that_ends_while_it_draws_draws_and_keeps_its_result(small_run):
     _, folder = small_run(trainer={"max_epochs": 1})
     before = (folder / "result.json").read_bytes()

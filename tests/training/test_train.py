@@ -47,6 +47,7 @@ def test_a_run_leaves_a_finished_folder(small_run):
     assert written["last"]["band_widths"] == [1, 2, 3, 5, 8, 12, 20]
     assert len(written["last"]["band_iou"]) == 7
     assert written["peak_memory_bytes"] > 1e8
+    assert (written["config"]["trainer"]["precision"], written["precision"]) == ("auto", "32-true")
     assert written["config"]["seed"] == result["config"]["seed"] == 0
     for name in ("curves.png", "predictions.png"):
         with Image.open(folder / name) as picture:

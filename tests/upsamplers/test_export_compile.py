@@ -1,5 +1,6 @@
 """One program for all sizes: torch.compile and torch.export with dynamic height and width."""
 
+import inspect
 import itertools
 from contextlib import nullcontext
 
@@ -199,6 +200,52 @@ def test_a_module_of_torch_jit_trace_follows_the_size_too(name, build):
     for height, width in ((9, 12), (10, 11), (7, 8), (12, 15)):
         image = torch.randn(2, 3, height, width)
         torch.testing.assert_close(traced(image), model(image))
+
+
+GUIDED = [name for name in OPERATORS if operator_class(name).reaches_any]
+
+
+@pytest.mark.parametrize("options", [{}, {"fit": "strict"}, {"scale": 3}], ids=str)
+@pytest.mark.parametrize("size", [(48, 48), (24, 24), (16, 16), (15, 15), (23, 31)])
+@pytest.mark.parametrize("name", GUIDED)
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_module_of_torch_jit_trace_gives_the_size_of_its_example_on_its_grid_and_off_it(name, size, options, build):
+    up = build(name, **options).eval()
+    call = Guided(up)
+    example = (torch.randn(1, 4, 8, 8), torch.randn(1, 3, *size))
+    traced = torch.jit.trace(call, example, check_trace=False)
+    for given in (example, tuple(torch.randn_like(one) for one in example)):
+        torch.testing.assert_close(traced(*given), call(*given))
+
+
+TILED = [name for name in GUIDED if "tile" in inspect.signature(operator_class(name)).parameters]
+
+
+@pytest.mark.parametrize("name", TILED)
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_rows_that_are_made_at_once_are_no_matter_of_a_traced_program(name, build):
+    """Their number would be a constant, of the example's size. Memory is saved where the operator itself runs."""
+    model = stage(build, name, tile=4)
+    ranges = {2: Dim("height", min=3, max=40), 3: Dim("width", min=3, max=40)}
+    example = torch.randn(1, 3, 14, 12)
+    with any_size():
+        exported = export(model, (example,), dynamic_shapes=(ranges,)).module()
+    traced = torch.jit.trace(model, (example,), check_trace=False)
+    for size in ((14, 12), (3, 3), (9, 22), (40, 5)):
+        image = torch.randn(1, 3, *size)
+        torch.testing.assert_close(exported(image), model(image))
+        torch.testing.assert_close(traced(image), model(image))
+
+
+class Guided(nn.Module):
+    """An operator that brings a map to the size of its image."""
+
+    def __init__(self, up):
+        super().__init__()
+        self.up = up
+
+    def forward(self, x, image):
+        return self.up(x, (image.shape[-2], image.shape[-1]), image=image)
 
 
 class Whole(nn.Module):

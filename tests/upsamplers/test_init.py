@@ -1,6 +1,7 @@
 """How operators start: as one interpolation, with bilinear kernels, without a checkerboard."""
 
 import inspect
+from fractions import Fraction
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 
 from segup.errors import ConfigError
 from segup.streams import own_stream
-from segup.upsamplers import Deconv, MatchedDeconv, Nearest, PixelShuffleConv, list_upsamplers
+from segup.upsamplers import Deconv, MatchedDeconv, Nearest, PixelShuffleConv, create_upsampler, list_upsamplers
 from segup.upsamplers.contract import operator_class
 from segup.upsamplers.interpolation import channel_map, phase_taps, smoothing_taps, transposed_taps, triangle
 
@@ -170,6 +171,34 @@ def test_an_operator_starts_as_the_interpolation_or_its_docstring_says_why_not(n
 def test_a_start_that_cannot_be_is_refused_with_the_reason(name, build):
     with pytest.raises(ConfigError, match=REFUSE[name]):
         build(name, init="interpolate")
+
+
+FRACTIONS = [name for name in WITH_INIT if operator_class(name).takes_fractions]
+
+
+@pytest.mark.parametrize("conv_first", [False, True])
+@pytest.mark.parametrize("kernel_size", [None, 1, 3, 5])
+@pytest.mark.parametrize("name", FRACTIONS)
+def test_by_a_fraction_an_operator_starts_as_the_interpolation_or_is_refused_with_a_way_out(
+    name, kernel_size, conv_first
+):
+    """The resize of bilinear is the interpolation; no convolution makes one of pixels that repeat unevenly."""
+    options = {"kernel_size": kernel_size, "conv_first": conv_first}
+    x, scale = torch.randn(1, 3, 8, 10), Fraction(7, 2)
+    expected = F.interpolate(x, (28, 35), mode="bilinear")
+    if name == "bilinear" and not (conv_first and kernel_size is None):
+        up = create_upsampler(name, 3, 3, scale, init="interpolate", **options)
+        torch.testing.assert_close(inner(up(x), 7), inner(expected, 7))
+        return
+    with pytest.raises(ConfigError, match=r"\n  try: ") as refused:
+        create_upsampler(name, 3, 3, scale, init="interpolate", **options)
+    if conv_first and kernel_size is None:
+        return
+    assert str(refused.value) == (
+        f"'{name}' cannot start with init='interpolate': no convolution makes its resize bilinear.\n"
+        f"  try: init=he, or decoder=bilinear."
+    )
+    assert create_upsampler(name, 3, 3, scale, init="he", **options)(x).shape == expected.shape
 
 
 @pytest.mark.parametrize("name", WITH_INIT)

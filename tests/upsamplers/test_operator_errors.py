@@ -55,7 +55,9 @@ def test_what_is_no_tensor_is_refused_with_its_type(given, build):
     [
         (7, "(7, 7)"),
         ((7.0, 8.0), "(7, 8)"),
-        ([np.int64(7), 8], "(7, 8)"),
+        ([np.float32(7), 8], "(7, 8)"),
+        ((np.True_, 8), None),
+        ((np.int64(0), 8), None),
         ((7,), None),
         ((7, 7, 7), None),
         ((7.5, 8), None),
@@ -76,9 +78,17 @@ def test_a_size_that_is_no_pair_of_pixels_is_refused(name, size, instead, build,
     )
 
 
-@pytest.mark.parametrize("size", [[7, 8], (7, 8), torch.Size([7, 8]), torch.zeros(7, 8).shape])
-def test_any_pair_of_ints_is_a_size(size, build):
-    assert build("bilinear")(torch.zeros(1, 4, 4, 4), size).shape == (1, 4, 7, 8)
+PAIRS = ([7, 8], (7, 8), torch.Size([7, 8]), (np.int64(7), np.uint8(8)), tuple(torch.tensor([7, 8])))
+
+
+@pytest.mark.parametrize("size", PAIRS)
+@pytest.mark.parametrize("name", OPERATORS)
+def test_any_pair_of_ints_is_a_size(name, size, build, guides):
+    """An int of any library: what torch makes of it is a plain one."""
+    up, x = build(name, rounding="up") if name == "deconv_matched" else build(name), torch.randn(1, 4, 4, 4)
+    given = guides(up, x, (7, 8))
+    assert torch.equal(up.eval()(x, size, **given), up(x, (7, 8), **given))
+    assert {type(rows) for rows in up.correction} == {int}
 
 
 @pytest.mark.parametrize("name", OPERATORS)

@@ -127,7 +127,7 @@ def _table(comparison: Comparison, worst: Mapping[str, str]) -> str:
 
 
 def _row(row: Row, comparison: Comparison, groups: Sequence[tuple[str, list[tables.Column]]], worst: str | None) -> str:
-    seeds = counted(len(row.runs), "seed")
+    seeds = counted(len(set(row.seeds)), "seed")
     name = escape(row.name) if worst is None else f'<a href="#{worst}">{escape(row.name)}</a>'
     found = [f'<th scope="row" data-value="{escape(row.name)}">{name}<small>{seeds}</small></th>']
     for title, columns in groups:

@@ -180,11 +180,25 @@ def is_wanted(file: Path | os.DirEntry[str], suffixes: Sequence[str] = IMAGE_SUF
     return file.name.lower().endswith(tuple(suffixes)) and not file.name.startswith(".") and file.is_file()
 
 
-def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield each folder from here on with the names of its files; hidden folders and what macOS adds are left out."""
-    for here, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
-        yield Path(here), sorted(name for name in files if not name.startswith("."))
+def walk(folder: Path, *, hidden: bool = False, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, list[str]]]:
+    """Yield each folder from here on with the names of its files, sorted; nothing where there is no folder.
+
+    Links are followed, since large data are often linked from another disk, but for one to a folder that it lies in:
+    there is no end to that.
+
+    Args:
+        folder: Where to begin.
+        hidden: Whether hidden files and folders, and what macOS adds, come, too.
+        above: The folders that it lies in, without links.
+    """
+    real = folder.resolve()
+    if not folder.is_dir() or real in above:
+        return
+    entries = [one for one in content(folder) if hidden or (not one.name.startswith(".") and one.name != "__MACOSX")]
+    yield folder, [entry.name for entry in entries if not entry.is_dir()]
+    for entry in entries:
+        if entry.is_dir():
+            yield from walk(folder / entry.name, hidden=hidden, above=(*above, real))
 
 
 def _matching(root: Path, pattern: Pattern, suffixes: Sequence[str]) -> list[Found]:

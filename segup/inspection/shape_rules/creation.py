@@ -1,4 +1,4 @@
-# ruff: noqa: ARG001 -- a rule has the parameters of torch's function, by torch's names
+# ruff: noqa: A002, ARG001 -- a rule has the parameters of torch's function, by torch's names
 """The shape rules of torch's functions that make new tensors."""
 
 from collections.abc import Mapping
@@ -22,19 +22,26 @@ def created(sizes: Sizes, *shape: Any, **kwargs: Any) -> Shape:
 
 def filled(sizes: Sizes, *args: Any, **kwargs: Any) -> Shape:
     """Return the shape of ``torch.full(size, value)``; in four bytes any size fits as a value."""
-    if kwargs.get("dtype", torch.float32).itemsize >= 4:
+    of = next(iter(tensors_in(args)), None)  # which new_full takes its type from
+    if (kwargs.get("dtype") or (torch.float32 if of is None else of.dtype)).itemsize >= 4:
         sizes.any_will_do((*args[-1:], *kwargs.values()))
     given = [kwargs["size"]] if "size" in kwargs else [part for part in args if not isinstance(part, Tensor)][:1]
     return created(sizes, *tensors_in(args), *given)
 
 
-def counted(sizes: Sizes, start: Any, end: Any = None, step: Any = 1, **kwargs: Any) -> Shape:
-    """Return the length of ``torch.arange`` in steps of 1."""
-    low, high = (0, start) if end is None else (start, end)
+def counted(sizes: Sizes, start: Any = None, end: Any = None, step: Any = 1, **kwargs: Any) -> Shape:
+    """Return the length of ``torch.arange`` in whole steps."""
+    low, high = (0, start if end is None else end) if None in (start, end) else (start, end)
     check_ints(low, high)
-    if type(step) is not int or step != 1:
+    if type(step) is not int or step < 1 or not _fits(kwargs):
         raise NoRuleError
-    return (counted_rows(sizes, high - low),)
+    rows = counted_rows(sizes, high - low)
+    return (rows if step == 1 else -(-rows // step),)
+
+
+def _fits(kwargs: Mapping[str, Any]) -> bool:
+    """Return whether any size is a value of the type that is asked for: it has four bytes."""
+    return (kwargs.get("dtype") or torch.get_default_dtype()).itemsize >= 4
 
 
 def counted_rows(sizes: Sizes, count: Dim) -> Dim:
@@ -45,8 +52,26 @@ def counted_rows(sizes: Sizes, count: Dim) -> Dim:
 
 def spaced(sizes: Sizes, start: Any, end: Any, steps: Any, **kwargs: Any) -> Shape:
     """Return the length of ``torch.linspace``."""
-    sizes.any_will_do((start, end))
+    if _fits(kwargs):
+        sizes.any_will_do((start, end))
     return (counted_rows(sizes, steps),)
+
+
+def identity_matrix(sizes: Sizes, n: Any, m: Any = None, **kwargs: Any) -> Shape:
+    """Return the shape of ``torch.eye``."""
+    check_ints(n, n if m is None else m)
+    return counted_rows(sizes, n), counted_rows(sizes, n if m is None else m)
+
+
+def of_data(sizes: Sizes, input: Any, data: Any, **kwargs: Any) -> Shape:
+    """Return the shape of ``x.new_tensor(data)`` of numbers, nested in lists."""
+    sizes.any_will_do([input])
+    shape: Shape = ()
+    while isinstance(data, list | tuple):
+        shape, data = (*shape, len(data)), data[0] if data else 0.0
+    if type(data) not in (int, float, bool):
+        raise NoRuleError
+    return shape
 
 
 def grid(sizes: Sizes, *tensors: Any, indexing: str | None = None) -> list[Shape]:
@@ -61,5 +86,7 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("full", "new_full"), filled),
     "arange": counted,
     "linspace": spaced,
+    "eye": identity_matrix,
+    "new_tensor": of_data,
     "meshgrid": grid,
 }

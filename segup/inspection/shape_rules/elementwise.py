@@ -51,7 +51,7 @@ def rolled(sizes: Sizes, input: Any, shifts: Any, dims: Any = ()) -> Shape:
 def in_place(sizes: Sizes, input: Any, *args: Any, **kwargs: Any) -> Shape:
     """Return the shape of the first tensor, to which torch brings the others without changing it."""
     shape = sizes.of(input)
-    if input.is_floating_point():
+    if input.is_floating_point() and input.dtype.itemsize >= 4:
         sizes.any_will_do((*args, *kwargs.values()))
     for other in tensors_in((*args, *kwargs.values())):
         fitted(sizes, shape, sizes.of(other))
@@ -66,10 +66,14 @@ def chosen(sizes: Sizes, condition: Any, *args: Any, **kwargs: Any) -> Shape:
 
 
 def broadcast(sizes: Sizes, *args: Any, **kwargs: Any) -> Shape:
-    """Return the shape that all tensors are brought to: arithmetic and comparisons."""
-    sizes.any_will_do((*args, *kwargs.values()))
-    shapes = [sizes.of(tensor) for tensor in tensors_in((*args, *kwargs.values()))]
-    return broadcast_shapes(sizes, shapes)
+    """Return the shape that all tensors are brought to: arithmetic and comparisons.
+
+    Torch takes any size as a number, but in fewer than four bytes.
+    """
+    tensors = tensors_in((*args, *kwargs.values()))
+    if max(tensor.dtype.itemsize for tensor in tensors) >= 4:
+        sizes.any_will_do((*args, *kwargs.values()))
+    return broadcast_shapes(sizes, [sizes.of(tensor) for tensor in tensors])
 
 
 def divided(sizes: Sizes, input: Any, other: Any, *, rounding_mode: str | None = "floor") -> Shape:
@@ -90,7 +94,7 @@ _FIRST = names(
     """
 relu relu6 leaky_relu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid tanh softplus softsign
 logsigmoid threshold rrelu hardshrink softshrink tanhshrink dropout dropout1d dropout2d dropout3d alpha_dropout
-feature_dropout feature_alpha_dropout local_response_norm
+feature_dropout feature_alpha_dropout local_response_norm gumbel_softmax
 normalize softmax log_softmax softmin exp exp2 expm1 log log2 log10 log1p sqrt rsqrt abs neg sign sin cos tan sinh cosh
 asin acos atan floor ceil round trunc frac reciprocal square erf erfc logical_not bitwise_not isnan isinf isfinite
 nan_to_num contiguous clone detach float half double bfloat16 long int bool type cpu cuda requires_grad

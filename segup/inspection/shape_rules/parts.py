@@ -1,9 +1,10 @@
 # ruff: noqa: A002, A006 -- a rule has the parameters of torch's function, by torch's names
 """The shape rules of torch's functions that take parts of a map: chunks, slices and rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from segup.inspection.calls import Reading
@@ -12,19 +13,41 @@ from segup.inspection.traced import Dim, TracedSize, as_int, same
 
 
 def chunked(sizes: Sizes, input: Any, chunks: int, dim: int = 0) -> list[Shape]:
-    """Return the shapes of equal parts of a dimension that does not depend on the input's size."""
-    (size,) = fixed([sizes.of(input)[dim]])
-    return split(sizes, input, -(-size // chunks), dim)
+    """Return the shapes of equal parts, the last of which may be smaller; of few rows there are fewer parts."""
+    size = sizes.of(input)[dim]
+    rows = -(-size // chunks)
+    parts, start = [sizes.least(rows, size)], rows
+    while sizes.decide(size, ">", start):
+        parts.append(sizes.least(rows, size - start))
+        start = start + rows
+    return _cut(sizes, input, parts, dim)
 
 
 def split(sizes: Sizes, tensor: Any, split_size_or_sections: Any = None, dim: int = 0, **kwargs: Any) -> list[Shape]:
-    """Return the shapes of the parts of a dimension that does not depend on the input's size."""
-    shape = sizes.of(tensor)
-    (size,), parts = fixed([shape[dim]]), kwargs.get("split_size", split_size_or_sections)
+    """Return the shapes of parts of these sizes, or of one size where the dimension does not depend on the input's."""
+    size, parts = sizes.of(tensor)[dim], kwargs.get("split_size", split_size_or_sections)
     if isinstance(parts, int):
-        parts = [min(parts, size - start) for start in range(0, size, parts)]
+        size, each = fixed([size, parts])
+        parts = [min(each, size - start) for start in range(0, size, each)]
+    for part in parts:
+        sizes.require(part, ">=", 0, f"a part of {as_int(part)} rows is asked for")
+    total = sum(parts)
+    sizes.require(total, "==", size, f"parts of {as_int(total)} rows in all are asked for of {as_int(size)}")
+    return _cut(sizes, tensor, parts, dim)
+
+
+def _cut(sizes: Sizes, tensor: Any, parts: Sequence[Dim], dim: int) -> list[Shape]:
+    shape = sizes.of(tensor)
     place = dim % len(shape)
-    return [(*shape[:place], part, *shape[place + 1 :]) for part in parts]
+    return [(*shape[:place], sizes.moved(part), *shape[place + 1 :]) for part in parts]
+
+
+def gated(sizes: Sizes, input: Any, dim: int = -1) -> Shape:
+    """Return the shape after a gated linear unit: half of a dimension, which has to be even."""
+    shape = list(sizes.of(input))
+    sizes.require(shape[dim] % 2, "==", 0, f"{as_int(shape[dim])} rows cannot be halved")
+    shape[dim] = sizes.moved(shape[dim] // 2)
+    return tuple(shape)
 
 
 def unbound(sizes: Sizes, input: Any, dim: int = 0) -> list[Shape]:
@@ -52,10 +75,13 @@ def narrowed(sizes: Sizes, input: Any, dim: int, start: Any, length: Dim) -> Sha
 
 
 def getitem(sizes: Sizes, input: Any, items: Any) -> Shape:
-    """Return the shape of what indices and slices pick."""
+    """Return the shape of what indices and slices pick; of one list or tensor of indices, too."""
     shape = sizes.of(input)
     items = items if isinstance(items, tuple) else (items,)
-    if any(not (item is None or item is Ellipsis or isinstance(item, slice | int)) for item in items):
+    if any(not (item is None or item is Ellipsis or isinstance(item, slice | int | list | Tensor)) for item in items):
+        raise NoRuleError
+    several = sum(isinstance(item, list | Tensor | int) for item in items) > 1
+    if several and any(isinstance(item, list | Tensor) for item in items):
         raise NoRuleError
     taken = sum(1 for item in items if item is not None and item is not Ellipsis)
     place = 0
@@ -70,6 +96,9 @@ def getitem(sizes: Sizes, input: Any, items: Any) -> Shape:
         elif isinstance(item, slice):
             result.append(_sliced(sizes, shape[place], item, place))
             place += 1
+        elif isinstance(item, list | Tensor):
+            result += _picked(sizes, shape, place, item)
+            place += 1
         else:
             low = 0 - item if as_int(item) < 0 else item + 1
             sizes.decide(shape[place], "==", 1)  # a row of several lies in memory otherwise than the only one
@@ -81,9 +110,32 @@ def getitem(sizes: Sizes, input: Any, items: Any) -> Shape:
 def setitem(sizes: Sizes, input: Any, items: Any, value: Any) -> list[Shape]:
     """Check what is put in the place that indices and slices pick."""
     target = getitem(sizes, input, items)
+    if input.dtype.itemsize >= 4:
+        sizes.any_will_do([value])
     if isinstance(value, Tensor):
         fitted(sizes, target, sizes.of(value))
     return []
+
+
+def _picked(sizes: Sizes, shape: Shape, place: int, indices: Any) -> Shape:
+    """Return the shape of the rows at these indices: whether they exist must not depend on the input."""
+    fixed([shape[place]])
+    if len(shape) == 4 and place > 1:  # rows of a map go to other places
+        raise NoRuleError
+    if isinstance(indices, Tensor):
+        if indices.dtype not in (torch.int64, torch.int32) or not sizes.is_constant(indices):
+            raise NoRuleError
+        return sizes.of(indices)
+    if any(type(index) is not int for index in indices):
+        raise NoRuleError
+    return (len(indices),)
+
+
+def selected(sizes: Sizes, input: Any, dim: int, index: Any) -> Shape:
+    """Return the shape of ``torch.index_select``."""
+    if len(sizes.of(index)) != 1:
+        raise NoRuleError
+    return getitem(sizes, input, (*(slice(None),) * (dim % len(sizes.of(input))), index))
 
 
 def _sliced(sizes: Sizes, size: Dim, item: slice, place: int) -> Dim:
@@ -114,6 +166,8 @@ def _end(sizes: Sizes, size: Dim, end: Any) -> Dim:
 RULES: Mapping[str, Rule] = {
     "chunk": chunked,
     "split": split,
+    "glu": gated,
+    "index_select": selected,
     "unbind": unbound,
     "narrow": narrowed,
     "select": lambda sizes, input, dim, index: getitem(sizes, input, (*(slice(None),) * (dim % input.dim()), index)),

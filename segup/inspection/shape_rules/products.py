@@ -1,13 +1,22 @@
 # ruff: noqa: A002, ARG001 -- a rule has the parameters of torch's function, by torch's names
 """The shape rules of torch's functions that join maps, or multiply matrices."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
 
 from segup.inspection.calls import Reading
-from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, broadcast_shapes, fitted, unpacked
+from segup.inspection.shape_rules.sizes import (
+    NoRuleError,
+    Rule,
+    Shape,
+    Sizes,
+    broadcast_shapes,
+    fitted,
+    fixed,
+    unpacked,
+)
 from segup.inspection.traced import Dim, TracedSize, as_int
 
 
@@ -31,6 +40,17 @@ def joined(sizes: Sizes, tensors: Any, dim: int = 0, *, axis: int | None = None,
                 rest[i] = sizes.equal(rest[i], shape[i], words)
     rest[place] = sizes.moved(total)
     return tuple(rest)
+
+
+def joined_along(place: int) -> Rule:
+    """Return the rule of a join along one dimension of maps that have it: ``hstack``, ``vstack`` and ``dstack``."""
+
+    def rule(sizes: Sizes, tensors: Any) -> Shape:
+        if any(len(sizes.of(tensor)) <= max(place, 1) for tensor in tensors):
+            raise NoRuleError
+        return joined(sizes, tensors, place)
+
+    return rule
 
 
 def stacked(sizes: Sizes, tensors: Any, dim: int = 0, *, out: Any = None) -> Shape:
@@ -58,6 +78,22 @@ def batched_matmul(sizes: Sizes, input: Any, mat2: Any) -> Shape:
     one, two = sizes.of(input), sizes.of(mat2)
     sizes.require(one[0], "==", two[0], f"{as_int(one[0])} matrices are multiplied by {as_int(two[0])}")
     return matmul(sizes, input, mat2)
+
+
+def matmul_added(product: Callable[..., Shape]) -> Rule:
+    """Return the rule of a matrix product that is added to a map, which has to fit."""
+
+    def rule(sizes: Sizes, input: Any, one: Any, other: Any, *, beta: Any = 1, alpha: Any = 1) -> Shape:
+        shape = product(sizes, one, other)
+        fitted(sizes, shape, sizes.of(input))
+        return shape
+
+    return rule
+
+
+def summed_matmul(sizes: Sizes, batch1: Any, batch2: Any) -> Shape:
+    """Return the shape of a sum of matrix products."""
+    return batched_matmul(sizes, batch1, batch2)[1:]
 
 
 def linear(sizes: Sizes, input: Any, weight: Any, bias: Any = None) -> Shape:
@@ -91,6 +127,55 @@ def attention(
         fitted(sizes, (*heads, one[-2], two[-2]), sizes.of(attn_mask))
     sizes.record.shapes.append((*heads, one[-2], two[-2]))  # which torch may make within
     return (*heads, one[-2], three[-1])
+
+
+def multi_head_attention(
+    sizes: Sizes,
+    query: Any,
+    key: Any,
+    value: Any,
+    embed_dim_to_check: int,
+    num_heads: int,
+    in_proj_weight: Any,
+    in_proj_bias: Any,
+    bias_k: Any,
+    bias_v: Any,
+    add_zero_attn: bool,
+    dropout_p: float,
+    out_proj_weight: Any,
+    out_proj_bias: Any,
+    training: bool = True,
+    key_padding_mask: Any = None,
+    need_weights: bool = True,
+    attn_mask: Any = None,
+    use_separate_proj_weight: bool = False,
+    q_proj_weight: Any = None,
+    k_proj_weight: Any = None,
+    v_proj_weight: Any = None,
+    static_k: Any = None,
+    static_v: Any = None,
+    average_attn_weights: bool = True,
+    is_causal: bool = False,
+) -> list[Shape]:
+    """Return the shapes after attention of several heads: the tokens, then the weights where they are asked for."""
+    one, two, three = sizes.of(query), sizes.of(key), sizes.of(value)
+    if static_k is not None or static_v is not None or not len(one) == len(two) == len(three) in (2, 3):
+        raise NoRuleError
+    fixed([one[-1], two[-1], three[-1]])
+    (asks, *batch), (answers, *others) = one[:-1], two[:-1]
+    for mine, theirs in zip((*batch, answers, *others), (*others, *three[:-1]), strict=True):
+        sizes.require(mine, "==", theirs, f"queries, keys and values of {as_int(mine)} and {as_int(theirs)} tokens")
+    for tokens in (asks, answers, *batch):
+        sizes.decide(tokens, ">=", 1)  # without tokens torch may go another way
+    scores: Shape = (*(count * num_heads for count in batch or (1,)), asks, answers)
+    for mask, wanted in ((attn_mask, scores), (key_padding_mask, (*batch, answers))):
+        given = () if mask is None else sizes.of(mask)
+        for mine, theirs in zip(given, wanted[len(wanted) - len(given) :], strict=True):
+            sizes.require(mine, "==", theirs, f"a mask of {as_int(mine)} is given for {as_int(theirs)} tokens")
+    sizes.record.shapes.append(scores)
+    more = (bias_k is not None) + bool(add_zero_attn)
+    heads = () if average_attn_weights else (num_heads,)
+    return [one, *([(*batch, *heads, asks, answers + more)] if need_weights else [])]
 
 
 def einsum(sizes: Sizes, equation: Any, *operands: Any) -> Shape:
@@ -133,10 +218,17 @@ def recurrent(
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("cat", "concat", "concatenate"), joined),
     "stack": stacked,
+    **dict.fromkeys(("vstack", "row_stack"), joined_along(0)),
+    **dict.fromkeys(("hstack", "column_stack"), joined_along(1)),
+    "dstack": joined_along(2),
     **dict.fromkeys(("matmul", "mm", "__matmul__"), matmul),
     "bmm": batched_matmul,
+    "addmm": matmul_added(matmul),
+    "baddbmm": matmul_added(batched_matmul),
+    "addbmm": matmul_added(summed_matmul),
     "linear": linear,
     "scaled_dot_product_attention": attention,
+    "multi_head_attention_forward": multi_head_attention,
     "einsum": einsum,
     **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), recurrent),
 }

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from segup.errors import ShapeError
 from segup.inspection.periodic import PeriodicMap
-from segup.inspection.record import SizeDecision
+from segup.inspection.record import SizeDecision, Together
 from segup.inspection.shape_rules.elementwise import broadcast
 from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, argument, names
 from segup.inspection.traced import Dim, TracedSize, as_int, periodic_of
@@ -74,8 +74,24 @@ def per_channel(sizes: Sizes, input: Any, *args: Any, **kwargs: Any) -> Shape:
     return shape
 
 
+def similarity(sizes: Sizes, x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Shape:
+    """Return the shape of the cosine similarity along a dimension."""
+    shape = list(broadcast(sizes, x1, x2))
+    del shape[dim]
+    return tuple(shape)
+
+
+def vector_norm(
+    sizes: Sizes, x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Shape:
+    """Return the shape of ``torch.linalg.vector_norm``, of which some need a value."""
+    if type(ord) is TracedSize:
+        raise NoRuleError
+    return extreme(sizes, x, dim, keepdim)
+
+
 def _need_two(sizes: Sizes, dims: Shape, kind: str) -> None:
-    """Note that a product of sizes has to be at least 2.
+    """Note that a product of sizes must not be 1.
 
     Raises:
         ShapeError: It is 1.
@@ -87,7 +103,10 @@ def _need_two(sizes: Sizes, dims: Shape, kind: str) -> None:
     if len(open_dims) == 1:
         sizes.require(open_dims[0], ">=", 2, message)
         return
-    if open_dims:
+    functions = dict(filter(None, map(periodic_of, open_dims)))
+    if len(open_dims) == 2 and functions.keys() == {0, 1}:
+        sizes.record.together.setdefault(Together((functions[0], functions[1]), sizes.record.layer(), message))
+    elif open_dims:
         sizes.record.lose(f"{message}, on which height and width decide together, in {sizes.record.where}")
     if all(as_int(dim) == 1 for dim in dims):
         raise ShapeError(message)
@@ -107,6 +126,8 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(names("mean sum var std prod logsumexp any all var_mean std_mean"), reduced),
     **dict.fromkeys(names("amax amin max min argmax argmin median"), extreme),
     "norm": lambda sizes, input, p=2, *args, **kwargs: reduced(sizes, input, *args, **kwargs),
+    "linalg_vector_norm": vector_norm,
+    "cosine_similarity": similarity,
     **dict.fromkeys(("layer_norm", "rms_norm"), normalized),
     "batch_norm": batch_norm,
     "instance_norm": instance_norm,

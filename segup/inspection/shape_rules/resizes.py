@@ -126,6 +126,19 @@ def grid_sampled(sizes: Sizes, input: Any, grid: Any, *args: Any, **kwargs: Any)
     return (*image[:2], *places[1:-1])
 
 
+def affine_grid(sizes: Sizes, theta: Any, size: Any, align_corners: bool | None = None) -> Shape:
+    """Return the shape of the places where an affine map of an image of ``size`` reads."""
+    count, _, *sides = size
+    if len(sides) != 2:
+        raise NoRuleError
+    check_ints(*size)
+    given = sizes.of(theta)
+    sizes.require(given[0], "==", count, f"{as_int(given[0])} affine maps are given for {as_int(count)} images")
+    for side in size:
+        sizes.require(side, ">=", 1, f"places of an image of {as_int(side)} are asked for")
+    return (given[0], *(made_here(sizes, side) for side in sides), 2)
+
+
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(
         ("adaptive_avg_pool2d", "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices"), adaptive_pool2d
@@ -137,4 +150,5 @@ RULES: Mapping[str, Rule] = {
     "pixel_unshuffle": pixel_unshuffle,
     "pad": pad,
     "grid_sample": grid_sampled,
+    "affine_grid": affine_grid,
 }

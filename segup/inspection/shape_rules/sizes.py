@@ -15,7 +15,7 @@ from segup.errors import ShapeError
 from segup.inspection.calls import Reading, Said
 from segup.inspection.periodic import Extent, PeriodicMap
 from segup.inspection.record import RELATIONS, Record
-from segup.inspection.traced import Dim, TracedSize, as_int, difference, same
+from segup.inspection.traced import Dim, TracedSize, as_int, difference, extent_of, same
 
 Shape = tuple[Dim, ...]
 Shapes = Shape | list[Shape]
@@ -27,10 +27,21 @@ class NoRuleError(Exception):
 
 
 class Sizes:
-    """What a rule needs: the shapes of tensors, and the record that it notes requirements in."""
+    """What a rule needs: the shapes of tensors, and the record that it notes requirements in.
 
-    def __init__(self, record: Record, shape_of: Callable[[Tensor], Shape]) -> None:
-        self.record, self._shape_of = record, shape_of
+    Args:
+        record: Of the run.
+        shape_of: Gives a tensor's shape.
+        is_constant: Whether a tensor's values are known to be the same whatever the input is.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        shape_of: Callable[[Tensor], Shape],
+        is_constant: Callable[[Tensor], bool],
+    ) -> None:
+        self.record, self._shape_of, self.is_constant = record, shape_of, is_constant
         self._looked_at: set[int] = set()
         self.said = Said()
 
@@ -86,10 +97,29 @@ class Sizes:
             return outcome
         found = difference(one, other)
         if found is None:
+            if (
+                relation == ">="
+                and type(other) is int
+                and other in (0, 1)
+                and self._are_at_least(one, 0, message, required)
+            ):
+                return other == 0 or self._are_at_least(one, 1, message, required)
             if not same(one, other):
                 self.record.lose(f"torch compares sizes that are not followed, in {self.record.where}")
             return outcome
         return self.record.decide(*found, relation, outcome, message, required).outcome
+
+    def _are_at_least(self, product: Dim, low: int, message: str, required: bool) -> bool:
+        """Note and return whether each factor of a product of sizes is at least 0 or 1: then the product is."""
+        extent = extent_of(product)
+        if extent is None or extent.coefficient < 1:
+            return False
+        for axis, function in extent.factors:
+            more = function.minus(PeriodicMap.constant(low))
+            outcome = more(self.record.size[axis]) >= 0
+            if not self.record.decide(axis, more, ">=", outcome, message, required).outcome:
+                return False
+        return True
 
     def note(self, axis: int, function: PeriodicMap, message: str, required: bool) -> bool:
         """Note whether ``function`` is 0 at the input's size."""

@@ -39,6 +39,8 @@ def apply(sizes: Sizes, axis: LawAxis, dim: Dim, words: str = "") -> Dim:
     value, single = axis.law.out(as_int(dim)), periodic_of(dim)
     if type(dim) is int:
         return value
+    if axis.law.rise == axis.law.run and axis.law.out(0) == 0:  # the identity, of a product too
+        return dim
     if single is None:
         return sizes.made(value, None)
     try:

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from segup.errors import ShapeError
+from segup.inspection.calls import Reading
 from segup.inspection.periodic import Extent
 from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, check_ints, fitted, product, unpacked
 from segup.inspection.traced import TracedSize, as_int, extent_of, periodic_of
@@ -22,6 +23,24 @@ def transposed(sizes: Sizes, input: Any, dim0: int, dim1: int) -> Shape:
     shape = list(sizes.of(input))
     shape[dim0], shape[dim1] = shape[dim1], shape[dim0]
     return tuple(shape)
+
+
+def moved(sizes: Sizes, input: Any, source: Any, destination: Any) -> Shape:
+    """Return the shape with some dimensions brought to other places, the rest in their order."""
+    shape = sizes.of(input)
+    froms, tos = (
+        [d % len(shape) for d in ([dims] if isinstance(dims, int) else dims)] for dims in (source, destination)
+    )
+    if not len({*froms}) == len(froms) == len({*tos}) == len(tos):
+        raise NoRuleError
+    rest = iter(place for place in range(len(shape)) if place not in froms)
+    order = [froms[tos.index(place)] if place in tos else next(rest) for place in range(len(shape))]
+    return tuple(shape[place] for place in order)
+
+
+def turned(sizes: Sizes, input: Any, k: int = 1, dims: Any = (0, 1)) -> Shape:
+    """Return the shape after quarter turns."""
+    return transposed(sizes, input, *dims) if k % 2 else sizes.of(input)
 
 
 def matrix_transposed(sizes: Sizes, input: Any) -> Shape:
@@ -142,6 +161,25 @@ def repeated(sizes: Sizes, input: Any, *repeats: Any) -> Shape:
     return tuple(size * count for size, count in zip(padded, counts, strict=True))
 
 
+def tiled(sizes: Sizes, input: Any, *dims: Any) -> Shape:
+    """Return the shape of so many copies in each of the last dimensions."""
+    counts = unpacked(dims)
+    return repeated(sizes, input, *(1,) * (len(sizes.of(input)) - len(counts)), *counts)
+
+
+def interleaved(sizes: Sizes, input: Any, repeats: Any, dim: int | None = None) -> Shape:
+    """Return the shape of each row so many times; of all values in a row without a dimension."""
+    shape = list(sizes.of(input))
+    check_ints(repeats)
+    sizes.require(repeats, ">=", 0, f"{as_int(repeats)} copies are asked for")
+    if dim is None:
+        return (product(shape) * repeats,)
+    if type(repeats) is int:
+        sizes.read(dim % len(shape), Reading("shuffle", (repeats,)))
+    shape[dim] = sizes.moved(shape[dim] * repeats)
+    return tuple(shape)
+
+
 RULES: Mapping[str, Rule] = {
     "permute": permuted,
     **dict.fromkeys(("transpose", "swapaxes", "swapdims"), transposed),
@@ -156,4 +194,9 @@ RULES: Mapping[str, Rule] = {
     "expand_as": lambda sizes, input, other: expanded(sizes, input, sizes.of(other)),
     **dict.fromkeys(("view_as", "reshape_as"), lambda sizes, input, other: reshaped(sizes, input, sizes.of(other))),
     "repeat": repeated,
+    "tile": tiled,
+    "repeat_interleave": interleaved,
+    "broadcast_to": expanded,
+    **dict.fromkeys(("movedim", "moveaxis"), moved),
+    "rot90": turned,
 }

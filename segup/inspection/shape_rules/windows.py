@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from segup.inspection.calls import Reading
 from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, fixed, product
 from segup.inspection.shape_rules.through import apply, made_here, pair, reads, through, two
 from segup.inspection.traced import TracedSize, as_int, same
@@ -55,6 +56,53 @@ def conv_transpose2d(
         sizes.require(out, ">=", 1, f"'{layer}' brings {name} {as_int(size)} to {as_int(out)}, below 1")
         outs.append(made_here(sizes, out))
     return (*before[:-3], per_group * groups, *outs)
+
+
+def conv1d(
+    sizes: Sizes,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Shape:
+    """Return the shape after a convolution of sequences."""
+    out_channels, per_group, kernel = fixed(sizes.of(weight))
+    _check_channels(sizes, input, per_group * groups, "convolution", -2)
+    return _along(sizes, Conv(kernel, _one(stride), _one(padding), _one(dilation)), sizes.of(input), out_channels)
+
+
+def conv_transpose1d(
+    sizes: Sizes,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Shape:
+    """Return the shape after a transposed convolution of sequences."""
+    in_channels, per_group, kernel = fixed(sizes.of(weight))
+    _check_channels(sizes, input, in_channels, "transposed convolution", -2)
+    layer = ConvTranspose(kernel, _one(stride), _one(padding), _one(output_padding), _one(dilation))
+    return _along(sizes, layer, sizes.of(input), per_group * groups)
+
+
+def _one(value: Any) -> Any:
+    """Return torch's int or sequence of one int as that int; padding may be a word."""
+    (one,) = fixed([value] if isinstance(value, int | str) else value)
+    return one
+
+
+def _along(sizes: Sizes, layer: Any, before: Shape, channels: int) -> Shape:
+    """Return a sequence's shape after a layer that is applied to its last dimension."""
+    sizes.said.words, (axis, _) = str(layer), layer.axes
+    sizes.read(len(before) - 1, Reading.of(axis))
+    return (*before[:-2], channels, made_here(sizes, apply(sizes, axis, before[-1], str(layer))))
 
 
 def pooled(*order: str) -> Rule:
@@ -118,6 +166,26 @@ def unfold(
     return (*before[:-3], before[-3] * kernel[0] * kernel[1], product((rows, columns)))
 
 
+def fold(
+    sizes: Sizes,
+    input: Any,
+    output_size: Any,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
+) -> Shape:
+    """Return the shape of the map whose windows these are: its size is asked for, and has to have as many."""
+    before, (height, width), kernel = sizes.of(input), two(output_size), pair(kernel_size)
+    layer = Conv(kernel, pair(stride), pair(padding), pair(dilation))
+    values, found = fixed([before[-2]])[0], before[-1]
+    windows = product(through(sizes, layer, (values, height, width))[-2:])
+    if not same(found, windows):
+        raise NoRuleError
+    sizes.said.words, channels = f"fold of {layer}", values // (kernel[0] * kernel[1])
+    return (*before[:-2], channels, made_here(sizes, height), made_here(sizes, width))
+
+
 def unfold_one(sizes: Sizes, input: Any, dimension: int, size: int, step: int) -> Shape:
     """Return the shape of the windows of one dimension, each in a new last one: ``Tensor.unfold``."""
     shape = list(sizes.of(input))
@@ -125,15 +193,18 @@ def unfold_one(sizes: Sizes, input: Any, dimension: int, size: int, step: int) -
     return (*shape, size)
 
 
-def _check_channels(sizes: Sizes, x: Any, wanted: int, kind: str) -> None:
+def _check_channels(sizes: Sizes, x: Any, wanted: int, kind: str, place: int = -3) -> None:
     """Require that ``x`` has the channels that a layer takes."""
-    given = sizes.of(x)[-3]
+    given = sizes.of(x)[place]
     sizes.require(given, "==", wanted, f"a {kind} of {wanted} channels is given {as_int(given)}")
 
 
 RULES: Mapping[str, Rule] = {
     "conv2d": conv2d,
     "conv_transpose2d": conv_transpose2d,
+    "conv1d": conv1d,
+    "conv_transpose1d": conv_transpose1d,
+    "fold": fold,
     **dict.fromkeys(
         ("max_pool2d", "max_pool2d_with_indices"),
         pooled("kernel_size", "stride", "padding", "dilation", "ceil_mode"),

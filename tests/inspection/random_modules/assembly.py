@@ -14,6 +14,7 @@ from . import (  # noqa: F401 -- they fill the table
     conditions,
     fixed_lengths,
     hidden,
+    ordinary_calls,
     ordinary_layers,
     ordinary_shapes,
     padding,
@@ -22,7 +23,7 @@ from . import (  # noqa: F401 -- they fill the table
 )
 from .form import CHANNELS, FORMS, Form, make
 
-_ORDINARY = (ordinary_layers.__name__, ordinary_shapes.__name__)
+_ORDINARY = (ordinary_calls.__name__, ordinary_layers.__name__, ordinary_shapes.__name__)
 
 HONEST = tuple(name for name, factory in FORMS.items() if factory.__module__ in _ORDINARY)
 """The forms that a calculus can follow."""

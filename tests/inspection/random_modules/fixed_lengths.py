@@ -30,9 +30,14 @@ def index_calls(d: Draw):
             lambda m, x: x.narrow(axis, t - 1, 1) + x,
             lambda m, x: x.as_strided((1, 4, t, x.shape[3]), x.stride()),
             lambda m, x: x + m.table(torch.arange(x.shape[axis])).view(d.row(x.shape[axis])),
+            lambda m, x: x[:, torch.arange(4) + x.shape[axis] // t - t // 64],
+            lambda m, x: x[:, torch.full((4,), x.shape[axis] // t)],
+            lambda m, x: x[:, m.places.fill_(4 * (x.shape[axis] // t))],
+            lambda m, x: x.index_select(1, m.places.data.fill_(2 * (x.shape[axis] // t))),
             lambda m, x: x.clone().index_put_((torch.tensor([0]),), x.new_zeros(d.row(1 + x.shape[axis] // t))),
         ),
         table=nn.Embedding(t, 1),
+        places=torch.tensor([0, 1, 2, 3]),
         by_values=True,
     )
 
