@@ -133,6 +133,7 @@ FUNCTIONS = {
     "permuted channels": lambda x: (x[:, [2, 0, 1]], x[:, torch.arange(4).flip(0)], x[:, torch.ones(2, 2, dtype=int)]),
     "index_select": lambda x: (x.index_select(1, torch.tensor([3, 0])), torch.index_select(x, -3, torch.arange(2))),
     "chunk along height": lambda x: (*x.chunk(3, dim=2), *torch.chunk(x, 4, -1)),
+    "chunk of few rows": lambda x: x[:, :, 1:].chunk(3, dim=2),
     "split along height": lambda x: x.split([x.shape[2] // 2, x.shape[2] - x.shape[2] // 2], dim=2),
     "split along height in two": lambda x: x.split([2, 2], dim=2),
 }  # fmt: skip

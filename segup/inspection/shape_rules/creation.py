@@ -7,7 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, check_ints, tensors_in, unpacked
+from segup.inspection.shape_rules.sizes import (
+    NoRuleError,
+    Rule,
+    Shape,
+    Sizes,
+    check_ints,
+    takes_any_size,
+    tensors_in,
+    unpacked,
+)
 from segup.inspection.traced import Dim, as_int
 
 
@@ -21,9 +30,9 @@ def created(sizes: Sizes, *shape: Any, **kwargs: Any) -> Shape:
 
 
 def filled(sizes: Sizes, *args: Any, **kwargs: Any) -> Shape:
-    """Return the shape of ``torch.full(size, value)``; in four bytes any size fits as a value."""
+    """Return the shape of ``torch.full(size, value)``."""
     of = next(iter(tensors_in(args)), None)  # which new_full takes its type from
-    if (kwargs.get("dtype") or (torch.float32 if of is None else of.dtype)).itemsize >= 4:
+    if takes_any_size(kwargs.get("dtype") or (torch.int64 if of is None else of.dtype)):
         sizes.any_will_do((*args[-1:], *kwargs.values()))
     given = [kwargs["size"]] if "size" in kwargs else [part for part in args if not isinstance(part, Tensor)][:1]
     return created(sizes, *tensors_in(args), *given)
@@ -40,8 +49,8 @@ def counted(sizes: Sizes, start: Any = None, end: Any = None, step: Any = 1, **k
 
 
 def _fits(kwargs: Mapping[str, Any]) -> bool:
-    """Return whether any size is a value of the type that is asked for: it has four bytes."""
-    return (kwargs.get("dtype") or torch.get_default_dtype()).itemsize >= 4
+    """Return whether any size is a value of the type that is asked for."""
+    return takes_any_size(kwargs.get("dtype") or torch.get_default_dtype())
 
 
 def counted_rows(sizes: Sizes, count: Dim) -> Dim:

@@ -13,6 +13,7 @@ from segup.inspection.shape_rules.sizes import (
     broadcast_shapes,
     fitted,
     names,
+    takes_any_size,
     tensors_in,
 )
 from segup.inspection.traced import TracedSize, as_int
@@ -35,9 +36,9 @@ def like(sizes: Sizes, input: Any, *args: Any, **kwargs: Any) -> Shape:
 def any_number(sizes: Sizes, input: Any, *args: Any, **kwargs: Any) -> Shape:
     """Return the shape of the first tensor, which torch fills with any size, or cuts by it.
 
-    In fewer than four bytes it refuses large ones.
+    It refuses those that are no values of its type.
     """
-    if (kwargs.get("dtype") or input.dtype).itemsize >= 4:
+    if takes_any_size(kwargs.get("dtype") or input.dtype):
         sizes.any_will_do((*args, *kwargs.values()))
     return first(sizes, input, *args, **kwargs)
 
@@ -51,7 +52,7 @@ def rolled(sizes: Sizes, input: Any, shifts: Any, dims: Any = ()) -> Shape:
 def in_place(sizes: Sizes, input: Any, *args: Any, **kwargs: Any) -> Shape:
     """Return the shape of the first tensor, to which torch brings the others without changing it."""
     shape = sizes.of(input)
-    if input.is_floating_point() and input.dtype.itemsize >= 4:
+    if input.is_floating_point() and takes_any_size(input.dtype):
         sizes.any_will_do((*args, *kwargs.values()))
     for other in tensors_in((*args, *kwargs.values())):
         fitted(sizes, shape, sizes.of(other))
@@ -68,10 +69,10 @@ def chosen(sizes: Sizes, condition: Any, *args: Any, **kwargs: Any) -> Shape:
 def broadcast(sizes: Sizes, *args: Any, **kwargs: Any) -> Shape:
     """Return the shape that all tensors are brought to: arithmetic and comparisons.
 
-    Torch takes any size as a number, but in fewer than four bytes.
+    Torch takes a size as a number where it is a value of their type.
     """
     tensors = tensors_in((*args, *kwargs.values()))
-    if max(tensor.dtype.itemsize for tensor in tensors) >= 4:
+    if any(takes_any_size(tensor.dtype) for tensor in tensors):
         sizes.any_will_do((*args, *kwargs.values()))
     return broadcast_shapes(sizes, [sizes.of(tensor) for tensor in tensors])
 

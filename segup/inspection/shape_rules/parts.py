@@ -8,13 +8,24 @@ import torch
 from torch import Tensor
 
 from segup.inspection.calls import Reading
-from segup.inspection.shape_rules.sizes import NoRuleError, Rule, Shape, Sizes, check_ints, fitted, fixed
+from segup.inspection.shape_rules.sizes import (
+    NoRuleError,
+    Rule,
+    Shape,
+    Sizes,
+    check_ints,
+    fitted,
+    fixed,
+    takes_any_size,
+)
 from segup.inspection.traced import Dim, TracedSize, as_int, same
 
 
 def chunked(sizes: Sizes, input: Any, chunks: int, dim: int = 0) -> list[Shape]:
     """Return the shapes of equal parts, the last of which may be smaller; of few rows there are fewer parts."""
     size = sizes.of(input)[dim]
+    if not sizes.decide(size, ">=", 1):
+        return _cut(sizes, input, [0] * chunks, dim)
     rows = -(-size // chunks)
     parts, start = [sizes.least(rows, size)], rows
     while sizes.decide(size, ">", start):
@@ -110,7 +121,7 @@ def getitem(sizes: Sizes, input: Any, items: Any) -> Shape:
 def setitem(sizes: Sizes, input: Any, items: Any, value: Any) -> list[Shape]:
     """Check what is put in the place that indices and slices pick."""
     target = getitem(sizes, input, items)
-    if input.dtype.itemsize >= 4:
+    if takes_any_size(input.dtype):
         sizes.any_will_do([value])
     if isinstance(value, Tensor):
         fitted(sizes, target, sizes.of(value))

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from segup.errors import ShapeError
@@ -214,6 +215,15 @@ def unpacked(values: tuple[Any, ...]) -> Any:
 def argument(args: Sequence[Any], kwargs: Mapping[str, Any], name: str, place: int, default: Any = None) -> Any:
     """Return one argument of a call, by its name or at its place."""
     return kwargs.get(name, args[place] if len(args) > place else default)
+
+
+def takes_any_size(dtype: torch.dtype) -> bool:
+    """Return whether every size is a value of a type: torch refuses numbers that do not fit.
+
+    >>> takes_any_size(torch.float32), takes_any_size(torch.int64), takes_any_size(torch.uint8)
+    (True, True, False)
+    """
+    return dtype.itemsize >= (4 if dtype.is_floating_point else 8)
 
 
 def check_ints(*dims: Any) -> None:
