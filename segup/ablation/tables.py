@@ -11,7 +11,8 @@ from segup.ablation.markup import code, piped, plain, tex
 from segup.ablation.runs import BEST
 from segup.errors import ConfigError, unknown
 from segup.metrics.scores import MIOU
-from segup.statistics import FEWEST, Spread, difference_text, equal_at
+from segup.statistics import FEWEST, Spread, difference_text
+from segup.statistics.decision import equal_at
 from segup.stored import visible
 from segup.tables import percent
 from segup.training import rows

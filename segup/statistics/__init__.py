@@ -3,7 +3,7 @@
 It knows numbers, not runs: scores of arms (decoders) on blocks (seeds).
 """
 
-from segup.statistics.decision import METHOD, POWER, Decision, Difference, Look, decide, equal_at
+from segup.statistics.decision import METHOD, POWER, Decision, Difference, Look, decide
 from segup.statistics.estimates import FEWEST, Counted, Spread, image_errors, spread
 from segup.statistics.looks import decide_in_looks, looks_at
 from segup.statistics.sentences import conclusion, decided_sentence, difference_text
@@ -22,7 +22,6 @@ __all__ = [
     "decide_in_looks",
     "decided_sentence",
     "difference_text",
-    "equal_at",
     "image_errors",
     "looks_at",
     "spread",
