@@ -276,8 +276,10 @@ def image_errors(
         shares = [weights[:, own].mean(-1) / runs[seed_of(block)] for block, own in zip(shared, inside, strict=True)]
         differences = np.array([drawn[arm][block] - drawn[other][block] for block in shared])
         known = np.isfinite(differences)
-        means = np.average(np.where(known, differences, 0), axis=0, weights=shares * known)
-        found[arm, other] = float(np.std(means, ddof=1))
+        counted_as = shares * known
+        with np.errstate(invalid="ignore"):  # a draw may have none of these images
+            means = (np.where(known, differences, 0) * counted_as).sum(0) / counted_as.sum(0)
+        found[arm, other] = float(np.nanstd(means, ddof=1))
     return found
 
 
