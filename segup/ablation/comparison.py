@@ -14,7 +14,7 @@ from segup.ablation.runs import FOUND, Run
 from segup.ablation.study import FILE, Study, read_study
 from segup.ablation.times import read_times, spreads
 from segup.calls import annotated
-from segup.errors import ConfigError, unknown
+from segup.errors import ConfigError, DataError, unknown
 from segup.metrics.scores import Score
 from segup.statistics import Decision, Difference, Spread, conclusion, decide, decide_in_looks, spread
 from segup.stored import visible
@@ -117,23 +117,36 @@ def compare(runs: Sequence[Run], baseline: str | None = None, criterion: Criteri
     Raises:
         ConfigError: No runs, two runs of one decoder and seed, or an unknown baseline or metric.
     """
-    folders = {run.path.resolve().parent.parent for run in runs}
-    studies = [read_study(folder) for folder in sorted(folders) if (folder / FILE).is_file()]
+    groups, folders = _by_decoder(runs), sorted({run.path.resolve().parent.parent for run in runs})
+    compared = partial(compare_groups, groups, baseline, criterion, known=True)
+    studies, warnings = [], []
+    for folder in folders:
+        try:
+            studies += [read_study(folder)] if (folder / FILE).is_file() else []
+        except DataError:
+            warnings.append(f"whether seeds came in rounds is not known: {visible(str(folder / FILE))} cannot be read")
     grown = [study for study in studies if study.settings.get("looks")]
-    compared = partial(compare_groups, _by_decoder(runs), baseline, criterion, known=True)
-    if not grown:
-        return compared()
-    if len(folders) == 1:
+    if len(folders) == len(grown) == 1:
         (study,) = grown
         own = compare_study(study)
         taken = 0 if own is None else len(own.decision.looks)
-        return compared(looks=study.settings["looks"], order=_order(study), taken=taken)
+        names = {_label(study, of[0]): name for name, of in groups.items()}
+        failed = {names[label]: blocks for label, blocks in study.failed().items() if label in names}
+        found = compared(looks=study.settings["looks"], order=_order(study), taken=taken, failed=failed)
+        if found.decision.looks or not taken:
+            return found
+    if grown:
+        warnings.append(
+            "decided as if looked at once, but seeds came in rounds: a difference is called real too often; the "
+            f"decision of the rounds: {' and '.join(f'segup compare {visible(str(study.path))}' for study in grown)}"
+        )
     found = compared()
-    warning = (
-        "decided as if looked at once, but seeds came in rounds: a difference is called real too often; the decision "
-        f"of the rounds: {' and '.join(f'segup compare {visible(str(study.path))}' for study in grown)}"
-    )
-    return replace(found, warnings=(*found.warnings, warning))
+    return replace(found, warnings=(*found.warnings, *warnings))
+
+
+def _label(study: Study, run: Run) -> str | None:
+    """Return the row of a study that a run belongs to."""
+    return next((member.label for member in study.members if member.path.resolve() == run.path.resolve()), None)
 
 
 def compare_groups(

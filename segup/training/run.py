@@ -237,10 +237,12 @@ def _position(config: RunConfig) -> Position:
 def trained_in(before: str | None, now: str) -> str:
     """Return in what precision a run is trained: in each one that it had, since it may go on on another machine.
 
-    >>> trained_in(None, "32-true"), trained_in("32-true", "32-true"), trained_in("bf16-mixed", "32-true")
-    ('32-true', '32-true', 'bf16-mixed, then 32-true')
+    >>> trained_in(None, "32-true"), trained_in("32-true", "32-true"), trained_in("bf16-mixed", "16-mixed")
+    ('32-true', '32-true', 'bf16-mixed, then 16-mixed')
     """
-    return now if before is None else before if before.endswith(now) else f"{before}, then {now}"
+    if before is None:
+        return now
+    return before if before.split(", then ")[-1] == now else f"{before}, then {now}"
 
 
 def _rate(

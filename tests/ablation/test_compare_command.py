@@ -123,3 +123,9 @@ def test_runs_of_a_study_in_rounds_are_decided_in_its_looks_and_with_others_a_li
         assert line in said(study, other, form=form).err
     assert "".join(line.split()) in "".join(said(*runs, other, form="table").out.split())
     assert line not in said(once, other, form="csv").err
+    later = said(*[study / label / str(seed) for label, seed in members if seed]).out
+    assert line in later  # no look of the study has these seeds alone
+    assert "is better than bilinear" in later
+    (study / "study.yaml").write_text("a: [")
+    told = f"whether seeds came in rounds is not known: {study / 'study.yaml'} cannot be read"
+    assert told in said(*runs, form="csv").err
