@@ -121,15 +121,15 @@ PARTS = {
         ),
         Part(
             "probe_crops", "Probe of a frozen encoder with crops of each seed's own, cells",
-            "As above, but every step of every seed has crops of its own, and the encoder computes their features "
-            "again: what the shared crops leave out of the noise.",
+            "As the probe above, but every step of every seed has crops of its own, and the encoder computes their "
+            "features again. It shows what the shared crops leave out of the noise.",
             (*_PROBE, *_CELLS, "data.cache_features=false"),
             ("bilinear_alone", "conv_bilinear", "bilinear", "nearest", "deconv", "pixel_shuffle", "carafe", "dysample",
              "naf"), "bilinear_alone", tuple(range(10)), second="conv_bilinear",
         ),
         Part(
             "probe_camvid", "Probe of a frozen encoder, CamVid at 180×240",
-            "The same on CamVid at half its size (of frames that were kept as JPEG, quality 88), trained for 60 steps "
+            "As the first probe, on CamVid at half its size (of frames that were kept as JPEG, quality 88): 60 steps "
             "of eight 129×129 crops, which vary in scale (0.75 to 1.5), brightness and contrast and are mirrored; "
             "scored on the 101 validation images and, by itself, on the 233 test images.",
             (*_PROBE, "data=camvid", "data.root={half}", "data.crop_size=[129,129]", *_VARIED),
@@ -138,7 +138,7 @@ PARTS = {
         ),
         Part(
             "probe_context", "Probe of a frozen encoder with a convolution first, CamVid at 180×240",
-            "As on CamVid above, with a 3×3 convolution of the encoder's map before every operator "
+            "As the probe on CamVid above, with a 3×3 convolution of the encoder's map before every operator "
             "(`neck.kernel_size=3`). Trained for 60 steps of eight 129×129 crops, scored on the validation images and, "
             "by itself, on the test images. It was looked at after five seeds and after ten, and the intervals of "
             "both looks hold together. What was decided after five stands with the difference of these five.",

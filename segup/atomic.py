@@ -101,19 +101,19 @@ def check_free(paths: Iterable[Path], way_out: str = "another name, or --overwri
     )
 
 
-def check_folder(folder: Path, said: str, way_out: Callable[[Path], str]) -> None:
+def check_folder(folder: Path, said: str, way_out: Callable[[Path | None], str]) -> None:
     """Raise a ConfigError where there can be no folder, or nothing may be written into it: before the work.
 
     Args:
         folder: It need not exist.
         said: What names it, for the message.
-        way_out: From the file that is in its place to what is typed instead; from ``.`` where nothing may be written.
+        way_out: From the file that is in its place to what is typed instead; from None where nothing may be written.
     """
     nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not nearest.is_dir():
         raise ConfigError(f"{said}: {nearest} is a file; results need a folder.\n  try: {way_out(nearest)}")
     if not os.access(nearest, os.W_OK):
-        raise ConfigError(f"{said}: nothing may be written in {nearest}.\n  try: {way_out(Path())}")
+        raise ConfigError(f"{said}: nothing may be written in {nearest}.\n  try: {way_out(None)}")
 
 
 def is_part(path: Path) -> bool:

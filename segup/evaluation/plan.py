@@ -47,7 +47,7 @@ def plan(inputs: Sequence[str | Path], out: str | Path, overwrite: bool = False)
     segup.errors.DataError: missing.png: no such file or folder
     """
     out = Path(out)
-    check_folder(out, f"--out {out}", lambda file: f"--out {_beside(file) if file.name else 'predicted'}")
+    check_folder(out, f"--out {out}", lambda file: f"--out {_beside(file) if file else 'predicted'}")
     found: dict[str, tuple[Path, Path]] = {}
     for given in inputs:
         for image, place in _images(Path(given), out):

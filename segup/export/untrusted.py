@@ -8,6 +8,8 @@ from segup.errors import ConfigError, DataError
 from segup.export.about import KEY, library
 
 _STANDARD = ("", "ai.onnx", "ai.onnx.ml")
+_SHARES = ("Sigmoid", "Softmax")
+_SAME = ("Identity", "Cast")
 
 
 def checked_onnx(content: bytes, path: Path, trust: bool = False) -> None:
@@ -41,10 +43,6 @@ def checked_onnx(content: bytes, path: Path, trust: bool = False) -> None:
             f"{path} {foreign}: what it computes, and how much memory that takes, is its maker's choice.\n"
             f"  If you trust it: --trust (in Python trust=True)"
         )
-
-
-_SHARES = ("Sigmoid", "Softmax")
-_SAME = ("Identity", "Cast")
 
 
 def gives_probabilities(content: bytes) -> bool:
