@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,15 +102,24 @@ def plain_values(config: Any) -> dict[str, Any]:
 def given_keys(values: Mapping[str, Any], overrides: list[str]) -> dict[str, Any]:
     """Return what the overrides set, as dotted keys and their composed values.
 
+    ``trainer=cpu`` says where: it gives the accelerator, and of the other keys those that are not as in ``auto``.
+
     >>> given_keys({"seed": 1, "loss": {"name": "dice", "smooth": 0}}, ["seed=1", "loss=dice"])
     {'seed': 1, 'loss.name': 'dice', 'loss.smooth': 0}
+    >>> given_keys({"trainer": {"accelerator": "auto", "devices": 2, "max_epochs": 15}}, ["trainer=ddp"])
+    {'trainer.accelerator': 'auto', 'trainer.devices': 2}
     """
+    from segup.training.config import TrainerConfig
+
     given: dict[str, Any] = {}
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0].partition("@")[0]
         node: Any = values
         for part in key.split("."):
             node = node.get(part) if isinstance(node, Mapping) else None
+        if key == "trainer" and isinstance(node, Mapping):
+            auto = asdict(TrainerConfig())
+            node = {own: value for own, value in node.items() if own == "accelerator" or value != auto.get(own)}
         if isinstance(node, Mapping):
             given.update(_dotted(node, f"{key}."))
         elif key not in ("experiment", "debug") and not key.startswith("ablation."):

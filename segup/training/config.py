@@ -20,6 +20,7 @@ Processes = Annotated[int, Within(1, 4096)]
 MEANT = {
     "neck.name": "auto", "decoder.final": "bilinear", "decoder.upsampler_options.conv_first": False,
     "decoder.upsampler_options.align_corners": False, "data.cache_features": False, "trainer.num_nodes": 1,
+    "trainer.accumulate": 1,
 }  # fmt: skip
 """What configurations mean by keys that are null, or that they do not hold."""
 

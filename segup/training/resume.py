@@ -14,6 +14,9 @@ from segup.names import check_trust
 from segup.training.config import MEANT, PLACE
 
 Done = Annotated[int, Within(0, 10**12)]
+_FREE = PLACE | {f"trainer.{key}" for key in ("devices", "num_nodes", "strategy", "precision", "deterministic")}
+"""Where a run goes on, which it may do elsewhere; all else is its recipe."""
+_LENGTH = frozenset({"trainer.max_epochs", "trainer.max_steps"})
 
 
 _group: Any = TypedDict  # made of other groups, in the order in which the file has them
@@ -118,13 +121,14 @@ def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]
     check_trust(named, given.get("trust") or [], str(path))
     for key, value in given.items():
         before = _get(config, key)
-        if key == "trainer.max_epochs" and before != value and config["scheduler"].get("name") != "constant":
+        if key in _LENGTH and before != value and config["scheduler"].get("name") != "constant":
+            was, now = ("null" if one is None else one for one in (before, value))
             raise ConfigError(
-                f"trainer.max_epochs was {before} in the run of {path}, and its schedule "
-                f"'{config['scheduler'].get('name')}' is laid out over them: it cannot become {value}.\n"
-                f"  try: leave out ckpt_path to begin anew with trainer.max_epochs={value}."
+                f"{key} was {was} in the run of {path}, and its schedule '{config['scheduler'].get('name')}' is laid "
+                f"out over them: it cannot become {now}.\n"
+                f"  try: leave out ckpt_path to begin anew with {key}={now}."
             )
-        if key in PLACE or key.startswith("trainer."):
+        if key in _FREE | _LENGTH:
             _set(config, key, value)
         elif _meant(key, before) != _meant(key, value):
             raise ConfigError(

@@ -1,0 +1,83 @@
+"""Which values a run goes on with: its own, but for where it runs."""
+
+from dataclasses import asdict
+
+import pytest
+
+from segup.checkpoints import save_model
+from segup.cli.composed import checked, composed, plain_values
+from segup.errors import ConfigError
+from segup.models import create_model
+from segup.training.config import RunConfig
+
+
+@pytest.fixture
+def goes_on(tmp_path):
+    """Return a function: the configuration with which the run of the first words goes on when the others are given."""
+
+    def resumed(first, *given):
+        values = plain_values(composed(first))
+        values.pop("ablation")
+        model = create_model("test_efficientnet", num_classes=3, pretrained=False, widths=[8, 8, 8, 8, 8])
+        path = tmp_path / "last.ckpt"
+        save_model(model, path, {"config": asdict(RunConfig.of(values))})
+        words = [f"ckpt_path={path}", *given]
+        return checked(composed(words), words)
+
+    return resumed
+
+
+RECIPE = {"accumulate": 2, "gradient_clip_val": 0.1, "val_every_n_epochs": 3, "sync_batchnorm": True, "max_epochs": 7}
+PLACE = {"precision": "32-true", "threads": 3, "deterministic": True}
+
+
+@pytest.mark.parametrize(
+    ("word", "place"),
+    [
+        ("auto", ("auto", 1, "auto")),
+        ("cpu", ("cpu", 1, "auto")),
+        ("gpu", ("gpu", 1, "auto")),
+        ("ddp", ("gpu", 2, "ddp")),
+    ],
+)
+@pytest.mark.parametrize("scheduler", ["constant", "one_cycle"])
+def test_the_word_of_a_trainer_changes_the_place_alone(goes_on, word, place, scheduler):
+    own = [f"trainer.{key}={value}" for key, value in (RECIPE | PLACE).items()]
+    found = goes_on(["trainer=cpu", *own, "trainer.max_steps=9", f"scheduler={scheduler}"], f"trainer={word}").trainer
+    assert {key: getattr(found, key) for key in RECIPE | PLACE} == RECIPE | PLACE
+    assert (found.accelerator, found.devices, found.strategy) == place
+    assert found.max_steps == 9
+
+
+def test_what_is_typed_beside_the_word_counts(goes_on):
+    found = goes_on(
+        ["scheduler=constant", "trainer.max_steps=2"], "trainer.max_steps=4", "trainer=cpu", "trainer.precision=32-true"
+    )
+    assert (found.trainer.accelerator, found.trainer.max_steps, found.trainer.precision) == ("cpu", 4, "32-true")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("accumulate", 3), ("gradient_clip_val", 1.0), ("val_every_n_epochs", 1), ("sync_batchnorm", False)],
+)
+def test_another_recipe_is_refused_where_it_is_typed(goes_on, key, value):
+    own = [f"trainer.{name}={usual}" for name, usual in RECIPE.items()]
+    with pytest.raises(
+        ConfigError, match=rf"trainer\.{key} was {RECIPE[key]} in the run of .* and is now {value}: that"
+    ):
+        goes_on(own, "trainer=cpu", f"trainer.{key}={value}")
+    assert goes_on(own, f"trainer.{key}={RECIPE[key]}").trainer.accumulate == 2
+
+
+def test_no_accumulation_is_one_batch(goes_on):
+    assert goes_on([], "trainer.accumulate=1").trainer.accumulate is None
+
+
+@pytest.mark.parametrize(("before", "now"), [("9", "null"), ("null", "9"), ("9", "8")])
+def test_steps_cannot_change_below_a_schedule_that_is_laid_out_over_them(goes_on, before, now):
+    first, given = [f"trainer.max_steps={before}"], f"trainer.max_steps={now}"
+    with pytest.raises(ConfigError, match="its schedule 'one_cycle' is laid out over them: it cannot become") as told:
+        goes_on(first, given)
+    assert f"trainer.max_steps was {before} in" in str(told.value)
+    assert str(told.value).endswith(f"try: leave out ckpt_path to begin anew with {given}.")
+    assert goes_on([*first, "scheduler=constant"], given).trainer.max_steps == (None if now == "null" else int(now))
