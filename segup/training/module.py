@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from segup.checkpoints import checkpoint_entry
 from segup.data.samples import Sample, stacked
-from segup.errors import SegupError
+from segup.errors import ConfigError, SegupError
 from segup.metrics import Metrics
 from segup.metrics.scores import shown_in
 from segup.models import SegmentationModel, predicted_labels
 from segup.training.bfloat16 import grouped_in_float32
 from segup.training.optimizers import create_optimizer
-from segup.training.schedulers import create_scheduler
+from segup.training.schedulers import create_scheduler, is_laid_out
 
 
 class TrainingDivergedError(SegupError):
@@ -34,6 +34,7 @@ class SegmentationModule(L.LightningModule):
         optimizer, scheduler: The configuration groups, see :mod:`segup.training.optimizers` and
             :mod:`segup.training.schedulers`.
         max_steps: Steps after which the run ends; None for its epochs' steps. The schedule is laid out over them.
+        laid_out: The steps of a run that goes on; None for one that begins, and where they are not known.
         accumulate: Batches of each step.
         seed: Of what the model draws (dropout): each step starts from its own seed, so that a resumed run draws what
             an uninterrupted one would have drawn.
@@ -52,6 +53,7 @@ class SegmentationModule(L.LightningModule):
         optimizer: Mapping[str, Any],
         scheduler: Mapping[str, Any],
         max_steps: int | None = None,
+        laid_out: int | None = None,
         accumulate: int = 1,
         seed: int = 0,
         info: Mapping[str, Any] | None = None,
@@ -59,7 +61,7 @@ class SegmentationModule(L.LightningModule):
         super().__init__()
         self.model, self.loss, self.metrics = model, loss, metrics
         self.optimizer_config, self.scheduler_config = dict(optimizer), dict(scheduler)
-        self.max_steps, self.accumulate = max_steps, accumulate
+        self.max_steps, self.laid_out, self.accumulate = max_steps, laid_out, accumulate
         self.seed, self.info = seed, dict(info or {})
         self.scores: dict[str, Any] | None = None
         self.scored_step = -1
@@ -73,12 +75,24 @@ class SegmentationModule(L.LightningModule):
         return logits
 
     def configure_optimizers(self) -> Any:
-        """Build the optimizer, and a schedule that moves with every step."""
+        """Build the optimizer, and a schedule that moves with every step.
+
+        Raises:
+            ConfigError: The run goes on, and its schedule is laid out over other steps.
+        """
         # 16-mixed scales the gradients, and a fused step would undo it by itself: Lightning then refuses to clip them
         fused = self.device.type in ("cpu", "cuda") and self.trainer.precision != "16-mixed"
         optimizer = create_optimizer(self.optimizer_config, self.model, fused=fused)
         epochs_steps = int(self.trainer.estimated_stepping_batches)
         steps = epochs_steps if self.max_steps is None else min(epochs_steps, self.max_steps)
+        if self.laid_out not in (None, steps) and is_laid_out(self.scheduler_config):
+            raise ConfigError(
+                f"{self.trainer.ckpt_path}: its schedule '{self.scheduler_config['name']}' is laid out over "
+                f"{self.laid_out} steps, and its values and images make {steps} now: nothing was trained.\n"
+                f"  try: the values and images from before, or init_from={self.trainer.ckpt_path} in place of "
+                f"ckpt_path to begin anew."
+            )
+        self.info["steps"] = steps
         scheduler = create_scheduler(self.scheduler_config, optimizer, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

@@ -17,6 +17,8 @@ Done = Annotated[int, Within(0, 10**12)]
 _FREE = PLACE | {f"trainer.{key}" for key in ("devices", "num_nodes", "strategy", "precision", "deterministic")}
 """Where a run goes on, which it may do elsewhere; all else is its recipe."""
 _LENGTH = frozenset({"trainer.max_epochs", "trainer.max_steps"})
+_LAID_OUT = ("total_steps", "T_max", "total_iters")
+"""What torch's schedules call their steps: a checkpoint of an earlier version says them there alone."""
 
 
 _group: Any = TypedDict  # made of other groups, in the order in which the file has them
@@ -46,6 +48,7 @@ class Position:
         weights: Name and sum of the file that the encoder began with; None for none, and for a run that begins.
         rate: What a range test found; None where none was made.
         precision: In what it was trained until here; None where an earlier version did not say.
+        steps: Those over which its schedule is laid out; None for a run that begins, and where none is known.
     """
 
     epoch: int = 0
@@ -57,6 +60,7 @@ class Position:
     weights: Any = None
     rate: float | None = None
     precision: str | None = None
+    steps: int | None = None
 
 
 def read_position(path: str | Path) -> Position:
@@ -76,6 +80,8 @@ def read_position(path: str | Path) -> Position:
             conform(float, scores.get(MIOU.name), MIOU.name)  # by which the next one is judged
         rate: float | None = conform(Annotated[float, Within(above=0)] | None, own.get("rate"), "rate")
         precision: str | None = conform(str | None, own.get("precision"), "precision")
+        of_torch = [held[key] for held in state["lr_schedulers"] for key in _LAID_OUT if key in held]
+        steps: int | None = conform(Done | None, own.get("steps", next(iter(of_torch), None)), "steps")
         # Earlier versions knew no least steps, and 120 samples.
         least_steps: int = conform(Annotated[int, Within(0, 10**6)], own.get("least_steps", 0), "least_steps")
         least_samples: int = conform(Annotated[int, Within(0, 10**9)], own.get("least_samples", 120), "least_samples")
@@ -96,6 +102,7 @@ def read_position(path: str | Path) -> Position:
         own.get("weights"),
         rate,
         precision,
+        steps,
     )
 
 

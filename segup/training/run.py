@@ -113,6 +113,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         optimizer=config.optimizer,
         scheduler=config.scheduler,
         max_steps=config.trainer.max_steps,
+        laid_out=position.steps,
         accumulate=data.accumulate,
         seed=config.seed,
         info=stored,

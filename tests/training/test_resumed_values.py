@@ -3,12 +3,15 @@
 from dataclasses import asdict
 
 import pytest
+import torch
 
 from segup.checkpoints import save_model
 from segup.cli.composed import checked, composed, plain_values
 from segup.errors import ConfigError
 from segup.models import create_model
 from segup.training.config import RunConfig
+from segup.training.module import SegmentationModule
+from segup.training.resume import read_position
 
 
 @pytest.fixture
@@ -81,3 +84,56 @@ def test_steps_cannot_change_below_a_schedule_that_is_laid_out_over_them(goes_on
     assert f"trainer.max_steps was {before} in" in str(told.value)
     assert str(told.value).endswith(f"try: leave out ckpt_path to begin anew with {given}.")
     assert goes_on([*first, "scheduler=constant"], given).trainer.max_steps == (None if now == "null" else int(now))
+
+
+@pytest.fixture(scope="module")
+def one_epoch(run_in, tmp_path_factory):
+    """Return a function: the folder of a run of four steps by a schedule, which was killed before its pictures."""
+
+    def run(scheduler):
+        _, folder = run_in(
+            tmp_path_factory.mktemp(scheduler) / "run", scheduler={"name": scheduler}, trainer={"max_epochs": 1}
+        )
+        (folder / "predictions.png").unlink()
+        return folder
+
+    return run
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+@pytest.mark.parametrize("scheduler", ["one_cycle", "cosine", "poly"])
+def test_a_schedule_over_other_steps_is_refused_before_anything_is_trained(
+    small_run, one_epoch, monkeypatch, scheduler, earlier
+):
+    """As where images were added, or on more devices. Earlier versions kept the steps in torch's state alone."""
+    folder = one_epoch(scheduler)
+    path = folder / "last.ckpt"
+    if earlier:
+        content = torch.load(path, weights_only=True)
+        assert content["segup"].pop("steps") == 4
+        torch.save(content, path)
+    assert read_position(path).steps == 4
+    before = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+    def never(self, batch, batch_idx):
+        pytest.fail("a step was trained")
+
+    monkeypatch.setattr(SegmentationModule, "training_step", never)
+    for changed in ({"samples_per_epoch": 10}, {"samples_per_epoch": 6}):
+        with pytest.raises(ConfigError) as told:
+            small_run(
+                folder, scheduler={"name": scheduler}, trainer={"max_epochs": 1}, data=changed, ckpt_path=str(path)
+            )
+        assert str(told.value) == (
+            f"{path}: its schedule '{scheduler}' is laid out over 4 steps, and its values and images make "
+            f"{changed['samples_per_epoch'] // 2} now: nothing was trained.\n"
+            f"  try: the values and images from before, or init_from={path} in place of ckpt_path to begin anew."
+        )
+    assert {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
+
+
+def test_a_constant_rate_goes_on_over_other_steps(small_run, one_epoch):
+    folder = one_epoch("constant")
+    options = {"scheduler": {"name": "constant"}, "trainer": {"max_epochs": 2}, "data": {"samples_per_epoch": 10}}
+    result, _ = small_run(folder, **options, ckpt_path=str(folder / "last.ckpt"))
+    assert result["last"]["step"] == 9

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from segup.errors import ConfigError
 from segup.registry import Registry
 
-__all__ = ["create_scheduler", "list_schedulers", "register_scheduler", "schedulers"]
+__all__ = ["create_scheduler", "is_laid_out", "list_schedulers", "register_scheduler", "schedulers"]
 
 schedulers: Registry[Callable[..., LRScheduler]] = Registry("scheduler", "segup.training.schedulers", group="scheduler")
 register_scheduler = schedulers.register
@@ -28,12 +28,22 @@ def create_scheduler(config: Mapping[str, Any], optimizer: Optimizer, steps: int
     """
     options = dict(config)
     name: Any = options.pop("name", None)
-    if "steps" in inspect.signature(schedulers.get(name)).parameters:
+    if is_laid_out(config):
         options["steps"] = steps
     scheduler: LRScheduler = schedulers.create(name, optimizer, **options)
     if not isinstance(scheduler, LRScheduler):
         raise ConfigError(f"scheduler '{name}' makes a {type(scheduler).__name__}, not a torch LRScheduler")
     return scheduler
+
+
+def is_laid_out(config: Mapping[str, Any]) -> bool:
+    """Return whether the schedule that the group ``scheduler`` names is another one over other steps.
+
+    >>> is_laid_out({"name": "poly"}), is_laid_out({"name": "constant"})
+    (True, False)
+    """
+    name: Any = config.get("name")
+    return "steps" in inspect.signature(schedulers.get(name)).parameters
 
 
 def list_schedulers() -> list[str]:

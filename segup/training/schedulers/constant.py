@@ -7,6 +7,6 @@ from segup.training.schedulers import register_scheduler
 
 
 @register_scheduler("constant")
-def constant(optimizer: Optimizer, steps: int) -> LRScheduler:
+def constant(optimizer: Optimizer) -> LRScheduler:
     """Stay."""
-    return ConstantLR(optimizer, factor=1.0, total_iters=steps)
+    return ConstantLR(optimizer, factor=1.0, total_iters=0)
