@@ -14,7 +14,7 @@ from segup.data.module import SegmentationData
 from segup.data.samples import Loader, Sample, as_list
 from segup.data.sets import SPLITS
 from segup.errors import ConfigError, DataError, unknown
-from segup.evaluation.runs import OpenedRun
+from segup.evaluation.runs import OpenedRun, in_own_fold
 from segup.evaluation.segment import WHOLE, Inference, Predictor, segment
 from segup.metrics import Metrics, create_metrics
 from segup.training.run_folder import environment, write_json
@@ -69,7 +69,8 @@ def evaluate_run(
     Args:
         run: From :func:`segup.evaluation.runs.open_run`.
         data: The data configuration: the run's own, or another of the same classes. Without an ``image_range`` images
-            are read as the run's were.
+            are read as the run's were; without a ``fold``, its folds validate on the run's own, or on that which the
+            run's seed chooses among another number.
         split: "train", "val" or "test"; no augmentation in any of them.
         how: Whole or in windows, with reflections or without.
         watch: Wraps the samples, given their number: a progress bar.
@@ -86,6 +87,7 @@ def evaluate_run(
     """
     if split not in SPLITS:
         raise ConfigError(unknown("split", split, SPLITS))
+    data = in_own_fold(run, data)
     # Every image is read once: a cache would only fill the memory.
     image_range = data.get("image_range") or run.image_range
     source = create_data({**data, "image_range": image_range, "cache": False})

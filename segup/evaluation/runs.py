@@ -22,7 +22,7 @@ from segup.models import SegmentationModel
 from segup.names import check_trust
 from segup.registry import THE_FILE
 from segup.stored import visible
-from segup.training.config import DataConfig
+from segup.training.config import DataConfig, Seed, in_fold
 
 
 class _Labels(TypedDict):
@@ -112,7 +112,7 @@ def export_run(
     trained = {
         "labels": {**labels, "ignore_index": opened.labels.ignore_index},
         "image_range": opened.image_range if opened.image_range == "dtype" else list(opened.image_range),
-        "config": {key: opened.config[key] for key in ("data", "metric") if key in opened.config},
+        "config": {key: opened.config[key] for key in ("seed", "data", "metric") if key in opened.config},
     }
     assert isinstance(opened.model, SegmentationModel)  # what a checkpoint holds
     return export_model(opened.model, out, output, trained=trained, check=check, overwrite=overwrite)
@@ -146,6 +146,24 @@ def stored_data(run: OpenedRun, trust: Iterable[str] = ()) -> dict[str, Any]:
     check_trust(stored.get("name"), trust, run.path)
     conform(DataConfig, stored, "data")
     return {**stored, "download": False} if "download" in stored else dict(stored)  # fetching is for who asks
+
+
+def in_own_fold(run: OpenedRun, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a data configuration that says on which of its folds a run is scored: not on one that it was trained on.
+
+    In as many folds as the run's it is the run's own, and else the one that the run's seed chooses.
+
+    Raises:
+        ConfigError: A fold that is not there.
+    """
+    folds = data.get("folds")
+    if folds is None:
+        return dict(data)
+    stored = run.config.get("data")
+    if data.get("fold") is None and isinstance(stored, dict) and stored.get("folds") == folds:
+        data = {**data, "fold": stored.get("fold")}
+    conform(DataConfig, {"folds": folds, "fold": data.get("fold")}, "data")
+    return in_fold(data, conform(Seed, run.config.get("seed", 0), "seed"))
 
 
 def stored_metrics(run: OpenedRun, trust: Iterable[str] = ()) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from segup.conform import Within, conform
 from segup.errors import ConfigError, DataError
 from segup.metrics.scores import MIOU
 from segup.names import check_trust
-from segup.training.config import MEANT, PLACE
+from segup.training.config import MEANT, PLACE, DataConfig, Seed, in_fold
 
 Done = Annotated[int, Within(0, 10**12)]
 _FREE = PLACE | {f"trainer.{key}" for key in ("devices", "num_nodes", "strategy", "precision", "deterministic")}
@@ -126,7 +126,7 @@ def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]
         config["loss"].setdefault("balance", 0.0)  # earlier versions had none
     named = {**config, "data": {"name": (config.get("data") or {}).get("name")}}  # a class may be called "a: b"
     check_trust(named, given.get("trust") or [], str(path))
-    for key, value in given.items():
+    for key, value in _with_fold(given, config).items():
         before = _get(config, key)
         if key in _LENGTH and before != value and config["scheduler"].get("name") != "constant":
             was, now = ("null" if one is None else one for one in (before, value))
@@ -143,6 +143,16 @@ def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]
                 f"  try: leave it out to continue, or leave out ckpt_path to begin anew."
             )
     return config
+
+
+def _with_fold(given: Mapping[str, Any], config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what was given with the fold that the run's seed chooses where it leaves the fold open."""
+    if given.get("data.fold", 0) is not None:
+        return given
+    folds = given.get("data.folds", _get(config, "data.folds"))
+    conform(DataConfig, {"folds": folds}, "data")
+    fold = in_fold({"folds": folds}, conform(Seed, config.get("seed", 0), "seed")).get("fold")
+    return {**given, "data.fold": fold}
 
 
 def _meant(key: str, value: Any) -> Any:

@@ -86,6 +86,26 @@ def test_steps_cannot_change_below_a_schedule_that_is_laid_out_over_them(goes_on
     assert goes_on([*first, "scheduler=constant"], given).trainer.max_steps == (None if now == "null" else int(now))
 
 
+@pytest.mark.parametrize("words", [["data=cells", "data.folds=5"], ["data.fold=null"], ["data.fold=2"], []])
+def test_a_fold_that_the_seed_chose_is_not_typed_again(goes_on, words):
+    assert goes_on(["seed=7", "data=cells", "data.folds=5"], *words).data["fold"] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["data.fold=3"], "data.fold was 2 in the run of .* and is now 3: that"),
+        (["data=cells", "data.folds=4"], "data.folds was 5 in the run of .* and is now 4: that"),
+        (["data=cells"], "data.folds was 5 in the run of .* and is now None: that"),
+        (["data=cells", "data.folds=x"], "data.folds='x' must be an int"),
+        (["data=cells", "data.folds=0"], "data.folds=0 must be an int of 2 or more"),
+    ],
+)
+def test_another_fold_is_another_run(goes_on, words, said):
+    with pytest.raises(ConfigError, match=said):
+        goes_on(["seed=7", "data=cells", "data.folds=5"], *words)
+
+
 @pytest.fixture(scope="module")
 def one_epoch(run_in, tmp_path_factory):
     """Return a function: the folder of a run of four steps by a schedule, which was killed before its pictures."""
