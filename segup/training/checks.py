@@ -3,11 +3,22 @@
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
+from lightning.pytorch import callbacks as lightning_callbacks
 
 from segup.data.mask_checks import MaskCheck
 from segup.metrics.scores import MIOU
 from segup.training.config import RunConfig
+
+
+class EarlyStopping(lightning_callbacks.EarlyStopping):
+    """Lightning's, which also ends a run that goes on after it has ended.
+
+    A checkpoint holds its state by the name of the class, so that it is called as Lightning's is.
+    """
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Train nothing if the score had stopped rising before."""
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 def averaging_and_stopping(config: RunConfig) -> list[L.Callback]:
@@ -17,7 +28,7 @@ def averaging_and_stopping(config: RunConfig) -> list[L.Callback]:
     """
     callbacks: list[L.Callback] = []
     if config.ema.decay is not None:
-        callbacks.append(EMAWeightAveraging(decay=config.ema.decay))
+        callbacks.append(lightning_callbacks.EMAWeightAveraging(decay=config.ema.decay))
     if config.early_stopping.patience is not None:
         patience = config.early_stopping.patience
         callbacks.append(

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 import torch
+from lightning.pytorch import callbacks
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from segup.checkpoints import load_checkpoint, model_weights
@@ -12,6 +13,7 @@ from segup.errors import ConfigError, DataError, RunInterruptedError
 from segup.losses import create_loss
 from segup.metrics import SegmentationMetrics
 from segup.models import create_model
+from segup.training.checks import EarlyStopping
 from segup.training.config import RunConfig
 from segup.training.history import check_loggers, create_loggers
 from segup.training.initial import take_weights
@@ -132,8 +134,17 @@ def test_a_run_ends_when_its_score_has_stopped_rising_and_is_then_finished(small
     result, folder = small_run("run", scheduler={"name": "constant"}, **long)
     assert result["last"]["epoch"] == 4
     assert result["best"]["epoch"] == 2
+    before = {name: (folder / name).read_bytes() for name in ("last.ckpt", "result.json", "metrics.csv")}
+    (folder / "predictions.png").unlink()  # it is killed while it draws
+    again, _ = small_run("run", scheduler={"name": "constant"}, ckpt_path=str(folder / "last.ckpt"), **long)
+    assert (again["last"], again["best"]) == (result["last"], result["best"])
+    assert {name: (folder / name).read_bytes() for name in before} == before
     with pytest.raises(ConfigError, match="has finished its 4 epochs"):
         small_run("run", scheduler={"name": "constant"}, ckpt_path=str(folder / "last.ckpt"), **long)
+
+
+def test_checkpoints_of_before_hold_when_a_run_ends_by_the_same_name():
+    assert EarlyStopping("val/miou").state_key == callbacks.EarlyStopping("val/miou").state_key
 
 
 @pytest.mark.slow
