@@ -36,6 +36,10 @@ _PACKAGES = (
     "hydra-core",
     "numpy",
 )
+_RESULTS = ("last.ckpt", "best.ckpt", "result.json", "upsampler.ckpt", "reconstruction.json")
+"""What a run has trained: where one of these is, no run begins anew."""
+_BEFORE = ("ladder.txt", "data.txt", "weights.txt", "metrics.csv", "images.csv", "lr_find.png", "mlflow.db")
+"""What it writes before."""
 
 
 @contextlib.contextmanager
@@ -69,6 +73,7 @@ def run_folder(config: RunConfig) -> Iterator[Path]:
     place = _parent(config) if wanted is None else Path(wanted)
     new = [one for one in (place, *place.parents) if not one.exists()]
     folder = _new_folder(config) if wanted is None else place
+    new = [folder, *new] if wanted is None else new
     _check_unused(folder, config)
     _make(folder, exist_ok=True)
     with lock(folder):
@@ -84,30 +89,32 @@ def run_folder(config: RunConfig) -> Iterator[Path]:
 
 def clear_unstarted(folder: Path) -> None:
     """Remove what a run wrote that ended before its first checkpoint, and nothing else."""
-    if (folder / "last.ckpt").exists():
+    if _has_results(folder):
         return
-    for name in ("ladder.txt", "data.txt", "metrics.csv", "images.csv", "lr_find.png", "mlflow.db"):
+    for name in _BEFORE:
         (folder / name).unlink(missing_ok=True)
     for name in ("tensorboard", "wandb", "mlflow"):
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def discard_unstarted(folder: Path, new: Sequence[Path]) -> None:
-    """Remove the folder of a run that failed before its first step, and the ``new`` ones that were made for it.
+    """Remove what a run left that failed before its first step, and the ``new`` folders, which were made for it.
 
-    Whatever else lies in them stays.
+    Whatever else lies in them stays, and so do folders of the person's own.
     """
     history = folder / "metrics.csv"
-    if (folder / "last.ckpt").exists() or (history.exists() and read_history(history)):
+    if _has_results(folder) or (history.exists() and read_history(history)):
         return
     clear_unstarted(folder)
     for name in ("config.yaml", LOCK):
         (folder / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # not empty: the person's files, or other runs, lie there
-        folder.rmdir()
         for one in new:
-            if one.exists():
-                one.rmdir()
+            one.rmdir()
+
+
+def _has_results(folder: Path) -> bool:
+    return any((folder / name).exists() for name in _RESULTS)
 
 
 def is_complete(folder: Path) -> bool:
@@ -147,7 +154,7 @@ def _check_unused(folder: Path, config: RunConfig) -> None:
     found = {file.name for file in folder.iterdir() if not is_part(file)} if folder.is_dir() else {str(folder)}
     if found <= {LOCK}:
         return
-    trained = found & {"last.ckpt", "best.ckpt", "result.json", "status.json"}
+    trained = found & {*_RESULTS, "status.json"}  # which a study writes
     if "config.yaml" in found and not trained and _is_of(folder, config):
         return
     raise ConfigError(

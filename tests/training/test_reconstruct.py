@@ -15,6 +15,7 @@ from segup.training.config import EncoderConfig, RunConfig
 from segup.training.operator_files import load_operator, start_operators
 from segup.training.reconstruct import built_encoder, difference
 from segup.training.reconstruct_images import WholeCells, below, images
+from segup.training.run_folder import run_folder
 from segup.training.start import start
 from segup.upsamplers import list_upsamplers
 from segup.upsamplers.contract import operator_class
@@ -32,7 +33,8 @@ def run_of(folder, decoder="naf", data=CELLS, options=None, beside=None, **words
         "reconstruct": {"steps": 2, **words},
         **(beside or {}),
     }
-    start(RunConfig.of(values), folder)
+    with run_folder(RunConfig.of({**values, "run_dir": str(folder)})) as folder:
+        start(RunConfig.of(values), folder)
     return json.loads((folder / "reconstruction.json").read_text())
 
 
@@ -56,6 +58,14 @@ def test_any_folder_of_images_will_do(pictures, tmp_path):
     assert (up.name, up.scale, up.training) == ("naf", 2, False)
     x, image = torch.rand(1, up.in_channels, 4, 5), torch.rand(1, 3, 64, 80)
     assert up(x, image=image).shape == (1, up.in_channels, 8, 10)
+
+
+def test_the_same_command_does_not_replace_what_was_trained(pictures, tmp_path):
+    run_of(tmp_path / "run", data=pictures)
+    before = {file: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+    with pytest.raises(ConfigError, match="exists already; nothing in it was touched"):
+        run_of(tmp_path / "run", data=pictures)
+    assert {file: file.read_bytes() for file in (tmp_path / "run").iterdir()} == before
 
 
 UNGUIDED = [name for name in list_upsamplers() if not operator_class(name).requires - {"image"}]

@@ -14,7 +14,15 @@ from segup.lock import HeldError, lock
 from segup.training.checkpoints import AtomicCheckpointIO
 from segup.training.config import RunConfig
 from segup.training.history import CsvHistory, columns_of, read_history
-from segup.training.run_folder import as_folder, environment, run_folder, write_json, write_yaml
+from segup.training.run_folder import (
+    as_folder,
+    clear_unstarted,
+    discard_unstarted,
+    environment,
+    run_folder,
+    write_json,
+    write_yaml,
+)
 
 
 def config(**changes):
@@ -223,3 +231,36 @@ def test_a_run_that_never_started_leaves_nothing_and_one_that_did_stays(tmp_path
     assert {file.name for file in folder.iterdir()} == {"config.yaml", "ladder.txt", "lock", "metrics.csv"}
     folder = fail(noted, run_dir="mine")
     assert [file.name for file in folder.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    "results", [["best.ckpt"], ["result.json"], ["upsampler.ckpt"], ["upsampler.ckpt", "reconstruction.json"]]
+)
+def test_what_a_run_has_trained_is_never_begun_anew_or_cleared(tmp_path, results):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    begun(folder)
+    for name in results:
+        (folder / name).write_text("precious")
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(
+        ConfigError, match=r"run_dir run exists already; nothing in it was touched\.\n  try: another run"
+    ):
+        enter(run_dir="run")
+    clear_unstarted(folder)
+    discard_unstarted(folder, [folder])
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_a_folder_that_the_person_made_stays_when_the_run_is_refused(tmp_path):
+    def never_started(folder):
+        for name in ("config.yaml", "ladder.txt", "data.txt", "weights.txt"):
+            (folder / name).touch()
+
+    (tmp_path / "mine").mkdir()
+    assert list(fail(never_started, run_dir="mine").iterdir()) == []
+    fail(never_started, run_dir="a/b/c")
+    assert [file.name for file in tmp_path.iterdir()] == ["mine"]
+    (tmp_path / "a").mkdir()
+    fail(never_started, run_dir="a/b/c")
+    assert list((tmp_path / "a").iterdir()) == []
