@@ -23,6 +23,7 @@ from segup.training.build import (
     quiet_lightning,
 )
 from segup.training.config import RunConfig
+from segup.training.crops import check_crop
 from segup.training.features import check_frozen
 from segup.training.history import check_loggers
 from segup.training.optimizers import check_optimizer
@@ -53,7 +54,7 @@ def check_parts(config: RunConfig) -> None:
     with torch.device("meta"):
         model = create_model(**names, pretrained=False)
     if data.crop_size is not None:
-        model.encoder.check_crop(data.crop_size)
+        check_crop(model, data.crop_size, data.batch_size, config.trainer)
     if data.cache_features:
         check_frozen(model.encoder)
     if config.encoder.checkpoint_gradients:

@@ -43,6 +43,7 @@ from segup.training.checkpoints import RunCheckpoints, interrupts_handed_on, tak
 from segup.training.checks import CheckedMasks, StepLimit, averaging_and_stopping, stopped_early
 from segup.training.config import RunConfig
 from segup.training.cost import StepTimes, count_macs, count_parameters, inference_seconds, peak_memory
+from segup.training.crops import check_crop
 from segup.training.features import KeptFeatures
 from segup.training.history import log_results, told_once
 from segup.training.initial import take_weights
@@ -89,7 +90,7 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     num_classes = check_num_classes(config.num_classes, data)
     L.seed_everything(config.seed, verbose=False)
     model = build_model(config, num_classes, data.in_channels)
-    model.encoder.check_crop(crop)
+    check_crop(model, crop, data.batch_size, config.trainer)
     report = read_weights(config, model)
     weights = position.weights if report is None else {"file": report.file, "sha256": report.sha256}
     if config.encoder.checkpoint_gradients:
