@@ -232,6 +232,55 @@ def test_a_layout_is_found_and_passes_all_checks_of_training(tmp_path, layout):
     assert {key: choice.config.get(key) for key in options} == options
 
 
+SIDE_FILES = {
+    "classes.txt": "2: stem\n1: leaf\n0: background",
+    "labels.txt": "0 background\n2 stem\n1 leaf",
+    "label_names.txt": "background\nleaf\nstem",
+    "data.yaml": "names: {2: stem, 0: background, 1: leaf}",
+    "classes.csv": "name,id\nstem,2\nbackground,0\nleaf,1",
+    "colormap.txt": "stem 2 9 9 9\nbackground 0 0 0 0\nleaf 1 5 5 5",
+}
+
+
+@pytest.mark.parametrize("file", SIDE_FILES)
+def test_classes_have_the_ids_that_a_file_numbers_them_by(tmp_path, file):
+    splits(tmp_path)
+    (tmp_path / file).write_text(SIDE_FILES[file])
+    assert looked_at(tmp_path)[0].config["classes"] == ["background", "leaf", "stem"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("labels.txt", "1 leaf\n2 stem\n3 root"),
+        ("labels.txt", "0 leaf\n1 stem\n1 root"),
+        ("data.yaml", "names: {1: leaf, 2: stem, 3: root}"),
+        ("data.yaml", "names: {false: leaf, true: stem, 2: root}"),
+        ("data.yaml", "names: [yes, no, root]"),
+        ("classes.csv", "leaf,1\nstem,2\nroot,3"),
+        ("classes.csv", "leaf,0\nstem,1\nroot,2\nbud,2"),
+    ],
+)
+def test_classes_that_are_numbered_otherwise_have_no_names(tmp_path, file, content):
+    splits(tmp_path)
+    (tmp_path / file).write_text(content)
+    assert looked_at(tmp_path)[0].config["classes"] == ["class_0", "class_1", "class_2"]
+
+
+def test_names_of_which_some_begin_with_a_number_are_kept_whole(tmp_path):
+    splits(tmp_path)
+    (tmp_path / "classes.txt").write_text("soil\n2 leaf\nstem")
+    assert looked_at(tmp_path)[0].config["classes"] == ["soil", "2 leaf", "stem"]
+
+
+@pytest.mark.parametrize("content", ["crack\ndent", "1 dent\n0 crack"])
+def test_outlines_of_yolo_have_the_names_by_number_too(tmp_path, content):
+    yolo(tmp_path)
+    (tmp_path / "data.yaml").unlink()
+    (tmp_path / "classes.txt").write_text(content)
+    assert looked_at(tmp_path)[0].config["classes"] == ["background", "crack", "dent"]
+
+
 @pytest.mark.parametrize("layout", [splits, classes, one_folder_each, masks_beside_splits, padded_numbers])
 def test_folders_that_are_links_are_read_as_folders(tmp_path, layout):
     """As where a data set lies on a larger disk, or in the store of a tool that keeps versions of it."""

@@ -18,7 +18,8 @@ _MOST_NAMES = 1000
 def class_names(files: Sequence[Path]) -> list[str]:
     """Return the names of classes that a file holds; none if none does.
 
-    They are a line for each, a table of numbers and names, or ``names`` of a YAML.
+    They are a line for each, a table of numbers and names, or ``names`` of a YAML. What numbers them says which id each
+    has: the numbers are 0, 1, …, in any order, or there are no names.
     """
     for file in files:
         try:
@@ -26,7 +27,7 @@ def class_names(files: Sequence[Path]) -> list[str]:
                 names = _names_of_yaml(read_yaml(file))
             elif file.suffix.lower() in (".txt", ".names") and any(word in file.stem.lower() for word in _CALLED):
                 lines = [line.strip() for line in read_text(file).splitlines()]
-                names = [re.sub(r"^\d+\s*[:;,\t ]\s*", "", line) for line in lines if line and not line.startswith("#")]
+                names = _names_of_lines([line for line in lines if line and not line.startswith("#")])
             elif file.suffix.lower() in (".csv", ".tsv") and any(word in file.stem.lower() for word in _CALLED):
                 names = _names_of_table(_rows(file))
             else:
@@ -40,7 +41,10 @@ def class_names(files: Sequence[Path]) -> list[str]:
 
 
 def class_colors(files: Sequence[Path]) -> dict[int, str]:
-    """Return the class of each colour that a table of names and red, green, blue holds; none if there is none."""
+    """Return the class of each colour that a table of names and red, green, blue holds; none if there is none.
+
+    They are in the order of the rows, or of the numbers 0, 1, … where each row has one before its colour.
+    """
     for file in files:
         if file.suffix.lower() not in (".csv", ".txt", ".tsv"):
             continue
@@ -49,12 +53,17 @@ def class_colors(files: Sequence[Path]) -> dict[int, str]:
         except (SegupError, csv.Error):
             continue
         found: dict[int, str] = {}
+        before: list[tuple[int, int]] = []
         for row in rows:
             cells = [cell.strip() for row_cell in row for cell in ([row_cell] if len(row) > 1 else row_cell.split())]
-            numbers = [int(cell) for cell in cells if re.fullmatch(r"\d{1,3}", cell)][-3:]
+            numbers = [int(cell) for cell in cells if re.fullmatch(r"\d{1,3}", cell)]
             words = [cell for cell in cells if cell and not re.fullmatch(r"[\d.]+", cell)]
-            if len(numbers) == 3 and max(numbers) < 256 and words:
-                found[numbers[0] << 16 | numbers[1] << 8 | numbers[2]] = words[0]
+            if len(numbers) >= 3 and max(numbers[-3:]) < 256 and words:
+                color = numbers[-3] << 16 | numbers[-2] << 8 | numbers[-1]
+                found[color] = words[0]
+                before += [(number, color) for number in numbers[:-3]]
+        ordered = _in_order(before) if len(before) == len(found) else []
+        found = {color: found[color] for color in ordered or found}
         if len(found) > 1 and len(found) >= len(rows) - 1 and len(set(found.values())) == len(found):
             return found
     return {}
@@ -94,17 +103,35 @@ def _names_of_table(rows: Sequence[Sequence[str]]) -> list[str]:
     >>> _names_of_table([["Pixel Value", " Class"], ["1", " leaf"], ["0", " background"]])
     ['background', 'leaf']
     """
-    found: dict[int, str] = {}
+    found = []
     for row in rows:
         cells = sorted((cell.strip() for cell in row if cell.strip()), key=str.isdecimal)
         if len(cells) == 2 and cells[1].isdecimal() and not cells[0].isdecimal():
-            found[int(cells[1])] = cells[0]
-    whole = len(found) >= len(rows) - 1 and sorted(found) == list(range(len(found)))
-    return [found[number] for number in sorted(found)] if whole else []
+            found.append((int(cells[1]), cells[0]))
+    return _in_order(found) if len(found) >= len(rows) - 1 else []
+
+
+def _names_of_lines(lines: Sequence[str]) -> list[str]:
+    """Return the lines; where each begins with a number, the names after the numbers.
+
+    >>> _names_of_lines(["1: leaf", "0: background"]), _names_of_lines(["1 leaf", "2 stem"])
+    (['background', 'leaf'], [])
+    >>> _names_of_lines(["3d", "leaf"])
+    ['3d', 'leaf']
+    """
+    numbered = [match for line in lines if (match := re.fullmatch(r"([0-9]+)\s*[:;,\s]\s*(.+)", line))]
+    return _in_order([(int(one[1]), one[2]) for one in numbered]) if len(numbered) == len(lines) else list(lines)
 
 
 def _names_of_yaml(content: Any) -> list[str]:
     names = content.get("names") if isinstance(content, dict) else None
-    if isinstance(names, dict) and all(isinstance(key, int) for key in names):
-        names = [names[key] for key in sorted(names)]
-    return [str(name) for name in names] if isinstance(names, list) else []
+    if isinstance(names, dict) and all(type(key) is int for key in names):
+        names = _in_order(list(names.items()))
+    plain = isinstance(names, list) and all(type(name) in (str, int, float) for name in names)
+    return [str(name) for name in names] if plain else []
+
+
+def _in_order(numbered: Sequence[tuple[int, Any]]) -> list[Any]:
+    """Return what is numbered 0, 1, … in this order; nothing where a number is missing, or there twice."""
+    ordered = sorted(numbered, key=lambda one: one[0])
+    return [name for _, name in ordered] if [number for number, _ in ordered] == list(range(len(ordered))) else []
