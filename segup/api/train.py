@@ -16,13 +16,14 @@ from omegaconf.errors import OmegaConfBaseException
 from segup.ablation.runs import Run, read_run
 from segup.calls import annotated
 from segup.cli.composed import checked, composed, configs_folder, own_hydra
-from segup.cli.data_words import as_value, as_words, with_files
+from segup.cli.data_words import as_words, with_files
 from segup.cli.explained import check_choices, explained
 from segup.cli.sweep import Sweep, read_sweep
 from segup.cli.train import train_config
 from segup.conform import short
 from segup.errors import ConfigError, refusals_named
 from segup.imports import children_kept_off
+from segup.overrides import as_value
 
 Data = str | Path | Mapping[str, Any]
 _Write = Callable[[Any], str]

@@ -1,17 +1,13 @@
 """A data configuration as words of the command line, and a file of one in place of ``data=<data set>``."""
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from segup.errors import ConfigError
+from segup.overrides import as_value, for_shell
 from segup.stored import read_yaml, visible
-
-_PLAIN = re.compile(r"[A-Za-z_./-][\w./-]*", re.ASCII)
-_OTHERS = ("true", "false", "null", "nan", "inf", "yes", "no", "on", "off")
-_COLOR = re.compile(r"#([0-9a-fA-F]{6})")
 
 
 def as_words(config: Mapping[str, Any], mark: str = "") -> list[str]:
@@ -31,35 +27,6 @@ def as_words(config: Mapping[str, Any], mark: str = "") -> list[str]:
         elif key != "name":
             words.append(f"{mark}data.{key}={as_value(value)}")
     return words
-
-
-def as_value(value: Any) -> str:
-    r"""Return a plain value as it is written in an override.
-
-    >>> print(as_value([1, "big leaf", None, True]), as_value({"train": "a/b.txt"}), as_value("it's"))
-    [1,'big leaf',null,true] {train:a/b.txt} 'it\'s'
-    """
-    if isinstance(value, Mapping):
-        return f"{{{','.join(f'{_key(key)}:{as_value(own)}' for key, own in value.items())}}}"
-    if isinstance(value, list | tuple):
-        return f"[{','.join(as_value(own) for own in value)}]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int | float):
-        return str(value)
-    text = str(value)
-    if any(ord(letter) < 32 for letter in text) or "${" in text:
-        raise ConfigError(f"'{visible(text)}' cannot be written on a command line.\n  try: another name for the file")
-    return text if _PLAIN.fullmatch(text) and text.lower() not in _OTHERS else quoted(text)
-
-
-def quoted(text: str) -> str:
-    r"""Return text as Hydra reads it between quotes.
-
-    >>> print(quoted("it's"))
-    'it\'s'
-    """
-    return "'" + re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), text) + "'"
 
 
 def as_command(config: Mapping[str, Any]) -> str:
@@ -137,15 +104,3 @@ def _check_plain(value: Any, path: Path) -> None:
             _check_plain(own, path)
     elif isinstance(value, str) and "${" in value:
         raise ConfigError(f"{path}: '{visible(value)}' refers to something else: the file is data only")
-
-
-def _key(key: Any) -> str:
-    color = _COLOR.fullmatch(str(key))
-    return f"0x{color[1]}" if color else str(key)
-
-
-def for_shell(word: str) -> str:
-    """Return an override as it is typed in a shell."""
-    if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII):
-        return word
-    return shlex.quote(word) if "'" not in word or re.search(r'["$`\\!]', word) else f'"{word}"'

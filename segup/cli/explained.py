@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segup.cli.composed import composed, configs_folder
-from segup.cli.data_words import as_value, for_shell, quoted
 from segup.errors import ConfigError, SegupError, nearest, unknown
+from segup.overrides import as_value, for_shell, quoted
 
 
 def explained(error: Exception, arguments: Sequence[str] = ()) -> SegupError:

@@ -87,7 +87,7 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
         raise ConfigError(f"classes must be a list of names, not {names!r}")
     given = tuple(names)
     for index, name in enumerate(given):
-        if not isinstance(name, str | int | float):
+        if isinstance(name, bool) or not isinstance(name, str | int | float):
             raise ConfigError(f"class {index} is {short(name)}, and a name is text: it may need quotes")
     checked = tuple(str(name) for name in given)
     if len(checked) < 2:

@@ -8,15 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from segup.cli import data as data_command
 from segup.cli.data_overrides import composed_data, parse_overrides
-from segup.cli.data_words import as_command, as_value, read_data_file, with_files
+from segup.cli.data_words import read_data_file, with_files
 from segup.cli.train import run as train
+from segup.data.config import create_data
 from segup.data.discover.discovery import discover, scan
 from segup.data.discover.look import MOST_VALUES, Looked
 from segup.data.discover.values import meaning
@@ -385,20 +383,6 @@ def test_the_printed_line_and_the_written_file_train(tmp_path, monkeypatch, caps
     assert rest[-2:] == ["data=folder", "data.val_fraction=0.5"]
 
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=12).filter(
-    lambda t: "${" not in t
-)
-SCALARS = TEXTS | st.integers() | st.booleans() | st.none()
-
-
-@given(SCALARS | st.lists(SCALARS, max_size=3))
-def test_hydra_and_the_shell_read_what_was_meant(value):
-    word = f"data.x={as_value(value)}"
-    assert OverridesParser.create().parse_override(word).value() == value
-    line = as_command({"name": "folder", "x": value})
-    assert shlex.split(line) == ["segup", "train", "data=folder", word]
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -429,6 +413,16 @@ def test_a_file_of_data_lies_anywhere(tmp_path):
         ConfigError, match=r"data=none\.yaml: there is no such file\.\n  try: segup data FOLDER --write"
     ):
         with_files(["data=none.yaml"])
+
+
+def test_text_of_a_file_that_looks_like_a_number_stays_text(tmp_path):
+    (tmp_path / "d.yaml").write_text("mask_suffix: '-1'\nclasses: ['.5', '-inf', '1e3', b]\n")
+    found = composed_data(parse_overrides([f"data={tmp_path}/d.yaml"]), dict, ["a", "b"])
+    assert (found["mask_suffix"], found["classes"]) == ("-1", [".5", "-inf", "1e3", "b"])
+    (tmp_path / "d.yaml").write_text("classes: [no, yes]\n")
+    found = composed_data(parse_overrides([f"data={tmp_path}/d.yaml"]), dict, ["a", "b"])
+    with pytest.raises(ConfigError, match="class 0 is False, and a name is text: it may need quotes"):
+        create_data(found)
 
 
 def seen(values, **options):

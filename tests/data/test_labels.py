@@ -26,6 +26,7 @@ def test_labels_from_lists_become_tuples_and_count():
         ({"names": ("a", "b"), "colors": ((1, 2, 3), 2.5)}, "three integers in 0…255, not 2.5"),
         ({"names": ("a", "b", "a")}, "class names must differ: 'a' occurs 2 times"),
         ({"names": ("a", "")}, "class 1 has an empty name: every class needs one"),
+        ({"names": ("a", False)}, "class 1 is False, and a name is text: it may need quotes"),
         ({"names": ("a", "b"), "colors": ((1, 2, 3),)}, "1 colours for 2 classes"),
         ({"names": ("a", "b"), "colors": ((1, 2, 3), (1, 2, 3))}, r"colours must differ: \[1, 2, 3\] is given to 2"),
         ({"names": ("a", "b"), "colors": ((1, 2, 3), (1, 2, 256))}, r"three integers in 0…255, not \(1, 2, 256\)"),

@@ -1,0 +1,69 @@
+"""Values as they are written in an override, and overrides as they are typed in a shell."""
+
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from segup.errors import ConfigError
+from segup.stored import visible
+
+# What begins otherwise may be a number: -1, .5, 1e3, -inf.
+_PLAIN = re.compile(r"\.{1,2}|\.{0,2}/[\w./-]*|[A-Za-z_][\w./-]*", re.ASCII)
+_OTHERS = ("true", "false", "null", "nan", "inf", "yes", "no", "on", "off")
+_COLOR = re.compile(r"#([0-9a-fA-F]{6})")
+
+
+def as_value(value: Any) -> str:
+    r"""Return a plain value as it is written in an override.
+
+    >>> print(as_value([1, "big leaf", None, True]), as_value({"train": "a/b.txt"}), as_value("it's"), as_value("-1"))
+    [1,'big leaf',null,true] {train:a/b.txt} 'it\'s' '-1'
+    """
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{_key(key)}:{as_value(own)}' for key, own in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(as_value(own) for own in value)}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return str(value)
+    text = str(value)
+    if any(ord(letter) < 32 for letter in text) or "${" in text:
+        raise ConfigError(f"'{visible(text)}' cannot be written on a command line.\n  try: another name for the file")
+    return _text(text)
+
+
+def quoted(text: str) -> str:
+    r"""Return text as Hydra reads it between quotes.
+
+    >>> print(quoted("it's"))
+    'it\'s'
+    """
+    return "'" + re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), text) + "'"
+
+
+def for_shell(word: str) -> str:
+    """Return an override as it is typed in a shell."""
+    if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII):
+        return word
+    return shlex.quote(word) if "'" not in word or re.search(r'["$`\\!]', word) else f'"{word}"'
+
+
+def pasted(key: str, value: object) -> str:
+    """Return the override that sets a key to a name or a path, as it can be pasted into a shell.
+
+    >>> print(pasted("ckpt_path", "a/last.ckpt"), pasted("ckpt_path", "my run/last.ckpt"))
+    ckpt_path=a/last.ckpt "ckpt_path='my run/last.ckpt'"
+    """
+    return for_shell(f"{key}={_text(visible(str(value)))}")
+
+
+def _text(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) and text.lower() not in _OTHERS else quoted(text)
+
+
+def _key(key: Any) -> str:
+    """Return a key, which cannot be quoted."""
+    color = _COLOR.fullmatch(str(key))
+    return f"0x{color[1]}" if color else key if isinstance(key, str) else as_value(key)
