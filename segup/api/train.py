@@ -65,10 +65,12 @@ def sweep_words(data: Data | None, words: Sequence[str], values: Mapping[str, An
 
 def _written(data: Data | None, words: Sequence[str], values: Mapping[str, Any], value: _Write) -> list[str]:
     typed, among = _typed(words), values.get("data")
-    if data is None and among is not None and not (isinstance(among, Mapping) and "name" not in among):
+    if among is not None and not (isinstance(among, Mapping) and "name" not in among):
         data, values = among, {key: given for key, given in values.items() if key != "data"}
-    goes_on = data is None and any(word.startswith("ckpt_path=") for word in (*typed, *(f"{key}=" for key in values)))
-    return [*([] if goes_on else _data_words(data)), *typed, *_value_words(values, value)]
+    keys = [word.partition("=")[0] for word in typed]
+    goes_on = data is None and "ckpt_path" in (*keys, *values)
+    first = [] if goes_on or "data" in keys else _data_words(data)
+    return [*first, *typed, *_value_words(values, value)]
 
 
 def _data_words(data: Any) -> list[str]:

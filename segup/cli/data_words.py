@@ -41,7 +41,7 @@ def as_command(config: Mapping[str, Any]) -> str:
 def with_files(words: Sequence[str]) -> list[str]:
     """Return overrides in which ``data=my_data.yaml`` is what the file holds; what is typed beside it counts more.
 
-    A value that ends in .yaml or .yml, or holds a slash, is a file.
+    A value that ends in .yaml or .yml, or holds a slash, is a file. The last ``data=`` replaces those before it.
 
     Raises:
         ConfigError: There is no such file, or it holds what is no data.
@@ -49,9 +49,12 @@ def with_files(words: Sequence[str]) -> list[str]:
     """
     first: list[str] = []
     others = []
-    for word in words:
+    last = max((place for place, word in enumerate(words) if word.startswith("data=")), default=0)
+    for place, word in enumerate(words):
         key, _, value = word.partition("=")
         value = value.strip("'\"")
+        if key == "data" and place < last:
+            continue
         if key == "data" and ("/" in value or value.endswith((".yaml", ".yml"))):
             chosen, *own = as_words(read_data_file(Path(value)), "++")
             first += own

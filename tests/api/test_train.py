@@ -11,6 +11,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 
 import segup
+from segup.api.train import run_words
 from segup.checkpoints import read_checkpoint
 from segup.cli.train import run as command
 from segup.errors import ConfigError, DataError, SegupError
@@ -109,6 +110,14 @@ def test_what_the_command_refuses_is_raised_with_its_words_and_leaves_nothing(tm
     with pytest.raises(SegupError, match=message):
         segup.train(data, *words, **values)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_later_data_replaces_an_earlier_one_wholly():
+    mine = {"name": "folder", "root": "mine", "classes": ["a", "b"]}
+    assert run_words(mine, ["data=cells"], {}) == ["data=cells"]
+    assert run_words(mine, [], {"data": "cells"}) == ["data=cells"]
+    assert run_words("cells", [], {"data": mine}) == run_words(mine, [], {})
+    assert run_words("cells", [], {"data": {"batch_size": 2}}) == ["data=cells", "data.batch_size=2"]
 
 
 def test_a_file_and_a_dictionary_of_data_are_found_where_they_lie(tmp_path):

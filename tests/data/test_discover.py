@@ -415,6 +415,18 @@ def test_a_file_of_data_lies_anywhere(tmp_path):
         with_files(["data=none.yaml"])
 
 
+def test_a_later_data_replaces_an_earlier_one_wholly(tmp_path):
+    (tmp_path / "a.yaml").write_text("classes: [a, b]\nmask_values: {0: 0, 9: 1}\nimage_range: [0, 9]\n")
+    (tmp_path / "b.yaml").write_text("classes: [c, d]\n")
+    one, other = f"data={tmp_path}/a.yaml", f"data={tmp_path}/b.yaml"
+    assert with_files([one, "seed=1", other]) == with_files(["seed=1", other])
+    assert with_files([one, "data=cells", "seed=1"]) == ["data=cells", "seed=1"]
+    assert with_files(["data=cells", other]) == with_files([other])
+    assert with_files([one, "data.image_range=[1,2]", other])[-2:] == ["data.image_range=[1,2]", "data=folder"]
+    found = composed_data(parse_overrides([one, other]), dict, ["a", "b"])
+    assert (found["classes"], found["mask_values"], found["image_range"]) == (["c", "d"], None, None)
+
+
 def test_text_of_a_file_that_looks_like_a_number_stays_text(tmp_path):
     (tmp_path / "d.yaml").write_text("mask_suffix: '-1'\nclasses: ['.5', '-inf', '1e3', b]\n")
     found = composed_data(parse_overrides([f"data={tmp_path}/d.yaml"]), dict, ["a", "b"])
