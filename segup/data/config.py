@@ -1,11 +1,11 @@
 """From the data group of a configuration to the DataModule."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from segup.calls import annotated, check
+from segup.calls import accepts, annotated, check
 from segup.data.labels import Labels
 from segup.data.module import SegmentationData
 from segup.data.sets import create_dataset, datasets
@@ -39,14 +39,16 @@ def create_data(config: Mapping[str, Any], seed: int = 0) -> SegmentationData:
         segup.errors.ConfigError: unknown option of data set 'cells' 'batchsize': did you mean 'batch_size'? known: ...
     """
     options = {key: value for key, value in config.items() if value != _MISSING}
-    _require(("name", "classes"), options)
+    _require(("name", "classes"), [key for key, value in options.items() if value is not None])
     name = options.pop("name")
     own = _parameters(datasets.get(name), {"labels"})
     module = _parameters(SegmentationData, {"source", "seed"})
     for key in options:
         if key not in own and key not in module and key not in _LABELS:
             raise ConfigError(unknown(f"option of data set '{name}'", key, {*own, *module, *_LABELS, "name"}))
-    _require([key for key, parameter in own.items() if parameter.default is parameter.empty], options)
+    needed = {key: parameter.annotation for key, parameter in own.items() if parameter.default is parameter.empty}
+    unset = {key for key, kind in needed.items() if options.get(key) is None and not accepts(kind, None)}
+    _require(needed, options.keys() - unset)
     for key in {"root", "cache_dir"} & options.keys():
         options[key] = _path(key, options[key])
     for key in own.keys() & options.keys():
@@ -68,14 +70,14 @@ def _path(key: str, value: Any) -> str | None:
 
 
 def _is_plain(kind: Any) -> bool:
-    """Whether a type is bool, int, float, a range of these or a choice of words, or one of these or None."""
+    """Whether a type is bool, int, float, text, a range of these or a choice of words, or one of these or None."""
     kinds = get_args(kind) if isinstance(kind, UnionType) or get_origin(kind) is Union else (kind,)
-    return all(one in (bool, int, float, NoneType) or get_origin(one) in (Annotated, Literal) for one in kinds)
+    return all(one in (bool, int, float, str, NoneType) or get_origin(one) in (Annotated, Literal) for one in kinds)
 
 
-def _require(keys: Iterable[str], options: Mapping[str, Any]) -> None:
+def _require(keys: Iterable[str], given: Collection[str]) -> None:
     for key in keys:
-        if key not in options:
+        if key not in given:
             raise ConfigError(f"data.{key} is not set: give data.{key}=...")
 
 

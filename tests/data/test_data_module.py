@@ -1,3 +1,5 @@
+import contextlib
+import inspect
 import itertools
 import logging
 import subprocess
@@ -10,8 +12,9 @@ from PIL import Image
 
 from segup.data import Labels, SegmentationData, create_data, create_dataset
 from segup.data.pairs import Pair
+from segup.data.sets import datasets
 from segup.data.transforms import Augment
-from segup.errors import ConfigError, DataError
+from segup.errors import ConfigError, DataError, SegupError
 
 CELLS = ("background", "cytoplasm", "nucleus")
 SIZES = [(5, 7), (9, 4), (6, 6), (11, 13), (1, 1)]
@@ -302,6 +305,16 @@ def test_images_with_other_channels(tmp_path, write_pairs):
         ({"classes": "???"}, "data.classes is not set: give data.classes=..."),
         ({"root": [1]}, "data.root=[1] must be a path"),
         ({"name": "folder"}, "data.root is not set: give data.root=..."),
+        ({"name": "folder", "root": None}, "data.root is not set: give data.root=..."),
+        ({"classes": None}, "data.classes is not set: give data.classes=..."),
+        ({"name": "folder", "root": ".", "mask_suffix": 1}, "data.mask_suffix=1 must be text or null"),
+        ({"name": "folder", "root": ".", "groups": ["a"]}, "data.groups=['a'] must be text or null"),
+        (
+            {"name": "folder", "root": ".", "images": {}},
+            "data.images={} must be a path below data.root, or one for each split.\n"
+            "  try: 'data.images={train: images_train, val: images_val}'",
+        ),
+        ({"name": "folder", "root": ".", "masks": {"train": True}}, "data.masks={'train': True} must be a path below"),
         ({"name": "folder", "root": ".", "mask_kind": "foo"}, "data.mask_kind='foo' is unknown; known: files, inst"),
         (
             {"name": "folder", "root": ".", "skip_unmatched": "maybe"},
@@ -313,6 +326,18 @@ def test_configurations_that_cannot_be_meant_are_refused(options, message):
     with pytest.raises(ConfigError) as caught:
         create_data({"name": "cells", "classes": list(CELLS), **options})
     assert str(caught.value).startswith(message)
+
+
+ODD = (None, True, -1, 0, 1.5, "", "x", "(", "a\0b", [], [None], {}, {"a": 1}, {"train": 1}, {"train": None}, {"": "x"})
+
+
+@pytest.mark.parametrize("name", datasets.names())
+def test_no_value_of_a_data_sets_option_ends_in_a_bare_error(tmp_path, name):
+    base = {"name": name, "classes": list(CELLS), "root": str(tmp_path), "num_workers": 0}
+    for key, value in itertools.product(inspect.signature(datasets.get(name)).parameters, ODD):
+        if key not in ("labels", "download"):
+            with contextlib.suppress(SegupError):
+                create_data({**base, key: value}).setup("fit")
 
 
 def test_a_folder_may_be_called_by_a_number(tmp_path, monkeypatch):

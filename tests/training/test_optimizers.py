@@ -145,6 +145,14 @@ def test_a_value_that_no_schedule_takes_is_named(name, options, message):
         rates(name, **options)
 
 
+@pytest.mark.parametrize("share", [0, 1, 0.0, 1.0])
+@pytest.mark.parametrize("steps", [1, 2, 10])
+def test_a_cycle_may_rise_at_no_step_or_at_all_of_them(share, steps):
+    cycle = rates("one_cycle", steps=steps, pct_start=share)
+    assert cycle == sorted(cycle, reverse=share == 0)
+    assert max(cycle) == pytest.approx(1.0, rel=0.2 if steps == 10 else 1)
+
+
 def test_a_rise_over_the_first_step_alone_begins_at_the_rate():
     assert rates("one_cycle", steps=10, pct_start=0.1)[0] == pytest.approx(1.0)
 

@@ -80,7 +80,7 @@ class Folder(DataSource):
         own = "images" if mask_suffix is None or (self.root / "images").is_dir() else "."
         self._images = _places("images", images, own)
         self._masks = _places("masks", masks, "masks" if mask_suffix is None else self._images)
-        self._lists = {} if lists is None else _places("lists", lists, {})
+        self._lists = _places("lists", lists, {}) if lists not in (None, {}) else {}
         if "" in self._lists:
             raise ConfigError(
                 f"data.lists={lists!r} must give the list of each split.\n  try: 'data.lists={{train: train.txt}}'"
@@ -254,7 +254,7 @@ def _places(option: str, given: str | Mapping[str, str] | None, default: str | M
     value = default if given is None else given
     if isinstance(value, str | int) and not isinstance(value, bool):
         return {"": str(value)}
-    if not isinstance(value, Mapping) or not all(isinstance(place, str | int) for place in value.values()):
+    if not isinstance(value, Mapping) or not value or any(type(place) not in (str, int) for place in value.values()):
         raise ConfigError(
             f"data.{option}={value!r} must be a path below data.root, or one for each split.\n"
             f"  try: 'data.{option}={{train: {option}_train, val: {option}_val}}'"

@@ -17,13 +17,14 @@ def one_cycle(
     final_div_factor: Positive = 1e4,
 ) -> LRScheduler:
     """Rise to the rate and fall far below it (arXiv 1708.07120); momentum stays as it is."""
-    if pct_start * steps == 1:  # a rise over no steps, by whose length torch would divide
-        pct_start *= 1 - 1e-9
+    share = float(pct_start)  # torch refuses 0 and 1 as whole numbers
+    if share * steps == 1:  # a rise over no steps, by whose length torch would divide
+        share *= 1 - 1e-9
     return OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
         total_steps=steps,
-        pct_start=pct_start,
+        pct_start=share,
         div_factor=div_factor,
         final_div_factor=final_div_factor,
         cycle_momentum=False,
