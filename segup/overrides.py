@@ -1,5 +1,6 @@
 """Values as they are written in an override, and overrides as they are typed in a shell."""
 
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from segup.stored import visible
 _PLAIN = re.compile(r"\.{1,2}|\.{0,2}/[\w./-]*|[A-Za-z_][\w./-]*", re.ASCII)
 _OTHERS = ("true", "false", "null", "nan", "inf", "yes", "no", "on", "off")
 _COLOR = re.compile(r"#([0-9a-fA-F]{6})")
+PATHS = ("run_dir", "ckpt_path", "init_from", "encoder.weights", "data.root", "data.cache_dir")
+"""Keys whose one value is a path, in which a ``~`` at the beginning is the person's home."""
 
 
 def as_value(value: Any) -> str:
@@ -48,6 +51,19 @@ def for_shell(word: str) -> str:
     if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII):
         return word
     return shlex.quote(word) if "'" not in word or re.search(r'["$`\\!]', word) else f'"{word}"'
+
+
+def at_home(word: str) -> str:
+    """Return an override in which the ``~`` of a path is the folder that it stands for: shells leave it as it is.
+
+    >>> at_home("run_dir=~/run") == f"run_dir={os.path.expanduser('~/run')}", at_home("name=~/run")
+    (True, 'name=~/run')
+    """
+    key, equals, value = word.partition("=")
+    if key.lstrip("+") not in (*PATHS, "data"):
+        return word
+    found = re.sub(r"""((?:^|,)['"]?)(~[\w.-]*)(?=[/,'"]|$)""", lambda one: one[1] + os.path.expanduser(one[2]), value)
+    return f"{key}{equals}{found}"
 
 
 def pasted(key: str, value: object) -> str:

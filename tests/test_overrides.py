@@ -1,16 +1,23 @@
 """Values and names as they are typed: Hydra and the shell read what was meant."""
 
+import inspect
 import shlex
 import subprocess
+from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from segup.cli.data_words import as_command
+from segup.cli.data_words import as_command, read_data_file, with_files
+from segup.conform import united
+from segup.data.module import SegmentationData
+from segup.data.sets import datasets
 from segup.errors import ConfigError
-from segup.overrides import as_value, pasted
+from segup.overrides import PATHS, as_value, at_home, pasted
+from segup.training.config import EncoderConfig, RunConfig
 
 LISTED = (
     "", " ", ".", "..", "-", "_", "~", "*", "?", "null", "Null", "~/d", "true", "False", "yes", "no", "on", "OFF",
@@ -69,3 +76,54 @@ def test_what_is_printed_to_be_pasted_is_read_by_bash_and_hydra(path):
     line = f"printf '%s' {pasted('ckpt_path', path)}"
     word = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True).stdout
     assert read(word) == path
+
+
+NO_PATHS = {
+    "name", "logger", "encoder.name", "encoder.library",
+    "data.images", "data.masks", "data.mask_suffix", "data.groups",  # of these, paths below data.root
+}  # fmt: skip
+
+
+def test_every_option_that_is_text_is_known_as_a_path_or_as_none():
+    kinds = {
+        **get_type_hints(RunConfig),
+        **{f"encoder.{key}": kind for key, kind in get_type_hints(EncoderConfig).items()},
+    }
+    for part in (SegmentationData, *(datasets.get(name) for name in datasets.names())):
+        kinds |= {f"data.{key}": one.annotation for key, one in inspect.signature(part).parameters.items()}
+    assert {key for key, kind in kinds.items() if {str, Path} & set(united(kind))} == {*PATHS, *NO_PATHS}
+
+
+@pytest.mark.parametrize(
+    ("typed", "read_as"),
+    [
+        ("data.root=~/d", "data.root=/home/me/d"),
+        ("data.root='~/d'", "data.root='/home/me/d'"),
+        ("++data.root=~", "++data.root=/home/me"),
+        ("run_dir='~/my run'", "run_dir='/home/me/my run'"),
+        ("init_from=~/a,~/b", "init_from=/home/me/a,/home/me/b"),
+        ("data.root=~nobody-here/d", "data.root=~nobody-here/d"),
+        ("data.root=a/~/d", "data.root=a/~/d"),
+        ("data.root=a~", "data.root=a~"),
+        ("name=~/d", "name=~/d"),
+        ("decoder=deconv", "decoder=deconv"),
+    ],
+)
+def test_a_path_may_begin_at_home(typed, read_as, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert at_home(typed) == read_as
+    assert with_files([typed]) == [read_as]
+
+
+@pytest.mark.parametrize("key", PATHS)
+def test_every_path_may_begin_at_home(key, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert with_files([f"{key}=~/d"]) == [f"{key}=/home/me/d"]
+
+
+def test_a_file_of_data_may_lie_and_look_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "d.yaml").write_text("root: ~/pictures\ncache_dir: ~/kept\nclasses: [a, b]\n")
+    assert read_data_file(tmp_path / "d.yaml")["root"] == f"{tmp_path}/pictures"
+    words = with_files(["data=~/d.yaml"])
+    assert [f"++data.root={tmp_path}/pictures", f"++data.cache_dir='{tmp_path}/kept'"] == words[:2]

@@ -1,12 +1,13 @@
 """A data configuration as words of the command line, and a file of one in place of ``data=<data set>``."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from segup.errors import ConfigError
-from segup.overrides import as_value, for_shell
+from segup.overrides import as_value, at_home, for_shell
 from segup.stored import read_yaml, visible
 
 
@@ -41,7 +42,8 @@ def as_command(config: Mapping[str, Any]) -> str:
 def with_files(words: Sequence[str]) -> list[str]:
     """Return overrides in which ``data=my_data.yaml`` is what the file holds; what is typed beside it counts more.
 
-    A value that ends in .yaml or .yml, or holds a slash, is a file. The last ``data=`` replaces those before it.
+    A value that ends in .yaml or .yml, or holds a slash, is a file. The last ``data=`` replaces those before it. In all
+    that is a path, ``~`` becomes the person's home.
 
     Raises:
         ConfigError: There is no such file, or it holds what is no data.
@@ -50,14 +52,14 @@ def with_files(words: Sequence[str]) -> list[str]:
     first: list[str] = []
     others = []
     last = max((place for place, word in enumerate(words) if word.startswith("data=")), default=0)
-    for place, word in enumerate(words):
+    for place, word in enumerate(map(at_home, words)):
         key, _, value = word.partition("=")
         value = value.strip("'\"")
         if key == "data" and place < last:
             continue
         if key == "data" and ("/" in value or value.endswith((".yaml", ".yml"))):
             chosen, *own = as_words(read_data_file(Path(value)), "++")
-            first += own
+            first += map(at_home, own)
             word = chosen
         others.append(word)
     return [*first, *others]
@@ -88,7 +90,7 @@ def read_data_file(path: Path) -> dict[str, Any]:
             f"  try: name: folder"
         )
     if name == "folder" or config.get("root") is not None:
-        config["root"] = str(path.parent / str(config.get("root") or "."))
+        config["root"] = str(path.parent / os.path.expanduser(str(config.get("root") or ".")))
     return config
 
 

@@ -31,7 +31,7 @@ def inside(root: Path, text: str, where: str) -> Path:
       try: a data.root that holds all files.
     """
     plain = os.path.normpath(text.replace("\\", "/"))
-    out = plain == ".." or plain.startswith(("../", "/")) or plain[1:2] == ":" or "\0" in plain
+    out = plain in ("..", "~") or plain.startswith(("../", "/", "~/")) or plain[1:2] == ":" or "\0" in plain
     if out or Path(plain).is_absolute():
         raise ConfigError(
             f"{where}: '{text}' leads out of {root}: paths are relative to data.root and stay in it.\n"
