@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segup.cli.composed import composed, configs_folder
 from segup.errors import ConfigError, SegupError, nearest, unknown
-from segup.overrides import as_value, for_shell, quoted
+from segup.overrides import PATHS, as_value, for_shell, quoted
 
 
 def explained(error: Exception, arguments: Sequence[str] = ()) -> SegupError:
@@ -145,7 +145,7 @@ def _several_values(word: str, arguments: Sequence[str]) -> str:
         now = now[part]
     listed = f"'{key}=[{values}]' for a list"
     swept = f"-m {shlex.quote(word)} for a run with each"
-    if key in ("name", "run_dir", "ckpt_path"):
+    if key in _FREE:
         return f"{word}: {key} takes one value.\n  try: {_quoted_twice(key, values)}"
     if key.startswith("ablation."):
         return f"{word}: {key} takes one value.\n  try: {key}={values.partition(',')[0]}"
@@ -226,8 +226,8 @@ def _presets_with(option: str) -> list[str]:
     return [name for name, preset in known.items() if option in (preset.get("upsampler_options") or {})]
 
 
-_FREE = ("name", "run_dir", "ckpt_path", "init_from")
-"""Keys whose one value may be any text, and is null at first."""
+_FREE = ("name", *PATHS)
+"""Keys whose one value may be any text."""
 
 
 def _of_one_value(place: str, key: str, held: Any, arguments: Sequence[str]) -> str:
