@@ -148,7 +148,7 @@ def train(data: str | Path | Mapping[str, Any] | None = None, /, *words: str, **
             keys of its group.
 
     The run's folder is that of the command: ``outputs/<name>/<decoder>/<seed>-<time>`` in the current folder, or
-    ``run_dir``. ``segup.train(ckpt_path=run.path / "last.ckpt")`` continues a run. Random numbers, threads and Hydra's
+    ``run_dir``. ``segup.train(ckpt_path=run.path)`` continues a run. Random numbers, threads and Hydra's
     state are afterwards as they were.
 
     Raises:

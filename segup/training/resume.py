@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
-from segup.checkpoints import read_checkpoint
+from segup.checkpoints import find_checkpoint, read_checkpoint
 from segup.conform import Within, conform
 from segup.errors import ConfigError, DataError
 from segup.metrics.scores import MIOU
@@ -110,13 +110,14 @@ def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]
     """Return the configuration of the checkpoint's run with what may change taken from ``given``.
 
     Args:
-        path: The checkpoint.
+        path: The checkpoint, or a run folder, which stands for its last one.
         given: What was typed on the command line, as dotted keys; all else comes from the run.
 
     Raises:
         ConfigError: Something given would make another run of it; the message shows the difference.
         DataError: No segup checkpoint.
     """
+    path = find_checkpoint(path) if isinstance(path, str | Path) and Path(path).is_dir() else path
     content = read_checkpoint(path)
     stored = content["segup"].get("config")
     if not isinstance(stored, dict):
@@ -142,6 +143,7 @@ def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]
                 f"{key} was {before!r} in the run of {path} and is now {value!r}: that would be another run.\n"
                 f"  try: leave it out to continue, or leave out ckpt_path to begin anew."
             )
+    config["ckpt_path"] = str(path)
     return config
 
 

@@ -238,7 +238,7 @@ def test_a_resume_refused_by_the_state_itself_changes_nothing(whole_run, tmp_pat
     assert {name: found for name, found in contents(tmp_path / "run").items() if name != "lock"} == before
 
 
-def test_what_a_resumed_run_may_change(whole_run):
+def test_what_a_resumed_run_may_change(whole_run, tmp_path):
     _, folder = whole_run
     path = folder / "last.ckpt"
     assert read_position(path).step == 12
@@ -246,6 +246,12 @@ def test_what_a_resumed_run_may_change(whole_run):
         resumed_config(path, {"ckpt_path": str(path), "trainer.threads": 2, "data.root": "elsewhere"})
     )
     assert (config.trainer.threads, config.data["root"], config.ckpt_path) == (2, "elsewhere", str(path))
+    by_folder = resumed_config(str(folder), {"ckpt_path": str(folder)})  # as every other command takes a run
+    assert by_folder["ckpt_path"] == str(path)
+    with pytest.raises(DataError, match="has no last.ckpt; it is no run folder, or its run ended before"):
+        resumed_config(tmp_path, {})
+    with pytest.raises(ConfigError, match=r"path=\[1\] must be text or a path"):
+        resumed_config([1], {})
     for said in (None, "bilinear"):  # runs of before say what null means
         resumed_config(path, {"decoder.final": said, "neck.name": said and "auto"})
     with pytest.raises(ValueError, match="decoder.final was .* and is now 'nearest'"):
