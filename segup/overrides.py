@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from segup.errors import ConfigError
@@ -23,18 +23,7 @@ def as_value(value: Any) -> str:
     >>> print(as_value([1, "big leaf", None, True]), as_value({"train": "a/b.txt"}), as_value("it's"), as_value("-1"))
     [1,'big leaf',null,true] {train:a/b.txt} 'it\'s' '-1'
     """
-    if isinstance(value, Mapping):
-        return f"{{{','.join(f'{_key(key)}:{as_value(own)}' for key, own in value.items())}}}"
-    if isinstance(value, list | tuple):
-        return f"[{','.join(as_value(own) for own in value)}]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int | float):
-        return str(value)
-    text = str(value)
-    if any(ord(letter) < 32 for letter in text) or "${" in text:
-        raise ConfigError(f"'{visible(text)}' cannot be written on a command line.\n  try: another name for the file")
-    return _text(text)
+    return _written(value, _checked)
 
 
 def quoted(text: str) -> str:
@@ -50,7 +39,9 @@ def for_shell(word: str) -> str:
     """Return an override as it is typed in a shell."""
     if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII):
         return word
-    return shlex.quote(word) if "'" not in word or re.search(r'["$`\\!]', word) else f'"{word}"'
+    if "'" not in word or re.search("[$`!]", word):
+        return shlex.quote(word)
+    return '"' + re.sub(r'([\\"])', r"\\\1", word) + '"'
 
 
 def at_home(word: str) -> str:
@@ -66,20 +57,35 @@ def at_home(word: str) -> str:
     return f"{key}{equals}{found}"
 
 
-def pasted(key: str, value: object) -> str:
-    """Return the override that sets a key to a name or a path, as it can be pasted into a shell.
+def pasted(key: str, value: Any) -> str:
+    """Return the override that sets a key to a path, a name or names, as a message prints it to be pasted into a shell.
 
     >>> print(pasted("ckpt_path", "a/last.ckpt"), pasted("ckpt_path", "my run/last.ckpt"))
     ckpt_path=a/last.ckpt "ckpt_path='my run/last.ckpt'"
     """
-    return for_shell(f"{key}={_text(visible(str(value)))}")
+    return for_shell(f"{key}={_written(value, visible)}")
 
 
-def _text(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) and text.lower() not in _OTHERS else quoted(text)
+def _written(value: Any, text: Callable[[str], str]) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{_key(key)}:{_written(own, text)}' for key, own in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(_written(own, text) for own in value)}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return str(value)
+    found = text(str(value))
+    return found if _PLAIN.fullmatch(found) and found.lower() not in _OTHERS else quoted(found)
+
+
+def _checked(text: str) -> str:
+    if any(ord(letter) < 32 for letter in text) or "${" in text:
+        raise ConfigError(f"'{visible(text)}' cannot be written on a command line.\n  try: another name for the file")
+    return text
 
 
 def _key(key: Any) -> str:
     """Return a key, which cannot be quoted."""
     color = _COLOR.fullmatch(str(key))
-    return f"0x{color[1]}" if color else key if isinstance(key, str) else as_value(key)
+    return f"0x{color[1]}" if color else key if isinstance(key, str) else _written(key, visible)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -136,9 +137,10 @@ def compare(runs: Sequence[Run], baseline: str | None = None, criterion: Criteri
         if found.decision.looks or not taken:
             return found
     if grown:
+        ways = (f"segup compare {shlex.quote(visible(str(study.path)))}" for study in grown)
         warnings.append(
             "decided as if looked at once, but seeds came in rounds: a difference is called real too often; the "
-            f"decision of the rounds: {' and '.join(f'segup compare {visible(str(study.path))}' for study in grown)}"
+            f"decision of the rounds: {' and '.join(ways)}"
         )
     found = compared()
     return replace(found, warnings=(*found.warnings, *warnings))

@@ -1,5 +1,6 @@
 """A finished run as a comparison sees it: its scores, its costs, and the configuration that made it."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from segup.calls import annotated
 from segup.conform import Count, Name, Within
 from segup.errors import DataError
 from segup.metrics.scores import MIOU, OWN_SCORES, Score, Share, shown_in
+from segup.overrides import pasted
 from segup.stored import all_visible, as_written, read_json, visible
 from segup.training.config import MEANT, PLACE, Fold, Folds, Seed
 
@@ -266,9 +268,9 @@ def read_run(path: str | Path) -> Run:
     if not file.is_file():
         begun = (path / "config.yaml").is_file()
         if begun:
-            why = f"its run has not finished.\n  try: ckpt_path={path}/last.ckpt"
+            why = f"its run has not finished.\n  try: {pasted('ckpt_path', path / 'last.ckpt')}"
         elif any(path.glob("*/result.json")):
-            why = f"it is no run folder, but holds some.\n  try: {path}/*"
+            why = f"it is no run folder, but holds some.\n  try: {shlex.quote(str(path))}/*"
         else:
             why = "it is no run folder"
         raise DataError(f"{path} has no result.json: {why}")

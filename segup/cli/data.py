@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,8 @@ def _look(options: argparse.Namespace) -> None:
     for option in ("write", "picture"):
         file = getattr(options, option)
         if file is not None and not file.absolute().parent.is_dir():
-            raise ConfigError(f"--{option}: there is no folder {file.parent}.\n  try: mkdir -p {file.parent}")
+            way_out = f"mkdir -p {shlex.quote(str(file.parent))}"
+            raise ConfigError(f"--{option}: there is no folder {file.parent}.\n  try: {way_out}")
         if file is not None and file.exists() and not options.overwrite:
             raise ConfigError(f"--{option}: {file} exists already.\n  try: another name, or --overwrite.")
     if options.write is not None and options.write.suffix.lower() not in (".yaml", ".yml"):

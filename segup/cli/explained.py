@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segup.cli.composed import composed, configs_folder
 from segup.errors import ConfigError, SegupError, nearest, unknown
-from segup.overrides import PATHS, as_value, for_shell, quoted
+from segup.overrides import PATHS, for_shell, pasted, quoted
 
 
 def explained(error: Exception, arguments: Sequence[str] = ()) -> SegupError:
@@ -66,7 +66,7 @@ def with_way_out(error: SegupError, words: Sequence[str]) -> SegupError:
     held = _value_at(key, others)
     if held == "???" or isinstance(held, Mapping):
         return error
-    way_out = ConfigError(f"{error}\n  try: {for_shell(f'{key}={as_value(held)}')}")
+    way_out = ConfigError(f"{error}\n  try: {pasted(key, held)}")
     way_out.__cause__ = error.__cause__
     return way_out
 
@@ -114,9 +114,7 @@ def _quoted_twice(key: str, value: str) -> str:
         return ""
     if meant[:1] == "'" and str(read) != _bare(value):
         return ""
-    if "'" not in meant:
-        return shlex.quote(f"{key}={meant}")
-    return '"' + re.sub(r'([\\"$`])', r"\\\1", f"{key}={meant}") + '"'
+    return for_shell(f"{key}={meant}")
 
 
 def _bare(value: str) -> str:
@@ -187,8 +185,8 @@ def _check_no_list_above(word: str, held: Any) -> None:
     place = ""
     for part in word.partition("=")[0].lstrip("+~").split("."):
         if isinstance(held, list) and not part.isdecimal():
-            whole = f"{place[:-1]}=[{','.join(map(str, held))}]"
-            raise ConfigError(f"{word}: {place[:-1]} is a list, and takes all its values.\n  try: '{whole}'")
+            whole = pasted(place[:-1], held)
+            raise ConfigError(f"{word}: {place[:-1]} is a list, and takes all its values.\n  try: {whole}")
         held, place = held.get(part) if isinstance(held, dict) else None, f"{place}{part}."
 
 
@@ -238,10 +236,10 @@ def _of_one_value(place: str, key: str, held: Any, arguments: Sequence[str]) -> 
         held = held[part]
     given = next((word.partition("=")[2] for word in arguments if word.partition("=")[0].endswith(key)), "null")
     if held == {}:
-        return f"{place} holds no keys by itself; with + it takes new ones.\n  try: +{key}={given}"
+        return f"{place} holds no keys by itself; with + it takes new ones.\n  try: {for_shell(f'+{key}={given}')}"
     free = held == "???" or (held is None and place in _FREE)
-    now = given if free else "null" if held is None else held
-    return f"{place} holds one value, and no group.\n  try: {place}={now}"
+    way_out = for_shell(f"{place}={given}") if free else pasted(place, held)
+    return f"{place} holds one value, and no group.\n  try: {way_out}"
 
 
 def _composed(arguments: Sequence[str]) -> Any:

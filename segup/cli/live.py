@@ -1,6 +1,7 @@
 """``--live`` and ``--link``: the page that computes by itself, and the address of a question in it."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -78,7 +79,8 @@ def page_paths(out: Sequence[str], *, overwrite: bool = False) -> list[Path]:
     for path in named:
         if path.suffix.lower() != ".html":
             raise ConfigError(
-                f"a live page's name ends in .html, not '{path.name}'.\n  try: {path.with_suffix('.html')}."
+                f"a live page's name ends in .html, not '{path.name}'.\n"
+                f"  try: {shlex.quote(str(path.with_suffix('.html')))}."
             )
     if named and not overwrite:
         check_free(named, "another --out, or --overwrite")

@@ -1,5 +1,6 @@
 """From a run folder or a checkpoint to a model that is ready to predict."""
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,7 +106,8 @@ def export_run(
     """
     if find_checkpoint(path, which).suffix.lower() in SUFFIXES:
         raise ConfigError(
-            f"{path} is an exported file already.\n  try: segup export RUN --out {out}, a run or checkpoint"
+            f"{path} is an exported file already.\n"
+            f"  try: segup export RUN --out {shlex.quote(str(out))}, a run or checkpoint"
         )
     opened = open_run(path, which, trust, "cpu")
     labels = {"names": list(opened.labels.names), "colors": [list(color) for color in opened.labels.colors]}

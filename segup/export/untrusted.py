@@ -35,7 +35,7 @@ def checked_onnx(content: bytes, path: Path, trust: bool = False) -> None:
     if any(t.data_location == onnx.TensorProto.EXTERNAL or t.external_data for t in _messages(model, "TensorProto")):
         raise DataError(
             f"{path} keeps weights in other files, and segup reads no file that a model names.\n"
-            f"  try: onnx.save_model(onnx.load('{path.name}'), 'whole.onnx'), which makes one file of them."
+            f"  try: onnx.save_model(onnx.load({path.name!r}), 'whole.onnx'), which makes one file of them."
         )
     foreign = f"has operators of {', '.join(map(repr, outside))}" if outside else "was not written by segup"
     if not trust and (outside or not any(prop.key == KEY for prop in model.metadata_props)):

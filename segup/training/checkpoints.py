@@ -19,6 +19,7 @@ from segup.atomic import atomic_copy, atomic_write
 from segup.checkpoints import read_checkpoint
 from segup.errors import RunInterruptedError
 from segup.metrics.scores import MIOU
+from segup.overrides import pasted
 from segup.terminal import endings_answered
 from segup.training.rows import IMAGES, write_image_counts
 
@@ -154,7 +155,7 @@ class RunCheckpoints(Checkpoint):
         self._interrupted = True
 
     def _how_to_continue(self) -> str:
-        return f"to continue: ckpt_path={self.last}"
+        return f"to continue: {pasted('ckpt_path', self.last)}"
 
     def _keep_best(self, trainer: L.Trainer) -> None:
         """Copy last to best if the last validation was the best."""

@@ -20,6 +20,7 @@ import yaml
 from segup.atomic import atomic_write, is_part
 from segup.errors import ConfigError, SegupError
 from segup.lock import LOCK, lock
+from segup.overrides import pasted
 from segup.stored import as_written, read_yaml
 from segup.training.config import RunConfig
 from segup.training.ranks import followed, is_first, told
@@ -221,7 +222,7 @@ def environment() -> dict[str, Any]:
 
 def _continuing(folder: Path) -> str:
     checkpoint = folder / "last.ckpt"
-    return f", or ckpt_path={checkpoint} to continue it." if checkpoint.exists() else "."
+    return f", or {pasted('ckpt_path', checkpoint)} to continue it." if checkpoint.exists() else "."
 
 
 def _make(folder: Path, *, exist_ok: bool) -> None:

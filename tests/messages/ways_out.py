@@ -34,7 +34,7 @@ LEFT_OPEN = re.compile(r"\.\.\.|…|<[^>]+>|[A-Z]{2,}")
 _GROUPS = ("decoder", "encoder", "data", "loss", "optimizer", "scheduler", "trainer")
 _QUOTED = re.compile(r"""(?<![\w=])(?:'([^']+)'|"((?:\\.|[^"\\])+)")""")
 _COMMAND = re.compile(
-    r"(?:python train\.py|segup [a-z]+)(?: (?:\"[^\"]*\"|'[^']*'|--?[\w-]+|[\w./:=<>\[\]*,-]*[\w/=>\]*]))*"
+    r"(?:python train\.py|segup [a-z]+)(?: (?:\"(?:\\.|[^\"\\])*\"|'[^']*'|--?[\w-]+|[\w./:=<>\[\]*,-]*[\w/=>\]*]))*"
 )
 _SCRIPT = re.compile(r"python (scripts/\w+\.py)((?: -?-?[\w./-]+)*)")
 _PIP = re.compile(r"pip install '?([\w-]+)(?:\[([\w,]+)\])?'?")

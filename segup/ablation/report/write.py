@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -97,7 +98,8 @@ def _check(folder: Path, before: Mapping[str, list[str]], names: Iterable[str], 
     if not overwrite:
         paths = {path: before.get(name) for name in names if os.path.lexists(path := folder / name)}
         foreign = [path for path, digests in paths.items() if not _is_known(path, digests)]
-        check_free(foreign, f"segup report {folder} --overwrite; or another place for what that report did not write")
+        way_out = f"segup report {shlex.quote(str(folder))} --overwrite"
+        check_free(foreign, f"{way_out}; or another place for what that report did not write")
 
 
 def _is_known(path: Path, digests: list[str] | None) -> bool:

@@ -21,6 +21,7 @@ from segup.data.files import IMAGE_SUFFIXES
 from segup.data.headers import read_header
 from segup.data.layout.patterns import Found, Pattern, walk
 from segup.errors import DataError, SegupError
+from segup.overrides import pasted
 from segup.tables import counted, first_of
 
 Told = Callable[[str], Callable[[Iterator[Looked], int], Iterator[Looked]]]
@@ -149,7 +150,7 @@ def _of_one_kind(root: Path, scanned: Scanned, kind: str) -> str:
             f"but are read from COCO, LabelMe and YOLO alone.\n"
             f"  try: a mask file for each image, in a folder of its own, or export as COCO"
         )
-    return f"{said}.\n  try: segup train data=folder data.root={root} data.images=FOLDER data.masks=FOLDER"
+    return f"{said}.\n  try: segup train data=folder {pasted('data.root', root)} data.images=FOLDER data.masks=FOLDER"
 
 
 def _roles(root: Path, pictures: Sequence[Path], processes: int, told: Told) -> tuple[list[Path], list[Path]]:

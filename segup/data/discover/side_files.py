@@ -127,8 +127,9 @@ def _names_of_yaml(content: Any) -> list[str]:
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, dict) and all(type(key) is int for key in names):
         names = _in_order(list(names.items()))
-    plain = isinstance(names, list) and all(type(name) in (str, int, float) for name in names)
-    return [str(name) for name in names] if plain else []
+    if not isinstance(names, list) or not all(type(name) in (str, int, float) for name in names):
+        return []
+    return [str(name) for name in names]
 
 
 def _in_order(numbered: Sequence[tuple[int, Any]]) -> list[Any]:

@@ -17,6 +17,7 @@ from segup.data.layout.patterns import Found, inside
 from segup.data.mask_files import MaskPixels
 from segup.data.pairs import Pair
 from segup.errors import ConfigError, DataError
+from segup.overrides import pasted
 
 
 @dataclass(frozen=True)
@@ -135,10 +136,10 @@ def _classes(categories: Sequence[Mapping[str, Any]], labels: Labels, path: Path
             absent.append(name)
     if absent:
         names = [name for name in labels.names if name.lower() == "background"] or ["background"]
-        every = ",".join([*names, *(str(category.get("name")) for category in categories)])
+        every = [*names, *(str(category.get("name")) for category in categories)]
         raise ConfigError(
             f"{path}: category '{absent[0]}' is none of data.classes ({', '.join(labels.names)}).\n"
-            f"  try: 'data.classes=[{every}]'"
+            f"  try: {pasted('data.classes', every)}"
         )
     return found
 

@@ -19,6 +19,7 @@ from segup.data.layout.patterns import Found
 from segup.data.mask_files import MaskPixels
 from segup.data.pairs import Pair, one_each
 from segup.errors import DataError
+from segup.overrides import pasted
 from segup.stored import read_text
 
 
@@ -109,7 +110,7 @@ class LabelMe(Outlines):
             if index is None:
                 raise DataError(
                     f"{self.path}: a shape is called '{name}', which is none of data.classes ({', '.join(self.names)})."
-                    f"\n  try: data.classes=[{','.join([*self.names, name])}]"
+                    f"\n  try: {pasted('data.classes', [*self.names, name])}"
                 )
             yield index, _corners(shape, self.path)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from segup.data.layout.patterns import Found
 from segup.errors import DataError
+from segup.overrides import pasted
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,10 @@ def check_different(found: Sequence[Found]) -> None:
 def two_masks(image: Found, masks: Sequence[Found]) -> DataError:
     """Return the refusal of an image that has several masks."""
     one, other = masks[:2]
+    narrower = f"{one.path.parent.name}/*{one.path.suffix}"
     return DataError(
         f"{image.path} has {len(masks)} masks: '{one.path.name}' and '{other.path.name}' share the name '{image.name}'."
-        f"\n  try: a narrower data.masks=..., such as 'data.masks={one.path.parent.name}/*{one.path.suffix}'; or "
+        f"\n  try: a narrower data.masks=..., such as {pasted('data.masks', narrower)}; or "
         f"data.mask_kind=instances (one file for each object) or data.mask_kind=classes (one for each class)."
     )
 

@@ -1,5 +1,6 @@
 """Pictures written to files: SVG and PNG stills, GIF animations, pages."""
 
+import shlex
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -36,7 +37,7 @@ def ending(path: Path) -> str:
     if found not in ENDINGS:
         raise ConfigError(
             f"a picture's name ends in {', '.join(ENDINGS)}, and '{path}' in {repr(found) if found else 'none'}.\n"
-            f"  try: {path.with_suffix('.svg')}."
+            f"  try: {shlex.quote(str(path.with_suffix('.svg')))}."
         )
     return found
 
