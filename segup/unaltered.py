@@ -54,6 +54,11 @@ def altered(module: nn.Module, *known: type[nn.Module], everywhere: bool = True)
     return next(_reasons(module, known, everywhere), "")
 
 
+def hooked(module: nn.Module) -> bool:
+    """Return whether something is called before or after ``module``."""
+    return any(getattr(module, kind) for kind in _HOOKS)
+
+
 def redefined(module: nn.Module, *known: type[nn.Module]) -> str:
     """Return why another code than that of its class in torch may run in ``module``; nothing if not.
 
@@ -83,7 +88,7 @@ def _reasons(module: nn.Module, known: tuple[type[nn.Module], ...], everywhere: 
         yield f"{name} has a parametrized weight"
         return
     yield from _redefinitions(module, known)
-    if any(getattr(module, kind) for kind in _HOOKS):
+    if hooked(module):
         yield f"{name} has hooks"
     if everywhere and any(getattr(torchs_module, kind) for kind in _GLOBAL_HOOKS):
         yield "torch has hooks on every module's forward"

@@ -1,19 +1,23 @@
 """Folding BatchNorm into the convolution before it: one pass over the map less, the same result in evaluation."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parameter import is_lazy
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
 
 from segup.calls import annotated
 from segup.modes import evaluating
+from segup.unaltered import hooked
 
 _CONVOLUTIONS: Mapping[Callable[..., Any], bool] = {
     torch.conv1d: False,
@@ -25,6 +29,7 @@ _CONVOLUTIONS: Mapping[Callable[..., Any], bool] = {
 }
 """Which of them have their weight's channels the other way round."""
 _LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 _CUTS = (Tensor.__getitem__, Tensor.contiguous, Tensor.clone, Tensor.narrow)
 """What leaves a value in its channel, so that scaling a channel may come before it."""
 
@@ -42,8 +47,10 @@ class _Pair:
 def fold_norms(model: nn.Module, *example: Tensor) -> int:
     """Fold each BatchNorm into the convolution whose result it alone takes, in place; return how many were folded.
 
-    The model runs once on ``example``, in evaluation mode: what takes what is seen, not guessed from names. A
-    convolution that is used twice, or whose weights are computed or shared, keeps its norm.
+    The model runs on ``example``, in evaluation mode, before and afterwards: what takes what is seen, not guessed from
+    names. A convolution that is used twice, or whose weights are computed or shared, keeps its norm; so does one that
+    has hooks, or whose norm has. Where the model then fails, or its result differs by more than rounding, it is put
+    back and nothing is folded.
 
     Args:
         model: Any module. In evaluation mode it computes the same afterwards, to rounding; it cannot be trained.
@@ -55,18 +62,60 @@ def fold_norms(model: nn.Module, *example: Tensor) -> int:
     >>> fold_norms(net, x), net[1], torch.allclose(net(x), before, atol=1e-6)
     (1, Identity(), True)
     """
-    seen = _Seen(model)
-    with evaluating(model), torch.no_grad(), seen:
-        seen.given_out(model(*example))
-    pairs = seen.pairs()
-    for pair in pairs:
-        _fold(pair)
-    stand_ins = {id(pair.norm): _after(pair.norm) for pair in pairs}
-    for module in list(model.modules()):
-        for name, child in module._modules.items():
-            if id(child) in stand_ins:
-                module._modules[name] = stand_ins[id(child)]
+    with evaluating(model), torch.no_grad():
+        with _biased(model), _Seen(model) as seen:
+            before = model(*example)
+            seen.given_out(before)
+            pairs = seen.pairs()
+        weights = [(pair.conv, pair.conv.weight, pair.conv.bias) for pair in pairs]
+        places = [
+            (module, name, child)
+            for norm in (pair.norm for pair in pairs)
+            for module in model.modules()
+            for name, child in module._modules.items()
+            if child is norm
+        ]
+        for pair in pairs:
+            _fold(pair)
+        stand_ins = {id(pair.norm): _after(pair.norm) for pair in pairs}
+        for module, name, norm in places:
+            module._modules[name] = stand_ins[id(norm)]
+        try:
+            same = not pairs or _same(before, model(*example))
+        except Exception:  # a foreign model raises whatever it likes where its norm is gone
+            same = False
+        if not same:
+            for conv, weight, bias in weights:
+                conv.weight, conv.bias = weight, bias
+            for module, name, norm in places:
+                module._modules[name] = norm
+            return 0
     return len(pairs)
+
+
+@contextmanager
+def _biased(model: nn.Module) -> Iterator[None]:
+    """Give each convolution without a bias one of zeros meanwhile: one that is not read takes no shift."""
+    without = [m for m in model.modules() if isinstance(m, _LAYERS) and m.bias is None and not is_lazy(m.weight)]
+    for conv in without:
+        conv.bias = nn.Parameter(conv.weight.new_zeros(conv.out_channels), requires_grad=False)
+    try:
+        yield
+    finally:
+        for conv in without:
+            conv.bias = None
+
+
+def _same(before: Any, after: Any) -> bool:
+    """Return whether two results are the same to rounding."""
+    pairs = zip(_tensors(before), _tensors(after), strict=True)
+    return all(
+        torch.allclose(
+            one, other, rtol=0, atol=torch.finfo(one.dtype).eps ** 0.5 * float(one.abs().max()), equal_nan=True
+        )
+        for one, other in pairs
+        if one.is_floating_point() and one.numel()
+    )
 
 
 class _Seen(TorchFunctionMode):
@@ -74,14 +123,14 @@ class _Seen(TorchFunctionMode):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        modules = list(model.modules())
+        self._modules = modules = list(model.modules())
         owners = Counter(id(p) for module in modules for p in module.parameters(recurse=False))
-        self._convs = {id(m.weight): m for m in modules if isinstance(m, _LAYERS) and owners[id(m.weight)] == 1}
+        layers = [m for m in modules if isinstance(m, _LAYERS) and m.bias is not None and not hooked(m)]
+        self._convs = {id(m.weight): m for m in layers if owners[id(m.weight)] == owners[id(m.bias)] == 1}
         self._norms = {id(m.running_mean): m for m in modules if isinstance(m, _BatchNorm) and _known(m)}
         self._kept: list[Tensor] = []  # alive, so that no id is given twice
         self._taken: Counter[int] = Counter()
         self._made_by: dict[int, tuple[int, bool]] = {}  # a result: the weight of its convolution, and its kind
-        self._uses: Counter[int] = Counter()
         self._taken_before: dict[int, int] = {}
         self._found: list[tuple[int, int, int, bool]] = []
 
@@ -91,14 +140,14 @@ class _Seen(TorchFunctionMode):
         if _is_form(result):
             return result
         tensors = list(_tensors((args, kwargs)))
-        self._taken.update({id(t) for t in tensors})
+        self._taken.update({id(t) for t in tensors})  # weights, too: each has to be taken once
         self._kept += tensors
         if not isinstance(result, Tensor):
             return result
         self._kept.append(result)
         first = tensors[0] if tensors else None
-        if func in _CONVOLUTIONS and len(tensors) > 1 and id(tensors[1]) in self._convs:
-            self._uses[id(tensors[1])] += 1
+        conv = self._convs.get(id(tensors[1])) if func in _CONVOLUTIONS and len(tensors) > 2 else None
+        if conv is not None and tensors[2] is conv.bias:
             self._made_by[id(result)] = (id(tensors[1]), _CONVOLUTIONS[func])
         elif func in _CUTS and first is not None and id(first) in self._made_by and _within_channels(func, args):
             if result is not first:
@@ -106,39 +155,47 @@ class _Seen(TorchFunctionMode):
                 self._taken_before[id(result)] = id(first)
             else:
                 self._taken[id(first)] -= 1
-        elif func is F.batch_norm and first is not None and len(tensors) > 1 and id(tensors[1]) in self._norms:
-            self._uses[id(tensors[1])] += 1
-            if id(first) in self._made_by:
-                weight, transposed = self._made_by[id(first)]
-                self._found.append((id(first), weight, id(tensors[1]), transposed))
+        elif func is F.batch_norm and id(first) in self._made_by and len(tensors) > 1 and id(tensors[1]) in self._norms:
+            weight, transposed = self._made_by[id(first)]
+            self._found.append((id(first), weight, id(tensors[1]), transposed))
         return result
 
     def given_out(self, result: Any) -> None:
-        """Count what the model returns as taken."""
-        self._taken.update(id(t) for t in _tensors(result))
+        """Count what the model returns as taken, and what its modules keep beside their weights."""
+        kept = [value for one in self._modules for name, value in vars(one).items() if name not in _OF_EVERY_MODULE]
+        self._taken.update(id(t) for t in _tensors((result, kept)))
 
     def pairs(self) -> list[_Pair]:
         """Return the pairs of which each is used once."""
         found = []
         for taken, weight, mean, transposed in self._found:
-            once = self._uses[weight] == self._uses[mean] == 1 and self._taken[taken] == 1
+            conv, norm = self._convs[weight], self._norms[mean]
+            own = (
+                *conv.parameters(recurse=False),
+                *norm.parameters(recurse=False),
+                norm.running_mean,
+                norm.running_var,
+            )
+            once = all(self._taken[one] == 1 for one in (taken, *map(id, own)))
             while once and taken in self._taken_before:
                 taken = self._taken_before[taken]
                 once = self._taken[taken] == 1
             if once:
-                found.append(_Pair(self._convs[weight], self._norms[mean], transposed))
+                found.append(_Pair(conv, norm, transposed))
         return found
 
 
-def _tensors(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _tensors(one)
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _tensors(one)
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in a value, in order, whatever holds them; none of a module's."""
+    left, looked = [value], set()
+    while left:
+        one = left.pop()
+        if isinstance(one, Tensor):
+            yield one
+        elif id(one) not in looked and not isinstance(one, nn.Module | ModuleType) and not callable(one):
+            looked.add(id(one))
+            held = one.values() if isinstance(one, Mapping) else one if isinstance(one, list | tuple | set) else ()
+            left += reversed([*held, *getattr(one, "__dict__", {}).values()])
 
 
 def _is_form(result: Any) -> bool:
@@ -162,7 +219,7 @@ def _within_channels(func: Any, args: tuple[Any, ...]) -> bool:
 def _known(norm: _BatchNorm) -> bool:
     """Return whether what a norm does beyond scaling is known: nothing, or timm's dropout and activation."""
     plain = type(norm) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-    return norm.running_mean is not None and (plain or type(norm).__name__ == "BatchNormAct2d")
+    return norm.running_mean is not None and not hooked(norm) and (plain or type(norm).__name__ == "BatchNormAct2d")
 
 
 def _after(norm: _BatchNorm) -> nn.Module:

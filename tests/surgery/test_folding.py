@@ -1,5 +1,7 @@
 """BatchNorm folded into convolutions: the same result, and only where nothing else takes the convolution's."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import nn
@@ -110,3 +112,76 @@ def test_timms_norm_keeps_its_activation():
     timm_layers = pytest.importorskip("timm.layers")
     net = nn.Sequential(nn.Conv2d(3, 4, 3), timm_layers.BatchNormAct2d(4, act_layer=nn.SiLU))
     assert isinstance(folded(net, torch.randn(1, 3, 6, 6), 1)[1], nn.SiLU)
+
+
+class Own(nn.Conv2d):
+    """A convolution whose forward reads no bias."""
+
+    def forward(self, x):
+        return nn.functional.conv2d(x, self.weight, None, self.stride, self.padding)
+
+
+@dataclass
+class Out:
+    """A result that is no mapping, list or tuple."""
+
+    y: torch.Tensor
+    before: torch.Tensor
+
+
+def weight_alone(net, x):
+    return net.norm(nn.functional.conv2d(x, net.conv.weight, padding=1))
+
+
+def weight_twice(net, x):
+    y = net.norm(net.conv(x))
+    return nn.functional.linear(y.mean((2, 3)).repeat(1, 9), net.conv.weight.flatten(1))
+
+
+def norm_by_hand(net, x):
+    norm, y = net.norm, net.conv(x)
+    return nn.functional.batch_norm(y, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+
+
+def kept_beside(net, x):
+    net.seen = net.conv(x)
+    return net.norm(net.seen)
+
+
+UNSEEN = {
+    "a forward that reads no bias": (lambda net, x: net.norm(net.conv(x)), {"conv": Own(3, 3, 3, bias=False)}),
+    "a weight without its bias": (weight_alone, {"conv": nn.Conv2d(3, 3, 3, bias=False)}),
+    "a weight that something else reads": (weight_twice, {}),
+    "the norm's statistics, not the norm": (norm_by_hand, {}),
+    "a result that the model keeps": (kept_beside, {}),
+}
+
+
+@pytest.mark.parametrize(("forward", "parts"), UNSEEN.values(), ids=UNSEEN)
+def test_what_a_fold_would_change_is_left(forward, parts):
+    model = folded(Net(forward, **parts), torch.randn(1, 3, 5, 5), 0)
+    assert isinstance(model.norm, nn.BatchNorm2d)
+    assert (model.conv.bias is None) == bool(parts)
+
+
+def test_a_dataclass_that_the_model_gives_out_is_looked_into():
+    def forward(net, x):
+        y = net.conv(x)
+        return Out(net.norm(y), y)
+
+    model = with_statistics(Net(forward))
+    assert fold_norms(model, torch.randn(1, 3, 5, 5)) == 0
+
+
+@pytest.mark.parametrize("place", ["conv", "norm"])
+def test_what_has_hooks_is_left(place):
+    model = Net(lambda net, x: net.norm(net.conv(x)))
+    getattr(model, place).register_forward_hook(lambda _, given, result: 2 * result)
+    folded(model, torch.randn(1, 3, 5, 5), 0)
+
+
+def test_a_norm_that_runs_where_no_module_shows_it_is_put_back():
+    model = Net(lambda net, x: net.hidden[0](net.conv(x)))
+    model.hidden = [model.norm]
+    folded(model, torch.randn(1, 3, 5, 5), 0)
+    assert model.norm is model.hidden[0]
