@@ -32,12 +32,19 @@ class Observed:
     Args:
         inputs: Shapes that each module of :data:`UPSAMPLING` was called with, by the module's id.
         functions: Functional calls that enlarged a map: (path of the module that made it, name of the function).
+        alone: Ids of modules that something else called than the forward of an ``nn.Sequential``.
         failure: Why the run ended early, or None.
     """
 
     inputs: Mapping[int, tuple[tuple[int, ...], ...]]
     functions: tuple[tuple[str, str], ...]
+    alone: frozenset[int]
     failure: str | None
+
+
+def in_turn(module: nn.Module) -> bool:
+    """Return whether a module runs the modules in it one after the other, when it is called."""
+    return type(module).forward is nn.Sequential.forward and "forward" not in vars(module)
 
 
 def observe(model: nn.Module, example: tuple[Any, ...]) -> Observed:
@@ -45,9 +52,12 @@ def observe(model: nn.Module, example: tuple[Any, ...]) -> Observed:
     inputs: dict[int, list[tuple[int, ...]]] = {}
     functions: list[tuple[str, str]] = []
     stack: list[tuple[str, nn.Module]] = []
+    alone: set[int] = set()
 
     def enter(path: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+            if not stack or not in_turn(stack[-1][1]):
+                alone.add(id(module))
             stack.append((path, module))
             given = _given(args, named)
             if isinstance(module, UPSAMPLING) and isinstance(given, Tensor):
@@ -81,7 +91,16 @@ def observe(model: nn.Module, example: tuple[Any, ...]) -> Observed:
     finally:
         for handle in handles:
             handle.remove()
-    return Observed({key: tuple(shapes) for key, shapes in inputs.items()}, tuple(dict.fromkeys(functions)), failure)
+    shapes = {key: tuple(each) for key, each in inputs.items()}
+    return Observed(shapes, tuple(dict.fromkeys(functions)), frozenset(alone), failure)
+
+
+def arguments_of(model: nn.Module, example: Any) -> tuple[Any, ...]:
+    """Return what a model is run with: an example, a tuple of arguments, or a black image by default."""
+    if example is not None:
+        return example if isinstance(example, tuple) else (example,)
+    like = next(model.parameters(), torch.empty(0))
+    return (torch.zeros(1, 3, 64, 64, device=like.device, dtype=like.dtype),)
 
 
 def _given(args: Any, named: Any) -> Any:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from segup.errors import ConfigError
-from segup.surgery.observe import UPSAMPLING, Observed
+from segup.surgery.observe import UPSAMPLING, Observed, in_turn
 from segup.unaltered import redefined
 from segup.upsamplers.contract import ANY_SIZE, Size, Upsampler
 
@@ -36,6 +36,10 @@ class Swapped(nn.Module):
             scale, (rows, columns) = self.up.scale, self.offset
             size = input.shape[-2] * scale + rows, input.shape[-1] * scale + columns
         return self.up(input, size)
+
+
+APART = "its Sequential is not run as a whole: what lies between the two may be used elsewhere"
+"""Why two neighbours in a Sequential are no pair."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def find_places(parent: nn.Module, path: str, visited: set[int]) -> Iterator[Pla
             continue
         where = f"{path}.{name}" if path else name
         if isinstance(child, ends):
-            pair = type(parent).forward is nn.Sequential.forward and isinstance(child, nn.PixelShuffle)
+            pair = in_turn(parent) and isinstance(child, nn.PixelShuffle)
             conv = (before[0], before[1]) if pair and before and isinstance(before[1], nn.Conv2d) else None
             yield Place(parent, name, where, child, conv)
         else:
@@ -136,7 +140,7 @@ def form_of(place: Place, seen: Observed) -> Form | str:
     if isinstance(module, nn.ConvTranspose2d):
         return _form_of_transposed(module)
     if isinstance(module, nn.PixelShuffle):
-        return _form_of_shuffle(place, module)
+        return _form_of_shuffle(place, module, seen)
     if isinstance(module, nn.MaxUnpool2d):
         return "it undoes a pooling, whose indices an operator in its place would have to take: max_unpool does"
     return "its maps do not have two axes"
@@ -186,10 +190,12 @@ def _beyond(module: nn.ConvTranspose2d, axis: int) -> int:
     return window + module.output_padding[axis] - 2 * int(padding) - module.stride[axis]
 
 
-def _form_of_shuffle(place: Place, module: nn.PixelShuffle) -> Form | str:
+def _form_of_shuffle(place: Place, module: nn.PixelShuffle, seen: Observed) -> Form | str:
     if place.conv is None:
         return "no convolution stands right before it in a Sequential: the two are replaced together"
     conv, factor = place.conv[1], module.upscale_factor
+    if {id(conv), id(module)} & seen.alone:
+        return APART
     keeps = isinstance(conv.padding, str) or all(
         2 * p == d * (k - 1) for p, d, k in zip(conv.padding, conv.dilation, conv.kernel_size, strict=True)
     )

@@ -1,11 +1,12 @@
 """Rewriting every upsampling layer of a model that has an exact equivalent."""
 
 import copy
+import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,9 @@ from segup.errors import ConfigError, ShapeError, unknown
 from segup.modes import modes_of, set_modes
 from segup.surgery.convert import to_deconv, to_subpixel, to_zero_insertion
 from segup.surgery.forms import BilinearDeconv2d, SubPixelConv2d, ZeroInsertionConv2d
+from segup.surgery.observe import arguments_of, in_turn, observe
 from segup.surgery.operators import RewrittenUpsampler, operator_layers
-from segup.surgery.places import Kept
+from segup.surgery.places import APART, Kept
 from segup.upsamplers.contract import Upsampler
 
 TARGETS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
@@ -55,6 +57,7 @@ class RewriteReport:
     to: str
     changed: tuple[Change, ...]
     left: tuple[Kept, ...]
+    note: str = ""
 
     def __str__(self) -> str:
         if not self.changed and not self.left:
@@ -62,7 +65,7 @@ class RewriteReport:
         lines = [f"to {self.to}: {len(self.changed)} rewritten, {len(self.left)} left"]
         lines += [f"  {change.path or '(the model)'}: {change.before} → {change.after}" for change in self.changed]
         lines += [f"  {left.path or '(the model)'}: {left.what} left: {left.line}" for left in self.left]
-        return "\n".join(lines)
+        return "\n".join([*lines, self.note] if self.note else lines)
 
 
 class Rewritten(NamedTuple):
@@ -73,17 +76,20 @@ class Rewritten(NamedTuple):
 
 
 @annotated
-def rewrite(model: nn.Module, to: str = "subpixel") -> Rewritten:
+def rewrite(model: nn.Module, to: str = "subpixel", *, example: Any = None) -> Rewritten:
     """Return a copy of a model in which every upsampling layer that has an exact equivalent is replaced by it.
 
     Args:
         model: Any module: segup's own, or somebody else's. Layers of one kind are found by their type: ConvTranspose2d,
             segup's deconv, deconv_matched, pixel_shuffle, nearest and bilinear operators. Pairs (Conv2d and
-            PixelShuffle; nearest Upsample and Conv2d) are found where they are neighbours in an ``nn.Sequential``: only
-            there is it certain that nothing comes between. Functions that a ``forward`` calls
+            PixelShuffle; nearest Upsample and Conv2d) are found where they are neighbours in an ``nn.Sequential`` that
+            runs as a whole: only there is it certain that nothing comes between. Functions that a ``forward`` calls
             (``F.interpolate``) cannot be seen.
         to: ``"subpixel"``, ``"deconv"`` or ``"zero_insertion"``; see :func:`to_subpixel`, :func:`to_deconv` and
             :func:`to_zero_insertion`.
+        example: What a model that has such neighbours is run with once, to see whether their ``Sequential`` does: a
+            tensor, or a tuple of arguments; a black image ``(1, 3, 64, 64)`` by default. Where the model does not run
+            on it, the report says so, and neighbours are pairs.
 
     Returns:
         ``(model, report)``. The copy computes the same, to rounding, at every size; the original is untouched. In a
@@ -107,8 +113,21 @@ def rewrite(model: nn.Module, to: str = "subpixel") -> Rewritten:
     """
     if to not in TARGETS:
         raise ConfigError(unknown("rewrite to", to, TARGETS))
-    walk = _Walk(to, _copied(model))
-    return Rewritten(walk.result, RewriteReport(to, tuple(walk.changed), tuple(walk.left)))
+    twin, note, alone = _copied(model), "", frozenset[int]()
+    if any(in_turn(one) and any(itertools.starmap(is_pair, _neighbours(one))) for one in twin.modules()):
+        seen = observe(twin, arguments_of(twin, example))
+        alone = seen.alone
+        if seen.failure:
+            note = (
+                f"The model did not run on the example ({seen.failure}): whether something comes between two "
+                f"neighbours is not seen; try: example=..."
+            )
+    walk = _Walk(to, twin, alone)
+    return Rewritten(walk.result, RewriteReport(to, tuple(walk.changed), tuple(walk.left), note))
+
+
+def _neighbours(module: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
+    return itertools.pairwise(child for child in module._modules.values() if child is not None)
 
 
 def _copied(model: nn.Module) -> nn.Module:
@@ -123,8 +142,8 @@ def _copied(model: nn.Module) -> nn.Module:
 class _Walk:
     """One pass over a copied model, which it changes in place."""
 
-    def __init__(self, to: str, model: nn.Module) -> None:
-        self.to = to
+    def __init__(self, to: str, model: nn.Module, alone: Collection[int]) -> None:
+        self.to, self._alone = to, alone
         self.changed: list[Change] = []
         self.left: list[Kept] = []
         self._became: dict[int, tuple[nn.Module, nn.Module]] = {}  # by id; the first of each pair keeps it alive
@@ -148,16 +167,16 @@ class _Walk:
             self.left.append(Kept(path, type(module).__name__, "TorchScript has fixed its code: rewrite first"))
             return module
         children = list(module._modules.items())
-        sequential = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
         while children:
             name, child = children.pop(0)
             if child is None:
                 continue
             place = f"{path}.{name}".removeprefix(".")
-            after = children[0][1] if sequential and children else None
+            after = children[0][1] if in_turn(module) and children else None
             if after is not None and is_pair(child, after):
                 second, _ = children.pop(0)
-                new = self._converted((child, after), place)
+                apart = id(child) in self._alone or id(after) in self._alone
+                new = self._converted((child, after), place, APART if apart else "")
                 if new is not None:
                     module._modules[name], module._modules[second] = new, nn.Identity()
             else:
@@ -180,10 +199,12 @@ class _Walk:
         body = nn.Sequential(*layers[:first], new, *layers[end:]) if len(layers) > end - first else new
         return RewrittenUpsampler(up, body).train(up.training)
 
-    def _converted(self, layers: tuple[nn.Module, ...], path: str) -> nn.Module | None:
+    def _converted(self, layers: tuple[nn.Module, ...], path: str, refusal: str = "") -> nn.Module | None:
         """Return the equivalent of ``layers`` and note the change, or note why there is none."""
         before = " + ".join(_text(layer) for layer in layers)
         try:
+            if refusal:
+                raise ConfigError(refusal)
             self._check_unshared(layers)
             new = convert(layers, self.to)
         except (ConfigError, ShapeError) as reason:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from segup.errors import ConfigError
 from segup.registry import check_options
-from segup.surgery.observe import observe
+from segup.surgery.observe import arguments_of, observe
 from segup.surgery.places import Form, Kept, Place, Swapped, check_reach, find_places, form_of, words_of
 from segup.tables import as_text
 from segup.upsamplers import create_upsampler
@@ -88,8 +88,7 @@ def swap_upsamplers(model: nn.Module, upsampler: str, *, example: Any = None, **
     fixed = sorted({"in_channels", "out_channels", "scale", "skip_channels"} & set(options))
     if fixed:
         raise ConfigError(f"{fixed[0]}={options[fixed[0]]!r} cannot be given: it follows from each module")
-    arguments = example if isinstance(example, tuple) else (_default_example(model) if example is None else example,)
-    seen = observe(model, arguments)
+    seen = observe(model, arguments_of(model, example))
     made: dict[tuple[int, int], Swapped] = {}
     swaps: list[tuple[Place, Swapped, Swap]] = []
     kept, refusals = [], []
@@ -130,8 +129,3 @@ def _made(upsampler: str, form: Form, options: Mapping[str, Any], place: Place, 
     new = Swapped(up, form.offset)
     like = next(place.module.parameters(), next(model.parameters(), torch.empty(0)))
     return new.to(like.device, like.dtype).train(place.module.training)
-
-
-def _default_example(model: nn.Module) -> Tensor:
-    like = next(model.parameters(), torch.empty(0))
-    return torch.zeros(1, 3, 64, 64, device=like.device, dtype=like.dtype)

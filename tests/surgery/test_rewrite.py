@@ -152,7 +152,7 @@ def test_foreign_models_too(to, changed, left):
 
 
 def test_the_report_says_what_changed_and_why_not():
-    _, report = rewrite(Foreign(), to="deconv")
+    _, report = rewrite(Foreign(), to="deconv", example=torch.zeros(1, 4, 5, 6))
     assert str(report).splitlines() == [
         "to deconv: 3 rewritten, 3 left",
         "  stages.0.0: Conv2d(4, 16, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False) + "
@@ -336,3 +336,42 @@ def test_the_copy_is_in_the_same_mode():
     x = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
         assert torch.equal(twin["body"](x)["quarter"], net["body"](x)["quarter"])
+
+
+class Apart(nn.Module):
+    """Runs the layers of a Sequential itself, with something between."""
+
+    def __init__(self, between, *layers):
+        super().__init__()
+        self.between, self.up = between, nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.up[1](self.between(self.up[0](x)))
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (nn.Upsample(scale_factor=2), nn.Conv2d(8, 8, 3, padding=1)),
+        (nn.Conv2d(8, 32, 3, padding=1), nn.PixelShuffle(2)),
+    ],
+    ids=["resize", "shuffle"],
+)
+def test_neighbours_that_the_model_runs_one_by_one_are_no_pair(layers):
+    net, x = Apart(nn.Sigmoid(), *layers), torch.randn(1, 8, 5, 6)
+    twin, report = rewrite(net, "deconv", example=x)
+    assert torch.equal(twin(x), net(x))
+    assert [left.reason for left in report.left] == [
+        "its Sequential is not run as a whole: what lies between the two may be used elsewhere"
+    ]
+    inside = nn.Sequential(nn.Conv2d(3, 8, 1), net)
+    assert not rewrite(inside, "deconv").report.changed  # seen with an image, too
+
+
+def test_where_the_example_does_not_fit_the_report_says_so():
+    net = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(8, 8, 3, padding=1))
+    report = rewrite(net, "deconv").report
+    assert len(report.changed) == 1
+    assert report.note in str(report)
+    assert report.note.startswith("The model did not run on the example (RuntimeError: ")
+    assert not rewrite(net, "deconv", example=torch.zeros(1, 8, 4, 4)).report.note

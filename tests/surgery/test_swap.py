@@ -348,3 +348,19 @@ def test_looking_leaves_a_feature_extractor_in_its_mode():
     before = body.code
     assert swap_upsamplers(body, "deconv").note == ""
     assert (body.training, body.code) == (True, before)
+
+
+def test_a_convolution_and_a_shuffle_that_the_model_runs_one_by_one_stay():
+    class Apart(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up = nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), nn.PixelShuffle(2))
+
+        def forward(self, x):
+            return self.up[1](self.up[0](x).relu())
+
+    report = swap_upsamplers(Apart(), "bilinear")
+    assert not report.swapped
+    assert [kept.reason for kept in report.kept] == [
+        "its Sequential is not run as a whole: what lies between the two may be used elsewhere"
+    ]
