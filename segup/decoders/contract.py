@@ -7,6 +7,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from segup.calls import CheckedPart, check
@@ -17,7 +18,7 @@ from segup.decoders.image_step import ImageStep
 from segup.decoders.ladder import LadderStep
 from segup.decoders.rounding import Roundings, whole_roundings
 from segup.decoders.steps import Encoded, Step, StepPlan
-from segup.errors import ConfigError, unknown
+from segup.errors import ConfigError, ShapeError, figures, unknown
 from segup.registry import Registry
 from segup.upsamplers.contract import Fit, Size
 from segup.upsamplers.guide import GUIDES
@@ -285,15 +286,21 @@ class Decoder(ImageStep, CheckedPart, ABC):
             **beside: Other guides of the operators: ``image=``, the image that the encoder sees.
 
         Raises:
-            ShapeError: The maps do not have this decoder's channels and one batch size, or a required guide is missing.
+            ShapeError: The maps do not have this decoder's channels and one batch size, or a required guide is missing;
+                or :meth:`decode` gave another size.
             ConfigError: There is a guide that no operator takes.
         """
         for name in beside:
             if name not in GUIDES and name not in self.requires:
                 raise ConfigError(unknown("guide of a decoder", name, {*GUIDES, *self.requires}))
-        if isinstance(features, Encoded):
-            return self.decode(Encoded(checked_features(features.maps, self.channels), features.beside), size)
-        return self.decode(Encoded(checked_features(features, self.channels), {"indices": indices, **beside}), size)
+        encoded = features if isinstance(features, Encoded) else Encoded(features, {"indices": indices, **beside})
+        y = self.decode(Encoded(checked_features(encoded.maps, self.channels), encoded.beside), size)
+        if not torch.compiler.is_compiling() and not torch.jit.is_tracing() and tuple(y.shape[-2:]) != tuple(size):
+            raise ShapeError(
+                f"topology '{self.name}': decode gave {figures(y.shape[-2:])} for an image of {figures(size)}\n"
+                f"  try: return self.finish(y, size, encoded), which brings y to the image's size"
+            )
+        return y
 
     @abstractmethod
     def decode(self, encoded: Encoded, size: Size) -> Tensor:

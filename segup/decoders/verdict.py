@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import lcm
 
 import torch
+from torch import Tensor, nn
 
 from segup.decoders.contract import Decoder
 from segup.decoders.ladder import LadderStep
@@ -105,8 +106,8 @@ def prove_decoder(
     The maps grow by fixed amounts when a period is added to the image's size. An operator of scale s reaches s·h up to
     a constant; so where each step's result has to grow by s times what its input grows by, all corrections repeat, and
     one period decides. Where that is not so, or where an operator from outside reckons its reach in a way of its own,
-    two periods are checked and nothing is proved. An operator from outside is run once beforehand, since all of this
-    relies on the size that it says.
+    two periods are checked and nothing is proved; so it is with a topology from outside, whose steps are what it says
+    of itself. What is from outside is run once beforehand, since all of this relies on the sizes that it says.
 
     Args:
         decoder: The decoder.
@@ -117,7 +118,7 @@ def prove_decoder(
         before: The steps of the neck for an image size, whose corrections repeat over ``period`` too.
 
     Raises:
-        ShapeError: An operator from outside gives another size than it says.
+        ShapeError: An operator or a topology from outside gives another size than it says.
 
     >>> from segup.decoders import create_decoder
     >>> def halves(n):
@@ -129,13 +130,17 @@ bilinear ×2) cuts at most 1 row or column, and none does at the multiples of 4.
     for *_, up in decoder.steps():
         if not type(up).upsample.__module__.startswith("segup."):
             _run_once(up)
-    growing = all(
+    own = all(getattr(type(decoder), name).__module__.startswith("segup.") for name in ("decode", "steps", "ladder"))
+    growing = own and all(
         growth[low] * up.scale == (period if high is None else growth[high])
         and all(getattr(type(up), name).__module__.startswith("segup.") for name in ("own", "span", "reach"))
         for low, high, up in decoder.steps()
     )
     repeats = lcm(period, accepted.sizes.period)
     beyond = max(accepted.sizes.start, accepted.least) + repeats
+    if not own:
+        size = max(accepted.up_to(beyond - 1))
+        _run_decoder_once(decoder, map_sizes(size), size)
     if not growing:
         return check_decoder(decoder, map_sizes, accepted.up_to(beyond + repeats - 1), accepted, before)
     return check_decoder(decoder, map_sizes, accepted.up_to(beyond - 1), accepted, before, repeats)
@@ -176,10 +181,9 @@ def check_decoder(
 
 def _run_once(up: Upsampler) -> None:
     """Run an operator on zeros; guides of a kind of their own cannot be made up, so such an operator is left alone."""
-    weights = next(iter((*up.parameters(), *up.buffers())), torch.empty(0))
+    zeros = _like(up).new_zeros
     low = (5 * up.run, 6 * up.run)
     high = (up.grid(low[0]), up.grid(low[1]))
-    zeros = weights.new_zeros
     guides = {
         "skip": lambda: zeros(1, up.skip_channels or 1, *high),
         "image": lambda: zeros(1, up.image_channels or 1, *high),
@@ -187,6 +191,20 @@ def _run_once(up: Upsampler) -> None:
     if up.requires <= guides.keys():
         with torch.no_grad(), evaluating(up):
             up(zeros(1, up.in_channels, *low), high, **{name: guides[name]() for name in up.requires})
+
+
+def _run_decoder_once(decoder: Decoder, sides: Sequence[int], size: int) -> None:
+    """Run a decoder on zeros, for a square image; one whose operators are guided by indices is left alone."""
+    zeros = _like(decoder).new_zeros
+    maps = [zeros(1, channels, side, side) for channels, side in zip(decoder.channels, sides, strict=True)]
+    guides = {"image": zeros(1, decoder.image_channels, size, size)} if "image" in decoder.requires else {}
+    if decoder.requires <= guides.keys():
+        with torch.no_grad(), evaluating(decoder):
+            decoder(maps, (size, size), **guides)
+
+
+def _like(module: nn.Module) -> Tensor:
+    return next(iter((*module.parameters(), *module.buffers())), torch.empty(0))
 
 
 def _shortest(residues: set[int], period: int) -> tuple[int, set[int]]:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segup.decoders import create_decoder
+from segup.decoders import Decoder, create_decoder
 from segup.decoders.verdict import check_decoder, prove_decoder
 from segup.errors import ShapeError
 from segup.inspection import AcceptedSizes
@@ -138,3 +138,43 @@ def test_nothing_is_proved_of_an_operator_that_gives_another_size_than_it_says(m
     decoder = create_decoder("plain", [8, 8], [1, 2], upsampler="odd_operators:TwoMore", widths=[8])
     with pytest.raises(ShapeError, match="upsample made height 12 of 5, and its arithmetic says 10"):
         prove_decoder(decoder, lambda n: [n, (n + 1) // 2], 2, [2, 1])
+
+
+class Forgotten(Decoder):
+    """A topology that declares a step to the image, and runs only its convolution."""
+
+    own_widths = ()
+
+    def build(self, plan):
+        self.add_final(plan, self.channels[0])
+
+    def decode(self, encoded, size):
+        return self.final_act(self.final.conv(encoded.maps[0]))
+
+    def steps(self):
+        return self.final_steps()
+
+
+class Finished(Forgotten):
+    """The same with its step."""
+
+    def decode(self, encoded, size):
+        return self.finish(encoded.maps[0], size, encoded)
+
+
+def test_a_topology_from_outside_is_run_and_not_proved():
+    options = {"channels": [8], "strides": [2], "upsampler": "bilinear"}
+    shape = (lambda n: [(n + 1) // 2], 2, [1])
+    verdict = prove_decoder(Finished(**options), *shape)
+    assert (verdict.proved, str(verdict).partition(":")[0]) == (
+        False,
+        "Checked for 4 sizes from 1 to 4, and proved for none beyond",
+    )
+    with pytest.raises(ShapeError, match="topology 'Forgotten': decode gave "):
+        prove_decoder(Forgotten(**options), *shape)
+    with pytest.raises(ShapeError) as raised:
+        Forgotten(**options)([torch.zeros(1, 8, 16, 32)], (32, 64))
+    assert str(raised.value) == (
+        "topology 'Forgotten': decode gave (16, 32) for an image of (32, 64)\n"
+        "  try: return self.finish(y, size, encoded), which brings y to the image's size"
+    )
