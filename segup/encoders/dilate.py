@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from segup.errors import ConfigError
-from segup.inspection.copies import meta_copy
+from segup.inspection.copies import as_by_default, meta_copy
 
 _DILATES = (nn.Conv2d, nn.MaxPool2d)
 
@@ -61,6 +61,7 @@ def dilate(
         layer.padding = tuple(int(factor) * n for n in _pair(layer.padding))
 
 
+@as_by_default()
 def _reductions(body: nn.Module, in_channels: int, size: int, strides: Sequence[int | Fraction]) -> dict[str, Fraction]:
     """Return the reduction at which each layer with a kernel or a stride stands, by its path."""
     found: dict[str, Fraction] = {}

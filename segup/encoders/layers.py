@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from segup.inspection.copies import meta_copy
+from segup.inspection.copies import as_by_default, meta_copy
 from segup.inspection.trace import Tracer
 
 _NUMBER = re.compile(r"\d+[a-z]?(?=_|$)")
@@ -71,6 +71,7 @@ def _row(body: nn.Module) -> list[str]:
     return max(several, key=lambda row: sum(len([*body.get_submodule(name).parameters()]) for name in row), default=[])
 
 
+@as_by_default()
 def _order(body: nn.Module, size: int, in_channels: int, members: Container[str]) -> list[str]:
     """Return the names of the modules that own tensors as they are called; of those that never are, members last."""
     twin = meta_copy(body).eval()

@@ -9,7 +9,7 @@ from torch import nn
 
 from segup.calls import annotated
 from segup.errors import ConfigError, ShapeError, unknown
-from segup.inspection.copies import preserved_buffers
+from segup.inspection.copies import as_by_default, preserved_buffers
 from segup.inspection.proof import (
     Outcome,
     Question,
@@ -108,6 +108,7 @@ class Findings:
     proofs: tuple[TraceProof, ...] = ()
 
 
+@as_by_default()
 def look_through(
     model: nn.Module,
     in_channels: int | None = None,

@@ -1,8 +1,9 @@
 """A copy of a model without its weights: its structure alone, to run code on that only shapes are asked of."""
 
 import copy
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -34,6 +35,19 @@ def full_copy(model: nn.Module) -> nn.Module:
         ConfigError: As :func:`meta_copy`.
     """
     return _copied(model, lambda tensor: tensor.detach().clone())
+
+
+@contextmanager
+def as_by_default() -> Iterator[None]:
+    """Have torch run copies as it does by default: without inference mode, whose tensors count no changes, or compiler.
+
+    >>> with torch.inference_mode(), as_by_default():
+    ...     torch.is_inference_mode_enabled()
+    False
+    """
+    compiled = "torch._dynamo" in sys.modules  # loaded by whoever compiled; it takes seconds
+    with torch.inference_mode(False), torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+        yield
 
 
 @contextmanager

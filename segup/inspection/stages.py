@@ -8,7 +8,7 @@ from torch import nn
 
 from segup.calls import annotated
 from segup.errors import ShapeError
-from segup.inspection.copies import meta_copy
+from segup.inspection.copies import as_by_default, meta_copy
 from segup.inspection.periodic import PeriodicMap
 from segup.inspection.trace import Tracer
 from segup.inspection.traced import as_ints
@@ -86,6 +86,7 @@ def map_sizes(tried: Tried) -> MapSizes:
 
 
 @annotated
+@as_by_default()
 def feature_sizes(
     encoder: nn.Module, size: int | tuple[int, int], in_channels: int = 3, *, channels_last: bool = False
 ) -> list[tuple[int, int]]:

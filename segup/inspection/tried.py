@@ -9,7 +9,7 @@ from torch import nn
 
 from segup.inspection.accepted import AcceptedSizes
 from segup.inspection.attention import Attention, attention_of
-from segup.inspection.copies import meta_copy
+from segup.inspection.copies import as_by_default, meta_copy
 from segup.inspection.periodic import LONGEST, PeriodicMap
 from segup.inspection.real_model import RealModel
 from segup.inspection.trace import ModelRun, Tracer
@@ -48,6 +48,7 @@ class Tried:
     attention: Attention | None = None
 
 
+@as_by_default()
 def try_sizes(
     encoder: nn.Module, in_channels: int, img_size: int | None = None, *, channels_last: bool = False
 ) -> Tried:

@@ -121,3 +121,21 @@ def test_a_model_whose_code_holds_on_to_it_keeps_its_buffers():
     check_sizes(model, training=True)
     assert model.norm.num_batches_tracked == 0
     assert (model.norm.running_mean == 0).all()
+
+
+def test_within_inference_mode_it_is_the_same():
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ConvTranspose2d(8, 2, 4, 2, 1))
+    with torch.inference_mode():
+        inside = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ConvTranspose2d(8, 2, 4, 2, 1))
+        reports = [check_sizes(net), check_sizes(inside)]
+        assert feature_sizes(net[:1], 33) == [(17, 17)]
+    assert [(report.verdict, report.period) for report in [*reports, check_sizes(inside)]] == [("proved", 2)] * 3
+
+
+def test_a_compiled_model_is_looked_at_as_it_was_written():
+    def refused(graph, inputs):
+        raise AssertionError("compiled")
+
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ConvTranspose2d(8, 2, 4, 2, 1))
+    report = check_sizes(torch.compile(net, backend=refused))
+    assert (report.verdict, report.period) == ("proved", 2)
