@@ -3,11 +3,12 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from math import lcm
+from math import isclose, lcm
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 from segup.calls import annotated
 from segup.conform import Count
@@ -160,8 +161,8 @@ class SegmentationModel(nn.Module):
     def check_as_built(self) -> None:
         """Raise a ConfigError if the names in :attr:`spec` build a model with other layers than this one has."""
         built, now = self._built, _parts(self)
-        if built != now:
-            changed = [name for name in {**built, **now} if built.get(name) != now.get(name)]
+        changed = [name for name in {**built, **now} if not _alike(built.get(name), now.get(name))]
+        if changed:
             raise ConfigError(
                 f"this model was changed after it was built ({len(changed)} weights and layers, '{changed[0]}' among "
                 f"them). "
@@ -191,13 +192,23 @@ class SegmentationModel(nn.Module):
         return prove_decoder(self.decoder, maps, period, growth, accepted, before)
 
 
-def _parts(model: nn.Module) -> dict[str, object]:
-    """Return by name the shapes of a model's weights, and the kind and the options of its layers."""
+def _parts(model: SegmentationModel) -> dict[str, object]:
+    """Return by name the shapes of a model's weights, the kind and the options of its layers, and its mean and std."""
     weights = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    layers = {name: layer for name, layer in model.named_modules() if next(layer.children(), None) is None}
+    # The class of a graph is made anew for each copy.
+    layers = {name: layer for name, layer in model.named_modules() if not isinstance(layer, GraphModule)}
     # Training on several GPUs exchanges the kind of the norms; what they compute stays.
     kinds = {name: type(layer).__name__.replace("SyncBatchNorm", "BatchNorm2d") for name, layer in layers.items()}
-    return {**weights, **{name: (kinds[name], layer.extra_repr()) for name, layer in layers.items()}}
+    scales = {"encoder.mean": model.encoder.mean, "encoder.std": model.encoder.std}  # no weights
+    numbers = {name: one.flatten().tolist() for name, one in scales.items() if not one.is_meta}
+    return {**weights, **{name: (kinds[name], layer.extra_repr()) for name, layer in layers.items()}, **numbers}
+
+
+def _alike(one: object, other: object) -> bool:
+    """Return whether two parts are the same; numbers are, rounded to half precision."""
+    if isinstance(one, list) and isinstance(other, list):
+        return all(isclose(a, b, rel_tol=0.01) for a, b in zip(one, other, strict=True))
+    return one == other
 
 
 @annotated

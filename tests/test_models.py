@@ -255,6 +255,9 @@ def test_an_encoder_by_itself_refuses_too():
         (lambda model: [setattr(model, "head", torch.nn.Conv2d(4, 5, 1)), model][1], "head.weight"),
         (lambda model: [setattr(model.decoder.blocks[0].convs[0], "2", torch.nn.Tanh()), model][1], "convs.0.2"),
         (lambda model: [setattr(model.head, "dilation", (2, 2)), model][1], "head"),
+        (lambda model: [setattr(model.decoder.final, "align_corners", True), model][1], "decoder.final"),
+        (lambda model: [setattr(model.decoder, "final", Nearest(4, 4, 2, kernel_size=1)), model][1], "decoder.final"),
+        (lambda model: [model.encoder.normalise_by([0.1], [2.0]), model][1], "encoder.mean"),
     ],
 )
 def test_a_model_that_was_changed_is_not_saved_under_its_old_names(tmp_path, change, weight):
