@@ -235,8 +235,8 @@ def create_model(
         num_classes: Channels of the logits; 1 is binary, one sigmoid channel.
         in_channels: Channels of the image.
         pretrained: Start the encoder from its library's weights.
-        neck: See :func:`segup.necks.create_neck`; ``"auto"`` is ``"none"`` where the encoder gives a pyramid, and
-            ``"simple_fpn"`` where its maps are of one stride.
+        neck: See :func:`segup.necks.create_neck`; ``"auto"`` is ``"none"`` where the encoder gives a pyramid, or the
+            topology takes the last map alone, and ``"simple_fpn"`` where maps are of one stride.
         encoder_options, neck_options, **decoder_options: Options of encoder, neck and topology. ``widths``, ``final``,
             ``fit``, ``convs``, ``head`` and ``upsampler_options`` mean the same in every topology.
             ``preset="published"`` is the topology as published, see :class:`segup.decoders.Decoder`.
@@ -269,10 +269,13 @@ def join_parts(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
     """Return the model that ``spec`` names, around its encoder."""
     options = topology_options(spec)
     encoder, topology = spec["encoder"], spec["topology"]
+    last_alone = "skip" in topology_class(topology).lacks
+    if last_alone and body.pyramid.one_stride and spec.get("neck") == "auto" and not spec.get("neck_options"):
+        spec = {**spec, "neck": "none"}
     neck = _neck_for(body, spec)
     spec = {**spec, "neck": neck.name} if spec.get("neck") in (None, "auto") else spec
     if neck.name == "none" and body.pyramid.one_stride:
-        if "skip" not in topology_class(topology).lacks and options.get("depths") != 1:
+        if not last_alone and options.get("depths") != 1:
             raise ConfigError(
                 f"encoder '{encoder}' gives {len(body.channels)} maps of stride {body.strides[0]}, no pyramid, and "
                 f"topology '{topology}' takes a skip at each step.\n"
