@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from segup.calls import annotated
 from segup.conform import Count, OddKernel, Within
 from segup.decoders.arguments import checked_options
-from segup.errors import ShapeError, figures
+from segup.errors import ConfigError, ShapeError, figures
 from segup.streams import own_stream
 from segup.unaltered import altered
 from segup.upsamplers import create_upsampler
@@ -143,6 +143,17 @@ def convolved(convs: nn.Sequential, up: Upsampler, x: Tensor, size: Size, **guid
     return y
 
 
+def _check_given(up: Upsampler, asked: Mapping[str, Any]) -> None:
+    """Raise a ConfigError unless an operator that was made before is as asked; None asks nothing."""
+    for name, value in asked.items():
+        has = getattr(up, name, None)
+        if value is not None and value != has and not (name == "in_channels" and up.takes(value)):
+            raise ConfigError(
+                f"the block is given {name}={value!r} and an operator of {name}={has!r}: {up.describe()}\n"
+                f"  try: upsampler='{up.name}', which the block makes itself; or the operator's own {name}"
+            )
+
+
 class UNetBlock(nn.Module):
     """Bring a map to the size of its skip, join the two, and convolve (U-Net, arXiv 1505.04597).
 
@@ -152,8 +163,9 @@ class UNetBlock(nn.Module):
         out_channels: Channels of the upsampled map and of the result.
         upsampler: Name of the operator, one of :func:`segup.upsamplers.list_upsamplers`; or an operator, whose result
             may have other channels than the block's.
-        scale: Factor between the map and its skip.
-        fit: ``"correct"`` or ``"strict"``, see :class:`segup.upsamplers.Upsampler`.
+        scale: Factor between the map and its skip; None is that of the operator, or 2.
+        fit: ``"correct"`` or ``"strict"``, see :class:`segup.upsamplers.Upsampler`; None is the operator's, or
+            ``"correct"``.
         convs: Number of 3×3 convolutions after the join, 1 or more.
         upsampler_options: The operator's own options.
         apart: Convolve the parts of the join one by one in training, see :func:`convolved`: faster on a CPU, and the
@@ -177,20 +189,21 @@ class UNetBlock(nn.Module):
         skip_channels: Annotated[int, Within(0)],
         out_channels: Channels,
         upsampler: str | Upsampler = "deconv",
-        scale: int = 2,
+        scale: int | None = None,
         *,
-        fit: Fit = "correct",
+        fit: Fit | None = None,
         convs: Annotated[int, Within(1, 64)] = 2,
         upsampler_options: Mapping[str, Any] | None = None,
         apart: bool = False,
     ) -> None:
         super().__init__()
         self.skip_channels, self.apart = skip_channels, apart
-        if not isinstance(upsampler, Upsampler):
-            own = checked_options("upsampler_options", upsampler_options)
-            upsampler = create_upsampler(
-                upsampler, in_channels, out_channels, scale, skip_channels=skip_channels or None, fit=fit, **own
-            )
+        own = checked_options("upsampler_options", upsampler_options)
+        if isinstance(upsampler, Upsampler):
+            _check_given(upsampler, {"in_channels": in_channels, "scale": scale, "fit": fit, **own})
+        else:
+            own |= {"skip_channels": skip_channels or None, "fit": fit or "correct"}
+            upsampler = create_upsampler(upsampler, in_channels, out_channels, scale or 2, **own)
         self.up = upsampler
         self.convs = conv_stack(upsampler.out_channels + skip_channels, out_channels, convs)
 

@@ -130,6 +130,19 @@ class SegmentationMetrics(Metric):
         super().reset()
         self.counted = []
 
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Count one image or a batch, and return the scores of it alone; torchmetrics begins anew for these."""
+        before = [*self.counted]
+        scores = super().forward(*args, **kwargs)
+        self.counted = [*before, *self.counted]
+        return scores
+
+    def merge_state(self, incoming_state: "dict[str, Any] | Metric") -> None:
+        """Add what another metric counted."""
+        super().merge_state(incoming_state)
+        if isinstance(incoming_state, SegmentationMetrics):
+            self.counted = [*self.counted, *incoming_state.counted]
+
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Count one image or a batch; the counting itself is done on the CPU.
 

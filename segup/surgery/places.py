@@ -19,17 +19,23 @@ class Swapped(nn.Module):
     Args:
         up: The operator.
         offset: Rows and columns that the foreign module gives beyond ``scale`` times its input.
+        least: The fewest of them that ``output_size`` may ask for; None is ``offset``.
 
     Shape: ``(N, C_in, h, w)`` → ``(N, C_out, scale·h + offset[0], scale·w + offset[1])``, or ``output_size``, as
-    ``nn.ConvTranspose2d`` takes it.
+    ``nn.ConvTranspose2d`` takes it; or one map without N.
     """
 
-    def __init__(self, up: Upsampler, offset: Size = (0, 0)) -> None:
+    def __init__(self, up: Upsampler, offset: Size = (0, 0), least: Size | None = None) -> None:
         super().__init__()
-        self.up, self.offset = up, offset
+        self.up, self.offset, self.least = up, offset, least or offset
+        # what a foreign model may ask of the module, and is true of the operator
+        self.in_channels, self.out_channels = up.in_channels, up.out_channels
+        self.scale_factor, self.stride = up.scale, (up.scale, up.scale)
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:  # noqa: A002, torch's name
         """Return the map at the foreign module's size."""
+        if input.dim() == 3:
+            return self(input.unsqueeze(0), output_size).squeeze(0)
         if output_size is not None:
             size = int(output_size[-2]), int(output_size[-1])
         else:
@@ -58,12 +64,13 @@ class Kept:
 
 @dataclass(frozen=True)
 class Form:
-    """What the operator in a module's place has to do."""
+    """What the operator in a module's place has to do; ``least`` is the least offset that ``output_size`` asks for."""
 
     in_channels: int
     out_channels: int
     scale: int
     offset: Size = (0, 0)
+    least: Size = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,7 @@ def form_of(place: Place, seen: Observed) -> Form | str:
     if not place.name:
         return "it is the model itself: wrap it in nn.Sequential, which can hold another"
     if isinstance(module, Swapped):
-        return Form(module.up.in_channels, module.up.out_channels, module.up.scale, module.offset)
+        return Form(module.in_channels, module.out_channels, module.up.scale, module.offset, module.least)
     if isinstance(module, Upsampler):
         return f"segup's own operator: build the decoder with another upsampler than '{module.name}'"
     if redefined(module) or (place.conv and redefined(place.conv[1])):
@@ -180,7 +187,8 @@ def _form_of_transposed(module: nn.ConvTranspose2d) -> Form | str:
     if max(abs(rows), abs(columns)) >= scale:
         beyond = max(rows, columns, key=abs)
         return f"it brings h to {_grown(scale, beyond)}; an operator corrects at most {scale - 1}"
-    return Form(module.in_channels, module.out_channels, scale, (rows, columns))
+    least = rows - module.output_padding[0], columns - module.output_padding[1]
+    return Form(module.in_channels, module.out_channels, scale, (rows, columns), least)
 
 
 def _beyond(module: nn.ConvTranspose2d, axis: int) -> int:

@@ -123,9 +123,9 @@ def swap_upsamplers(model: nn.Module, upsampler: str, *, example: Any = None, **
 def _made(upsampler: str, form: Form, options: Mapping[str, Any], place: Place, model: nn.Module) -> Swapped:
     chosen = dict(options)
     if operator_class(upsampler).takes_rounding and "rounding" not in chosen:
-        chosen["rounding"] = "down" if min(form.offset) >= 0 else "up" if max(form.offset) <= 0 else "mixed"
+        chosen["rounding"] = "down" if min(form.least) >= 0 else "up" if max(form.offset) <= 0 else "mixed"
     up = create_upsampler(upsampler, form.in_channels, form.out_channels, form.scale, **chosen)
     check_reach(up, form)
-    new = Swapped(up, form.offset)
+    new = Swapped(up, form.offset, form.least)
     like = next(place.module.parameters(), next(model.parameters(), torch.empty(0)))
     return new.to(like.device, like.dtype).train(place.module.training)

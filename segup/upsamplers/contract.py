@@ -203,7 +203,14 @@ class Upsampler(nn.Module, GuidedStep, CheckedPart, metaclass=_OperatorType):
             x: ``(N, in_channels, h, w)``.
             size: (height, width).
             **guides: ``skip=``, and whatever else the operator requires.
+
+        Raises:
+            ShapeError: There is no skip.
         """
+        if guides.get("skip") is None:
+            raise ShapeError(
+                f"{self.describe()}: with_skip joins a skip (N, C, H, W), and got none.\n  try: up(x), without a skip"
+            )
         return self(x, size, **guides), guides["skip"]
 
     def checked(

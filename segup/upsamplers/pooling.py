@@ -53,7 +53,8 @@ def reflect(x: Tensor, edge: int) -> Tensor:
     exported = is_exporting()  # then a side may have one pixel, of which no slice reflects
     for axis in (2, 3):
         size = x.shape[axis]
-        if not exported and (edge == 1 if traced else size > edge):  # a comparison of sizes would be a guard
+        one = type(size) is int and size == 1  # in a program for all sizes, 1 alone is a number
+        if not exported and (edge == 1 and not one if traced else size > edge):  # a comparison would be a guard
             before, after = x.narrow(axis, 1, edge), x.narrow(axis, size - 1 - edge, edge)
             x = torch.cat((before.flip(axis), x, after.flip(axis)), axis)
         else:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from segup.decoders import UNetBlock, UNetDecoder, create_decoder, list_decoders
 from segup.errors import ConfigError, ShapeError
-from segup.upsamplers import list_upsamplers
+from segup.upsamplers import create_upsampler, list_upsamplers
 
 OPERATORS = list_upsamplers()
 
@@ -125,6 +125,33 @@ def test_a_block_without_a_skip_refuses_one_and_says_so():
 def test_a_skips_channels_are_a_number_of_them(channels):
     with pytest.raises(ConfigError, match=f"skip_channels={channels} must be an int of 0 or more"):
         UNetBlock(in_channels=6, skip_channels=channels, out_channels=4)
+
+
+def test_a_block_of_an_operator_asks_nothing_else_of_it():
+    up = create_upsampler("deconv", 8, 4, 4)
+    assert UNetBlock(8, 4, 4, up, scale=4, fit="correct", upsampler_options={"kernel_size": up.kernel_size}).up is up
+    for asked, said in (
+        ({"in_channels": 16}, "in_channels=16 and an operator of in_channels=8"),
+        ({"scale": 2}, "scale=2 and an operator of scale=4"),
+        ({"fit": "strict"}, "fit='strict' and an operator of fit='correct'"),
+        ({"upsampler_options": {"kernel_sizee": 99}}, "kernel_sizee=99 and an operator of kernel_sizee=None"),
+    ):
+        with pytest.raises(ConfigError) as raised:
+            UNetBlock(**{"in_channels": 8, "skip_channels": 4, "out_channels": 4, "upsampler": up, **asked})
+        name = said.split("=")[0]
+        assert str(raised.value) == (
+            f"the block is given {said}: {up.describe()}\n"
+            f"  try: upsampler='deconv', which the block makes itself; or the operator's own {name}"
+        )
+
+
+def test_an_operator_that_is_to_join_a_skip_says_when_there_is_none():
+    up = create_upsampler("deconv", 8, 4, 4)
+    with pytest.raises(ShapeError) as raised:
+        up.with_skip(torch.zeros(1, 8, 2, 2))
+    assert str(raised.value) == (
+        f"{up.describe()}: with_skip joins a skip (N, C, H, W), and got none.\n  try: up(x), without a skip"
+    )
 
 
 def test_a_block_without_a_skip_brings_its_input_to_a_size():

@@ -164,6 +164,8 @@ def test_an_image_wider_than_the_weights_is_refused_with_the_way_out(weights, im
     assert model(x.to(weights)).dtype == weights
     with torch.autocast("cpu", torch.bfloat16):
         assert model.float()(x.float()).shape == (1, 2, 33, 35)
+        with pytest.raises(ConfigError, match="the image is torch.float64\n  try: image.to"):  # which autocast leaves
+            model(x.double())
 
 
 @pytest.mark.parametrize("scale", [255, -3, float("nan")])

@@ -129,6 +129,12 @@ def test_two_metrics_merged_are_one(seed, cut):
             metric.update(*pair)
     first.merge_state(second)
     assert same(first.compute(), scores(pairs))
+    called = SegmentationMetrics(4)
+    for pair in pairs:
+        assert same(called(*pair), scores([pair]))
+    assert same(called.compute(), scores(pairs))
+    assert called.counted == first.counted
+    assert len(first.counted) == len(pairs)
 
 
 def test_processes_that_gather_their_states_get_the_scores_of_the_set():

@@ -364,3 +364,25 @@ def test_a_convolution_and_a_shuffle_that_the_model_runs_one_by_one_stay():
     assert [kept.reason for kept in report.kept] == [
         "its Sequential is not run as a whole: what lies between the two may be used elsewhere"
     ]
+
+
+class Asked(nn.Module):
+    """Asks a layer for sizes, for its channels and its stride, and may take one map without N."""
+
+    def __init__(self):
+        super().__init__()
+        self.down, self.up = nn.Conv2d(3, 4, 3, 2, 1), nn.ConvTranspose2d(4, 3, 3, 2, 1, output_padding=1)
+
+    def forward(self, x):
+        y = self.up(self.down(x), output_size=x.shape[-2:])
+        return y.reshape(*x.shape[:-3], self.up.out_channels, self.up.stride[0], -1)
+
+
+@pytest.mark.parametrize("operators", [("deconv_matched",), ("bilinear", "deconv_matched"), ("pixel_shuffle",)])
+@pytest.mark.parametrize("shape", [(1, 3, 9, 8), (1, 3, 10, 10), (3, 10, 8)])
+def test_what_a_model_asks_of_its_layer_is_answered(shape, operators):
+    model, x = Asked(), torch.rand(shape)
+    before = model(x).shape
+    for operator in operators:
+        assert len(swap_upsamplers(model, operator).swapped) == 1
+    assert model(x).shape == before

@@ -51,3 +51,10 @@ def test_a_reflecting_convolution_is_torchs():
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(1, 2, 5, 6)
     assert torch.allclose(ours(x), theirs(x), atol=1e-6)
+
+
+def test_one_program_reflects_maps_of_any_size_and_one_of_a_single_row():
+    compiled = torch.compile(reflect, backend="eager", dynamic=True)
+    for shape in ((1, 2, 1, 4), (1, 2, 5, 6), (1, 2, 3, 1), (1, 2, 2, 2), (1, 2, 1, 1)):
+        x = torch.randn(shape)
+        assert torch.equal(compiled(x, 1), reflect(x, 1))
