@@ -1,12 +1,11 @@
 """Whether a model can be trained on crops of a size, a number of them at once."""
 
-from copy import deepcopy
-
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from segup.errors import ConfigError, SegupError
+from segup.inspection.copies import meta_copy
 from segup.models import SegmentationModel
 from segup.training.config import TrainerConfig
 
@@ -65,8 +64,7 @@ def _is_trained(model: SegmentationModel, size: tuple[int, int]) -> bool:
 
 def _lone(model: SegmentationModel, size: tuple[int, int]) -> str | None:
     """Return the name of a BatchNorm that sees one value of each channel where one image is trained."""
-    weightless = {id(one): one.to("meta") for one in (*model.parameters(), *model.buffers())}
-    copy = deepcopy(model, weightless).train()  # which says shapes alone
+    copy = meta_copy(model).train()
 
     def look(name: str, part: nn.Module, x: Tensor) -> None:
         if (part.training or part.running_mean is None) and x.numel() == x.shape[1]:

@@ -177,7 +177,7 @@ def _check_newest(folder: Path, checkpoint: Path) -> None:
     if last.exists() and not last.samefile(checkpoint):
         raise ConfigError(
             f"{checkpoint} is not the last checkpoint of its run, and going on from it in {folder} would replace "
-            f"{last}.\n  try: another run_dir, or ckpt_path={last}."
+            f"{last}.\n  try: another run_dir, or {pasted('ckpt_path', last)}."
         )
 
 
