@@ -291,8 +291,10 @@ class Encoder(nn.Module):
                 f"  try: image.float() / 255 for 8-bit values, / 65535 for 16-bit ones; segup.data.read_image does it."
             )
         wanted = self.mean.dtype
-        cast = torch.is_autocast_enabled(image.device.type) and image.dtype != torch.float64  # which it leaves
-        if torch.promote_types(image.dtype, wanted) != wanted and not cast:
+        # autocast leaves float64 as it is
+        if torch.promote_types(image.dtype, wanted) != wanted and (
+            image.dtype == torch.float64 or not torch.is_autocast_enabled(image.device.type)
+        ):
             raise ConfigError(
                 f"encoder '{self.name}' has weights of {wanted}, and the image is {image.dtype}\n"
                 f"  try: image.to({wanted})"
