@@ -115,7 +115,8 @@ def _opening(rows: Mapping[str, Sequence[Row]]) -> list[str]:
         "",
         "*Better* and *worse*: the interval leaves out 0, and all intervals of a table hold together with 95 % "
         "probability. *Equal*: two tests at 3.5 %, of a row alone, put the difference within ±0.005; so the interval "
-        "of the table, which is wider, may reach further.",
+        "of the table, which is wider, may reach further. A part whose seeds came in rounds is tested at each look, at "
+        "a level that covers all looks; a row that is decided early has its difference from fewer pairs than seeds.",
         "",
     ]
     if not runs:
@@ -248,16 +249,16 @@ def _ranked(decision: Decision) -> Decision:
 def _table(one: Measured) -> list[str]:
     differences = {} if one.decision is None else {found.arm: found for found in one.decision.differences}
     against = f"{one.score.label} − {one.part.baseline}"
-    titles = ["operator", one.score.label, "seeds", against, "verdict", "same sign"]
+    titles = ["operator", one.score.label, "seeds", against, "pairs", "verdict", "same sign"]
     titles += ["cells read"] if one.part.probe else []
     lines = [pipes(titles), f"|{'---|' * len(titles)}"]
     means = {row: sum(values) / len(values) for row in one.scores if (values := one.values(row))}
     ranked = {row: differences[row].mean if row in differences else 0.0 for row in means}  # as they are paired
     for row in sorted(means, key=lambda row: (-ranked[row], -means[row])):
         values, found = one.values(row), differences.get(row)
-        told = ["baseline" if row == one.part.baseline else "–", "", ""]
+        told = ["baseline" if row == one.part.baseline else "–", "", "", ""]
         if found is not None and one.decision is not None:
-            told = [difference_text(found, one.decision.margin), found.verdict, one.alike(row)]
+            told = [difference_text(found, one.decision.margin), str(found.pairs), found.verdict, one.alike(row)]
         told += [cells_read(one.part, row)] if one.part.probe else []
         lines.append(pipes([code(row), score_text(spread(values)), str(len(values)), *told]))
     return lines

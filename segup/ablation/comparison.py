@@ -3,9 +3,10 @@
 import itertools
 import json
 import shlex
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from statistics import fmean
 from typing import Any
 
 from segup.ablation.block import Block
@@ -55,15 +56,27 @@ class Row:
         return tuple(run.seed for run in self.runs)
 
     def score(self, name: str) -> Spread | None:
-        """Return the spread of a score or cost over the seeds; None where no run has it.
+        """Return the spread of a score or cost over the seeds, each the mean of its folds; None where no run has it.
 
         Times that were measured in turns have their median, and the deviation over the turns.
         """
         if self.times is not None and name in TIMED:
             return self.times.get(name)
-        found = [{**run.scores, **run.costs}.get(name) for run in self.runs]  # a class that not all runs have
-        known = [value for value in found if value is not None]
-        return spread(known) if known else None
+        found = [(run.seed, {**run.scores, **run.costs}.get(name)) for run in self.runs]
+        known = [(seed, value) for seed, value in found if value is not None]  # a class that not all runs have
+        return spread(by_seed(known)) if known else None
+
+
+def by_seed(values: Iterable[tuple[int, float]]) -> list[float]:
+    """Return one value for each seed: the mean of those that go with it, one for each fold.
+
+    >>> by_seed([(0, 0.5), (1, 0.25), (0, 1.0)])
+    [0.75, 0.25]
+    """
+    found: dict[int, list[float]] = {}
+    for seed, value in values:
+        found.setdefault(seed, []).append(value)
+    return [fmean(of) for of in found.values()]
 
 
 @dataclass(frozen=True)
@@ -287,7 +300,7 @@ def _warnings(
     if len({row.blocks for row in rows}) > 1 and not in_rounds:
         seeds = "; ".join(f"{row.name}: {', '.join(block.short for block in row.blocks)}" for row in rows)
         found.append(f"seeds differ ({seeds}): differences are over the seeds that both have")
-    single = [row.name for row in rows if len(row.runs) == 1]
+    single = [row.name for row in rows if len(set(row.seeds)) == 1]
     if single:
         found.append(f"one seed alone, so no spread is known: {', '.join(single)}")
     if baseline is None:

@@ -106,15 +106,32 @@ def notes(comparison: Comparison) -> str:
     """Return what the numbers are, in words."""
     decision, label = comparison.decision, comparison.metric.label
     against = "between two rows" if comparison.baseline is None else f"to {comparison.baseline}"
-    level, error = percent(decision.level), percent(equal_at(decision.level))
+    errors = sorted({equal_at(look.level) for look in decision.looks} or {equal_at(decision.level)})
+    level, error = (
+        percent(decision.level),
+        " to ".join(dict.fromkeys(percent(float(f"{error:.3g}")) for error in (errors[0], errors[-1]))),
+    )
     return (
-        f"Scores are those of the last checkpoint{_scored_on(comparison)}, mean ± one standard deviation over seeds. A "
+        f"Scores are those of the last checkpoint{_scored_on(comparison)}, mean ± one standard deviation over "
+        f"seeds{_and_folds(comparison)}. A "
         f"difference in {label} {against} is the mean of the differences seed by seed, with its interval in brackets; "
         f"all intervals hold together with {level} probability. Better or worse: the interval excludes 0. "
-        f"Equal: two one-sided tests, each at {error}, put the difference within "
+        f"Equal: two one-sided tests, each at {error}{_by_look(comparison)}, put the difference within "
         f"±{decision.margin:g}. The other scores are described and not tested. Bold: decided to be better in {label} "
         f"than whatever it was held against.{_looks(comparison)}{_of_these_images(comparison)}{_distances(comparison)}"
     )
+
+
+def _and_folds(comparison: Comparison) -> str:
+    """Return that the images differ between seeds, where each validates on folds of its own."""
+    folds: dict[int, set[int | None]] = {}
+    for block in comparison.blocks:
+        folds.setdefault(block.seed, set()).add(block.fold)
+    return " and the folds that they validate on" if len({frozenset(of) for of in folds.values()}) > 1 else ""
+
+
+def _by_look(comparison: Comparison) -> str:
+    return " by the look" if len({look.level for look in comparison.decision.looks}) > 1 else ""
 
 
 def _images(comparison: Comparison) -> list[int]:

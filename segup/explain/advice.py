@@ -75,13 +75,15 @@ def _teach_output_padding(given: Given, size: Pair) -> None:
         extent = dilation * (kernel - 1) + 1
         wanted = (size[i] - 1) * stride - 2 * padding + extent + more
         others = _reached_by_others(given, size, _formula(given, size))
+        sizes = (
+            f"those are {stride}" if stride >= dilation else f"those are {stride}; the dilation leaves room for more"
+        )
         raise ShapeError(
             f"'{_spelled('deconv', given)}' has output_padding {more} on the {AXIS_NAMES[i]}.\n"
             f"  {StampAxis.symbols} = ({size[i]} − 1)·{stride} − 2·{padding} + {extent} + {more} = {wanted} "
             f"is what the formula gives{_extent(extent)}.\n"
             f"  rule: output_padding must be less than max(stride, dilation) = max({stride}, {dilation}) = {most}. It "
-            f"chooses one of the sizes that the convolution with these parameters brings to {size[i]}, and those are "
-            f"{stride}.\n"
+            f"chooses one of the sizes that the convolution with these parameters brings to {size[i]}, and {sizes}.\n"
             f"  try: {'; or '.join(others) or _alternatives('deconv', given, size)}."
         )
 

@@ -71,8 +71,11 @@ def _gradient(operation: DeconvOperation) -> list[str]:
     _, h, w = operation.x.shape
     _, height, width = operation.shape
     forward = str(operation.layer).replace("deconv", "conv", 1).partition(" op")[0]
+    axes = zip(operation.layer.axes, (height, width), strict=True)
+    made = tuple((size + 2 * axis.padding - axis.extent) // axis.stride + 1 for axis, size in axes)
+    brings = by(*made) if made == (h, w) else f"{by(*made)}, of which the first {by(h, w)} count"
     return [
-        f"The convolution '{forward}' brings {by(height, width)} to {by(h, w)}: window n reads the positions "
+        f"The convolution '{forward}' brings {by(height, width)} to {brings}: window n reads the positions "
         f"stride·n − padding + dilation·tap.",
         "Every such reading is a connection with a weight: forwards the large map is read, backwards it is written.",
         "Each entry of the large map gets, from every window that read it, that window's value times the same weight: "

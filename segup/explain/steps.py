@@ -56,7 +56,11 @@ def _counts(operation: Operation) -> list[str]:
     low, high = int(counts.min()), int(counts.max())
     if low == high:
         return [f"Every output reads {counted(low, 'input')}{_each(operation)}."]
-    return [f"Outputs read {low} to {high} inputs{_each(operation)}; those with fewer lie at the border."]
+    inner = counts[..., 1:-1, 1:-1]
+    border = (
+        "those with fewer lie at the border" if inner.size and (inner == high).all() else "how many, its place says"
+    )
+    return [f"Outputs read {low} to {high} inputs{_each(operation)}; {border}."]
 
 
 def _each(operation: Operation) -> str:

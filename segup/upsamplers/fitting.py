@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segup.errors import ShapeError, figures
+from segup.errors import ShapeError
 from segup.symbols import is_exporting, known
 
 Size = tuple[int, int]
@@ -19,9 +19,6 @@ def fit_to(y: Tensor, size: Size, most: int | None = None) -> Tensor:
         most: A bound on the rows and columns to repeat. With it, torch.compile and torch.jit.trace make one program for
             all sizes, without branches; torch.export does so in any case. Eager mode branches, and copies only what it
             must.
-
-    Raises:
-        ShapeError: In eager mode, more than ``most`` are missing.
 
     >>> fit_to(torch.arange(4.0).reshape(1, 1, 2, 2), (3, 1)).flatten().tolist()
     [0.0, 2.0, 2.0]
@@ -38,10 +35,6 @@ def fit_to(y: Tensor, size: Size, most: int | None = None) -> Tensor:
         # Extended by a constant and then cut by what is too much, so that neither step depends on a sign.
         y = y if known(rows == 0) else F.pad(_repeat_last(y, most, -2), (0, 0, 0, rows - most))
         return y if known(columns == 0) else F.pad(_repeat_last(y, most, -1), (0, columns - most))
-    if most is not None and max(rows, columns) > most:
-        raise ShapeError(
-            f"a map of {figures(y.shape[-2:])} is brought to {figures(size)}, by more than {most} at an end"
-        )
     y = y[..., : size[0], : size[1]] if rows < 0 or columns < 0 else y
     y = _repeat_last(y, rows, -2) if rows > 0 else y
     return _repeat_last(y, columns, -1) if columns > 0 else y

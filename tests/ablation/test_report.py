@@ -9,9 +9,11 @@ import re
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -516,6 +518,11 @@ def test_the_differences_are_drawn_with_their_intervals_and_verdicts(tmp_path, m
         ends = bars[2][0].get_segments()[0][:, 0]
         assert ends == pytest.approx([one.mean - one.half_width, one.mean + one.half_width])
         assert told.get_text().endswith(f"]  {one.verdict}, P {one.improvement:.2f}")
+    later = [replace(one, mean=one.mean + 0.001, half_width=0.02) for one in drawn]  # decided at another look
+    others = SimpleNamespace(decision=replace(report.comparison.decision, differences=tuple(later)))
+    axes = forest(replace(report.comparison, on_others=others), drawn).axes[0]
+    for wider, bars in zip(later, axes.containers[1::2], strict=True):
+        assert bars[2][0].get_segments()[0][:, 0] == pytest.approx([wider.mean - 0.02, wider.mean + 0.02])
     many = {(f"op{place}", 0): 0.3 + place / 100 for place in range(30)}
     many = read_report(make_study(tmp_path / "many", many)).comparison
     assert len(drawn_differences(many)) == MOST

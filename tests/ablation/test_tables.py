@@ -1,12 +1,16 @@
 import csv
 import io
+import math
+from dataclasses import replace
 
 import pytest
 
 from segup.ablation import compare, read_run
 from segup.ablation.markup import code
-from segup.ablation.tables import COSTS, csv_text, latex, markdown, score_columns
+from segup.ablation.tables import COSTS, csv_text, latex, markdown, notes, score_columns
 from segup.cli.compare import run as compare_command
+from segup.statistics.decision import Look, equal_at
+from segup.tables import percent
 
 
 @pytest.fixture
@@ -145,3 +149,34 @@ def test_the_command_sends_what_lies_beside_a_study_s_runs_to_the_study(tmp_path
 
 def test_a_name_with_a_backtick_stays_one_code_span():
     assert code("a`b``c") == "``` a`b``c ```"
+
+
+def test_the_deviation_is_over_seeds_and_not_over_the_folds_of_one(write_run):
+    def folded(seeds, folds):
+        return compare(
+            [
+                read_run(write_run(name, seed, start + 0.05 * fold + 0.01 * seed, data__folds=3, data__fold=fold))
+                for name, start in (("deconv", 0.7), ("bilinear", 0.6))
+                for seed in seeds
+                for fold in folds(seed)
+            ]
+        )
+
+    alone = folded([0], lambda _: range(3))
+    assert alone.rows[0].score("miou").mean == pytest.approx(0.75)
+    assert math.isnan(alone.rows[0].score("miou").deviation)
+    assert "one seed alone, so no spread is known: deconv, bilinear" in alone.warnings
+    both = folded([0, 1], lambda _: range(3)).rows[0].score("miou")
+    assert (both.mean, both.deviation) == pytest.approx((0.755, 0.01 / math.sqrt(2)))
+    own = folded([0, 1], lambda seed: [seed])
+    assert own.rows[0].score("miou").deviation == pytest.approx(0.06 / math.sqrt(2))
+    assert "mean ± one standard deviation over seeds and the folds that they validate on. A" in notes(own)
+    assert "mean ± one standard deviation over seeds. A" in notes(alone)
+
+
+def test_the_level_of_equality_is_that_of_the_looks(comparison):
+    assert "two one-sided tests, each at 3.5%, put the" in notes(comparison)
+    looks = tuple(Look(blocks, level, ()) for blocks, level in ((3, 0.9972), (5, 0.9906)))
+    in_rounds = replace(comparison, decision=replace(comparison.decision, looks=looks))
+    low, high = (percent(float(f"{equal_at(look.level):.3g}")) for look in looks)
+    assert f"two one-sided tests, each at {low} to {high} by the look, put the" in notes(in_rounds)

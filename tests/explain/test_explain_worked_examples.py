@@ -142,6 +142,30 @@ def test_a_deconv_leaves_unread_whose_stamps_the_padding_cuts(words):
     assert e.unread == (rows.nonzero().flatten().tolist(), columns.nonzero().flatten().tolist())
 
 
+@pytest.mark.parametrize(
+    ("words", "side", "said"),
+    [
+        ("conv k3 p1", 6, "Outputs read 4 to 9 inputs; those with fewer lie at the border."),
+        ("conv k3 p4 d4", 5, "Outputs read 1 to 4 inputs; how many, its place says."),
+        ("resize x3", 4, "Outputs read 1 to 4 inputs; how many, its place says."),
+        ("resize x2", 4, "Outputs read 1 to 4 inputs; those with fewer lie at the border."),
+    ],
+)
+def test_where_outputs_read_fewer_inputs_is_said_as_it_is(words, side, said):
+    assert steps(explain(words, torch.ones(side, side)).operations[0], "overlap") == [said]
+
+
+def test_the_convolution_that_is_turned_round_brings_back_the_size_or_that_is_said():
+    for words, brings in (
+        ("deconv k3 s2 p1 op1", "The convolution 'conv k3 s2 p1' brings 8×8 to 4×4: window n"),
+        (
+            "deconv k3 d3 op2",
+            "The convolution 'conv k3 d3' brings 12×12 to 6×6, of which the first 4×4 count: ",
+        ),
+    ):
+        assert steps(explain(words, torch.ones(4, 4)).operations[0], "gradient")[0].startswith(brings)
+
+
 def test_overlap_shows_why_kernel_3_draws_a_checkerboard_and_kernel_4_does_not():
     inside = explain("deconv k3 s2", torch.ones(6, 6)).overlap[2:-2, 2:-2]
     assert inside[:2, :2].tolist() == [[4, 2], [2, 1]]

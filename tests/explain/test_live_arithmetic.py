@@ -135,17 +135,35 @@ def chain(rng):
     return ", ".join(down + up)
 
 
+def test_each_axis_has_its_own_proof_and_field(browser):
+    text = "conv k3x5 s1x2 p1x2, deconv k3x6 s1x2 p1x2"
+    body = """const layers = A.parse(arguments[0]), { down, up } = A.downUp(layers);
+        return [0, 1].map((i) => [A.prove(down, up, i).always, A.receptive(layers.slice(0, 1), i).size]);"""
+    layers = parse(text)
+    proof = chain_report(layers).proofs[0][1]
+    fields = receptive_field(layers[:1])
+    assert asked(browser, body, text) == [
+        [one.always, field.size] for one, field in zip(proof.axes, fields, strict=True)
+    ]
+
+
+def test_an_unshuffled_output_reads_one_input(browser):
+    body = """const layer = A.parse('pixel_unshuffle x2')[0];
+        return A.overlap(A.operation(layer, A.imageOf([[[1, 2], [3, 4], [5, 6], [7, 8]]], layer)))"""
+    assert asked(browser, body) == [[1], [1]]
+
+
 def test_random_chains_are_what_segup_shapes_proves_of_them(browser):
     rng = random.Random(3)
     texts = [chain(rng) for _ in range(160)]
     body = """return arguments[0].map((text) => {
-        const layers = A.parse(text), { down, up } = A.downUp(layers), field = A.receptive(layers);
+        const layers = A.parse(text), { down, up } = A.downUp(layers), field = A.receptive(layers, 0);
         const sizes = [7, 24, 33].map((n) => {
             try { return A.ladder(layers, [n, n]).map((rung) => [rung.size[0], rung.out[0], rung.target[0]]); }
             catch (error) { if (error instanceof A.Refusal) return null; throw error; }
         });
         const proofs = [{}, { matched: true }, { endsOnly: true }].map((how) => {
-            try { return A.prove(down, up, how); }
+            try { return A.prove(down, up, 0, how); }
             catch (error) { if (error instanceof A.Refusal) return error.message; throw error; }
         });
         return { stages: [down.length, up.length], field, sizes, proofs };

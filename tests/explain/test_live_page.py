@@ -175,6 +175,21 @@ def test_a_chain_shows_its_sizes_corrections_and_proof(opened):
     assert "✓ Each given the size to reach." in told
 
 
+def test_a_chain_whose_axes_differ_has_a_verdict_for_each(opened):
+    page = opened("#v1:l=conv+k3+s1x2+p1,+deconv+k3+s1x2+p1&i=1x9x9")
+    told = page.find_element(By.TAG_NAME, "main").text
+    assert "✓ As written (height). Every stage gets back its size for every size from 1 on" in told
+    assert "~ As written (width). Every stage gets back its size exactly for n mod 2 in {1}" in told
+    opened("#v1:l=conv+k3x1,+conv+k7x1&i=1x12x12")
+    rows = page.find_elements(By.CSS_SELECTOR, "#chain tbody tr")
+    assert [row.find_elements(By.TAG_NAME, "td")[5].text for row in rows] == ["3×1", "9×1"]
+
+
+def test_a_resize_in_place_of_uneven_stamps_has_their_stride(opened):
+    page = opened("#v1:l=deconv+k4+s3x2&i=1x5x5&v=overlap")
+    assert "resize x3x2, conv k3 p1, which gives 15×10" in page.find_element(By.TAG_NAME, "main").text
+
+
 def test_every_link_of_the_guide_opens_what_it_says(opened):
     guide = (Path(__file__).parents[2] / "docs" / "live.md").read_text(encoding="utf-8")
     links = sorted({unescape(link) for link in re.findall(r"live-page\.html(#v1:[^\"]*)", guide)})

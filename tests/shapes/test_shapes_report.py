@@ -223,6 +223,15 @@ def test_a_report_says_what_it_cannot_prove():
         chain_report([], 5)
 
 
+@pytest.mark.parametrize(
+    "down", ["resize x1/2", "resize x1/2, resize x1/4", "conv k3 s2 p1, resize x1/2", "pool k2, resize x1/3x1/2"]
+)
+def test_the_way_back_that_is_proposed_can_give_the_size_back(down):
+    proposed = chain_report(parse(down)).remarks[0].partition('try: segup shapes "')[2].rstrip('"')
+    (title, proof), *_ = chain_report(parse(proposed)).proofs
+    assert (title, proof.never) == ("as written", False)
+
+
 def test_a_layer_is_a_chain_too():
     assert chain_report(Conv(3), 5).out == 3
     assert isinstance(chain_report(Conv(3)).layers, Layer)

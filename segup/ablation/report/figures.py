@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from segup.ablation.block import Block
-from segup.ablation.comparison import Row
+from segup.ablation.comparison import Row, by_seed
 from segup.ablation.report.style import FAINT, RowStyle, legend_below, new_figure, of_row
 from segup.metrics.scores import MIOU
 from segup.statistics import Spread, spread
@@ -177,24 +177,28 @@ def _bar(value: Spread, unit: float = 1) -> float | None:
 
 def bands_of(row: Row) -> dict[int, Spread]:
     """Return the IoU near the boundary by the width of the band, over the seeds."""
-    return spreads_of([run.bands for run in row.runs if run.bands])
+    return spreads_of([(run.seed, run.bands) for run in row.runs if run.bands])
 
 
 def _minus(row: Row, references: Mapping[Block, Mapping[int, float]]) -> dict[int, Spread]:
     """Return the spread of the paired differences, seed by seed."""
     return spreads_of(
         [
-            {width: value - reference[width] for width, value in run.bands.items() if width in reference}
+            (run.seed, {width: value - reference[width] for width, value in run.bands.items() if width in reference})
             for run in row.runs
             if run.bands and (reference := references.get(run.block)) is not None
         ]
     )
 
 
-def spreads_of(seeds: Sequence[Mapping[int, float]]) -> dict[int, Spread]:
-    """Return the spread over the seeds of what was measured at each width or period, in their order."""
-    places = sorted({place for seed in seeds for place in seed})
-    return {place: spread([seed[place] for seed in seeds if place in seed]) for place in places}
+def spreads_of(runs: Sequence[tuple[int, Mapping[int, float]]]) -> dict[int, Spread]:
+    """Return the spread over the seeds of what was measured at each width or period, in their order.
+
+    Args:
+        runs: Of each run its seed and what was measured.
+    """
+    places = sorted({place for _, measured in runs for place in measured})
+    return {place: spread(by_seed((seed, of[place]) for seed, of in runs if place in of)) for place in places}
 
 
 def with_band(axes: Any, values: Mapping[int, Spread], look: RowStyle, **style: Any) -> None:
@@ -219,15 +223,15 @@ def periods(row: Row) -> dict[int, Spread]:
     A step by s to a map of reduction r makes patterns that repeat every r·s image pixels. Where two steps have one
     period, the mean of both.
     """
-    seeds = []
+    runs = []
     for run in row.runs:
         found: dict[int, list[float]] = defaultdict(list)
         for step in run.spectrum:
             energy = np.asarray(step["energy"])
             found[int(step["reduction"]) * len(energy)].append(1 - float(energy[0, 0]))
         if found:
-            seeds.append({period: float(np.mean(values)) for period, values in found.items()})
-    return spreads_of(seeds)
+            runs.append((run.seed, {period: float(np.mean(values)) for period, values in found.items()}))
+    return spreads_of(runs)
 
 
 def directions(row: Row) -> list[float] | None:

@@ -37,7 +37,8 @@ def drawn_differences(comparison: Comparison) -> list[Difference]:
 def forest(comparison: Comparison, drawn: Sequence[Difference]) -> Figure | None:
     """Draw each difference with its interval; the margin is shaded, colour and marker tell the verdict.
 
-    Below it, thin, is the interval for other images of their kind, where that is known.
+    Below it, thin, is the interval for other images of their kind, where that is known. In rounds it may be of another
+    look, and so of another mean.
 
     Args:
         comparison: The rows.
@@ -59,8 +60,9 @@ def forest(comparison: Comparison, drawn: Sequence[Difference]) -> Figure | None
         )  # fmt: skip
         if wider is not None and not isnan(wider.half_width):
             axes.errorbar(
-                one.mean, place + 0.2, xerr=wider.half_width, fmt="none", color=FAINT, capsize=2, elinewidth=0.8
-            )
+                wider.mean, place + 0.2, xerr=wider.half_width, fmt=".", color=FAINT, capsize=2, elinewidth=0.8,
+                markersize=3,
+            )  # fmt: skip
         better = "" if isnan(one.improvement) else f", P {one.improvement:.2f}"
         axes.annotate(
             f"{difference_text(one, decision.margin)}  {one.verdict}{better}", (1.02, place),

@@ -1003,7 +1003,8 @@ const Arithmetic = (() => {
 
   /** How many inputs go into each output position. @param {Operation} op @returns {number[][]} */
   function overlap(op) {
-    const [rows, columns] = op.reads.map((outs) => outs.map((pairs) => pairs.length));
+    const one = op.layer.kind === "pixel_unshuffle"; // each output reads one of the cell's inputs: which, its channel says
+    const [rows, columns] = op.reads.map((outs) => outs.map((pairs) => (one ? 1 : pairs.length)));
     return rows.map((r) => columns.map((c) => r * c));
   }
 
@@ -1200,12 +1201,11 @@ const Arithmetic = (() => {
   const MOST_PERIOD = 20000;
 
   /** For which sizes the way up gives back what the way down was given, for all sizes at once, on one axis.
-   * @param {any[][]} down stages @param {any[][]} up stages in the order of use @param {{matched?: boolean,
-   * endsOnly?: boolean, axis?: 0|1}} [options]
+   * @param {any[][]} down stages @param {any[][]} up stages in the order of use @param {0|1} i the axis
+   * @param {{matched?: boolean, endsOnly?: boolean}} [options]
    * @returns {{always: boolean, never: boolean, period: number|null, start: number, least: number, residues: number[],
    * exceptions: number[], counterexample: number|null, failure: string}} */
-  function prove(down, up, options = {}) {
-    const i = options.axis || 0;
+  function prove(down, up, i, options = {}) {
     const axes = (/** @type {any[][]} */ stages) => stages.map((stage) => stage.map((layer) => {
       const axis = axisOf(layer, i);
       if (!axis.law) throw new Refusal(`nothing can be proved about a resize by the float ${factorText(axis.factor)}.`);
@@ -1329,8 +1329,8 @@ const Arithmetic = (() => {
   }
 
   /** The receptive field of a chain, its total stride and the first output's centre, on one axis, borders ignored.
-   * @param {any[]} layers @param {0|1} [i] @returns {{size: number, stride: number, centre: number}} */
-  function receptive(layers, i = 0) {
+   * @param {any[]} layers @param {0|1} i @returns {{size: number, stride: number, centre: number}} */
+  function receptive(layers, i) {
     const axes = layers.map((layer) => axisOf(layer, i));
     const [, rise] = periodThrough(axes.map((axis) => axis.law || { rise: 1, run: 1 }));
     const stride = axes.reduce((product, axis) => product * pitchOf(axis), 1);

@@ -87,7 +87,9 @@ const Code = (() => {
     } else if (layer.kind === "resize") {
       const corners = layer.align_corners ? ", align_corners=True" : "";
       const factor = layer.factor && [...new Set(layer.factor.map((f) => (f.den === 1 ? A.factorText(f) : `${f.num} / ${f.den}`)))];
-      const how = layer.to ? `size=(${layer.to.join(", ")})` : `scale_factor=${factor.length === 1 ? factor[0] : `(${factor.join(", ")})`}`;
+      const parted = factor && [0, 1].some((i) => Math.floor(op.size[i] * A.valueOf(layer.factor[i])) !== op.shape[i + 1]);
+      if (parted) notes.push(`torch's scale_factor is a float, and gives another size here: ${factor.join(", ")} is meant exactly.`);
+      const how = layer.to || parted ? `size=(${op.shape.slice(1).join(", ")})` : `scale_factor=${factor.length === 1 ? factor[0] : `(${factor.join(", ")})`}`;
       if (layer.mode === "area") lines.push(`y = nn.functional.interpolate(${x}, ${how.replace("size=", "size=")}, mode="area")`);
       else lines.push(`layer = nn.Upsample(${how}, mode="${layer.mode}"${corners})`, `y = layer(${x})`);
     } else if (layer.kind === "carafe") {

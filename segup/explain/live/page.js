@@ -809,10 +809,10 @@
     const tell = (title, down, up) => {
       try {
         for (const i of same ? [0] : [0, 1]) {
-          const proof = A.prove([[down]], [[up]], { axis: i });
+          const proof = A.prove([[down]], [[up]], i);
           back.push(paragraph(`${title}${same ? "" : ` (${A.AXES[i]})`}: ${A.proofWords(proof, "it gives back the size")} ${proof.failure}`));
           if (!proof.always && up.kind === "deconv") {
-            const asked = A.prove([[down]], [[up]], { axis: i, matched: true });
+            const asked = A.prove([[down]], [[up]], i, { matched: true });
             back.push(paragraph(`With output_size asked for: ${A.proofWords(asked, "it gives back the size")}`));
           }
           const n = state.input[i + 1];
@@ -846,7 +846,7 @@
       const axis = A.axisOf(layer, i);
       return layer.kind === "deconv" ? A.phases(axis).map((phase) => phase.taps.length) : [1];
     });
-    if (layer.kind !== "deconv") return "Each number says how many inputs go into that output.";
+    if (layer.kind !== "deconv") return `Each number says how many inputs${state.input[0] > 1 && layer.kind === "conv" ? " of each channel" : ""} go into that output.`;
     const found = [...new Set(counts[0].flatMap((r) => counts[1].map((c) => r * c)))].sort((a, b) => a - b);
     if (found.length === 1) return `Away from the border every output gets ${found[0]} contribution${found[0] === 1 ? "" : "s"}: the stride divides the kernel evenly, no checkerboard.`;
     return `Away from the border outputs get ${found.join(", ")} contributions in turn: a checkerboard.`;
@@ -862,7 +862,8 @@
       for (const one of [{ ...layer, kernel: even, dilation: [1, 1], padding, output_padding: [0, 0], to: null }, { ...layer, kernel: even, dilation: [1, 1], output_padding: [0, 0], to: null }]) {
         try { const made = A.outSize(one, state.input.slice(1)); ways.push({ say: `${A.wordsFor(one)}, which gives ${by(made)}`, layer: A.wordsFor(one) }); } catch { /* another one */ }
       }
-      ways.push({ say: "resize x2, then a convolution", layer: "resize x2, conv k3 p1" });
+      const enlarged = `resize x${[...new Set(layer.stride)].join("x")}, conv k3 p1`;
+      ways.push({ say: `${enlarged}, which gives ${by(A.ladder(A.parse(enlarged), state.input.slice(1)).at(-1).out)}`, layer: enlarged });
     }
     const counts = A.overlap(op), most = Math.max(1, ...counts.flat());
     const canvas = el("canvas", { width: counts[0].length, height: counts.length, role: "img", "aria-label": overlapWords(), style: "width:min(100%,220px);image-rendering:pixelated;border:1px solid var(--line)" });
@@ -993,17 +994,19 @@
       showRefusal(new A.Refusal(error.message, ways));
       return;
     }
-    const square = size[0] === size[1] && layers.every((one) => JSON.stringify(A.axisOf(one, 0)) === JSON.stringify(A.axisOf(one, 1)));
+    const alike = layers.every((one) => JSON.stringify(A.axisOf(one, 0)) === JSON.stringify(A.axisOf(one, 1)));
+    const axes = alike ? [0] : [0, 1], square = alike && size[0] === size[1];
     const shown = (pair) => (square ? `${pair[0]}` : by(pair));
     const body = el("tbody", {});
     rungs.forEach((rung, at) => {
-      let field = null;
-      try { field = A.receptive(layers.slice(0, at + 1)); } catch { /* too many to follow */ }
+      let fields = [];
+      try { fields = axes.map((i) => A.receptive(layers.slice(0, at + 1), i)); } catch { /* too many to follow */ }
+      const cell = (one) => el("td", {}, [...new Set(fields.map(one))].join("×"));
       const fit = rung.out.join() !== rung.target.join();
       const moves = [0, 1].map((i) => rung.target[i] - rung.out[i]);
       const words = fit ? `${moves.map((m, i) => (m === 0 ? null : `${m < 0 ? "cuts" : "repeats"} ${Math.abs(m)}${square ? "" : ` ${A.AXES[i]}`}`)).filter(Boolean).slice(0, square ? 1 : 2).join(", ")} to fit ${shown(rung.target)}` : "";
       body.append(el("tr", { class: fit ? "fit" : "" }, el("td", {}, `${rung.way} ${rung.stage}`), el("td", { class: "left" }, rung.layer), el("td", {}, shown(rung.size)), el("td", {}, shown(rung.out)), el("td", { class: "left" }, words),
-        el("td", {}, field ? `${field.size}` : ""), el("td", {}, field ? fraction(field.stride) : ""), el("td", {}, field ? fraction(field.centre) : "")));
+        cell((field) => field.size), cell((field) => fraction(field.stride)), cell((field) => fraction(field.centre))));
     });
     const check = el("input", { type: "checkbox", id: "matched" });
     check.checked = state.matched;
@@ -1018,8 +1021,10 @@
     const proofs = [];
     const tell = (title, how, to = up) => {
       try {
-        const proof = A.prove(down, to, how);
-        proofs.push(el("p", {}, el("b", {}, `${proof.always ? "✓" : proof.never ? "✗" : "~"} ${title}. `), A.proofWords(proof, how.endsOnly ? "The way up ends at the input's size" : undefined), " ", proof.failure));
+        for (const i of axes) {
+          const proof = A.prove(down, to, i, how);
+          proofs.push(el("p", {}, el("b", {}, `${proof.always ? "✓" : proof.never ? "✗" : "~"} ${title}${alike ? "" : ` (${A.AXES[i]})`}. `), A.proofWords(proof, how.endsOnly ? "The way up ends at the input's size" : undefined), " ", proof.failure));
+        }
       } catch (error) { if (!(error instanceof A.Refusal)) throw error; proofs.push(paragraph(`${title}: no verdict, ${error.message}`)); }
     };
     if (down.length && up.length) {

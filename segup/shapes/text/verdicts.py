@@ -1,6 +1,7 @@
 """What is asked of a chain of layers, so that a report can say it: its ladder, and its verdicts for all sizes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from segup.errors import ShapeError
 from segup.shapes.arguments import Size, figure, flag, is_pair, split
@@ -14,7 +15,7 @@ from segup.shapes.text.proof import Proof, prove_inversion
 from segup.shapes.text.proposals import climbed, with_proposals
 from segup.shapes.text.report import Report
 from segup.shapes.transposed import ConvTranspose
-from segup.shapes.windows import WindowAxis
+from segup.shapes.windows import Conv, Pool, WindowAxis
 
 GIVEN = "each given the size to reach"
 
@@ -83,15 +84,22 @@ def _verdicts(chain: Chain, stages: DownUp) -> tuple[list[tuple[str, Proof]], li
         if not all(axis.laws for axis in chain.axes) or not stages.down:
             return [], []
         if not stages.up and any(isinstance(layer, Resize) for layer in chain.layers):
-            last = [layer for layer in chain.layers if isinstance(layer, Resize)][-1]
-            high, wide = (axis.pitch for axis in last.axes)
+            way_back = ", ".join(map(_way_back, reversed([layer for stage in stages.down for layer in stage])))
             return [], [
                 f"No verdict for all sizes: inverse takes a Conv or a Pool, and no way back is given for a resize.\n"
-                f'  try: segup shapes "{chain}, resize x{figure(high if high == wide else (high, wide))}"'
+                f'  try: segup shapes "{chain}, {way_back}"'
             ]
         return (_of_the_way_back(stages) if stages.up else _of_the_inverse(stages)), []
     except ShapeError as cause:
         return [], [f"No verdict for all sizes: {cause}"]
+
+
+def _way_back(layer: Layer[Any]) -> str:
+    """Return a layer that brings a size back, up to the rows that were lost, in words."""
+    if isinstance(layer, Conv | Pool):
+        return str(inverse(layer))
+    high, wide = (axis.pitch for axis in layer.axes)
+    return f"resize x{figure(high if high == wide else (high, wide))}"
 
 
 def _of_the_way_back(stages: DownUp) -> list[tuple[str, Proof]]:
