@@ -207,7 +207,7 @@ class Upsampler(nn.Module, GuidedStep, CheckedPart, metaclass=_OperatorType):
         Raises:
             ShapeError: There is no skip.
         """
-        if guides.get("skip") is None:
+        if "skip" not in guides:
             raise ShapeError(
                 f"{self.describe()}: with_skip joins a skip (N, C, H, W), and got none.\n  try: up(x), without a skip"
             )
