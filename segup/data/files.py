@@ -8,17 +8,21 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from PIL import Image, ImageFile, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from segup.errors import DataError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".npy")
-_SAMPLES_PER_PIXEL = 277
-_SAMPLE_FORMAT = 339
+_SUBFILE_TYPE, _BITS_PER_SAMPLE, _SAMPLES_PER_PIXEL, _PLANAR_CONFIGURATION, _SAMPLE_FORMAT = 254, 258, 277, 284, 339
+_BESIDE = 0b101
+"""Pages with one of these bits of the subfile type are a smaller copy of the image, or a mask of where it is valid."""
+_ALPHA = (1, 2)
+"""Kinds of extra samples that are alpha, multiplied with the colours or not."""
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # What decoders raise over bytes that are not what they should be.
@@ -26,6 +30,7 @@ _BROKEN = (OSError, EOFError, SyntaxError, ValueError, LookupError, OverflowErro
 
 # How the formats that are stored in one piece begin and end.
 _ENDINGS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG\r\n\x1a\n": b"IEND"}
+_RGB = 2
 _TAIL = 4096
 _MOST_UNPACKED = 100
 _NAMED = 10
@@ -107,23 +112,47 @@ def read_array(path: Path) -> np.ndarray:
     return array
 
 
-def read_bands(path: Path) -> np.ndarray | None:
-    """Return a TIFF of several pages or of bands that Pillow does not know as (H, W, C); None for any other file."""
+def read_bands(path: Path) -> tuple[np.ndarray, bool] | None:
+    """Return a TIFF of several pages or of bands that Pillow does not know as (H, W, C), and whether the last is alpha.
+
+    None is any other file.
+    """
     layout = layout_of(path)
     if layout == "pages":
         with opened(path) as file:
-            pages = [np.asarray(page) for page in ImageSequence.Iterator(file)]
-        if any(page.ndim != 2 or page.shape != pages[0].shape for page in pages):
-            raise DataError(f"{path}: {len(pages)} pages; each must be one grey channel, and all must have one size")
-        return np.stack(pages, axis=-1)
+            return _together([_page(file, number) for number in image_pages(file)], path), False
     if layout == "bands":
-        with tifffile(path).TiffFile(path) as file:
-            series = file.series[0]
-            bands: np.ndarray = series.asarray()
-            if bands.ndim == 2:
-                return bands[..., np.newaxis]
-            return np.moveaxis(bands, 0, -1) if series.axes.startswith(("S", "C")) and bands.ndim == 3 else bands
+        with tifffile(path).TiffFile(path) as tiff:
+            first = tiff.pages[0]
+            if first.imagedepth > 1 or tiff.series[0].is_truncated:
+                way_out = "a page for each channel, or a file for each image"
+                raise DataError(f"{path}: a page holds a volume, and no image is one.\n  try: {way_out}")
+            samples, extra = first.samplesperpixel, first.extrasamples
+            has_alpha = (bool(extra) and extra[-1] in _ALPHA) or (first.photometric == _RGB and samples == 4)
+            return _together([_channels_last(page) for page in own_pages(tiff)], path), has_alpha
     return None
+
+
+def image_pages(file: ImageFile.ImageFile) -> list[int]:
+    """Return which pages of an opened picture are the image: without smaller copies of it, and masks."""
+    found = []
+    for number in count():
+        try:
+            file.seek(number)
+        except EOFError:
+            break
+        except SyntaxError:  # its pixels are nothing that Pillow knows, but its tags are read
+            pass
+        tags: Any = getattr(file, "tag_v2", {})
+        if not number or not tags.get(_SUBFILE_TYPE, 0) & _BESIDE:
+            found.append(number)
+    file.seek(0)
+    return found
+
+
+def own_pages(tiff: Any) -> list[Any]:
+    """Return the same of a file that tifffile opened."""
+    return [page for number, page in enumerate(tiff.pages) if not number or not page.subfiletype & _BESIDE]
 
 
 def check_archive(path: Path) -> None:
@@ -168,9 +197,13 @@ def layout_of(path: Path) -> str:
     try:
         with opened(path) as file:
             tags: Any = getattr(file, "tag_v2", {})
-            if tags.get(_SAMPLES_PER_PIXEL, 1) not in (1, len(file.getbands())):
+            samples = tags.get(_SAMPLES_PER_PIXEL, 1)
+            if samples not in (1, len(file.getbands())):
                 return "bands"
-            return "pages" if getattr(file, "n_frames", 1) > 1 else "picture"
+            # Pillow takes 16-bit colours that are stored one after the other for 8-bit ones
+            if samples > 1 and tags.get(_PLANAR_CONFIGURATION, 1) == 2 and max(tags.get(_BITS_PER_SAMPLE, (8,))) > 8:
+                return "bands"
+            return "pages" if len(image_pages(file)) > 1 else "picture"
     except (UnidentifiedImageError, ValueError) as cause:
         if isinstance(cause, DataError):
             raise
@@ -202,3 +235,22 @@ def _check_ending(path: Path) -> None:
             return
     with opened(path) as picture:
         picture.load()
+
+
+def _page(file: ImageFile.ImageFile, number: int) -> np.ndarray:
+    file.seek(number)
+    return np.array(file)
+
+
+def _channels_last(page: Any) -> np.ndarray:
+    pixels: np.ndarray = page.asarray()
+    return np.moveaxis(pixels, 0, -1) if page.axes == "SYX" else pixels
+
+
+def _together(pages: Sequence[np.ndarray], path: Path) -> np.ndarray:
+    """Return the pages of an image as (H, W, C)."""
+    if len(pages) == 1 and pages[0].ndim == 3:
+        return pages[0]
+    if any(page.ndim != 2 or page.shape != pages[0].shape for page in pages):
+        raise DataError(f"{path}: {len(pages)} pages; each must be one grey channel, and all must have one size")
+    return np.stack(pages, axis=-1)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile
 
-from segup.data.files import layout_of, opened, read_array, reading, stored_type, tifffile
+from segup.data.files import image_pages, layout_of, opened, own_pages, read_array, reading, stored_type, tifffile
 from segup.errors import DataError
 
 MAX_PIXELS = 100_000_000
@@ -107,11 +107,11 @@ def _header(path: Path) -> Header:
     if layout == "bands":
         with tifffile(path).TiffFile(path) as tiff:
             page = tiff.pages[0]
-            channels = max(page.samplesperpixel, len(tiff.pages))
+            channels = max(page.samplesperpixel, len(own_pages(tiff)))
             return Header(page.imagelength, page.imagewidth, channels, np.dtype(page.dtype), *_tiff_notes(page.tags))
     with opened(path) as file:
         dtype, bits = _depth(file, path)
-        channels = getattr(file, "n_frames", 1) if layout == "pages" else len(file.getbands())
+        channels = len(image_pages(file)) if layout == "pages" else len(file.getbands())
         lossy = file.format in ("JPEG", "MPO")
         return Header(file.height, file.width, channels, dtype, bits, orientation_of(file, path), lossy)
 

@@ -127,7 +127,8 @@ def _read_picture(path: Path) -> tuple[np.ndarray, bool]:
     """Return the pixels as (H, W, C) in the file's own precision, and whether the last channel is alpha."""
     bands = read_bands(path)
     if bands is not None:
-        return turned(bands, read_header(path).orientation), False
+        pixels, has_alpha = bands
+        return turned(pixels, read_header(path).orientation), has_alpha
     with opened(path) as file:
         wide = is_wide_color(file)
         orientation = orientation_of(file, path)

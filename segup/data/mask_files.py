@@ -6,7 +6,7 @@ import numpy as np
 from PIL import ImageFile
 
 from segup.data.drawn import DrawnMask, MaskPixels
-from segup.data.files import as_stored, layout_of, opened, read_array, read_bands, reading
+from segup.data.files import as_stored, image_pages, layout_of, opened, read_array, read_bands, reading
 from segup.data.headers import is_wide_color
 from segup.data.images import read_wide
 from segup.errors import DataError
@@ -43,7 +43,7 @@ def read_mask_pixels(path: Path) -> MaskPixels:
     if layout_of(path) == "bands":
         return MaskPixels(_bands(path))
     with opened(path) as file:
-        pages = getattr(file, "n_frames", 1) if file.format != "MPO" else 1
+        pages = len(image_pages(file)) if file.format != "MPO" else 1
         if pages > 1:
             raise DataError(f"{path}: {pages} pages; a mask has one. Save the class ids as a single image")
         lossy = file.format in ("JPEG", "MPO", "WEBP")
@@ -93,13 +93,14 @@ def _whole(numbers: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _bands(path: Path) -> np.ndarray:
-    bands = read_bands(path)
-    if bands is not None and bands.ndim == 3 and bands.shape[2] == 1:
+    found = read_bands(path)
+    assert found is not None
+    bands, _ = found
+    if bands.shape[2] == 1:
         return _whole(bands[..., 0], path)
-    if bands is not None and bands.ndim == 3 and bands.shape[2] in (3, 4) and bands.dtype == np.uint8:
-        return bands[..., :3]
-    shape = None if bands is None else f"{bands.dtype} of shape {bands.shape}"
-    raise DataError(f"{path}: {shape}: a mask has one channel of class ids, or RGB")
+    if bands.shape[2] in (3, 4) and bands.dtype in (np.uint8, np.uint16):
+        return bands[..., :3] if bands.dtype == np.uint8 else _narrowed(bands, False, path)
+    raise DataError(f"{path}: {bands.dtype} of shape {bands.shape}: a mask has one channel of class ids, or RGB")
 
 
 def _narrowed(colors: np.ndarray, grey: bool, path: Path) -> np.ndarray:
