@@ -46,7 +46,7 @@ def read_image(
         in_channels: Channels that the model takes.
         image_range: The values that become 0 and 1, such as ``(0, 4095)``. The range belongs to the data set, and the
             checkpoint of a model stores it. "dtype" uses the type of the file: 8-bit values are divided by 255, 16-bit
-            values by 65535, and floating-point values must be in 0…1.
+            values by 65535, and floating-point values must be in 0…1; integers with a sign or of more bits are refused.
         max_pixels: A picture of more pixels is refused before it is read.
 
     Raises:
@@ -162,7 +162,7 @@ def to_channels(pixels: np.ndarray, has_alpha: bool, in_channels: int, path: Pat
         return np.repeat(pixels, 3, axis=2)
     if given == 3 and in_channels == 1:
         grey = pixels.astype(np.float32) @ _LUMINANCE
-        return (np.rint(grey) if pixels.dtype.kind == "u" else grey).astype(pixels.dtype)[..., np.newaxis]
+        return (np.rint(grey) if pixels.dtype.kind in "ui" else grey).astype(pixels.dtype)[..., np.newaxis]
     raise DataError(
         f"{path}: {found} channels cannot become in_channels={in_channels}. "
         f"The numbers must be equal, or 1 and 3: 1 becomes 3, and 3 becomes 1.\n"

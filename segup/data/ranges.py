@@ -95,7 +95,7 @@ def to_unit(pixels: np.ndarray, image_range: Range, path: Path) -> np.ndarray:
     Raises:
         DataError: For values outside the range, and for an image of another kind than it is meant for.
     """
-    low, high = _of_type(pixels.dtype) if image_range == "dtype" else image_range
+    low, high = _of_type(pixels, path) if image_range == "dtype" else image_range
     if pixels.dtype == np.uint8 and (low, high) == _EIGHT_BITS:
         return np.ascontiguousarray(pixels)
     _check_fit(pixels, low, high, path)
@@ -113,11 +113,7 @@ def _check_fit(pixels: np.ndarray, low: float, high: float, path: Path) -> None:
         if not np.isfinite((least, most)).all():
             raise DataError(f"{found}; replace what is no number")
         ends = widened(min(least, low), max(most, high), "16-bit" if float(high).is_integer() and high > 1 else kind)
-        given = ",".join(f"{end:.12g}" for end in ends)
-        raise DataError(
-            f"{found}; data.image_range=[{given}] covers them "
-            f"(segup predict: --image-range {given}; model.predict: image_range=({given}))"
-        )
+        raise DataError(f"{found}; {_covering(ends)}")
     shares = kind == "floating-point" and high >= 255 and 0 < most <= 1 and bool((pixels != np.rint(pixels)).any())
     if shares or (kind == "8-bit" and high > 255):
         own = "0…255" if kind == "8-bit" else "0…1"
@@ -135,10 +131,24 @@ def _kind(dtype: np.dtype) -> str:
     return f"{8 * dtype.itemsize}-bit" if dtype.kind == "u" else f"{8 * dtype.itemsize}-bit signed"
 
 
-def _of_type(dtype: np.dtype) -> tuple[float, float]:
-    if dtype.kind == "f":
+def _covering(ends: tuple[float, float]) -> str:
+    given = ",".join(f"{end:.12g}" for end in ends)
+    return (
+        f"data.image_range=[{given}] covers them "
+        f"(segup predict: --image-range {given}; model.predict: image_range=({given}))"
+    )
+
+
+def _of_type(pixels: np.ndarray, path: Path) -> tuple[float, float]:
+    if pixels.dtype.kind == "f":
         return 0, 1
-    return _EIGHT_BITS if dtype == np.uint8 else (0, 65535)
+    if pixels.dtype.kind == "u" and pixels.dtype.itemsize <= 2:
+        return _EIGHT_BITS if pixels.dtype.itemsize == 1 else (0, 65535)
+    least, most = _ends(pixels)
+    raise DataError(
+        f"{path}: {_kind(pixels.dtype)} values from {least:.10g} to {most:.10g}, and a type of so many bits does not "
+        f"say what is white; {_covering(widened(least, most))}"
+    )
 
 
 def _extremes(paths: Sequence[Path], read: Callable[[Path], np.ndarray]) -> tuple[float, float]:

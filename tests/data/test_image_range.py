@@ -173,3 +173,37 @@ def test_a_range_that_cannot_be_meant_is_refused(value):
         check_range(value)
     with pytest.raises(ConfigError, match=r"^image_range=.*\n  try: image_range=\(0, 255\)$"):
         check_range(value, "image_range")
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32, np.uint32, np.int64])
+@pytest.mark.parametrize(("low", "high", "ends"), [(0, 100, "0,255"), (-100, 100, "-128,127")])
+def test_types_that_do_not_say_what_is_white_are_refused_with_a_range_that_works(tmp_path, kind, low, high, ends):
+    if low < np.iinfo(kind).min:
+        return
+    path = tmp_path / "a.npy"
+    np.save(path, np.array([[low, high]], dtype=kind))
+    with pytest.raises(DataError) as caught:
+        read_image(path, 1)
+    named = f"{8 * np.dtype(kind).itemsize}-bit{' signed' if np.dtype(kind).kind == 'i' else ''}"
+    assert str(caught.value) == (
+        f"{path}: {named} values from {low} to {high}, and a type of so many bits does not say what is white; "
+        f"data.image_range=[{ends}] covers them (segup predict: --image-range {ends}; model.predict: "
+        f"image_range=({ends}))"
+    )
+    first, last = map(int, ends.split(","))
+    found = read_image(path, 1, (first, last)).flatten() * (last - first) + first
+    assert found.tolist() == pytest.approx([low, high], abs=1e-4)
+
+
+def test_a_signed_tiff_is_refused_before_training_starts(folder):
+    def signed(path, pixels):
+        Image.fromarray(pixels.astype(np.int32)).save(path)
+
+    with pytest.raises(DataError, match=r"32-bit signed values from 0 to \d+, and a type of so many bits does not say"):
+        folder(signed, [100] * 5, ".tif")(image_range="dtype").setup("fit")
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.uint16])
+def test_luminance_is_rounded(tmp_path, kind):
+    np.save(tmp_path / "a.npy", np.array([[[3, 1, 1], [0, 1, 0], [1, 2, 0]]], dtype=kind))  # 1.598, 0.587, 1.473
+    assert (read_image(tmp_path / "a.npy", 1, (0, 1000)) * 1000).flatten().tolist() == pytest.approx([2, 1, 1])
