@@ -91,10 +91,12 @@ def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     return size[::-1] if orientation >= 5 else size
 
 
-def is_wide_color(file: ImageFile.ImageFile) -> bool:
-    """Whether Pillow would cut a file of 16-bit colours to 8 bits."""
+def wide_mode(file: ImageFile.ImageFile) -> str | None:
+    """Return "RGB", "RGBA" or "LA" where Pillow would cut a file's 16 bits to 8; None for any other file."""
     rawmode = str(file.tile[0][3]) if file.tile else ""
-    return file.mode in ("RGB", "RGBA", "LA") and "16" in rawmode
+    if file.mode not in ("RGB", "RGBA", "LA") or "16" not in rawmode:
+        return None
+    return "LA" if rawmode.startswith("LA") else file.mode  # which Pillow opens as RGBA
 
 
 def _header(path: Path) -> Header:
@@ -111,13 +113,13 @@ def _header(path: Path) -> Header:
             return Header(page.imagelength, page.imagewidth, channels, np.dtype(page.dtype), *_tiff_notes(page.tags))
     with opened(path) as file:
         dtype, bits = _depth(file, path)
-        channels = len(image_pages(file)) if layout == "pages" else len(file.getbands())
+        channels = len(image_pages(file) if layout == "pages" else wide_mode(file) or file.getbands())
         lossy = file.format in ("JPEG", "MPO")
         return Header(file.height, file.width, channels, dtype, bits, orientation_of(file, path), lossy)
 
 
 def _depth(file: ImageFile.ImageFile, path: Path) -> tuple[np.dtype, int | None]:
-    if is_wide_color(file) or file.mode.startswith("I;16"):
+    if wide_mode(file) or file.mode.startswith("I;16"):
         tags: Any = getattr(file, "tag_v2", {})
         declared = tags.get(_BITS_PER_SAMPLE, (16,)) or (16,)
         if file.format == "PNG":

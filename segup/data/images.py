@@ -12,7 +12,7 @@ from PIL import Image
 from segup.calls import annotated
 from segup.conform import short
 from segup.data.files import as_stored, opened, read_array, read_bands, reading
-from segup.data.headers import MAX_PIXELS, Header, check_pixels, is_wide_color, orientation_of, read_header
+from segup.data.headers import MAX_PIXELS, Header, check_pixels, orientation_of, read_header, wide_mode
 from segup.data.ranges import Range, check_range, to_unit, widened
 from segup.errors import ConfigError, DataError
 
@@ -108,14 +108,14 @@ def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return pixels[:: -1 if rows else 1, :: -1 if columns else 1]
 
 
-def read_wide(path: Path) -> np.ndarray:
-    """Return a file of 16-bit colours as (H, W, C): RGB, RGBA, or grey and alpha as the library brings them."""
+def read_wide(path: Path, mode: str) -> np.ndarray:
+    """Return a file of 16-bit colours as (H, W, C), the channels of the mode "RGB", "RGBA" or "LA"."""
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         raise DataError(f"{path}: not a readable image of 16-bit colours")
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
-    return pixels
+    return pixels[:, :, [0, 3]] if mode == "LA" else pixels  # OpenCV repeats the grey
 
 
 def _read_array(path: Path) -> tuple[np.ndarray, bool]:
@@ -130,9 +130,9 @@ def _read_picture(path: Path) -> tuple[np.ndarray, bool]:
         pixels, has_alpha = bands
         return turned(pixels, read_header(path).orientation), has_alpha
     with opened(path) as file:
-        wide = is_wide_color(file)
+        wide = wide_mode(file)
         orientation = orientation_of(file, path)
-        pixels, has_alpha = pixels_of(file, (lambda: read_wide(path)) if wide else lambda: as_stored(file))
+        pixels, has_alpha = pixels_of(file, (lambda: read_wide(path, wide)) if wide else lambda: as_stored(file))
     return turned(pixels, orientation), has_alpha
 
 

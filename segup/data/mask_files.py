@@ -7,7 +7,7 @@ from PIL import ImageFile
 
 from segup.data.drawn import DrawnMask, MaskPixels
 from segup.data.files import as_stored, image_pages, layout_of, opened, read_array, read_bands, reading
-from segup.data.headers import is_wide_color
+from segup.data.headers import wide_mode
 from segup.data.images import read_wide
 from segup.errors import DataError
 
@@ -47,8 +47,8 @@ def read_mask_pixels(path: Path) -> MaskPixels:
         if pages > 1:
             raise DataError(f"{path}: {pages} pages; a mask has one. Save the class ids as a single image")
         lossy = file.format in ("JPEG", "MPO", "WEBP")
-        if is_wide_color(file):
-            return MaskPixels(_narrowed(read_wide(path), file.mode == "LA", path))
+        if wide := wide_mode(file):
+            return MaskPixels(_narrowed(read_wide(path, wide), path))
         if file.mode in ("P", "PA"):
             file.load()  # a GIF's palette comes with its pixels
             colors = np.full((256, 3), -1, dtype=np.int16)
@@ -99,14 +99,14 @@ def _bands(path: Path) -> np.ndarray:
     if bands.shape[2] == 1:
         return _whole(bands[..., 0], path)
     if bands.shape[2] in (3, 4) and bands.dtype in (np.uint8, np.uint16):
-        return bands[..., :3] if bands.dtype == np.uint8 else _narrowed(bands, False, path)
+        return bands[..., :3] if bands.dtype == np.uint8 else _narrowed(bands, path)
     raise DataError(f"{path}: {bands.dtype} of shape {bands.shape}: a mask has one channel of class ids, or RGB")
 
 
-def _narrowed(colors: np.ndarray, grey: bool, path: Path) -> np.ndarray:
+def _narrowed(colors: np.ndarray, path: Path) -> np.ndarray:
     """Return 16-bit colours as 8-bit ones, or as one channel where grey is what they are."""
-    if grey:
-        return colors if colors.ndim == 2 else colors[..., 0]
+    if colors.shape[2] == 2:
+        return colors[..., 0]
     if not (colors[..., :3] % 257).any():
         return (colors[..., :3] // 257).astype(np.uint8)
     if (colors[..., :1] == colors[..., :3]).all():

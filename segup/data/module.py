@@ -138,6 +138,7 @@ class SegmentationData(LightningDataModule):
         self.samples_per_epoch = samples_per_epoch
         self.num_workers = min(8, usable_processors() - 1) if num_workers is None else num_workers
         self.augment = augment or Augment()
+        self.augment.check_channels(in_channels)
         self.in_channels = in_channels
         self.mask_values = source.mask_values if mask_values is None else mask_values
         self.code = MaskCode(

@@ -153,6 +153,15 @@ class Augment:
                 raise ConfigError(f"data.augment.scale={list(self.scale)} must be [smallest, largest]")
             object.__setattr__(self, "scale", (float(smallest), float(largest)))
 
+    def check_channels(self, in_channels: int) -> None:
+        """Raise a ConfigError for what albumentations cannot do to images of so many channels."""
+        for name in ("channel_gain", "noise"):
+            if in_channels > _CHANNELS and getattr(self, name):
+                raise ConfigError(
+                    f"data.augment.{name}={getattr(self, name)} takes images of {_CHANNELS} channels at most, and "
+                    f"data.in_channels={in_channels}.\n  try: data.augment.{name}=0"
+                )
+
     @classmethod
     def from_config(cls, options: Mapping[str, Any] | None) -> "Augment":
         """Make one from a mapping; None changes nothing, and an unknown key is a ConfigError."""

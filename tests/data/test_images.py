@@ -2,6 +2,7 @@ import os
 import re
 import struct
 import sys
+import zlib
 from threading import Timer
 
 import cv2
@@ -55,6 +56,22 @@ def write_tiff(path, pixels, planar=False):
         extra += content if len(content) > 4 else b""
     head = struct.pack("<2sHI", b"II", 42, start)
     path.write_bytes(head + data + struct.pack("<H", len(fields)) + entries + struct.pack("<I", 0) + extra)
+
+
+def write_png16(path, pixels):
+    """Write (H, W, 2) as a PNG of 16-bit grey and alpha, which neither Pillow nor OpenCV can do."""
+    height, width, _ = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 16, 4, 0, 0, 0),
+        b"IDAT": zlib.compress(rows),
+        b"IEND": b"",
+    }
+    written = [
+        struct.pack(">I", len(one)) + kind + one + struct.pack(">I", zlib.crc32(kind + one))
+        for kind, one in chunks.items()
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(written))
 
 
 def as_hwc(image: torch.Tensor) -> np.ndarray:
@@ -128,6 +145,17 @@ def test_alpha_is_dropped_unless_it_is_asked_for(tmp_path, rgb):
     Image.fromarray(np.concatenate([rgb[..., :1], alpha], axis=2), mode="LA").save(tmp_path / "grey_alpha.png")
     grey = as_hwc(read_image(tmp_path / "grey_alpha.png", 3))
     np.testing.assert_allclose(grey, np.repeat(rgb[..., :1], 3, axis=2) / 255.0, rtol=1e-6)
+
+
+def test_sixteen_bit_grey_with_alpha_has_two_channels(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 65536, (H, W, 2), dtype=np.uint16)
+    path = tmp_path / "grey_alpha.png"
+    write_png16(path, pixels)
+    assert (read_header(path).channels, read_header(path).dtype) == (2, np.uint16)
+    for channels, expected in ((2, pixels), (1, pixels[..., :1]), (3, pixels[..., [0, 0, 0]])):
+        np.testing.assert_allclose(as_hwc(read_image(path, channels)), expected / 65535, rtol=1e-6)
+    write_png16(path, np.minimum(pixels, 1))
+    assert np.array_equal(read_mask(path, Labels(["a", "b"])), np.minimum(pixels[..., 0], 1))
 
 
 @given(orientation=st.integers(1, 8), channels=st.sampled_from([1, 3]))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segup.data import Labels, SegmentationData, create_dataset
 from segup.data.transforms import Augment, TrainingTransform
 from segup.errors import ConfigError
 
@@ -178,6 +179,29 @@ def test_building_and_using_the_steps_warns_of_nothing():
 def test_options_that_cannot_be_meant_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         Augment.from_config(options)
+
+
+@pytest.mark.parametrize("name", ["noise", "channel_gain"])
+def test_what_cannot_be_done_to_many_channels_is_refused_before_a_batch(name):
+    cells = create_dataset("cells", Labels(["background", "cytoplasm", "nucleus"]))
+    SegmentationData(cells, in_channels=128, augment=Augment(**{name: 0.1}))
+    with pytest.raises(ConfigError) as caught:
+        SegmentationData(cells, in_channels=129, augment=Augment(**{name: 0.1}))
+    assert str(caught.value) == (
+        f"data.augment.{name}=0.1 takes images of 128 channels at most, and data.in_channels=129.\n"
+        f"  try: data.augment.{name}=0"
+    )
+    SegmentationData(cells, in_channels=129, augment=Augment(brightness=0.1))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_many_channels_are_augmented_by_all_else(dtype):
+    image, mask = np.ones((6, 7, 128), dtype=dtype), np.zeros((6, 7), dtype=np.int32)
+    most = Augment((0.5, 2), 0.5, 0.5, 0.5, 0.2, 0.2, channel_gain=0.1, noise=0.1)
+    assert TrainingTransform((5, 5), most, IGNORE)(image, mask, 0)[0].shape == (5, 5, 128)
+    more = np.ones((6, 7, 129), dtype=dtype)
+    others = Augment((0.5, 2), 0.5, 0.5, 0.5, 0.2, 0.2)
+    assert TrainingTransform((5, 5), others, IGNORE)(more, mask, 0)[0].shape == (5, 5, 129)
 
 
 def test_no_options_change_nothing():
