@@ -204,7 +204,7 @@ class SegmentationData(LightningDataModule):
             return self._given_range, "given"
         there = self.source.splits()
         split = next((name for name in SPLITS if name in there), "train")
-        pairs = self._pairs(split)
+        pairs = self.pairs(split)
         images = [(pair.image, checked.image) for pair, checked in zip(pairs, self._checked(split), strict=True)]
         return find_range(images, partial(read_pixels, in_channels=self.in_channels))
 
@@ -235,6 +235,18 @@ class SegmentationData(LightningDataModule):
             self._check([split for split in needed if split != "test" or "test" in self.source.splits()])
         for split in needed:
             self.samples(split)
+
+    def pairs(self, split: str) -> list[Pair]:
+        """Return the images and masks of a split, as the folds divide them; no file is read for that."""
+        if split not in self._found_pairs:
+            if self.folds is not None and split != "test":
+                train, val = split_by_fold(self._divided(), self.folds, self.fold or 0)
+                self._found_pairs |= {"train": train, "val": val}
+            else:
+                self._found_pairs[split] = self.source.pairs(split)
+            if not self._found_pairs[split]:
+                raise DataError(f"{type(self.source).__name__} has no images in its split '{split}'")
+        return self._found_pairs[split]
 
     def samples(self, split: str) -> Samples:
         """Return the samples of "train", "val" or "test", as they are on disk; a missing test split is "val"."""
@@ -318,7 +330,7 @@ class SegmentationData(LightningDataModule):
         if split == "test" and "test" not in self.source.splits():
             _log.warning("the data set has no test split: its validation images stand in")
             return self.samples("val")
-        pairs, headers = self._pairs(split), self._checked(split)
+        pairs, headers = self.pairs(split), self._checked(split)
         check_channels([pair.image for pair in pairs], [checked.image for checked in headers], self.in_channels)
         masks = [pair.mask for pair in pairs if pair.mask is not None]
         samples = Samples(pairs, self.labels, self.in_channels, self.code, headers, self.image_range, cache=self.cache)
@@ -332,21 +344,10 @@ class SegmentationData(LightningDataModule):
         return self._headers[split]
 
     def _check(self, splits: Sequence[str]) -> None:
-        found = {split: self._pairs(split) for split in splits if split not in self._headers}
+        found = {split: self.pairs(split) for split in splits if split not in self._headers}
         pairs = [pair for own in found.values() for pair in own]
         checked = iter(check_pairs(pairs, self.max_pixels, self.mask_orientation))
         self._headers |= {split: list(islice(checked, len(own))) for split, own in found.items()}
-
-    def _pairs(self, split: str) -> list[Pair]:
-        if split not in self._found_pairs:
-            if self.folds is not None and split != "test":
-                train, val = split_by_fold(self._divided(), self.folds, self.fold or 0)
-                self._found_pairs |= {"train": train, "val": val}
-            else:
-                self._found_pairs[split] = self.source.pairs(split)
-            if not self._found_pairs[split]:
-                raise DataError(f"{type(self.source).__name__} has no images in its split '{split}'")
-        return self._found_pairs[split]
 
     def _divided(self) -> list[Pair]:
         """Return all that folds divide."""

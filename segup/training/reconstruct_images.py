@@ -86,7 +86,7 @@ class WholeCells:
 def images(options: Mapping[str, Any], seed: int, cells: WholeCells) -> tuple[list[Tensor], list[Tensor]]:
     """Return the images that train, and those that are held out: the validation images, or every fifth of a folder.
 
-    ``data=folder`` takes all images below its root, or below the folder ``images`` there.
+    ``data=folder`` without folds takes all images below its root, or below the folder ``images`` there.
 
     Args:
         options: The data configuration.
@@ -97,7 +97,7 @@ def images(options: Mapping[str, Any], seed: int, cells: WholeCells) -> tuple[li
         DataError: There are fewer than two, one cannot be read, or one is too small.
     """
     channels, most = int(options.get("in_channels") or 3), int(options.get("max_pixels") or MAX_PIXELS)
-    if options.get("name") == "folder":
+    if options.get("name") == "folder" and options.get("folds") is None:
         train, held = below(Path(str(options.get("root"))))
         headers = dict(zip([*train, *held], read_headers([*train, *held], most), strict=True))
         image_range = check_range(options.get("image_range"))
@@ -107,7 +107,7 @@ def images(options: Mapping[str, Any], seed: int, cells: WholeCells) -> tuple[li
     else:
         data = create_data(options, seed)
         data.prepare_data()
-        train, held = ([pair.image for pair in data.source.pairs(split)] for split in ("train", "val"))
+        train, held = ([pair.image for pair in data.pairs(split)] for split in ("train", "val"))
         image_range = data.image_range
     tensors = {file: read_image(file, channels, image_range, most) for file in [*train, *held]}
     for file, image in tensors.items():

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from segup import create_model
+from segup.data import create_data
 from segup.encoders import create_encoder
 from segup.errors import ConfigError, DataError
 from segup.training.config import EncoderConfig, RunConfig
@@ -127,6 +128,26 @@ def test_images_have_the_range_that_a_training_finds_or_is_given(tmp_path):
     for given, top in ({}, 4095), ({"image_range": [0, 8000]}, 8000), ({"image_range": "dtype"}, 65535):
         train, held = images({**options, **given}, 0, cells)
         assert [float(image.max()) * top for image in (*train, *held)] == pytest.approx([4000, 4001, 4002])
+
+
+@pytest.mark.parametrize("kind", ["cells", "folder"])
+def test_the_images_of_the_fold_that_validates_are_held_out(kind, tmp_path):
+    options = {**CELLS, "classes": ["background", "cytoplasm", "nucleus"], "folds": 2}
+    if kind == "folder":
+        for place, split in (("images", "train"), ("images", "val"), ("masks", "train"), ("masks", "val")):
+            (tmp_path / place / split).mkdir(parents=True)
+            for number in range(3):
+                Image.new("L", (64, 64), 10 * number + len(split) if place == "images" else 1).save(
+                    tmp_path / place / split / f"{split}{number}.png"
+                )
+        options = {**options, "name": "folder", "root": str(tmp_path)}
+    cells = WholeCells(create_encoder("test_efficientnet", pretrained=False), 8, 2)
+    for fold in range(2):
+        data = create_data({**options, "fold": fold})
+        for found, split in zip(images({**options, "fold": fold}, 0, cells), ("train", "val"), strict=True):
+            expected = [data.sample(split, number)["image"] for number in range(len(data.samples(split)))]
+            assert len(found) == len(expected)
+            assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
 @pytest.mark.parametrize("name", ["convnext_atto", "dla34", "timm/test_vit"])
