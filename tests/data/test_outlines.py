@@ -89,6 +89,18 @@ def coco(**changed):
     return {"images": [entry], "annotations": [outline], "categories": [{"id": 7, "name": "leaf"}]} | changed
 
 
+NO_OUTLINE = (
+    "there is no outline in 1 of 2 annotations, the first of image_id 1: boxes are none, nor are polygons "
+    "below 6 numbers.\n  try: an export with polygons or masks, or the file without these annotations"
+)
+
+
+def annotated(**changed):
+    """A file whose first annotation is as it should be, and whose second is not."""
+    outline = coco()["annotations"][0]
+    return coco(annotations=[outline, {**outline, **changed}])
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -103,7 +115,20 @@ def coco(**changed):
             coco(annotations=[{**coco()["annotations"][0], "segmentation": {"size": [3, 3], "counts": [9]}}]),
             "run lengths of size [3, 3] for an image of [6, 8] (height, width)",
         ),
-        (coco(annotations=[{**coco()["annotations"][0], "segmentation": [[1, 1]]}]), None),
+        (
+            annotated(image_id="1"),
+            "the image_id of 1 of 2 annotations is none of the file's: '1' (these are: 1).\n",
+        ),
+        (
+            annotated(image_id=[1]),
+            "the image_id of 1 of 2 annotations is none of the file's: [1] (these are: 1).\n",
+        ),
+        (
+            annotated(category_id=0),
+            "the category_id of 1 of 2 annotations is none of the file's: 0 (these are: 7).",
+        ),
+        (annotated(category_id="7"), "the category_id of 1 of 2 annotations is none of the file's: '7' (these"),
+        *((annotated(segmentation=nothing), NO_OUTLINE) for nothing in ([], None, {}, [[]], [[1, 1]], [[1, 1, 5, 5]])),
     ],
 )
 def test_what_is_wrong_in_a_coco_file_is_said(tmp_path, image, content, said):
@@ -115,9 +140,40 @@ def test_what_is_wrong_in_a_coco_file_is_said(tmp_path, image, content, said):
         pairs, _ = pair_coco([Found(image, ("plant",))], [Found(file, ("coco",))], LABELS, tmp_path)
         return [pair.mask.pixels().values for pair in pairs]
 
-    if said is None:  # one image that is said twice alike, and a polygon of two corners, which covers nothing
+    if said is None:  # one image that is said twice alike
         assert len(drawn()) == 1
     else:
         with pytest.raises(SegupError) as caught:
             drawn()
         assert str(caught.value).startswith(f"{file}: {said}")
+
+
+def test_a_coco_file_of_boxes_alone_is_refused_and_no_annotations_are_background(tmp_path, image):
+    pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed (extra coco)")
+    file = tmp_path / "coco.json"
+
+    def drawn(annotations):
+        file.write_text(json.dumps(coco(annotations=annotations)))
+        pairs, _ = pair_coco([Found(image, ("plant",))], [Found(file, ("coco",))], LABELS, tmp_path)
+        return [pair.mask.pixels().values for pair in pairs]
+
+    with pytest.raises(
+        SegupError, match="there is no outline in 1 of 1 annotation, the first of image_id 1: boxes are none"
+    ):
+        drawn([{"image_id": 1, "category_id": 7, "bbox": [1, 1, 4, 4]}])
+    assert drawn([])[0].max() == 0
+    crowd = {"image_id": 1, "category_id": 7, "iscrowd": 1, "segmentation": {"size": [6, 8], "counts": [6, 12, 30]}}
+    assert drawn([crowd])[0].sum() == 12
+
+
+@pytest.mark.parametrize("points", [[], [[1, 1]], SQUARE[:2]])
+def test_a_labelme_polygon_of_fewer_than_three_corners_is_refused(tmp_path, points):
+    file = tmp_path / "plant.json"
+    shapes = [{"label": "leaf", "points": points}]
+    file.write_text(json.dumps({"imageHeight": 6, "imageWidth": 8, "shapes": shapes}))
+    with pytest.raises(SegupError) as caught:
+        LabelMe(file, {"leaf": 1}).pixels()
+    assert str(caught.value).startswith(
+        f"{file}: a shape is a polygon of {len(points)} points; polygons of 3 or more, and rectangles "
+        f"and circles of 2, can be drawn.\n  try: "
+    )

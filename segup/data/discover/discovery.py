@@ -148,7 +148,7 @@ def _of_one_kind(root: Path, scanned: Scanned, kind: str) -> str:
         return (
             f"{said} that segup reads. Outlines may be in {foreign[0].relative_to(root)} (.xml, .csv, .mat or .json), "
             f"but are read from COCO, LabelMe and YOLO alone.\n"
-            f"  try: a mask file for each image, in a folder of its own, or export as COCO"
+            f"  try: a mask file for each image, in a folder of its own, or export as COCO, with polygons or masks"
         )
     return f"{said}.\n  try: segup train data=folder {pasted('data.root', root)} data.images=FOLDER data.masks=FOLDER"
 

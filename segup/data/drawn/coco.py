@@ -1,13 +1,14 @@
 """Outlines as COCO's JSON holds them: one file for many images, polygons and run lengths, read by pycocotools."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
+from segup.conform import short
 from segup.data.drawn import DrawnMask
 from segup.data.drawn.outlines import read_foreign_json
 from segup.data.headers import Header
@@ -18,6 +19,10 @@ from segup.data.mask_files import MaskPixels
 from segup.data.pairs import Pair
 from segup.errors import ConfigError, DataError
 from segup.overrides import pasted
+from segup.tables import counted, first_of
+
+_LEAST = 6
+"""Numbers of a polygon: three corners."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,8 @@ def pair_coco(
 
     Raises:
         ConfigError: A category is no class, or pycocotools is not installed.
-        DataError: A file is no COCO file, or names an image twice.
+        DataError: A file is no COCO file, or names an image twice; an annotation draws nothing, or is of no image or
+            category of the file.
     """
     _pycocotools()
     by_path: dict[str, list[Found]] = {}
@@ -76,10 +82,10 @@ def pair_coco(
         content = read_foreign_json(file.path)
         listed = _check(content, file.path)
         classes = _classes(content["categories"], labels, file.path)
+        _check_annotations(content["annotations"], {"image_id": listed, "category_id": classes}, file.path)
         objects: dict[Any, list[tuple[int, Any]]] = {}
         for one in content["annotations"]:
-            if "segmentation" in one and one.get("category_id") in classes:
-                objects.setdefault(one.get("image_id"), []).append((classes[one["category_id"]], one["segmentation"]))
+            objects.setdefault(one["image_id"], []).append((classes[one["category_id"]], one["segmentation"]))
         for number, (name, shape) in listed.items():
             inside(root, name, f"{file.path}: file_name")
             found = by_path.get(str(PurePosixPath(name))) or by_path.get(PurePosixPath(name).name) or []
@@ -144,15 +150,50 @@ def _classes(categories: Sequence[Mapping[str, Any]], labels: Labels, path: Path
     return found
 
 
+def _check_annotations(
+    annotations: Sequence[Mapping[str, Any]], known: Mapping[str, Mapping[Any, Any]], path: Path
+) -> None:
+    """Raise a DataError for annotations that would be lost: of no image or category, or of nothing that is drawn.
+
+    Args:
+        annotations: All of the file.
+        known: The ids that "image_id" and "category_id" may have.
+        path: The file.
+    """
+    for key, ids in known.items():
+        strange = [one for one in annotations if not _is_one_of(one.get(key), ids)]
+        if strange:
+            raise DataError(
+                f"{path}: the {key} of {len(strange)} of {counted(len(annotations), 'annotation')} is none of the "
+                f"file's: {short(strange[0].get(key))} (these are: {first_of(map(short, ids), 3)}).\n"
+                f"  try: the same ids in all lists (1 and '1' are two), or the file without these annotations"
+            )
+    empty = [one for one in annotations if not _draws(one.get("segmentation"))]
+    if empty:
+        raise DataError(
+            f"{path}: there is no outline in {len(empty)} of {counted(len(annotations), 'annotation')}, the first of "
+            f"image_id {short(empty[0]['image_id'])}: boxes are none, nor are polygons below {_LEAST} numbers.\n"
+            f"  try: an export with polygons or masks, or the file without these annotations"
+        )
+
+
+def _is_one_of(value: Any, ids: Mapping[Any, Any]) -> bool:
+    return isinstance(value, Hashable) and value in ids
+
+
+def _draws(segmentation: Any) -> bool:
+    """Whether something may be drawn; whether it can be is found when it is."""
+    if not isinstance(segmentation, list):
+        return bool(segmentation)
+    return any(not isinstance(ring, Sized) or len(ring) >= _LEAST for ring in segmentation)
+
+
 def _covered(segmentation: Any, shape: tuple[int, int], path: Path) -> np.ndarray:
     """Return where an annotation lies."""
     coco = _pycocotools()
     try:
         if isinstance(segmentation, list):
-            rings = [ring for ring in segmentation if len(ring) >= 6]
-            if not rings:
-                return np.zeros(shape, bool)
-            runs = coco.merge(coco.frPyObjects(rings, *shape))
+            runs = coco.merge(coco.frPyObjects([ring for ring in segmentation if len(ring) >= _LEAST], *shape))
         elif isinstance(segmentation["counts"], list):
             runs = coco.frPyObjects(segmentation, *shape)
         else:

@@ -136,7 +136,7 @@ def _corners(shape: dict[str, Any], path: Path) -> np.ndarray:
         raise DataError(f"{path}: the points of a shape are no pairs of numbers") from cause
     if not np.isfinite(points).all():
         raise DataError(f"{path}: a shape has points that are no numbers")
-    if kind == "polygon":
+    if kind == "polygon" and len(points) >= 3:
         return points
     if kind == "rectangle" and len(points) == 2:
         (left, top), (right, bottom) = points
@@ -146,7 +146,8 @@ def _corners(shape: dict[str, Any], path: Path) -> np.ndarray:
         angles = np.linspace(0, 2 * math.pi, _CIRCLE, endpoint=False)
         return center + radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     raise DataError(
-        f"{path}: a shape is a {kind} of {len(points)} points; polygons, rectangles and circles can be drawn.\n"
+        f"{path}: a shape is a {kind} of {len(points)} points; polygons of 3 or more, and rectangles "
+        f"and circles of 2, can be drawn.\n"
         f"  try: remove it from the file, or draw it as a polygon."
     )
 
