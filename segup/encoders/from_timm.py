@@ -1,7 +1,7 @@
 """Any timm model that gives a feature pyramid."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from difflib import get_close_matches
 from functools import partial
@@ -51,6 +51,8 @@ _BUILDS = closed(
 
 Places = Annotated[Sequence[Signed], Within(1, 64)]
 _ANY_SIZE = MappingProxyType({"dynamic_img_size": True, "dynamic_img_pad": True, "strict_img_size": False})
+_WITH_WEIGHTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"fbnetc_100": {"bn_eps": 1e-3}})
+"""Arguments that timm gives a model with its weights alone: a checkpoint, and weights of a file, need them as well."""
 _BLOCKS = 4  # of a model that has no pyramid: the usual number
 
 
@@ -95,7 +97,8 @@ def from_timm(
         raise ConfigError(unknown("timm model", model, close) + ", and all others that timm lists")
     chosen = {} if out_indices is None else {"out_indices": tuple(out_indices)}
     sized = {} if img_size is None else {"img_size": img_size}
-    arguments = {"features_only": True, "in_chans": in_channels, **chosen, **sized, **(options or {})}
+    trained = _WITH_WEIGHTS.get(model.partition(".")[0], {})
+    arguments = {"features_only": True, "in_chans": in_channels, **trained, **chosen, **sized, **(options or {})}
     try:
         body = _built(model, arguments)
     except _REFUSALS as cause:

@@ -47,7 +47,12 @@ def from_torchvision(
     known = torchvision.models.list_models(torchvision.models)
     if model not in known:
         raise ConfigError(unknown("torchvision model", model, known))
-    network = _built(model, pretrained, img_size)
+    network: Any = _built(model, pretrained, img_size)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    if hasattr(
+        network, "transform_input"
+    ):  # a layer that is there with torchvision's weights alone: it makes this scale
+        network.transform_input, mean, std = False, (0.5,) * 3, (0.5,) * 3
     _adapt_input(network, in_channels)
     try:
         shapes = _shapes_of_nodes(network, in_channels, img_size or _PROBE)
@@ -64,7 +69,6 @@ def from_torchvision(
             else "encoder=timm encoder.name=vit_tiny_patch16_224, or another of its models"
         )
         raise ConfigError(f"torchvision/{model} cannot be traced into a pyramid: {cause}\n  try: {way_out}") from cause
-    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     return Encoder(
         f"torchvision/{model}",
         body,

@@ -1,6 +1,7 @@
 """One smallest model of each of timm's families, and torchvision's classification models, at seven sizes."""
 
 import gc
+import inspect
 import re
 from itertools import pairwise
 
@@ -273,6 +274,15 @@ def test_arguments_that_a_model_does_not_take_are_refused(options, said):
 def test_an_argument_that_timm_refuses_has_its_way_out(name, options, way_out):
     with pytest.raises(ConfigError, match=re.escape(f"\n  try: {way_out}")):
         create_encoder(name, pretrained=False, **options)
+
+
+def test_a_model_that_timm_builds_otherwise_with_its_weights_is_the_same_without_them(monkeypatch):
+    own = [name for name in timm.list_models() if "if pretrained" in inspect.getsource(timm.model_entrypoint(name))]
+    assert own == ["fbnetc_100"]  # another one needs its arguments in from_timm, too
+    monkeypatch.setattr(timm.models._builder, "load_pretrained", lambda *_, **__: None)
+    ways = [create_encoder(own[0], pretrained=pretrained).modules() for pretrained in (True, False)]
+    epsilons = [{module.eps for module in way if isinstance(module, torch.nn.BatchNorm2d)} for way in ways]
+    assert epsilons == [{1e-3}, {1e-3}]
 
 
 @pytest.mark.slow
