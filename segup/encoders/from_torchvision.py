@@ -1,6 +1,6 @@
 """Any torchvision classification model with maps, through torchvision's feature extraction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
 from io import StringIO
 from itertools import accumulate
@@ -48,11 +48,11 @@ def from_torchvision(
     if model not in known:
         raise ConfigError(unknown("torchvision model", model, known))
     network: Any = _built(model, pretrained, img_size)
-    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    mean, std = _scale(model)
     if hasattr(
         network, "transform_input"
     ):  # a layer that is there with torchvision's weights alone: it makes this scale
-        network.transform_input, mean, std = False, (0.5,) * 3, (0.5,) * 3
+        network.transform_input, mean, std = False, (0.5,), (0.5,)
     _adapt_input(network, in_channels)
     try:
         shapes = _shapes_of_nodes(network, in_channels, img_size or _PROBE)
@@ -160,6 +160,16 @@ def _token_blocks(network: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> 
 def _usual(model: str) -> int:
     """Return the smallest image, in pixels a side, for which the model's weights are made."""
     return torchvision.models.get_model_weights(model).DEFAULT.meta["min_size"][0]
+
+
+def _scale(model: str) -> tuple[Sequence[float], Sequence[float]]:
+    """Return the mean and the standard deviation of the images that torchvision trained the model's weights on.
+
+    >>> _scale("resnet18"), _scale("efficientnet_v2_l")
+    (([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]))
+    """
+    images = torchvision.models.get_model_weights(model).DEFAULT.transforms()
+    return images.mean, images.std
 
 
 def _takes_size(model: str) -> bool:

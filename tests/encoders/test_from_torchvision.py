@@ -55,3 +55,12 @@ def test_a_model_that_normalises_by_itself_takes_any_number_of_channels(in_chann
     encoder = create_encoder("torchvision/googlenet", in_channels)
     assert len(encoder(torch.rand(2, in_channels, 64, 64))) == len(encoder.channels)
     assert list(fetched) == ["googlenet"]
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"), [("resnet18", _IMAGENET), ("efficientnet_v2_l", {"mean": [0.5] * 3, "std": [0.5] * 3})]
+)
+def test_images_are_normalised_as_the_weights_of_the_model_say(name, scale):
+    encoder = create_encoder(f"torchvision/{name}", pretrained=False)
+    for own, expected in scale.items():
+        assert getattr(encoder, own).flatten().tolist() == pytest.approx(expected)
