@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 import torch
 
@@ -119,6 +121,56 @@ def test_the_schedules_have_their_shapes():
     assert max(cycle) == pytest.approx(1.0)
     assert cycle.index(max(cycle)) == 9
     assert cycle[-1] < cycle[0] < 0.05
+
+
+def in_groups(name, **options):
+    """Return the rates of two groups over 10 steps, as shares of their own."""
+    zero = torch.nn.Parameter(torch.zeros(1))
+    groups = [{"params": [zero], "lr": 0.02}, {"params": [torch.nn.Parameter(zero.detach().clone())], "lr": 1.0}]
+    optimizer = torch.optim.SGD(groups)
+    scheduler = create_scheduler({"name": name, **options}, optimizer, 10)
+    found = []
+    for step in range(10):
+        found.append([group["lr"] / own for group, own in zip(optimizer.param_groups, (0.02, 1.0), strict=True)])
+        optimizer.step()
+        scheduler.step() if step < 9 else None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("constant", {}), ("cosine", {"min_factor": 0.1}), ("one_cycle", {}), ("poly", {})]
+)
+def test_every_group_keeps_its_share_of_the_rate(name, options):
+    for first, second in in_groups(name, **options):
+        assert first == pytest.approx(second)
+
+
+def cosine_of_torch(optimizer, steps):
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+
+
+@pytest.mark.parametrize(
+    "before", [cosine_of_torch, lambda optimizer, steps: create_scheduler({"name": "cosine"}, optimizer, steps)]
+)
+def test_a_cosine_goes_on_from_its_state_and_from_that_of_torchs(before):
+    def at(optimizer):
+        return [group["lr"] for group in optimizer.param_groups]
+
+    first, second, whole = (torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5) for _ in range(3))
+    stopped, expected = before(first, 10), cosine_of_torch(whole, 10)
+    for optimizer, scheduler in ((first, stopped), (whole, expected)):
+        for _ in range(4):
+            optimizer.step()
+            scheduler.step()
+    again = create_scheduler({"name": "cosine"}, second, 10)
+    second.load_state_dict(first.state_dict())
+    again.load_state_dict(pickle.loads(pickle.dumps(stopped.state_dict())))
+    assert again.get_last_lr() == stopped.get_last_lr()
+    for _ in range(6):
+        for optimizer, scheduler in ((second, again), (whole, expected)):
+            optimizer.step()
+            scheduler.step()
+        assert at(second) == pytest.approx(at(whole), abs=1e-12)
 
 
 def test_an_unknown_schedule_or_option_is_named():
