@@ -21,8 +21,9 @@ from segup.losses.base import (
 class CrossEntropy(SegmentationLoss):
     """Mean cross-entropy of the pixels that count.
 
-    With weights it is the weighted mean, as torch's: the sum of w(class)·loss over the sum of w(class). One sigmoid
-    channel x is computed as two classes with logits (0, x), which is binary cross-entropy, and takes two weights.
+    With weights it is the weighted mean, as torch's: the sum of w(class)·loss over the sum of w(class). A pixel of
+    weight 0 does not count; torch counts its label smoothing, without a weight to divide by. One sigmoid channel x is
+    computed as two classes with logits (0, x), which is binary cross-entropy, and takes two weights.
 
     ``balance`` b makes rare classes count for more without a look at the whole data set: a pixel weighs ``s ** -b``,
     where s is its class's share of the batch's pixels. With 0 all pixels weigh the same, with 1 all classes that are
@@ -55,7 +56,9 @@ class CrossEntropy(SegmentationLoss):
             reduction="none",
             label_smoothing=self.label_smoothing,
         )
-        return divide_by_total(losses.sum(), pixel_weights(weights, target, valid, logits.dtype))
+        counted = pixel_weights(weights, target, valid, logits.dtype)
+        # Smoothing gives a pixel of weight 0 a loss of the other classes, for which no weight stands in the total.
+        return divide_by_total(losses.masked_fill(counted == 0, 0).sum(), counted)
 
     def _weights(self, target: Tensor, valid: Tensor, dtype: torch.dtype) -> Tensor | None:
         fixed = None if self.class_weights is None else self.class_weights.to(dtype)

@@ -75,6 +75,27 @@ def test_weighted_and_smoothed_cross_entropy_is_torchs(data, smoothing):
     assert torch.allclose(loss(*data), expected)
 
 
+@pytest.mark.parametrize("found", [0, 1, 3])
+@pytest.mark.parametrize("name", ["cross_entropy", "ce_dice"])
+def test_pixels_of_weight_0_count_nowhere_also_with_smoothing(name, found):
+    logits, target = batch(5, 3, present=[0], ignored=0.0, shape=(1, 64, 64))
+    target[0, 0, :found] = 1
+    weighted = {"num_classes": 3, "class_weights": [0.0, 1.0, 2.0], "label_smoothing": 0.1}
+    parts = {"dice_weight": 0.0, "balance": 0.0} if name == "ce_dice" else {}
+    loss = create_loss(name, **weighted, **parts)
+    value = loss(logits.requires_grad_(), target)
+    value.backward()
+    ignored = loss(logits, target.masked_fill(target == 0, IGNORE))
+    assert torch.allclose(value, ignored)
+    assert (value == 0) == (found == 0)
+    assert value < 20
+    assert not logits.grad[0, :, 1:].any()
+    if name == "cross_entropy" and found:
+        rows, labels = logits[0, :, 0, :found].T, target[0, 0, :found]
+        expected = F.cross_entropy(rows, labels, weight=loss.class_weights.double(), label_smoothing=0.1)
+        assert torch.allclose(value, expected)
+
+
 @few
 @given(batches, st.floats(0, 1), st.sampled_from([None, [0.5, 2.0, 1.0, 3.0]]))
 def test_balanced_cross_entropy_weighs_a_class_by_its_share_of_the_batch(data, balance, fixed):
