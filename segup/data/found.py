@@ -83,6 +83,8 @@ def _epoch(data: SegmentationData, processes: int) -> str:
     steps = math.ceil(batches / data.accumulate)
     of = f"{several}{together} crops, {batches * together} crops of {counted(images, 'image')}"
     said = f"an epoch: {counted(steps, 'step')} of {of}"
+    if rest := batches % data.accumulate:
+        said += f"; the last step has {rest} of {data.accumulate} batches"
     if left > 0:
         said += f"; {left} of {samples} are left out, since batches are full"
     return said

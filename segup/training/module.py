@@ -114,7 +114,7 @@ class SegmentationModule(L.LightningModule):
         torch.manual_seed((self.seed << 32) + batches * self.trainer.world_size + self.trainer.global_rank)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Return the loss of a batch of crops."""
+        """Return the loss of a batch of crops, which counts for its share of the step."""
         self.check_loss()
         with grouped_in_float32(str(self.trainer.precision), self.device):
             logits = self(batch["image"], batch.get("features"))
@@ -126,7 +126,8 @@ class SegmentationModule(L.LightningModule):
             self.check_loss()
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["image"]))
         self.log("lr", rate)
-        return loss
+        # Lightning divides by all batches of a step, and an epoch's last step may have fewer.
+        return loss * (self.accumulate / batches_of_step(batch_idx, self.accumulate, self.trainer.num_training_batches))
 
     def check_loss(self) -> None:
         """Raise unless the last step's loss is a number; a GPU's is looked at one step later, when it is there."""
@@ -194,6 +195,15 @@ class SegmentationModule(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the names that build the model again, and what belongs to it."""
         checkpoint["segup"] = checkpoint_entry(self.model, self.info)
+
+
+def batches_of_step(place: int, accumulate: int, batches: float) -> float:
+    """Return how many batches make up the step to which the batch at ``place`` of an epoch of ``batches`` belongs.
+
+    >>> [batches_of_step(place, accumulate=4, batches=6) for place in range(6)]
+    [4, 4, 4, 4, 2, 2]
+    """
+    return min(accumulate, batches - place // accumulate * accumulate)
 
 
 def stacked_by_size(samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:

@@ -34,8 +34,9 @@ class Trainer(SimpleNamespace):
 
     def __init__(self, precision):
         super().__init__(
-            precision=precision, estimated_stepping_batches=5, global_step=0, world_size=1, global_rank=0,
-            gradient_clip_val=1.0, gradient_clip_algorithm="norm", precision_plugin=MixedPrecision(precision, "cpu"),
+            precision=precision, estimated_stepping_batches=5, num_training_batches=5, global_step=0, world_size=1,
+            global_rank=0, gradient_clip_val=1.0, gradient_clip_algorithm="norm",
+            precision_plugin=MixedPrecision(precision, "cpu"),
         )  # fmt: skip
 
 

@@ -123,6 +123,25 @@ def test_gradients_of_several_batches_make_one_step_also_after_a_stop(small_run,
     assert same(weights(again), weights(folder))
 
 
+def test_the_last_step_of_an_epoch_is_the_mean_of_the_batches_that_are_left(small_run, monkeypatch):
+    gradients = []
+
+    def note(self, optimizer):
+        gradients.append(self.model.head.weight.grad.clone())
+
+    monkeypatch.setattr(SegmentationModule, "on_before_optimizer_step", note)
+    still = {"optimizer": {"lr": 1e-20}, "scheduler": {"name": "constant"}, "data": {"samples_per_epoch": 10}}
+    for name, accumulate in (("alone", 1), ("four", 4), ("eight", 8)):
+        _, folder = small_run(name, trainer={"max_epochs": 1, "accumulate": accumulate}, **still)
+        said = (folder / "data.txt").read_text().splitlines()[-1].partition(" crops, 10 crops of 7 images")
+        left = {1: "", 4: "; the last step has 1 of 4 batches", 8: "; the last step has 5 of 8 batches"}
+        assert said[2] == left[accumulate]
+    *alone, first, last, whole = gradients
+    assert len(alone) == 5
+    for found, batches in ((first, alone[:4]), (last, alone[4:]), (whole, alone)):
+        assert torch.allclose(found, torch.stack(batches).mean(dim=0), rtol=1e-4, atol=1e-6)
+
+
 def test_a_run_ends_when_its_score_has_stopped_rising_and_is_then_finished(small_run, monkeypatch):
     scored = iter([0.5, 0.6, 0.55, 0.6, 0.7])
     compute = "segup.metrics.segmentation.SegmentationMetrics.compute"
