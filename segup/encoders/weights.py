@@ -92,8 +92,8 @@ def load_weights(encoder: Encoder, file: str | Path) -> WeightsReport:
     found: dict[str, Tensor] = {}
     adapted, missing, other = [], [], []
     convs = [(name, one) for name, one in encoder.body.named_modules() if isinstance(one, nn.Conv2d)]
-    # The kernels that read the image: of the first convolution, and of those of its channels.
-    stems = {f"{name}.weight" for name, one in convs if one is convs[0][1] or one.in_channels == encoder.in_channels}
+    # The kernels that read the image. One that reads blocks of pixels as channels has an order of its own in them.
+    stems = {f"{name}.weight" for name, one in convs if one.in_channels == encoder.in_channels}
     weights = dict(encoder.body.named_parameters())
     for name, tensor in own.items():
         _, part = given.pop(keys[name], (name, None))
@@ -239,9 +239,9 @@ def _fitted(name: str, given: Tensor, own: Tensor, *, first: bool) -> Tensor | N
 def _for_channels(kernel: Tensor, channels: int) -> Tensor:
     from timm.models import adapt_input_conv
 
-    if kernel.shape[1] % 3 == 0:
+    if kernel.shape[1] == 3:
         return adapt_input_conv(channels, kernel)
-    return kernel.mean(dim=1, keepdim=True).repeat(1, channels, 1, 1) * (kernel.shape[1] / channels)
+    return kernel.float().mean(dim=1, keepdim=True).repeat(1, channels, 1, 1) * (kernel.shape[1] / channels)
 
 
 def _resampled(given: Tensor, own: Tensor) -> Tensor | None:

@@ -66,6 +66,42 @@ def test_positions_are_resampled_and_first_layers_adapted(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("there", "here"), [(6, 3), (9, 4), (12, 4), (48, 3), (48, 5), (3, 6), (6, 12), (4, 3), (2, 1)]
+)
+def test_first_layers_are_adapted_from_any_number_of_channels(there, here, tmp_path):
+    path, weights = file_of(tmp_path, "test_resnet", in_chans=there)
+    encoder, report = read(path, "test_resnet", in_channels=here)
+    assert [name.partition(" ")[0] for name in report.adapted] == ["conv1.0.weight"]
+    grey, own = torch.rand(1, 1, 16, 16), encoder.body.conv1[0].weight
+    found, expected = (
+        nn.functional.conv2d(grey.expand(-1, kernel.shape[1], -1, -1), kernel)
+        for kernel in (own, weights["conv1.0.weight"])
+    )
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+class BlocksOfPixels(nn.Module):
+    """A first layer as TResNet's."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.blocks, self.conv = nn.PixelUnshuffle(4), nn.Conv2d(16 * channels, 4, 3, padding=1)
+        self.next = nn.Conv2d(4, 4, 3, stride=2, padding=1)
+
+    def forward(self, image):
+        high = self.conv(self.blocks(image))
+        return [high, self.next(high)]
+
+
+def test_a_first_layer_that_takes_blocks_of_pixels_for_channels_stays_as_it_was_built(tmp_path):
+    torch.save(BlocksOfPixels(3).state_dict(), tmp_path / "w.pth")
+    report = load_weights(Encoder("own", BlocksOfPixels(4), in_channels=4), tmp_path / "w.pth")
+    assert report.adapted == ()
+    assert report.other_shape == ("conv.weight (4, 48, 3, 3) for (4, 64, 3, 3)",)
+    assert len(report.loaded) == 3
+
+
+@pytest.mark.parametrize(
     ("model", "built", "options", "adapted"),
     [
         ("resnet18", {}, {}, []),
