@@ -49,9 +49,7 @@ def from_torchvision(
         raise ConfigError(unknown("torchvision model", model, known))
     network: Any = _built(model, pretrained, img_size)
     mean, std = _scale(model)
-    if hasattr(
-        network, "transform_input"
-    ):  # a layer that is there with torchvision's weights alone: it makes this scale
+    if hasattr(network, "transform_input"):  # it makes this scale, and is on with torchvision's weights alone
         network.transform_input, mean, std = False, (0.5,), (0.5,)
     _adapt_input(network, in_channels)
     try:
