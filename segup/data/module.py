@@ -24,7 +24,7 @@ from segup.data.mask_codes import MaskCode
 from segup.data.masks import ClassFrequencies, count_classes
 from segup.data.pairs import Checked, Pair, check_pairs
 from segup.data.ranges import Range, check_range, find_range
-from segup.data.samples import Loader, Sample, Samples, SampleSource, as_list, stack
+from segup.data.samples import Current, Loader, Sample, Samples, SampleSource, as_list, stack
 from segup.data.sampling import Draw, DrawSampler, dealt_batches
 from segup.data.sets import SPLITS
 from segup.data.transforms import Augment, TrainingTransform
@@ -273,7 +273,7 @@ class SegmentationData(LightningDataModule):
 
     def train_dataloader(self) -> Loader:
         """Return the loader of training crops for this process."""
-        samples = self._kept.get("train") or self.training_samples()
+        samples = Current("train", self.training_samples(), self._kept)
         sampler: Any = DrawSampler(
             len(self.samples("train")), self.batch_size, self.seed, self.epoch_samples, *_process()
         )
@@ -313,7 +313,7 @@ class SegmentationData(LightningDataModule):
 
     def _whole_images(self, split: str) -> Loader:
         batches: Any = dealt_batches(len(self.samples(split)), self.val_batch_size, *_process())
-        samples = self._kept.get(split, self.samples(split))
+        samples = Current(split, self.samples(split), self._kept)
         return Loader(samples, batch_sampler=batches, collate_fn=as_list, **self._options())
 
     def _options(self) -> dict[str, Any]:

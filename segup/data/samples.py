@@ -1,6 +1,6 @@
 """Image files become samples, and samples become batches; what decides the samples of a split is a sum."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -41,6 +41,26 @@ class SampleSource(Protocol):
 
     def __getitem__(self, key: int | Draw) -> Sample:
         """Return a sample."""
+
+
+@dataclass(frozen=True)
+class Current(Dataset[Sample]):
+    """The samples of a split as they are when one is read: what was kept of them, or they themselves.
+
+    Lightning makes the training loader when it counts steps, before any hook: features are kept afterwards.
+    """
+
+    split: str
+    own: SampleSource
+    kept: Mapping[str, SampleSource]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.own)
+
+    def __getitem__(self, key: int | Draw) -> Sample:
+        """Return a sample."""
+        return self.kept.get(self.split, self.own)[key]
 
 
 @dataclass(frozen=True)

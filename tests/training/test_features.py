@@ -18,7 +18,7 @@ from segup.data import create_data
 from segup.data.records import RecordLayout
 from segup.encoders.features import feature_shapes, features_of
 from segup.errors import ConfigError, DataError
-from segup.models import create_model
+from segup.models import SegmentationModel, create_model
 from segup.training.before import check_parts
 from segup.training.config import RunConfig
 from segup.training.features import features_folder, keep_features
@@ -284,12 +284,22 @@ def test_an_encoder_that_is_trained_is_refused_before_the_start(small_run, tmp_p
     assert not (tmp_path / "kept").exists()
 
 
-def test_a_run_has_the_scores_of_one_without_and_goes_on_from_the_same_files(small_run, tmp_path):
+def test_a_run_has_the_scores_of_one_without_and_goes_on_from_the_same_files(small_run, tmp_path, monkeypatch):
+    trained, encode = [], SegmentationModel.encode
+
+    def watched(model, image, features=None):
+        trained.append(features is not None) if model.training else None
+        return encode(model, image, features)
+
+    monkeypatch.setattr(SegmentationModel, "encode", watched)
     data = {"views": 2, "cache_dir": str(tmp_path / "kept")}
     brief = {**BRIEF, "encoder": {**BRIEF["encoder"], "options": {**BRIEF["encoder"]["options"], **FROZEN}}}
     without, _ = small_run("without", **brief, data=data)
+    assert not any(trained)
+    steps = len(trained)
     data["cache_features"] = True
     whole, _ = small_run("with", **brief, data=data)
+    assert trained[steps:] == [True] * steps  # no step runs the encoder
     for score in ("miou", "pixel_accuracy"):
         assert whole["last"][score] == pytest.approx(without["last"][score], abs=0.01)
     files = sorted((tmp_path / "kept").glob("*.features"))
