@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -32,6 +33,7 @@ from segup.errors import ConfigError
 from segup.host import cache_folder
 from segup.lock import HeldError, lock
 from segup.models import SegmentationModel
+from segup.registry import outside_module
 
 _PACKAGES = ("torch", "numpy", "pillow", "albumentations")
 _CODE = ("data/**/*.py", "encoders/**/*.py", "windows.py")
@@ -64,7 +66,7 @@ def layout_of(data: SegmentationData, encoder: Encoder, split: str) -> RecordLay
 def sum_of(data: SegmentationData, model: SegmentationModel, split: str) -> str:
     """Return the sum of all that decides the file of a split."""
     encoder, samples = model.encoder, data.samples(split)
-    code, versions = _code_of(encoder)
+    code, versions = _code_of(encoder, outside_module(str(model.spec["encoder"])))
     known: list[Any] = [
         *(version(name) for name in _PACKAGES), cv2.__version__, *versions, model.spec["encoder"],
         sorted(model.spec["encoder_options"].items()), encoder.channels, encoder.strides, str(encoder.pyramid.accepted),
@@ -81,14 +83,33 @@ def sum_of(data: SegmentationData, model: SegmentationModel, split: str) -> str:
     return total.hexdigest()
 
 
-def _code_of(encoder: Encoder) -> tuple[list[Path], list[Any]]:
-    """Return the files that decide what the encoder does and what a sample is, and the versions of their packages."""
+def _code_of(encoder: Encoder, builder: str | None) -> tuple[list[Path], list[Any]]:
+    """Return the files that decide what the encoder does and what a sample is, and the versions of their packages.
+
+    Args:
+        encoder: Its layers' modules count; where one is in no installed package, all loaded ones that are in none.
+        builder: The module from outside segup that makes it, or None.
+    """
     package = Path(__file__).parents[1]
-    names = {name for name in {type(part).__module__ for part in encoder.modules()} if name in sys.modules}
+    parts = {type(part).__module__ for part in encoder.modules()} | ({builder} if builder else set())
+    names = {name for name in parts if name in sys.modules}
+    outside = _uninstalled()  # where one counts, what it uses does, too: which of the others, no module says
+    names |= outside.keys() if names & outside.keys() else set()
     theirs = {file for name in names if (file := getattr(sys.modules[name], "__file__", None)) is not None}
     above = sorted({name.partition(".")[0] for name in names})
     ours = [file for pattern in _CODE for file in package.glob(pattern)]
     return sorted({*map(Path, theirs), *ours}), [getattr(sys.modules[name], "__version__", name) for name in above]
+
+
+def _uninstalled() -> dict[str, str]:
+    """Return the files of all loaded modules that belong to no installed package, and not to segup."""
+    installed = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
+    files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+    return {
+        name: file
+        for name, file in files.items()
+        if file and Path(file).is_file() and not file.startswith(installed) and name.partition(".")[0] != "segup"
+    }
 
 
 def check_room(folder: Path, size: int, most_gb: float) -> None:

@@ -1,6 +1,7 @@
 """Features that are kept: what the loaders then give, when a file is used again, and what is refused."""
 
 import copy
+import importlib
 import io
 import os
 import shutil
@@ -182,6 +183,33 @@ def test_what_changes_the_features_has_files_of_its_own(frames, tmp_path, model,
     before = keep_features(data_in(frames, tmp_path), model_of())
     after = keep_features(data_in(frames, tmp_path, **options), model())
     assert {split for split, one, other in zip(("train", "val"), before, after, strict=True) if one != other} == anew
+
+
+def test_code_that_an_encoder_from_outside_uses_counts(frames, tmp_path, monkeypatch):
+    (tmp_path / "own_encoder.py").write_text(
+        "from torch import nn\n"
+        "from own_layers import act\n"
+        "from segup.encoders import Encoder\n"
+        "class Body(nn.Sequential):\n"
+        "    def forward(self, x):\n"
+        "        return [super().forward(x)]\n"
+        "def small(in_channels=3, *, pretrained=False, freeze=False, freeze_norm=False):\n"
+        "    body = Body(nn.Conv2d(in_channels, 4, 3, 2, 1), act())\n"
+        "    return Encoder('small', body, in_channels=in_channels, freeze=freeze, freeze_norm=freeze_norm)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def files(layer):
+        (tmp_path / "own_layers.py").write_text(f"from torch import nn\nact = nn.{layer}\n")
+        for name in ("own_encoder", "own_layers"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        importlib.invalidate_caches()
+        model = {"encoder": "own_encoder:small", "encoder_options": FROZEN, **PLAIN}
+        return keep_features(data_in(frames, tmp_path / "kept"), model_of(model))
+
+    before = files("ReLU")
+    assert files("ReLU") == before
+    assert not {*files("ReLU  # otherwise")} & {*before}
 
 
 def test_a_mask_that_was_changed_in_place_has_a_file_of_its_own(frames, tmp_path):
