@@ -16,11 +16,11 @@ from segup.decoders import Decoder, LadderStep, create_decoder
 from segup.decoders.contract import topology_class
 from segup.decoders.steps import Encoded
 from segup.decoders.verdict import Verdict, check_decoder, prove_decoder
-from segup.encoders import Encoder, create_encoder
+from segup.encoders import Encoder, create_encoder, encoders
 from segup.encoders.features import OVERLAP
 from segup.errors import ConfigError, ShapeError, unknown
 from segup.names import topology_options
-from segup.necks import Neck, create_neck
+from segup.necks import Neck, create_neck, necks
 from segup.optimized import Optimized
 from segup.symbols import is_exporting
 from segup.upsamplers.contract import Size, refuse_guides
@@ -261,6 +261,7 @@ def create_model(
         **({"neck_options": dict(neck_options)} if neck_options else {}),
         **decoder_options,
     }
+    encoders.check_given(encoder_options or {}, "encoder.options")
     body = create_encoder(encoder, in_channels, pretrained=pretrained, **(encoder_options or {}))
     return join_parts(body, spec)
 
@@ -320,6 +321,7 @@ def join_parts(body: Encoder, spec: Mapping[str, Any]) -> SegmentationModel:
 def _neck_for(body: Encoder, spec: Mapping[str, Any]) -> Neck:
     """Return the neck that ``spec`` names; a checkpoint of before names none."""
     options, roundings = spec.get("neck_options") or {}, list(body.pyramid.roundings)
+    necks.check_given(options, "neck")
     return create_neck(spec.get("neck", "none"), body.channels, body.strides, roundings, spec["in_channels"], **options)
 
 

@@ -71,10 +71,10 @@ def check_trust(names: Any, trust: Iterable[str], path: str | Path) -> None:
     """
     for name in _names(names):
         module = outside_module(name)
-        if module is not None and module not in set(trust):
+        if module is not None and module not in ({trust} if isinstance(trust, str) else set(trust)):
             raise ConfigError(
                 f"{path} has a part from outside segup, '{name}'. Importing it runs that module's code.\n"
-                f"  If you trust it: --trust {module} (segup train: trust=[{module}])"
+                f"  If you trust it: --trust {module} (segup train: trust=[{module}]; in Python trust=['{module}'])"
             )
 
 

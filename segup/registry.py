@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from segup.calls import check
-from segup.conform import conform
-from segup.errors import ConfigError, unknown
+from segup.conform import conform, short
+from segup.errors import ConfigError, SegupError, unknown
 from segup.imports import import_named
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -27,6 +27,7 @@ class Registry(Generic[T]):
         place: Arguments of the parts that follow from where one stands, and are no options of it.
         group: Of the configuration, in which their options stand: it begins their names in errors.
         base: The class that each part is a subclass of; None where parts may be functions.
+        told: Errors of parts that refuse their options in words of another library: they become ConfigErrors.
 
     A name of the form ``"package.module:attribute"`` is a part from outside the table. It is imported,
     which runs its module's code: a checkpoint's names go through :func:`outside_module` first.
@@ -50,12 +51,13 @@ class Registry(Generic[T]):
         place: Sequence[str] = (),
         group: str = "",
         base: type | None = None,
+        told: tuple[type[Exception], ...] = (),
     ) -> None:
         self.kind = kind
         self._package, self.place, self._group = package, place, group
         self._parts: dict[str, T] = {}
         self._storable: dict[Any, Any] = {}
-        self._complete, self._base = package is None, base
+        self._complete, self._base, self._told = package is None, base, told
 
     def register(self, name: str, storable: Mapping[str, Any] | None = None) -> Callable[[P], P]:
         """Return a decorator that enters a part under ``name``, which a class that has a name then has too.
@@ -130,7 +132,27 @@ class Registry(Generic[T]):
             inspect.signature(part).bind(*args, **options)
         except TypeError as cause:
             raise ConfigError(f"{self.kind} '{name}' cannot be built: {cause}") from cause
-        return part(*args, **options)
+        try:
+            return part(*args, **options)
+        except SegupError:
+            raise
+        except self._told as cause:
+            raise ConfigError(f"{self.kind} '{name}' cannot be built: {cause}") from cause
+
+    def check_given(self, options: Mapping[str, Any], path: str, names: Collection[str] = ()) -> None:
+        """Raise a ConfigError for an option that follows from where the part stands, and nobody gives.
+
+        Args:
+            options: What was given.
+            path: What they are called there, such as "loss".
+            names: Further ones beside :attr:`place`.
+        """
+        for option in (*self.place, *names):
+            if option in options:
+                raise ConfigError(
+                    f"{path}.{option}={short(options[option])} cannot be given: it follows from the rest of the run.\n"
+                    f"  try: leave it out"
+                )
 
     def storable(self, name: str) -> Mapping[str, Any] | None:
         """Return which options of the part called ``name`` a file may hold, and of what kind; None for any."""

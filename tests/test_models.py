@@ -324,3 +324,16 @@ def test_what_is_saved_beside_a_model_is_read_again_or_refused(tmp_path):
         with pytest.raises(ConfigError, match=f"info.'{key}'. cannot be stored: a checkpoint's own '{key}' has this"):
             save_model(model, file, {key: {}})
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"neck": "simple_fpn", "neck_options": {"image_channels": 5}}, "neck.image_channels=5"),
+        ({"encoder_options": {"in_channels": 5}}, "encoder.options.in_channels=5"),
+    ],
+)
+def test_what_follows_from_other_parts_is_not_given(options, said):
+    with pytest.raises(ConfigError) as raised:
+        create_model(**{**TINY, **options})
+    assert str(raised.value) == f"{said} cannot be given: it follows from the rest of the run.\n  try: leave it out"

@@ -1,6 +1,6 @@
 """``segup.sweep``: a study, as ``segup train -m`` makes it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from os import PathLike
@@ -12,7 +12,7 @@ from segup.ablation.study import Study, read_study
 from segup.api.train import composed_sweep, sweep_words
 from segup.calls import annotated
 from segup.cli.data_words import with_files
-from segup.cli.study import run_study
+from segup.cli.study import run_study, trusted_by
 from segup.errors import INTERRUPTED, ConfigError, DataError
 from segup.imports import children_kept_off
 
@@ -36,21 +36,30 @@ class Page(PathLike[str]):
 
 @dataclass(frozen=True, repr=False)
 class SweptStudy(Study):
-    """A study that was trained, and its report."""
+    """A study that was trained, and its report. The parts from outside segup that its call named are trusted."""
 
-    def report(self, baseline: str | None = None, overwrite: bool = False, **criterion: Any) -> Page:
+    trusted: tuple[str, ...] = ()
+
+    def report(
+        self,
+        baseline: str | None = None,
+        overwrite: bool = False,
+        trust: Sequence[str] | None = None,
+        **criterion: Any,
+    ) -> Page:
         """Write the report as ``segup report`` does, and return its page.
 
         Args:
             baseline: The decoder that the others are held against, ``"all"`` for all pairs; None is the study's own.
             overwrite: Whether to replace files that no report wrote.
+            trust: Modules of parts from outside segup, which pictures need; None are those that the call named.
             **criterion: ``metric``, ``margin`` and ``level``: what is decided.
 
         Raises:
             DataError: A file cannot be written.
             ConfigError: The study has no such baseline or score, or a file is in the way.
         """
-        return Page(write_report(self.path, baseline, (), overwrite, **criterion))
+        return Page(write_report(self.path, baseline, self.trusted if trust is None else trust, overwrite, **criterion))
 
     def __repr__(self) -> str:
         finished = sum(member.state == "finished" for member in self.members)
@@ -89,7 +98,7 @@ def sweep(data: str | Path | Mapping[str, Any] | None = None, /, *words: str, **
     study = read_study(asked.path)
     if not study.finished():
         raise DataError(_none_finished(study))
-    return SweptStudy(study.path, study.settings, study.members)
+    return SweptStudy(study.path, study.settings, study.members, trusted=tuple(trusted_by(asked.asked)))
 
 
 def _none_finished(study: Study) -> str:

@@ -89,7 +89,7 @@ def _data_words(data: Any) -> list[str]:
 
 def _typed(words: Sequence[str]) -> list[str]:
     for word in words:
-        if not isinstance(word, str) or word.startswith("-") or "=" not in word:
+        if not isinstance(word, str) or word.startswith("-") or ("=" not in word and not word.startswith("~")):
             raise ConfigError(f"{short(word)} is no override.\n  try: 'encoder=timm', or encoder='timm'")
     return list(words)
 

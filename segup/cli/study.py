@@ -132,7 +132,7 @@ def _measure(path: Path, asked: Sequence[RunSpec]) -> None:
             return
         with lock(path, ".times.lock", patience=0):
             print("measuring times: the decoders take turns, and nothing else of the study runs", flush=True)
-            fault = measure(study, _trusted(asked))
+            fault = measure(study, trusted_by(asked))
     except HeldError:
         return  # another sweep of this study measures
     except SegupError as cause:
@@ -226,12 +226,13 @@ def _write_report(study: Path, asked: Sequence[RunSpec]) -> None:
 
     with refusals_named():
         report = read_report(study)
-        page = write_pages(report, _trusted(asked))
+        page = write_pages(report, trusted_by(asked))
         print(visible(report.verdict))
     print(f"report: {page}")
 
 
-def _trusted(asked: Sequence[RunSpec]) -> list[str]:
+def trusted_by(asked: Sequence[RunSpec]) -> list[str]:
+    """Return the modules outside segup that the command of a study itself named for its parts."""
     return sorted(_outside_modules([dict(run.config) for run in asked]))
 
 

@@ -119,7 +119,7 @@ def checked_operator(
     """
     own, kind = checked_options(group, given), operator_class(name)
     refuse_guides(kind.required(**own) & lacks, said, why, f"{way_out} that requires nothing: ")
-    check_options(kind, own, f"upsampler '{name}'")
+    check_options(kind, own, f"upsampler '{name}'", OPTIONS_OF_ALL)
     return own
 
 

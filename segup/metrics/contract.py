@@ -12,7 +12,9 @@ from segup.errors import ConfigError
 from segup.metrics.scores import Score
 from segup.registry import Registry
 
-metrics: Registry[Callable[..., Metric]] = Registry("metric", "segup.metrics")
+metrics: Registry[Callable[..., Metric]] = Registry(
+    "metric", "segup.metrics", place=("num_classes", "ignore_index"), group="metric", told=(ValueError,)
+)
 register_metric = metrics.register
 
 
@@ -82,6 +84,7 @@ def create_metrics(num_classes: int, ignore_index: int = 255, also: Mapping[str,
             raise ConfigError(f"metric.{key}={options!r} must be a group of keys, the metric's name among them")
         if "name" not in options:
             raise ConfigError(f"metric.{key}.name is not set: give metric.{key}.name=...")
+        metrics.check_given(options, f"metric.{key}")
         own = {option: value for option, value in options.items() if option != "name"}
         found.append(create_metric(options["name"], num_classes=num_classes, ignore_index=ignore_index, **own))
     return Metrics(*found)
@@ -103,12 +106,7 @@ def create_metric(name: str, *, num_classes: int, ignore_index: int = 255, **opt
     ...
     segup.errors.ConfigError: unknown metric 'segmentatoin': did you mean 'segmentation'? known: image_miou, ...
     """
-    try:
-        metric: Metric = metrics.create(name, num_classes=num_classes, ignore_index=ignore_index, **options)
-    except ValueError as cause:
-        if isinstance(cause, ConfigError):
-            raise
-        raise ConfigError(f"metric '{name}' cannot be built: {cause}") from cause  # torchmetrics raises its own
+    metric: Metric = metrics.create(name, num_classes=num_classes, ignore_index=ignore_index, **options)
     if not isinstance(metric, Metric):
         raise ConfigError(f"metric '{name}' is a {type(metric).__name__}, not a torchmetrics.Metric")
     return metric

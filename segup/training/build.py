@@ -19,7 +19,7 @@ from segup.data import SegmentationData
 from segup.encoders import WeightsReport, load_weights
 from segup.encoders.create import KEYS_OF_ITS_GROUP
 from segup.errors import ConfigError
-from segup.losses import create_loss, median_frequency_weights
+from segup.losses import LOSSES, create_loss, median_frequency_weights
 from segup.metrics.scores import OWN_SCORES, Score
 from segup.models import SegmentationModel, create_model
 from segup.names import check_storable
@@ -187,6 +187,7 @@ def loss_options(
     Raises:
         ConfigError: ``loss.class_weights`` is another word.
     """
+    LOSSES.check_given(config.loss, "loss")
     options = {"name": "ce_dice", "class_weights": None, **config.loss}
     weights = options["class_weights"]
     if isinstance(weights, str):

@@ -1,7 +1,7 @@
 """One operator as a file: the names that build it and its weights. Opening a file runs no code."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,17 @@ from torch import nn
 from segup.archive import read_archive
 from segup.atomic import atomic_write
 from segup.errors import ConfigError, DataError
+from segup.names import check_trust
 from segup.training.initial import Taken
 from segup.upsamplers import Upsampler, create_upsampler
 
 FILE = "upsampler.ckpt"
 
 
-def save_operator(up: Upsampler, path: Path, options: Mapping[str, Any]) -> None:
-    """Write an operator as the names that build it and its weights."""
+def save_operator(up: Upsampler, path: Path, name: str, options: Mapping[str, Any]) -> None:
+    """Write an operator as the names that build it, ``name`` and its options, and its weights."""
     names = {
-        "name": up.name, "in_channels": up.in_channels, "out_channels": up.out_channels, "scale": up.scale,
+        "name": name, "in_channels": up.in_channels, "out_channels": up.out_channels, "scale": up.scale,
         "image_channels": up.image_channels or 3, **options,
     }  # fmt: skip
     buffer = io.BytesIO()
@@ -28,22 +29,25 @@ def save_operator(up: Upsampler, path: Path, options: Mapping[str, Any]) -> None
     atomic_write(path, buffer.getbuffer())
 
 
-def load_operator(path: str | Path) -> Upsampler:
+def load_operator(path: str | Path, trust: Iterable[str] = ()) -> Upsampler:
     """Open an operator that a run of ``experiment=reconstruct`` wrote, in evaluation mode. Opening it runs no code.
 
     Args:
         path: The file, or its run folder.
+        trust: Modules from outside segup that may be imported.
 
     Raises:
-        DataError: The file is missing or damaged, or holds no operator of segup's.
+        DataError: The file is missing or damaged.
+        ConfigError: The operator is from outside segup, and its module is not trusted.
     """
     file = Path(path) / FILE if Path(path).is_dir() else Path(path)
     if not file.is_file():
         raise DataError(f"no operator at {file}\n  try: the folder of a run of experiment=reconstruct")
     content = read_archive(file)
     names = content.get("segup_upsampler") if isinstance(content, dict) else None
-    if not isinstance(names, dict) or ":" in str(names.get("name")):
-        raise DataError(f"{file} holds no operator of segup's: it has no 'segup_upsampler' entry with its name")
+    if not isinstance(names, dict) or not isinstance(names.get("name"), str):
+        raise DataError(f"{file} holds no operator: it has no 'segup_upsampler' entry with its name")
+    check_trust(names["name"], trust, file)
     try:
         up = create_upsampler(**names)
         up.load_state_dict(content["state_dict"])
@@ -57,7 +61,7 @@ def holds_operator(path: str | Path) -> bool:
     return (Path(path) / FILE).is_file()
 
 
-def start_operators(model: nn.Module, path: str | Path) -> Taken:
+def start_operators(model: nn.Module, path: str | Path, trust: Iterable[str] = ()) -> Taken:
     """Start the operators of a model from the weights of one that was trained without labels.
 
     Weights of the same name and shape are taken. In a decoder the steps have channels of their own, so that of ``naf``
@@ -66,16 +70,16 @@ def start_operators(model: nn.Module, path: str | Path) -> Taken:
     Args:
         model: Holds operators of the same name.
         path: Of the run, or its ``upsampler.ckpt``.
+        trust: See :func:`load_operator`.
 
     Raises:
-        DataError: See :func:`load_operator`.
-        ConfigError: No weight fits.
+        DataError, ConfigError: See :func:`load_operator`; or no weight fits.
     """
-    stored = load_operator(path)
+    stored = load_operator(path, trust)
     weights, taken = stored.state_dict(), 0
     left: list[str] = []
     for name, up in model.named_modules():
-        if isinstance(up, Upsampler) and up.name == stored.name:
+        if isinstance(up, Upsampler) and type(up) is type(stored):
             own = up.state_dict()
             fit = {key: weights[key] for key in own if key in weights and weights[key].shape == own[key].shape}
             up.load_state_dict(fit, strict=False)

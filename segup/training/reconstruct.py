@@ -94,7 +94,7 @@ def reconstruct(config: RunConfig, folder: Path, console: Console | None = None)
     if not any(True for _ in up.parameters()):
         raise ConfigError(f"{up.describe()} has no parameters to train.\n  try: decoder=naf")
     model = Reconstructor(encoder, up, level)
-    taken = None if config.init_from is None else start_operators(model, config.init_from)
+    taken = None if config.init_from is None else start_operators(model, config.init_from, config.trust or ())
     train, held = images(config.data, config.seed, model.cells)
     crop, batch = crop_size(train, config.data.get("crop_size"), model.cells), int(config.data.get("batch_size") or 8)
     write_yaml(folder / "config.yaml", asdict(config))
@@ -128,7 +128,7 @@ def reconstruct(config: RunConfig, folder: Path, console: Console | None = None)
         "environment": environment(),
         "config": asdict(config),
     }
-    save_operator(up, folder / FILE, options)
+    save_operator(up, folder / FILE, name, options)
     write_json(folder / "reconstruction.json", result)
     console.print(
         Text(

@@ -97,8 +97,10 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     if config.encoder.checkpoint_gradients:
         checkpoint_gradients(model)
     if config.init_from is not None and config.ckpt_path is None:
-        take = start_operators if holds_operator(config.init_from) else take_weights
-        taken = take(model, config.init_from)
+        if holds_operator(config.init_from):
+            taken = start_operators(model, config.init_from, config.trust or ())
+        else:
+            taken = take_weights(model, config.init_from)
         if is_first():
             console.print(Text(visible(str(taken), keep="\n")), soft_wrap=True)
     loss = build_loss(config, num_classes, data)

@@ -117,6 +117,7 @@ def test_a_later_data_replaces_an_earlier_one_wholly():
     assert run_words(mine, ["data=cells"], {}) == ["data=cells"]
     assert run_words(mine, [], {"data": "cells"}) == ["data=cells"]
     assert run_words("cells", [], {"data": mine}) == run_words(mine, [], {})
+    assert run_words("cells", ["~decoder.upsampler_options"], {})[-1] == "~decoder.upsampler_options"
     assert run_words("cells", [], {"data": {"batch_size": 2}}) == ["data=cells", "data.batch_size=2"]
 
 

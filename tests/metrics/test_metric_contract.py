@@ -123,6 +123,10 @@ def test_two_scores_of_one_name_are_refused():
             {"mine": {"name": "torch.nn:Identity"}},
             "is a Identity, not a torchmetrics.Metric",
         ),
+        (
+            {"mine": {"name": "image_miou", "ignore_index": 0}},
+            "metric.mine.ignore_index=0 cannot be given: it follows from the rest of the run.\n  try: leave it out",
+        ),
         ({"mine": {"name": "torchmetrics.nothing:Here"}}, "metric 'torchmetrics.nothing:Here' cannot be imported"),
     ],
 )

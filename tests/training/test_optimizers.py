@@ -92,6 +92,15 @@ SGD = {"name": "sgd", "lr": 0.1}
         ({**SGD, "momentum": -1}, "optimizer.momentum=-1 must be a number of 0 or more and below 1"),
         ({**SGD, "momentum": 0}, "optimizer.nesterov=True needs a momentum above 0: add optimizer.nesterov=false"),
         ({**SGD, "nesterov": 1}, "optimizer.nesterov=1 must be true or false"),
+        (
+            {**ADAMW, "fused": True},
+            "optimizer.fused=True cannot be given: it follows from the rest of the run.\n  try: leave it out",
+        ),
+        (
+            {"name": "torch.optim:RAdam", "lr": 0.1, "betas": [0.9, 1.5]},
+            "optimizer 'torch.optim:RAdam' cannot be built: Invalid beta",
+        ),
+        ({"name": "torch.optim:LBFGS", "lr": 0.1}, "optimizer 'torch.optim:LBFGS' cannot be built: LBFGS does"),
     ],
 )
 def test_a_value_that_no_optimizer_takes_is_named(model, config, message):
@@ -222,3 +231,26 @@ def test_the_fused_step_is_the_plain_one(config):
             optimizer.step()
         moved.append(model.head.weight.detach())
     torch.testing.assert_close(moved[0], moved[1])
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"name": "cosine", "steps": 7},
+            "scheduler.steps=7 cannot be given: it follows from the rest of the run.\n  try: leave it out",
+        ),
+        (
+            {"name": "torch.optim.lr_scheduler:ReduceLROnPlateau"},
+            "moves by a score, and segup's schedules move with every step.\n  try: scheduler=cosine; or early_stopping",
+        ),
+        (
+            {"name": "torch.optim.lr_scheduler:LambdaLR", "lr_lambda": ["x", "y"]},
+            "scheduler 'torch.optim.lr_scheduler:LambdaLR' cannot be built: Expected 1 lr_lambdas, but got 2",
+        ),
+    ],
+)
+def test_what_no_schedule_of_a_run_can_be_is_said(config, message):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    with pytest.raises(ConfigError, match=message):
+        create_scheduler(config, optimizer, 4)

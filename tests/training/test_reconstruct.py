@@ -1,6 +1,7 @@
 """Operators trained without labels: on any images, better than bilinear on those that are held out."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,25 @@ def test_its_weights_start_the_operators_of_a_model(tmp_path):
     other = create_model("test_efficientnet", upsampler="deconv", **names)
     with pytest.raises(ConfigError, match="operator 'naf', and none of its weights fits .*\n  try: decoder=naf"):
         start_operators(other, tmp_path / "run")
+
+
+def test_an_operator_from_outside_opens_where_its_module_is_trusted(tmp_path, monkeypatch):
+    for module, kind in (("own_ups", "Naf"), ("other_ups", "Bilinear")):
+        lines = f"from segup.upsamplers import {kind}\nclass Mine({kind}):\n    pass\n"
+        (tmp_path / f"{module}.py").write_text(lines)
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    run_of(tmp_path / "run", "own_ups:Mine")
+    with pytest.raises(ConfigError, match=r"has a part from outside segup, 'own_ups:Mine'.*\n.*trust=\['own_ups'\]"):
+        load_operator(tmp_path / "run")
+    for trust in (["own_ups"], "own_ups"):
+        assert type(load_operator(tmp_path / "run", trust=trust)).__module__ == "own_ups"
+    names = {"num_classes": 2, "pretrained": False, "widths": [8] * 5}
+    model = create_model("test_efficientnet", upsampler="own_ups:Mine", **names)
+    assert start_operators(model, tmp_path / "run", ["own_ups"]).fit
+    other = create_model("test_efficientnet", upsampler="other_ups:Mine", **names)  # of the same name
+    with pytest.raises(ConfigError, match="none of its weights fits"):
+        start_operators(other, tmp_path / "run", ["own_ups"])
 
 
 def test_a_run_starts_from_another_ones_operator(tmp_path):

@@ -47,7 +47,7 @@ class DataSource(Protocol):
         """Return the images and masks of a split in a fixed order."""
 
 
-datasets: Registry[Callable[..., Any]] = Registry("data set", "segup.data.sets")
+datasets: Registry[Callable[..., Any]] = Registry("data set", "segup.data.sets", place=("labels",), group="data")
 register_dataset = datasets.register
 
 

@@ -20,7 +20,13 @@ from segup.registry import Registry
 
 __all__ = ["create_optimizer", "list_optimizers", "optimizers", "register_optimizer"]
 
-optimizers: Registry[Callable[..., Optimizer]] = Registry("optimizer", "segup.training.optimizers", group="optimizer")
+optimizers: Registry[Callable[..., Optimizer]] = Registry(
+    "optimizer",
+    "segup.training.optimizers",
+    place=("params", "groups", "fused"),
+    group="optimizer",
+    told=(TypeError, ValueError),
+)
 register_optimizer = optimizers.register
 
 
@@ -50,10 +56,13 @@ def create_optimizer(config: Mapping[str, Any], model: SegmentationModel, *, fus
 
 
 def check_optimizer(config: Mapping[str, Any]) -> Optimizer:
-    """Return what :func:`create_optimizer` builds, over one weight: its errors are known before there is a model."""
+    """Return what :func:`create_optimizer` builds, over two weights: its errors are known before there is a model."""
     rates, options = _read(config)
-    one = {"params": [nn.Parameter(torch.zeros(1))], "lr": rates["lr"], "weight_decay": rates["weight_decay"]}
-    return _made([one], options, fused=False)
+    groups = [
+        {"params": [nn.Parameter(torch.zeros(shape))], "lr": rates["lr"], "weight_decay": rates["weight_decay"]}
+        for shape in ((1,), (1, 1, 1, 1))
+    ]
+    return _made(groups, options, fused=False)
 
 
 _RATES = {
@@ -80,6 +89,7 @@ def _read(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _made(groups: list[dict[str, Any]], options: dict[str, Any], fused: bool) -> Optimizer:
     name = options.pop("name")
+    optimizers.check_given(options, "optimizer")
     if "fused" in inspect.signature(optimizers.get(name)).parameters:
         options["fused"] = fused
     optimizer: Optimizer = optimizers.create(name, groups, **options)

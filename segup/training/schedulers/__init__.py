@@ -9,14 +9,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from segup.errors import ConfigError
 from segup.registry import Registry
 
 __all__ = ["create_scheduler", "is_laid_out", "list_schedulers", "register_scheduler", "schedulers"]
 
-schedulers: Registry[Callable[..., LRScheduler]] = Registry("scheduler", "segup.training.schedulers", group="scheduler")
+schedulers: Registry[Callable[..., LRScheduler]] = Registry(
+    "scheduler", "segup.training.schedulers", place=("optimizer",), group="scheduler", told=(TypeError, ValueError)
+)
 register_scheduler = schedulers.register
 
 
@@ -24,13 +26,18 @@ def create_scheduler(config: Mapping[str, Any], optimizer: Optimizer, steps: int
     """Build the schedule that the group ``scheduler`` names, over ``steps`` optimizer steps.
 
     Raises:
-        ConfigError: An unknown name or option, or a number out of its range.
+        ConfigError: An unknown name or option, a number out of its range, or a schedule that goes by a score.
     """
     options = dict(config)
     name: Any = options.pop("name", None)
-    if is_laid_out(config):
-        options["steps"] = steps
-    scheduler: LRScheduler = schedulers.create(name, optimizer, **options)
+    laid_out = is_laid_out(config)
+    schedulers.check_given(options, "scheduler", ["steps"] if laid_out else [])
+    scheduler: LRScheduler = schedulers.create(name, optimizer, **options, **({"steps": steps} if laid_out else {}))
+    if isinstance(scheduler, ReduceLROnPlateau):
+        raise ConfigError(
+            f"scheduler '{name}' moves by a score, and segup's schedules move with every step.\n"
+            f"  try: scheduler=cosine; or early_stopping.patience=5, which ends a run by its score"
+        )
     if not isinstance(scheduler, LRScheduler):
         raise ConfigError(f"scheduler '{name}' makes a {type(scheduler).__name__}, not a torch LRScheduler")
     return scheduler
