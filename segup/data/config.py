@@ -2,10 +2,9 @@
 
 import inspect
 from collections.abc import Collection, Iterable, Mapping
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
-from segup.calls import accepts, annotated, check
+from segup.calls import accepts, annotated
 from segup.data.labels import Labels
 from segup.data.module import SegmentationData
 from segup.data.sets import create_dataset, datasets
@@ -51,9 +50,6 @@ def create_data(config: Mapping[str, Any], seed: int = 0) -> SegmentationData:
     _require(needed, options.keys() - unset)
     for key in {"root", "cache_dir"} & options.keys():
         options[key] = _path(key, options[key])
-    for key in own.keys() & options.keys():
-        if _is_plain(own[key].annotation):
-            check(f"data.{key}", own[key].annotation, options[key], own[key].default)
     index = options.get("ignore_index")
     labels = Labels(options["classes"], options.get("colors") or (), 255 if index is None else index)
     source = create_dataset(name, labels, **{key: options[key] for key in options if key in own})
@@ -67,12 +63,6 @@ def _path(key: str, value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int | None):
         raise ConfigError(f"data.{key}={value!r} must be a path")
     return None if value is None else str(value)
-
-
-def _is_plain(kind: Any) -> bool:
-    """Whether a type is bool, int, float, text, a range of these or a choice of words, or one of these or None."""
-    kinds = get_args(kind) if isinstance(kind, UnionType) or get_origin(kind) is Union else (kind,)
-    return all(one in (bool, int, float, str, NoneType) or get_origin(one) in (Annotated, Literal) for one in kinds)
 
 
 def _require(keys: Iterable[str], given: Collection[str]) -> None:

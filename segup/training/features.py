@@ -94,8 +94,8 @@ def _code_of(encoder: Encoder, builder: str | None) -> tuple[list[Path], list[An
     parts = {type(part).__module__ for part in encoder.modules()} | ({builder} if builder else set())
     names = {name for name in parts if name in sys.modules}
     outside = _uninstalled()  # where one counts, what it uses does, too: which of the others, no module says
-    names |= outside.keys() if names & outside.keys() else set()
     theirs = {file for name in names if (file := getattr(sys.modules[name], "__file__", None)) is not None}
+    theirs |= set(outside.values()) if names & outside.keys() else set()
     above = sorted({name.partition(".")[0] for name in names})
     ours = [file for pattern in _CODE for file in package.glob(pattern)]
     return sorted({*map(Path, theirs), *ours}), [getattr(sys.modules[name], "__version__", name) for name in above]
@@ -104,7 +104,7 @@ def _code_of(encoder: Encoder, builder: str | None) -> tuple[list[Path], list[An
 def _uninstalled() -> dict[str, str]:
     """Return the files of all loaded modules that belong to no installed package, and not to segup."""
     installed = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
-    files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+    files = {name: getattr(module, "__dict__", {}).get("__file__") for name, module in list(sys.modules.items())}
     return {
         name: file
         for name, file in files.items()

@@ -314,7 +314,10 @@ def test_images_with_other_channels(tmp_path, write_pairs):
             "data.images={} must be a path below data.root, or one for each split.\n"
             "  try: 'data.images={train: images_train, val: images_val}'",
         ),
-        ({"name": "folder", "root": ".", "masks": {"train": True}}, "data.masks={'train': True} must be a path below"),
+        (
+            {"name": "folder", "root": ".", "masks": {"train": True}},
+            "data.masks={'train': True} must be text or an int or",
+        ),
         ({"name": "folder", "root": ".", "mask_kind": "foo"}, "data.mask_kind='foo' is unknown; known: files, inst"),
         (
             {"name": "folder", "root": ".", "skip_unmatched": "maybe"},
@@ -375,3 +378,12 @@ def test_the_augmentation_package_is_not_asked_for_its_version():
         "assert os.environ['NO_ALBUMENTATIONS_UPDATE'] == '1'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_folder_of_images_that_is_called_a_number_is_found(tmp_path):
+    for folder in ("2023", "m2023"):
+        (tmp_path / folder).mkdir()
+        for number in range(3):
+            Image.fromarray(np.eye(40, dtype=np.uint8)).save(tmp_path / folder / f"{number}.png")
+    options = {"name": "folder", "root": str(tmp_path), "classes": ["a", "b"], "in_channels": 1}
+    assert len(create_data({**options, "images": 2023, "masks": "m2023"}).pairs("train")) == 2

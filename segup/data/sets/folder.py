@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 MaskKind = Literal["files", "instances", "classes", "coco", "labelme", "yolo"]
 _SUFFIXES = {"coco": (".json",), "labelme": (".json",), "yolo": (".txt",)}
+Place = str | int
+"""A folder or a pattern; a folder called 2024 comes as a number."""
 Places = dict[str, str]
 """A folder or pattern for each split; of the key "" for all."""
 
@@ -66,11 +68,11 @@ class Folder(DataSource):
         self,
         labels: Labels,
         root: str,
-        images: str | Mapping[str, str] | None = None,
-        masks: str | Mapping[str, str] | None = None,
+        images: Place | Mapping[str, Place] | None = None,
+        masks: Place | Mapping[str, Place] | None = None,
         mask_suffix: str | None = None,
         mask_kind: MaskKind | None = None,
-        lists: Mapping[str, str] | None = None,
+        lists: Mapping[str, Place] | None = None,
         groups: str | None = None,
         skip_unmatched: bool | None = None,
         val_fraction: ValFraction = VAL_FRACTION,
@@ -249,7 +251,7 @@ def _files(root: Path, place: str, option: str, suffixes: tuple[str, ...], plain
     return find(root, place, suffixes, option)
 
 
-def _places(option: str, given: str | Mapping[str, str] | None, default: str | Mapping[str, str]) -> Places:
+def _places(option: str, given: Place | Mapping[str, Place] | None, default: Place | Mapping[str, Place]) -> Places:
     """Return a folder or a pattern for each split, or one for all of them."""
     value = default if given is None else given
     if isinstance(value, str | int) and not isinstance(value, bool):
