@@ -1,6 +1,7 @@
 """From the data group of a configuration to the DataModule."""
 
 import inspect
+import os
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -62,7 +63,7 @@ def _path(key: str, value: Any) -> str | None:
     """Return a path as text; a folder called 2024 comes as a number."""
     if isinstance(value, bool) or not isinstance(value, str | int | None):
         raise ConfigError(f"data.{key}={value!r} must be a path")
-    return None if value is None else str(value)
+    return None if value is None else os.path.expanduser(str(value))
 
 
 def _require(keys: Iterable[str], given: Collection[str]) -> None:

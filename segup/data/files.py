@@ -128,7 +128,7 @@ def read_bands(path: Path) -> tuple[np.ndarray, bool] | None:
                 way_out = "a page for each channel, or a file for each image"
                 raise DataError(f"{path}: a page holds a volume, and no image is one.\n  try: {way_out}")
             samples, extra = first.samplesperpixel, first.extrasamples
-            has_alpha = (bool(extra) and extra[-1] in _ALPHA) or (first.photometric == _RGB and samples == 4)
+            has_alpha = extra[-1] in _ALPHA if extra else first.photometric == _RGB and samples == 4
             return _together([_channels_last(page) for page in own_pages(tiff)], path), has_alpha
     return None
 

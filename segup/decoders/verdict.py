@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import lcm
+from math import ceil, lcm
 
 import torch
 from torch import Tensor, nn
 
 from segup.decoders.contract import Decoder
 from segup.decoders.ladder import LadderStep
-from segup.errors import ShapeError
+from segup.errors import SegupError, ShapeError
 from segup.inspection import AcceptedSizes
 from segup.modes import evaluating
 from segup.shapes.sets import Runs, joined
@@ -139,7 +139,7 @@ bilinear ×2) cuts at most 1 row or column, and none does at the multiples of 4.
     repeats = lcm(period, accepted.sizes.period)
     beyond = max(accepted.sizes.start, accepted.least) + repeats
     if not own:
-        size = max(accepted.up_to(beyond - 1))
+        size = accepted.next(2 * ceil(max(decoder.strides)))  # which its strides divide, as its author tried
         _run_decoder_once(decoder, map_sizes(size), size)
     if not growing:
         return check_decoder(decoder, map_sizes, accepted.up_to(beyond + repeats - 1), accepted, before)
@@ -199,8 +199,16 @@ def _run_decoder_once(decoder: Decoder, sides: Sequence[int], size: int) -> None
     maps = [zeros(1, channels, side, side) for channels, side in zip(decoder.channels, sides, strict=True)]
     guides = {"image": zeros(1, decoder.image_channels, size, size)} if "image" in decoder.requires else {}
     if decoder.requires <= guides.keys():
-        with torch.no_grad(), evaluating(decoder):
-            decoder(maps, (size, size), **guides)
+        try:
+            with torch.no_grad(), evaluating(decoder):
+                decoder(maps, (size, size), **guides)
+        except SegupError:
+            raise
+        except Exception as cause:  # a foreign decoder raises whatever it likes
+            shown = ", ".join(map(str, sides))
+            raise ShapeError(
+                f"topology '{decoder.name}' fails at image size {size}, where the maps have {shown}: {cause}"
+            ) from cause
 
 
 def _like(module: nn.Module) -> Tensor:

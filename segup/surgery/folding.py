@@ -29,6 +29,7 @@ _CONVOLUTIONS: Mapping[Callable[..., Any], bool] = {
 }
 """Which of them have their weight's channels the other way round."""
 _LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_ENDS = (str, bytes, int, float, complex, type(None), nn.Module, ModuleType)
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 _CUTS = (Tensor.__getitem__, Tensor.contiguous, Tensor.clone, Tensor.narrow)
 """What leaves a value in its channel, so that scaling a channel may come before it."""
@@ -64,7 +65,7 @@ def fold_norms(model: nn.Module, *example: Tensor) -> int:
     """
     with evaluating(model), torch.no_grad():
         with _biased(model), _Seen(model) as seen:
-            before = model(*example)
+            before = model(*(one.clone() for one in example))
             seen.given_out(before)
             pairs = seen.pairs()
         weights = [(pair.conv, pair.conv.weight, pair.conv.bias) for pair in pairs]
@@ -81,7 +82,7 @@ def fold_norms(model: nn.Module, *example: Tensor) -> int:
         for module, name, norm in places:
             module._modules[name] = stand_ins[id(norm)]
         try:
-            same = not pairs or _same(before, model(*example))
+            same = not pairs or _same(before, model(*(one.clone() for one in example)))
         except Exception:  # a foreign model raises whatever it likes where its norm is gone
             same = False
         if not same:
@@ -107,15 +108,14 @@ def _biased(model: nn.Module) -> Iterator[None]:
 
 
 def _same(before: Any, after: Any) -> bool:
-    """Return whether two results are the same to rounding."""
-    pairs = zip(_tensors(before), _tensors(after), strict=True)
-    return all(
-        torch.allclose(
-            one, other, rtol=0, atol=torch.finfo(one.dtype).eps ** 0.5 * float(one.abs().max()), equal_nan=True
-        )
-        for one, other in pairs
-        if one.is_floating_point() and one.numel()
-    )
+    """Return whether two results are the same to rounding, which goes by the largest number in them."""
+    for one, other in zip(_tensors(before), _tensors(after), strict=True):
+        if one.is_floating_point():
+            numbers = one[one.isfinite()]
+            most = float(numbers.abs().max()) if numbers.numel() else 0.0
+            if not torch.allclose(one, other, rtol=0, atol=torch.finfo(one.dtype).eps ** 0.5 * most, equal_nan=True):
+                return False
+    return True
 
 
 class _Seen(TorchFunctionMode):
@@ -192,7 +192,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
         one = left.pop()
         if isinstance(one, Tensor):
             yield one
-        elif id(one) not in looked and not isinstance(one, nn.Module | ModuleType) and not callable(one):
+        elif not isinstance(one, _ENDS) and not callable(one) and id(one) not in looked:
             looked.add(id(one))
             held = one.values() if isinstance(one, Mapping) else one if isinstance(one, list | tuple | set) else ()
             left += reversed([*held, *getattr(one, "__dict__", {}).values()])

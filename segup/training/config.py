@@ -1,5 +1,6 @@
 """A run's configuration as frozen values, each checked before any work starts."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -160,7 +161,19 @@ class RunConfig:
                 f"optimizer.lr=find looks on one device, and trainer.devices={config.trainer.devices}.\n"
                 f"  try: trainer.devices=1 once, and then the rate that it found as optimizer.lr."
             )
-        return replace(config, data=in_fold(config.data, config.seed))
+        return replace(
+            config,
+            data=in_fold(config.data, config.seed),
+            run_dir=_at_home(config.run_dir),
+            ckpt_path=_at_home(config.ckpt_path),
+            init_from=_at_home(config.init_from),
+            encoder=replace(config.encoder, weights=_at_home(config.encoder.weights)),
+        )
+
+
+def _at_home(path: str | None) -> str | None:
+    """Return a path in which ``~`` is the folder that it stands for."""
+    return None if path is None else os.path.expanduser(path)
 
 
 def in_fold(data: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -13,6 +13,9 @@ _LARGEST = 2**11
 """Pixels up to which a side is looked for that can be trained."""
 
 
+_PLAIN = {"BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm"}
+
+
 class _LoneValueError(Exception):
     """A BatchNorm would see one value of each channel; the message is its name."""
 
@@ -28,7 +31,7 @@ def check_crop(model: SegmentationModel, crop: tuple[int, int], batch_size: int,
 
     Raises:
         ShapeError: See :meth:`segup.encoders.Encoder.check_crop`.
-        ConfigError: A BatchNorm that is trained sees one value.
+        ConfigError: A BatchNorm that is trained sees one value; or the norms of several processes cannot be joined.
 
     >>> from segup.models import create_model
     >>> model = create_model("resnet18", num_classes=2, pretrained=False)
@@ -40,6 +43,12 @@ def check_crop(model: SegmentationModel, crop: tuple[int, int], batch_size: int,
       try: data.batch_size=2, or data.crop_size=[64,64].
     """
     model.encoder.check_crop(crop)
+    joined = {type(part).__name__ for part in model.modules() if isinstance(part, _BatchNorm)} - _PLAIN
+    if trainer.sync_batchnorm and joined:
+        raise ConfigError(
+            f"trainer.sync_batchnorm=true exchanges BatchNorm for torch's own, and this model's {min(joined)} does "
+            f"more, which would be lost.\n  try: trainer.sync_batchnorm=false"
+        )
     at_once = trainer.devices * trainer.num_nodes if trainer.sync_batchnorm else 1
     if batch_size * at_once > 1:
         return
@@ -78,6 +87,6 @@ def _lone(model: SegmentationModel, size: tuple[int, int]) -> str | None:
             copy(torch.empty(1, model.in_channels, *size, device="meta", dtype=model.dtype))
     except _LoneValueError as met:
         return str(met)
-    except (NotImplementedError, RuntimeError):  # a part from outside that cannot do without values
+    except (NotImplementedError, RuntimeError, TypeError):  # a part from outside that cannot do without values
         return None
     return None

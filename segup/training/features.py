@@ -103,13 +103,16 @@ def _code_of(encoder: Encoder, builder: str | None) -> tuple[list[Path], list[An
 
 def _uninstalled() -> dict[str, str]:
     """Return the files of all loaded modules that belong to no installed package, and not to segup."""
-    installed = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
-    files = {name: getattr(module, "__dict__", {}).get("__file__") for name, module in list(sys.modules.items())}
-    return {
-        name: file
-        for name, file in files.items()
-        if file and Path(file).is_file() and not file.startswith(installed) and name.partition(".")[0] != "segup"
-    }
+    packages = {"site-packages", "dist-packages"}  # of this environment, the person's, and the system's
+    library = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
+    found = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if file is None or name == "__main__" or name.partition(".")[0] == "segup" or not Path(file).is_file():
+            continue
+        if not file.startswith(library) and not packages & {*Path(file).parts}:
+            found[name] = file
+    return found
 
 
 def check_room(folder: Path, size: int, most_gb: float) -> None:

@@ -16,6 +16,8 @@ from segup.training.config import MEANT, PLACE, DataConfig, Seed, in_fold
 Done = Annotated[int, Within(0, 10**12)]
 _FREE = PLACE | {f"trainer.{key}" for key in ("devices", "num_nodes", "strategy", "precision", "deterministic")}
 """Where a run goes on, which it may do elsewhere; all else is its recipe."""
+_UNUSED = (("optimizer", "fused"), ("loss", "ignore_index"), ("loss", "num_classes"), ("scheduler", "steps"))
+"""What earlier versions stored though it had no effect."""
 _LENGTH = frozenset({"trainer.max_epochs", "trainer.max_steps"})
 _LAID_OUT = ("total_steps", "T_max", "total_iters")
 """What torch's schedules call their steps: a checkpoint of an earlier version says them there alone."""
@@ -80,7 +82,9 @@ def read_position(path: str | Path) -> Position:
             conform(float, scores.get(MIOU.name), MIOU.name)  # by which the next one is judged
         rate: float | None = conform(Annotated[float, Within(above=0)] | None, own.get("rate"), "rate")
         precision: str | None = conform(str | None, own.get("precision"), "precision")
-        of_torch = [held[key] for held in state["lr_schedulers"] for key in _LAID_OUT if key in held]
+        kind = str(((own.get("config") or {}).get("scheduler") or {}).get("name"))
+        segups = state["lr_schedulers"] if ":" not in kind else ()  # what others mean by these words is theirs
+        of_torch = [held[key] for held in segups for key in _LAID_OUT if key in held]
         steps: int | None = conform(Done | None, own.get("steps", next(iter(of_torch), None)), "steps")
         # Earlier versions knew no least steps, and 120 samples.
         least_steps: int = conform(Annotated[int, Within(0, 10**6)], own.get("least_steps", 0), "least_steps")
@@ -125,6 +129,8 @@ def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]
     config = {**deepcopy(stored), "run_dir": None}  # its own folder, wherever that lies now
     if (config.get("loss") or {}).get("name") == "ce_dice":
         config["loss"].setdefault("balance", 0.0)  # earlier versions had none
+    for group, key in _UNUSED:
+        (config.get(group) or {}).pop(key, None)
     named = {**config, "data": {"name": (config.get("data") or {}).get("name")}}  # a class may be called "a: b"
     check_trust(named, given.get("trust") or [], str(path))
     for key, value in _with_fold(given, config).items():

@@ -53,7 +53,7 @@ from segup.training.pictures import save_curves, save_predictions
 from segup.training.progress import EpochLines, as_text, ladder_table, score_table
 from segup.training.range_test import PICTURE, RangeTest, is_asked_for, range_test
 from segup.training.ranks import is_first
-from segup.training.reached import freeze_unreached
+from segup.training.reached import leave_out, unreached
 from segup.training.resume import Position, read_position
 from segup.training.run_folder import environment, is_complete, write_json, write_yaml
 
@@ -139,7 +139,8 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
     if config.trainer.max_steps is not None:
         callbacks.insert(0, StepLimit(config.trainer.max_steps))
     trainer = build_trainer(config.trainer, folder, callbacks, position.step, console, metrics.scores, config.logger)
-    unreached = freeze_unreached(model, crop) if trainer.world_size > 1 else []
+    unread = unreached(model, crop) if trainer.world_size > 1 else []
+    leave_out(module, [f"model.{name}" for name in unread])
     module.info["precision"] = trained_in(position.precision, str(trainer.precision))
     sizes = sizes_shown(model, crop)
     data_found = "\n".join(found_text(data, trainer.world_size, getattr(loss, "class_weights", None)))
@@ -148,9 +149,9 @@ def train(config: RunConfig, folder: Path, console: Console | None = None) -> di
         console.print(
             Text("\n".join([data_found, *moved_keys(config), *map(str, filter(None, [report]))])), soft_wrap=True
         )
-        if unreached:
+        if unread:
             console.print(
-                f"not trained: {len(unreached)} weights that no logit follows from ({unreached[0]}, …)", highlight=False
+                f"not trained: {len(unread)} weights that no logit follows from ({unread[0]}, …)", highlight=False
             )
         if tried is not None:
             console.print(

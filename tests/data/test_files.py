@@ -22,7 +22,7 @@ def as_hwc(path, channels):
     return read_image(path, channels).permute(1, 2, 0).numpy()
 
 
-@pytest.mark.parametrize("extra", ["unassalpha", "unspecified", None])
+@pytest.mark.parametrize("extra", ["unassalpha", None])
 @pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"planarconfig": "contig"}])
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_colours_are_the_same_however_a_tiff_stores_them(tmp_path, kind, options, extra):
@@ -101,3 +101,12 @@ def test_smaller_copies_behind_pages_and_masks_are_left_out(tmp_path):
     np.testing.assert_array_equal(read_mask(tmp_path / "mask.tif", Labels(["a", "b"])), ids)
     assert read_header(tmp_path / "pages.tif").channels == 2
     np.testing.assert_allclose(as_hwc(tmp_path / "pages.tif", 2), pages.transpose(1, 2, 0) / 65535, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_fourth_band_that_is_not_said_to_be_alpha_is_not_dropped(tmp_path, kind):
+    pixels = planes(4, np.iinfo(kind).max).astype(kind)  # such as near infrared
+    tifffile.imwrite(tmp_path / "a.tif", pixels, **{**PLANES, "extrasamples": ["unspecified"]})
+    assert as_hwc(tmp_path / "a.tif", 4).shape == (H, W, 4)
+    with pytest.raises(DataError, match="4 channels cannot become in_channels=3"):
+        as_hwc(tmp_path / "a.tif", 3)

@@ -162,6 +162,30 @@ class Finished(Forgotten):
         return self.finish(encoded.maps[0], size, encoded)
 
 
+class Naive(Forgotten):
+    """Doubles, and joins: it runs where sizes divide."""
+
+    def decode(self, encoded, size):
+        low = torch.nn.functional.interpolate(encoded.maps[1], scale_factor=2)
+        return self.finish(low + encoded.maps[0], size, encoded)
+
+
+class Broken(Forgotten):
+    """Runs nowhere."""
+
+    def decode(self, encoded, size):
+        return encoded.nothing
+
+
+def test_a_topology_from_outside_is_run_where_its_strides_divide():
+    options = {"channels": [8, 8], "strides": [2, 4], "upsampler": "bilinear"}
+    shape = (lambda n: [(n + 1) // 2, (n + 3) // 4], 4, [2, 1])
+    assert not prove_decoder(Naive(**options), *shape).proved
+    said = r"topology 'Forgotten' fails at image size 8, where the maps have 4, 2: 'Encoded' object has no attribute"
+    with pytest.raises(ShapeError, match=said):
+        prove_decoder(Broken(**options), *shape)
+
+
 def test_a_topology_from_outside_is_run_and_not_proved():
     options = {"channels": [8], "strides": [2], "upsampler": "bilinear"}
     shape = (lambda n: [(n + 1) // 2], 2, [1])

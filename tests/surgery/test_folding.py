@@ -164,6 +164,35 @@ def test_what_a_fold_would_change_is_left(forward, parts):
     assert (model.conv.bias is None) == bool(parts)
 
 
+def changed_in_place(net, x):
+    x.sub_(0.5)
+    return net.norm(net.conv(x))
+
+
+def with_a_nan(net, x):
+    y = net.norm(net.conv(x))
+    y[0, 0, 0, 0] = float("nan")
+    return y
+
+
+@pytest.mark.parametrize("forward", [changed_in_place, with_a_nan])
+def test_the_second_look_is_at_the_same_image_and_at_numbers(forward):
+    model, x = with_statistics(Net(forward)), torch.randn(1, 3, 5, 5)
+    before = x.clone()
+    assert fold_norms(model, x) == 1
+    assert torch.equal(x, before)
+
+
+def test_an_infinite_number_does_not_hide_another_result():
+    def forward(net, x):
+        y = net.hidden[0](net.conv(x)).mean((2, 3))
+        return torch.cat((y, torch.full_like(y, -float("inf"))))
+
+    model = with_statistics(Net(forward))
+    model.hidden = [model.norm]
+    assert fold_norms(model, torch.randn(1, 3, 5, 5)) == 0
+
+
 def test_a_dataclass_that_the_model_gives_out_is_looked_into():
     def forward(net, x):
         y = net.conv(x)

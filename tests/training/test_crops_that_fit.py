@@ -115,3 +115,15 @@ def test_what_is_let_pass_is_what_torch_trains(topology, size):
             model.train()(torch.zeros(1, 3, *size))
     else:
         model.train()(torch.zeros(1, 3, *size))
+
+
+def test_norms_that_do_more_are_not_exchanged_for_torchs():
+    model = create_model(encoder="efficientnet_lite0", num_classes=2, pretrained=False)
+    with pytest.raises(ConfigError) as raised:
+        check_crop(model, (64, 64), 2, TrainerConfig(sync_batchnorm=True))
+    assert str(raised.value) == (
+        "trainer.sync_batchnorm=true exchanges BatchNorm for torch's own, and this model's BatchNormAct2d does more, "
+        "which would be lost.\n  try: trainer.sync_batchnorm=false"
+    )
+    plain = create_model(encoder="resnet18", num_classes=2, pretrained=False)
+    check_crop(plain, (64, 64), 2, TrainerConfig(sync_batchnorm=True))

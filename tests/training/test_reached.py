@@ -5,7 +5,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from segup import create_model
-from segup.training.reached import freeze_unreached
+from segup.training.reached import leave_out, unreached
 
 
 @pytest.fixture
@@ -29,8 +29,23 @@ def test_processes_train_a_decoder_that_leaves_maps_of_a_neck_unread(one_process
     dead = [name for name, weight in model.named_parameters() if weight.grad is None]
     model.zero_grad()
     assert dead
-    assert freeze_unreached(model, (32, 32)) == dead
+    assert unreached(model, (32, 32)) == dead
+    trained = [weight.requires_grad for weight in model.parameters()]
+    leave_out(model, dead)
     parallel = DistributedDataParallel(model)
     for _ in range(2):
         parallel(image).sum().backward()
-    assert freeze_unreached(model, (32, 32)) == []
+    assert [weight.requires_grad for weight in model.parameters()] == trained  # the optimizer has them all
+
+
+class Looking(torch.nn.Module):
+    """Code that looks at values."""
+
+    def forward(self, x):
+        return x if float(x.detach().sum()) < 1e9 else x / 2
+
+
+def test_a_model_that_looks_at_values_trains_as_it_is():
+    model = create_model("resnet18", num_classes=2, pretrained=False, widths=[8] * 5)
+    model.head = torch.nn.Sequential(Looking(), model.head)
+    assert unreached(model, (64, 64)) == []

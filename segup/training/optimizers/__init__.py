@@ -23,7 +23,7 @@ __all__ = ["create_optimizer", "list_optimizers", "optimizers", "register_optimi
 optimizers: Registry[Callable[..., Optimizer]] = Registry(
     "optimizer",
     "segup.training.optimizers",
-    place=("params", "groups", "fused"),
+    place=("params", "fused"),
     group="optimizer",
     told=(TypeError, ValueError),
 )
