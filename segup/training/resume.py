@@ -82,7 +82,7 @@ def read_position(path: str | Path) -> Position:
             conform(float, scores.get(MIOU.name), MIOU.name)  # by which the next one is judged
         rate: float | None = conform(Annotated[float, Within(above=0)] | None, own.get("rate"), "rate")
         precision: str | None = conform(str | None, own.get("precision"), "precision")
-        kind = str(((own.get("config") or {}).get("scheduler") or {}).get("name"))
+        kind = str(_get(own, "config.scheduler.name"))
         segups = state["lr_schedulers"] if ":" not in kind else ()  # what others mean by these words is theirs
         of_torch = [held[key] for held in segups for key in _LAID_OUT if key in held]
         steps: int | None = conform(Done | None, own.get("steps", next(iter(of_torch), None)), "steps")
