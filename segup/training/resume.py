@@ -130,7 +130,8 @@ def resumed_config(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]
     if (config.get("loss") or {}).get("name") == "ce_dice":
         config["loss"].setdefault("balance", 0.0)  # earlier versions had none
     for group, key in _UNUSED:
-        (config.get(group) or {}).pop(key, None)
+        if isinstance(config.get(group), dict):
+            config[group].pop(key, None)
     named = {**config, "data": {"name": (config.get("data") or {}).get("name")}}  # a class may be called "a: b"
     check_trust(named, given.get("trust") or [], str(path))
     for key, value in _with_fold(given, config).items():

@@ -1,4 +1,6 @@
 import pickle
+import sys
+import types
 
 import pytest
 import torch
@@ -73,6 +75,18 @@ def test_a_frozen_encoder_is_left_out():
 def test_wrong_options_are_named(model, config, message):
     with pytest.raises(ConfigError, match=message):
         create_optimizer(config, model)
+
+
+def own_optimizer(params, *, lr, groups=1):
+    return torch.optim.SGD(params, lr=lr / groups)
+
+
+def test_an_optimizer_of_ones_own_may_call_an_option_groups(model, monkeypatch):
+    module = types.ModuleType("own_optimizers")
+    module.own = own_optimizer
+    monkeypatch.setitem(sys.modules, "own_optimizers", module)
+    found = create_optimizer({"name": "own_optimizers:own", "lr": 0.1, "groups": 2}, model)
+    assert found.defaults["lr"] == 0.05
 
 
 SGD = {"name": "sgd", "lr": 0.1}

@@ -7,7 +7,8 @@ import torch
 
 from segup.checkpoints import save_model
 from segup.cli.composed import checked, composed, plain_values
-from segup.errors import ConfigError
+from segup.data import create_data
+from segup.errors import ConfigError, DataError
 from segup.models import create_model
 from segup.training.config import RunConfig
 from segup.training.module import SegmentationModule
@@ -72,6 +73,28 @@ def test_another_recipe_is_refused_where_it_is_typed(goes_on, key, value):
     assert goes_on(own, f"trainer.{key}={RECIPE[key]}").trainer.accumulate == 2
 
 
+def test_values_that_had_no_effect_do_not_stop_a_run_of_before(goes_on):
+    found = goes_on(["+optimizer.fused=true", "+loss.ignore_index=0", "+scheduler.steps=7"])
+    assert not {"fused", "ignore_index", "steps"} & {*found.optimizer, *found.loss, *found.scheduler}
+
+
+def test_a_home_folder_in_a_configuration_is_the_persons(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    values = plain_values(composed(["decoder=deconv"]))
+    values.pop("ablation")
+    values |= {"run_dir": "~/run", "init_from": "~/before", "ckpt_path": "/there/~"}
+    values["encoder"]["weights"] = "~/w.pth"
+    found = RunConfig.of(values)
+    assert (found.run_dir, found.init_from, found.ckpt_path, found.encoder.weights) == (
+        "/home/me/run",
+        "/home/me/before",
+        "/there/~",
+        "/home/me/w.pth",
+    )
+    with pytest.raises(DataError, match="^/home/me/d: no such folder"):
+        create_data({"name": "folder", "root": "~/d", "classes": ["a", "b"]}).setup("fit")
+
+
 def test_no_accumulation_is_one_batch(goes_on):
     assert goes_on([], "trainer.accumulate=1").trainer.accumulate is None
 
@@ -123,7 +146,7 @@ def one_epoch(run_in, tmp_path_factory):
 @pytest.mark.parametrize("earlier", [False, True])
 @pytest.mark.parametrize("scheduler", ["one_cycle", "cosine", "poly"])
 def test_a_schedule_over_other_steps_is_refused_before_anything_is_trained(
-    small_run, one_epoch, monkeypatch, scheduler, earlier
+    small_run, one_epoch, monkeypatch, tmp_path, scheduler, earlier
 ):
     """As where images were added, or on more devices. Earlier versions kept the steps in torch's state alone."""
     folder = one_epoch(scheduler)
@@ -132,6 +155,9 @@ def test_a_schedule_over_other_steps_is_refused_before_anything_is_trained(
         content = torch.load(path, weights_only=True)
         assert content["segup"].pop("steps") == 4
         torch.save(content, path)
+        content["segup"]["config"]["scheduler"]["name"] = "own:restarts"  # whose T_max is its own matter
+        torch.save(content, tmp_path / "of_others.ckpt")
+        assert read_position(tmp_path / "of_others.ckpt").steps is None
     assert read_position(path).steps == 4
     before = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
